@@ -1,0 +1,271 @@
+"""Every setting of the playground, read once from the environment.
+
+No other module reads an environment variable. Importing this one costs no torch, no gradio.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "PLAYGROUND_"
+BUILT_IN = "SmolLM2-135M-Instruct"
+OFFERED = (
+    BUILT_IN,
+    "HuggingFaceTB/SmolLM2-360M-Instruct",
+    "Qwen/Qwen2.5-0.5B-Instruct",
+    "gpt2",
+    "distilgpt2",
+)
+
+
+class SettingsError(ValueError):
+    """A setting from the environment has no meaning; the message is one sentence naming it."""
+
+
+# Where pydantic's own words would puzzle a person who only set a variable.
+_REASONS = {
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "string_too_short": "more than blanks",
+    "byte_size": "a size such as 500MB or 2GB",
+    "byte_size_unit": "a size such as 500MB or 2GB",
+}
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "decoding-playground"
+
+
+def _also(field: str, name: str) -> AliasChoices:
+    """Read a field from its own variable, else from the name another program gave it."""
+    return AliasChoices(PREFIX + field.upper(), name)
+
+
+class Settings(BaseSettings):
+    """What a host may choose. Each field is read from ``PLAYGROUND_`` and its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        str_strip_whitespace=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    # Models
+    model: str = Field(
+        BUILT_IN,
+        min_length=1,
+        description="Model the page opens with: the built-in one, a hub id, or a folder.",
+    )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        OFFERED, description="Models offered to visitors, separated by commas; folders too."
+    )
+    allow_any_model: bool = Field(
+        False, description="Let visitors load any hub id, not only the offered ones."
+    )
+    cache_dir: Path = Field(
+        default_factory=_cache_home, description="Folder where the built-in model is kept."
+    )
+    hub: str = Field(
+        "https://huggingface.co",
+        validation_alias=_also("hub", "HF_ENDPOINT"),
+        description="Address of the model hub.",
+    )
+    hub_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Seconds to wait for the hub before saying it is unreachable."
+    )
+    models_bytes: ByteSize | None = Field(
+        None,
+        gt=0,
+        description="Memory for loaded models, such as 8GB; unset takes a share of what is free.",
+    )
+    device: str = Field(
+        "auto", description="Where models run: auto, cpu, mps, cuda, or one of several: cuda:1."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Number format of the weights: auto, float32, bfloat16 or float16."
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Processor threads torch may use; unset leaves it to torch.",
+    )
+
+    # Engine
+    max_rows: int = Field(64, ge=1, le=4096, description="Sequences decoded at the same time.")
+    max_context: int = Field(
+        4096,
+        ge=16,
+        description="Longest prompt and answer together, in tokens, whatever the model.",
+    )
+    cache_bytes: ByteSize | None = Field(
+        None,
+        gt=0,
+        description="Memory for keys and values, such as 2GB; unset takes a share of what is free.",
+    )
+
+    # Limits of one run
+    max_new_tokens: int = Field(512, ge=1, description="Most new tokens a run may ask for.")
+    max_prompt_chars: int = Field(20_000, ge=1, description="Longest prompt, in characters.")
+    max_columns: int = Field(6, ge=1, le=64, description="Most recipes in one run.")
+    max_width: int = Field(16, ge=1, description="Most rows one recipe may own: beams, samples.")
+    max_stop_strings: int = Field(8, ge=0, description="Most stop strings in one run.")
+    max_stop_chars: int = Field(100, ge=1, description="Longest stop string, in characters.")
+    top_n: int = Field(20, ge=1, le=200, description="Candidates recorded per token.")
+    deadline_s: float = Field(
+        120.0, gt=0, description="Seconds after which a run ends with what it has."
+    )
+    keep_runs: int = Field(200, ge=1, description="Finished runs kept for the page to look into.")
+
+    # Server
+    host: str | None = Field(
+        None,
+        validation_alias=_also("host", "GRADIO_SERVER_NAME"),
+        description="Address to listen on; unset means this machine only, on a Space everyone.",
+    )
+    port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        validation_alias=_also("port", "GRADIO_SERVER_PORT"),
+        description="Port to listen on; unset takes the first free one from 7860.",
+    )
+    max_queue: int = Field(
+        256, ge=1, description="Visitors who may wait before the page says full."
+    )
+
+    # What a Space tells about itself
+    system: str = Field("", validation_alias="SYSTEM", description="`spaces` on a Space.")
+    zero_gpu: bool = Field(
+        False,
+        validation_alias="SPACES_ZERO_GPU",
+        description="True where a Space lends its accelerator for the length of a call.",
+    )
+    space_id: str | None = Field(
+        None,
+        validation_alias="SPACE_ID",
+        description="The Space's name, as owner/name, for links to it.",
+    )
+    space_host: str | None = Field(
+        None,
+        validation_alias="SPACE_HOST",
+        description="The Space's own address, for links from outside its frame.",
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("hub")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not re.match(r"https?://[^/]+", value):
+            raise ValueError("an address that begins with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise ValueError("auto, cpu, mps, cuda, or cuda: and a number")
+        return value
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @property
+    def on_space(self) -> bool:
+        return self.system == "spaces" or self.zero_gpu or self.space_id is not None
+
+    @property
+    def listen(self) -> str:
+        """The address to bind: loopback unless the host said otherwise or this is a Space."""
+        return self.host or ("0.0.0.0" if self.on_space else "127.0.0.1")
+
+    @classmethod
+    def read(cls) -> Settings:
+        """The settings of this environment. Raises ``SettingsError`` naming the variable at fault."""
+        _refuse_misspelt(os.environ)
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None
+
+
+def variables(field: str) -> tuple[str, ...]:
+    """The environment variables a field is read from, the first that is set winning."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias,) if isinstance(alias, str) else (PREFIX + field.upper(),)
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the README."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        names = " or ".join(f"`{variable}`" for variable in variables(name))
+        lines.append(f"| {names} | {_default(name)} | {field.description} |")
+    return "\n".join(lines)
+
+
+def quiet_libraries() -> None:
+    """Keep gradio and the hub client from reporting home. Call before either is imported."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _default(name: str) -> str:
+    if name == "cache_dir":
+        return "`~/.cache/decoding-playground`"
+    value = Settings.model_fields[name].default
+    if value is None or value == "":
+        return "unset"
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{value}`"
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """Raise where a variable is nearly, but not quite, one of ours."""
+    known = {name for field in Settings.model_fields for name in variables(field)}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near:
+                raise SettingsError(f"{name} is not a setting; did you mean {near[0]}?")
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with the first bad setting, naming the variable it came from."""
+    first = error.errors()[0]
+    place = str(first["loc"][0])
+    names = next(
+        (n for n in map(variables, Settings.model_fields) if place in n),
+        variables(place) if place in Settings.model_fields else (place,),
+    )
+    name = next((n for n in names if os.environ.get(n)), names[0])
+    reason = _REASONS.get(first["type"]) or re.sub(
+        "^(Value error, |Input should be )", "", first["msg"]
+    )
+    return f"{name} is {first['input']!r}, but it should be {reason}."
