@@ -1,0 +1,12 @@
+"""The colours of columns and of the model, as data; charts and the page read the same ones.
+
+Okabe & Ito (2008), a set that colour-blind people can tell apart. A column's colour is the same in
+its header, its bars and its lines; grey is always the model itself, before any recipe.
+"""
+
+from __future__ import annotations
+
+LETTERS = "ABCDEF"
+COLOURS: list[str] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+INKS: list[str] = ["#FFFFFF", "#FFFFFF", "#FFFFFF", "#111111", "#111111", "#111111"]  # text on them
+MODEL_GREY = "#8A94A3"
