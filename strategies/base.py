@@ -1,0 +1,222 @@
+"""The contract of a strategy: a processor reshapes scores, a search turns them into rows.
+
+Everything a host needs (controls, validation, documentation, schema) derives from a strategy's
+``info`` and ``Params``, so adding a strategy touches one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a person is told about a strategy.
+
+    ``formula`` is LaTeX without delimiters; ``source`` names the paper or library the definition
+    is from and ``url`` leads to it; ``advice`` says in two sentences when to use it and when not.
+    """
+
+    id: str
+    title: str
+    summary: str
+    formula: str
+    source: str
+    url: str = ""
+    advice: str = ""
+
+
+class Params(BaseModel):
+    """The settings of one strategy: frozen, closed, every field bounded and described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    usual: tuple[float, float] | None = None,
+    step: float | None = None,
+    **bounds: Any,
+) -> Any:
+    """A field of ``Params``: its default, one sentence about it, its bounds (``ge``, ``le``, …).
+
+    ``usual`` is the range a slider offers (the bounds may allow more) and ``step`` its increment.
+    """
+    hints: dict[str, Any] = {}
+    if usual is not None:
+        hints["usual"] = list(usual)
+    if step is not None:
+        hints["step"] = step
+    return Field(default, description=description, json_schema_extra=hints or None, **bounds)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a strategy may know of the model and the run it works in. Fixed for a lane's life."""
+
+    vocab_size: int
+    eos_token_ids: tuple[int, ...]
+    max_new_tokens: int
+    encode: Callable[[str], list[int]]  # text -> token ids, no special tokens added
+    decode: Callable[[Sequence[int]], str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence in the batch, as a strategy sees it.
+
+    ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
+    (a beam's summed log-probability); ``sample`` numbers the luck this row draws from.
+    """
+
+    tokens: tuple[int, ...]  # prompt, then generated
+    prompt_length: int
+    score: float = 0.0
+    state: Any = None
+    sample: int = 0
+    seed: int = 0
+    done: bool = False
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        return self.tokens[: self.prompt_length]
+
+    @property
+    def generated(self) -> tuple[int, ...]:
+        return self.tokens[self.prompt_length :]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One next row: row ``parent`` of the step, continued by ``token``.
+
+    A ``done`` row is kept as a finished text and runs no further. ``sample`` None keeps the
+    parent's.
+    """
+
+    parent: int
+    token: int
+    score: float = 0.0
+    state: Any = None
+    done: bool = False
+    sample: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a search looks at to choose its next rows.
+
+    ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
+    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position.
+    ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
+    string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
+    ``hidden`` is the last layer's state per row, ``[len(rows), width]``, where the search asks.
+    """
+
+    index: int
+    rows: Sequence[Row]
+    scores: Tensor
+    luck: Callable[[int], Tensor]
+    ends: Callable[[int, int], bool]
+    finished: Sequence[Row] = ()
+    hidden: Tensor | None = None
+
+    @cached_property
+    def logprobs(self) -> Tensor:
+        """Log-softmax of ``scores``, float32 ``[len(rows), vocab]``, in nats."""
+        return torch.log_softmax(self.scores, dim=-1)
+
+    def move(
+        self,
+        parent: int,
+        token: int,
+        *,
+        score: float = 0.0,
+        state: Any = None,
+        sample: int | None = None,
+    ) -> Move:
+        """A ``Move`` whose ``done`` follows from what ends a text."""
+        return Move(parent, token, score, state, self.ends(parent, token), sample)
+
+
+class Strategy:
+    """What every plugin is: ``info``, ``Params``, and an instance per lane.
+
+    ``neutral`` names the parameter values at which the strategy changes nothing; empty where no
+    such values exist. ``refuse`` is asked before a lane starts.
+    """
+
+    info: ClassVar[Info]
+    kind: ClassVar[Literal["processor", "search"]]
+    Params: ClassVar[type[Params]] = Params
+    neutral: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, params: Any, context: Context) -> None:
+        self.params = params
+        self.context = context
+
+    def refuse(self, chain: Sequence[Strategy]) -> None:
+        """Raise ``ValueError`` with the reason where this has no meaning in its context or chain.
+
+        ``chain`` holds the recipe's strategies in order, this one and the search included.
+        """
+
+    @classmethod
+    def is_neutral(cls, params: BaseModel) -> bool:
+        """Whether these settings leave every score as it was."""
+        return bool(cls.neutral) and all(getattr(params, k) == v for k, v in cls.neutral.items())
+
+
+class Processor(Strategy):
+    """Reshapes next-token scores; the field's logits processor or sampler."""
+
+    kind = "processor"
+    stateful: ClassVar[bool] = False
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        """New scores, float32 ``[len(rows), vocab]``; removed tokens are −inf.
+
+        Pure: the input is never written, and a row's result depends on that row alone.
+        """
+        raise NotImplementedError
+
+    def initial_state(self) -> Any:
+        """The state of a row before its first token, for a ``stateful`` processor."""
+        return None
+
+    def observe(self, state: Any, token: int, logprob: float) -> Any:
+        """The state after ``token`` was chosen with this final log-probability (nats)."""
+        return state
+
+
+class Search(Strategy):
+    """Maps a lane's current rows to its next rows."""
+
+    kind = "search"
+    reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
+    needs_hidden: ClassVar[bool] = False
+
+    def width(self) -> int:
+        """How many rows the lane may own at once. Every lane starts from one."""
+        return 1
+
+    def advance(self, step: Step) -> list[Move]:
+        """The next rows, finished ones included. No unfinished move ends the lane."""
+        raise NotImplementedError
+
+    def order(self, rows: Sequence[Row]) -> list[Row]:
+        """Finished and running rows, the one a person is shown first."""
+        return sorted(rows, key=lambda row: row.sample)
+
+    def best(self, rows: Sequence[Row]) -> Row:
+        """The row that a person is shown."""
+        return self.order(rows)[0]

@@ -1,0 +1,34 @@
+"""Beam search: the likeliest whole text found by keeping several beginnings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from .base import Info, Step
+from .beams import Beams
+
+
+class Beam(Beams):
+    """Equals transformers' ``generate`` token for token."""
+
+    info = Info(
+        id="beam",
+        title="Beam search",
+        summary="Keeps the num_beams likeliest beginnings and shows the best finished text.",
+        formula=r"\operatorname*{arg\,max}_{x} \; \frac{1}{|x|^{\alpha}} "
+        r"\sum_t \log p(x_t \mid x_{<t})",
+        source="transformers (beam search)",
+        url="https://huggingface.co/docs/transformers/generation_strategies",
+        advice="Use it for short texts with one right reading, as in translation. In open-ended "
+        "text the likeliest whole is bland and repeats itself, and more beams make it worse.",
+    )
+
+    def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
+        held = torch.tensor([row.score for row in step.rows], device=step.scores.device)
+        totals = (step.scores + held[:, None]).flatten()
+        best, places = totals.topk(min(count, totals.numel()))
+        vocab = step.scores.shape[-1]
+        for score, place in zip(best.tolist(), places.tolist(), strict=True):
+            yield score, place // vocab, place % vocab

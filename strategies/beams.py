@@ -1,0 +1,95 @@
+"""What every beam search shares: which candidates run on, which finish, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+
+from . import base
+from .base import Move, Row, Step, setting
+
+
+class BeamParams(base.Params):
+    num_beams: int = setting(
+        4, "How many beginnings are kept at once.", usual=(1, 8), step=1, ge=1, le=16
+    )
+    length_penalty: float = setting(
+        1.0,
+        "The power of its length that a text's score is divided by: above 0 favours long texts.",
+        usual=(-2.0, 2.0),
+        step=0.1,
+        ge=-5.0,
+        le=5.0,
+    )
+    early_stopping: Literal[False, True, "never"] = setting(
+        False,
+        "When to stop: True at num_beams finished texts, False once a better one is unlikely,"
+        ' "never" once no better one is possible.',
+    )
+
+
+class Beams(base.Search):
+    """A search over whole texts, ruled as in transformers' ``_beam_search``.
+
+    A row's score is its summed log-probability. A kind of beam search says only which
+    ``candidates`` it looks at.
+    """
+
+    Params = BeamParams
+    reads_logprobs = True
+
+    def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
+        """Up to ``count`` continuations as (score, row, token), the best first."""
+        raise NotImplementedError
+
+    def width(self) -> int:
+        return int(self.params.num_beams)
+
+    def advance(self, step: Step) -> list[Move]:
+        beams = self.width()
+        # Every end-of-sequence token may win on every beam, and num_beams must still run on.
+        count = max(2, 1 + len(self.context.eos_token_ids)) * beams
+        running: list[Move] = []
+        done: list[Move] = []
+        for rank, (score, row, token) in enumerate(self.candidates(step, count)):
+            if score == -math.inf or (len(running) == beams and rank >= beams):
+                break
+            move = step.move(row, token, score=score)
+            if not move.done and len(running) < beams:
+                running.append(move)
+            elif move.done and rank < beams:
+                done.append(move)
+        return self._kept(step, running, done)
+
+    def _kept(self, step: Step, running: list[Move], done: list[Move]) -> list[Move]:
+        """Finished moves that rank among the best so far, and running ones while any may."""
+        length, beams = step.index + 1, self.width()
+        new = self._penalised([move.score for move in done], [length] * len(done))
+        ranked = sorted(new + self._ranks(step.finished), reverse=True)[:beams]
+        if len(ranked) < beams:
+            return done + running
+        done = [move for move, rank in zip(done, new, strict=True) if rank >= ranked[-1]]
+        if self.params.early_stopping is True or not running:
+            return done
+        if self.params.early_stopping == "never" and self.params.length_penalty > 0:
+            length = self.context.max_new_tokens
+        hope = self._penalised([running[0].score], [length])[0]
+        return done + running if hope > ranked[-1] else done
+
+    def _penalised(self, scores: Sequence[float], lengths: Sequence[int]) -> list[float]:
+        """Scores over length^length_penalty, rounded to float32 as transformers rounds them."""
+        powers = [max(length, 1) ** self.params.length_penalty for length in lengths]
+        divided: list[float] = (torch.tensor(scores) / torch.tensor(powers)).tolist()
+        return divided
+
+    def _ranks(self, rows: Sequence[Row]) -> list[float]:
+        return self._penalised(
+            [row.score for row in rows], [len(row.tokens) - row.prompt_length for row in rows]
+        )
+
+    def order(self, rows: Sequence[Row]) -> list[Row]:
+        ranked = sorted(zip(self._ranks(rows), rows, strict=True), key=lambda pair: -pair[0])
+        return sorted((row for _, row in ranked), key=lambda row: not row.done)

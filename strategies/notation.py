@@ -1,0 +1,138 @@
+"""The written form of a recipe: ``top_k(50) | ~top_p(0.9) | sample``. Read, never evaluated."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 20_000  # characters of a recipe
+_ESCAPES = frozenset("\\'\"abfnrtvxNuU01234567")  # what may follow a backslash in quotes
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot run, in a sentence; ``step`` counts from 0, ``field`` is a parameter."""
+
+    def __init__(self, message: str, step: int | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.field = field
+
+    @classmethod
+    def at(cls, step: int, strategy: str, message: str, field: str | None = None) -> RecipeError:
+        """An error of one step, whose number a person counts from 1."""
+        name = f" ({strategy})" if strategy else ""
+        return cls(f"Step {step + 1}{name}: {message}", step, field)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One written step: values without a name, then those with one. ``~`` means not enabled."""
+
+    strategy: str
+    values: tuple[Any, ...]
+    named: Mapping[str, Any]
+    enabled: bool
+
+
+def read(text: str) -> list[Call]:
+    """The steps of a written recipe; raises ``RecipeError`` where it is not one."""
+    if len(text) > LONGEST:
+        raise RecipeError(
+            f"A recipe has at most {LONGEST:,} characters, but {len(text):,} were given."
+        )
+    if not text.strip():
+        return []
+    return [_call(piece.strip(), step) for step, piece in enumerate(_split(text))]
+
+
+def write(strategy: str, values: tuple[Any, ...], named: Mapping[str, Any], enabled: bool) -> str:
+    """The inverse of ``read`` for one step."""
+    written = [quote(value) for value in values]
+    written += [f"{name}={quote(value)}" for name, value in named.items()]
+    return f"{'' if enabled else '~'}{strategy}{'(' + ', '.join(written) + ')' if written else ''}"
+
+
+def quote(value: Any) -> str:
+    """A value as it stands in a recipe."""
+    if not isinstance(value, str):
+        return repr(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shorten(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _split(text: str) -> list[str]:
+    """The pieces between bars that are not inside quotes."""
+    pieces: list[str] = []
+    start, quoted, at = 0, "", 0
+    while at < len(text):
+        mark = text[at]
+        if quoted and mark == "\\":
+            if text[at + 1 : at + 2] not in _ESCAPES:
+                raise RecipeError.at(len(pieces), "", "write a backslash in quotes as \\\\.")
+            at += 1
+        elif quoted:
+            quoted = "" if mark == quoted else quoted
+        elif mark in "'\"":
+            quoted = mark
+        elif mark == "|":
+            pieces.append(text[start:at])
+            start = at + 1
+        elif mark == "#":
+            raise RecipeError.at(len(pieces), "", "# has no meaning in a recipe.")
+        at += 1
+    if quoted:
+        raise RecipeError.at(len(pieces), "", f"a quoted text is not closed with {quoted}.")
+    return [*pieces, text[start:]]
+
+
+def _call(piece: str, step: int) -> Call:
+    enabled = not piece.startswith("~")
+    piece = piece.removeprefix("~").strip()
+    if not piece:
+        raise RecipeError.at(step, "", "it is empty; write a strategy, such as top_k(50).")
+    try:
+        node = ast.parse(piece, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+        node = None
+    call = node if isinstance(node, ast.Call) else None
+    name = call.func if call else node
+    if not isinstance(name, ast.Name):
+        raise RecipeError.at(
+            step,
+            "",
+            f"{shorten(quote(piece))} cannot be read; write a strategy's name and its values, such "
+            "as top_k(50).",
+        )
+    values = tuple(_literal(arg, step, name.id) for arg in call.args) if call else ()
+    named: dict[str, Any] = {}
+    for keyword in call.keywords if call else ():
+        if keyword.arg is None:
+            raise RecipeError.at(step, name.id, "** has no meaning in a recipe.")
+        if keyword.arg in named:
+            raise RecipeError.at(step, name.id, f"{keyword.arg} is given twice.", keyword.arg)
+        named[keyword.arg] = _literal(keyword.value, step, name.id, keyword.arg)
+    return Call(name.id, values, named, enabled)
+
+
+def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None) -> Any:
+    negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+    inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
+    if isinstance(inner, ast.Constant):
+        value = inner.value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return -value if negative else value
+        if not negative and (value is None or isinstance(value, bool | str)):
+            return value
+    raise RecipeError.at(
+        step,
+        strategy,
+        f"{field or 'a value'} must be a number, True, False, None or a quoted text.",
+        field,
+    )

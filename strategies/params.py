@@ -1,0 +1,89 @@
+"""Makes a strategy's ``Params`` from what was given, and says in a sentence what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from .base import Params, Strategy
+from .notation import RecipeError, quote, shorten
+
+
+def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
+    """Validated settings; raises ``RecipeError`` naming the setting, what was given and allowed.
+
+    Strict, so that True is no number and "5" neither; a whole float does for an integer, since
+    JSON and sliders do not tell them apart.
+    """
+    schemas = plugin.Params.model_json_schema().get("properties", {})
+    values = {
+        name: int(value)
+        if isinstance(value, float)
+        and value.is_integer()
+        and schemas.get(name, {}).get("type") == "integer"
+        else value
+        for name, value in given.items()
+    }
+    try:
+        return plugin.Params.model_validate(values, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else None
+        raise RecipeError.at(
+            step, plugin.info.id, _sentence(schemas, field, first, values), field
+        ) from None
+
+
+def _sentence(
+    schemas: Mapping[str, Any], field: str | None, error: Any, given: Mapping[str, Any]
+) -> str:
+    if error["type"] == "extra_forbidden" and field is not None:
+        near = difflib.get_close_matches(field[:100], schemas, n=1)
+        has = f"it has {', '.join(schemas)}" if schemas else "it has none"
+        guess = f", did you mean {near[0]}?" if near else f"; {has}."
+        return f"there is no setting {shorten(field)}{guess}"
+    if "error" in error.get("ctx", {}):  # raised by a plugin's own validator
+        return f"{field}: {error['ctx']['error']}" if field else str(error["ctx"]["error"])
+    if field is not None and field in schemas:
+        return (
+            f"{field} must be {allowed(schemas[field])}, but {shorten(quote(given.get(field)))} "
+            "was given."
+        )
+    return str(error["msg"])
+
+
+def allowed(schema: Mapping[str, Any]) -> str:
+    """What a setting may be, from its JSON schema: "a number from 0 to 1"."""
+    if "anyOf" in schema:
+        return " or ".join(allowed(choice) for choice in schema["anyOf"])
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if choices:
+        *most, last = map(quote, choices)
+        return f"{', '.join(most)} or {last}" if most else last
+    if schema.get("type") in ("number", "integer"):
+        return ("a whole number" if schema["type"] == "integer" else "a number") + _range(schema)
+    if schema.get("type") == "string" and "maxLength" in schema:
+        return f"a text of at most {schema['maxLength']} characters"
+    names = {"boolean": "True or False", "string": "a text", "null": "None"}
+    return names.get(schema.get("type", ""), "another value")
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:,g}" if high < 1e6 else f" from {low:g} to {high:,}"
+    parts = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("of at least", low),
+            ("above", above),
+            ("at most", high),
+            ("below", below),
+        )
+        if bound is not None
+    ]
+    return f" {' and '.join(parts)}" if parts else ""

@@ -1,0 +1,105 @@
+"""Finds the strategies: every module of this folder, then what other packages offer."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from .base import Strategy
+from .contract import check
+from .notation import RecipeError, shorten
+
+GROUP = "decoding_playground.strategies"  # the entry points another package offers plugins under
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be used, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The usable strategies by id, processors before searches; and the unusable ones."""
+
+    strategies: dict[str, type[Strategy]]
+    broken: list[Broken]
+
+    @classmethod
+    def discover(
+        cls,
+        package: str = __package__,
+        entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+    ) -> Registry:
+        """Import a package's modules and the entry points (None: all installed ones).
+
+        Whatever a plugin raises is kept in ``broken`` and stops nothing else.
+        """
+        if entry_points is None:
+            entry_points = importlib.metadata.entry_points(group=GROUP)
+        found: dict[str, type[Strategy]] = {}
+        broken: list[Broken] = []
+        for name, load in [*_modules(package), *((e.name, e.load) for e in entry_points)]:
+            try:
+                for strategy in _offered(load()):
+                    _add(found, strategy)
+            except (Exception, SystemExit) as error:
+                broken.append(Broken(name, f"{type(error).__name__}: {error}"))
+        ordered = sorted(found.values(), key=lambda strategy: strategy.kind != "processor")
+        return cls({strategy.info.id: strategy for strategy in ordered}, broken)
+
+    def get(self, strategy: str) -> type[Strategy]:
+        """The strategy of this id; raises ``RecipeError`` naming the nearest and all others."""
+        if strategy in self.strategies:
+            return self.strategies[strategy]
+        for plugin in self.broken:
+            if plugin.name == strategy:
+                raise RecipeError(f"The plugin {strategy} cannot be used: {plugin.error}")
+        near = difflib.get_close_matches(strategy[:100], self.strategies, n=2)
+        guess = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise RecipeError(
+            f"There is no strategy {shorten(repr(strategy))}.{guess} "
+            f"There are: {', '.join(self.strategies)}."
+        )
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """What is installed here, found once."""
+    return Registry.discover()
+
+
+def _modules(package: str) -> Iterator[tuple[str, Any]]:
+    paths = importlib.import_module(package).__path__
+    for name in sorted(module.name for module in pkgutil.iter_modules(paths)):
+        yield name, lambda name=name: importlib.import_module(f"{package}.{name}")
+
+
+def _offered(found: Any) -> list[type[Strategy]]:
+    """The strategies of a module, or the class an entry point names."""
+    if not isinstance(found, ModuleType):
+        return [found]
+    return [
+        value
+        for value in vars(found).values()
+        if isinstance(value, type)
+        and issubclass(value, Strategy)
+        and value.__module__ == found.__name__
+        and hasattr(value, "info")
+    ]
+
+
+def _add(found: dict[str, type[Strategy]], strategy: type[Strategy]) -> None:
+    check(strategy)
+    earlier = found.setdefault(strategy.info.id, strategy)
+    if earlier is not strategy:
+        raise TypeError(f"the id {strategy.info.id!r} is taken by {earlier.__module__}")

@@ -1,0 +1,41 @@
+"""Token ids as tensors: the ones a row has seen, and banning some."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from .base import Row
+
+
+def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:
+    """Ids in the row's text in order, repeats included, int64; only those ``scores`` reaches.
+
+    A model may embed more tokens than it can write, so a prompt can hold ids beyond the scores.
+    """
+    tokens = row.tokens if prompt else row.generated
+    if not tokens:
+        return torch.empty(0, dtype=torch.int64, device=scores.device)
+    # torch.tensor(tuple) takes longer than everything else a penalty does.
+    ids = torch.frombuffer(array("q", tokens), dtype=torch.int64).to(scores.device)
+    return ids[ids < scores.shape[-1]]
+
+
+def ban(scores: Tensor, banned: Sequence[Collection[int]]) -> Tensor:
+    """Scores ``[n, vocab]`` with each row's banned ids at −inf.
+
+    A row that would be left with no token at all keeps its scores: something must be written.
+    """
+    out = scores
+    for i, ids in enumerate(banned):
+        if not ids:
+            continue
+        row = scores[i].clone()
+        row[torch.tensor(sorted(ids), device=scores.device)] = -torch.inf
+        if row.amax() > -torch.inf:
+            out = scores.clone() if out is scores else out
+            out[i] = row
+    return out

@@ -1,0 +1,63 @@
+"""Top-p: the smallest set of likely tokens whose probabilities reach p (nucleus sampling)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from . import base
+from .base import Info, Row, setting
+
+HEAD = 256  # looked at before the whole vocabulary is sorted
+
+
+class TopP(base.Processor):
+    info = Info(
+        id="top_p",
+        title="Top-p (nucleus)",
+        summary="Keeps the likeliest tokens until their probabilities together reach p.",
+        formula=r"V' = \operatorname*{arg\,min}_S \{ |S| : \textstyle\sum_{i \in S} p_i \ge p \}",
+        source="Holtzman et al. 2019",
+        url="https://arxiv.org/abs/1904.09751",
+        advice="Use it for open-ended text: it keeps few tokens where the model is sure and many "
+        "where it is not. At a high temperature the tail fills the nucleus; min-p holds it better.",
+    )
+
+    class Params(base.Params):
+        top_p: float = setting(
+            1.0,
+            "The probability the kept tokens reach, the crossing one included; 1 keeps them all.",
+            usual=(0.0, 1.0),
+            step=0.01,
+            ge=0.0,
+            le=1.0,
+        )
+
+    neutral: ClassVar = {"top_p": 1.0}
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        p: float = self.params.top_p
+        if p == 1.0:
+            return scores
+        probs = scores.softmax(-1)
+        vocab = probs.shape[-1]
+        least, short = crossing(probs.topk(min(HEAD, vocab), dim=-1).values, p)
+        for i in short.nonzero().flatten().tolist() if vocab > HEAD else ():
+            # What is left out weighs under half of 1 − p in all, so it cannot hold the crossing.
+            likely = probs[i, probs[i] > (1 - p) / (2 * vocab)]
+            least[i] = crossing(likely.sort(descending=True).values, p)[0]
+        return torch.where(probs >= least[:, None], scores, -torch.inf)
+
+
+def crossing(falling: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    """The first of these probabilities at which their sum reaches ``p``, and where none does.
+
+    ``falling`` is ``[…, k]`` in falling order; both results are ``[…]``, the first 0 where short.
+    """
+    before = (falling.double().cumsum(-1).float() < p).sum(-1)
+    short = before == falling.shape[-1]
+    at = before.clamp(max=falling.shape[-1] - 1).unsqueeze(-1)
+    return falling.gather(-1, at).squeeze(-1).masked_fill(short, 0.0), short
