@@ -8,5 +8,6 @@ from __future__ import annotations
 
 LETTERS = "ABCDEF"
 COLOURS: list[str] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-INKS: list[str] = ["#FFFFFF", "#FFFFFF", "#FFFFFF", "#111111", "#111111", "#111111"]  # text on them
+INKS: list[str] = ["#FFFFFF"] + ["#111111"] * 5  # text on them, at least 4.5 : 1
 MODEL_GREY = "#8A94A3"
+NAMES: list[str] = ["blue", "orange", "green", "pink", "amber", "light blue"]

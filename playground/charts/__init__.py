@@ -1,0 +1,31 @@
+"""Comparison in, Plotly figures and the sentences above them out; pure, knows no Gradio."""
+
+from playground.charts.distribution import distribution
+from playground.charts.sentences import (
+    about_distribution,
+    about_per_step,
+    about_stages,
+    about_steps,
+    about_timeline,
+)
+from playground.charts.stages import stages
+from playground.charts.steps import steps
+from playground.charts.text import percent, quoted, reads, visible
+from playground.charts.timings import per_step, timeline
+
+__all__ = [
+    "about_distribution",
+    "about_per_step",
+    "about_stages",
+    "about_steps",
+    "about_timeline",
+    "distribution",
+    "per_step",
+    "percent",
+    "quoted",
+    "reads",
+    "stages",
+    "steps",
+    "timeline",
+    "visible",
+]

@@ -1,0 +1,43 @@
+"""What every figure shares: no template, no colours but the series', text that the page's theme sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+MONO = "monospace"
+
+
+def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
+    """A figure of plain traces, without Plotly's 6 KB template and without a background of its own."""
+    drawn = go.Figure(data=list(data))
+    drawn.update_layout(
+        template=None,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        showlegend=False,
+        font={"size": 12},
+        hoverlabel={"align": "left"},
+        **layout,
+    )
+    return drawn
+
+
+def tint(colour: str, alpha: float) -> str:
+    """``#rrggbb`` at this opacity: it lets the theme's own background through, light or dark."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:
+    """An annotation that names a column as its header does: its letter on its colour."""
+    return {
+        "text": f"<b>{letter}</b>",
+        "showarrow": False,
+        "font": {"size": 11, "color": ink},
+        "bgcolor": colour,
+        "borderpad": 2,
+        **where,
+    }

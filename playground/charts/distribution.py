@@ -1,0 +1,210 @@
+"""One step's distribution: the model's probabilities beside the recipe's, and what each stage did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import plotly.graph_objects as go
+
+from playground.charts import text
+from playground.charts.base import MONO, figure, tint
+from playground.colours import MODEL_GREY
+from playground.trace import StepRecord, Trace
+
+ROW = 23  # pixels
+GAP = 0.4  # rows left free above a chosen token that is not among the likeliest
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of the chart. ``removed_by`` is the stage that removed the token; ``y`` is in rows."""
+
+    label: str
+    raw: float
+    shown: float
+    y: float
+    removed_by: int | None = None
+    chosen: bool = False
+    others: bool = False
+    trail: str = ""
+
+
+def distribution(
+    step: StepRecord, trace: Trace, colour: str, stage: int | None = None, limit: int = 12
+) -> go.Figure:
+    """The likeliest tokens as pairs of bars, raw (grey) above after ``stage`` (``colour``).
+
+    ``stage`` indexes ``trace.stages``: −1 shows the model alone, None the last. The chosen token is
+    always shown, however unlikely; at most ``limit`` others are, and the rest are one pair. The
+    rows do not depend on ``stage``, so going through the stages moves bars and nothing else.
+    """
+    stage = _last(trace) if stage is None else stage
+    bars = _bars(step, trace, stage, limit)
+    longest = max(max(bar.raw, bar.shown) for bar in bars) or 1.0
+    paired = stage >= 0
+    offset, width = (0.19, 0.36) if paired else (0.0, 0.5)
+    data: list[dict[str, Any]] = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": "model",
+            "x": [bar.raw for bar in bars],
+            "y": [bar.y - offset for bar in bars],
+            "width": width,
+            "marker": {
+                "color": [_grey(bar) for bar in bars],
+                "line": {"color": MODEL_GREY, "width": [1 if bar.removed_by is not None else 0 for bar in bars]},
+            },
+            "customdata": [[bar.trail] for bar in bars],
+            "hovertemplate": "%{customdata[0]}<extra></extra>",
+        }
+    ]
+    if paired:
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "recipe",
+                "x": [bar.shown for bar in bars],
+                "y": [bar.y + offset for bar in bars],
+                "width": width,
+                "marker": {"color": [tint(colour, 0.45) if bar.others else colour for bar in bars]},
+                "customdata": [[bar.trail] for bar in bars],
+                "hovertemplate": "%{customdata[0]}<extra></extra>",
+            }
+        )
+    bottom = bars[-1].y + 0.6
+    return figure(
+        data,
+        barmode="overlay",
+        height=round(ROW * (bottom + 0.6)) + 8,
+        margin={"l": 8, "r": 104, "t": 4, "b": 4},
+        xaxis={"range": [0, longest * 1.02], "visible": False, "fixedrange": True},
+        yaxis={
+            "range": [bottom, -0.6],
+            "tickvals": [bar.y for bar in bars],
+            "ticktext": [("▸ " if bar.chosen else "") + bar.label + " " for bar in bars],
+            "tickfont": {"family": MONO, "size": 12},
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": "width",
+        },
+        shapes=[_band(bar, colour) for bar in bars if bar.chosen],
+        annotations=[_value(bar, paired) for bar in bars] + _notes(bars, trace, longest),
+    )
+
+
+def _last(trace: Trace) -> int:
+    return len(trace.stages) - 1
+
+
+def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
+    candidates = step.candidates
+    highest = [
+        max([raw, *(probabilities[c] for probabilities in candidates.stages)])
+        for c, raw in enumerate(candidates.raw)
+    ]
+    likeliest = sorted(range(len(highest)), key=lambda c: -highest[c])[:limit]
+    chosen = candidates.ids.index(step.token)
+    shown = sorted(likeliest) + ([] if chosen in likeliest else [chosen])
+    after = candidates.stages[stage] if stage >= 0 else candidates.raw
+    bars = []
+    for row, c in enumerate(shown):
+        removed = candidates.removed_by(c)
+        bars.append(
+            Bar(
+                label=text.token(candidates.texts[c], 18),
+                raw=candidates.raw[c],
+                shown=after[c],
+                y=row + (GAP if c not in likeliest else 0.0),
+                removed_by=removed if removed is not None and removed <= stage else None,
+                chosen=c == chosen,
+                trail=_trail(step, trace, c),
+            )
+        )
+    rest = trace.vocab_size - len(shown)
+    if rest > 0:
+        raw = max(0.0, 1.0 - sum(bar.raw for bar in bars))
+        left = max(0.0, 1.0 - sum(bar.shown for bar in bars))
+        label = text.count(rest, "other")
+        bars.append(
+            Bar(label, raw, left, bars[-1].y + 1 + GAP, others=True, trail=f"{label} together")
+        )
+    return bars
+
+
+def _trail(step: StepRecord, trace: Trace, c: int) -> str:
+    candidates = step.candidates
+    lines = [
+        f"<b>{text.token(candidates.texts[c], 60)}</b>  id {candidates.ids[c]}",
+        f"model {text.percent(candidates.raw[c])} %",
+    ]
+    for name, probabilities in zip(trace.stages, candidates.stages, strict=True):
+        after = f"{text.percent(probabilities[c])} %" if probabilities[c] else "removed"
+        lines.append(f"after {text.literal(text.reads(name))}: {after}")
+        if not probabilities[c]:
+            break
+    return "<br>".join(lines)
+
+
+def _grey(bar: Bar) -> str:
+    if bar.removed_by is not None:
+        return "rgba(0,0,0,0)"
+    return tint(MODEL_GREY, 0.45 if bar.others else 1.0)
+
+
+def _band(bar: Bar, colour: str) -> dict[str, Any]:
+    """A band of the column's colour behind the chosen token's row."""
+    return {
+        "type": "rect",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": bar.y - 0.5,
+        "y1": bar.y + 0.5,
+        "fillcolor": tint(colour, 0.16),
+        "line": {"width": 0},
+        "layer": "below",
+    }
+
+
+def _value(bar: Bar, paired: bool) -> dict[str, Any]:
+    after = "–" if bar.removed_by is not None else text.percent(bar.shown)
+    value = f"{text.percent(bar.raw)} → {after} %" if paired else f"{text.percent(bar.raw)} %"
+    return {
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "left",
+        "y": bar.y,
+        "text": " " + text.literal(f"<b>{value}</b>" if False else value),
+        "showarrow": False,
+        "font": {"family": MONO, "size": 12},
+        "opacity": 0.6 if bar.removed_by is not None or bar.others else 1.0,
+    }
+
+
+def _notes(bars: list[Bar], trace: Trace, longest: float) -> list[dict[str, Any]]:
+    """One note for each run of rows that one stage removed, where it leaves the bars readable."""
+    notes = []
+    for removed, group in groupby(bars, key=lambda bar: bar.removed_by):
+        if removed is None:
+            continue
+        rows = list(group)
+        reach = max(bar.raw for bar in rows)
+        beside = reach < 0.55 * longest
+        notes.append(
+            {
+                "x": reach if beside else 0,
+                "xanchor": "left",
+                "xshift": 8,
+                "y": (rows[0].y + rows[-1].y) / 2 if beside else rows[0].y + 0.22,
+                "text": f"removed by {text.literal(text.reads(trace.stages[removed]))}",
+                "showarrow": False,
+                "font": {"size": 11},
+                "opacity": 0.75,
+            }
+        )
+    return notes

@@ -1,0 +1,133 @@
+"""The sentence above each chart: what it shows for this very run."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean, median
+
+from playground.charts import text
+from playground.charts.stages import summaries
+from playground.charts.steps import WINDOW
+from playground.charts.timings import decode_steps, shared_rows
+from playground.colours import LETTERS
+from playground.trace import Comparison, StepRecord, Trace
+
+
+def about_distribution(
+    step: StepRecord, trace: Trace, colour: str, stage: int | None = None
+) -> str:
+    """What the bars are, how many tokens are left, and the chosen one. ``colour`` is its name."""
+    shown = len(trace.stages) - 1 if stage is None else stage
+    model = f"rank {step.raw_rank:,}, {text.percent(step.raw_probability)} %"
+    if not trace.stages:
+        return f"Grey: the model, which {trace.search} reads as it is. Chosen: {model}."
+    chosen = step.candidates.ids.index(step.token)
+    if shown < 0:
+        return f"Grey: the model, before any step of the recipe. Chosen: {model}."
+    after = " › ".join(text.reads(name) for name in trace.stages[: shown + 1])
+    left = step.stages[shown].survivors
+    last = shown == len(trace.stages) - 1
+    rank = f"rank {step.rank:,}, " if last else ""
+    probability = text.percent(step.candidates.stages[shown][chosen])
+    return (
+        f"Grey: the model; {colour}: after {after}. {left:,} of {trace.vocab_size:,} tokens are "
+        f"left. Chosen: {rank}{probability} % (model: {model})."
+    )
+
+
+def about_stages(step: StepRecord, trace: Trace) -> str:
+    """How uncertain the model was, how uncertain the recipe left it, and which stage removed what."""
+    rows = summaries(step, trace)
+    model, last = rows[0][1], rows[-1][1]
+    told = f"The model is as uncertain as a fair choice among {_fair(model.entropy)}"
+    if not trace.stages:
+        return f"{told}; no step of the recipe changes that. The outline is a fair choice among all."
+    told += f", after the recipe among {_fair(last.entropy)}."
+    for (_, before), (name, after) in zip(rows, rows[1:], strict=False):
+        removed = before.survivors - after.survivors
+        if removed > 0:
+            told += f" {name} removes {text.count(removed, 'token')}."
+    return told + " An outline is a fair choice among all that are left."
+
+
+def _fair(entropy: float) -> str:
+    number = math.exp(entropy)
+    return f"{number:.1f} tokens" if number < 9.95 else text.count(round(number), "token")
+
+
+def about_per_step(comparison: Comparison) -> str:
+    """Whose the forward pass is, how long it took, and what the columns' own work added."""
+    shared = shared_rows(comparison)
+    if shared is None:
+        return "No step after the first token yet: that one comes from the prompt's own pass."
+    steps = [decode_steps(comparison, lane) for lane in range(len(comparison.lanes))]
+    forward = median(step.times.forward for lane in steps for step in lane)
+    own = {
+        LETTERS[lane]: median(
+            s.times.processors + s.times.search + s.times.record for s in steps[lane]
+        )
+        for lane in range(len(steps))
+        if steps[lane]
+    }
+    rows = f"{shared[0]}" if shared[0] == shared[1] else f"{shared[0]} to {shared[1]}"
+    took = text.milliseconds(forward)
+    most = max(own, key=lambda letter: own[letter])
+    if comparison.timings.alone:
+        told = f"Columns ran one after the other, each with forward passes of its own: {took}"
+    elif shared[1] == 1:
+        told = f"Each step is one forward pass of one row: {took}"
+    else:
+        told = f"Each step is one forward pass shared by {rows} rows, not a cost per column: {took}"
+    added = f"{text.milliseconds(own[most])}"
+    if len(own) == 1:
+        return f"{told} at the median; the recipe's own work adds {added}."
+    return f"{told} at the median; a column's own work adds at most {added} ({most})."
+
+
+def about_timeline(comparison: Comparison) -> str:
+    """Prefill against decode: what a token of the prompt took, and what a written one took."""
+    whole = comparison.timings
+    count = text.count(whole.prefill_tokens, "token")
+    told = f"Reading the prompt's {count} took {text.milliseconds(whole.prefill)}"
+    if whole.prefill_tokens > 1:
+        told += f", {text.milliseconds(whole.prefill / whole.prefill_tokens)} per token"
+    if whole.alone:
+        told += ", once for each column"
+    per_token = [
+        lane.metrics.timings.per_token
+        for lane in comparison.lanes
+        if lane.metrics.timings.per_token is not None
+    ]
+    if not per_token:
+        return told + "."
+    return f"{told}; writing took {text.milliseconds(fmean(per_token))} per token, one after the other."
+
+
+def about_steps(comparison: Comparison, after: bool = False) -> str:
+    """What the two panels are, where the columns part, and the least expected token of all."""
+    whose = "after the recipe" if after else "the model's own"
+    told = f"Uncertainty before each token, and the probability of the chosen one, {whose}."
+    paths = [lane.trace.path() for lane in comparison.lanes]
+    tokens = [[step.token for step in path] for path in paths if path]
+    if not tokens:
+        return told
+    if len(tokens) > 1:
+        same = next(
+            (i for i, column in enumerate(zip(*tokens, strict=False)) if len(set(column)) > 1), None
+        )
+        told += (
+            " The columns write the same so far as they go."
+            if same is None
+            else " The columns part at the first token."
+            if same == 0
+            else f" The columns write the same up to token {same}."
+        )
+    lane, step = min(
+        ((lane, step) for lane, path in enumerate(paths) for step in path),
+        key=lambda pair: pair[1].logprob if after else pair[1].raw_logprob,
+    )
+    least = text.percent(step.probability if after else step.raw_probability)
+    told += f" Least expected: {LETTERS[lane]}’s token {step.index + 1}, {text.quoted(step.text)}, {least} %."
+    if max(map(len, paths)) >= 2 * WINDOW:
+        told += f" Points are tokens, lines their mean over {WINDOW}."
+    return told

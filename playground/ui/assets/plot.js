@@ -1,0 +1,110 @@
+// A Plotly figure that follows the theme. Model text in it was made literal where it was drawn.
+// value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
+// Tells 'point' {data: the clicked point's customdata}.
+const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
+const probe = document.createElement('span');
+let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
+let drawn = null; // what is on the page: value and theme
+
+function library() {
+  window.playgroundPlotly ??= new Promise((resolve, reject) => {
+    const { root = '', api_prefix: prefix = '/gradio_api' } = window.gradio_config ?? {};
+    const script = document.createElement('script');
+    script.src = `${root}${prefix}/file=${encodeURI(props.library)}`;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      window.playgroundPlotly = null;
+      script.remove();
+      reject(new Error('The drawing library did not arrive; open the tab again to retry.'));
+    };
+    document.head.append(script);
+  });
+  return window.playgroundPlotly;
+}
+
+// A custom property as a colour Plotly can read, whatever it was written as.
+function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
+function theme() {
+  const style = getComputedStyle(chart);
+  return {
+    ink: colour('--body-text-color'),
+    dim: colour('--body-text-color-subdued'),
+    line: colour('--border-color-primary'),
+    paper: colour('--background-fill-primary'),
+    sans: style.fontFamily,
+    mono: style.getPropertyValue('--font-mono').trim() || 'monospace',
+  };
+}
+
+function themed({ data, layout }, look) {
+  const made = JSON.parse(JSON.stringify({ data, layout }), (key, value) =>
+    (key === 'family' && value === 'monospace' ? look.mono : value));
+  const dressed = made.layout;
+  dressed.font = { ...dressed.font, color: look.ink, family: look.sans };
+  for (const [name, axis] of Object.entries(dressed)) {
+    if (!/^[xy]axis\d*$/.test(name)) continue;
+    Object.assign(axis, { gridcolor: look.line, zerolinecolor: look.dim, linecolor: look.dim });
+    axis.tickfont = { color: axis.tickfont?.family ? look.ink : look.dim, ...axis.tickfont };
+    if (axis.title) axis.title.font = { size: 12, color: look.dim, ...axis.title.font };
+  }
+  dressed.hoverlabel = { ...dressed.hoverlabel, bgcolor: look.paper, bordercolor: look.dim,
+    font: { color: look.ink, family: look.sans, size: 12 } };
+  dressed.dragmode = matchMedia('(pointer: coarse)').matches ? false : 'zoom';
+  return made;
+}
+
+async function draw() {
+  const value = props.value;
+  element.hidden = !value;
+  if (!value) return;
+  sentence.textContent = value.sentence;
+  chart.hidden = !value.figure;
+  if (!value.figure) return;
+  chart.style.height = `${value.figure.layout.height}px`;
+  if (!seen) return;
+  let Plotly;
+  try {
+    Plotly = await library();
+  } catch (error) {
+    sentence.textContent = error.message;
+    return;
+  }
+  const look = theme();
+  const key = JSON.stringify([value, look]);
+  if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
+  if (key === drawn || !chart.clientWidth) return;
+  const first = drawn === null;
+  drawn = key;
+  chart.setAttribute('role', 'img');
+  chart.setAttribute('aria-label', value.sentence);
+  const { data, layout } = themed(value.figure, look);
+  layout.uirevision = value.view;
+  await Plotly.react(chart, data, layout, { displayModeBar: false, responsive: false, showTips: false });
+  if (first) {
+    chart.on('plotly_click', ({ points }) => {
+      if (points[0]?.customdata) trigger('point', { data: points[0].customdata });
+    });
+  }
+}
+
+probe.hidden = true;
+element.append(probe);
+new IntersectionObserver((entries) => {
+  seen ||= entries.some((entry) => entry.isIntersecting);
+  draw();
+}, { rootMargin: '300px' }).observe(element);
+let width = 0;
+new ResizeObserver(() => {
+  if (drawn === null || !chart.clientWidth || chart.clientWidth === width) return;
+  width = chart.clientWidth;
+  window.Plotly.Plots.resize(chart);
+}).observe(chart);
+const themes = new MutationObserver(draw);
+for (const node of [document.documentElement, document.body])
+  themes.observe(node, { attributes: true, attributeFilter: ['class', 'data-theme', 'style'] });
+watch('value', draw);
+draw();

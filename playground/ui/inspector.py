@@ -1,0 +1,197 @@
+"""The region under the columns: why a token was chosen, where the time went, the run as data.
+
+    inspector = Inspector(resolve, first={"run": "recorded", "lane": 1, "step": 3})
+    inspector.listen(strip.pick)        # an element's event that tells run, lane, step (and output)
+    event.then(inspector.draw, [inspector.selection, *inspector.view], inspector.outputs, **QUICK)
+
+``resolve(run_id)`` gives a ``Comparison`` or None. ``draw`` takes a selection, ``{"run", "lane",
+"step", "output"}`` or None, and the view; it computes the visible tab alone, and it is also how a
+run that has grown is shown again. Each drawing is told to the columns by the document event
+``playground:mark``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError
+
+from playground.trace import Comparison
+from playground.ui import place as values
+from playground.ui.element import QUICK, element
+from playground.ui.place import SIDES, Place, Selection
+from playground.ui.plot import plot, style
+
+Updates = dict[Any, Any]
+TABS = ("distribution", "timings", "steps", "data")
+
+
+class Inspector:
+    """The region's components, built where it is called, and the events among them."""
+
+    def __init__(
+        self, resolve: Callable[[str], Comparison | None], first: dict[str, Any] | None = None
+    ) -> None:
+        self.resolve = resolve
+        self.files = TemporaryDirectory(prefix="decoding-playground-")
+        self._build(self.find(first))
+        self._wire()
+
+    def listen(self, event: Callable[..., Any]) -> None:
+        """Draw what this event of an element tells: run, lane, step and, where needed, output."""
+        event(self._told, self.view, self.outputs, **QUICK)
+
+    def draw(self, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
+        """The visible tab for this selection; nothing of the others is computed."""
+        place = self.find(selection)
+        updates: Updates = {
+            self.selection: place.selection.model_dump() if place else None,
+            self.caption: values.caption(place),
+            self.column: gr.update(**values.columns(place)),
+            self.token: gr.update(**values.tokens(place)),
+            self.stage: gr.update(**values.stages(place, stage)),
+        }
+        if place is None or place.step is None:
+            return updates | dict.fromkeys(self.charts)
+        return updates | self._tab(place, tab, stage, side)
+
+    def find(self, selection: Any) -> Place | None:
+        """Where a selection leads; a step past the end of a text is its last. None without a run."""
+        if selection is None:
+            return None
+        try:
+            asked = Selection.model_validate(selection)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            field = ".".join(map(str, fault["loc"])) or "selection"
+            raise gr.Error(f"{field}: {fault['msg']}.", print_exception=False) from None
+        comparison = self.resolve(asked.run)
+        if comparison is None or asked.lane >= len(comparison.lanes):
+            return None
+        path = comparison.lanes[asked.lane].trace.path(asked.output)
+        step = min(asked.step, max(0, len(path) - 1))
+        return Place(comparison, asked.model_copy(update={"step": step}), path)
+
+    def _build(self, place: Place | None) -> None:
+        first = {} if place is None or place.step is None else values.distribution(place, "final")
+        with gr.Column(elem_id="inspector", elem_classes=["card"]):
+            self.selection = gr.State(place.selection.model_dump() if place else None)
+            self.tab = gr.State("distribution")
+            with gr.Row(equal_height=False):
+                self.caption = element(
+                    "caption",
+                    values.caption(place),
+                    css_template=style("caption"),
+                    scale=5,
+                    min_width=320,
+                )
+                self.column = gr.Radio(
+                    **values.columns(place), label="Column", scale=1, min_width=120
+                )
+                self.token = gr.Slider(
+                    **values.tokens(place), step=1, label="Token", scale=3, min_width=220
+                )
+            with gr.Tabs():
+                with gr.Tab("Distribution") as distribution:
+                    self.stage = gr.Radio(**values.stages(place, "final"), label="Bars after")
+                    self.bars, self.stages = _pair(first)
+                with gr.Tab("Timings") as timings:
+                    self.per_step, self.timeline = _pair({})
+                with gr.Tab("Steps") as steps:
+                    self.side = gr.Radio(SIDES, value="model", label="Values")
+                    self.steps = plot()
+                with gr.Tab("Data") as data:
+                    with gr.Row():
+                        self.csv = gr.DownloadButton("CSV, a row per token", size="sm")
+                        self.json = gr.DownloadButton("JSON, everything", size="sm")
+                    self.table = gr.Dataframe(
+                        interactive=False, max_height=420, label="Tokens", show_label=False
+                    )
+        self.tabs = dict(zip(TABS, (distribution, timings, steps, data), strict=True))
+        self.view = [self.tab, self.stage, self.side]
+        self.charts = [self.bars, self.stages, self.per_step, self.timeline, self.steps]
+        self.outputs = [
+            self.selection,
+            self.caption,
+            self.column,
+            self.token,
+            self.stage,
+            *self.charts,
+            self.table,
+            self.csv,
+            self.json,
+        ]
+
+    def _wire(self) -> None:
+        moved = [self.selection, *self.view]
+        latest = {**QUICK, "trigger_mode": "always_last"}
+        self.token.input(self._moved, [self.token, *moved], self.outputs, **latest)
+        self.column.input(self._turned, [self.column, *moved], self.outputs, **latest)
+        self.stage.input(self.draw, moved, self.outputs, **latest)
+        self.side.input(self.draw, moved, self.outputs, **latest)
+        self.per_step.point(self._pointed, moved, self.outputs, **QUICK)
+        self.steps.point(self._pointed, moved, self.outputs, **QUICK)
+        self.stages.point(self._staged, moved, self.outputs, **QUICK)
+        for name, tab in self.tabs.items():
+            tab.select(partial(self._opened, name), moved, [self.tab, *self.outputs], **QUICK)
+
+    def _tab(self, place: Place, tab: str, stage: str | None, side: str) -> Updates:
+        if tab == "timings":
+            return self._named(values.timings(place))
+        if tab == "steps":
+            return self._named(values.steps(place, side))
+        if tab == "data":
+            return self._named(values.data(place, self.files.name))
+        return self._named(values.distribution(place, stage))
+
+    def _named(self, named: dict[str, Any]) -> Updates:
+        return {getattr(self, name): value for name, value in named.items()}
+
+    def _opened(self, name: str, selection: Any, _: str, stage: str | None, side: str) -> Updates:
+        return {self.tab: name, **self.draw(selection, name, stage, side)}
+
+    def _told(self, tab: str, stage: str | None, side: str, event: gr.EventData) -> Updates:
+        return self.draw(event._data, tab, stage, side)
+
+    def _moved(self, token: Any, selection: Any, *view: Any) -> Updates:
+        return self._changed(selection, {"step": int(token) - 1}, *view)
+
+    def _turned(self, lane: Any, selection: Any, *view: Any) -> Updates:
+        return self._changed(selection, {"lane": lane, "output": 0}, *view)
+
+    def _pointed(
+        self, selection: Any, tab: str, stage: str | None, side: str, event: gr.EventData
+    ) -> Updates:
+        lane, step = _numbers(event, 2)
+        return self._changed(selection, {"lane": lane, "step": step, "output": 0}, tab, stage, side)
+
+    def _staged(
+        self, selection: Any, tab: str, stage: str | None, side: str, event: gr.EventData
+    ) -> Updates:
+        return self.draw(selection, tab, str(_numbers(event, 1)[0]), side)
+
+    def _changed(self, selection: Any, change: dict[str, Any], *view: Any) -> Updates:
+        return self.draw(None if selection is None else {**selection, **change}, *view)
+
+
+def _pair(first: dict[str, Any]) -> tuple[gr.HTML, gr.HTML]:
+    """Two charts side by side, one above the other where the page is narrow."""
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            wide = plot(first.get("bars"))
+        with gr.Column(scale=2, min_width=320):
+            narrow = plot(first.get("stages"))
+    return wide, narrow
+
+
+def _numbers(event: gr.EventData, count: int) -> list[int]:
+    """The first numbers a chart's point carries."""
+    told = event._data.get("data") if isinstance(event._data, dict) else None
+    numbers = told[:count] if isinstance(told, list) else []
+    if len(numbers) < count or not all(type(number) is int for number in numbers):
+        raise gr.Error("data: a point tells whole numbers.", print_exception=False)
+    return numbers

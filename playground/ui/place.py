@@ -1,0 +1,166 @@
+"""What the inspector shows for a place in a run, as values of its components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from playground import charts
+from playground.colours import COLOURS, INKS, LETTERS, NAMES
+from playground.trace import Comparison, StepRecord, Trace
+from playground.ui.plot import drawing
+
+SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
+NO_RUN = "No run to look into"
+NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
+
+
+class Selection(BaseModel):
+    """A token of a run: ``step`` counts the tokens of text ``output`` of this lane, from 0."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    run: str = Field(max_length=100)
+    lane: int = Field(ge=0, lt=len(LETTERS))
+    step: int = Field(ge=0)
+    output: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a selection leads: a step of a text, or none where nothing was written yet."""
+
+    comparison: Comparison
+    selection: Selection
+    path: list[StepRecord]
+
+    @property
+    def trace(self) -> Trace:
+        return self.comparison.lanes[self.selection.lane].trace
+
+    @property
+    def step(self) -> StepRecord | None:
+        return self.path[self.selection.step] if self.path else None
+
+    @property
+    def marked(self) -> tuple[int, int] | None:
+        """The token in charts of all lanes, which show each lane's first text."""
+        return None if self.selection.output else (self.selection.lane, self.selection.step)
+
+
+def caption(place: Place | None) -> dict[str, Any]:
+    """The line that says which token the charts are about."""
+    if place is None:
+        return {"title": NO_RUN, "facts": NO_RUN_ADVICE, "letter": ""}
+    lane = place.selection.lane
+    head = {"letter": LETTERS[lane], "colour": COLOURS[lane], "ink": INKS[lane]}
+    step = place.step
+    if step is None:
+        failed = place.comparison.lanes[lane].error
+        return {**head, "title": "no token yet", "facts": failed or "This column wrote nothing."}
+    facts = f"id {step.token:,} · the model gave it {charts.percent(step.raw_probability)} %"
+    if place.trace.stages:
+        facts += f", the recipe {charts.percent(step.probability)} %"
+    facts += f" · entropy {step.raw_entropy:.2f}"
+    if place.trace.stages:
+        facts += f" → {step.entropy:.2f}"
+    return {
+        **head,
+        "title": f"token {step.index + 1}: {charts.quoted(step.text)}",
+        "facts": f"{facts} nats · {charts.reads(place.trace.search)}",
+        "mark": place.selection.model_dump(),
+    }
+
+
+def columns(place: Place | None) -> dict[str, Any]:
+    """Choices of the column control."""
+    lanes = range(len(place.comparison.lanes)) if place else ()
+    return {
+        "choices": [(LETTERS[lane], lane) for lane in lanes],
+        "value": place.selection.lane if place else None,
+        "visible": len(lanes) > 1,
+    }
+
+
+def tokens(place: Place | None) -> dict[str, Any]:
+    """Range and value of the token slider, counting from 1."""
+    length = len(place.path) if place else 0
+    return {
+        "minimum": 1,
+        "maximum": max(2, length),
+        "value": place.selection.step + 1 if place else 1,
+        "interactive": length > 1,
+    }
+
+
+def stages(place: Place | None, asked: str | None) -> dict[str, Any]:
+    """Choices of the stage control: the model, each stage by its index, the last as ``final``."""
+    names = [charts.reads(name) for name in place.trace.stages] if place else []
+    values = ["-1", *map(str, range(len(names)))]
+    values[-1] = "final"
+    return {
+        "choices": list(zip(["model alone", *names], values, strict=True)),
+        "value": asked if asked in values else "final",
+        "visible": bool(names),
+    }
+
+
+def stage_of(place: Place, asked: str | None) -> int:
+    """The stage a value of that control means for this lane."""
+    value = stages(place, asked)["value"]
+    return len(place.trace.stages) - 1 if value == "final" else int(value)
+
+
+def distribution(place: Place, asked: str | None) -> dict[str, Any]:
+    step, trace, lane = place.path[place.selection.step], place.trace, place.selection.lane
+    stage = stage_of(place, asked)
+    colour = COLOURS[lane]
+    return {
+        "bars": drawing(
+            charts.distribution(step, trace, colour, stage),
+            charts.about_distribution(step, trace, NAMES[lane], stage),
+        ),
+        "stages": drawing(
+            charts.stages(step, trace, colour, stage), charts.about_stages(step, trace)
+        ),
+    }
+
+
+def timings(place: Place) -> dict[str, Any]:
+    run = place.comparison
+    return {
+        "per_step": drawing(
+            charts.per_step(run, place.marked), charts.about_per_step(run), f"{run.id}/timings"
+        ),
+        "timeline": drawing(charts.timeline(run), charts.about_timeline(run)),
+    }
+
+
+def steps(place: Place, side: str) -> dict[str, Any]:
+    run, after = place.comparison, side == "recipe"
+    return {
+        "steps": drawing(
+            charts.steps(run, place.marked, after),
+            charts.about_steps(run, after),
+            f"{run.id}/steps",
+        )
+    }
+
+
+def data(place: Place, folder: str) -> dict[str, Any]:
+    """The table, and the two files, written now into ``folder``."""
+    run = place.comparison
+    frame = run.frame()
+    stem = Path(folder) / f"comparison-{''.join(c for c in run.id if c.isalnum() or c in '-_')}"
+    csv, json = stem.with_suffix(".csv"), stem.with_suffix(".json")
+    frame.to_csv(csv, index=False)
+    json.write_text(run.to_json(), encoding="utf-8")
+    shown = frame.assign(
+        lane=[LETTERS[lane] for lane in frame["lane"]],
+        index=frame["index"] + 1,
+        text=[charts.visible(text) for text in frame["text"]],
+    ).drop(columns=["recipe", "raw_logprob", "logprob"])
+    return {"table": shown.round(4), "csv": str(csv), "json": str(json)}

@@ -1,0 +1,40 @@
+"""A Plotly figure on the page, drawn by the plotly.js of the installed plotly package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+import plotly.graph_objects as go
+
+from playground.ui.element import ASSETS, element
+
+LIBRARY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+def plot(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
+    """The element; its value comes from ``drawing``, and its event ``point`` tells a click.
+
+    ``gr.Plot`` would make its node anew at each update, losing zoom and handlers, and tells no
+    clicks.
+    """
+    gr.set_static_paths(LIBRARY)
+    options["css_template"] = style("plot")
+    return element("plot", value, library=LIBRARY.as_posix(), **options)
+
+
+def style(name: str) -> str:
+    """The style sheet that Gradio scopes to one element."""
+    return (ASSETS / f"{name}.css").read_text(encoding="utf-8")
+
+
+def drawing(figure: go.Figure | None, sentence: str, view: str = "") -> dict[str, Any]:
+    """A figure, the sentence above it, and the view whose zoom it keeps, as the element's value.
+
+    Without a figure only the sentence is shown.
+    """
+    made = None if figure is None else json.loads(figure.to_json())
+    return {"figure": made, "sentence": sentence, "view": view}
