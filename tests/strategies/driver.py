@@ -1,0 +1,130 @@
+"""A reference decode loop, slow and plain: no cache, no batch of strangers, no records.
+
+It obeys the contract of ``strategies.base`` and nothing else, so a strategy that passes here owes
+nothing to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategies import Context, Recipe, Row, Step
+from strategies.luck import gumbel
+
+Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
+
+
+def context(
+    vocab: int, eos: Sequence[int] = (), max_new_tokens: int = 16, **others: Any
+) -> Context:
+    """A context whose text is its token ids with spaces between."""
+    return Context(
+        vocab_size=vocab,
+        eos_token_ids=tuple(eos),
+        max_new_tokens=max_new_tokens,
+        encode=lambda text: [int(word) for word in text.split()],
+        decode=lambda tokens: " ".join(map(str, tokens)),
+        **others,
+    )
+
+
+def forward(model: Any) -> Logits:
+    """The last position's logits of a transformers model, remembered per row."""
+    known: dict[tuple[int, ...], Tensor] = {}
+
+    def logits(rows: list[tuple[int, ...]]) -> Tensor:
+        missing = [row for row in dict.fromkeys(rows) if row not in known]
+        if missing:
+            with torch.inference_mode():
+                last = model(torch.tensor(missing)).logits[:, -1].float()
+            known.update(zip(missing, last, strict=True))
+        return torch.stack([known[row] for row in rows])
+
+    return logits
+
+
+def transitions(table: Tensor) -> Logits:
+    """A model whose next token depends on the last one only: ``table[last]`` are probabilities."""
+    return lambda rows: table.log()[[row[-1] for row in rows]]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row, and what each of its processors keeps of it."""
+
+    row: Row
+    states: tuple[Any, ...]
+
+
+def run(
+    logits: Logits,
+    recipe: Recipe | str,
+    prompt: Sequence[int],
+    *,
+    max_new_tokens: int = 16,
+    eos: Sequence[int] = (),
+    seed: int = 0,
+    stop: Callable[[tuple[int, ...]], bool] = lambda generated: False,
+) -> list[Row]:
+    """A recipe's texts, the shown one first. ``stop`` is told what a row has generated."""
+    vocab = logits([tuple(prompt)]).shape[-1]
+    about = context(vocab, eos, max_new_tokens)
+    processors, search = Recipe.of(recipe).build(about)
+    start = Row(tuple(prompt), len(prompt), seed=seed)
+    running = [Held(start, tuple(processor.initial_state() for processor in processors))]
+    finished: list[Row] = []
+    for index in range(max_new_tokens):
+        rows = [held.row for held in running]
+        scores = logits([row.tokens for row in rows])
+        scores = scores.log_softmax(-1) if search.reads_logprobs else scores
+        for p, processor in enumerate(processors):
+            scores = processor(scores, [replace(h.row, state=h.states[p]) for h in running])
+
+        def ends(row: int, token: int, rows: list[Row] = rows, index: int = index) -> bool:
+            written = (*rows[row].generated, token)
+            return token in eos or index + 1 == max_new_tokens or stop(written)
+
+        step = Step(
+            index=index,
+            rows=rows,
+            scores=scores,
+            luck=lambda sample, index=index: gumbel(seed, sample, index, vocab),
+            ends=ends,
+            finished=tuple(finished),
+        )
+        moves = search.advance(step)
+        assert sum(not move.done for move in moves) <= search.width()
+        following = []
+        for move in moves:
+            parent = running[move.parent]
+            row = replace(
+                parent.row,
+                tokens=(*parent.row.tokens, move.token),
+                score=move.score,
+                state=move.state,
+                done=move.done,
+                sample=parent.row.sample if move.sample is None else move.sample,
+            )
+            logprob = float(step.logprobs[move.parent, move.token])
+            states = tuple(
+                processor.observe(state, move.token, logprob)
+                for processor, state in zip(processors, parent.states, strict=True)
+            )
+            if move.done:
+                finished.append(row)
+            else:
+                following.append(Held(row, states))
+        running = following
+        if not running:
+            break
+    return search.order([*finished, *(held.row for held in running)])
+
+
+def written(rows: Sequence[Row]) -> list[list[int]]:
+    """What each row generated."""
+    return [list(row.generated) for row in rows]
