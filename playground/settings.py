@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         validation_alias=_also("hub", "HF_ENDPOINT"),
         description="Address of the model hub.",
     )
+    hub_cache: Path | None = Field(
+        None,
+        validation_alias=_also("hub_cache", "HF_HUB_CACHE"),
+        description="Folder of models from the hub; unset leaves it to the hub's own client.",
+    )
     hub_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Seconds to wait for the hub before saying it is unreachable."
     )
@@ -188,10 +193,10 @@ class Settings(BaseSettings):
             raise ValueError("auto, cpu, mps, cuda, or cuda: and a number")
         return value
 
-    @field_validator("cache_dir")
+    @field_validator("cache_dir", "hub_cache")
     @classmethod
-    def _expand(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _expand(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
 
     @property
     def on_space(self) -> bool:
@@ -204,7 +209,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Settings:
-        """The settings of this environment. Raises ``SettingsError`` naming the variable at fault."""
+        """The settings of this environment; ``SettingsError`` names the variable at fault."""
         _refuse_misspelt(os.environ)
         try:
             return cls()

@@ -1,0 +1,77 @@
+"""Where a model runs, in which number format, and how much memory is left there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from playground.errors import ModelError
+from playground.settings import Settings
+
+
+def place(settings: Settings) -> tuple[torch.device, torch.dtype]:
+    """The device and the dtype of the weights, chosen where the settings say ``auto``."""
+    device = _device(settings.device)
+    if settings.dtype != "auto":
+        return device, getattr(torch, settings.dtype)
+    if device.type == "cuda":
+        fits = torch.cuda.is_bf16_supported(including_emulation=False)
+        return device, torch.bfloat16 if fits else torch.float16
+    if device.type == "mps":
+        newer = torch.backends.mps.is_macos_or_newer(14, 0)
+        return device, torch.bfloat16 if newer else torch.float32
+    return device, torch.bfloat16 if _bfloat16_is_fast() else torch.float32
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes that can still be allocated on this device, as far as the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return min(_system_free(), _container_free())
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(asked)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"The device {asked} is asked for, and this machine does not have it.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("The device mps is asked for, and this machine does not have it.")
+    return device
+
+
+def _bfloat16_is_fast() -> bool:
+    """Whether this processor multiplies bfloat16 natively; emulated, it is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def _system_free() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 8 << 30  # not Linux: a modest guess that a setting can replace
+
+
+def _container_free() -> int:
+    """What a container's own limit leaves; a Space's is far below its machine's memory."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(cached.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no limit reads as "max"
+        return 1 << 62

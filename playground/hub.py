@@ -1,0 +1,163 @@
+"""From a hub id to a local folder: the hub's cache first, then the hub, never a long wait."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playground.errors import ModelError, first_line
+from playground.settings import Settings
+
+T = TypeVar("T")
+
+# Weights that run no code, and what a tokenizer may need; nothing from sub-folders.
+WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+UNWANTED = ["*/*", "consolidated*"]
+
+
+def is_id(text: str) -> bool:
+    """Whether this could name a model on the hub; a path never does."""
+    return bool(re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", text, re.ASCII)) and len(text) <= 96
+
+
+def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
+    """The local folder of a hub model, downloaded where it is not in the hub's cache yet.
+
+    ``check`` is handed a folder holding the configuration alone and may refuse it, before
+    gigabytes are fetched. Raises ``ModelError``, within ``hub_timeout_s`` where the hub is away.
+    """
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+    from tqdm import tqdm
+
+    folder = cached(id, settings)
+    if folder is not None:
+        return folder
+    revision = _look_up(id, settings)
+    where: dict[str, Any] = {
+        "revision": revision,
+        "cache_dir": settings.hub_cache,
+        "endpoint": settings.hub,
+        "etag_timeout": settings.hub_timeout_s,
+    }
+    try:
+        check(Path(hf_hub_download(id, "config.json", tqdm_class=_silent(tqdm), **where)).parent)
+        return Path(
+            snapshot_download(
+                id,
+                allow_patterns=WANTED,
+                ignore_patterns=UNWANTED,
+                tqdm_class=_silent(tqdm),
+                **where,
+            )
+        )
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(f"{id} could not be downloaded: {first_line(error)}.") from error
+
+
+def cached(id: str, settings: Settings) -> Path | None:
+    """The folder of a model that the hub's cache holds whole, without asking anybody."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                id,
+                cache_dir=settings.hub_cache,
+                local_files_only=True,
+                allow_patterns=WANTED,
+                ignore_patterns=UNWANTED,
+            )
+        )
+    except OSError:  # not there, or known to be incomplete
+        return None
+    return folder if whole(folder) else None
+
+
+def whole(folder: Path) -> bool:
+    """Whether configuration, tokenizer and every safetensors file are in this folder."""
+    tokenizers = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    if not (folder / "config.json").is_file():
+        return False
+    if not any((folder / name).is_file() for name in tokenizers):
+        return False
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        parts = set(json.loads(index.read_text())["weight_map"].values())
+        return all((folder / part).is_file() for part in parts)
+    return (folder / "model.safetensors").is_file()
+
+
+def _look_up(id: str, settings: Settings) -> str:
+    """The commit that the hub has for this id; one short request, since the client retries long."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    api = HfApi(endpoint=settings.hub)
+    try:
+        info = _within(
+            settings.hub_timeout_s, lambda: api.model_info(id, timeout=settings.hub_timeout_s)
+        )
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{id} is gated: its owner asks visitors to sign in and accept terms; "
+            "accept them on the hub and set HF_TOKEN."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"The hub at {settings.hub} has no public model {id}.") from error
+    except OfflineModeIsEnabled as error:
+        raise ModelError(
+            f"{id} is not on this machine, and HF_HUB_OFFLINE forbids fetching it."
+        ) from error
+    except HfHubHTTPError as error:
+        raise ModelError(f"The hub at {settings.hub} refused {id}: {first_line(error)}.") from error
+    except Exception as error:  # whatever the client of the day raises where there is no route
+        raise ModelError(
+            f"{id} is not on this machine, and the hub at {settings.hub} cannot be reached "
+            f"({first_line(error)}). The models already loaded keep working."
+        ) from error
+    names = {file.rfilename for file in info.siblings or ()}
+    if names and not any(n.endswith(".safetensors") and "/" not in n for n in names):
+        raise ModelError(f"{id} has no safetensors weights; other formats can run code.")
+    return info.sha or "main"
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """What ``call`` returns, or ``TimeoutError``: a name look-up outlasts any client's timeout."""
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(call())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="hub")
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return done[0]
+
+
+def _silent(tqdm: type[Any]) -> type[Any]:
+    """A progress bar that draws nothing: a server's log is read line by line."""
+
+    class Silent(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+    return Silent

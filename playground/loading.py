@@ -1,0 +1,153 @@
+"""From a folder in transformers' form to a model that is ready to decode."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground import architecture, device
+from playground.errors import ModelError, first_line
+from playground.settings import Settings
+from playground.trace import ModelFacts
+
+log = logging.getLogger(__name__)
+
+# Models are built one at a time: transformers sets torch's default dtype for the whole process
+# meanwhile, and two at once would restore each other's.
+_BUILDING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to decode, its tokenizer, and what is known of it. Lengths are in tokens."""
+
+    id: str
+    model: Any
+    tokenizer: Any
+    facts: ModelFacts
+    eos_token_ids: tuple[int, ...]
+    context_length: int
+
+
+def load_folder(
+    folder: Path | str,
+    settings: Settings | None = None,
+    *,
+    id: str | None = None,
+    make_room: Callable[[str, int], None] | None = None,
+) -> LoadedModel:
+    """Load a model and its tokenizer from a folder in transformers' form, safetensors only.
+
+    ``make_room(id, bytes)`` is called before the weights are read. Raises ``ModelError`` where
+    the folder cannot be read or its architecture cannot be served.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    settings = settings or Settings()
+    folder = Path(folder).expanduser().resolve()
+    id = id or folder.name
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{id} cannot be loaded: {folder} holds no config.json.")
+    where, dtype = device.place(settings)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    with _BUILDING, _no_bars():
+        needed = _bytes(_skeleton(folder, id), settings)
+        if make_room is not None:
+            make_room(id, needed)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            )
+            model.to(where).eval().requires_grad_(False)
+        except Exception as error:
+            log.warning("loading %s failed", id, exc_info=True)
+            raise ModelError(f"{id} cannot be loaded: {first_line(error)}.") from error
+    ends = end_ids(model, tokenizer)
+    if ends:  # so that the model's own generate ends where the playground does
+        model.generation_config.eos_token_id = list(ends)
+    own = architecture.context_length(model.config)
+    length = min(own or settings.max_context, settings.max_context)
+    tensors = [*model.parameters(), *model.buffers()]
+    facts = ModelFacts(
+        id=id,
+        title=id.rsplit("/", 1)[-1],
+        architecture=type(model).__name__,
+        parameters=sum(tensor.numel() for tensor in model.parameters()),
+        vocab_size=model.config.get_text_config(decoder=True).vocab_size,
+        context_length=length,
+        device=str(where),
+        dtype=str(dtype).removeprefix("torch."),
+        memory=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        has_chat_template=bool(tokenizer.chat_template),
+    )
+    return LoadedModel(id, model, tokenizer, facts, ends, length)
+
+
+def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """The tokens that end a text: what ``generate`` would stop at, and the end of a chat turn.
+
+    A chat model whose files name another end would never stop talking, so its tokenizer's
+    is added; elsewhere the tokenizer's is not, or a text would end where ``generate`` goes on.
+    """
+    sources = [model.generation_config.eos_token_id]
+    if sources[0] is None:
+        sources.append(getattr(model.config, "eos_token_id", None))
+    if tokenizer.chat_template:
+        sources.append(tokenizer.eos_token_id)
+    ids = [i for source in sources for i in (source if isinstance(source, list) else [source])]
+    return tuple(dict.fromkeys(int(i) for i in ids if i is not None))
+
+
+def weight_bytes(folder: Path, settings: Settings, id: str) -> int:
+    """Memory the weights will take, from the configuration alone.
+
+    Raises ``ModelError`` where the architecture cannot be served.
+    """
+    with _BUILDING:
+        return _bytes(_skeleton(folder, id), settings)
+
+
+def _skeleton(folder: Path, id: str) -> Any:
+    """The model without its weights; raises ``ModelError`` where it cannot be served."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        reason = architecture.unsupported_config(config)
+        if reason is None:
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            reason = architecture.unsupported(model)
+    except Exception as error:
+        raise ModelError(f"{id} cannot be served: {first_line(error)}.") from error
+    if reason is not None:
+        raise ModelError(f"{id} cannot be served: {reason}.")
+    return model
+
+
+def _bytes(model: Any, settings: Settings) -> int:
+    _, dtype = device.place(settings)
+    return sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Silence transformers' progress bars: a server's log is read line by line."""
+    from transformers.utils import logging as bars
+
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()

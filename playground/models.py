@@ -1,0 +1,202 @@
+"""The models a host offers, and those that are loaded: each once, for everybody."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from playground import builtin, device, hub
+from playground.errors import ModelError
+from playground.loading import LoadedModel, load_folder, weight_bytes
+from playground.settings import BUILT_IN, Settings
+
+__all__ = ["BUILT_IN", "Entry", "LoadedModel", "ModelError", "Models", "load_folder"]
+
+log = logging.getLogger(__name__)
+
+SUMMARIES = {
+    BUILT_IN: "135 million parameters, English, answers in a chat; comes with the playground.",
+    "HuggingFaceTB/SmolLM2-360M-Instruct": "362 million parameters, English, answers in a chat.",
+    "Qwen/Qwen2.5-0.5B-Instruct": "494 million parameters, many languages, answers in a chat.",
+    "gpt2": "124 million parameters, English, continues text.",
+    "distilgpt2": "82 million parameters, a smaller gpt2, continues text.",
+}
+
+
+class Entry(BaseModel):
+    """A model that a visitor may choose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    title: str
+    summary: str
+    source: Literal["built-in", "hub", "folder"]
+    loaded: bool = False
+
+
+class Models:
+    """The catalogue, and a cache of loaded models bounded by memory.
+
+    ``release(id)`` is asked before a model is dropped, the least recently used one first: it lets
+    go of whatever uses the model and returns True, or returns False where the model is in use.
+    """
+
+    def __init__(
+        self, settings: Settings, release: Callable[[str], bool] = lambda id: True
+    ) -> None:
+        self.settings = settings
+        self.release = release
+        self._folders: dict[str, Path] = {}
+        self._entries: dict[str, Entry] = {}
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loading: dict[str, Future[LoadedModel]] = {}
+        self._lock = threading.Lock()
+        self.default = self._offer(settings.model)
+        for text in settings.models:
+            self._offer(text)
+
+    def catalogue(self) -> list[Entry]:
+        """What a visitor may choose, the host's default first."""
+        with self._lock:
+            known = dict(self._entries)
+            for id in self._loaded:
+                known.setdefault(id, _hub_entry(id))
+            return [
+                entry.model_copy(update={"loaded": id in self._loaded})
+                for id, entry in known.items()
+            ]
+
+    def load(self, id: str | None = None) -> LoadedModel:
+        """The model, loaded once however many ask at once; None is the host's default.
+
+        Raises ``ModelError`` where it is not offered, cannot be had, or cannot be served.
+        """
+        entry = self._entry(id or self.default)
+        with self._lock:
+            found = self._loaded.get(entry.id)
+            if found is not None:
+                self._loaded.move_to_end(entry.id)
+                return found
+            waiting = self._loading.get(entry.id)
+            if waiting is None:
+                mine = self._loading[entry.id] = Future()
+        if waiting is not None:
+            return _outcome(waiting)
+        try:
+            loaded = self._load(entry)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[entry.id]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._loaded[entry.id] = loaded
+            del self._loading[entry.id]
+        mine.set_result(loaded)
+        return loaded
+
+    def _offer(self, text: str) -> str:
+        """Put a model of the settings into the catalogue; its id there."""
+        if text == BUILT_IN:
+            entry = Entry(id=text, title=text, summary=SUMMARIES[text], source="built-in")
+        elif _is_path(text):
+            path = Path(text).expanduser().resolve()
+            taken = self._folders.get(path.name, path) != path or path.name in self.settings.models
+            id = str(path) if taken else path.name  # visitors need not learn the host's folders
+            self._folders[id] = path
+            entry = Entry(
+                id=id, title=path.name, summary="A model in a folder of this host.", source="folder"
+            )
+        else:
+            entry = _hub_entry(text)
+        self._entries.setdefault(entry.id, entry)
+        return entry.id
+
+    def _entry(self, id: str) -> Entry:
+        entry = self._entries.get(id)
+        if entry is not None:
+            return entry
+        if self.settings.allow_any_model and hub.is_id(id):
+            return _hub_entry(id)
+        offered = ", ".join(self._entries)
+        raise ModelError(f"The model {id[:100]!r} is not offered here; offered are {offered}.")
+
+    def _load(self, entry: Entry) -> LoadedModel:
+        settings = self.settings
+        if entry.source == "built-in":
+            folder = builtin.folder(settings.cache_dir)
+        elif entry.source == "folder":
+            folder = self._folders[entry.id]
+        else:
+            if not hub.is_id(entry.id):
+                raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
+            builtin.say(f"{entry.id}: looking for it here, then at {settings.hub} ...")
+            folder = hub.fetch(entry.id, settings, lambda folder: self._fits(folder, entry.id))
+        return load_folder(folder, settings, id=entry.id, make_room=self._make_room)
+
+    def _fits(self, folder: Path, id: str) -> None:
+        """Refuse a model by its configuration alone: what cannot be served, or is far too big."""
+        self._make_room(id, weight_bytes(folder, self.settings, id), try_only=True)
+
+    def _make_room(self, id: str, needed: int, try_only: bool = False) -> None:
+        """Drop the least recently used models until ``needed`` bytes fit, or raise."""
+        where, _ = device.place(self.settings)
+        while True:
+            with self._lock:
+                held = {key: model.facts.memory for key, model in self._loaded.items()}
+            total = sum(held.values())
+            # Working memory needs a share too: keys and values, and one step's activations.
+            room = self.settings.models_bytes or int(0.7 * (device.free_bytes(where) + total))
+            if total + needed <= room:
+                return
+            if needed > room:
+                raise ModelError(
+                    f"{id} needs {_size(needed)} of memory, and this host has {_size(room)} "
+                    "for models (PLAYGROUND_MODELS_BYTES)."
+                )
+            if try_only:
+                return
+            dropped = next((key for key in held if self.release(key)), None)
+            if dropped is None:
+                raise ModelError(
+                    f"{id} needs {_size(needed)} of memory, and the models in use leave none: "
+                    f"{', '.join(held)}. Try again when their runs have ended."
+                )
+            with self._lock:
+                self._loaded.pop(dropped, None)
+            log.info("dropped %s to make room for %s", dropped, id)
+            gc.collect()
+            if where.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def _hub_entry(id: str) -> Entry:
+    summary = SUMMARIES.get(id, "A model from the hub.")
+    return Entry(id=id, title=id.rsplit("/", 1)[-1], summary=summary, source="hub")
+
+
+def _is_path(text: str) -> bool:
+    """Whether a host's setting means a folder: a path as it is written, never a bare name."""
+    return text.startswith(("/", "./", "../", "~")) or "\\" in text or Path(text).is_absolute()
+
+
+def _outcome(future: Future[LoadedModel]) -> LoadedModel:
+    """What another caller's loading came to; its error as an exception of this caller's own."""
+    try:
+        return future.result()
+    except ModelError as error:
+        raise ModelError(str(error)) from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
