@@ -58,13 +58,13 @@ PRESETS: tuple[Preset, ...] = (
         "transformers",
         "transformers' order",
         "Penalties, then temperature, then truncation.",
-        "repetition_penalty(1.1) | temperature(0.8) | top_k(50) | top_p(0.95) | min_p(0.05)"
+        "repetition_penalty(1.1) | temperature(0.8) | top_k(40) | top_p(0.95) | min_p(0.05)"
         " | sample",
     ),
     Preset(
         "llama_cpp",
         "llama.cpp's order",
-        "Truncation first, temperature last, with its defaults.",
+        "The same settings with truncation first and temperature last.",
         "repetition_penalty(1.1) | top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8)"
         " | sample",
     ),
