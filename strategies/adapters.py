@@ -1,0 +1,80 @@
+"""Bridges to transformers: a recipe inside ``generate``, and a ``LogitsProcessor`` as a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .base import Context, Processor, Row
+from .recipe import Recipe
+
+LogitsProcessor = Callable[[Tensor, Tensor], Tensor]  # (input_ids, scores) -> scores
+
+
+class AsLogitsProcessor:
+    """A recipe's processors as one callable for ``model.generate(logits_processor=[…])``.
+
+    For a single ``generate`` call, whose prompt has ``prompt_length`` tokens (padding included).
+    The search stays ``generate``'s own, as do its ``temperature``, ``top_k`` … : leave those
+    neutral. A stateful processor's rows are recognised by their tokens from step to step.
+    """
+
+    def __init__(self, recipe: Recipe | str, context: Context, prompt_length: int) -> None:
+        self._processors = Recipe.of(recipe).build(context)[0]
+        self._prompt_length = prompt_length
+        self._last: dict[tuple[int, ...], tuple[list[Any], Tensor]] = {}
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        texts = [tuple(ids) for ids in input_ids.tolist()]
+        states = [self._states(text) for text in texts]
+        out = scores.float()
+        for p, processor in enumerate(self._processors):
+            rows = [
+                Row(text, self._prompt_length, state=state[p])
+                for text, state in zip(texts, states, strict=True)
+            ]
+            out = processor(out, rows)
+        if any(processor.stateful for processor in self._processors):
+            logprobs = out.log_softmax(-1)
+            self._last = dict(zip(texts, zip(states, logprobs, strict=True), strict=True))
+        return out.to(scores.dtype)
+
+    def _states(self, text: tuple[int, ...]) -> list[Any]:
+        """Each processor's state after this text, from its state one token earlier."""
+        if text[:-1] not in self._last:
+            return [processor.initial_state() for processor in self._processors]
+        states, logprobs = self._last[text[:-1]]
+        logprob = float(logprobs[text[-1]])
+        return [
+            processor.observe(state, text[-1], logprob)
+            for processor, state in zip(self._processors, states, strict=True)
+        ]
+
+
+class FromLogitsProcessor(Processor):
+    """Base of a plugin that wraps a transformers ``LogitsProcessor``, which ``wrapped`` makes.
+
+    Only for processors that keep nothing between calls; each row is passed on its own.
+    """
+
+    def __init__(self, params: Any, context: Context) -> None:
+        super().__init__(params, context)
+        self._wrapped = self.wrapped()
+
+    def wrapped(self) -> LogitsProcessor:
+        """The transformers processor for ``self.params`` and ``self.context``."""
+        raise NotImplementedError
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self.is_neutral(self.params):
+            return scores
+        out = []
+        for i, row in enumerate(rows):
+            ids = torch.tensor([row.tokens], dtype=torch.int64, device=scores.device)
+            new = self._wrapped(ids, scores[i : i + 1].clone())
+            # Some processors can remove every token; something must be written.
+            out.append(new if new.amax() > -torch.inf else scores[i : i + 1])
+        return torch.cat(out)
