@@ -1,0 +1,253 @@
+"""What is known of a comparison: pydantic records, to and from JSON, to pandas.
+
+A trace is self-contained: charts, metrics and the page read nothing else, so a saved one is drawn
+without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FinishReason = Literal["eos", "stop", "length", "context", "deadline", "cancelled", "error"]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Candidates(Record):
+    """The likeliest tokens of one distribution, in falling raw probability, and the chosen one.
+
+    Lists are parallel. ``stages[s][c]`` is candidate ``c``'s probability after stage ``s``, 0 where
+    a stage removed it; the last stage is what the search saw. With no stages that is ``raw``.
+    """
+
+    ids: list[int]
+    texts: list[str]
+    raw: list[float]
+    stages: list[list[float]]
+
+    @property
+    def final(self) -> list[float]:
+        return self.stages[-1] if self.stages else self.raw
+
+    def removed_by(self, candidate: int) -> int | None:
+        """Index of the stage that removed this candidate, or None where it survived."""
+        for s, probabilities in enumerate(self.stages):
+            if probabilities[candidate] == 0.0:
+                return s
+        return None
+
+
+class StageSummary(Record):
+    """A distribution after one stage: how many tokens are left and how uncertain it is."""
+
+    survivors: int
+    entropy: float
+
+
+class Times(Record):
+    """Seconds one step took. ``forward`` is shared by ``forward_rows`` rows of this and other lanes.
+
+    A first token's forward is the prefill of the prompt, which all lanes of the run share.
+    """
+
+    forward: float
+    processors: float
+    search: float
+    record: float
+    forward_rows: int
+
+
+class StepRecord(Record):
+    """One chosen token, as a node of the lane's tree of choices.
+
+    ``parent`` is the index in ``Trace.steps`` of the token before it, None at the start. ``rank``
+    counts from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
+    """
+
+    index: int  # position among the generated tokens, from 0
+    parent: int | None
+    token: int
+    text: str  # what this token adds to the readable text; may be empty mid-character
+    raw_logprob: float
+    logprob: float  # after all stages
+    raw_rank: int
+    rank: int
+    raw_entropy: float
+    stages: list[StageSummary]
+    candidates: Candidates
+    score: float = 0.0  # what the search keeps, e.g. a beam's summed log-probability
+    times: Times
+    at: float  # seconds since the run was submitted
+
+    @property
+    def raw_probability(self) -> float:
+        return math.exp(self.raw_logprob)
+
+    @property
+    def probability(self) -> float:
+        return math.exp(self.logprob)
+
+    @property
+    def entropy(self) -> float:
+        return self.stages[-1].entropy if self.stages else self.raw_entropy
+
+
+class Output(Record):
+    """One text a lane holds: its nodes in order, and why it ended (None while it runs)."""
+
+    text: str
+    token_ids: list[int]
+    nodes: list[int]
+    score: float = 0.0
+    finish_reason: FinishReason | None = None
+
+
+class Trace(Record):
+    """A lane's step records. ``outputs`` are its texts, the one a person is shown first."""
+
+    recipe: str
+    stages: list[str]  # the processors as written, in the order they apply
+    search: str  # the search as written
+    vocab_size: int
+    steps: list[StepRecord] = Field(default_factory=list)
+    outputs: list[Output] = Field(default_factory=list)
+
+    def path(self, output: int = 0) -> list[StepRecord]:
+        """The step records of one text, in order."""
+        if output >= len(self.outputs):
+            return []
+        return [self.steps[node] for node in self.outputs[output].nodes]
+
+
+class LaneTimings(Record):
+    """Seconds, from the run's submission unless said otherwise; None until it happened."""
+
+    first_token: float | None = None
+    decode: float | None = None  # from the first token to the last
+    per_token: float | None = None  # mean time between tokens of the shown text
+    tokens_per_second: float | None = None  # the shown text's, decode only
+
+
+class Metrics(Record):
+    """Numbers of the shown text; None where it is too short to have one."""
+
+    tokens: int
+    perplexity: float | None = None  # of the text under the raw model
+    mean_entropy: float | None = None  # raw, nats
+    mean_rank: float | None = None  # raw
+    distinct_2: float | None = None
+    repeated_4: float | None = None
+    timings: LaneTimings = Field(default_factory=LaneTimings)
+
+
+class LaneResult(Record):
+    """What one recipe wrote."""
+
+    recipe: str
+    text: str
+    token_ids: list[int]
+    finish_reason: FinishReason | None
+    error: str | None = None  # what went wrong in this lane alone
+    trace: Trace
+    metrics: Metrics
+
+
+class Timings(Record):
+    """Seconds spent on the run as a whole."""
+
+    queued: float
+    tokenize: float
+    prefill: float
+    prefill_tokens: int
+    total: float
+    alone: bool = False  # lanes ran one after the other, each with a prefill of its own
+
+
+class ModelFacts(Record):
+    """What the page's header says of a model. ``memory`` is in bytes."""
+
+    id: str
+    title: str
+    architecture: str
+    parameters: int
+    vocab_size: int
+    context_length: int
+    device: str
+    dtype: str
+    memory: int
+    has_chat_template: bool = False
+
+
+class PromptToken(Record):
+    id: int
+    text: str
+
+
+class Comparison(Record):
+    """One run: a prompt, its limits, and what every lane wrote."""
+
+    id: str
+    created: str  # ISO 8601, UTC
+    model: ModelFacts
+    prompt: str  # as typed
+    prompt_tokens: list[PromptToken]  # as fed, chat template included
+    chat: bool = False
+    seed: int
+    max_new_tokens: int
+    min_new_tokens: int
+    stop: list[str]
+    timings: Timings
+    lanes: list[LaneResult]
+
+    def to_json(self, **kwargs: Any) -> str:
+        return self.model_dump_json(**kwargs)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Comparison:
+        return cls.model_validate_json(text)
+
+    def frame(self) -> pd.DataFrame:
+        """A row per token of every lane's shown text."""
+        import pandas as pd
+
+        columns = [
+            "lane", "recipe", "index", "token", "text", "raw_probability", "probability",
+            "raw_logprob", "logprob", "raw_rank", "rank", "raw_entropy", "entropy", "survivors",
+            "score", "forward_ms", "processors_ms", "search_ms", "record_ms", "forward_rows", "at_s",
+        ]  # fmt: skip
+        rows = [
+            {
+                "lane": number,
+                "recipe": lane.recipe,
+                "index": step.index,
+                "token": step.token,
+                "text": step.text,
+                "raw_probability": step.raw_probability,
+                "probability": step.probability,
+                "raw_logprob": step.raw_logprob,
+                "logprob": step.logprob,
+                "raw_rank": step.raw_rank,
+                "rank": step.rank,
+                "raw_entropy": step.raw_entropy,
+                "entropy": step.entropy,
+                "survivors": step.stages[-1].survivors if step.stages else lane.trace.vocab_size,
+                "score": step.score,
+                "forward_ms": step.times.forward * 1e3,
+                "processors_ms": step.times.processors * 1e3,
+                "search_ms": step.times.search * 1e3,
+                "record_ms": step.times.record * 1e3,
+                "forward_rows": step.times.forward_rows,
+                "at_s": step.at,
+            }
+            for number, lane in enumerate(self.lanes)
+            for step in lane.trace.path()
+        ]
+        return pd.DataFrame(rows, columns=columns)
