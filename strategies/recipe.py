@@ -133,6 +133,12 @@ class Recipe:
     def search(self) -> RecipeStep:
         return self.steps[-1]
 
+    def at_least(self, count: int) -> Recipe:
+        """This recipe with the end of sequence held back for ``count`` tokens, before all else."""
+        if count == 0:
+            return self
+        return Recipe((_step(0, "min_new_tokens", {"count": count}), *self.steps))
+
     def build(self, context: Context) -> tuple[list[Processor], Search]:
         """The strategies at work for one lane; ``RecipeError`` where one refuses the company."""
         numbers = [i for i, step in enumerate(self.steps) if step.enabled]

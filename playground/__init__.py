@@ -1,0 +1,19 @@
+"""A playground for comparing decoding strategies. ``Playground`` is its way in from Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playground.playground import Playground
+
+__all__ = ["Playground"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``Playground``, and torch with it, only where it is asked for."""
+    if name == "Playground":
+        from playground.playground import Playground
+
+        return Playground
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,9 @@
+"""The decode loop: one model, one forward, everybody's rows. Knows no page and no charts."""
+
+from playground.engine.forward import UnsupportedModel
+from playground.engine.lane import Lane
+from playground.engine.loop import Engine
+from playground.engine.request import FieldError, Limits, Request
+from playground.engine.run import Run
+
+__all__ = ["Engine", "FieldError", "Lane", "Limits", "Request", "Run", "UnsupportedModel"]

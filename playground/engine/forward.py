@@ -1,0 +1,171 @@
+"""The model's two forwards over slots: a prompt at once, and one token of many rows.
+
+A row's scores must not depend on its company. Whether this machine's kernels give a row the same
+bits in every batch size is measured when a model is loaded; where they do not, every decode runs
+at one fixed number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from playground.engine.packed import can_pack, pack
+from playground.engine.slots import ATTENTION, Grouping, Slots, find_grouping, place, placed
+
+FIXED_ROWS = 16  # of a padded decode
+MOST_ROWS = 64  # of one decode; more are run in turns
+_PROBED = (1, 2, 3, 5, 8, 9, 12)  # batch sizes compared with FIXED_ROWS
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
+
+
+class UnsupportedModel(ValueError):
+    """A model the engine would not serve correctly; the message says why."""
+
+
+class Forward:
+    """A causal language model reading and writing rows of a ``Slots``.
+
+    Raises ``UnsupportedModel`` where its scores over slots differ from the model's own.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        rows: int,
+        length: int,
+        budget: int | None = None,
+        pack_weights: bool = True,
+    ) -> None:
+        """``rows`` slots of ``length`` tokens, fewer where ``budget`` bytes do not hold them."""
+        self.model = model
+        weight = model.get_input_embeddings().weight
+        self.device, self.dtype = weight.device, weight.dtype
+        with torch.inference_mode():
+            probe = self._probe_ids()
+            wanted, shapes = self._reference(probe)
+            self.packed_bytes = pack(model) if pack_weights and can_pack(model) else 0
+            try:
+                model.set_attn_implementation(ATTENTION)
+                rows, length = _fit(shapes, self.dtype, rows, length, budget)
+                self.slots = Slots(shapes, rows, length, self.dtype, self.device)
+                heads = model.config.get_text_config().num_attention_heads
+                self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
+                self.padded_to: int | None = None
+                self._check(probe, wanted)
+            except UnsupportedModel:
+                raise
+            except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+                raise UnsupportedModel(f"it does not run over shared slots: {error}") from error
+            self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
+
+    @torch.inference_mode()
+    def prefill(self, slot: int, ids: Sequence[int]) -> Tensor:
+        """Write a prompt's keys and values to ``slot``; float32 ``[1, vocab]`` of its last token."""
+        tokens = torch.tensor([ids], device=self.device)
+        positions = torch.arange(len(ids), device=self.device)[None]
+        with placed(place([slot], [0], self.grouping)):
+            return self._scores(tokens, positions)
+
+    @torch.inference_mode()
+    def decode(self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """One token of each row, float32 ``[rows, vocab]``.
+
+        ``slots`` rise; ``positions`` are where each token stands in its row.
+        """
+        most = self.padded_to or MOST_ROWS
+        parts = [
+            self._decode(slots[i : i + most], ids[i : i + most], positions[i : i + most])
+            for i in range(0, len(slots), most)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _decode(self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]) -> Tensor:
+        idle = max(0, (self.padded_to or 0) - len(slots))
+        tokens = torch.tensor([*ids, *[0] * idle], device=self.device)[:, None]
+        places = torch.tensor([*positions, *[0] * idle], device=self.device)[:, None]
+        with placed(place(slots, positions, self.grouping)):
+            return self._scores(tokens, places)[: len(slots)]
+
+    def _scores(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        out = self.model(
+            input_ids=tokens,
+            position_ids=positions,
+            past_key_values=self.slots.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        scores: Tensor = out.logits[:, -1].float()
+        return scores
+
+    def _probe_ids(self) -> list[list[int]]:
+        """Two short prompts and the tokens that follow them, the same for a vocabulary always."""
+        generator = torch.Generator().manual_seed(0)
+        size = self.model.get_input_embeddings().weight.shape[0]
+        draw = torch.randint(0, size, (2, 12), generator=generator)
+        return [draw[0].tolist(), draw[1, :9].tolist()]
+
+    def _reference(self, probe: list[list[int]]) -> tuple[list[Tensor], list[tuple[int, int, int]]]:
+        """The model's own scores after every position, and its layers' key-value shapes."""
+        wanted, shapes = [], []
+        for ids in probe:
+            cache = DynamicCache(config=self.model.config)
+            out = self.model(
+                torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True
+            )
+            wanted.append(out.logits[0].float())
+            shapes = [
+                (layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
+                for layer in cache.layers
+            ]
+        return wanted, shapes
+
+    def _check(self, probe: list[list[int]], wanted: list[Tensor]) -> None:
+        """Two rows of different lengths over slots against the model's own scores."""
+        start = [len(ids) - 3 for ids in probe]
+        for slot, (ids, first) in enumerate(zip(probe, start, strict=True)):
+            self._compare(self.prefill(slot, ids[:first])[0], wanted[slot][first - 1])
+        for step in range(3):
+            places = [first + step for first in start]
+            fed = [ids[place] for ids, place in zip(probe, places, strict=True)]
+            for slot, scores in enumerate(self.decode([0, 1], fed, places)):
+                self._compare(scores, wanted[slot][places[slot]])
+
+    def _compare(self, scores: Tensor, wanted: Tensor) -> None:
+        difference = float((scores - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6))
+        if not difference <= _TOLERANCE.get(self.dtype, 1e-3):
+            raise UnsupportedModel(
+                f"its scores over shared slots differ from its own by {difference:.1%}"
+            )
+
+    def _rows_are_independent(self, probe: list[list[int]]) -> bool:
+        """Whether a row's scores keep their bits at every batch size tried, without padding."""
+        ids, place_at = probe[0], len(probe[0])
+        rows = min(FIXED_ROWS, self.slots.count)
+        for slot in range(rows):
+            self.prefill(slot, ids)
+
+        def scores(n: int) -> Tensor:
+            return self.decode(range(n), ids[:1] * n, [place_at] * n)[0]
+
+        alone = scores(rows)
+        return all(torch.equal(scores(n), alone) for n in _PROBED if n < rows)
+
+
+def _fit(
+    shapes: Sequence[tuple[int, int, int]],
+    dtype: torch.dtype,
+    rows: int,
+    length: int,
+    budget: int | None,
+) -> tuple[int, int]:
+    """As many slots, then as long ones, as ``budget`` bytes hold; never fewer than 16 slots."""
+    if budget is None:
+        return rows, length
+    per_token = sum(heads * (k + v) for heads, k, v in shapes) * dtype.itemsize
+    rows = max(min(rows, 16), min(rows, budget // (per_token * length)))
+    return rows, max(64, min(length, budget // (per_token * rows)))

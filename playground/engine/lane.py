@@ -1,0 +1,322 @@
+"""A recipe at work: its rows, what it chose, and the slots its rows write to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.engine.record import Choice, Recorder, summarise
+from playground.engine.slots import Slots
+from playground.engine.text import Reader, Text, find_stop
+from playground.trace import FinishReason, Output, StepRecord, Times, Trace
+from strategies import Context, Move, Recipe, Row, Step
+
+
+class Fault(RuntimeError):
+    """A strategy returned something no text can continue from; the message says what."""
+
+
+@dataclass(frozen=True)
+class LaneRow:
+    """One row with what the engine keeps beside the strategy's view of it."""
+
+    row: Row  # its state is the search's
+    states: tuple[Any, ...]  # one per processor
+    text: Text
+    node: int | None  # the step record of its last token
+    slot: int
+    reason: FinishReason | None = None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What ends a text. ``limit`` counts new tokens and ``limited`` is the reason it gives."""
+
+    eos: frozenset[int]
+    stop: tuple[str, ...]
+    least: int  # new tokens before a stop string counts
+    limit: int
+    limited: FinishReason
+
+
+class Lane:
+    """Not thread-safe: the loop advances it; other threads read ``held`` and ``steps``."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        context: Context,
+        *,
+        prompt: Sequence[int],
+        seed: int,
+        ends: Ends,
+        reader: Reader,
+        top_n: int,
+    ) -> None:
+        self.recipe = recipe
+        self.processors, self.search = recipe.build(context)
+        self.width = self.search.width()
+        self.ends, self.reader = ends, reader
+        self.recorder = Recorder(reader, top_n)
+        self.steps: list[StepRecord] = []
+        self.slots: list[int] = []
+        self.started = 0.0  # the clock its records count from
+        self.error: str | None = None
+        self.done = False
+        self._ended: FinishReason | None = None
+        first = LaneRow(
+            Row(tuple(prompt), len(prompt), seed=seed),
+            tuple(p.initial_state() for p in self.processors),
+            reader.begin(prompt),
+            None,
+            -1,
+        )
+        self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
+        self.index = 0
+
+    @property
+    def running(self) -> list[LaneRow]:
+        return [] if self.done else [held for held in self.held if held.reason is None]
+
+    def start(self, slots: list[int], clock: float) -> None:
+        """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
+        self.slots, self.started = slots, clock
+        self.held = (replace(self.held[0], slot=slots[0]),)
+
+    def advance(
+        self,
+        logits: Tensor,
+        logprobs: Tensor,
+        luck: Callable[[int], Tensor],
+        store: Slots,
+        *,
+        forward: float,
+        forward_rows: int,
+        shared: float,
+    ) -> None:
+        """One step: reshape, choose, record, and move the rows' slots to match.
+
+        ``logits`` and ``logprobs`` are float32 ``[running rows, vocab]``; ``forward`` and
+        ``shared`` are the seconds of the forward and of the recording that all lanes share.
+        """
+        rows = self.running
+        clock = perf_counter()
+        scores = logprobs if self.search.reads_logprobs else logits
+        reshaped = []
+        for i, processor in enumerate(self.processors):
+            views = [r.row for r in rows]
+            if processor.stateful:
+                views = [replace(r.row, state=r.states[i]) for r in rows]
+            scores = processor(scores, views)
+            if scores.shape != logits.shape:
+                raise Fault(
+                    f"{processor.info.id} returned scores of shape {tuple(scores.shape)} for "
+                    f"{tuple(logits.shape)}"
+                )
+            reshaped.append(scores)
+        processed = perf_counter()
+        outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
+
+        def outcome(row: int, token: int) -> tuple[FinishReason | None, Text]:
+            key = row, token
+            if key not in outcomes:
+                outcomes[key] = self._outcome(rows[row], token)
+            return outcomes[key]
+
+        step = Step(
+            index=self.index,
+            rows=[r.row for r in rows],
+            scores=scores,
+            luck=luck,
+            ends=lambda row, token: outcome(row, token)[0] is not None,
+            finished=[r.row for r in self.held if r.reason is not None],
+        )
+        moves = self._checked(self.search.advance(step), len(rows), logits.shape[-1])
+        searched = perf_counter()
+        stages = [summarise(s) for s in reshaped]
+        for processor, stage in zip(self.processors, stages, strict=True):
+            if any(s.survivors == 0 for s in stage.summaries):
+                raise Fault(f"{processor.info.id} removed every token")
+        choices = self.recorder.record(logprobs, stages, moves)
+        for choice in choices:
+            if not choice.logprob > -torch.inf:  # NaN as well
+                raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
+        recorded = perf_counter()
+        times = Times.model_construct(
+            forward=forward,
+            processors=processed - clock,
+            search=searched - processed,
+            record=recorded - searched + shared,
+            forward_rows=forward_rows,
+        )
+        self._commit(rows, moves, choices, outcome, times, store)
+        self.index += 1
+        if not self.running:
+            self.done = True
+
+    def _outcome(self, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
+        """What ends ``held`` if ``token`` follows, and its text then (a stop string cut off)."""
+        tokens = (*held.row.tokens, token)
+        count = len(tokens) - held.row.prompt_length
+        text = self.reader.extend(held.text, tokens)
+        if token in self.ends.eos:
+            return "eos", text
+        if count >= self.ends.least:
+            place = find_stop(text.value, len(text.value) - len(held.text.value), self.ends.stop)
+            if place is not None:
+                return "stop", text
+        return (self.ends.limited if count >= self.ends.limit else None), text
+
+    @staticmethod
+    def _checked(moves: list[Move], rows: int, vocab: int) -> list[Move]:
+        if not moves:
+            raise Fault("the search returned no next row")
+        for move in moves:
+            if not (0 <= move.parent < rows and 0 <= move.token < vocab):
+                raise Fault(f"the search returned {move} for {rows} rows")
+        return moves
+
+    def _commit(
+        self,
+        rows: list[LaneRow],
+        moves: list[Move],
+        choices: list[Choice],
+        outcome: Callable[[int, int], tuple[FinishReason | None, Text]],
+        times: Times,
+        store: Slots,
+    ) -> None:
+        """Write the records and replace the rows; forks copy what was generated so far."""
+        at = perf_counter() - self.started
+        found = [outcome(move.parent, move.token) for move in moves]
+        reasons: list[FinishReason | None] = [
+            reason or ("stop" if move.done else None)
+            for move, (reason, _) in zip(moves, found, strict=True)
+        ]
+        running = [m for m, reason in zip(moves, reasons, strict=True) if reason is None]
+        if len(running) > self.width:
+            raise Fault(f"the search returned {len(running)} rows and owns {self.width}")
+        kept = {rows[move.parent].slot for move in running}
+        spare = [slot for slot in self.slots if slot not in kept]
+        sources, targets = [], []
+        nexts = []
+        for move, choice, (_, text), reason in zip(moves, choices, found, reasons, strict=True):
+            parent = rows[move.parent]
+            slot = parent.slot
+            if reason is None and slot in kept:
+                kept.remove(slot)
+            elif reason is None:
+                slot = spare.pop(0)
+                sources.append(parent.slot)
+                targets.append(slot)
+            nexts.append(self._next(parent, move, choice, text, reason, slot, times, at))
+        length = len(rows[0].row.tokens)
+        store.copy(sources, targets, rows[0].row.prompt_length, length)
+        self.held = (*(r for r in self.held if r.reason is not None), *nexts)
+
+    def _next(
+        self,
+        parent: LaneRow,
+        move: Move,
+        choice: Choice,
+        text: Text,
+        reason: FinishReason | None,
+        slot: int,
+        times: Times,
+        at: float,
+    ) -> LaneRow:
+        before = parent.row
+        tokens = (*before.tokens, move.token)
+        if reason is not None:
+            text = self.reader.finish(text, tokens)
+        added = text.value[len(parent.text.value) :]
+        if reason == "stop":
+            place = find_stop(text.value, len(added), self.ends.stop)
+            text = text if place is None else replace(text, value=text.value[:place])
+        self.steps.append(
+            StepRecord.model_construct(
+                index=self.index,
+                parent=parent.node,
+                token=move.token,
+                text=added,
+                raw_logprob=choice.raw_logprob,
+                logprob=choice.logprob,
+                raw_rank=choice.raw_rank,
+                rank=choice.rank,
+                raw_entropy=choice.raw_entropy,
+                stages=choice.stages,
+                candidates=choice.candidates,
+                score=move.score,
+                times=times,
+                at=at,
+            )
+        )
+        row = Row(
+            tokens,
+            before.prompt_length,
+            move.score,
+            move.state,
+            before.sample if move.sample is None else move.sample,
+            before.seed,
+            reason is not None,
+        )
+        states = tuple(
+            p.observe(state, move.token, choice.logprob) if p.stateful else state
+            for p, state in zip(self.processors, parent.states, strict=True)
+        )
+        return LaneRow(row, states, text, len(self.steps) - 1, slot, reason)
+
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """Stop where it is, for a reason from outside."""
+        self._ended, self.error, self.done = reason, error, True
+
+    def ordered(self) -> list[LaneRow]:
+        """Finished and running rows, the one a person is shown first."""
+        held = self.held
+        by_row = {id(h.row): h for h in held}
+        return [by_row[id(row)] for row in self.search.order([h.row for h in held])]
+
+    def nodes(self, held: LaneRow) -> list[int]:
+        """The step records that lead to a row, in order."""
+        path, node = [], held.node
+        while node is not None:
+            path.append(node)
+            node = self.steps[node].parent
+        return path[::-1]
+
+    def path(self) -> list[StepRecord]:
+        """The records of the text shown now. A beam may rewrite what it showed before."""
+        return [self.steps[node] for node in self.nodes(self.ordered()[0])]
+
+    @property
+    def text(self) -> str:
+        return self.ordered()[0].text.value
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the shown text ended; None while it runs."""
+        return self.ordered()[0].reason or self._ended
+
+    def trace(self, vocab_size: int) -> Trace:
+        outputs = [
+            Output(
+                text=held.text.value,
+                token_ids=list(held.row.generated),
+                nodes=self.nodes(held),
+                score=held.row.score,
+                finish_reason=held.reason or self._ended,
+            )
+            for held in self.ordered()
+        ]
+        return Trace.model_construct(
+            recipe=str(self.recipe),
+            stages=[str(step) for step in self.recipe.processors],
+            search=str(self.recipe.search),
+            vocab_size=vocab_size,
+            steps=list(self.steps),
+            outputs=outputs,
+        )

@@ -1,0 +1,358 @@
+"""The decode loop: one model, everybody's rows in one forward, joined and left between steps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from playground.engine.forward import Forward
+from playground.engine.lane import Ends, Fault, Lane, LaneRow
+from playground.engine.request import FieldError, Limits, Request
+from playground.engine.run import Run
+from playground.engine.text import Reader
+from playground.loading import LoadedModel
+from playground.trace import FinishReason, PromptToken
+from strategies import Context, RecipeError
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Admits runs and steps them. Driven by its own thread (``start``) or inline (``drive``).
+
+    Raises ``UnsupportedModel`` where the model cannot be served correctly.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        limits: Limits | None = None,
+        rows: int = 64,
+        cache_bytes: int | None = None,
+        pack_weights: bool = True,
+    ) -> None:
+        self.model, self.limits = model, limits or Limits()
+        self.reader = Reader(model.tokenizer)
+        self.forward = Forward(
+            model.model,
+            rows=rows,
+            length=model.context_length,
+            budget=cache_bytes,
+            pack_weights=pack_weights,
+        )
+        self.context_length = self.forward.slots.length
+        self.device = self.forward.device
+        self._tokenizer_lock = threading.Lock()  # a fast tokenizer may not encode twice at once
+        self._queue: deque[Run] = deque()
+        self._runs: list[Run] = []  # admitted, not done
+        self._work = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    # What others call -------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> Run:
+        """Check a request and put it in line; ``FieldError`` names what cannot be run."""
+        self.limits.check(request)
+        clock = perf_counter()
+        tokens = self.tokens(request.prompt, request.chat)
+        tokenize = perf_counter() - clock
+        room = self.context_length - len(tokens)
+        if room < 1:
+            raise FieldError(
+                "prompt",
+                f"The prompt has {len(tokens):,} tokens; with room for one more the context "
+                f"holds {self.context_length - 1:,}.",
+            )
+        lanes = [
+            self._lane(i, request, [token.id for token in tokens], room)
+            for i in range(len(request.recipes))
+        ]
+        run = Run(request, self.model.facts, tokens, lanes, tokenize)
+        if run.width > self.forward.slots.count:
+            raise FieldError(
+                "recipes",
+                f"The recipes need {run.width} rows; this server has {self.forward.slots.count}.",
+            )
+        run.on_cancel(self._notify)
+        with self._work:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
+            self._queue.append(run)
+            self._work.notify_all()
+        return run
+
+    def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
+        """The ids the model is fed for a prompt, each with its text."""
+        tokenizer = self.model.tokenizer
+        with self._tokenizer_lock:
+            if chat and tokenizer.chat_template:
+                text = tokenizer.apply_chat_template(
+                    [{"role": "user", "content": prompt}],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                )
+                ids = tokenizer.encode(text, add_special_tokens=False)
+            elif chat:
+                raise FieldError("chat", f"{self.model.facts.title} has no chat template.")
+            else:
+                ids = tokenizer.encode(prompt)
+            if not ids:
+                raise FieldError("prompt", "The prompt has no token for this model.")
+            return [PromptToken(id=i, text=self.reader.piece(i)) for i in ids]
+
+    def encode(self, text: str) -> list[int]:
+        with self._tokenizer_lock:
+            ids: list[int] = self.model.tokenizer.encode(text, add_special_tokens=False)
+            return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self.model.tokenizer.decode(list(ids))
+        return text
+
+    @property
+    def rows_in_use(self) -> int:
+        return self.forward.slots.count - self.forward.slots.free
+
+    @property
+    def people(self) -> int:
+        """Runs in line or at work."""
+        return len(self._runs) + len(self._queue)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is there to serve."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Serve from a thread of its own until ``close``."""
+        self._thread = threading.Thread(target=self._serve, name="decode-loop", daemon=True)
+        self._thread.start()
+
+    def drive(self, run: Run) -> None:
+        """Step on the calling thread until ``run`` is done; only without ``start``."""
+        while not run.done:
+            self.step()
+
+    def close(self) -> None:
+        """End every run where it is, and the thread."""
+        with self._work:
+            self._closed = True
+            for run in (*self._runs, *self._queue):
+                run.cancelled = True
+            self._work.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        else:
+            self.step()
+
+    def _notify(self) -> None:
+        with self._work:
+            self._work.notify_all()
+
+    def _serve(self) -> None:
+        while True:
+            with self._work:
+                self._work.wait_for(lambda: self._closed or self._runs or self._queue)
+            self.step()
+            if self._closed and not self._runs and not self._queue:
+                return
+
+    # One turn ---------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Drop what ended, admit one run, and give every live row its next token."""
+        for run in list(self._queue):
+            if run.cancelled:
+                self._queue.remove(run)
+                self._end(run, "cancelled")
+        for run in list(self._runs):
+            self._retire(run)
+        self._admit()
+        if not self._closed:
+            self._decode()
+        for run in list(self._runs):
+            self._retire(run)
+
+    def _admit(self) -> None:
+        """Prefill the first run in line that fits, so that running lanes wait for one at most."""
+        if not self._queue or self._closed:
+            return
+        slots = self.forward.slots.take(self._queue[0].width)
+        if slots is None:
+            return
+        run = self._queue.popleft()
+        run.state, run.queued = "running", perf_counter() - run.submitted
+        self._runs.append(run)
+        self._start(run, slots)
+
+    def _start(self, run: Run, slots: list[int]) -> None:
+        """Prefill once and begin the run's lanes, or only the next one where they run alone."""
+        lanes = run.waiting[:1] if run.request.alone else run.waiting
+        clock = perf_counter() if run.request.alone else run.submitted
+        spare = list(slots)
+        for lane in lanes:
+            lane.start([spare.pop(0) for _ in range(lane.width)], clock)
+        self.forward.slots.give(spare)
+        prompt = run.prompt_ids
+        begun = perf_counter()
+        try:
+            logits = self.forward.prefill(slots[0], prompt)
+            self.forward.slots.spread(slots[0], slots[: len(slots) - len(spare)], len(prompt))
+            self._synchronize()
+        except Exception as error:
+            self._fail(run, error)
+            return
+        seconds = perf_counter() - begun
+        run.prefills.append(seconds)
+        self._advance(
+            [(run, lane, [0]) for lane in lanes], logits, forward=seconds, rows=len(lanes)
+        )
+
+    def _decode(self) -> None:
+        """One forward for the rows of all lanes, then each lane's own step."""
+        lanes = [(run, lane) for run in self._runs for lane in run.live]
+        rows: list[tuple[LaneRow, int]] = sorted(
+            ((row, i) for i, (_, lane) in enumerate(lanes) for row in lane.running),
+            key=lambda pair: pair[0].slot,
+        )
+        if not rows:
+            return
+        clock = perf_counter()
+        try:
+            logits = self.forward.decode(
+                [row.slot for row, _ in rows],
+                [row.row.tokens[-1] for row, _ in rows],
+                [len(row.row.tokens) - 1 for row, _ in rows],
+            )
+            self._synchronize()
+        except Exception as error:
+            for run in list(self._runs):
+                self._fail(run, error)
+            return
+        at = {row.slot: place for place, (row, _) in enumerate(rows)}
+        self._advance(
+            [(run, lane, [at[row.slot] for row in lane.running]) for run, lane in lanes],
+            logits,
+            forward=perf_counter() - clock,
+            rows=len(rows),
+        )
+
+    def _advance(
+        self,
+        lanes: list[tuple[Run, Lane, list[int]]],
+        logits: Tensor,
+        *,
+        forward: float,
+        rows: int,
+    ) -> None:
+        """Step each lane on its places in ``logits``, float32 ``[rows, vocab]``."""
+        clock = perf_counter()
+        logprobs = torch.log_softmax(logits, dim=-1)
+        shared = (perf_counter() - clock) / max(1, len(lanes))
+        runs = []
+        for run, lane, places in lanes:
+            try:
+                lane.advance(
+                    logits[places],
+                    logprobs[places],
+                    run.luck(lane.index, logits.shape[-1], self.device),
+                    self.forward.slots,
+                    forward=forward,
+                    forward_rows=rows,
+                    shared=shared,
+                )
+            except Fault as error:
+                lane.end("error", f"{error}.")
+            except Exception as error:
+                log.exception("run %s: %s failed", run.id, lane.recipe)
+                lane.end("error", f"{type(error).__name__}: {error}")
+            if run not in runs:
+                runs.append(run)
+        for run in runs:
+            self._retire(run)
+            run.changed()
+
+    def _retire(self, run: Run) -> None:
+        """Free what ended lanes held; begin the next lane of a run whose lanes run alone."""
+        limit = run.request.deadline or self.limits.deadline
+        if run.cancelled:
+            self._end(run, "cancelled")
+        elif not run.done and perf_counter() - run.submitted > limit:
+            self._end(run, "deadline")
+        for lane in run.lanes:
+            if lane.done and lane.slots:
+                self.forward.slots.give(lane.slots)
+                lane.slots = []
+        if run.waiting and not run.live and run in self._runs:
+            slots = self.forward.slots.take(run.waiting[0].width)
+            if slots is not None:
+                self._start(run, slots)
+        if all(lane.done for lane in run.lanes) and run in self._runs:
+            self._runs.remove(run)
+            if not run.done:
+                run.changed()
+
+    def _end(self, run: Run, reason: FinishReason, error: str | None = None) -> None:
+        for lane in run.lanes:
+            if not lane.done:
+                lane.end(reason, error)
+        run.changed()
+
+    def _fail(self, run: Run, error: Exception) -> None:
+        log.error("run %s: the model failed", run.id, exc_info=error)
+        run.error = f"The model failed: {str(error) or type(error).__name__}"
+        self._end(run, "error", run.error)
+        self._retire(run)
+
+    def _synchronize(self) -> None:
+        """Wait for the device, so that a forward's time is its own."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
+        limit = min(request.max_new_tokens, room)
+        limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
+        context = Context(
+            vocab_size=self.model.facts.vocab_size,
+            eos_token_ids=self.model.eos_token_ids,
+            max_new_tokens=limit,
+            encode=self.encode,
+            decode=self.decode,
+        )
+        recipe = request.recipes[number].at_least(request.min_new_tokens)
+        try:
+            lane = Lane(
+                recipe,
+                context,
+                prompt=prompt,
+                seed=request.seed,
+                ends=Ends(
+                    frozenset(self.model.eos_token_ids),
+                    tuple(request.stop),
+                    request.min_new_tokens,
+                    limit,
+                    limited,
+                ),
+                reader=self.reader,
+                top_n=request.top_n,
+            )
+        except RecipeError as error:
+            raise FieldError(f"recipes.{number}", str(error)) from error
+        if lane.width > self.limits.width:
+            raise FieldError(
+                f"recipes.{number}",
+                f"{recipe.search} needs {lane.width} rows; at most {self.limits.width} are allowed "
+                "to one recipe.",
+            )
+        return lane

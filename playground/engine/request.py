@@ -1,0 +1,101 @@
+"""What one person asks for, and the sentences that say what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from strategies.recipe import Recipe
+
+SEEDS = 2**63  # a seed is one of these
+
+
+class FieldError(ValueError):
+    """A request that cannot be run as it is: ``field`` names what to change, as in the request."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class Request(BaseModel):
+    """A prompt, its limits, and a recipe for each lane."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    recipes: list[Recipe]
+    max_new_tokens: int = 64
+    min_new_tokens: int = 0
+    seed: int = 0
+    stop: list[str] = Field(default_factory=list)
+    top_n: int = 20  # candidates recorded per token
+    chat: bool = False  # put the prompt into the model's chat template, as the user's message
+    alone: bool = False  # lanes one after the other, for figures that are a lane's own
+    deadline: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds a request must keep, as the host set them."""
+
+    prompt_chars: int = 20_000
+    columns: int = 6
+    new_tokens: int = 512
+    width: int = 16
+    stop_strings: int = 8
+    stop_chars: int = 100
+    top_n: int = 200
+    deadline: float = 120.0
+
+    def check(self, request: Request) -> None:
+        """Raise ``FieldError`` for the first field out of its bounds."""
+        if not request.prompt:
+            raise FieldError("prompt", "The prompt is empty; type at least one character.")
+        if len(request.prompt) > self.prompt_chars:
+            raise FieldError(
+                "prompt",
+                f"The prompt has {len(request.prompt):,} characters; at most "
+                f"{self.prompt_chars:,} are allowed.",
+            )
+        if not request.recipes:
+            raise FieldError("recipes", "There is no recipe; give at least one.")
+        if len(request.recipes) > self.columns:
+            raise FieldError(
+                "recipes", f"{len(request.recipes)} recipes; at most {self.columns} are allowed."
+            )
+        self._whole("max_new_tokens", request.max_new_tokens, 1, self.new_tokens)
+        self._whole("min_new_tokens", request.min_new_tokens, 0, request.max_new_tokens)
+        self._whole("seed", request.seed, 0, SEEDS - 1)
+        self._whole("top_n", request.top_n, 1, self.top_n)
+        self._stop(request.stop)
+        if request.deadline is not None and not 0 < request.deadline <= self.deadline:
+            raise FieldError(
+                "deadline",
+                f"deadline is {request.deadline:g} seconds; it must be more than 0 and at most "
+                f"{self.deadline:g}.",
+            )
+
+    def _stop(self, stop: Sequence[str]) -> None:
+        if len(stop) > self.stop_strings:
+            raise FieldError(
+                "stop", f"{len(stop)} stop strings; at most {self.stop_strings} are allowed."
+            )
+        for string in stop:
+            if not string:
+                raise FieldError("stop", "A stop string is empty; it must have a character.")
+            if len(string) > self.stop_chars:
+                raise FieldError(
+                    "stop",
+                    f"A stop string has {len(string):,} characters; at most {self.stop_chars} "
+                    "are allowed.",
+                )
+
+    @staticmethod
+    def _whole(field: str, value: Any, least: int, most: int) -> None:
+        if not least <= value <= most:
+            raise FieldError(field, f"{field} is {value:,}; it must be from {least:,} to {most:,}.")

@@ -1,0 +1,163 @@
+"""One person's run: its lanes, its clock, and how others wait for it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from playground.engine.lane import Lane
+from playground.engine.request import Request
+from playground.metrics import measure
+from playground.trace import (
+    Comparison,
+    LaneResult,
+    ModelFacts,
+    PromptToken,
+    Timings,
+)
+from strategies.luck import gumbel
+
+State = Literal["queued", "running", "done"]
+
+
+class Run:
+    """Made by ``Engine.submit``. Any thread may read it, wait for it, and cancel it."""
+
+    def __init__(
+        self,
+        request: Request,
+        facts: ModelFacts,
+        prompt_tokens: list[PromptToken],
+        lanes: list[Lane],
+        tokenize: float,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.request, self.facts, self.lanes = request, facts, lanes
+        self.prompt_tokens = prompt_tokens
+        self.created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.submitted = perf_counter()
+        self.queued = 0.0  # seconds before its first prefill
+        self.prefills: list[float] = []
+        self.tokenize = tokenize
+        self.error: str | None = None
+        self.cancelled = False
+        self.state: State = "queued"
+        self.version = 0
+        self._ended: float | None = None
+        self._changed = threading.Condition()
+        self._luck: tuple[int, dict[int, Tensor]] = (-1, {})
+        self._wake: Callable[[], None] = lambda: None
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        return [token.id for token in self.prompt_tokens]
+
+    @property
+    def done(self) -> bool:
+        return self.state == "done"
+
+    @property
+    def width(self) -> int:
+        """Rows it owns at once."""
+        widths = [lane.width for lane in self.lanes]
+        return max(widths) if self.request.alone else sum(widths)
+
+    @property
+    def waiting(self) -> list[Lane]:
+        """Lanes that have no slots yet, in order."""
+        return [lane for lane in self.lanes if not lane.done and not lane.slots]
+
+    @property
+    def live(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.slots and not lane.done]
+
+    def cancel(self) -> None:
+        """End it at the next step; what it has stays."""
+        self.cancelled = True
+        self._wake()
+
+    def on_cancel(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def wait(self, version: int, timeout: float | None = None) -> int:
+        """Block until ``version`` is outdated or ``timeout`` seconds passed; the version now."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.version != version or self.done, timeout)
+            return self.version
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Block until it is done; False where ``timeout`` seconds passed first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.done, timeout)
+
+    def changed(self) -> None:
+        """Tell who waits that there is something new. Called by the loop."""
+        with self._changed:
+            self.version += 1
+            if self.state != "done" and all(lane.done for lane in self.lanes):
+                self.state, self._ended = "done", perf_counter()
+            self._changed.notify_all()
+
+    def luck(self, position: int, size: int, device: torch.device) -> Callable[[int], Tensor]:
+        """Noise of this position by sample, drawn once for all lanes."""
+        if self._luck[0] != position:
+            self._luck = (position, {})
+        drawn = self._luck[1]
+
+        def draw(sample: int) -> Tensor:
+            if sample not in drawn:
+                drawn[sample] = gumbel(self.request.seed, sample, position, size, device)
+            return drawn[sample]
+
+        return draw
+
+    def comparison(self) -> Comparison:
+        """Everything known so far; also while it runs."""
+        prefills: Sequence[float] = self.prefills or [0.0]
+        return Comparison.model_construct(
+            id=self.id,
+            created=self.created,
+            model=self.facts,
+            prompt=self.request.prompt,
+            prompt_tokens=self.prompt_tokens,
+            chat=self.request.chat,
+            seed=self.request.seed,
+            max_new_tokens=self.request.max_new_tokens,
+            min_new_tokens=self.request.min_new_tokens,
+            stop=self.request.stop,
+            timings=Timings(
+                queued=self.queued,
+                tokenize=self.tokenize,
+                prefill=sum(prefills) / len(prefills),
+                prefill_tokens=len(self.prompt_tokens),
+                total=(self._ended or perf_counter()) - self.submitted,
+                alone=self.request.alone,
+            ),
+            lanes=[self._result(lane, recipe) for lane, recipe in self._pairs()],
+        )
+
+    def _pairs(self) -> list[tuple[Lane, str]]:
+        return [
+            (lane, str(recipe))
+            for lane, recipe in zip(self.lanes, self.request.recipes, strict=True)
+        ]
+
+    def _result(self, lane: Lane, recipe: str) -> LaneResult:
+        trace = lane.trace(self.facts.vocab_size)
+        shown = trace.outputs[0]
+        return LaneResult.model_construct(
+            recipe=recipe,
+            text=shown.text,
+            token_ids=shown.token_ids,
+            finish_reason=shown.finish_reason,
+            error=lane.error,
+            trace=trace,
+            metrics=measure(trace),
+        )

@@ -1,0 +1,104 @@
+"""Token ids to readable text, one token at a time: split characters, stop strings, candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
+_LOOKBACK = 6  # tokens re-read so that a token's text is what it is in company
+
+
+@dataclass(frozen=True)
+class Text:
+    """A row's readable text so far. ``read`` tokens of the row are in ``value`` already."""
+
+    value: str
+    start: int  # first token that is decoded again with the next ones
+    read: int
+
+
+class Reader:
+    """Reads token ids with one tokenizer. Special tokens are part of no text."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._special = frozenset(tokenizer.all_special_ids)
+        self._pieces: dict[int, str] = {}
+        self._anchor = tokenizer.encode("a", add_special_tokens=False)[-1:]
+
+    def begin(self, prompt: Sequence[int]) -> Text:
+        """The empty text after a prompt."""
+        return Text("", max(0, len(prompt) - _LOOKBACK), len(prompt))
+
+    def extend(self, text: Text, tokens: Sequence[int]) -> Text:
+        """The text once ``tokens``, the whole row, is longer by one.
+
+        Bytes that are no whole character yet wait for the tokens that complete them.
+        """
+        before = self._decode(tokens[text.start : text.read])
+        after = self._decode(tokens[text.start :])
+        if after.endswith(_BROKEN) and len(tokens) - text.read < _LOOKBACK:
+            return text
+        return Text(text.value + after[len(before) :], text.read, len(tokens))
+
+    def finish(self, text: Text, tokens: Sequence[int]) -> Text:
+        """The text with what was still waiting, written as the decoder writes broken characters."""
+        if text.read == len(tokens):
+            return text
+        before = self._decode(tokens[text.start : text.read])
+        after = self._decode(tokens[text.start :])
+        return Text(text.value + after[len(before) :], text.read, len(tokens))
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        result: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return result
+
+    def piece(self, token: int) -> str:
+        """One token by itself, as a candidate is shown: ``" worm"``, ``"<|im_end|>"``, ``"⟨E2 80⟩"``."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._piece(token)
+        return known
+
+    def _piece(self, token: int) -> str:
+        name = self.tokenizer.convert_ids_to_tokens(token)
+        if name is None:
+            return f"⟨{token}⟩"
+        if token in self._special:
+            return str(name)
+        anchored = self.tokenizer.decode([*self._anchor, token], clean_up_tokenization_spaces=False)
+        head = self.tokenizer.decode(self._anchor, clean_up_tokenization_spaces=False)
+        piece: str = anchored[len(head) :] if anchored.startswith(head) else anchored
+        return piece if piece and _BROKEN not in piece else f"⟨{_bytes(str(name))}⟩"
+
+
+def _bytes(name: str) -> str:
+    """The bytes of a token that is no whole character, in hexadecimal where they are known."""
+    if name.startswith("<0x"):  # sentencepiece's fallback for single bytes
+        return name[3:-1]
+    table = _byte_alphabet()
+    if all(letter in table for letter in name):
+        return " ".join(f"{table[letter]:02X}" for letter in name)
+    return name
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's letters for bytes (Radford 2019): printable ones stand for themselves."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = {chr(byte): byte for byte in plain}
+    rest = [byte for byte in range(256) if byte not in plain]
+    return letters | {chr(256 + i): byte for i, byte in enumerate(rest)}
+
+
+def find_stop(text: str, added: int, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins that the last ``added`` characters of ``text`` completed."""
+    found = [
+        place
+        for string in stop
+        if (place := text.find(string, max(0, len(text) - added - len(string) + 1))) >= 0
+    ]
+    return min(found, default=None)

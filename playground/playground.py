@@ -1,0 +1,89 @@
+"""The playground from Python: one prompt, several recipes, every token explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from playground.engine import Engine, Limits, Request, UnsupportedModel
+from playground.errors import ModelError
+from playground.models import Models, load_folder
+from playground.settings import Settings
+from playground.trace import Comparison
+from strategies import Recipe
+
+
+class Playground:
+    """A model and its engine, on the calling thread.
+
+    ``model`` is a folder, a hub id, or None for the built-in model; ``dtype`` and ``device`` are
+    "auto" or torch's names. Raises ``ModelError`` where the model cannot be had or served.
+
+    >>> comparison = Playground().compare("The", ["greedy", "top_p(0.9) | sample"])
+    >>> comparison.lanes[0].text, comparison.frame()
+    """
+
+    def __init__(
+        self, model: str | Path | None = None, dtype: str = "auto", device: str = "auto"
+    ) -> None:
+        settings = Settings().model_copy(update={"dtype": dtype, "device": device})
+        settings = Settings.model_validate(settings.model_dump())
+        if model is not None and Path(model).expanduser().is_dir():
+            loaded = load_folder(model, settings)
+        elif model is None:
+            loaded = Models(settings).load()
+        else:
+            allowed = settings.model_copy(update={"allow_any_model": True})
+            loaded = Models(allowed).load(str(model))
+        self.model = loaded.model
+        self.tokenizer = loaded.tokenizer
+        self.facts = loaded.facts
+        try:
+            self.engine = Engine(
+                loaded,
+                limits=Limits(
+                    new_tokens=loaded.context_length, columns=64, width=64, deadline=86_400.0
+                ),
+                cache_bytes=settings.cache_bytes,
+            )
+        except UnsupportedModel as error:
+            raise ModelError(
+                f"{loaded.facts.title} cannot be served correctly: {error}."
+            ) from error
+
+    def compare(
+        self,
+        prompt: str,
+        recipes: Iterable[str | Recipe],
+        *,
+        max_new_tokens: int = 64,
+        min_new_tokens: int = 0,
+        seed: int = 0,
+        stop: Iterable[str] = (),
+        top_n: int = 20,
+        chat: bool = False,
+        alone: bool = False,
+    ) -> Comparison:
+        """What every recipe writes after ``prompt``, with the record of every token.
+
+        Raises ``FieldError`` or ``RecipeError``, each naming what to change.
+        """
+        request = Request(
+            prompt=prompt,
+            recipes=[Recipe.of(recipe) for recipe in recipes],
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=min_new_tokens,
+            seed=seed,
+            stop=list(stop),
+            top_n=top_n,
+            chat=chat,
+            alone=alone,
+        )
+        run = self.engine.submit(request)
+        try:
+            self.engine.drive(run)
+        except BaseException:
+            run.cancel()
+            self.engine.step()
+            raise
+        return run.comparison()

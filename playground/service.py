@@ -1,0 +1,108 @@
+"""What the page and the HTTP routes share: settings, loaded models, their engines, recent runs."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from playground import device
+from playground.engine import Engine, Limits, Request, Run, UnsupportedModel
+from playground.errors import ModelError
+from playground.models import Models
+from playground.settings import Settings
+from playground.trace import Comparison, PromptToken
+
+_CACHE_SHARE = 0.4  # of the free memory, for keys and values
+
+
+def limits(settings: Settings) -> Limits:
+    """The bounds of one run, as the host set them."""
+    return Limits(
+        prompt_chars=settings.max_prompt_chars,
+        columns=settings.max_columns,
+        new_tokens=settings.max_new_tokens,
+        width=settings.max_width,
+        stop_strings=settings.max_stop_strings,
+        stop_chars=settings.max_stop_chars,
+        deadline=settings.deadline_s,
+    )
+
+
+class Service:
+    """One per process. Every method may be called from any thread."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.models = Models(self.settings, release=self._release)
+        self._engines: dict[str, Engine] = {}
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def engine(self, model: str | None = None) -> Engine:
+        """The engine of a model, loaded and started on first use; None is the host's default.
+
+        Raises ``ModelError`` where the model cannot be had or cannot be served correctly.
+        """
+        loaded = self.models.load(model)
+        with self._lock:
+            engine = self._engines.get(loaded.id)
+            if engine is None:
+                budget = self.settings.cache_bytes
+                place = next(loaded.model.parameters()).device
+                try:
+                    engine = Engine(
+                        loaded,
+                        limits=limits(self.settings),
+                        rows=self.settings.max_rows,
+                        cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE),
+                    )
+                except UnsupportedModel as error:
+                    raise ModelError(
+                        f"{loaded.facts.title} ({loaded.facts.architecture}) cannot be served "
+                        f"correctly: {error}."
+                    ) from error
+                engine.start()
+                self._engines[loaded.id] = engine
+            return engine
+
+    def submit(self, request: Request, model: str | None = None) -> Run:
+        """Put a run in line; raises ``FieldError`` or ``ModelError``."""
+        run = self.engine(model).submit(request)
+        with self._lock:
+            self._runs[run.id] = run
+            while len(self._runs) > self.settings.keep_runs:
+                oldest = next((id for id, r in self._runs.items() if r.done), None)
+                if oldest is None:
+                    break
+                del self._runs[oldest]
+        return run
+
+    def comparison(self, run: str) -> Comparison | None:
+        """A recent run as it stands, or None where it is not kept any more."""
+        with self._lock:
+            found = self._runs.get(run)
+        return found.comparison() if found else None
+
+    def tokens(
+        self, prompt: str, chat: bool = False, model: str | None = None
+    ) -> list[PromptToken]:
+        """The ids a model is fed for a prompt, each with its text."""
+        return self.engine(model).tokens(prompt, chat)
+
+    def close(self) -> None:
+        with self._lock:
+            engines = list(self._engines.values())
+            self._engines.clear()
+        for engine in engines:
+            engine.close()
+
+    def _release(self, id: str) -> bool:
+        """Let go of a model that nobody uses; False where runs are in line or at work."""
+        with self._lock:
+            engine = self._engines.get(id)
+            if engine is not None:
+                if engine.people:
+                    return False
+                engine.close()
+                del self._engines[id]
+            return True
