@@ -123,7 +123,8 @@ class Models:
         return entry.id
 
     def _entry(self, id: str) -> Entry:
-        entry = self._entries.get(id)
+        # The settings' own words for the default are known to the page, a folder's path included.
+        entry = self._entries.get(self.default if id == self.settings.model else id)
         if entry is not None:
             return entry
         if self.settings.allow_any_model and hub.is_id(id):

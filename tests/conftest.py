@@ -1,0 +1,22 @@
+"""What every test shares: settings that this machine cannot sway, and one real model."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from playground.loading import LoadedModel
+from playground.models import Models
+from playground.settings import Settings, quiet_libraries, variables
+
+quiet_libraries()
+for _field in Settings.model_fields.keys() - {"cache_dir"}:
+    for _name in variables(_field):
+        os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def builtin() -> LoadedModel:
+    """The built-in model, float32 on the processor; fetched once into this user's own cache."""
+    return Models(Settings(device="cpu", dtype="float32")).load()

@@ -1,0 +1,145 @@
+"""Who may import whom, who may read the environment, and what an import may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    file.relative_to(ROOT)
+    for file in [
+        *ROOT.glob("playground/**/*.py"),
+        *ROOT.glob("strategies/**/*.py"),
+        ROOT / "app.py",
+    ]
+)
+
+# Each part of the tree, and what nothing in it may import. The first that fits a file counts.
+FORBIDDEN = {
+    "strategies": ["playground", "gradio", "plotly", "fastapi", "transformers"],
+    "playground/engine": ["gradio", "plotly", "fastapi", "playground.ui", "playground.api"],
+    "playground/ui": ["fastapi", "playground.api"],
+    "playground/api": ["gradio", "plotly", "playground.ui"],
+    "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
+}
+# And where little is allowed, all of it: the parts of this project that a part may know.
+ALLOWED = {
+    "strategies": ["strategies"],
+    "playground/charts": [
+        "playground.charts",
+        "playground.colours",
+        "playground.metrics",
+        "playground.trace",
+    ],
+    "playground/metrics.py": ["playground.trace"],
+    "playground/trace.py": [],
+    "playground/settings.py": [],
+}
+EXCEPTIONS = {
+    # An adapter is a bridge: it knows both sides.
+    ("strategies/adapters.py", "transformers"),
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module a file names in an import, also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(file.parts[: -node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def inside(name: str, packages: list[str]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def part(file: Path, rules: dict[str, list[str]]) -> list[str] | None:
+    text = file.as_posix()
+    return next((rules[k] for k in rules if text == k or text.startswith(k + "/")), None)
+
+
+def faults(file: Path, names: Iterator[str]) -> list[str]:
+    """The imports among ``names`` that this file may not have."""
+    forbidden, allowed = part(file, FORBIDDEN) or [], part(file, ALLOWED)
+    return [
+        name
+        for name in names
+        if (file.as_posix(), name.split(".")[0]) not in EXCEPTIONS
+        and (
+            inside(name, forbidden)
+            or (
+                allowed is not None
+                and inside(name, ["playground", "strategies"])
+                and not inside(name, allowed)
+            )
+        )
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_file_imports_only_what_its_place_allows(file):
+    assert faults(file, imports(file)) == []
+
+
+@pytest.mark.parametrize(
+    "file, name",
+    [
+        ("strategies/luck.py", "playground.trace"),
+        ("strategies/top_k.py", "transformers.LogitsProcessor"),
+        ("playground/engine/loop.py", "plotly.graph_objects"),
+        ("playground/charts/base.py", "playground.engine.Run"),
+        ("playground/charts/base.py", "gradio"),
+        ("playground/metrics.py", "playground.settings"),
+        ("playground/ui/page.py", "playground.api.routes"),
+        ("playground/api/routes.py", "playground.ui"),
+        ("playground/service.py", "gradio"),
+    ],
+)
+def test_the_rule_sees_what_it_forbids(file, name):
+    assert faults(Path(file), iter([name])) == [name]
+
+
+def test_imports_are_found_wherever_they_hide():
+    names = set(imports(Path("playground/trace.py")))
+    assert "pandas" in names and "pydantic.BaseModel" in names
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.name != "settings.py"], ids=str)
+def test_only_the_settings_read_the_environment(file):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        reads = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}
+        assert not reads, f"line {node.lineno}: put this into playground/settings.py"
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_name_says_what_is_inside(file):
+    assert file.stem not in {"utils", "helpers", "common", "misc", "manager"}
+
+
+@pytest.mark.parametrize(
+    "module, without",
+    [
+        ("playground", ["torch", "gradio", "transformers", "plotly"]),
+        ("playground.settings", ["torch", "gradio", "transformers", "plotly"]),
+        ("playground.trace", ["torch", "gradio", "transformers", "plotly", "pandas"]),
+        ("playground.charts", ["torch", "gradio", "transformers"]),
+        ("playground.models", ["gradio", "transformers", "plotly"]),
+        ("playground.service", ["gradio", "fastapi", "plotly"]),
+        ("strategies.registry", ["gradio", "transformers", "plotly"]),
+    ],
+)
+def test_importing_a_part_does_not_load_what_it_does_not_need(module, without):
+    code = f"import {module}, sys; print(*[n for n in {without!r} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
