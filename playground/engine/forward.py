@@ -8,13 +8,15 @@ at one fixed number of rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
+from playground.engine.attention import ATTENTION, Grouping, find_grouping, place, placed
 from playground.engine.packed import can_pack, pack
-from playground.engine.slots import ATTENTION, Grouping, Slots, find_grouping, place, placed
+from playground.engine.slots import Slots
 
 FIXED_ROWS = 16  # of a padded decode
 MOST_ROWS = 64  # of one decode; more are run in turns
@@ -34,7 +36,7 @@ class Forward:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         *,
         rows: int,
         length: int,
@@ -44,7 +46,9 @@ class Forward:
         """``rows`` slots of ``length`` tokens, fewer where ``budget`` bytes do not hold them."""
         self.model = model
         weight = model.get_input_embeddings().weight
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device: torch.device = weight.device
+        self.dtype: torch.dtype = weight.dtype
+        self.vocab_size = int(weight.shape[0])
         with torch.inference_mode():
             probe = self._probe_ids()
             wanted, shapes = self._reference(probe)
@@ -65,7 +69,7 @@ class Forward:
 
     @torch.inference_mode()
     def prefill(self, slot: int, ids: Sequence[int]) -> Tensor:
-        """Write a prompt's keys and values to ``slot``; float32 ``[1, vocab]`` of its last token."""
+        """Write a prompt's keys and values to ``slot``; its last scores, float32 ``[1, vocab]``."""
         tokens = torch.tensor([ids], device=self.device)
         positions = torch.arange(len(ids), device=self.device)[None]
         with placed(place([slot], [0], self.grouping)):
@@ -105,15 +109,14 @@ class Forward:
     def _probe_ids(self) -> list[list[int]]:
         """Two short prompts and the tokens that follow them, the same for a vocabulary always."""
         generator = torch.Generator().manual_seed(0)
-        size = self.model.get_input_embeddings().weight.shape[0]
-        draw = torch.randint(0, size, (2, 12), generator=generator)
+        draw = torch.randint(0, self.vocab_size, (2, 12), generator=generator)
         return [draw[0].tolist(), draw[1, :9].tolist()]
 
     def _reference(self, probe: list[list[int]]) -> tuple[list[Tensor], list[tuple[int, int, int]]]:
         """The model's own scores after every position, and its layers' key-value shapes."""
         wanted, shapes = [], []
         for ids in probe:
-            cache = DynamicCache(config=self.model.config)
+            cache: Any = DynamicCache(config=self.model.config)
             out = self.model(
                 torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True
             )

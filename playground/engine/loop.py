@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
 from playground.engine.forward import Forward
-from playground.engine.lane import Ends, Fault, Lane, LaneRow
-from playground.engine.request import FieldError, Limits, Request
+from playground.engine.intake import Intake
+from playground.engine.lane import Fault, Lane, LaneRow
+from playground.engine.request import Limits, Request
 from playground.engine.run import Run
-from playground.engine.text import Reader
 from playground.loading import LoadedModel
 from playground.trace import FinishReason, PromptToken
-from strategies import Context, RecipeError
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,6 @@ class Engine:
         pack_weights: bool = True,
     ) -> None:
         self.model, self.limits = model, limits or Limits()
-        self.reader = Reader(model.tokenizer)
         self.forward = Forward(
             model.model,
             rows=rows,
@@ -48,8 +45,8 @@ class Engine:
             pack_weights=pack_weights,
         )
         self.context_length = self.forward.slots.length
+        self.intake = Intake(model, self.limits, self.forward.slots.count, self.context_length)
         self.device = self.forward.device
-        self._tokenizer_lock = threading.Lock()  # a fast tokenizer may not encode twice at once
         self._queue: deque[Run] = deque()
         self._runs: list[Run] = []  # admitted, not done
         self._work = threading.Condition()
@@ -60,27 +57,7 @@ class Engine:
 
     def submit(self, request: Request) -> Run:
         """Check a request and put it in line; ``FieldError`` names what cannot be run."""
-        self.limits.check(request)
-        clock = perf_counter()
-        tokens = self.tokens(request.prompt, request.chat)
-        tokenize = perf_counter() - clock
-        room = self.context_length - len(tokens)
-        if room < 1:
-            raise FieldError(
-                "prompt",
-                f"The prompt has {len(tokens):,} tokens; with room for one more the context "
-                f"holds {self.context_length - 1:,}.",
-            )
-        lanes = [
-            self._lane(i, request, [token.id for token in tokens], room)
-            for i in range(len(request.recipes))
-        ]
-        run = Run(request, self.model.facts, tokens, lanes, tokenize)
-        if run.width > self.forward.slots.count:
-            raise FieldError(
-                "recipes",
-                f"The recipes need {run.width} rows; this server has {self.forward.slots.count}.",
-            )
+        run = self.intake.run(request)
         run.on_cancel(self._notify)
         with self._work:
             if self._closed:
@@ -91,31 +68,7 @@ class Engine:
 
     def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text."""
-        tokenizer = self.model.tokenizer
-        with self._tokenizer_lock:
-            if chat and tokenizer.chat_template:
-                text = tokenizer.apply_chat_template(
-                    [{"role": "user", "content": prompt}],
-                    tokenize=False,
-                    add_generation_prompt=True,
-                )
-                ids = tokenizer.encode(text, add_special_tokens=False)
-            elif chat:
-                raise FieldError("chat", f"{self.model.facts.title} has no chat template.")
-            else:
-                ids = tokenizer.encode(prompt)
-            if not ids:
-                raise FieldError("prompt", "The prompt has no token for this model.")
-            return [PromptToken(id=i, text=self.reader.piece(i)) for i in ids]
-
-    def encode(self, text: str) -> list[int]:
-        with self._tokenizer_lock:
-            ids: list[int] = self.model.tokenizer.encode(text, add_special_tokens=False)
-            return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        text: str = self.model.tokenizer.decode(list(ids))
-        return text
+        return self.intake.tokens(prompt, chat)
 
     @property
     def rows_in_use(self) -> int:
@@ -319,40 +272,3 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
-
-    def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
-        limit = min(request.max_new_tokens, room)
-        limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
-        context = Context(
-            vocab_size=self.model.facts.vocab_size,
-            eos_token_ids=self.model.eos_token_ids,
-            max_new_tokens=limit,
-            encode=self.encode,
-            decode=self.decode,
-        )
-        recipe = request.recipes[number].at_least(request.min_new_tokens)
-        try:
-            lane = Lane(
-                recipe,
-                context,
-                prompt=prompt,
-                seed=request.seed,
-                ends=Ends(
-                    frozenset(self.model.eos_token_ids),
-                    tuple(request.stop),
-                    request.min_new_tokens,
-                    limit,
-                    limited,
-                ),
-                reader=self.reader,
-                top_n=request.top_n,
-            )
-        except RecipeError as error:
-            raise FieldError(f"recipes.{number}", str(error)) from error
-        if lane.width > self.limits.width:
-            raise FieldError(
-                f"recipes.{number}",
-                f"{recipe.search} needs {lane.width} rows; at most {self.limits.width} are allowed "
-                "to one recipe.",
-            )
-        return lane

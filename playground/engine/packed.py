@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from playground.engine.slots import active
+from playground.engine.attention import active
 
 _ROWS = 16  # the batch the layout is chosen for
 
@@ -22,7 +22,7 @@ def can_pack(model: nn.Module) -> bool:
     return (
         weight.device.type == "cpu"
         and weight.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     )
 
 

@@ -1,103 +1,28 @@
-"""Keys and values of many rows in preallocated slots, and the attention that reads them in place.
+"""Keys and values of many rows in preallocated slots.
 
 Storage is ``[layers, slots, key-value heads, length, head size]``. A row owns one slot and writes
-at its own position; neighbouring rows of one length are read as one strided view, so a decode step
-builds no mask and copies no keys. Outside a placement the model behaves exactly as with SDPA.
+at its own position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from transformers import AttentionInterface
+from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-ATTENTION = "decoding_slots"
+from playground.engine.attention import active
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Rows ``first`` to ``last`` (exclusive) sit in slots from ``slot`` on, each at ``position``."""
-
-    first: int
-    last: int
-    slot: int
-    position: int
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the forward in progress writes and reads. A prefill is one segment of one row.
-
-    Rows after the last segment are padding: they write nothing and attend to nothing.
-    """
-
-    segments: tuple[Segment, ...]
-    queries: int = 1
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """How attention batches rows so that a row keeps its bits whatever stands beside it.
-
-    Queries of one key-value head are padded to a multiple of ``queries``: torch's CPU kernel gives
-    each thread a scratch buffer of that many rows, and its alignment changes the last bits.
-    ``together`` False attends to each row by itself.
-    """
-
-    queries: int = 4
-    together: bool = True
-
-
-def place(slots: Sequence[int], positions: Sequence[int], grouping: Grouping) -> Placement:
-    """Rows in rising slot order, grouped where neighbours share a position."""
-    segments: list[Segment] = []
-    first = 0
-    for i in range(1, len(slots) + 1):
-        if (
-            i == len(slots)
-            or not grouping.together
-            or slots[i] != slots[i - 1] + 1
-            or positions[i] != positions[i - 1]
-        ):
-            segments.append(Segment(first, i, slots[first], positions[first]))
-            first = i
-    return Placement(tuple(segments), grouping.queries)
-
-
-_active: ContextVar[Placement | None] = ContextVar("placement", default=None)
-
-
-def active() -> Placement | None:
-    """The placement of the engine's forward in progress on this thread, if there is one."""
-    return _active.get()
-
-
-@contextmanager
-def placed(placement: Placement) -> Iterator[None]:
-    token = _active.set(placement)
-    try:
-        yield
-    finally:
-        _active.reset(token)
-
-
-class _Layer(CacheLayerMixin):
+class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """One layer's view of the slots, in the form transformers' models write to."""
 
     is_compileable = False
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.keys, self.values = keys, values
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
@@ -108,7 +33,7 @@ class _Layer(CacheLayerMixin):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        placement = _active.get()
+        placement = active()
         assert placement is not None and self.keys is not None and self.values is not None
         tokens = key_states.shape[2]
         for s in placement.segments:
@@ -191,105 +116,9 @@ class Slots:
             store[:, first:last, :, :length] = kept
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
-        """Positions ``first`` to ``last`` of each source into its target. Targets are no sources."""
+        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
         if not targets or first >= last:
             return
         for store in (self.keys, self.values):
             for source, target in zip(sources, targets, strict=True):
                 store[:, target, :, first:last] = store[:, source, :, first:last]
-
-
-def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, Tensor | None]:
-    """SDPA over slots where a placement is active, plain SDPA otherwise.
-
-    With a placement, ``query`` is ``[rows, heads, tokens, size]`` and ``key``, ``value`` are one
-    layer's whole storage ``[slots, key-value heads, length, size]``.
-    """
-    placement = _active.get()
-    if placement is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
-        )
-    for name in ("softcap", "position_bias", "sliding_window", "s_aux"):
-        if kwargs.get(name) is not None:
-            raise ValueError(f"its attention uses {name}")
-    rows, heads, tokens, size = query.shape
-    groups = key.shape[1]
-    if tokens > 1:
-        (s,) = placement.segments
-        assert s.position == 0, "a prompt is read from its beginning"
-        keys = key[s.slot : s.slot + 1, :, : s.position + tokens]
-        values = value[s.slot : s.slot + 1, :, : s.position + tokens]
-        out = F.scaled_dot_product_attention(
-            query, keys, values, scale=scaling, is_causal=True, enable_gqa=heads != groups
-        )
-        return out.transpose(1, 2).contiguous(), None
-    # Query heads that share a key-value head are queries of one attention: nothing is repeated.
-    share = heads // groups
-    query = query.reshape(rows, groups, share, size)
-    parts = [
-        _attend(
-            query[s.first : s.last],
-            key[s.slot : s.slot + s.last - s.first, :, : s.position + 1],
-            value[s.slot : s.slot + s.last - s.first, :, : s.position + 1],
-            scaling,
-            placement.queries,
-        )
-        for s in placement.segments
-    ]
-    idle = rows - placement.segments[-1].last
-    if idle:
-        parts.append(query.new_zeros(idle, groups, share, value.shape[-1]))
-    out = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return out.reshape(rows, 1, heads, value.shape[-1]), None
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None, queries: int) -> Tensor:
-    """Attention of ``[rows, groups, share, size]`` queries, padded to a multiple of ``queries``."""
-    share = query.shape[2]
-    padding = -share % queries
-    if padding:
-        query = F.pad(query, (0, 0, 0, padding))
-    return F.scaled_dot_product_attention(query, key, value, scale=scale)[:, :, :share]
-
-
-def find_grouping(
-    heads: int, shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
-) -> Grouping:
-    """The cheapest grouping under which this machine's attention keeps every row's bits."""
-    groups, key_size, value_size = shape
-    generator = torch.Generator().manual_seed(0)
-
-    def draw(*size: int) -> Tensor:
-        return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
-
-    rows, lengths = 12, (7, 31, 64, 129)
-    query = draw(rows, groups, heads // groups, key_size)
-    key, value = draw(rows, groups, 160, key_size), draw(rows, groups, 160, value_size)
-
-    def keeps_bits(queries: int) -> bool:
-        for length in lengths:
-            k, v = key[:, :, :length], value[:, :, :length]
-            full = _attend(query, k, v, None, queries)
-            for n in (1, 2, 3, 5, 8):
-                if not torch.equal(_attend(query[:n], k[:n], v[:n], None, queries), full[:n]):
-                    return False
-        return True
-
-    return next((Grouping(q) for q in (4, 16) if keeps_bits(q)), Grouping(1, together=False))
-
-
-def _mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    return None if _active.get() is not None else sdpa_mask(*args, **kwargs)
-
-
-AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, _mask)

@@ -58,7 +58,7 @@ class Reader:
         return result
 
     def piece(self, token: int) -> str:
-        """One token by itself, as a candidate is shown: ``" worm"``, ``"<|im_end|>"``, ``"⟨E2 80⟩"``."""
+        """One token by itself, as a candidate is shown: ``" worm"``, or bytes as ``"⟨E2 80⟩"``."""
         known = self._pieces.get(token)
         if known is None:
             known = self._pieces[token] = self._piece(token)
@@ -95,7 +95,7 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 def find_stop(text: str, added: int, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins that the last ``added`` characters of ``text`` completed."""
+    """Where the first stop string begins that the last ``added`` characters completed."""
     found = [
         place
         for string in stop

@@ -1,0 +1,116 @@
+"""From what a person asks to a run that can be stepped: checks, tokens, lanes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from time import perf_counter
+
+from playground.engine.lane import Ends, Lane
+from playground.engine.request import FieldError, Limits, Request
+from playground.engine.run import Run
+from playground.engine.text import Reader
+from playground.loading import LoadedModel
+from playground.trace import FinishReason, PromptToken
+from strategies import Context, RecipeError
+
+
+class Intake:
+    """Makes runs for one model. Any thread may call it."""
+
+    def __init__(self, model: LoadedModel, limits: Limits, rows: int, context_length: int) -> None:
+        """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
+        self.model, self.limits = model, limits
+        self.rows, self.context_length = rows, context_length
+        self.reader = Reader(model.tokenizer)
+        self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
+
+    def run(self, request: Request) -> Run:
+        """A checked run; ``FieldError`` names what cannot be run."""
+        self.limits.check(request)
+        clock = perf_counter()
+        tokens = self.tokens(request.prompt, request.chat)
+        tokenize = perf_counter() - clock
+        room = self.context_length - len(tokens)
+        if room < 1:
+            raise FieldError(
+                "prompt",
+                f"The prompt has {len(tokens):,} tokens; with room for one more the context "
+                f"holds {self.context_length - 1:,}.",
+            )
+        lanes = [
+            self._lane(i, request, [token.id for token in tokens], room)
+            for i in range(len(request.recipes))
+        ]
+        run = Run(request, self.model.facts, tokens, lanes, tokenize)
+        if run.width > self.rows:
+            raise FieldError(
+                "recipes",
+                f"The recipes need {run.width} rows; this server has {self.rows}.",
+            )
+        return run
+
+    def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
+        """The ids the model is fed for a prompt, each with its text."""
+        tokenizer = self.model.tokenizer
+        with self._lock:
+            if chat and tokenizer.chat_template:
+                text = tokenizer.apply_chat_template(
+                    [{"role": "user", "content": prompt}],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                )
+                ids = tokenizer.encode(text, add_special_tokens=False)
+            elif chat:
+                raise FieldError("chat", f"{self.model.facts.title} has no chat template.")
+            else:
+                ids = tokenizer.encode(prompt)
+            if not ids:
+                raise FieldError("prompt", "The prompt has no token for this model.")
+            return [PromptToken(id=i, text=self.reader.piece(i)) for i in ids]
+
+    def _encode(self, text: str) -> list[int]:
+        with self._lock:
+            ids: list[int] = self.model.tokenizer.encode(text, add_special_tokens=False)
+            return ids
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text: str = self.model.tokenizer.decode(list(ids))
+        return text
+
+    def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
+        limit = min(request.max_new_tokens, room)
+        limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
+        context = Context(
+            vocab_size=self.model.facts.vocab_size,
+            eos_token_ids=self.model.eos_token_ids,
+            max_new_tokens=limit,
+            encode=self._encode,
+            decode=self._decode,
+        )
+        recipe = request.recipes[number].at_least(request.min_new_tokens)
+        try:
+            lane = Lane(
+                recipe,
+                context,
+                prompt=prompt,
+                seed=request.seed,
+                ends=Ends(
+                    frozenset(self.model.eos_token_ids),
+                    tuple(request.stop),
+                    request.min_new_tokens,
+                    limit,
+                    limited,
+                ),
+                reader=self.reader,
+                top_n=request.top_n,
+            )
+        except RecipeError as error:
+            raise FieldError(f"recipes.{number}", str(error)) from error
+        if lane.width > self.limits.width:
+            raise FieldError(
+                f"recipes.{number}",
+                f"{recipe.search} needs {lane.width} rows; at most {self.limits.width} are allowed "
+                "to one recipe.",
+            )
+        return lane
