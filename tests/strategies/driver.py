@@ -50,7 +50,7 @@ def forward(model: Any) -> Logits:
 
 def transitions(table: Tensor) -> Logits:
     """A model whose next token depends on the last one only: ``table[last]`` are probabilities."""
-    return lambda rows: table.log()[[row[-1] for row in rows]]
+    return lambda rows: table.log().float()[[row[-1] for row in rows]]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""Settings, scores and rows to try a strategy on, made from its ``Params`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategies import Params, Row, Strategy
+from strategies.params import make
+from strategies.registry import registry
+
+INF = torch.inf
+PROCESSORS = [s for s in registry().strategies.values() if s.kind == "processor"]
+SEARCHES = [s for s in registry().strategies.values() if s.kind == "search"]
+
+
+def values(schema: dict[str, Any]) -> list[Any]:
+    """What one setting may be: its bounds, its usual range, a middle; each choice; both truths."""
+    if "anyOf" in schema:
+        return [value for choice in schema["anyOf"] for value in values(choice)]
+    if "enum" in schema:
+        return list(schema["enum"])
+    if schema["type"] == "boolean":
+        return [False, True]
+    if schema["type"] == "string":
+        return ["", "a|b"]
+    kind = int if schema["type"] == "integer" else float
+    edge = 1 if kind is int else 1e-6
+    low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + edge)
+    high = schema.get("maximum", schema.get("exclusiveMaximum", 0) - edge)
+    usual = schema.get("usual", [low, high])
+    picks = [low, usual[0], (usual[0] + usual[1]) / 2, usual[1], high]
+    return list(dict.fromkeys(kind(min(max(pick, low), high)) for pick in picks))
+
+
+def settings(strategy: type[Strategy]) -> Iterator[Params]:
+    """The defaults; a middle setting; and each value of each field, the others in the middle."""
+    fields = strategy.Params.model_json_schema().get("properties", {})
+    middle = {name: values(schema)[len(values(schema)) // 2] for name, schema in fields.items()}
+    yield strategy.Params()
+    yield make(strategy, middle, 0)
+    for name, schema in fields.items():
+        for value in values(schema):
+            yield make(strategy, {**middle, name: value}, 0)
+
+
+def rows(vocab: int) -> list[Row]:
+    """Six texts of several lengths: a prompt alone, repeats, every token, ids out of reach."""
+    texts = [
+        ((0,), 1),
+        ((1, 2, 3, 1, 2), 5),
+        ((1, 2, 3, 1, 2), 2),
+        ((4, 4, 4, 4, 4, 4), 1),
+        (tuple(range(vocab)), 3),
+        ((5, vocab + 7, 6, 5, vocab + 7), 3),
+    ]
+    return [Row(tokens, prompt, seed=3, sample=i) for i, (tokens, prompt) in enumerate(texts)]
+
+
+def scores(vocab: int) -> Tensor:
+    """Six distributions: ordinary, flat, sure, half removed, one token left, tied at the top."""
+    out = torch.randn(6, vocab, generator=torch.Generator().manual_seed(vocab)) * 3
+    out[1] = 0.25
+    out[2, 3] = 60.0
+    out[3, ::2] = -INF
+    out[4] = -INF
+    out[4, 2] = -1.5
+    out[5, : vocab // 2] = out[5].max() + 1
+    return out

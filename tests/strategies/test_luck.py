@@ -1,0 +1,79 @@
+"""Luck is the same everywhere, bit for bit, and is Gumbel noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import gumbel_r, kstest, pearsonr
+from scipy.stats import uniform as flat
+
+from strategies.luck import gumbel, uniform
+
+
+@pytest.mark.parametrize(
+    ("seed", "sample", "position", "expected"),
+    [
+        (0, 0, 0, ["-0x1.ccfe80p-1", "-0x1.705a24p-2", "-0x1.0e16d6p-6", "-0x1.c2ae14p-3"]),
+        (7, 0, 0, ["-0x1.32acb4p+0", "0x1.ff1fa4p-9", "0x1.716554p-2", "0x1.a46d4ap-1"]),
+        (7, 1, 0, ["-0x1.5d58cap+0", "-0x1.178572p-1", "0x1.64cd9ep-1", "0x1.e35ecap-4"]),
+        (7, 0, 1, ["0x1.734f0ep+1", "0x1.70d09ep+0", "0x1.66725ap-2", "0x1.c427eap-1"]),
+        (-1, 3, 5, ["-0x1.6378aep-1", "0x1.dc3190p+0", "-0x1.1843bep+0", "0x1.700384p+0"]),
+    ],
+)
+def test_known_values(seed: int, sample: int, position: int, expected: list[str]) -> None:
+    found = gumbel(seed, sample, position, 4)
+    assert found.dtype == torch.float32
+    assert found.tolist() == [float.fromhex(value) for value in expected]
+
+
+def splitmix(value: int) -> int:
+    value &= 2**64 - 1
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & 2**64 - 1
+    return value ^ value >> 31
+
+
+def by_hand(seed: int, sample: int, position: int, token: int) -> float:
+    """The same number from Python's own integers, one token at a time."""
+    golden, key = 0x9E3779B97F4A7C15, 0x9E3779B97F4A7C15
+    for part in (seed, sample, position, int.from_bytes(b"token", "big")):
+        key = splitmix(key + splitmix(part + golden))
+    bits = splitmix(golden * (token + 1) + key) >> 11
+    return -math.log(-math.log((bits + 0.5) * 2.0**-53))
+
+
+@pytest.mark.parametrize("at", [(0, 0, 0), (123456789, 5, 77), (2**63 - 1, 63, 4095), (-3, 0, 1)])
+def test_the_hash_is_the_one_described(at: tuple[int, int, int]) -> None:
+    expected = [by_hand(*at, token) for token in range(500)]
+    assert torch.allclose(gumbel(*at, 500).double(), torch.tensor(expected).double(), rtol=1e-6)
+
+
+def test_a_token_keeps_its_luck_in_any_vocabulary() -> None:
+    assert torch.equal(gumbel(1, 2, 3, 50_000)[:100], gumbel(1, 2, 3, 100))
+
+
+def test_it_is_gumbel_noise() -> None:
+    noise = torch.cat([gumbel(seed, 0, 0, 5000) for seed in range(10)]).numpy()
+    assert np.isfinite(noise).all()
+    assert kstest(noise, gumbel_r.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("other", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (2**32, 0, 0)])
+def test_neighbours_are_unrelated(other: tuple[int, int, int]) -> None:
+    assert pearsonr(gumbel(0, 0, 0, 50_000), gumbel(*other, 50_000)).pvalue > 1e-3
+
+
+def test_roles_do_not_mix() -> None:
+    """Seed 1 sample 0 is not seed 0 sample 1, nor a position, and streams are apart."""
+    found = [gumbel(*at, 3).tolist() for at in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0))]
+    assert len({tuple(values) for values in found}) == 4
+    assert uniform(0, 0, 0, "xtc") != uniform(0, 0, 0, "token")
+
+
+def test_a_stream_of_its_own_is_uniform() -> None:
+    drawn = [uniform(seed, 0, position, "xtc") for seed in range(50) for position in range(100)]
+    assert 0 < min(drawn) < max(drawn) < 1
+    assert kstest(drawn, flat.cdf).pvalue > 1e-3
