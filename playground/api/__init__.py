@@ -1,0 +1,5 @@
+"""The HTTP API: for programs, the same engine as the page's."""
+
+from playground.api.application import application, mount, routes
+
+__all__ = ["application", "mount", "routes"]

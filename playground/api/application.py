@@ -1,0 +1,220 @@
+"""The routes, and the application that answers them with its documentation."""
+
+import functools
+import time
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.routing import BaseRoute, Route
+
+from playground.api import docs, events, wire
+from playground.api.body import bounded
+from playground.api.problems import Fault, NoModel, Problem, handle, problem
+from playground.engine import Request as RunRequest
+from playground.engine import Run
+from playground.errors import ModelError
+from playground.service import Service
+from playground.settings import Settings
+from strategies.notation import LONGEST
+from strategies.registry import registry
+
+WAITERS = 256  # threads that may wait on runs; further clients take turns
+LOOK_S = 0.25  # how long a thread waits before it looks whether the client is still there
+PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
+
+DESCRIPTION = """
+Compare decoding recipes on one prompt: each recipe is a lane of the same batch, so they differ
+only by their settings. A recipe is written `temperature(0.8) | top_p(0.95) | sample`: processors in
+the order they apply, then one search. `GET /api/strategies` names them with their settings.
+
+A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "msg": "…"}]}`:
+`loc` leads to the field at fault, `msg` says what is wrong with it.
+"""
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """What to put before a page's own routes: ``/api``, all below it, and ``/healthz``.
+
+    For ``demo.launch(app_kwargs={"routes": routes(service)})``, which has them in place before the
+    server listens; paths are passed on whole, so that the documentation states them as typed.
+    """
+    app = application(service)
+    paths = ("/api", "/api/{path:path}", "/docs", "/healthz")
+    return [Route(path, app, name="api") for path in paths]
+
+
+def mount(app: FastAPI, service: Service) -> None:
+    """Put the API before whatever ``app`` already serves."""
+    app.router.routes[:0] = routes(service)
+
+
+def application(service: Service) -> FastAPI:
+    """The API alone, with its documentation."""
+    app = FastAPI(
+        title="Decoding playground",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.router.route_class = bounded(_most_bytes(service.settings))
+    handle(app)
+    app.include_router(router(service))
+
+    @app.get("/api/docs", include_in_schema=False)
+    async def documentation(request: Request) -> HTMLResponse:
+        return docs.page(app.openapi(), str(request.base_url).rstrip("/"))
+
+    @app.get("/api", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    async def to_documentation(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/api/docs")
+
+    return app
+
+
+def router(service: Service) -> APIRouter:
+    """The routes a program uses."""
+    router = APIRouter(route_class=bounded(_most_bytes(service.settings)))
+    in_thread = functools.partial(
+        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WAITERS)
+    )
+    CompareRequest = wire.compare_request(service.settings)
+
+    @router.get("/api/strategies", summary="What a recipe can be made of")
+    def strategies() -> wire.Strategies:
+        """Every strategy installed, processors first, with its settings as a JSON schema."""
+        return _strategies()
+
+    @router.get("/api/models", summary="What can write")
+    def models() -> wire.ModelList:
+        """The models this host offers. One that is not in memory is loaded on first use."""
+        return _models(service)
+
+    @router.get(
+        "/healthz",
+        summary="Is it well?",
+        responses={503: {"model": wire.Health, "description": "The decode loop has stopped."}},
+    )
+    def healthz() -> Response:
+        """For a load balancer or a watchdog: whether the decode loop is alive."""
+        health = _health(service)
+        return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
+
+    @router.post(
+        "/api/compare",
+        summary="One prompt, several recipes",
+        response_model=wire.Compared,
+        responses={
+            200: {
+                "description": "All lanes have ended.",
+                "content": {events.EventStream.media_type: events.described()},
+            },
+            413: {"model": Problem, "description": "The body is longer than any valid one."},
+            422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
+            500: {"model": Problem, "description": "The model or the server failed."},
+            503: {"model": Problem, "description": "The model cannot be loaded now."},
+        },
+    )
+    async def compare(request: Request, body: Annotated[CompareRequest, Body()]) -> Response:
+        """Runs the recipes side by side and answers when all have ended.
+
+        With `"stream": true` the answer is a stream of server-sent events, each with one JSON
+        object as data: `start`, then any number of `token`, `rewind` and `lane`, then `done` with
+        the whole answer, or `error` with the same object as a failed request. A client that knows
+        no beams may ignore `rewind`.
+
+        Closing the connection ends the run. The same seed, settings and model give the same text.
+        """
+        run = await in_thread(_submit, service, body)
+        if body.stream:
+            return events.EventStream(run, in_thread, LOOK_S, PING_S)
+        try:
+            while not await in_thread(_ended, run, LOOK_S):
+                if await request.is_disconnected():
+                    return Response(status_code=499)
+            if run.error is not None:
+                return problem(500, Fault(loc=["run"], msg=run.error))
+            return Response(await in_thread(_answer, run), media_type="application/json")
+        finally:
+            run.cancel()
+
+    return router
+
+
+def _submit(service: Service, body: Any) -> Run:
+    asked = RunRequest(**{name: getattr(body, name) for name in RunRequest.model_fields})
+    try:
+        return service.submit(asked, body.model)
+    except ModelError as error:
+        raise NoModel(error, _offered(service, body.model)) from error
+
+
+def _offered(service: Service, model: str | None) -> bool:
+    if model in (None, service.settings.model) or service.settings.allow_any_model:
+        return True
+    return any(entry.id == model for entry in service.models.catalogue())
+
+
+def _ended(run: Run, timeout: float) -> bool:
+    """Whether a run is done, having waited for it at most ``timeout`` seconds."""
+    until = time.monotonic() + timeout
+    version = run.version
+    while not run.done and (left := until - time.monotonic()) > 0:
+        version = run.wait(version, left)
+    return run.done
+
+
+def _answer(run: Run) -> bytes:
+    return wire.Compared.of(run.comparison()).model_dump_json().encode()
+
+
+def _most_bytes(settings: Settings) -> int:
+    """No request within the other limits is longer: JSON writes a character in 12 bytes at most."""
+    characters = (
+        settings.max_prompt_chars
+        + settings.max_columns * LONGEST
+        + settings.max_stop_strings * settings.max_stop_chars
+    )
+    return 12 * characters + 4096
+
+
+def _strategies() -> wire.Strategies:
+    found = registry()
+    return wire.Strategies(
+        strategies=[
+            wire.StrategyCard(
+                **vars(strategy.info),
+                kind=strategy.kind,
+                params=strategy.Params.model_json_schema(),
+            )
+            for strategy in found.strategies.values()
+        ],
+        broken=[wire.BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken],
+    )
+
+
+def _models(service: Service) -> wire.ModelList:
+    engines = service.engines
+    return wire.ModelList(
+        default=service.models.default,
+        models=[
+            wire.ModelCard(
+                **entry.model_dump(),
+                facts=engines[entry.id].model.facts if entry.id in engines else None,
+            )
+            for entry in service.models.catalogue()
+        ],
+    )
+
+
+def _health(service: Service) -> wire.Health:
+    engines = service.engines
+    if not engines:
+        return wire.Health(status="starting", models=[])
+    alive = all(engine.alive for engine in engines.values())
+    return wire.Health(status="ok" if alive else "failing", models=list(engines))

@@ -1,0 +1,61 @@
+"""Reading a request's body: bounded in bytes, and JSON in the strict sense.
+
+FastAPI reads a body of any size, answers 400 to some malformed ones, and lets NaN, lone
+surrogates and numbers of any length through; here each is told as a fault of the request.
+"""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+
+class JsonRequest(Request):
+    """A request whose ``body`` refuses more than ``limit`` bytes with 413."""
+
+    limit: int
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            declared = self.headers.get("content-length", "")
+            size = int(declared) if declared.isdecimal() else 0
+            chunks = []
+            if size <= self.limit:
+                size = 0
+                async for chunk in self.stream():
+                    size += len(chunk)
+                    if size > self.limit:
+                        break
+                    chunks.append(chunk)
+            if size > self.limit:
+                raise HTTPException(413, f"The body may have at most {self.limit:,} bytes.")
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+def bounded(limit: int) -> type[APIRoute]:
+    """The route class whose requests have at most ``limit`` bytes."""
+
+    class BoundedRoute(APIRoute):
+        bytes_allowed: ClassVar[int] = limit
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def bounded_handler(request: Request) -> Response:
+                inner = JsonRequest(request.scope, request.receive)
+                inner.limit = self.bytes_allowed
+                return await handler(inner)
+
+            return bounded_handler
+
+    return BoundedRoute

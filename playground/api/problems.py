@@ -1,0 +1,161 @@
+"""What the API answers when something is wrong: always ``{"detail": [{"loc", "msg"}, …]}``.
+
+``loc`` is the path of the field at fault, as in FastAPI's own answers; ``msg`` is one plain
+sentence. No answer carries a stack trace: what was not foreseen is logged under a short id.
+"""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from playground.engine import FieldError
+from playground.errors import ModelError
+from strategies.notation import RecipeError, quote, shorten
+
+log = logging.getLogger(__name__)
+
+Loc = Sequence[str | int]
+
+# What pydantic found, as in the engine's and the recipes' own sentences.
+_RULES = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "greater_than": "must be more than {gt:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be below {lt:,}",
+    "less_than_equal": "must be at most {le:,}",
+    "string_too_short": "must have at least {min_length:,} character",
+    "string_too_long": "may have at most {max_length:,} characters",
+    "too_short": "must have at least {min_length:,} entry",
+    "too_long": "may have at most {max_length:,} entries",
+}
+
+
+class NoModel(Exception):
+    """The model asked for cannot write: a fault of the request where it is not ``offered``."""
+
+    def __init__(self, cause: ModelError, offered: bool) -> None:
+        super().__init__(str(cause))
+        self.status = 503 if offered else 422
+
+
+class Fault(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    loc: list[str | int] = Field(
+        description="Where the fault is: `body`, then the path to the field in what was sent."
+    )
+    msg: str = Field(description="What is wrong, in one sentence.")
+
+
+class Problem(BaseModel):
+    """What every failed request is answered with."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "detail": [
+                    {
+                        "loc": ["body", "recipes", 1],
+                        "msg": "There is no strategy topp; did you mean top_p?",
+                    }
+                ]
+            }
+        },
+    )
+
+    detail: list[Fault] = Field(description="One entry per fault found.")
+
+
+def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
+    content = {"detail": [fault.model_dump() for fault in faults]}
+    return JSONResponse(content, status_code=status, headers=headers)
+
+
+def unforeseen(error: BaseException, at: Loc = ()) -> Fault:
+    """The fault told for an error nobody foresaw; its trace goes to the log under the same id."""
+    name = secrets.token_hex(4)
+    log.error("unforeseen error %s", name, exc_info=error)
+    return Fault(loc=list(at), msg=f"Something went wrong on the server; its log has it as {name}.")
+
+
+def handle(app: FastAPI) -> None:
+    """Let ``app`` answer every error in the one shape."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(FieldError, _unfit)
+    app.add_exception_handler(NoModel, _no_model)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return problem(422, *(_explained(entry) for entry in error.errors()))
+
+
+async def _unfit(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FieldError)
+    return problem(422, Fault(loc=["body", *_path(error.field)], msg=str(error)))
+
+
+async def _no_model(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NoModel)
+    return problem(error.status, Fault(loc=["body", "model"], msg=str(error)))
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    loc, msg = {
+        404: (["path"], "There is nothing at this address; /api/docs lists what there is."),
+        405: (["method"], f"{request.method} is not served here; /api/docs lists what is."),
+    }.get(error.status_code, (["body"], str(error.detail)))
+    return problem(error.status_code, Fault(loc=loc, msg=msg), headers=error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    return problem(500, unforeseen(error))
+
+
+def _path(field: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in field.split(".") if part]
+
+
+def _explained(entry: dict[str, Any]) -> Fault:
+    """A pydantic error as a sentence that says what was given."""
+    loc = list(entry["loc"])
+    cause = entry.get("ctx", {}).get("error")
+    if isinstance(cause, RecipeError):
+        return Fault(loc=loc + _inside(cause, entry["input"]), msg=str(cause))
+    if entry["type"] == "json_invalid":
+        return Fault(loc=["body"], msg=f"The body is not JSON: {cause}.")
+    if entry["type"] == "missing":
+        return Fault(loc=loc, msg="This field is required.")
+    if entry["type"] == "extra_forbidden":
+        return Fault(loc=loc, msg="There is no such field.")
+    if loc == ["body"]:
+        return Fault(loc=loc, msg="Send a JSON object, with Content-Type: application/json.")
+    name = next(part for part in reversed(loc) if isinstance(part, str))
+    rule, bounds = _RULES.get(entry["type"], "cannot be this"), entry.get("ctx", {})
+    given = f"{len(entry['input']):,}" if "{m" in rule else shorten(quote(entry["input"]))
+    return Fault(loc=loc, msg=f"{name} {rule.format(**bounds)}, but {given} was given.")
+
+
+def _inside(error: RecipeError, given: Any) -> list[str | int]:
+    """Where in a recipe sent as steps the error is; a recipe sent as text has no inside."""
+    if not isinstance(given, dict) or error.step is None:
+        return []
+    if error.field is None or error.field in ("strategy", "params", "enabled"):
+        return ["steps", error.step, *([error.field] if error.field else [])]
+    return ["steps", error.step, "params", error.field]
