@@ -65,6 +65,11 @@ class Service:
                 self._engines[loaded.id] = engine
             return engine
 
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Those that are running, by model. Never waits for one that is being built."""
+        return dict(self._engines)
+
     def submit(self, request: Request, model: str | None = None) -> Run:
         """Put a run in line; raises ``FieldError`` or ``ModelError``."""
         run = self.engine(model).submit(request)
