@@ -9,12 +9,16 @@ from playground.trace import LaneTimings, Metrics, StepRecord, Trace
 
 
 def measure(trace: Trace) -> Metrics:
-    """The numbers of the shown text; a number it is too short for is None.
+    """The numbers of the shown text."""
+    return measure_path(trace.path())
+
+
+def measure_path(path: Sequence[StepRecord]) -> Metrics:
+    """The numbers of a text as its step records tell it; one it is too short for is None.
 
     Perplexity is exp of the mean negative log-probability (nats) of its tokens under the raw
     model; entropy and rank are means over its tokens, raw. See ``distinct`` and ``repeated``.
     """
-    path = trace.path()
     tokens = [step.token for step in path]
     return Metrics(
         tokens=len(path),
@@ -56,7 +60,7 @@ def distinct(tokens: Sequence[int], n: int) -> float | None:
 def repeated(tokens: Sequence[int], n: int) -> float | None:
     """Share of the n-grams of the token ids that occurred before; 0 where none recurs.
 
-    Seq-rep-n of Welleck et al. 2019 (1908.04319): 1 − distinct n-grams / n-grams. None below n tokens.
+    Seq-rep-n of Welleck et al. 2019 (1908.04319), 1 − distinct / all n-grams; None below n tokens.
     """
     share = distinct(tokens, n)
     return None if share is None else 1.0 - share

@@ -1,0 +1,6 @@
+"""The page, in Gradio: ``build(service)`` makes it and ``look()`` is how it is launched."""
+
+from playground.ui.look import look
+from playground.ui.page import build
+
+__all__ = ["build", "look"]

@@ -1,0 +1,64 @@
+// What belongs to no single element: theme, keys, the address. Runs before Gradio's own script.
+window.playground = (() => {
+  const remember = (key, value) => {
+    try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); }
+    catch { return null; } // a frame may be denied its storage
+  };
+
+  function theme(name) {
+    document.body.classList.toggle('dark', name === 'dark');
+    document.documentElement.style.colorScheme = name;
+    document.dispatchEvent(new CustomEvent('playground:theme', { detail: name }));
+  }
+  const dark = () => document.body.classList.contains('dark');
+
+  // The set-up as a query: what is at its default stays out, so that short links stay short.
+  function query(setup) {
+    const q = new URLSearchParams();
+    if (setup.model) q.set('model', setup.model);
+    q.set('prompt', setup.prompt);
+    for (const recipe of setup.recipes) q.append('recipe', recipe);
+    q.set('tokens', setup.tokens);
+    if (setup.least) q.set('least', setup.least);
+    q.set('seed', setup.seed);
+    for (const stop of setup.stop.split('\n').filter(Boolean)) q.append('stop', stop);
+    if (setup.chat) q.set('chat', '1');
+    if (setup.alone) q.set('alone', '1');
+    return '?' + q;
+  }
+
+  let last = null;
+  return {
+    toggleTheme() {
+      const name = dark() ? 'light' : 'dark';
+      remember('playground-theme', name);
+      theme(name);
+    },
+    restoreTheme() {
+      const asked = new URLSearchParams(location.search).get('__theme');
+      theme(asked || remember('playground-theme') || (dark() ? 'dark' : 'light'));
+    },
+    address(setup) {
+      last = query(setup);
+      if (last !== location.search) history.replaceState(history.state, '', last + location.hash);
+    },
+    async share(base) {
+      const link = (base || location.origin + location.pathname) + (last ?? location.search);
+      try {
+        await navigator.clipboard.writeText(link);
+        return 'Link copied';
+      } catch { // no clipboard without https or in a frame: show it to be copied by hand
+        window.prompt('Copy this link', link);
+        return 'Share link';
+      }
+    },
+  };
+})();
+
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    document.activeElement?.dispatchEvent(new Event('change', { bubbles: true }));
+    document.querySelector('#run')?.click();
+  }
+}, true);

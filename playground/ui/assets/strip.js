@@ -1,0 +1,168 @@
+// A column's text, one span per token. Text enters the page by textContent alone.
+// value: {run, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
+//         tokens: [[text, id, raw probability, probability, raw rank, rank, raw entropy], …],
+//         figures: [{name, value, unit, meaning}, …], parting: {text, same}}
+const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
+  element.querySelector(s));
+const [note, outputs, figures] = ['.parting', '.outputs', '.figures'].map((s) =>
+  element.querySelector(s));
+const shown = []; // what each span was drawn from, as JSON, so that only changes are drawn
+let run = null;
+let active = 0;
+
+const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
+  : (100 * p).toPrecision(1)) + ' %';
+const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
+const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
+
+function dress(span, [string, id, raw, final, rawRank, rank, entropy], index) {
+  span.textContent = string;
+  span.style.setProperty('--surprise', unit(-Math.log(Math.max(raw, 1e-9)) / 6));
+  span.style.setProperty('--rank', unit(Math.log2(rawRank) / 7));
+  span.style.setProperty('--entropy', unit(entropy / 6));
+  const facts = `token ${index + 1}: ${named(string)}, id ${id}\n` +
+    `model ${percent(raw)}, rank ${rawRank} · after the recipe ${percent(final)}, rank ${rank}\n` +
+    `entropy ${entropy.toFixed(2)} nats`;
+  span.title = facts;
+  span.setAttribute('aria-label', facts);
+}
+
+function draw() {
+  const v = props.value;
+  element.hidden = !v;
+  if (!v) return;
+  const key = `${v.run}/${v.lane}/${v.output}`;
+  if (key !== run) {
+    run = key;
+    shown.length = 0;
+    text.replaceChildren();
+    active = 0;
+    scroller.scrollTop = 0;
+  }
+  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 24;
+  v.tokens.forEach((token, i) => {
+    const drawn = JSON.stringify(token);
+    if (shown[i] === drawn) return;
+    let span = text.children[i];
+    if (!span) {
+      span = document.createElement('span');
+      span.className = 'token';
+      span.setAttribute('role', 'option');
+      span.tabIndex = -1;
+      text.append(span);
+    }
+    dress(span, token, i);
+    shown[i] = drawn;
+  });
+  while (text.children.length > v.tokens.length) text.lastChild.remove();
+  shown.length = v.tokens.length;
+  for (const span of text.querySelectorAll('.parted')) span.classList.remove('parted');
+  text.children[v.parted]?.classList.add('parted');
+  text.setAttribute('aria-label', `Column ${v.letter}, ${v.tokens.length} tokens`);
+  // An empty listbox has no options to own, so it is only a listbox once it holds one.
+  if (v.tokens.length) text.setAttribute('role', 'listbox');
+  else text.removeAttribute('role');
+  roving(Math.min(active, v.tokens.length - 1));
+  if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
+
+  element.querySelector('.strip').dataset.state = v.state;
+  element.closest('.lane').dataset.ran = v.recipe;
+  caret.hidden = v.state !== 'running';
+  blank.hidden = v.tokens.length > 0 || v.state === 'running';
+  blank.textContent = v.note;
+  note.classList.toggle('same', Boolean(v.parting?.same));
+  note.classList.toggle('bad', Boolean(v.error));
+  note.textContent = v.error || v.parting?.text || '';
+  figures.replaceChildren(...v.figures.map(figure));
+  outputs.hidden = v.outputs < 2;
+  outputs.querySelector('.which').textContent = `${v.output + 1}/${v.outputs}`;
+}
+
+function figure({ name, value, unit, meaning }) {
+  const box = document.createElement('div');
+  const number = document.createElement('dd');
+  const label = document.createElement('dt');
+  number.textContent = value;
+  if (unit) {
+    const small = document.createElement('small');
+    small.textContent = ' ' + unit;
+    number.append(small);
+  }
+  label.textContent = name;
+  box.title = meaning;
+  box.append(label, number);
+  return box;
+}
+
+function roving(index) {
+  active = Math.max(0, index);
+  for (const span of text.querySelectorAll('[tabindex="0"]')) span.tabIndex = -1;
+  if (text.children[active]) text.children[active].tabIndex = 0;
+}
+
+function mark(index) {
+  for (const span of document.querySelectorAll('.token[aria-selected="true"]'))
+    span.removeAttribute('aria-selected');
+  const span = text.children[index];
+  if (!span) return;
+  span.setAttribute('aria-selected', 'true');
+  roving(index);
+}
+
+let wait = null;
+let latest = 0;
+function choose(index, focus) {
+  mark(index);
+  if (focus) text.children[index].focus({ preventScroll: false });
+  const tell = () => {
+    wait = null;
+    latest = Date.now();
+    trigger('pick', { run: props.value.run, lane: props.value.lane,
+      output: props.value.output, step: index });
+  };
+  clearTimeout(wait); // a held arrow key asks for the last token only
+  if (Date.now() - latest > 150) tell();
+  else wait = setTimeout(tell, 120);
+}
+
+function vertical(index, direction) {
+  const from = text.children[index].getBoundingClientRect();
+  let best = null;
+  for (const [i, span] of [...text.children].entries()) {
+    const box = span.getClientRects()[0];
+    if (!box || (direction > 0 ? box.top < from.bottom - 4 : box.bottom > from.top + 4)) continue;
+    const far = Math.abs(box.top - from.top) * 100 + Math.abs(box.left - from.left);
+    if (!best || far < best.far) best = { i, far };
+  }
+  return best ? best.i : index;
+}
+
+text.addEventListener('click', (event) => {
+  const span = event.target.closest('.token');
+  if (span) choose([...text.children].indexOf(span), false);
+});
+text.addEventListener('keydown', (event) => {
+  const last = text.children.length - 1;
+  const next = {
+    ArrowRight: () => Math.min(last, active + 1),
+    ArrowLeft: () => Math.max(0, active - 1),
+    ArrowDown: () => vertical(active, 1),
+    ArrowUp: () => vertical(active, -1),
+    Home: () => 0, End: () => last, Enter: () => active, ' ': () => active,
+  }[event.key];
+  if (!next || event.ctrlKey || event.metaKey || event.altKey || last < 0) return;
+  event.preventDefault();
+  choose(next(), true);
+});
+for (const [name, by] of [['.before', -1], ['.after', 1]])
+  outputs.querySelector(name).addEventListener('click', () => {
+    const { run, lane, output, outputs: n } = props.value;
+    trigger('turn', { run, lane, output: (output + by + n) % n });
+  });
+document.addEventListener('playground:mark', ({ detail }) => {
+  const v = props.value;
+  if (v && detail.run === v.run && detail.lane === v.lane && (detail.output || 0) === v.output)
+    mark(detail.step);
+});
+watch('value', draw);
+draw();

@@ -1,0 +1,151 @@
+"""The row of columns: adding, duplicating and removing one, and what all of them show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.trace import Comparison
+from playground.ui import recipe as recipes
+from playground.ui import strip
+from playground.ui.column import Column, Updates, column
+from playground.ui.element import QUICK
+from playground.ui.recipe import Steps
+from strategies.presets import PRESETS
+
+Resolve = Callable[[str], Comparison | None]
+
+
+def lanes_of(run: str, lanes: Sequence[int]) -> str:
+    """The name of a run seen with these of its lanes, in this order; ``chosen`` reads it."""
+    known, _, earlier = run.partition(":")
+    numbers = [int(n) for n in earlier.split(".")] if earlier else None
+    return f"{known}:{'.'.join(str(numbers[n] if numbers else n) for n in lanes)}"
+
+
+def chosen(run: str, resolve: Resolve) -> Comparison | None:
+    """The run of this name, reduced to the lanes the name asks for; None where it is not known."""
+    known, _, lanes = run.partition(":")
+    comparison = resolve(known)
+    if comparison is None or not lanes:
+        return comparison
+    try:
+        kept = [comparison.lanes[int(n)] for n in lanes.split(".")[:64]]
+    except (ValueError, IndexError):
+        return None
+    return comparison.model_copy(update={"id": run, "lanes": kept})
+
+
+class Columns:
+    """Every column the page may have. ``count`` is how many show, ``run`` the run they show.
+
+    A column is known by its place, and so is a lane: what is added stands at the end, and what is
+    removed or duplicated renames the run, so that column ``n`` always shows lane ``n``.
+    """
+
+    def __init__(
+        self, start: Sequence[Steps], most: int, resolve: Resolve, shown: Comparison | None
+    ) -> None:
+        self.resolve, self.most = resolve, most
+        self.count = gr.State(len(start))
+        self.run = gr.State(shown.id if shown else "")
+        with gr.Row(elem_id="columns"):
+            self.columns = [
+                column(
+                    i,
+                    start[i] if i < len(start) else None,
+                    self.strip(shown, i),
+                    len(start),
+                    most,
+                    self.count,
+                )
+                for i in range(most)
+            ]
+
+    @property
+    def recipes(self) -> list[gr.HTML]:
+        return [c.recipe for c in self.columns]
+
+    @property
+    def written(self) -> list[gr.Textbox]:
+        return [c.written for c in self.columns]
+
+    @property
+    def strips(self) -> list[gr.HTML]:
+        return [c.strip for c in self.columns]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that ``draw`` may change."""
+        parts = [part for c in self.columns for part in (c.box, *c.head, c.strip)]
+        return [self.count, self.run, *parts]
+
+    def draw(self, steps: Sequence[Steps], run: str) -> Updates:
+        """Show these recipes, and of this run the lanes they have."""
+        comparison = self.resolve(run) if run else None
+        updates: Updates = {self.count: len(steps), self.run: run}
+        for c in self.columns:
+            here = c.index < len(steps)
+            updates[c.box] = gr.update(visible=here)
+            if here:
+                updates |= c.draw(steps[c.index], len(steps))
+                updates[c.strip] = self.strip(comparison, c.index)
+            else:
+                updates |= {c.recipe: None, c.written: "", c.fault: None, c.opened: None}
+        return updates
+
+    def strip(self, comparison: Comparison | None, index: int, output: int = 0) -> dict[str, Any]:
+        if comparison is None or index >= len(comparison.lanes):
+            return strip.empty(index)
+        return strip.shown(comparison, index, output)
+
+    def wire(self, add: gr.Button, *, stop_first: Any, idle: Updates) -> None:
+        """Adding, duplicating, removing, and turning to another text of a column.
+
+        A run in progress writes by place, so it ends before places change: ``stop_first`` is its
+        event and ``idle`` what shows that none runs.
+        """
+        inputs = [self.count, self.run, *self.recipes]
+        outputs = [*self.outputs, *idle]
+
+        def rearrange(change: str, at: int, count: int, run: str, *values: Any) -> Updates:
+            steps = [recipes.read(value) for value in values[:count]]
+            shown = self.resolve(run) if run else None
+            lanes = list(range(len(shown.lanes) if shown else 0))
+            if at >= count or (change == "duplicate" and count >= self.most):
+                return {self.count: gr.skip()}
+            if change == "duplicate":
+                steps.insert(at, steps[at])
+                lanes[at:at] = [at] if at < len(lanes) else []
+            elif count > 1:
+                del steps[at]
+                del lanes[at : at + 1]
+            return self.draw(steps, lanes_of(run, lanes) if lanes else "") | idle
+
+        def append(count: int, run: str, *values: Any) -> Updates:
+            steps = [recipes.read(value) for value in values[:count]]
+            if count >= self.most:
+                return {self.count: gr.skip()}
+            forms = [preset.recipe.to_steps() for preset in PRESETS]
+            fresh = next((form for form in forms if form not in steps), forms[0])
+            return self.draw([*steps, fresh], run)
+
+        add.click(append, inputs, outputs, cancels=stop_first, **QUICK)
+        for c in self.columns:
+            for event, change in ((c.recipe.duplicate, "duplicate"), (c.recipe.discard, "remove")):
+                act = partial(rearrange, change, c.index)
+                event(act, inputs, outputs, cancels=stop_first, **QUICK)
+            c.strip.turn(self._turner(c.index), None, c.strip, **QUICK)
+
+    def _turner(self, index: int) -> Callable[[gr.EventData], Any]:
+        def turn(event: gr.EventData) -> Any:
+            comparison = self.resolve(str(event._data.get("run")))
+            output = event._data.get("output")
+            if comparison is None or not isinstance(output, int) or output < 0:
+                return gr.skip()
+            return self.strip(comparison, index, output)
+
+        return turn

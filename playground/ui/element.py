@@ -1,0 +1,46 @@
+"""The page's own elements: a JSON value, a static template, DOM code.
+
+Gradio evaluates a template as JavaScript, so no text of a model or of a person ever goes into one;
+the code in ``assets`` puts it on the page with ``textContent``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+# What most events of the page are: answered at once, without a spinner, not part of any API.
+QUICK: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+ASSETS = Path(__file__).parent / "assets"
+
+
+@cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def element(name: str, value: Any = None, *, classes: str = "", **props: Any) -> gr.HTML:
+    """The element of ``assets/{name}.html`` and ``.js``; ``props`` are its constants."""
+    known = {"elem_id", "visible", "server_functions"}
+    options = {key: props.pop(key) for key in known & props.keys()}
+    return gr.HTML(
+        value=value,
+        html_template=_asset(f"{name}.html"),
+        js_on_load=_asset(f"{name}.js"),
+        apply_default_css=False,
+        elem_classes=[f"pg-{name}", *classes.split()],
+        **options,
+        **props,
+    )
+
+
+def message(elem_id: str) -> gr.HTML:
+    """A place for one sentence about what went wrong, empty until then."""
+    return element("message", elem_id=elem_id)

@@ -1,0 +1,86 @@
+"""What every column shares: limits, seed, stop strings, and the buttons that run and stop."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import gradio as gr
+
+from playground.ui.element import message
+from playground.ui.links import Setup
+
+SEEDS = 10_000  # a rolled seed stays short enough to be read out in a classroom
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The region's parts; ``faults`` holds what is wrong, by the request's field."""
+
+    run: gr.Button
+    stop: gr.Button
+    clear: gr.Button
+    tokens: gr.Number
+    least: gr.Number
+    seed: gr.Number
+    lock: gr.Checkbox
+    ends: gr.Textbox
+    chat: gr.Checkbox
+    alone: gr.Checkbox
+    faults: dict[str, gr.HTML]
+
+
+def limits(start: Setup, *, chat: bool) -> Limits:
+    """Draw the region; ``chat`` tells whether the model has a chat template."""
+    with gr.Column(elem_classes="limits", min_width=0):
+        with gr.Row(elem_classes="buttons"):
+            run = gr.Button("Run", variant="primary", elem_id="run", min_width=0)
+            stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=0)
+            clear = gr.Button("Clear", elem_id="clear", min_width=0)
+        with gr.Row(elem_classes="numbers"):
+            tokens = gr.Number(
+                start.tokens, label="new tokens", precision=0, elem_id="tokens", min_width=0
+            )
+            least = gr.Number(
+                start.least, label="at least", precision=0, elem_id="least", min_width=0
+            )
+            seed = gr.Number(start.seed, label="seed", precision=0, elem_id="seed", min_width=0)
+            dice = gr.Button("Roll the seed", elem_id="dice", min_width=0)
+            lock = gr.Checkbox(True, label="lock", elem_id="lock", min_width=0)
+        numbers_fault, seed_fault = message("limits-fault"), message("seed-fault")
+        with gr.Row(elem_classes="ends"):
+            ends = gr.Textbox(
+                "\n".join(start.stop), label="stop strings", lines=1, max_lines=4, elem_id="ends",
+                placeholder=r"one per line, \n is a new line", min_width=0,
+            )  # fmt: skip
+            chat_box = gr.Checkbox(
+                start.chat, label="chat template", elem_id="chat", visible=chat, min_width=0
+            )
+            alone = gr.Checkbox(start.alone, label="measure alone", elem_id="alone", min_width=0)
+        ends_fault = message("ends-fault")
+        dice.click(
+            lambda: random.randrange(SEEDS), None, seed, queue=False, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+    faults = {
+        "max_new_tokens": numbers_fault,
+        "min_new_tokens": numbers_fault,
+        "seed": seed_fault,
+        "stop": ends_fault,
+    }
+    return Limits(run, stop, clear, tokens, least, seed, lock, ends, chat_box, alone, faults)
+
+
+def stop_strings(typed: str) -> list[str]:
+    r"""One stop string per line; ``\n``, ``\t`` and ``\\`` stand for what cannot be typed in one."""
+    marks = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
+    found = []
+    for line in typed.splitlines():
+        text, at = "", 0
+        while at < len(line):
+            pair = line[at : at + 2]
+            text += marks.get(pair, line[at])
+            at += 2 if pair in marks else 1
+        if text:
+            found.append(text)
+    return found

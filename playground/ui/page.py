@@ -1,0 +1,213 @@
+"""The page: its regions put together, and the events that cross from one to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.models import ModelError
+from playground.service import Service
+from playground.trace import Comparison
+from playground.ui import links, recorded, strip
+from playground.ui.column import Updates
+from playground.ui.columns import Columns, chosen
+from playground.ui.element import QUICK, element
+from playground.ui.header import Header, facts_line, header
+from playground.ui.inspector import Inspector
+from playground.ui.limits import Limits, limits
+from playground.ui.links import Setup
+from playground.ui.prompt import Prompt, prompt, tokens
+from playground.ui.run import Runner, first, status
+from strategies.recipe import Recipe, RecipeError
+
+TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("off", "off")]
+
+
+def build(service: Service) -> gr.Blocks:
+    """The whole page over this service; launch it with ``look()``."""
+    sample = recorded.recorded()
+    start = recorded.setup(sample)
+
+    def resolve(run: str) -> Comparison | None:
+        return chosen(
+            run, lambda known: sample if known == recorded.ID else service.comparison(known)
+        )
+
+    with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
+        page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
+        with gr.Column(elem_id="page"):
+            head = header(service, service.settings.model)
+            with gr.Row(elem_classes="card", elem_id="setup"):
+                box = prompt(start.prompt, service)
+                knobs = limits(start, chat=sample.model.has_chat_template)
+            with gr.Row(elem_id="bar"):
+                line = element("status", status("recorded", recorded.label(sample)), elem_id="line")
+                tint = gr.Radio(
+                    TINTS,
+                    value="surprise",
+                    label="Colour by",
+                    elem_id="tint",
+                    elem_classes="segments",
+                )
+                add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
+            steps = [Recipe.parse(text).to_steps() for text in start.recipes]
+            columns = Columns(steps, service.settings.max_columns, resolve, sample)
+            inspector = Inspector(resolve, first=first(sample))
+        opening = gr.State(first(sample))
+        runner = Runner(service, head, box, knobs, columns, line, opening)
+        parts = Page(service, head, box, knobs, line, columns, runner, start)
+        parts.wire(page, add, tint)
+        look = [*inspector.view], inspector.outputs
+        for column in columns.columns:
+            inspector.listen(column.strip.pick)
+        page.load(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
+        parts.ran.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
+    return page
+
+
+class Page:
+    """The events that concern more than one region."""
+
+    def __init__(
+        self,
+        service: Service,
+        head: Header,
+        box: Prompt,
+        knobs: Limits,
+        line: gr.HTML,
+        columns: Columns,
+        runner: Runner,
+        start: Setup,
+    ) -> None:
+        self.service, self.start = service, start
+        self.head, self.box, self.knobs = head, box, knobs
+        self.line, self.columns, self.runner = line, columns, runner
+        self.model = gr.State(service.settings.model)  # the one that is loaded
+
+    def wire(self, page: gr.Blocks, add: gr.Button, tint: gr.Radio) -> None:
+        knobs, columns, runner = self.knobs, self.columns, self.runner
+        self.ran = knobs.run.click(
+            runner, runner.inputs, runner.outputs, show_progress="hidden", concurrency_limit=None,
+            api_visibility="private",
+        )  # fmt: skip
+        knobs.stop.click(runner.stop, columns.run, None, **QUICK)
+        knobs.clear.click(
+            self.clear, [columns.count, *columns.recipes],
+            [*columns.outputs, self.box.text, self.line, *runner.idle, *runner.faults],
+            cancels=self.ran, **QUICK,
+        )  # fmt: skip
+        columns.wire(add, stop_first=self.ran, idle=runner.idle)
+        tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
+        self._wire_model(page)
+        self._wire_address()
+
+    def clear(self, count: int, *values: Any) -> Updates:
+        """An empty prompt and no results; recipes, limits and seed stay."""
+        updates: Updates = {self.columns.run: "", self.box.text: "", self.line: status("", "")}
+        for column in self.columns.columns[:count]:
+            updates[column.strip] = strip.empty(column.index)
+        return updates | self.runner.idle | self.runner.faults
+
+    # Model
+
+    def _wire_model(self, page: gr.Blocks) -> None:
+        head, box, knobs = self.head, self.box, self.knobs
+        shown = [head.model, head.facts, head.fault, knobs.chat, self.model, box.chips]
+        asked = [head.model, self.model, box.text, knobs.chat]
+        head.model.input(
+            self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        restored = [
+            *shown, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.alone,
+            self.line, *self.columns.outputs,
+        ]  # fmt: skip
+        page.load(
+            self.open, None, restored, show_progress="hidden", concurrency_limit=None,
+            api_visibility="private",
+        ).then(self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
+               api_visibility="private")  # fmt: skip
+        gr.on(
+            [box.text.change, knobs.chat.change],
+            self.read,
+            [box.text, knobs.chat, self.model],
+            box.chips,
+            trigger_mode="always_last",
+            **QUICK,
+        )
+
+    def choose(self, asked: Any, loaded: str, text: Any, chat: Any) -> Iterator[Updates]:
+        """Load a model and tell its facts; where it will not load, the earlier one stays."""
+        head = self.head
+        yield {head.fault: None, head.facts: status("", f"loading {asked} …")}
+        try:
+            facts = self.service.engine(asked).model.facts
+        except ModelError as problem:
+            yield {head.fault: str(problem), head.model: loaded} | self._facts(loaded, text, chat)
+            return
+        yield {self.model: facts.id} | self._facts(facts.id, text, chat)
+
+    def _facts(self, model: str, text: Any, chat: Any) -> Updates:
+        try:
+            facts = self.service.engine(model).model.facts
+        except ModelError:
+            return {self.head.facts: status("bad", "not loaded")}
+        return {
+            self.head.facts: status("", facts_line(facts)),
+            self.knobs.chat: gr.update(visible=facts.has_chat_template),
+            self.box.chips: tokens(self.service, text, chat, model),
+        }
+
+    def read(self, text: Any, chat: Any, model: str) -> dict[str, Any]:
+        """The prompt's tokens while it is typed."""
+        return tokens(self.service, text, chat, model)
+
+    # Address
+
+    def open(self, request: gr.Request) -> Updates:
+        """What the address asks for, if it asks for anything."""
+        setup = links.restored(_query(request), self.start, self.service.settings)
+        if setup is None or setup == self.start:
+            return {self.line: gr.skip()}
+        knobs, columns = self.knobs, self.columns
+        recipes, faults = [], {}
+        for column, text in zip(columns.columns, setup.recipes, strict=False):
+            try:
+                recipes.append(Recipe.parse(text).to_steps())
+            except RecipeError as problem:
+                recipes.append([])
+                faults |= {column.written: text, column.fault: str(problem)}
+        return {
+            self.head.model: setup.model or self.service.settings.model,
+            self.box.text: setup.prompt,
+            knobs.tokens: setup.tokens,
+            knobs.least: setup.least,
+            knobs.seed: setup.seed,
+            knobs.ends: "\n".join(setup.stop),
+            knobs.chat: setup.chat,
+            knobs.alone: setup.alone,
+            self.line: status("", "Set up from the link. Press Run."),
+            **columns.draw(recipes, ""),
+            **faults,
+        }
+
+    def _wire_address(self) -> None:
+        knobs = self.knobs
+        names = {
+            "model": self.head.model, "prompt": self.box.text, "tokens": knobs.tokens,
+            "least": knobs.least, "seed": knobs.seed, "stop": knobs.ends, "chat": knobs.chat,
+            "alone": knobs.alone,
+        }  # fmt: skip
+        inputs = [*names.values(), *self.columns.recipes]
+        js = (
+            f"({', '.join(names)}, ...recipes) => playground.address({{{', '.join(names)}, "
+            "recipes: recipes.filter(Boolean).map((r) => r.written)})"
+        )
+        gr.on([part.change for part in inputs], None, inputs, None, js=js, **QUICK)
+
+
+def _query(request: gr.Request) -> list[tuple[str, str]]:
+    return list(request.query_params.multi_items())

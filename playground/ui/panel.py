@@ -1,0 +1,103 @@
+"""The controls of one step of a recipe, made of native components from the strategy's ``Params``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import gradio as gr
+from pydantic.fields import FieldInfo
+
+from strategies.base import Params, Strategy
+
+LATEX = [{"left": "$$", "right": "$$", "display": True}]
+
+
+def bounds(field: FieldInfo) -> dict[str, float]:
+    """The numeric bounds of a field: any of ge, gt, le, lt."""
+    found = {}
+    for constraint in field.metadata:
+        for name in ("ge", "gt", "le", "lt"):
+            if hasattr(constraint, name):
+                found[name] = getattr(constraint, name)
+    return found
+
+
+def control(name: str, field: FieldInfo, value: Any) -> gr.components.FormComponent:
+    """The native control of one parameter: a slider where a usual range is known."""
+    hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    common = {"label": name, "info": field.description, "interactive": True}
+    choices = get_args(field.annotation)
+    if field.annotation is bool:
+        return gr.Checkbox(value=value, **common)
+    if choices and not any(isinstance(choice, type) for choice in choices):
+        return gr.Dropdown([(str(c), str(c)) for c in choices], value=str(value), **common)
+    if field.annotation in (int, float):
+        whole = field.annotation is int
+        step = hints.get("step", 1 if whole else None)
+        usual = hints.get("usual")
+        # A value beyond the usual range would be moved by a slider; a plain number keeps it.
+        if isinstance(usual, list) and usual[0] <= value <= usual[1]:
+            return gr.Slider(usual[0], usual[1], value=value, step=step, buttons=[], **common)
+        limits = bounds(field)
+        return gr.Number(
+            value=value,
+            precision=0 if whole else None,
+            minimum=limits.get("ge"),
+            maximum=limits.get("le"),
+            step=step or 1,
+            **common,
+        )
+    return gr.Textbox(value=str(value), **common)
+
+
+def typed(field: FieldInfo, value: Any) -> Any:
+    """A control's value as the parameter's type expects it; ``Params`` then validates it."""
+    choices = get_args(field.annotation)
+    if choices and isinstance(value, str):
+        return next((choice for choice in choices if str(choice) == value), value)
+    if field.annotation is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What was drawn: a control per parameter, and the buttons that act on the step itself."""
+
+    controls: dict[str, gr.components.FormComponent]
+    acts: dict[str, gr.Button]
+
+
+def switch_label(enabled: bool) -> str:
+    return "Switch off" if enabled else "Switch on"
+
+
+def panel(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
+    """Draw the controls of one step, its formula one click further; called inside ``gr.render``."""
+    info = strategy.info
+    labels = {
+        "earlier": "Move left",
+        "later": "Move right",
+        "switch": switch_label(enabled),
+        "remove": "Remove",
+        "close": "Close",
+    }
+    with gr.Column(elem_classes="panel"):
+        with gr.Row(elem_classes="acts"):
+            acts = {
+                name: gr.Button(label, size="sm", min_width=0, elem_classes=f"act {name}")
+                for name, label in labels.items()
+            }
+        gr.Markdown(info.summary, elem_classes="summary")
+        controls = {
+            name: control(name, field, getattr(params, name))
+            for name, field in strategy.Params.model_fields.items()
+        }
+        with gr.Accordion("Formula, source and advice", open=False, elem_classes="formula"):
+            source = f"[{info.source}]({info.url})" if info.url else info.source
+            gr.Markdown(
+                f"$$ {info.formula} $$\n\n{info.advice}\n\nSource: {source}",
+                latex_delimiters=LATEX,
+            )
+    return Panel(controls, acts)

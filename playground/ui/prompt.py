@@ -1,0 +1,71 @@
+"""The prompt: where it is typed, examples of it, and its tokens as the model reads them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.service import Service
+from playground.ui.element import element, message
+
+MOST_CHIPS = 400
+EXAMPLES = (
+    ("Discovery", "In a groundbreaking scientific discovery, researchers have found evidence of"),
+    ("Story", "The old lighthouse keeper had one rule: never open the"),
+    ("Fact", "The capital of France is"),
+    ("List", "Five things to pack for a week in the mountains:\n1."),
+    ("Loop", "I said it once, I said it twice, I said it again and again and"),
+    ("Code", "def fibonacci(n):\n    "),
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The region's parts; ``fault`` holds what is wrong with the prompt."""
+
+    text: gr.Textbox
+    chips: gr.HTML
+    fault: gr.HTML
+
+
+def prompt(text: str, service: Service) -> Prompt:
+    """Draw the region; the chips are filled by ``tokens``."""
+    with gr.Column(elem_classes="prompt", min_width=0):
+        box = gr.Textbox(
+            text,
+            label="Prompt",
+            lines=2,
+            max_lines=6,
+            max_length=service.settings.max_prompt_chars,
+            placeholder="Type the beginning of a text, and the columns continue it.",
+            elem_id="prompt",
+            container=False,
+        )
+        fault = message("prompt-fault")
+        chips = element("chips", elem_id="prompt-tokens")
+        with gr.Row(elem_classes="examples"):
+            for title, example in EXAMPLES:
+                button = gr.Button(title, size="sm", min_width=20, elem_classes="quiet")
+                button.click(
+                    None, None, box, js=f"() => {json.dumps(example)}", show_progress="hidden",
+                    api_visibility="private",
+                )  # fmt: skip
+    return Prompt(box, chips, fault)
+
+
+def tokens(service: Service, text: Any, chat: Any, model: Any) -> dict[str, Any]:
+    """What the chips show: the prompt's tokens with ids, and how much of the context they fill."""
+    if not isinstance(text, str) or len(text) > service.settings.max_prompt_chars:
+        return {"tokens": [], "more": "", "count": ""}
+    model = model if isinstance(model, str) else None
+    found = service.tokens(text, bool(chat), model)
+    context = service.engine(model).model.context_length
+    rest = len(found) - MOST_CHIPS
+    return {
+        "tokens": [[token.text, token.id] for token in found[:MOST_CHIPS]],
+        "more": f"… and {rest:,} more" if rest > 0 else "",
+        "count": f"{len(found):,} of {context:,} tokens",
+    }

@@ -1,0 +1,116 @@
+"""A column's recipe as its element shows it, and back; every value from the page is validated."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from playground.colours import COLOURS, INKS, LETTERS
+from strategies.notation import write
+from strategies.presets import PRESETS
+from strategies.recipe import MOST_STEPS, Recipe, RecipeError
+from strategies.registry import registry
+
+Steps = list[dict[str, Any]]
+
+
+@cache
+def catalogue() -> list[dict[str, Any]]:
+    """Every strategy the add-a-step menu offers; a broken plugin is listed with its error."""
+    known = [
+        {"id": id, "kind": s.kind, "title": s.info.title, "summary": s.info.summary, "broken": None}
+        for id, s in registry().strategies.items()
+    ]
+    broken = [
+        {"id": b.name, "kind": "processor", "title": b.name, "summary": "", "broken": b.error}
+        for b in registry().broken
+    ]
+    return known + broken
+
+
+@cache
+def presets() -> list[dict[str, str]]:
+    return [{"id": p.id, "title": p.title, "summary": p.summary} for p in PRESETS]
+
+
+def read(value: Any) -> Steps:
+    """The steps in what the page sent, as plain values; raises ``RecipeError`` for anything else."""
+    steps = value.get("steps") if isinstance(value, dict) else None
+    if not isinstance(steps, list) or len(steps) > MOST_STEPS:
+        raise RecipeError(f"A recipe is a list of at most {MOST_STEPS} steps.")
+    plain = []
+    for step in steps:
+        params = step.get("params") if isinstance(step, dict) else None
+        if not isinstance(params, dict) or not isinstance(step.get("strategy"), str):
+            raise RecipeError("A step names its strategy and its parameters.")
+        plain.append(
+            {
+                "strategy": step["strategy"],
+                "params": params,
+                "enabled": bool(step.get("enabled", True)),
+            }
+        )
+    return plain
+
+
+def view(
+    index: int, steps: Steps, columns: int, most: int, opened: int | None = None
+) -> dict[str, Any]:
+    """The element's value for these steps, whether or not they make a recipe that can run."""
+    try:
+        written, fault, error = str(Recipe.from_steps(steps)), None, None
+    except RecipeError as problem:
+        fault, error = problem.step, str(problem)
+        written = " | ".join(
+            write(step["strategy"], (), step["params"], step["enabled"]) for step in steps
+        )
+    if opened is not None and not 0 <= opened < len(steps):
+        opened = None
+    return {
+        "letter": LETTERS[index],
+        "colour": COLOURS[index],
+        "ink": INKS[index],
+        "preset": next((p.id for p in PRESETS if written == str(p.recipe)), None),
+        "open": opened,
+        "only": columns < 2,
+        "full": columns >= most,
+        "written": written,
+        "error": error,
+        "steps": [_step(step, i == fault) for i, step in enumerate(steps)],
+    }
+
+
+def _step(step: dict[str, Any], fault: bool) -> dict[str, Any]:
+    strategy = registry().strategies.get(step["strategy"])
+    if strategy is None:
+        return step | {
+            "kind": "processor", "value": "", "neutral": False, "fault": True,
+            "summary": "No strategy of this name is installed.",
+        }  # fmt: skip
+    try:
+        params = strategy.Params(**step["params"])
+        values = params.model_dump()
+        neutral = strategy.is_neutral(params)
+    except ValidationError:
+        values, neutral, fault = step["params"], False, True
+    defaults = {name: field.default for name, field in strategy.Params.model_fields.items()}
+    first = next(iter(defaults), None)
+    shown = []
+    for name, value in values.items():
+        if name == first and (strategy.kind == "processor" or value != defaults[name]):
+            shown.append(_value(value))
+        elif name != first and value != defaults.get(name):
+            shown.append(f"{name} {_value(value)}")
+    return step | {
+        "kind": strategy.kind,
+        "value": " ".join(shown),
+        "neutral": neutral,
+        "fault": fault,
+        "summary": strategy.info.summary,
+    }
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,39 @@
+"""A real run, kept with the page, so that nobody meets an empty one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from playground.trace import Comparison
+from playground.ui.links import Setup
+
+FILE = Path(__file__).parent / "recorded.json"
+ID = "recorded"
+
+
+@cache
+def recorded() -> Comparison:
+    """The recorded comparison, under an id of its own."""
+    return Comparison.from_json(FILE.read_bytes()).model_copy(update={"id": ID})
+
+
+def setup(run: Comparison) -> Setup:
+    """What was set up when it was recorded, so that Run repeats it."""
+    return Setup(
+        prompt=run.prompt,
+        recipes=tuple(lane.recipe for lane in run.lanes),
+        tokens=run.max_new_tokens,
+        least=run.min_new_tokens,
+        seed=run.seed,
+        stop=tuple(run.stop),
+        chat=run.chat,
+    )
+
+
+def label(run: Comparison) -> str:
+    made = datetime.fromisoformat(run.created)
+    return (
+        f"Recorded run of {run.model.title}, {made.day} {made:%B %Y}. Press Run to make your own."
+    )

@@ -1,0 +1,223 @@
+"""Pressing Run: one generator that sends the whole page what was written since it last did."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError
+
+from playground.colours import LETTERS
+from playground.engine import FieldError, Request, Run
+from playground.metrics import measure_path
+from playground.models import ModelError
+from playground.parting import Side
+from playground.service import Service
+from playground.trace import Comparison
+from playground.ui import strip
+from playground.ui.column import Updates
+from playground.ui.columns import Columns
+from playground.ui.header import Header
+from playground.ui.limits import SEEDS, Limits, stop_strings
+from playground.ui.prompt import Prompt
+from strategies.recipe import Recipe, RecipeError
+
+FRAME_S = 0.1  # a slower laptop falls behind above ten updates a second
+FIGURES_S = 0.5  # figures that change faster cannot be read
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The event behind Run, over the parts of the page it reads and writes."""
+
+    service: Service
+    header: Header
+    prompt: Prompt
+    limits: Limits
+    columns: Columns
+    status: gr.HTML
+    first: gr.State  # the token the inspector opens on
+    running: dict[str, Run] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> list[Any]:
+        at = self.limits
+        asked = [at.tokens, at.least, at.seed, at.lock, at.ends, at.chat, at.alone]
+        return [
+            self.header.model, self.prompt.text, *asked, self.columns.count, *self.columns.written
+        ]  # fmt: skip
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [
+            self.status,
+            self.first,
+            self.limits.seed,
+            self.columns.run,
+            *self.columns.strips,
+            *self.idle,
+            *self.faults,
+        ]
+
+    @property
+    def idle(self) -> Updates:
+        """What the page shows while nothing runs."""
+        return {
+            self.limits.run: gr.update(interactive=True),
+            self.limits.stop: gr.update(interactive=False),
+        }
+
+    @property
+    def busy(self) -> Updates:
+        return {
+            self.limits.run: gr.update(interactive=False),
+            self.limits.stop: gr.update(interactive=True),
+        }
+
+    @property
+    def faults(self) -> Updates:
+        """Every place for a sentence about a run, emptied."""
+        places = [self.prompt.fault, *self.limits.faults.values(), self.header.fault]
+        return dict.fromkeys([*places, *(c.fault for c in self.columns.columns)])
+
+    def __call__(self, *values: Any) -> Iterator[Updates]:
+        """Submit what the page asks for, then send frames until it is done or nobody looks."""
+        yield self.busy | self.faults | {self.status: status("running", "Starting …")}
+        try:
+            run, seed = self._submit(*values)
+        except FieldError as problem:
+            yield self.idle | self._beside(problem)
+            return
+        except ModelError as problem:
+            yield self.idle | {
+                self.header.fault: str(problem),
+                self.status: status("bad", "Not run: the model did not load."),
+            }
+            return
+        self.running[run.id] = run
+        try:
+            yield {self.limits.seed: seed, self.columns.run: run.id}
+            yield from self._frames(run)
+        finally:
+            run.cancel()  # without effect on a finished run; else the page was closed or rearranged
+            del self.running[run.id]
+        comparison = run.comparison()
+        updates = self.idle | {self.status: self._outcome(run, comparison)}
+        for lane in range(len(comparison.lanes)):
+            updates[self.columns.strips[lane]] = strip.shown(comparison, lane)
+        yield updates | {self.first: first(comparison)}
+
+    def stop(self, run: str) -> None:
+        """End the run a page shows; what it wrote stays and is drawn by its own last frame."""
+        if run in self.running:
+            self.running[run].cancel()
+
+    def _submit(self, *values: Any) -> tuple[Run, int]:
+        model, prompt, tokens, least, seed, lock, ends, chat, alone, count, *written = values
+        recipes = []
+        for place, text in enumerate(written[:count]):
+            try:
+                recipes.append(Recipe.of(text))
+            except RecipeError as problem:
+                raise FieldError(f"recipes.{place}", str(problem)) from problem
+        if not lock:
+            seed = random.randrange(SEEDS)
+        try:
+            request = Request(
+                prompt=prompt,
+                recipes=recipes,
+                max_new_tokens=tokens,
+                min_new_tokens=least,
+                seed=seed,
+                stop=stop_strings(ends),
+                chat=bool(chat),
+                alone=bool(alone),
+            )
+        except ValidationError as problem:
+            raise _field(problem) from problem
+        return self.service.submit(request, model), seed
+
+    def _frames(self, run: Run) -> Iterator[Updates]:
+        version, measured = -1, 0.0
+        sent: list[Any] = [None] * len(run.lanes)
+        figures = [strip.figures(None, None)] * len(run.lanes)
+        while not run.done:
+            due = time.monotonic() + FRAME_S
+            version = run.wait(version, timeout=5 * FRAME_S)
+            fresh = time.monotonic() - measured >= FIGURES_S
+            measured = time.monotonic() if fresh else measured
+            updates: Updates = {}
+            before = None
+            changed = False
+            for place, lane in enumerate(run.lanes):
+                path = lane.path()
+                recipe = run.request.recipes[place]
+                stages, search = [str(p) for p in recipe.processors], str(recipe.search)
+                over = lane.done
+                here = Side(LETTERS[place], stages, search, path, over=over)
+                mark = (len(path), path[-1] if path else None, over)
+                # A column is sent again when the one before it grew: they may only now part.
+                changed, grown = sent[place] != mark, changed
+                if changed or grown or fresh:
+                    sent[place] = mark
+                    if fresh or over:
+                        figures[place] = strip.figures(
+                            measure_path(path), lane.finish_reason if over else None
+                        )
+                    updates[self.columns.strips[place]] = strip.written(
+                        run.id, place, str(recipe), here, before
+                    ) | {"figures": figures[place], "state": "done" if over else "running"}
+                before = here
+            # An empty frame is sent as well: only at a frame is a closed page found out.
+            yield updates | {self.status: self._progress(run)}
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def _progress(self, run: Run) -> dict[str, str]:
+        if run.state == "queued":
+            return status("running", "Waiting for free rows …")
+        most = max((len(lane.path()) for lane in run.lanes), default=0)
+        return status("running", f"Writing, {most} of {run.request.max_new_tokens} tokens …")
+
+    def _outcome(self, run: Run, comparison: Comparison) -> dict[str, str]:
+        if run.error:
+            return status("bad", run.error)
+        total = sum(lane.metrics.tokens for lane in comparison.lanes)
+        times = comparison.timings
+        return status(
+            "done",
+            f"{total} tokens in {times.total:.1f} s; the prompt was read in "
+            f"{times.prefill * 1e3:.0f} ms{', each column alone' if times.alone else ', once for all'}.",
+        )
+
+    def _beside(self, problem: FieldError) -> Updates:
+        """The sentence where its cause is; what was written before stays."""
+        name, _, place = problem.field.partition(".")
+        updates: Updates = {self.status: status("bad", "Not run: see the message in red.")}
+        if name == "recipes" and place.split(".")[0].isdigit():
+            updates[self.columns.columns[int(place.split(".")[0])].fault] = str(problem)
+        elif name in self.limits.faults:
+            updates[self.limits.faults[name]] = str(problem)
+        elif name == "model":
+            updates[self.header.fault] = str(problem)
+        elif name == "prompt":
+            updates[self.prompt.fault] = str(problem)
+        else:
+            updates[self.status] = status("bad", str(problem))
+        return updates
+
+
+def status(kind: str, text: str) -> dict[str, str]:
+    return {"kind": kind, "text": text}
+
+
+def first(comparison: Comparison) -> dict[str, Any] | None:
+    """The token worth looking at first: where the second column parts from the first."""
+    lane = 1 if len(comparison.lanes) > 1 else 0
+    if not comparison.lanes[lane].trace.path():
+        return None
+    parted = strip.shown(comparison, lane)["parted"]
+    return {"run": comparison.id, "lane": lane, "step": parted or 0, "output": 0}

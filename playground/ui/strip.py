@@ -1,0 +1,146 @@
+"""What a column shows of its lane: tokens with their figures, where it parts, how it did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from playground.colours import LETTERS
+from playground.parting import Side, parting
+from playground.trace import Comparison, Metrics, StepRecord
+
+REASONS = {
+    "eos": "end of text",
+    "stop": "stop string",
+    "length": "limit",
+    "context": "context full",
+    "deadline": "out of time",
+    "cancelled": "stopped",
+    "error": "failed",
+}
+MEANINGS = {
+    "tokens": "How many tokens it wrote, and why it ended.",
+    "first token": "Time from pressing Run to the first token: waiting, reading the prompt, one step.",
+    "per token": "Mean time between two tokens, with all columns sharing each step of the model.",
+    "speed": "Tokens of this text per second after the first one.",
+    "perplexity": "How surprised the bare model is by this text: exp of its mean surprise. Low is expected.",
+    "entropy": "How open the model was on average: 0 is certain; ln of n nats is n equal choices.",
+    "distinct-2": "Share of token pairs that are different: 1 where no pair comes twice.",
+    "4-gram repeats": "Share of four-token sequences that had already been written.",
+}
+
+
+def tokens(path: Sequence[StepRecord]) -> list[list[Any]]:
+    """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was."""
+    return [
+        [
+            step.text,
+            step.token,
+            _rounded(step.raw_probability),
+            _rounded(step.probability),
+            step.raw_rank,
+            step.rank,
+            _rounded(step.raw_entropy),
+        ]
+        for step in path
+    ]
+
+
+def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]:
+    """The eight figures, always in the same order, a dash where there is none yet."""
+    if metrics is None:
+        metrics = Metrics(tokens=0)
+    times = metrics.timings
+    ended = REASONS[reason] if reason else ""
+    shown = [
+        ("tokens", str(metrics.tokens or "–"), f"· {ended}" if ended else ""),
+        ("first token", *_milliseconds(times.first_token)),
+        ("per token", *_milliseconds(times.per_token)),
+        ("speed", _number(times.tokens_per_second, 1), "tokens/s"),
+        ("perplexity", _number(metrics.perplexity, 1), ""),
+        ("entropy", _number(metrics.mean_entropy, 2), "nats"),
+        ("distinct-2", _number(metrics.distinct_2, 2), ""),
+        ("4-gram repeats", _number(metrics.repeated_4, 0, 100), "%"),
+    ]
+    return [
+        {
+            "name": name,
+            "value": value,
+            "unit": unit if value != "–" else "",
+            "meaning": MEANINGS[name],
+        }
+        for name, value, unit in shown
+    ]
+
+
+def empty(index: int, note: str = "") -> dict[str, Any]:
+    """A column that has not run."""
+    return {
+        "run": "",
+        "lane": index,
+        "letter": LETTERS[index],
+        "recipe": "",
+        "output": 0,
+        "outputs": 1,
+        "state": "empty",
+        "note": note or "Press Run, and this column writes.",
+        "error": None,
+        "parted": None,
+        "parting": None,
+        "tokens": [],
+        "figures": figures(None, None),
+    }
+
+
+def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
+    """The strip of one lane's ``output``-th text."""
+    result = comparison.lanes[lane]
+    over = result.finish_reason is not None
+    here = Side.of(LETTERS[lane], result.trace, output, over)
+    before = None
+    if lane > 0:
+        left = comparison.lanes[lane - 1]
+        over = left.finish_reason is not None
+        before = Side.of(LETTERS[lane - 1], left.trace, output, over)
+    return written(comparison.id, lane, result.recipe, here, before) | {
+        "state": "done",
+        "outputs": max(1, len(result.trace.outputs)),
+        "error": result.error,
+        "figures": figures(result.metrics, result.finish_reason),
+    }
+
+
+def written(run: str, lane: int, recipe: str, here: Side, before: Side | None) -> dict[str, Any]:
+    """The strip of a text as far as it is written: its tokens, and where it left the column before."""
+    apart = parting(before, here) if before else None
+    return empty(lane) | {
+        "run": run,
+        "recipe": recipe,
+        "output": here.output,
+        "state": "running",
+        "note": "It ended before it wrote anything.",
+        "parted": apart.index if apart else None,
+        "parting": {"text": _sentence(apart.text), "same": apart.why == "same"} if apart else None,
+        "tokens": tokens(here.path),
+    }
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _number(value: float | None, digits: int, scale: float = 1) -> str:
+    if value is None:
+        return "–"
+    return f"{value * scale:.{digits}f}" if math.isfinite(value) else "∞"
+
+
+def _milliseconds(seconds: float | None) -> tuple[str, str]:
+    if seconds is None:
+        return "–", ""
+    return (f"{seconds * 1e3:.0f}", "ms") if seconds < 9.9995 else (f"{seconds:.1f}", "s")
