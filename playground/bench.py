@@ -1,0 +1,201 @@
+"""The measurements of the README, by one command: ``python -m playground.bench``.
+
+One comparison of six strategies, everything recorded, against six calls of transformers'
+``generate`` one after the other: same process, same weights and dtype, taking turns, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+PROMPT = "In a groundbreaking scientific discovery, researchers have found evidence of"
+
+# Each recipe beside the arguments with which ``generate`` does the same.
+SIX: dict[str, dict[str, Any]] = {
+    "greedy": {"do_sample": False},
+    "temperature(0.8) | sample": {"do_sample": True, "temperature": 0.8},
+    "top_k(50) | sample": {"do_sample": True, "top_k": 50},
+    "top_p(0.9) | sample": {"do_sample": True, "top_p": 0.9},
+    "beam(4)": {"do_sample": False, "num_beams": 4},
+    "repetition_penalty(1.2) | greedy": {"do_sample": False, "repetition_penalty": 1.2},
+}
+# Unset arguments would come from the model's own defaults, and ``top_k`` from 50.
+NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "num_beams": 1}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Seconds are medians over the repeats; a step is one token of every lane."""
+
+    model: str
+    machine: str
+    dtype: str
+    threads: int
+    tokens: int
+    repeats: int
+    generate_s: float  # six calls, one after the other
+    comparison_s: float  # one comparison of the six
+    ratio: float  # of each repeat, then the median
+    ratio_least: float
+    ratio_most: float
+    rows: int
+    step_ms: float
+    forward_ms: float
+    recording_share: float  # of a step
+    processors_share: float
+    search_share: float
+    weights_bytes: int
+    bandwidth: float  # bytes a second, read, measured here
+    bandwidth_share: float  # of it that the weights alone, read once a step, use
+
+    def __str__(self) -> str:
+        return "\n".join(
+            (
+                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads",
+                f"six strategies, {self.tokens} tokens each, {self.repeats} repeats, medians",
+                f"  six calls of generate     {self.generate_s:8.2f} s",
+                f"  one comparison, recorded  {self.comparison_s:8.2f} s",
+                f"  ratio                     {self.ratio:8.1f}   "
+                f"({self.ratio_least:.1f} to {self.ratio_most:.1f})",
+                f"  a step of {self.rows} rows          {self.step_ms:8.1f} ms, "
+                f"the forward {self.forward_ms:.1f} ms of it",
+                f"  recording                 {self.recording_share:8.1%} of a step",
+                f"  processors                {self.processors_share:8.1%} of a step",
+                f"  search                    {self.search_share:8.1%} of a step",
+                f"  memory bandwidth          {self.bandwidth / 1e9:8.1f} GB/s read here; the "
+                f"weights are {self.weights_bytes / 1e9:.2f} GB",
+                f"  fraction of it reached    {self.bandwidth_share:8.1%}",
+            )
+        )
+
+
+def compare(model: str | None, tokens: int, repeats: int) -> Report:
+    """Measure the six strategies both ways on one model."""
+    import torch
+
+    from playground.playground import Playground
+
+    plain = Playground(model)  # its weights serve generate, its engine is not used
+    own = Playground(model)
+    ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
+    plain.model.set_attn_implementation("sdpa")
+
+    def generate() -> None:
+        for arguments in SIX.values():
+            plain.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+                pad_token_id=0,
+                **{**NEUTRAL, **arguments},
+            )
+
+    def comparison() -> Any:
+        return own.compare(PROMPT, list(SIX), max_new_tokens=tokens, min_new_tokens=tokens, seed=7)
+
+    for warm_up in (generate, comparison):
+        warm_up()
+    slow, fast, last = [], [], None
+    for _ in range(repeats):
+        slow.append(_seconds(generate))
+        begun = perf_counter()
+        last = comparison()
+        fast.append(perf_counter() - begun)
+    assert last is not None
+    step = _step(last)
+    weights = sum(p.nbytes for p in own.model.parameters())
+    bandwidth = read_bandwidth(own.model.device)
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    total = sum(step.values())
+    return Report(
+        model=own.facts.title,
+        machine=_machine(own.model.device),
+        dtype=own.facts.dtype,
+        threads=torch.get_num_threads(),
+        tokens=tokens,
+        repeats=repeats,
+        generate_s=statistics.median(slow),
+        comparison_s=statistics.median(fast),
+        ratio=statistics.median(ratios),
+        ratio_least=min(ratios),
+        ratio_most=max(ratios),
+        rows=max(s.times.forward_rows for lane in last.lanes for s in lane.trace.steps),
+        step_ms=total * 1e3,
+        forward_ms=step["forward"] * 1e3,
+        recording_share=step["record"] / total,
+        processors_share=step["processors"] / total,
+        search_share=step["search"] / total,
+        weights_bytes=weights,
+        bandwidth=bandwidth,
+        bandwidth_share=weights / bandwidth / total,
+    )
+
+
+def _step(comparison: Any) -> dict[str, float]:
+    """Median seconds of the decode steps, by phase; the lanes' own phases summed."""
+    phases: dict[str, list[float]] = {"forward": [], "processors": [], "search": [], "record": []}
+    by_lane = [{s.index: s.times for s in lane.trace.steps} for lane in comparison.lanes]
+    for index in range(1, max(map(len, by_lane))):  # the first step is the prefill
+        times = [lane[index] for lane in by_lane if index in lane]
+        phases["forward"].append(max(t.forward for t in times))
+        for phase in ("processors", "search", "record"):
+            phases[phase].append(sum(getattr(t, phase) for t in times))
+    return {phase: statistics.median(values) for phase, values in phases.items()}
+
+
+def read_bandwidth(device: Any, size: int = 512 * 2**20) -> float:
+    """Bytes a second at which a large tensor is read once, the best of several."""
+    import torch
+
+    block = torch.ones(size // 4, device=device)
+
+    def read() -> None:
+        float(block.sum())
+
+    read()
+    return float(block.nbytes / min(_seconds(read) for _ in range(8)))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = perf_counter()
+    work()
+    return perf_counter() - begun
+
+
+def _machine(device: Any) -> str:
+    """The GPU's name, or the processor's."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m playground.bench", description=__doc__)
+    parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(arguments)
+    report = compare(options.model, options.tokens, options.repeats)
+    print(json.dumps(asdict(report), indent=2) if options.json else report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
