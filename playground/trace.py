@@ -53,7 +53,7 @@ class StageSummary(Record):
 
 
 class Times(Record):
-    """Seconds one step took. ``forward`` is shared by ``forward_rows`` rows of this and other lanes.
+    """Seconds one step took. ``forward`` is shared by ``forward_rows`` rows of all lanes.
 
     A first token's forward is the prefill of the prompt, which all lanes of the run share.
     """
@@ -72,20 +72,22 @@ class StepRecord(Record):
     counts from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
     """
 
-    index: int  # position among the generated tokens, from 0
+    index: int = Field(description="Position among the generated tokens, from 0.")
     parent: int | None
     token: int
-    text: str  # what this token adds to the readable text; may be empty mid-character
-    raw_logprob: float
-    logprob: float  # after all stages
+    text: str = Field(description="What it adds to the readable text; may be empty mid-character.")
+    raw_logprob: float = Field(description="Log-probability the model gave it.")
+    logprob: float = Field(description="The same after all stages.")
     raw_rank: int
     rank: int
     raw_entropy: float
     stages: list[StageSummary]
     candidates: Candidates
-    score: float = 0.0  # what the search keeps, e.g. a beam's summed log-probability
+    score: float = Field(
+        0.0, description="What the search keeps, e.g. a beam's summed log-probability."
+    )
     times: Times
-    at: float  # seconds since the run was submitted
+    at: float = Field(description="Seconds since the run was submitted.")
 
     @property
     def raw_probability(self) -> float:
@@ -114,8 +116,8 @@ class Trace(Record):
     """A lane's step records. ``outputs`` are its texts, the one a person is shown first."""
 
     recipe: str
-    stages: list[str]  # the processors as written, in the order they apply
-    search: str  # the search as written
+    stages: list[str] = Field(description="The processors as written, in order.")
+    search: str = Field(description="The search as written.")
     vocab_size: int
     steps: list[StepRecord] = Field(default_factory=list)
     outputs: list[Output] = Field(default_factory=list)
@@ -131,20 +133,24 @@ class LaneTimings(Record):
     """Seconds, from the run's submission unless said otherwise; None until it happened."""
 
     first_token: float | None = None
-    decode: float | None = None  # from the first token to the last
-    per_token: float | None = None  # mean time between tokens of the shown text
-    tokens_per_second: float | None = None  # the shown text's, decode only
+    decode: float | None = Field(None, description="From the first token to the last.")
+    per_token: float | None = Field(None, description="Mean between two tokens.")
+    tokens_per_second: float | None = Field(None, description="Decode only.")
 
 
 class Metrics(Record):
     """Numbers of the shown text; None where it is too short to have one."""
 
     tokens: int
-    perplexity: float | None = None  # of the text under the raw model
-    mean_entropy: float | None = None  # raw, nats
-    mean_rank: float | None = None  # raw
-    distinct_2: float | None = None
-    repeated_4: float | None = None
+    perplexity: float | None = Field(None, description="Of the text under the raw model.")
+    mean_entropy: float | None = Field(None, description="Of the raw distributions, in nats.")
+    mean_rank: float | None = Field(None, description="In the raw distributions, from 1.")
+    distinct_2: float | None = Field(
+        None, description="Distinct pairs of neighbouring tokens over all pairs."
+    )
+    repeated_4: float | None = Field(
+        None, description="Share of its four-token runs that occurred before."
+    )
     timings: LaneTimings = Field(default_factory=LaneTimings)
 
 
@@ -221,7 +227,8 @@ class Comparison(Record):
         columns = [
             "lane", "recipe", "index", "token", "text", "raw_probability", "probability",
             "raw_logprob", "logprob", "raw_rank", "rank", "raw_entropy", "entropy", "survivors",
-            "score", "forward_ms", "processors_ms", "search_ms", "record_ms", "forward_rows", "at_s",
+            "score", "forward_ms", "processors_ms", "search_ms", "record_ms", "forward_rows",
+            "at_s",
         ]  # fmt: skip
         rows = [
             {
