@@ -1,7 +1,6 @@
 """The routes, and the application that answers them with its documentation."""
 
 import functools
-import time
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter
@@ -85,26 +84,6 @@ def router(service: Service) -> APIRouter:
     )
     CompareRequest = wire.compare_request(service.settings)
 
-    @router.get("/api/strategies", summary="What a recipe can be made of")
-    def strategies() -> wire.Strategies:
-        """Every strategy installed, processors first, with its settings as a JSON schema."""
-        return _strategies()
-
-    @router.get("/api/models", summary="What can write")
-    def models() -> wire.ModelList:
-        """The models this host offers. One that is not in memory is loaded on first use."""
-        return _models(service)
-
-    @router.get(
-        "/healthz",
-        summary="Is it well?",
-        responses={503: {"model": wire.Health, "description": "The decode loop has stopped."}},
-    )
-    def healthz() -> Response:
-        """For a load balancer or a watchdog: whether the decode loop is alive."""
-        health = _health(service)
-        return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
-
     @router.post(
         "/api/compare",
         summary="One prompt, several recipes",
@@ -120,7 +99,9 @@ def router(service: Service) -> APIRouter:
             503: {"model": Problem, "description": "The model cannot be loaded now."},
         },
     )
-    async def compare(request: Request, body: Annotated[CompareRequest, Body()]) -> Response:
+    async def compare(
+        request: Request, body: Annotated[CompareRequest, Body(openapi_examples=wire.EXAMPLES)]
+    ) -> Response:
         """Runs the recipes side by side and answers when all have ended.
 
         With `"stream": true` the answer is a stream of server-sent events, each with one JSON
@@ -134,7 +115,7 @@ def router(service: Service) -> APIRouter:
         if body.stream:
             return events.EventStream(run, in_thread, LOOK_S, PING_S)
         try:
-            while not await in_thread(_ended, run, LOOK_S):
+            while not await in_thread(run.join, LOOK_S):
                 if await request.is_disconnected():
                     return Response(status_code=499)
             if run.error is not None:
@@ -142,6 +123,32 @@ def router(service: Service) -> APIRouter:
             return Response(await in_thread(_answer, run), media_type="application/json")
         finally:
             run.cancel()
+
+    @router.get(
+        "/api/strategies",
+        summary="What a recipe can be made of",
+        response_description="All of them.",
+    )
+    def strategies() -> wire.Strategies:
+        """Every strategy installed, processors first, with its settings as a JSON schema."""
+        return _strategies()
+
+    @router.get("/api/models", summary="What can write", response_description="All of them.")
+    def models() -> wire.ModelList:
+        """The models this host offers. One that is not in memory is loaded on first use."""
+        return _models(service)
+
+    @router.get(
+        "/healthz",
+        summary="Is it well?",
+        response_model=wire.Health,
+        response_description="It is, or it is starting.",
+        responses={503: {"model": wire.Health, "description": "The decode loop has stopped."}},
+    )
+    async def healthz() -> Response:  # on the event loop: it answers when all threads are busy
+        """For a load balancer or a watchdog: whether the decode loop is alive."""
+        health = _health(service)
+        return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
 
     return router
 
@@ -158,15 +165,6 @@ def _offered(service: Service, model: str | None) -> bool:
     if model in (None, service.settings.model) or service.settings.allow_any_model:
         return True
     return any(entry.id == model for entry in service.models.catalogue())
-
-
-def _ended(run: Run, timeout: float) -> bool:
-    """Whether a run is done, having waited for it at most ``timeout`` seconds."""
-    until = time.monotonic() + timeout
-    version = run.version
-    while not run.done and (left := until - time.monotonic()) > 0:
-        version = run.wait(version, left)
-    return run.done
 
 
 def _answer(run: Run) -> bytes:

@@ -41,7 +41,7 @@ def page(schema: dict[str, Any], address: str) -> HTMLResponse:
     )
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'"
+        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
     return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 

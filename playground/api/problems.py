@@ -146,8 +146,10 @@ def _explained(entry: dict[str, Any]) -> Fault:
         return Fault(loc=loc, msg="There is no such field.")
     if loc == ["body"]:
         return Fault(loc=loc, msg="Send a JSON object, with Content-Type: application/json.")
+    if entry["type"] not in _RULES:
+        return Fault(loc=loc, msg=f"{entry['msg']}.")
     name = next(part for part in reversed(loc) if isinstance(part, str))
-    rule, bounds = _RULES.get(entry["type"], "cannot be this"), entry.get("ctx", {})
+    rule, bounds = _RULES[entry["type"]], entry.get("ctx", {})
     given = f"{len(entry['input']):,}" if "{m" in rule else shorten(quote(entry["input"]))
     return Fault(loc=loc, msg=f"{name} {rule.format(**bounds)}, but {given} was given.")
 

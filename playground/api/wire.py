@@ -21,15 +21,20 @@ from playground.trace import (
 )
 from strategies.recipe import Recipe
 
-EXAMPLE = {
-    "prompt": "Once upon a time",
-    "recipes": [
-        "greedy",
-        "temperature(0.8) | top_p(0.95) | sample",
-        {"steps": [{"strategy": "beam", "params": {"num_beams": 4}}]},
-    ],
-    "max_new_tokens": 24,
-    "seed": 7,
+EXAMPLES: dict[str, Any] = {
+    "three": {
+        "summary": "Three recipes, one of them as steps",
+        "value": {
+            "prompt": "Once upon a time",
+            "recipes": [
+                "greedy",
+                "temperature(0.8) | top_p(0.95) | sample",
+                {"steps": [{"strategy": "beam", "params": {"num_beams": 4}}]},
+            ],
+            "max_new_tokens": 24,
+            "seed": 7,
+        },
+    }
 }
 
 
@@ -196,9 +201,7 @@ def compare_request(settings: Settings) -> type[BaseModel]:
     class CompareRequest(BaseModel):
         """A prompt and the recipes that continue it."""
 
-        model_config = ConfigDict(
-            extra="forbid", strict=True, json_schema_extra={"example": EXAMPLE}
-        )
+        model_config = ConfigDict(extra="forbid", strict=True)
 
         prompt: str = Field(
             min_length=1, max_length=settings.max_prompt_chars, description="The text to continue."
