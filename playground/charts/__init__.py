@@ -10,7 +10,7 @@ from playground.charts.sentences import (
 )
 from playground.charts.stages import stages
 from playground.charts.steps import steps
-from playground.charts.text import percent, quoted, reads, visible
+from playground.charts.text import percent, piece, quoted, reads, visible
 from playground.charts.timings import per_step, timeline
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "distribution",
     "per_step",
     "percent",
+    "piece",
     "quoted",
     "reads",
     "stages",

@@ -1,4 +1,4 @@
-"""What every figure shares: no template, no colours but the series', text that the page's theme sets."""
+"""What every figure shares: no template, no colours but its series'; the page sets the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MONO = "monospace"
 
 
 def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
-    """A figure of plain traces, without Plotly's 6 KB template and without a background of its own."""
+    """A figure of plain traces, without Plotly's 6 KB template or a background of its own."""
     drawn = go.Figure(data=list(data))
     drawn.update_layout(
         template=None,
@@ -35,9 +35,9 @@ def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:
     """An annotation that names a column as its header does: its letter on its colour."""
     return {
         "text": f"<b>{letter}</b>",
-        "showarrow": False,
         "font": {"size": 11, "color": ink},
         "bgcolor": colour,
         "borderpad": 2,
+        "showarrow": False,
         **where,
     }

@@ -1,4 +1,4 @@
-"""One step's distribution: the model's probabilities beside the recipe's, and what each stage did."""
+"""One step's distribution: the model's probabilities beside the recipe's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from playground.charts.base import MONO, figure, tint
 from playground.colours import MODEL_GREY
 from playground.trace import StepRecord, Trace
 
-ROW = 23  # pixels
+ROW = 22  # pixels
 GAP = 0.4  # rows left free above a chosen token that is not among the likeliest
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One row of the chart. ``removed_by`` is the stage that removed the token; ``y`` is in rows."""
+    """One row of the chart: ``removed_by`` is the stage that removed the token, ``y`` in rows."""
 
     label: str
     raw: float
@@ -55,7 +55,10 @@ def distribution(
             "width": width,
             "marker": {
                 "color": [_grey(bar) for bar in bars],
-                "line": {"color": MODEL_GREY, "width": [1 if bar.removed_by is not None else 0 for bar in bars]},
+                "line": {
+                    "color": MODEL_GREY,
+                    "width": [1 if bar.removed_by is not None else 0 for bar in bars],
+                },
             },
             "customdata": [[bar.trail] for bar in bars],
             "hovertemplate": "%{customdata[0]}<extra></extra>",
@@ -85,7 +88,9 @@ def distribution(
         yaxis={
             "range": [bottom, -0.6],
             "tickvals": [bar.y for bar in bars],
-            "ticktext": [("▸ " if bar.chosen else "") + bar.label + " " for bar in bars],
+            "ticktext": [
+                f"<b>▸ {bar.label}</b> " if bar.chosen else f"{bar.label} " for bar in bars
+            ],
             "tickfont": {"family": MONO, "size": 12},
             "showgrid": False,
             "zeroline": False,
@@ -113,7 +118,7 @@ def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
     after = candidates.stages[stage] if stage >= 0 else candidates.raw
     bars = []
     for row, c in enumerate(shown):
-        removed = candidates.removed_by(c)
+        removed = removed_by(step, trace, c)
         bars.append(
             Bar(
                 label=text.token(candidates.texts[c], 18),
@@ -136,16 +141,30 @@ def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
     return bars
 
 
+def removed_by(step: StepRecord, trace: Trace, candidate: int) -> int | None:
+    """Index of the stage that removed this candidate, or None.
+
+    A probability too small for a float is 0 as well, but where all tokens survive none was removed.
+    """
+    stage = step.candidates.removed_by(candidate)
+    if stage is None:
+        return None
+    before = step.stages[stage - 1].survivors if stage else trace.vocab_size
+    return stage if step.stages[stage].survivors < before else None
+
+
 def _trail(step: StepRecord, trace: Trace, c: int) -> str:
+    """A candidate through the stages, for the hover."""
     candidates = step.candidates
+    removed = removed_by(step, trace, c)
     lines = [
         f"<b>{text.token(candidates.texts[c], 60)}</b>  id {candidates.ids[c]}",
-        f"model {text.percent(candidates.raw[c])} %",
+        f"model {text.literal(text.percent(candidates.raw[c]))} %",
     ]
-    for name, probabilities in zip(trace.stages, candidates.stages, strict=True):
-        after = f"{text.percent(probabilities[c])} %" if probabilities[c] else "removed"
-        lines.append(f"after {text.literal(text.reads(name))}: {after}")
-        if not probabilities[c]:
+    for stage, (name, after) in enumerate(zip(trace.stages, candidates.stages, strict=True)):
+        told = "removed" if stage == removed else f"{text.literal(text.percent(after[c]))} %"
+        lines.append(f"after {text.literal(text.reads(name))}: {told}")
+        if stage == removed:
             break
     return "<br>".join(lines)
 
@@ -172,14 +191,14 @@ def _band(bar: Bar, colour: str) -> dict[str, Any]:
 
 
 def _value(bar: Bar, paired: bool) -> dict[str, Any]:
-    after = "–" if bar.removed_by is not None else text.percent(bar.shown)
-    value = f"{text.percent(bar.raw)} → {after} %" if paired else f"{text.percent(bar.raw)} %"
+    raw = text.literal(text.percent(bar.raw).rjust(5, "\u00a0"))
+    value = f"{raw} → {text.literal(text.percent(bar.shown))} %" if paired else f"{raw} %"
     return {
         "xref": "paper",
         "x": 1,
         "xanchor": "left",
         "y": bar.y,
-        "text": " " + text.literal(f"<b>{value}</b>" if False else value),
+        "text": f"<b>{value}</b>" if bar.chosen else value,
         "showarrow": False,
         "font": {"family": MONO, "size": 12},
         "opacity": 0.6 if bar.removed_by is not None or bar.others else 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from statistics import fmean, median
 
 from playground.charts import text
@@ -36,14 +37,16 @@ def about_distribution(
 
 
 def about_stages(step: StepRecord, trace: Trace) -> str:
-    """How uncertain the model was, how uncertain the recipe left it, and which stage removed what."""
+    """How uncertain the model was, what the recipe left of it, and which stage removed what."""
     rows = summaries(step, trace)
     model, last = rows[0][1], rows[-1][1]
     told = f"The model is as uncertain as a fair choice among {_fair(model.entropy)}"
     if not trace.stages:
-        return f"{told}; no step of the recipe changes that. The outline is a fair choice among all."
+        return (
+            f"{told}; no step of the recipe changes that. The outline is a fair choice among all."
+        )
     told += f", after the recipe among {_fair(last.entropy)}."
-    for (_, before), (name, after) in zip(rows, rows[1:], strict=False):
+    for (_, before), (name, after) in pairwise(rows):
         removed = before.survivors - after.survivors
         if removed > 0:
             told += f" {name} removes {text.count(removed, 'token')}."
@@ -73,11 +76,13 @@ def about_per_step(comparison: Comparison) -> str:
     took = text.milliseconds(forward)
     most = max(own, key=lambda letter: own[letter])
     if comparison.timings.alone:
-        told = f"Columns ran one after the other, each with forward passes of its own: {took}"
+        told = (
+            f"Columns ran one after the other, each with forward passes (grey) of its own: {took}"
+        )
     elif shared[1] == 1:
-        told = f"Each step is one forward pass of one row: {took}"
+        told = f"Each step is one forward pass (grey) of one row: {took}"
     else:
-        told = f"Each step is one forward pass shared by {rows} rows, not a cost per column: {took}"
+        told = f"Each step is one forward pass (grey) that {rows} rows share: {took}"
     added = f"{text.milliseconds(own[most])}"
     if len(own) == 1:
         return f"{told} at the median; the recipe's own work adds {added}."
@@ -100,7 +105,7 @@ def about_timeline(comparison: Comparison) -> str:
     ]
     if not per_token:
         return told + "."
-    return f"{told}; writing took {text.milliseconds(fmean(per_token))} per token, one after the other."
+    return f"{told}; writing takes {text.milliseconds(fmean(per_token))} per token."
 
 
 def about_steps(comparison: Comparison, after: bool = False) -> str:
@@ -127,7 +132,8 @@ def about_steps(comparison: Comparison, after: bool = False) -> str:
         key=lambda pair: pair[1].logprob if after else pair[1].raw_logprob,
     )
     least = text.percent(step.probability if after else step.raw_probability)
-    told += f" Least expected: {LETTERS[lane]}’s token {step.index + 1}, {text.quoted(step.text)}, {least} %."
+    name = f"{LETTERS[lane]}, token {step.index + 1}, {text.quoted(text.piece(step))}"
+    told += f" Least expected: {name}, {least} %."
     if max(map(len, paths)) >= 2 * WINDOW:
         told += f" Points are tokens, lines their mean over {WINDOW}."
     return told

@@ -68,9 +68,7 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
             }
         ],
         annotations=[
-            part
-            for row, (name, summary) in enumerate(rows)
-            for part in _labels(row, name, summary)
+            part for row, (name, summary) in enumerate(rows) for part in _labels(row, name, summary)
         ],
     )
 

@@ -15,6 +15,8 @@ from playground.trace import Comparison, StepRecord
 
 WINDOW = 8  # tokens a running mean covers
 FLOOR = 1e-5  # probabilities below are drawn here; the hover says what they are
+DECADES = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %", -4: "0.01 %", -5: "≤ 0.001 %"}
+APART = 0.13  # of a panel's height, between letters
 
 
 def steps(
@@ -23,20 +25,33 @@ def steps(
     """Entropy (nats) above, probability of the chosen token (log axis) below, token by token.
 
     Raw, or ``after`` the recipe. Points are tokens; where a text is long enough the line is their
-    running mean over 8 tokens. ``selected`` is a (lane, step) to ring; customdata holds both.
+    running mean over 8 tokens, and the lane of ``selected``, a (lane, step), has a thin line
+    through the points too. customdata of a point holds its lane and step.
     """
-    data: list[dict[str, Any]] = []
     paths = [lane.trace.path() for lane in comparison.lanes]
+    drawn = [_Values(path, after) for path in paths]
     longest = max((len(path) for path in paths), default=0)
-    for number, path in enumerate(paths):
-        if not path:
-            continue
-        for axis in ("y", "y2"):
-            data += _lane(number, path, axis, after, selected)
+    top = max((max(values.entropy, default=0.0) for values in drawn), default=0.0) * 1.08 or 1.0
+    least = min((min(values.probability, default=1.0) for values in drawn), default=1.0)
+    bottom = min(-1, math.floor(math.log10(least)))
+    data: list[dict[str, Any]] = []
+    badges: list[dict[str, Any]] = []
+    for axis, low, high in (("y", 0.0, top), ("y2", bottom - 0.15, 0.12)):
+        ends = []
+        for number, (path, values) in enumerate(zip(paths, drawn, strict=True)):
+            if path:
+                points, line = values.on(axis)
+                data += _lane(number, path, points, line, axis, selected)
+                ends.append((math.log10(line[-1]) if axis == "y2" else line[-1], number))
+        badges += [
+            _letter(number, at, axis)
+            for at, number in spread(ends, low, high, APART * (high - low))
+        ]
+    ticks = range(bottom, 1)
     return figure(
         data,
-        height=360,
-        margin={"l": 52, "r": 30, "t": 6, "b": 40},
+        height=340,
+        margin={"l": 60, "r": 30, "t": 22, "b": 40},
         hovermode="closest",
         hoverdistance=14,
         xaxis={
@@ -45,82 +60,93 @@ def steps(
             "anchor": "y2",
             "showgrid": False,
         },
-        yaxis={
-            "domain": [0.55, 1],
-            "title": {"text": "entropy, nats"},
-            "rangemode": "tozero",
-            "nticks": 5,
-            "fixedrange": True,
-        },
+        yaxis={"domain": [0.57, 1], "range": [0, top], "nticks": 5, "fixedrange": True},
         yaxis2={
-            "domain": [0, 0.45],
-            "title": {"text": "probability"},
+            "domain": [0, 0.44],
             "type": "log",
+            "range": [bottom - 0.15, 0.12],
+            "tickvals": [10.0**decade for decade in ticks],
+            "ticktext": [DECADES[decade] for decade in ticks],
             "fixedrange": True,
-            "tickvals": [1, 0.1, 0.01, 0.001, 1e-4, FLOOR],
-            "ticktext": ["100 %", "10 %", "1 %", "0.1 %", "0.01 %", "≤0.001 %"],
-            "range": [-4.2, 0.15],
         },
-        annotations=_badges(comparison, paths, after),
+        annotations=[
+            _heading("entropy, nats", "y domain"),
+            _heading("probability of the chosen token", "y2 domain"),
+            *badges,
+        ],
     )
 
 
-def series(path: Sequence[StepRecord], after: bool) -> tuple[list[float], list[float]]:
-    """Entropy and probability of every step, raw or after the recipe."""
-    if after:
-        return [step.entropy for step in path], [step.probability for step in path]
-    return [step.raw_entropy for step in path], [step.raw_probability for step in path]
+class _Values:
+    """A lane's entropies and probabilities, floored for the log axis."""
+
+    def __init__(self, path: Sequence[StepRecord], after: bool) -> None:
+        self.entropy = [step.entropy if after else step.raw_entropy for step in path]
+        self.probability = [
+            max(FLOOR, step.probability if after else step.raw_probability) for step in path
+        ]
+
+    def on(self, axis: str) -> tuple[list[float], list[float]]:
+        """Points and line of one panel; on the log axis the running mean is geometric."""
+        if axis == "y":
+            return self.entropy, smooth(self.entropy)
+        logs = smooth([math.log(p) for p in self.probability])
+        return self.probability, [math.exp(value) for value in logs]
 
 
-def smooth(values: Sequence[float]) -> list[float] | None:
-    """The running mean over ``WINDOW`` values, centred, shorter at the ends; None for short texts."""
+def smooth(values: Sequence[float]) -> list[float]:
+    """The centred mean over ``WINDOW`` values, of fewer at the ends; short texts as they are."""
     if len(values) < 2 * WINDOW:
-        return None
+        return list(values)
     half = WINDOW // 2
     windows = [values[max(0, i - half) : i + half] for i in range(len(values))]
-    return [sum(window) / len(window) for window in windows]
+    return [math.fsum(window) / len(window) for window in windows]
 
 
-def _drawn(path: Sequence[StepRecord], axis: str, after: bool) -> tuple[list[float], list[float]]:
-    """Values of the points and of the line. On the log axis the mean is geometric."""
-    entropy, probability = series(path, after)
-    if axis == "y":
-        return entropy, smooth(entropy) or entropy
-    floored = [max(p, FLOOR) for p in probability]
-    logs = smooth([math.log(p) for p in floored])
-    return floored, [math.exp(value) for value in logs] if logs else floored
+def spread(
+    ends: Sequence[tuple[float, int]], low: float, high: float, apart: float
+) -> list[tuple[float, int]]:
+    """Positions at least ``apart`` from each other, near the ones asked for and within the axis."""
+    placed: list[tuple[float, int]] = []
+    for at, number in sorted(ends):
+        floor = placed[-1][0] + apart if placed else low
+        placed.append((max(at, floor), number))
+    ceiling = high
+    for i in reversed(range(len(placed))):
+        at, number = placed[i]
+        placed[i] = (min(at, ceiling), number)
+        ceiling = placed[i][0] - apart
+    return placed
 
 
 def _lane(
     number: int,
     path: Sequence[StepRecord],
+    points: Sequence[float],
+    line: Sequence[float],
     axis: str,
-    after: bool,
     selected: tuple[int, int] | None,
 ) -> list[dict[str, Any]]:
-    points, line = _drawn(path, axis, after)
     colour = COLOURS[number]
-    x = [step.index + 1 for step in path]
+    in_front = selected is not None and selected[0] == number
     ringed = [selected == (number, step.index) for step in path]
+    shared = {"type": "scatter", "x": [step.index + 1 for step in path], "yaxis": axis}
     return [
         {
-            "type": "scatter",
+            **shared,
             "mode": "lines",
-            "x": x,
-            "y": [float(f"{value:.4g}") for value in line],
-            "yaxis": axis,
+            "y": [_rounded(value) for value in line],
             "line": {"color": colour, "width": 2},
             "hoverinfo": "skip",
         },
         {
-            "type": "scatter",
-            "mode": "markers",
-            "x": x,
-            "y": [float(f"{value:.4g}") for value in points],
-            "yaxis": axis,
+            **shared,
+            "mode": "lines+markers" if in_front else "markers",
+            "y": [_rounded(value) for value in points],
+            "line": {"color": tint(colour, 0.5), "width": 1},
             "marker": {
-                "color": [colour if ring else tint(colour, 0.45) for ring in ringed],
-                "size": [12 if ring else 5 for ring in ringed],
+                "color": colour if in_front else tint(colour, 0.55),
+                "size": [13 if ring else 5 for ring in ringed],
                 "line": {"width": 0},
             },
             "customdata": [[number, step.index, _hover(number, step)] for step in path],
@@ -129,57 +155,34 @@ def _lane(
     ]
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
 def _hover(number: int, step: StepRecord) -> str:
     return (
-        f"<b>{LETTERS[number]}, token {step.index + 1}: {text.token(step.text, 40)}</b><br>"
+        f"<b>{LETTERS[number]}, token {step.index + 1}: {text.token(text.piece(step), 40)}</b><br>"
         f"entropy {step.raw_entropy:.2f} nats, after the recipe {step.entropy:.2f}<br>"
-        f"probability {text.percent(step.raw_probability)} %, "
-        f"after the recipe {text.percent(step.probability)} %"
+        f"probability {text.literal(text.percent(step.raw_probability))} %, "
+        f"after the recipe {text.literal(text.percent(step.probability))} %"
     )
 
 
-def _badges(
-    comparison: Comparison, paths: Sequence[Sequence[StepRecord]], after: bool
-) -> list[dict[str, Any]]:
-    """Each lane's letter at the end of its line, pushed apart where lines end together."""
-    badges = []
-    for axis, (low, high), share in (("y", (0.0, None), 0.13), ("y2", (-4.2, 0.15), 0.13)):
-        ends = []
-        for number, path in enumerate(paths):
-            if path:
-                last = _drawn(path, axis, after)[1][-1]
-                ends.append((math.log10(last) if axis == "y2" else last, number))
-        top = high if high is not None else max(
-            (value for path in paths for value in _drawn(path, axis, after)[0]), default=1.0
-        )
-        for at, number in spread(ends, low, top, share * (top - low)):
-            badges.append(
-                badge(
-                    LETTERS[number],
-                    COLOURS[number],
-                    INKS[number],
-                    xref="paper",
-                    x=1,
-                    xanchor="left",
-                    xshift=6,
-                    yref=axis,
-                    y=at,
-                )
-            )
-    return badges
+def _heading(told: str, panel: str) -> dict[str, Any]:
+    return {
+        "text": told,
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": panel,
+        "y": 1,
+        "yanchor": "bottom",
+        "yshift": 2,
+        "showarrow": False,
+    }
 
 
-def spread(
-    ends: Sequence[tuple[float, int]], low: float, high: float, apart: float
-) -> list[tuple[float, int]]:
-    """Positions at least ``apart`` from each other, near the ones asked for and within the axis."""
-    placed = sorted(ends)
-    for i in range(1, len(placed)):
-        at, number = placed[i]
-        placed[i] = (max(at, placed[i - 1][0] + apart), number)
-    ceiling = high
-    for i in reversed(range(len(placed))):
-        at, number = placed[i]
-        placed[i] = (min(at, ceiling), number)
-        ceiling = placed[i][0] - apart
-    return placed
+def _letter(number: int, at: float, axis: str) -> dict[str, Any]:
+    """A lane's letter at the right end of its line."""
+    where = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 6, "yref": axis, "y": at}
+    return badge(LETTERS[number], COLOURS[number], INKS[number], **where)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from playground.trace import StepRecord
+
 _SHOWN = {"\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
 def visible(text: str, limit: int | None = None, space: str = "·") -> str:
-    """The text with spaces, line breaks and invisible characters made visible, for chips and charts.
+    """The text with spaces, line breaks and invisible characters shown, for chips and charts.
 
     ``limit`` is the longest result; a longer one ends in an ellipsis. An empty text is part of a
     character that a later token completes, shown as ``∅``.
@@ -51,6 +53,11 @@ def quoted(text: str, limit: int = 40) -> str:
     return f"“{visible(text, limit, space=' ')}”"
 
 
+def piece(step: StepRecord) -> str:
+    """The chosen token's own text; what it adds to the readable text may be less, or nothing."""
+    return step.candidates.texts[step.candidates.ids.index(step.token)]
+
+
 def reads(written: str) -> str:
     """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``."""
     return re.sub(r"^(\w+)\((.*)\)$", r"\1 \2", written).strip()
@@ -73,7 +80,9 @@ def milliseconds(seconds: float) -> str:
     value = 1e3 * seconds
     if value >= 2000:
         return f"{seconds:.2f} s"
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
+    return (
+        f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
+    )
 
 
 def count(number: int, noun: str) -> str:

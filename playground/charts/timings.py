@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
@@ -17,7 +16,9 @@ from playground.trace import Comparison, StepRecord
 
 PARTS = ("forward", "processors", "search", "record")
 BINS = 128  # bars a panel shows at most; beyond, one bar is the mean of several steps
-PANEL = 84  # pixels
+PANEL = 86  # pixels
+LOW_PANEL = 68  # where there are more than three
+HEADING = 26
 
 
 def decode_steps(comparison: Comparison, lane: int) -> list[StepRecord]:
@@ -43,11 +44,11 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
         steps = decode_steps(comparison, lane)
         groups = [steps[i : i + size] for i in range(0, len(steps), size)]
         axis = "" if lane == 0 else str(lane + 1)
-        colour = COLOURS[lane % len(COLOURS)]
-        shades = (MODEL_GREY, colour, tint(colour, 0.6), tint(colour, 0.3))
-        heights = [[1e3 * fmean(getattr(s.times, part) for s in g) for g in groups] for part in PARTS]
+        heights = [
+            [1e3 * fmean(getattr(s.times, part) for s in g) for g in groups] for part in PARTS
+        ]
         top = max([top, *(sum(stack) for stack in zip(*heights, strict=True))])
-        for part, shade, height in zip(PARTS, shades, heights, strict=True):
+        for part, shade, height in zip(PARTS, shades(lane), heights, strict=True):
             data.append(
                 {
                     "type": "bar",
@@ -64,12 +65,13 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
         annotations += _heading(lane, steps, axis)
         if selected and selected[0] == lane and selected[1] > 0:
             shapes.append(_mark(selected[1] + 1, axis, size))
+    panel = PANEL if len(comparison.lanes) <= 3 else LOW_PANEL
     share = 1.0 / max(1, len(comparison.lanes))
     for lane in lanes:
         bottom = 1.0 - (lane + 1) * share
         layout["yaxis" if lane == 0 else f"yaxis{lane + 1}"] = {
-            "domain": [bottom, bottom + share * (1 - 24 / PANEL)],
-            "range": [0, top * 1.05 or 1],
+            "domain": [bottom, bottom + share * (1 - HEADING / panel)],
+            "range": [0, top * 1.12 or 1],
             "nticks": 3,
             "ticksuffix": " ms",
             "rangemode": "tozero",
@@ -80,10 +82,12 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
         data,
         barmode="stack",
         bargap=0,
-        height=PANEL * len(comparison.lanes) + 44,
+        height=panel * len(comparison.lanes) + 44,
         margin={"l": 52, "r": 8, "t": 2, "b": 40},
         xaxis={
-            "title": {"text": "token" if size == 1 else f"token (a bar is the mean of {size} steps)"},
+            "title": {
+                "text": "token" if size == 1 else f"token (a bar is the mean of {size} steps)"
+            },
             "range": [1.4, max(longest, 1) + 1.6],
             "anchor": "free",
             "position": 0,
@@ -98,25 +102,36 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
 def _name(lane: int, group: Sequence[StepRecord]) -> str:
     first, last = group[0], group[-1]
     if first is last:
-        return f"{LETTERS[lane]}, token {first.index + 1}: {text.token(first.text, 40)}"
+        return f"{LETTERS[lane]}, token {first.index + 1}: {text.token(text.piece(first), 40)}"
     return f"{LETTERS[lane]}, tokens {first.index + 1} to {last.index + 1}"
 
 
 def _heading(lane: int, steps: Sequence[StepRecord], axis: str) -> list[dict[str, Any]]:
-    where = {"xref": "paper", "yref": f"y{axis} domain", "y": 1, "yanchor": "bottom", "yshift": 2}
-    colour = COLOURS[lane]
-    shades = (MODEL_GREY, colour, tint(colour, 0.6), tint(colour, 0.3))
+    """The panel's letter and the medians of the lane's own work, in the order of the stack."""
     parts = [
         f'<span style="color:{shade}">■</span> {part} '
-        f"{1e3 * median(getattr(s.times, part) for s in steps):.1f}"
-        for part, shade in zip(PARTS, shades, strict=True)
+        f"{_short(median(getattr(s.times, part) for s in steps))}"
+        for part, shade in zip(PARTS[1:], shades(lane)[1:], strict=True)
         if steps
     ]
-    told = "  ".join(parts) + " ms" if parts else "no decode step"
+    told = " ".join(parts) + " ms" if parts else "no decode step"
+    where = {"xref": "paper", "x": 0, "xanchor": "left", "showarrow": False}
+    height = {"yref": f"y{axis} domain", "y": 1, "yanchor": "bottom", "yshift": 3}
     return [
-        badge(LETTERS[lane], colour, INKS[lane], x=0, xanchor="left", **where),
-        {"text": told, "showarrow": False, "x": 0, "xanchor": "left", "xshift": 20, **where},
+        badge(LETTERS[lane], COLOURS[lane], INKS[lane], xshift=-50, **where, **height),
+        {"text": told, "font": {"size": 11}, "xshift": -31, **where, **height},
     ]
+
+
+def shades(lane: int) -> tuple[str, str, str, str]:
+    """Grey for the model's forward pass, the column's colour paling through its own work."""
+    colour = COLOURS[lane]
+    return MODEL_GREY, colour, tint(colour, 0.65), tint(colour, 0.38)
+
+
+def _short(seconds: float) -> str:
+    value = 1e3 * seconds
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _mark(token: int, axis: str, size: int) -> dict[str, Any]:
@@ -135,47 +150,49 @@ def _mark(token: int, axis: str, size: int) -> dict[str, Any]:
 
 
 def timeline(comparison: Comparison) -> go.Figure:
-    """Milliseconds from the run's submission: waiting, reading the prompt, writing, a bar a lane.
+    """The time from the run's submission: waiting, reading the prompt, writing, a bar a lane.
 
-    Reading the prompt is the prefill and the first token's choice. Where lanes ran alone, their
-    own starts are not known, and the first bar is all that came before the first token.
+    Reading the prompt is the prefill and the first token's choice. Where lanes ran alone, each
+    counts from its own start.
     """
     rows = len(comparison.lanes)
     bars = [spans(comparison, lane) for lane in range(rows)]
+    end = max((last for *_, last in bars), default=0.0)
+    alone = comparison.timings.alone
+    unit, scale = ("seconds", 1.0) if end >= 1 else ("milliseconds", 1e3)
     data = []
     annotations = []
     for lane, (waited, first, last) in enumerate(bars):
         colour = COLOURS[lane]
         start = 0.0
-        for part, end, shade in (
+        for part, until, shade in (
             ("waiting", waited, tint(MODEL_GREY, 0.3)),
-            ("reading the prompt" if waited else "until the first token", first, MODEL_GREY),
+            ("reading the prompt", first, MODEL_GREY),
             ("writing", last, colour),
         ):
-            told = f"{LETTERS[lane]}, {part}: {text.milliseconds(end - start)}"
+            told = f"{LETTERS[lane]}, {part}: {text.milliseconds(until - start)}"
             data.append(
                 {
                     "type": "bar",
                     "orientation": "h",
-                    "base": [1e3 * start],
-                    "x": [1e3 * (end - start)],
+                    "base": [scale * start],
+                    "x": [scale * (until - start)],
                     "y": [lane + 0.2],
                     "width": 0.34,
                     "marker": {"color": shade, "line": {"width": 0}},
                     "hovertemplate": f"{told}<extra></extra>",
                 }
             )
-            start = end
+            start = until
         annotations += _times(comparison, lane, colour)
-    end = max((last for *_, last in bars), default=0.0)
     return figure(
         data,
         barmode="overlay",
         height=50 * rows + 52,
         margin={"l": 8, "r": 12, "t": 2, "b": 40},
         xaxis={
-            "range": [0, 1e3 * end * 1.02 or 1],
-            "title": {"text": "milliseconds since Run"},
+            "range": [0, scale * end * 1.02 or 1],
+            "title": {"text": f"{unit} since {'its own start' if alone else 'Run'}"},
             "rangemode": "tozero",
             "fixedrange": True,
             "nticks": 6,
@@ -217,8 +234,3 @@ def shared_rows(comparison: Comparison) -> tuple[int, int] | None:
         for step in decode_steps(comparison, lane)
     ]
     return (min(rows), max(rows)) if rows else None
-
-
-def gaps(path: Sequence[StepRecord]) -> list[float]:
-    """Seconds between the tokens of a text."""
-    return [after.at - before.at for before, after in pairwise(path)]

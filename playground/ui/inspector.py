@@ -24,7 +24,7 @@ from playground.trace import Comparison
 from playground.ui import place as values
 from playground.ui.element import QUICK, element
 from playground.ui.place import SIDES, Place, Selection
-from playground.ui.plot import plot, style
+from playground.ui.plot import plot
 
 Updates = dict[Any, Any]
 TABS = ("distribution", "timings", "steps", "data")
@@ -60,7 +60,7 @@ class Inspector:
         return updates | self._tab(place, tab, stage, side)
 
     def find(self, selection: Any) -> Place | None:
-        """Where a selection leads; a step past the end of a text is its last. None without a run."""
+        """Where a selection leads; a step past a text's end is its last. None without a run."""
         if selection is None:
             return None
         try:
@@ -81,31 +81,35 @@ class Inspector:
         with gr.Column(elem_id="inspector", elem_classes=["card"]):
             self.selection = gr.State(place.selection.model_dump() if place else None)
             self.tab = gr.State("distribution")
-            with gr.Row(equal_height=False):
-                self.caption = element(
-                    "caption",
-                    values.caption(place),
-                    css_template=style("caption"),
-                    scale=5,
-                    min_width=320,
-                )
+            with gr.Row(elem_id="inspector-head"):
+                self.caption = element("caption", values.caption(place))
                 self.column = gr.Radio(
-                    **values.columns(place), label="Column", scale=1, min_width=120
+                    **values.columns(place), label="Column", elem_classes=["segments"]
                 )
-                self.token = gr.Slider(
-                    **values.tokens(place), step=1, label="Token", scale=3, min_width=220
-                )
+                self.token = gr.Slider(**values.tokens(place), step=1, label="Token", buttons=[])
             with gr.Tabs():
-                with gr.Tab("Distribution") as distribution:
-                    self.stage = gr.Radio(**values.stages(place, "final"), label="Bars after")
-                    self.bars, self.stages = _pair(first)
-                with gr.Tab("Timings") as timings:
-                    self.per_step, self.timeline = _pair({})
+                with gr.Tab("Distribution") as distribution, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.bars = plot(first.get("bars"))
+                    with gr.Column(scale=2, min_width=320):
+                        self.stage = gr.Radio(
+                            **values.stages(place, "final"),
+                            label="Bars after",
+                            elem_classes=["segments"],
+                        )
+                        self.stages = plot(first.get("stages"))
+                with gr.Tab("Timings") as timings, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.per_step = plot()
+                    with gr.Column(scale=2, min_width=320):
+                        self.timeline = plot()
                 with gr.Tab("Steps") as steps:
-                    self.side = gr.Radio(SIDES, value="model", label="Values")
+                    self.side = gr.Radio(
+                        SIDES, value="model", label="Values", elem_classes=["segments", "side"]
+                    )
                     self.steps = plot()
                 with gr.Tab("Data") as data:
-                    with gr.Row():
+                    with gr.Row(elem_classes=["downloads"]):
                         self.csv = gr.DownloadButton("CSV, a row per token", size="sm")
                         self.json = gr.DownloadButton("JSON, everything", size="sm")
                     self.table = gr.Dataframe(
@@ -176,16 +180,6 @@ class Inspector:
 
     def _changed(self, selection: Any, change: dict[str, Any], *view: Any) -> Updates:
         return self.draw(None if selection is None else {**selection, **change}, *view)
-
-
-def _pair(first: dict[str, Any]) -> tuple[gr.HTML, gr.HTML]:
-    """Two charts side by side, one above the other where the page is narrow."""
-    with gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            wide = plot(first.get("bars"))
-        with gr.Column(scale=2, min_width=320):
-            narrow = plot(first.get("stages"))
-    return wide, narrow
 
 
 def _numbers(event: gr.EventData, count: int) -> list[int]:

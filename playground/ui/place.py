@@ -69,7 +69,7 @@ def caption(place: Place | None) -> dict[str, Any]:
         facts += f" → {step.entropy:.2f}"
     return {
         **head,
-        "title": f"token {step.index + 1}: {charts.quoted(step.text)}",
+        "title": f"token {step.index + 1}: {charts.quoted(charts.piece(step))}",
         "facts": f"{facts} nats · {charts.reads(place.trace.search)}",
         "mark": place.selection.model_dump(),
     }
@@ -158,9 +158,9 @@ def data(place: Place, folder: str) -> dict[str, Any]:
     csv, json = stem.with_suffix(".csv"), stem.with_suffix(".json")
     frame.to_csv(csv, index=False)
     json.write_text(run.to_json(), encoding="utf-8")
-    shown = frame.assign(
-        lane=[LETTERS[lane] for lane in frame["lane"]],
-        index=frame["index"] + 1,
-        text=[charts.visible(text) for text in frame["text"]],
-    ).drop(columns=["recipe", "raw_logprob", "logprob"])
-    return {"table": shown.round(4), "csv": str(csv), "json": str(json)}
+    shown = frame.drop(columns=["recipe", "raw_logprob", "logprob", "score", "forward_rows"])
+    shown["lane"] = [LETTERS[lane] for lane in frame["lane"]]
+    shown["index"] += 1
+    shown["text"] = [charts.visible(text) for text in frame["text"]]
+    shown = shown.rename(columns={"lane": "column", "index": "token", "token": "id"}).round(3)
+    return {"table": shown, "csv": str(csv), "json": str(json)}

@@ -10,7 +10,7 @@ import gradio as gr
 import plotly
 import plotly.graph_objects as go
 
-from playground.ui.element import ASSETS, element
+from playground.ui.element import element
 
 LIBRARY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
@@ -22,13 +22,7 @@ def plot(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
     clicks.
     """
     gr.set_static_paths(LIBRARY)
-    options["css_template"] = style("plot")
     return element("plot", value, library=LIBRARY.as_posix(), **options)
-
-
-def style(name: str) -> str:
-    """The style sheet that Gradio scopes to one element."""
-    return (ASSETS / f"{name}.css").read_text(encoding="utf-8")
 
 
 def drawing(figure: go.Figure | None, sentence: str, view: str = "") -> dict[str, Any]:
