@@ -11,7 +11,8 @@ from playground.charts.sentences import (
 from playground.charts.stages import stages
 from playground.charts.steps import steps
 from playground.charts.text import percent, piece, quoted, reads, visible
-from playground.charts.timings import per_step, timeline
+from playground.charts.timeline import timeline
+from playground.charts.timings import per_step
 
 __all__ = [
     "about_distribution",

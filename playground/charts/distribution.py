@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -79,6 +80,7 @@ def distribution(
             }
         )
     bottom = bars[-1].y + 0.6
+    notes = _notes(bars, trace, longest)
     return figure(
         data,
         barmode="overlay",
@@ -98,7 +100,7 @@ def distribution(
             "automargin": "width",
         },
         shapes=[_band(bar, colour) for bar in bars if bar.chosen],
-        annotations=[_value(bar, paired) for bar in bars] + _notes(bars, trace, longest),
+        annotations=[*notes, *(_value(bar, paired, [note["y"] for note in notes]) for bar in bars)],
     )
 
 
@@ -190,10 +192,13 @@ def _band(bar: Bar, colour: str) -> dict[str, Any]:
     }
 
 
-def _value(bar: Bar, paired: bool) -> dict[str, Any]:
+def _value(bar: Bar, paired: bool, noted: Sequence[float]) -> dict[str, Any]:
+    """A row's numbers; where a note may need their place on a narrow page, named to give way."""
     raw = text.literal(text.percent(bar.raw).rjust(5, "\u00a0"))
     value = f"{raw} → {text.literal(text.percent(bar.shown))} %" if paired else f"{raw} %"
+    crowded = bar.removed_by is not None and any(abs(bar.y - y) < 0.6 for y in noted)
     return {
+        "name": "wide" if crowded else "value",
         "xref": "paper",
         "x": 1,
         "xanchor": "left",
@@ -213,7 +218,7 @@ def _notes(bars: list[Bar], trace: Trace, longest: float) -> list[dict[str, Any]
             continue
         rows = list(group)
         reach = max(bar.raw for bar in rows)
-        beside = reach < 0.55 * longest
+        beside = reach < 0.4 * longest
         notes.append(
             {
                 "x": reach if beside else 0,

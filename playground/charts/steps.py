@@ -14,7 +14,7 @@ from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison, StepRecord
 
 WINDOW = 8  # tokens a running mean covers
-FLOOR = 1e-5  # probabilities below are drawn here; the hover says what they are
+FLOOR = 1e-5  # probabilities below are drawn here
 DECADES = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %", -4: "0.01 %", -5: "≤ 0.001 %"}
 APART = 0.13  # of a panel's height, between letters
 
@@ -130,6 +130,9 @@ def _lane(
     colour = COLOURS[number]
     in_front = selected is not None and selected[0] == number
     ringed = [selected == (number, step.index) for step in path]
+    told = [f"{h:.2f} nats" for h in points]
+    if axis == "y2":
+        told = [text.literal(f"{text.percent(p)} %") for p in points]
     shared = {"type": "scatter", "x": [step.index + 1 for step in path], "yaxis": axis}
     return [
         {
@@ -149,23 +152,18 @@ def _lane(
                 "size": [13 if ring else 5 for ring in ringed],
                 "line": {"width": 0},
             },
-            "customdata": [[number, step.index, _hover(number, step)] for step in path],
-            "hovertemplate": "%{customdata[2]}<extra></extra>",
+            "customdata": [
+                [number, step.index, text.token(text.piece(step), 40), value]
+                for step, value in zip(path, told, strict=True)
+            ],
+            "hovertemplate": f"<b>{LETTERS[number]}, token %{{x}}: %{{customdata[2]}}</b><br>"
+            "%{customdata[3]}<extra></extra>",
         },
     ]
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _hover(number: int, step: StepRecord) -> str:
-    return (
-        f"<b>{LETTERS[number]}, token {step.index + 1}: {text.token(text.piece(step), 40)}</b><br>"
-        f"entropy {step.raw_entropy:.2f} nats, after the recipe {step.entropy:.2f}<br>"
-        f"probability {text.literal(text.percent(step.raw_probability))} %, "
-        f"after the recipe {text.literal(text.percent(step.probability))} %"
-    )
 
 
 def _heading(told: str, panel: str) -> dict[str, Any]:

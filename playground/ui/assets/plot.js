@@ -1,5 +1,6 @@
 // A Plotly figure that follows the theme. Model text in it was made literal where it was drawn.
 // value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
+// Annotations named 'wide' give way on a narrow page.
 // Tells 'point' {data: the clicked point's customdata}.
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
@@ -34,6 +35,7 @@ function theme() {
     ink: colour('--body-text-color'),
     dim: colour('--body-text-color-subdued'),
     line: colour('--border-color-primary'),
+    narrow: chart.clientWidth < 440,
     paper: colour('--background-fill-primary'),
     sans: style.fontFamily,
     mono: style.getPropertyValue('--font-mono').trim() || 'monospace',
@@ -51,6 +53,7 @@ function themed({ data, layout }, look) {
     axis.tickfont = { color: axis.tickfont?.family ? look.ink : look.dim, ...axis.tickfont };
     if (axis.title) axis.title.font = { size: 12, color: look.dim, ...axis.title.font };
   }
+  if (look.narrow) dressed.annotations = dressed.annotations?.filter(({ name }) => name !== 'wide');
   dressed.hoverlabel = { ...dressed.hoverlabel, bgcolor: look.paper, bordercolor: look.dim,
     font: { color: look.ink, family: look.sans, size: 12 } };
   dressed.dragmode = matchMedia('(pointer: coarse)').matches ? false : 'zoom';
@@ -102,6 +105,7 @@ new ResizeObserver(() => {
   if (drawn === null || !chart.clientWidth || chart.clientWidth === width) return;
   width = chart.clientWidth;
   window.Plotly.Plots.resize(chart);
+  draw();
 }).observe(chart);
 const themes = new MutationObserver(draw);
 for (const node of [document.documentElement, document.body])
