@@ -33,7 +33,10 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset("top_k", "Top-k 50", "Drawn from the 50 likeliest tokens.", "top_k(50) | sample"),
     Preset(
-        "nucleus", "Nucleus 0.9", "Drawn from the likeliest nine tenths.", "top_p(0.9) | sample"
+        "nucleus",
+        "Nucleus",
+        "A little surer, then drawn from the likeliest 95 %.",
+        "temperature(0.8) | top_p(0.95) | sample",
     ),
     Preset(
         "min_p",

@@ -55,7 +55,7 @@ def rows(vocab: int) -> list[Row]:
         ((1, 2, 3, 1, 2), 2),
         ((4, 4, 4, 4, 4, 4), 1),
         (tuple(range(vocab)), 3),
-        ((5, vocab + 7, 6, 5, vocab + 7), 3),
+        ((5, vocab + 7, vocab + 7, 6, 5), 3),
     ]
     return [Row(tokens, prompt, seed=3, sample=i) for i, (tokens, prompt) in enumerate(texts)]
 

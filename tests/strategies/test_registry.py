@@ -1,0 +1,148 @@
+"""Plugins are found in a folder and among entry points, and a broken one stops nothing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from strategies import RecipeError
+from strategies.greedy import Greedy
+from strategies.registry import GROUP, Registry, registry
+from strategies.top_k import TopK
+
+GOOD = """
+from strategies import Info, Params, Processor, setting
+
+class Plus(Processor):
+    info = Info(id="{id}", title="Plus", summary="Adds.", formula="z + a", source="A test")
+
+    class Params(Params):
+        amount: float = setting(0.0, "How much.", ge=0, le=9)
+
+    def __call__(self, scores, rows):
+        return scores + self.params.amount
+"""
+
+
+class Folder:
+    """A package of plugin files, gone from the interpreter afterwards."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "plugins_of_a_test"
+        self.path.mkdir()
+        (self.path / "__init__.py").write_text("")
+
+    def write(self, name: str, source: str) -> None:
+        (self.path / f"{name}.py").write_text(source)
+        importlib.invalidate_caches()
+
+    def discover(self, *entry_points: EntryPoint) -> Registry:
+        return Registry.discover(self.path.name, entry_points)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+    monkeypatch.syspath_prepend(tmp_path)
+    yield Folder(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("plugins_of_a_test")]:
+        del sys.modules[name]
+
+
+def good(name: str, **changes: str) -> str:
+    source = GOOD.format(id=name)
+    for old, new in changes.items():
+        before = {"info": "info = Info(", "amount": 'setting(0.0, "How much.", ge=0, le=9)'}[old]
+        assert before in source
+        source = source.replace(before, new)
+    return source
+
+
+def test_processors_come_before_searches_in_a_stable_order() -> None:
+    kinds = [strategy.kind for strategy in registry().strategies.values()]
+    assert kinds == sorted(kinds)
+    assert list(registry().strategies) == list(Registry.discover().strategies)
+    assert registry() is registry()
+    assert registry().get("top_k") is TopK
+
+
+def test_a_file_in_the_folder_is_a_plugin(folder: Folder) -> None:
+    folder.write("plus", good("plus"))
+    found = folder.discover()
+    assert list(found.strategies) == ["plus"] and found.broken == []
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import nothing_of_this_name", "ModuleNotFoundError"),
+        ("def broken(:", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        (good("Bad-Id"), "the id 'Bad-Id' is not a lower-case name"),
+        (good("lambda"), "the id 'lambda' is not a lower-case name"),
+        (good("bad", info="info = dict("), "it has no info"),
+        (good("bad").replace('title="Plus"', 'title=""'), "info.title is empty"),
+        (good("bad", amount='setting(0.0, "", ge=0, le=9)'), "amount has no description"),
+        (good("bad", amount='setting(..., "How much.", ge=0, le=9)'), "amount has no default"),
+        (good("bad", amount='setting(0.0, "How much.", ge=0)'), "needs a lower and an upper"),
+        (good("bad", amount='setting(0.0, "How much.", lt=9)'), "needs a lower and an upper"),
+        (good("bad").replace("amount: float", "amount: list[float]"), "must be a number, a truth"),
+        (good("bad").replace("__call__", "call"), "it does not define __call__"),
+        (good("bad").replace("Processor", "Strategy"), "neither a Processor nor a Search"),
+        (good("bad").replace("class Params(Params)", "class Params"), "do not extend"),
+        (good("bad") + "    neutral = {'size': 0}\n", "neutral names size"),
+        (good("bad") + "    neutral = {'amount': -1}\n", "ValidationError"),
+        (
+            good("bad").replace("How much.", "How much.")
+            + "    Params.model_config['frozen'] = False\n",
+            "must stay frozen and closed",
+        ),
+        (good("plus"), "the id 'plus' is taken by plugins_of_a_test.aaa"),
+    ],
+)
+def test_a_broken_plugin_is_listed_and_stops_nothing(
+    folder: Folder, source: str, error: str
+) -> None:
+    folder.write("aaa", good("plus"))
+    folder.write("bad", source)
+    folder.write("zzz", good("also"))
+    found = folder.discover()
+    assert list(found.strategies) == ["plus", "also"]
+    (broken,) = found.broken
+    assert broken.name == "bad" and error in broken.error
+    with pytest.raises(RecipeError, match="The plugin bad cannot be used: "):
+        found.get("bad")
+
+
+def test_entry_points_name_a_class_or_a_module(folder: Folder) -> None:
+    folder.write("zzz", good("zzz"))
+    module = folder.path.parent / "a_package_of_plugins.py"
+    module.write_text(good("one") + good("two").replace("class Plus", "class Two"))
+    found = folder.discover(
+        EntryPoint("one", "a_package_of_plugins:Plus", GROUP),
+        EntryPoint("all", "a_package_of_plugins", GROUP),
+        EntryPoint("gone", "a_package_of_plugins:Gone", GROUP),
+        EntryPoint("none", "no_such_package:Thing", GROUP),
+        EntryPoint("text", "a_package_of_plugins:__name__", GROUP),
+        EntryPoint("search", "strategies.greedy:Greedy", GROUP),
+    )
+    assert list(found.strategies) == ["zzz", "one", "two", "greedy"]
+    assert found.get("greedy") is Greedy
+    assert [broken.name for broken in found.broken] == ["gone", "none", "text"]
+    assert "it is not a Strategy" in found.broken[2].error
+    del sys.modules["a_package_of_plugins"]
+
+
+def test_what_a_plugin_imports_is_not_its_own(folder: Folder) -> None:
+    folder.write("child", "from strategies.top_k import TopK\n" + good("child"))
+    assert list(folder.discover().strategies) == ["child"]
+
+
+def test_an_unknown_name_lists_the_near_ones() -> None:
+    with pytest.raises(RecipeError, match=r"'topp'\. Did you mean top_p or top_k\? There are: "):
+        registry().get("topp")
