@@ -8,4 +8,4 @@ class ModelError(ValueError):
 def first_line(error: BaseException) -> str:
     """What a library's exception says, cut to what fits a sentence; its type where it is silent."""
     text = str(error).strip()
-    return text.splitlines()[0].rstrip(".:") if text else type(error).__name__
+    return text.splitlines()[0].rstrip(".:! ") if text else type(error).__name__

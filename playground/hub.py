@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playground.errors import ModelError, first_line
+from playground.loading import lacks
 from playground.settings import Settings
 
 T = TypeVar("T")
@@ -37,9 +37,8 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
     folder = cached(id, settings)
     if folder is not None:
         return folder
-    revision = _look_up(id, settings)
+    _look_up(id, settings)
     where: dict[str, Any] = {
-        "revision": revision,
         "cache_dir": settings.hub_cache,
         "endpoint": settings.hub,
         "etag_timeout": settings.hub_timeout_s,
@@ -75,25 +74,11 @@ def cached(id: str, settings: Settings) -> Path | None:
         )
     except OSError:  # not there, or known to be incomplete
         return None
-    return folder if whole(folder) else None
+    return None if lacks(folder) else folder
 
 
-def whole(folder: Path) -> bool:
-    """Whether configuration, tokenizer and every safetensors file are in this folder."""
-    tokenizers = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-    if not (folder / "config.json").is_file():
-        return False
-    if not any((folder / name).is_file() for name in tokenizers):
-        return False
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        parts = set(json.loads(index.read_text())["weight_map"].values())
-        return all((folder / part).is_file() for part in parts)
-    return (folder / "model.safetensors").is_file()
-
-
-def _look_up(id: str, settings: Settings) -> str:
-    """The commit that the hub has for this id; one short request, since the client retries long."""
+def _look_up(id: str, settings: Settings) -> None:
+    """Raise unless the hub offers this id: one short request, since the client retries long."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -128,7 +113,6 @@ def _look_up(id: str, settings: Settings) -> str:
     names = {file.rfilename for file in info.siblings or ()}
     if names and not any(n.endswith(".safetensors") and "/" not in n for n in names):
         raise ModelError(f"{id} has no safetensors weights; other formats can run code.")
-    return info.sha or "main"
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:

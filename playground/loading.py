@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -53,8 +54,9 @@ def load_folder(
     settings = settings or Settings()
     folder = Path(folder).expanduser().resolve()
     id = id or folder.name
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{id} cannot be loaded: {folder} holds no config.json.")
+    missing = lacks(folder)
+    if missing:
+        raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.")
     where, dtype = device.place(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -64,13 +66,20 @@ def load_folder(
             make_room(id, needed)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
             model.to(where).eval().requires_grad_(False)
         except Exception as error:
             log.warning("loading %s failed", id, exc_info=True)
-            raise ModelError(f"{id} cannot be loaded: {first_line(error)}.") from error
+            raise ModelError(f"{id} cannot be loaded: {_told(error, folder)}.") from error
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        names = ", ".join(sorted(report["missing_keys"])[:3])
+        raise ModelError(f"{id} cannot be loaded: its weights lack {names}.")
     ends = end_ids(model, tokenizer)
     if ends:  # so that the model's own generate ends where the playground does
         model.generation_config.eos_token_id = list(ends)
@@ -107,6 +116,23 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(i) for i in ids if i is not None))
 
 
+def lacks(folder: Path) -> str | None:
+    """What a folder would need to be a model in transformers' form, or None."""
+    if not (folder / "config.json").is_file():
+        return "config.json"
+    index = folder / "model.safetensors.index.json"
+    weights = {"model.safetensors"}
+    if index.is_file():
+        weights = set(json.loads(index.read_text())["weight_map"].values())
+    absent = sorted(name for name in weights if not (folder / name).is_file())
+    if absent:
+        return f"{absent[0]} (weights are read as safetensors only)"
+    tokenizers = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    if not any((folder / name).is_file() for name in tokenizers):
+        return "tokenizer"
+    return None
+
+
 def weight_bytes(folder: Path, settings: Settings, id: str) -> int:
     """Memory the weights will take, from the configuration alone.
 
@@ -128,10 +154,19 @@ def _skeleton(folder: Path, id: str) -> Any:
                 model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
             reason = architecture.unsupported(model)
     except Exception as error:
-        raise ModelError(f"{id} cannot be served: {first_line(error)}.") from error
+        if "auto_map" in (folder / "config.json").read_text():
+            reason = "it needs code of its own, which is never run here"
+        else:
+            reason = _told(error, folder)
+        raise ModelError(f"{id} cannot be served: {reason}.") from error
     if reason is not None:
         raise ModelError(f"{id} cannot be served: {reason}.")
     return model
+
+
+def _told(error: Exception, folder: Path) -> str:
+    """What transformers says, without telling visitors where this host keeps its models."""
+    return first_line(error).replace(str(folder), "its folder")
 
 
 def _bytes(model: Any, settings: Settings) -> int:

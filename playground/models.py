@@ -200,4 +200,9 @@ def _outcome(future: Future[LoadedModel]) -> LoadedModel:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if count >= unit:
+            return (
+                f"{count / unit:.2g} {name}" if count < 10 * unit else f"{count / unit:.0f} {name}"
+            )
+    return f"{count / 1000:.0f} kB"

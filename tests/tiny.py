@@ -32,9 +32,7 @@ def _built(kind: type[PreTrainedModel], config: object, seed: int) -> PreTrained
     return model
 
 
-def tiny_llama(
-    vocab: int = VOCAB, seed: int = 0, context: int = 128
-) -> PreTrainedModel:
+def tiny_llama(vocab: int = VOCAB, seed: int = 0, context: int = 128) -> PreTrainedModel:
     """Llama with grouped-query attention and rotary positions: 2 layers, 4 heads over 2."""
     config = LlamaConfig(
         vocab_size=vocab,
@@ -67,9 +65,7 @@ def tiny_gpt2(vocab: int = VOCAB, seed: int = 0, context: int = 128) -> PreTrain
     return _built(GPT2LMHeadModel, config, seed)
 
 
-def tiny_qwen2(
-    vocab: int = VOCAB, seed: int = 0, context: int = 128
-) -> PreTrainedModel:
+def tiny_qwen2(vocab: int = VOCAB, seed: int = 0, context: int = 128) -> PreTrainedModel:
     """Qwen2, whose attention projections carry biases: 2 layers, 4 heads over 2."""
     config = Qwen2Config(
         vocab_size=vocab,

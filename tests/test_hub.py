@@ -1,0 +1,146 @@
+"""From a hub id to a folder, against a stand-in hub on loopback and against no hub at all."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+import torch
+import transformers
+
+from playground import hub
+from playground.models import ModelError, Models
+from playground.settings import Settings
+from tests.folders import VOCAB, saved, tokenizer
+from tests.hub import Hub, serve
+from tests.tiny import tiny_llama
+
+ID = "someone/tiny-llama"
+
+
+@pytest.fixture
+def there(tmp_path):
+    """A hub with one good model, and some that are not."""
+    good = saved(tiny_llama(VOCAB), tmp_path / "good")
+    (good / "pytorch_model.bin").write_bytes(b"never fetched")
+    (good / "onnx").mkdir()
+    (good / "onnx" / "model.safetensors").write_bytes(b"never fetched")
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_text("{}")
+    (pickled / "pytorch_model.bin").write_bytes(b"never fetched")
+    sliding = tmp_path / "sliding"
+    transformers.MistralConfig(sliding_window=16).save_pretrained(sliding)
+    tokenizer().save_pretrained(sliding)
+    (sliding / "model.safetensors").write_bytes(b"never fetched")
+    repos = {ID: good, "a/pickled": pickled, "a/sliding": sliding, "a/gated": good, "top": good}
+    with serve(Hub(repos, gated={"a/gated"})) as running:
+        yield running
+
+
+def host(url, tmp_path, **more):
+    return Settings(
+        device="cpu", dtype="float32", hub=url, hub_cache=tmp_path / "cache", hub_timeout_s=2,
+        allow_any_model=True, **more,
+    )  # fmt: skip
+
+
+def test_a_model_is_fetched_once_and_then_needs_no_hub(there, tmp_path, capsys):
+    settings = host(there.url, tmp_path)
+    loaded = Models(settings).load(ID)
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(loaded.model(ids).logits, tiny_llama(VOCAB)(ids).logits)
+    assert (loaded.id, loaded.facts.title) == (ID, "tiny-llama")
+    assert there.fetched("model.safetensors") == there.fetched("tokenizer.json") == 1
+    assert there.fetched("pytorch_model.bin") == there.fetched("onnx/model.safetensors") == 0
+    assert "%|" not in capsys.readouterr().err  # no progress bars in a server's log
+
+    there.asked.clear()
+    assert Models(settings).load(ID).facts == loaded.facts
+    assert there.asked == []
+    away = host("http://127.0.0.1:9", tmp_path)
+    assert Models(away).load(ID).facts == loaded.facts
+
+
+def test_an_id_without_an_owner_is_a_hub_id(there, tmp_path):
+    assert Models(host(there.url, tmp_path, models=("top",))).load("top").id == "top"
+
+
+def test_a_folder_beside_the_program_does_not_stand_in_for_a_hub_id(there, tmp_path, monkeypatch):
+    (tmp_path / "gpt2").mkdir()
+    (tmp_path / "gpt2" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no public model gpt2"):
+        Models(host(there.url, tmp_path)).load("gpt2")
+
+
+@pytest.mark.parametrize(
+    "id, words",
+    [
+        ("someone/nothing", "has no public model someone/nothing"),
+        ("a/gated", "a/gated is gated"),
+        ("a/pickled", "a/pickled has no safetensors weights"),
+        ("a/sliding", "a/sliding cannot be served: .*mistral.* last 16 tokens"),
+    ],
+)
+def test_what_the_hub_cannot_give_is_told(there, tmp_path, id, words):
+    with pytest.raises(ModelError, match=words):
+        Models(host(there.url, tmp_path)).load(id)
+    assert there.fetched("model.safetensors") == there.fetched("pytorch_model.bin") == 0
+
+
+def test_a_model_too_big_is_refused_before_its_weights_are_fetched(there, tmp_path):
+    with pytest.raises(ModelError, match=r"needs \d+ kB of memory, and this host has 10 kB"):
+        Models(host(there.url, tmp_path, models_bytes=10_000)).load(ID)
+    assert there.fetched("model.safetensors") == 0
+
+
+def test_a_half_filled_cache_is_completed(there, tmp_path):
+    settings = host(there.url, tmp_path)
+    Models(settings).load(ID)
+    folder = hub.cached(ID, settings)
+    (folder / "model.safetensors").unlink()
+    assert hub.cached(ID, settings) is None
+    assert Models(settings).load(ID).id == ID
+
+
+@pytest.mark.parametrize("silence", ["refused", "no name", "no answer"])
+def test_without_a_route_it_is_said_quickly_and_what_is_loaded_stays(there, tmp_path, silence):
+    models = Models(host(there.url, tmp_path))
+    before = models.load(ID)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = {
+            "refused": "http://127.0.0.1:9",
+            "no name": "http://hub.invalid",
+            "no answer": f"http://127.0.0.1:{deaf.getsockname()[1]}",
+        }[silence]
+        models.settings = models.settings.model_copy(update={"hub": url})
+        start = time.perf_counter()
+        with pytest.raises(ModelError, match=r"cannot be reached .* keep working"):
+            models.load("someone/else")
+        assert time.perf_counter() - start < models.settings.hub_timeout_s + 1
+    assert models.load(ID) is before
+
+
+@pytest.mark.parametrize(
+    "text, yes",
+    [
+        ("gpt2", True),
+        ("Qwen/Qwen2.5-0.5B-Instruct", True),
+        ("/etc", False),
+        ("../x", False),
+        ("a/../b", False),
+        ("./gpt2", False),
+        ("~/x", False),
+        ("a/b/c", False),
+        ("a\\b", False),
+        ("a b", False),
+        ("ä/b", False),
+        ("gpt2\n", False),
+        ("", False),
+        ("a" * 97, False),
+    ],
+)
+def test_an_id_is_never_a_path(text, yes):
+    assert hub.is_id(text) is yes

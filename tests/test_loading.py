@@ -1,0 +1,230 @@
+"""From a folder to a model: facts, ends, and what is refused by name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from playground.architecture import context_length, unsupported, unsupported_config
+from playground.loading import end_ids, load_folder
+from playground.models import ModelError
+from playground.settings import Settings
+from tests.folders import VOCAB, saved, tokenizer
+from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2
+
+CPU = Settings(device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("tiny", [tiny_llama, tiny_gpt2, tiny_qwen2])
+def test_a_folder_gives_the_model_that_was_saved(tmp_path, tiny):
+    made = tiny(VOCAB)
+    loaded = load_folder(saved(made, tmp_path / "tiny"), CPU)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        assert torch.equal(loaded.model(ids).logits, made(ids).logits)
+    parameters = sum(p.numel() for p in made.parameters())
+    facts = loaded.facts
+    assert (facts.id, facts.title, loaded.id) == ("tiny", "tiny", "tiny")
+    assert facts.architecture == type(made).__name__
+    assert (facts.device, facts.dtype, facts.has_chat_template) == ("cpu", "float32", False)
+    assert (facts.parameters, facts.vocab_size) == (parameters, VOCAB)
+    assert facts.memory >= 4 * parameters
+    assert facts.context_length == loaded.context_length == 128
+    assert not loaded.model.training
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert loaded.tokenizer.decode(loaded.tokenizer("naïve").input_ids) == "naïve"
+
+
+def test_the_host_may_bound_the_context_and_choose_the_dtype(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path)
+    loaded = load_folder(folder, Settings(device="cpu", dtype="bfloat16", max_context=50))
+    assert loaded.context_length == loaded.facts.context_length == 50
+    assert loaded.facts.dtype == "bfloat16"
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize(
+    "generation, config, chat, eos, expected",
+    [
+        (2, 2, False, "<|endoftext|>", (2,)),  # as generate: the tokenizer's is not added
+        ([2, 0], 1, False, "<|im_end|>", (2, 0)),
+        (None, 1, False, "<|endoftext|>", (1,)),
+        (0, 0, True, "<|im_end|>", (0, 2)),  # a chat ends with its turn
+        ([2, 0], None, True, "<|im_end|>", (2, 0)),
+        (None, None, True, "<|im_end|>", (2,)),
+        (None, None, False, "<|endoftext|>", ()),
+    ],
+)
+def test_the_tokens_that_end_a_text(generation, config, chat, eos, expected):
+    model = tiny_llama(VOCAB)
+    model.generation_config.eos_token_id = generation
+    model.config.eos_token_id = config
+    assert end_ids(model, tokenizer(chat, eos)) == expected
+
+
+def test_the_model_own_generate_ends_where_the_playground_does(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path, chat=True, eos="<|im_start|>")
+    loaded = load_folder(folder, CPU)
+    assert loaded.facts.has_chat_template
+    assert loaded.eos_token_ids == (2, 1)
+    assert loaded.model.generation_config.eos_token_id == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        ({"name": "T5Config"}, "encoder-decoder"),
+        ({"name": "BartConfig"}, "encoder-decoder"),
+        ({"name": "BloomConfig"}, "ALiBi"),
+        ({"name": "FalconConfig", "alibi": True}, "ALiBi"),
+        ({"name": "MptConfig"}, "ALiBi"),
+        ({"name": "MistralConfig"}, "last 4096 tokens"),
+        ({"name": "Gemma3TextConfig"}, "sliding attention"),
+        ({"name": "Llama4TextConfig"}, "chunked attention"),
+        ({"name": "Qwen3NextConfig"}, "linear attention"),
+        ({"name": "GPT2Config", "reorder_and_upcast_attn": True}, "reorder_and_upcast_attn"),
+        ({"name": "LlamaConfig", "quantization_config": {"quant_method": "gptq"}}, "quantised"),
+    ],
+)
+def test_a_configuration_is_refused_by_name_and_reason(config, words):
+    config = getattr(transformers, config.pop("name"))(**config)
+    reason = unsupported_config(config)
+    assert reason is not None and words in reason and config.model_type in reason.lower()
+
+
+SMALL = {
+    "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 32,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("MambaConfig", "linear attention"),
+        ("RwkvConfig", "recurrent state"),
+        ("BertConfig", "later tokens"),
+        ("GPTJConfig", "attention code of its own"),
+        ("FalconConfig", "attention code of its own"),
+    ],
+)
+def test_a_model_is_refused_by_name_and_reason(name, words):
+    config = getattr(transformers, name)(**SMALL)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    reason = unsupported(model)
+    assert reason is not None and words in reason
+    assert config.model_type in reason.lower()
+
+
+@pytest.mark.parametrize(
+    "name, more",
+    [
+        ("LlamaConfig", {}),
+        ("GPT2Config", {"n_embd": 32}),
+        ("Qwen2Config", {"sliding_window": 8, "use_sliding_window": False}),
+        ("Qwen3Config", {}),
+        ("MistralConfig", {"sliding_window": None}),
+        ("GPTNeoXConfig", {}),
+        ("PhiConfig", {}),
+        ("OPTConfig", {"ffn_dim": 32, "word_embed_proj_dim": 32}),
+        ("OlmoConfig", {}),
+    ],
+)
+def test_nothing_speaks_against_the_usual_families(name, more):
+    config = getattr(transformers, name)(**{**SMALL, "num_key_value_heads": 2, **more})
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert unsupported(model) is None
+
+
+def test_a_context_ends_where_a_model_would_change_its_positions():
+    config = transformers.Phi3Config(
+        max_position_embeddings=131072,
+        original_max_position_embeddings=4096,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 1e4,
+            "original_max_position_embeddings": 4096,
+            "short_factor": [1.0] * 48,
+            "long_factor": [2.0] * 48,
+        },
+    )
+    assert context_length(config) == 4096
+    assert context_length(transformers.GPT2Config(n_positions=77)) == 77
+
+
+def test_an_architecture_is_refused_before_its_weights_are_read(tmp_path):
+    transformers.MistralConfig(sliding_window=16).save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelError, match=r"cannot be served: .*mistral.*last 16 tokens"):
+        load_folder(tmp_path, CPU)
+
+
+def test_weights_that_can_run_code_are_not_opened(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path)
+    (folder / "model.safetensors").unlink()
+    torch.save(tiny_llama(VOCAB).state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_folder(folder, CPU)
+
+
+def test_code_that_comes_with_a_model_is_not_run(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "model")
+    trace = tmp_path / "it ran"
+    code = f"open({str(trace)!r}, 'w')\nfrom transformers import LlamaConfig as C"
+    (folder / "configuration_own.py").write_text(code)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "configuration_own.C"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="code of its own, which is never run"):
+        load_folder(folder, CPU)
+    assert not trace.exists()
+
+
+DAMAGES = ["nowhere", "empty", "cut", "no tokenizer", "not json", "a layer less", "other shapes"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_folder_that_cannot_be_read_is_told_in_a_sentence(tmp_path, damage):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    weights = folder / "model.safetensors"
+    if damage == "nowhere":
+        folder = tmp_path / "gone"
+    elif damage == "empty":
+        (folder / "config.json").unlink()
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "no tokenizer":
+        for file in folder.glob("token*"):
+            file.unlink()
+    elif damage == "not json":
+        (folder / "config.json").write_text("{")
+    elif damage == "a layer less":
+        tensors = load_file(weights)
+        del tensors["model.layers.1.mlp.up_proj.weight"]
+        save_file(tensors, weights, metadata={"format": "pt"})
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    with pytest.raises(
+        ModelError, match=r"^(tiny|gone) cannot be (loaded|served): .+\.$"
+    ) as caught:
+        load_folder(folder, CPU)
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "mps"])
+def test_a_device_that_is_not_there_is_told(tmp_path, device):
+    folder = saved(tiny_llama(VOCAB), tmp_path)
+    if device == "mps" and torch.backends.mps.is_available():
+        device = "cuda:7"
+    with pytest.raises(ModelError, match=f"{device} is asked for"):
+        load_folder(folder, Settings(device=device))

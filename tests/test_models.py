@@ -1,0 +1,148 @@
+"""The catalogue, and the cache of loaded models."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from playground import models as module
+from playground.models import BUILT_IN, ModelError, Models
+from playground.settings import Settings
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three tiny models on this host, the bytes of each a little above 100,000."""
+    return [str(saved(tiny_llama(VOCAB, seed=i), tmp_path / name)) for i, name in enumerate("abc")]
+
+
+def host(folders, **more):
+    return Settings(device="cpu", dtype="float32", model=folders[0], models=folders[1:], **more)
+
+
+def test_the_catalogue_of_a_new_host():
+    entries = Models(Settings()).catalogue()
+    assert entries[0].id == BUILT_IN and entries[0].source == "built-in"
+    assert {"gpt2", "distilgpt2"} <= {entry.id for entry in entries if entry.source == "hub"}
+    assert not any(entry.loaded for entry in entries)
+    assert all(entry.summary.endswith(".") for entry in entries)
+
+
+def test_folders_are_offered_by_name_and_loaded_on_demand(folders, tmp_path):
+    models = Models(host(folders))
+    assert [(e.id, e.source) for e in models.catalogue()] == [(n, "folder") for n in "abc"]
+    assert models.default == "a"
+    assert models.load() is models.load("a") is models.load(folders[0])
+    assert [entry.id for entry in models.catalogue() if entry.loaded] == ["a"]
+    assert str(tmp_path) not in repr(models.catalogue())
+
+
+def test_folders_of_one_name_stay_apart(tmp_path):
+    one = saved(tiny_llama(VOCAB, seed=1), tmp_path / "one" / "x")
+    two = saved(tiny_llama(VOCAB, seed=2), tmp_path / "two" / "x")
+    models = Models(host([str(one), str(two)]))
+    assert [entry.id for entry in models.catalogue()] == ["x", str(two)]
+    first, second = (models.load(entry.id).model for entry in models.catalogue())
+    assert not first.lm_head.weight.equal(second.lm_head.weight)
+
+
+@pytest.mark.parametrize("any_model", [False, True])
+def test_visitors_open_no_folder_that_the_host_did_not_name(folders, any_model):
+    models = Models(host(folders[:2], allow_any_model=any_model))
+    for id in [folders[2], folders[1], "../c", "./c", "~", "/"]:
+        with pytest.raises(ModelError, match="is not offered here; offered are a, b"):
+            models.load(id)
+
+
+def test_hub_ids_beyond_the_list_need_the_host_s_word(folders):
+    with pytest.raises(ModelError, match="'gpt2' is not offered"):
+        Models(host(folders)).load("gpt2")
+
+
+def counted(monkeypatch, outcome=None):
+    """Count calls of ``load_folder``, each made slow; raise ``outcome`` instead where given."""
+    calls = []
+    real = module.load_folder
+
+    def slow(*args, **kwargs):
+        calls.append(kwargs["id"])
+        time.sleep(0.2)
+        if outcome is not None:
+            raise outcome
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, "load_folder", slow)
+    return calls
+
+
+def test_a_model_is_loaded_once_however_many_ask_at_once(folders, monkeypatch):
+    calls = counted(monkeypatch)
+    models = Models(host(folders))
+    with ThreadPoolExecutor(16) as pool:
+        loaded = list(pool.map(models.load, ["a", "b"] * 8))
+    assert sorted(calls) == ["a", "b"]
+    assert len({id(each) for each in loaded}) == 2
+
+
+def test_a_failure_is_shared_by_those_who_waited_and_tried_again_later(folders, monkeypatch):
+    calls = counted(monkeypatch, ModelError("the disk is full."))
+    models = Models(host(folders))
+    start = threading.Barrier(6)
+
+    def ask(_):
+        start.wait()
+        with pytest.raises(ModelError, match="the disk is full"):
+            models.load("a")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, range(6)))
+    assert calls == ["a"]
+    monkeypatch.undo()
+    assert models.load("a").id == "a"
+
+
+def loaded(models):
+    return [entry.id for entry in models.catalogue() if entry.loaded]
+
+
+def test_the_least_recently_used_model_makes_room(folders):
+    size = Models(host(folders)).load().facts.memory
+    released = []
+
+    def release(id):
+        released.append(id)
+        return True
+
+    models = Models(host(folders, models_bytes=int(2.5 * size)), release)
+    for id in "aba":
+        models.load(id)
+    models.load("c")
+    assert released == ["b"]
+    assert loaded(models) == ["a", "c"]
+
+
+def test_a_model_in_use_is_never_dropped(folders):
+    size = Models(host(folders)).load().facts.memory
+    models = Models(host(folders, models_bytes=int(2.5 * size)), lambda id: id != "a")
+    for id in "abc":
+        models.load(id)
+    assert loaded(models) == ["a", "c"]
+    models.release = lambda id: False
+    with pytest.raises(ModelError, match=r"models in use leave none: a, c\. Try again"):
+        models.load("b")
+    assert loaded(models) == ["a", "c"]
+
+
+def test_a_model_beyond_the_host_s_memory_drops_no_other(folders):
+    size = Models(host(folders)).load().facts.memory
+    models = Models(host(folders, models_bytes=int(1.5 * size)))
+    models.load("a")
+    models.settings = host(folders, models_bytes=size // 2)
+    with pytest.raises(ModelError, match="PLAYGROUND_MODELS_BYTES"):
+        models.load("b")
+    assert loaded(models) == ["a"]
