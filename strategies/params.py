@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
     Strict, so that True is no number and "5" neither; a whole float does for an integer, since
     JSON and sliders do not tell them apart.
     """
-    schemas = plugin.Params.model_json_schema().get("properties", {})
+    schemas = _schemas(plugin.Params)
     values = {
         name: int(value)
         if isinstance(value, float)
@@ -35,6 +36,12 @@ def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
         raise RecipeError.at(
             step, plugin.info.id, _sentence(schemas, field, first, values), field
         ) from None
+
+
+@lru_cache(maxsize=256)  # pydantic makes it anew each time, in about a millisecond
+def _schemas(params: type[Params]) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = params.model_json_schema().get("properties", {})
+    return properties
 
 
 def _sentence(

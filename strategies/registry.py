@@ -103,3 +103,19 @@ def _add(found: dict[str, type[Strategy]], strategy: type[Strategy]) -> None:
     earlier = found.setdefault(strategy.info.id, strategy)
     if earlier is not strategy:
         raise TypeError(f"the id {strategy.info.id!r} is taken by {earlier.__module__}")
+
+
+def table() -> str:
+    """The registered strategies as a Markdown table, for the README."""
+    lines = [
+        "| strategy | what it does | settings and their defaults | source |",
+        "|---|---|---|---|",
+    ]
+    for id, strategy in registry().strategies.items():
+        info = strategy.info
+        settings = ", ".join(
+            f"{name} ({field.default})" for name, field in strategy.Params.model_fields.items()
+        )
+        source = f"[{info.source}]({info.url})" if info.url else info.source
+        lines.append(f"| `{id}` | {info.summary} | {settings or 'none'} | {source} |")
+    return "\n".join(lines)

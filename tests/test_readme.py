@@ -1,0 +1,76 @@
+"""The README says what the code does: its tables are made from it, its examples run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import playground.playground
+from playground import Playground
+from playground.loading import LoadedModel
+from playground.settings import table
+from strategies.registry import table as strategies_table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _between(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert found, f"the README has no place for {name}"
+    return found[1].strip()
+
+
+def test_settings_are_those_of_the_code() -> None:
+    assert _between("settings") == table().strip()
+
+
+def test_strategies_are_those_of_the_registry() -> None:
+    assert _between("strategies") == strategies_table().strip()
+
+
+def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loaded:
+        def __init__(self, settings: object) -> None: ...
+
+        def load(self, id: str | None = None) -> LoadedModel:
+            return builtin
+
+    monkeypatch.setattr(playground.playground, "Models", Loaded)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    comparison = names["comparison"]
+    assert [lane.recipe for lane in comparison.lanes] == [  # type: ignore[attr-defined]
+        "greedy",
+        "temperature(0.8) | top_p(0.95) | sample",
+        'beam(early_stopping="never")',
+    ]
+    assert "Paris" in comparison.lanes[0].text  # type: ignore[attr-defined]
+    assert isinstance(names["playground"], Playground)
+
+
+def test_the_http_example_is_a_request() -> None:
+    (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
+    request = json.loads(body)
+    assert set(request) == {"prompt", "recipes", "max_new_tokens", "seed", "stop"}
+
+
+def test_pictures_and_links_are_here() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_front_matter_is_what_a_space_reads() -> None:
+    head = README.split("---")[1]
+    fields = dict(re.findall(r"^(\w+): (.+)$", head, re.MULTILINE))
+    assert fields["sdk"] == "gradio" and fields["app_file"] == "app.py"
+    assert (ROOT / fields["app_file"]).exists()
+    assert len(fields["short_description"]) <= 60
+    import gradio
+
+    assert gradio.__version__.split(".")[0] == fields["sdk_version"].split(".")[0]
