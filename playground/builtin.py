@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from playground.errors import ModelError
+from playground.errors import ModelError, first_line
 from playground.settings import BUILT_IN
 
 Say = Callable[[str], None]
@@ -73,7 +73,7 @@ def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, say: Say) -> Any:
+def _alone(path: Path, say: Say) -> Iterator[None]:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -153,13 +153,16 @@ def convert(gguf: Path, into: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars that no option switches off
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            dtype=torch.float32,
-            quantization_config=GgufConfig(dequantize=True),
-        )
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            model = AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                gguf_file=gguf.name,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+            )
+        except Exception as error:
+            raise ModelError(f"The built-in model cannot be read: {first_line(error)}.") from error
         _complete(model, tokenizer)
         model.save_pretrained(into)
         tokenizer.save_pretrained(into)
