@@ -1,0 +1,117 @@
+"""Traces leave and come back whole, and what comes back is enough to draw from."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from playground import charts
+from playground.trace import Comparison
+from tests.traces import COLUMNS, NO_REPEAT, comparison
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def run():
+    return comparison((*COLUMNS, NO_REPEAT))
+
+
+def test_json_round_trip(run):
+    assert Comparison.from_json(run.to_json()) == run
+
+
+def test_json_is_plain(run):
+    """Standard JSON: no NaN, no Infinity, which other readers refuse."""
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads(run.to_json(), parse_constant=refuse)
+
+
+def test_unknown_fields_are_refused(run):
+    raw = json.loads(run.to_json())
+    raw["lanes"][0]["trace"]["steps"][0]["surprise"] = 1
+    with pytest.raises(ValidationError, match="surprise"):
+        Comparison.from_json(json.dumps(raw))
+
+
+def test_frame_has_a_row_per_token(run):
+    frame = run.frame()
+    assert len(frame) == sum(len(lane.token_ids) for lane in run.lanes)
+    for number, lane in enumerate(run.lanes):
+        rows = frame[frame["lane"] == number]
+        assert rows["token"].tolist() == lane.token_ids
+        assert rows["index"].tolist() == list(range(len(lane.token_ids)))
+        assert "".join(rows["text"]) == lane.text
+        assert rows["recipe"].unique().tolist() == [lane.recipe]
+
+
+def test_frame_agrees_with_the_records(run):
+    row = run.frame().query("lane == 1").iloc[5]
+    step = run.lanes[1].trace.path()[5]
+    assert row["raw_probability"] == pytest.approx(math.exp(step.raw_logprob))
+    assert row["probability"] == pytest.approx(math.exp(step.logprob))
+    assert row["entropy"] == step.stages[-1].entropy
+    assert row["survivors"] == step.stages[-1].survivors
+    assert row["forward_ms"] == pytest.approx(1000 * step.times.forward)
+
+
+def test_without_stages_the_whole_vocabulary_survives(run):
+    frame = run.frame().query("lane == 0")
+    assert set(frame["survivors"]) == {run.lanes[0].trace.vocab_size}
+    assert (frame["entropy"] == frame["raw_entropy"]).all()
+
+
+def test_frame_of_a_run_that_wrote_nothing_keeps_its_columns(run):
+    empty = comparison(length=0)
+    assert len(empty.frame()) == 0
+    assert list(empty.frame().columns) == list(run.frame().columns)
+
+
+def test_path_follows_the_nodes_of_the_asked_text(run):
+    trace = run.lanes[0].trace
+    assert [step.index for step in trace.path()] == trace.outputs[0].nodes
+    assert trace.path(len(trace.outputs)) == []
+
+
+def test_removed_by_names_the_first_stage_that_left_nothing(run):
+    trace = run.lanes[1].trace  # temperature, then top_p
+    for step in trace.path():
+        for c in range(len(step.candidates.ids)):
+            after_temperature, after_top_p = (s[c] for s in step.candidates.stages)
+            assert after_temperature > 0
+            assert step.candidates.removed_by(c) == (None if after_top_p > 0 else 1)
+
+
+def test_loaded_back_it_draws_the_same(run):
+    back = Comparison.from_json(run.to_json())
+    trace, again = run.lanes[1].trace, back.lanes[1].trace
+    for draw in (charts.distribution, charts.stages):
+        drawn = draw(trace.path()[3], trace, "#0072B2")
+        assert drawn.to_json() == draw(again.path()[3], again, "#0072B2").to_json()
+    for draw in (charts.per_step, charts.timeline, charts.steps):
+        assert draw(run).to_json() == draw(back).to_json()
+
+
+def test_drawing_needs_no_model(run, tmp_path):
+    """In a fresh process, from the file alone, and without the libraries a model needs."""
+    file = tmp_path / "run.json"
+    file.write_text(run.to_json(), encoding="utf-8")
+    code = (
+        "import sys; from playground import charts; from playground.trace import Comparison\n"
+        f"run = Comparison.from_json(open({str(file)!r}, encoding='utf-8').read())\n"
+        "trace = run.lanes[1].trace\n"
+        "charts.distribution(trace.path()[3], trace, '#0072B2')\n"
+        "charts.steps(run); charts.per_step(run); charts.timeline(run); run.frame()\n"
+        "print([name for name in ('torch', 'transformers', 'gradio') if name in sys.modules])\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
