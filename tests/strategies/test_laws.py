@@ -6,16 +6,13 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import Recipe, RecipeStep, Row
 from strategies.registry import registry
 from tests.strategies.cases import PROCESSORS
 from tests.strategies.driver import Logits, context, run, transitions
-
-settings.register_profile("strategies", deadline=None, derandomize=True, max_examples=60)
-settings.load_profile("strategies")
 
 scores = st.integers(2, 40).flatmap(
     lambda vocab: st.lists(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -15,9 +15,6 @@ from strategies.notation import read, write
 from strategies.presets import PRESETS
 from tests.strategies.cases import PROCESSORS, SEARCHES, values
 from tests.strategies.driver import context
-
-settings.register_profile("recipes", deadline=None, derandomize=True, max_examples=150)
-settings.load_profile("recipes")
 
 
 @pytest.mark.parametrize(
