@@ -13,6 +13,9 @@ __all__ = ["Playground"]
 def __getattr__(name: str) -> Any:
     """Load ``Playground``, and torch with it, only where it is asked for."""
     if name == "Playground":
+        from playground.settings import quiet_libraries
+
+        quiet_libraries()
         from playground.playground import Playground
 
         return Playground

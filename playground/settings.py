@@ -235,7 +235,13 @@ def table() -> str:
 
 
 def quiet_libraries() -> None:
-    """Keep gradio and the hub client from reporting home. Call before either is imported."""
+    """Keep gradio and the hub client from reporting home, and OpenMP's threads from spinning.
+
+    Call before gradio, the hub client or torch is imported. A thread that waits for its team in a
+    busy loop takes the processor from whoever the team waits for: on two cores shared with a
+    browser or another process that made a step twenty times slower.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
