@@ -135,7 +135,7 @@ class Inspector:
         latest = {**QUICK, "trigger_mode": "always_last"}
         self.token.input(self._moved, [self.token, *moved], self.outputs, **latest)
         self.column.input(self._turned, [self.column, *moved], self.outputs, **latest)
-        self.stage.input(self.draw, moved, self.outputs, **latest)
+        self.stage.input(self._restaged, moved, self.outputs, **latest)
         self.side.input(self.draw, moved, self.outputs, **latest)
         self.per_step.point(self._pointed, moved, self.outputs, **QUICK)
         self.steps.point(self._pointed, moved, self.outputs, **QUICK)
@@ -161,11 +161,19 @@ class Inspector:
     def _told(self, tab: str, stage: str | None, side: str, event: gr.EventData) -> Updates:
         return self.draw(event._data, tab, stage, side)
 
+    # What a person is moving is not written back: the answer would undo what came after it.
+
     def _moved(self, token: Any, selection: Any, *view: Any) -> Updates:
-        return self._changed(selection, {"step": int(token) - 1}, *view)
+        updates = self._changed(selection, {"step": int(token) - 1}, *view)
+        return {part: value for part, value in updates.items() if part is not self.token}
 
     def _turned(self, lane: Any, selection: Any, *view: Any) -> Updates:
-        return self._changed(selection, {"lane": lane, "output": 0}, *view)
+        updates = self._changed(selection, {"lane": lane, "output": 0}, *view)
+        return {part: value for part, value in updates.items() if part is not self.column}
+
+    def _restaged(self, selection: Any, *view: Any) -> Updates:
+        updates = self.draw(selection, *view)
+        return {part: value for part, value in updates.items() if part is not self.stage}
 
     def _pointed(
         self, selection: Any, tab: str, stage: str | None, side: str, event: gr.EventData

@@ -1,0 +1,248 @@
+"""The inspector in a real browser, over recorded numbers: no model runs here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import gradio as gr
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+
+from playground import charts
+from playground.ui.inspector import Inspector
+from playground.ui.look import look
+from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
+LONGER = comparison(COLUMNS, length=48, run="longer")
+RUNS = {run.id: run for run in (RUN, LONGER)}
+TABS = ("Distribution", "Timings", "Steps", "Data")
+LANE = 1  # temperature, then top_p, then sample
+
+
+def hostile_step() -> int:
+    """A step that chose text with tags in it."""
+    tokens = RUN.lanes[LANE].token_ids
+    return next(i for i, t in enumerate(tokens) if VOCABULARY[t] in HOSTILE[:10])
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    first = {"run": RUN.id, "lane": LANE, "step": hostile_step()}
+    with gr.Blocks() as page, gr.Column(elem_id="page"):
+        inspector = Inspector(RUNS.get, first)
+        other = gr.State({"run": LONGER.id, "lane": 0, "step": 44})
+        gr.Button("longer").click(inspector.draw, [other, *inspector.view], inspector.outputs)
+        lost = gr.State({"run": "lost", "lane": 0, "step": 0})
+        gr.Button("lost").click(inspector.draw, [lost, *inspector.view], inspector.outputs)
+    _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    yield local
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def theme() -> str:
+    return "light"
+
+
+both_themes = pytest.mark.parametrize("theme", ["light", "dark"])
+
+
+@pytest.fixture
+def page(browser, address, theme) -> Iterator[Page]:
+    """The page, open; whatever it complains of or asks another host for fails the test."""
+    faults: list[str] = []
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda r: faults.append(r.url) if outside(r.url, address) else None)
+    opened.goto(f"{address}?__theme={theme}")
+    opened.wait_for_selector("#inspector .chart svg.main-svg")
+    opened.evaluate(
+        "window.marks = []; document.addEventListener('playground:mark', e => marks.push(e.detail))"
+    )
+    yield opened
+    opened.close()
+    assert faults == []
+
+
+def outside(url: str, address: str) -> bool:
+    return not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+
+
+def slider(page: Page):
+    return page.locator("#inspector input[type=range]")
+
+
+def title(page: Page):
+    return page.locator("#inspector .title")
+
+
+def drawn(page: Page, number: int) -> str:
+    """All the text that a visible chart shows."""
+    return page.locator("#inspector .chart:visible").nth(number).inner_text()
+
+
+def token(lane: int, step: int) -> str:
+    return VOCABULARY[RUN.lanes[lane].token_ids[step]]
+
+
+def test_hostile_text_is_drawn_literally(page):
+    expect(title(page)).to_contain_text(token(LANE, hostile_step()))
+    step = RUN.lanes[LANE].trace.path()[hostile_step()]
+    labels = page.locator("#inspector .chart").first.locator(".ytick text").all_text_contents()
+    shown = {label.strip().removeprefix("▸ ") for label in labels}
+    hostile = [t for t in step.candidates.texts[:12] if t in HOSTILE and t.strip().isascii()]
+    short = [t for t in hostile if t and len(t) <= 18]
+    assert short
+    assert {t.replace(" ", "·") for t in short if not set("\n\t") & set(t)} <= shown
+    assert page.locator("#inspector img, #inspector a[href^=javascript]").count() == 0
+
+
+def test_every_hostile_step_is_shown_without_running(page):
+    for step, chosen in enumerate(RUN.lanes[LANE].token_ids):
+        if VOCABULARY[chosen] in HOSTILE:
+            slider(page).fill(str(step + 1))
+            expect(title(page)).to_have_text(
+                f"token {step + 1}: {charts.quoted(VOCABULARY[chosen])}"
+            )
+    for tab in TABS[1:]:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+    assert page.locator("#inspector img[src=x]").count() == 0
+
+
+def test_the_slider_moves_by_key_and_tells_the_columns(page):
+    start = hostile_step()
+    slider(page).focus()
+    page.keyboard.press("ArrowRight")
+    expect(title(page)).to_contain_text(f"token {start + 2}:")
+    mark = {"run": RUN.id, "lane": LANE, "step": start + 1, "output": 0}
+    assert page.evaluate("marks.at(-1)") == mark
+
+
+def test_a_stage_changes_the_bars_and_not_the_rows(page):
+    labels = page.locator("#inspector .chart").first.locator(".ytick text")
+    before = labels.all_text_contents()
+    page.get_by_role("radio", name="model alone").check(force=True)
+    expect(page.locator("#inspector .sentence").first).to_contain_text("before any step")
+    page.wait_for_function("document.querySelector('#inspector .chart').data.length === 1")
+    assert labels.all_text_contents() == before
+
+
+def test_a_click_on_a_stage_shows_it(page):
+    chart = page.locator("#inspector .chart").nth(1)
+    chart.click(position={"x": 20, "y": 85})  # the second of three rows
+    expect(page.locator("#inspector .sentence").first).to_contain_text("temperature 1.3.")
+    expect(page.get_by_role("radio", name="temperature 1.3")).to_be_checked()
+
+
+def test_a_click_on_a_point_selects_its_token(page):
+    page.get_by_role("tab", name="Steps").click()
+    chart = page.locator("#inspector .chart:visible")
+    chart.locator("svg.main-svg").first.wait_for()
+    at = chart.evaluate(
+        """c => { const t = c.data.find(d => d.customdata?.[0][0] === 2), l = c._fullLayout;
+        return {x: l.xaxis._offset + l.xaxis.l2p(t.x[9]), y: l.yaxis._offset + l.yaxis.l2p(t.y[9])};
+        }"""
+    )
+    chart.click(position=at)
+    expect(title(page)).to_contain_text("token 10:")
+    assert page.evaluate("marks.at(-1).step") == 9
+
+
+def test_a_zoom_outlives_the_next_token(page):
+    page.get_by_role("tab", name="Timings").click()
+    chart = page.locator("#inspector .chart:visible").first
+    chart.locator("svg.main-svg").first.wait_for()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 55, steps=5)
+    page.mouse.up()
+    page.wait_for_function("c => c._fullLayout.xaxis.range[0] > 2", arg=chart.element_handle())
+    zoomed = chart.evaluate("c => c._fullLayout.xaxis.range")
+    slider(page).focus()
+    page.keyboard.press("ArrowRight")
+    expect(title(page)).to_contain_text(f"token {hostile_step() + 2}:")
+    page.wait_for_timeout(300)
+    assert chart.evaluate("c => c._fullLayout.xaxis.range") == zoomed
+
+
+@both_themes
+def test_charts_follow_the_theme_at_once(page, theme):
+    ink = "() => document.querySelector('#inspector .chart .ytick text').style.fill"
+    before = page.evaluate(ink)
+    page.evaluate("document.body.classList.toggle('dark')")
+    page.wait_for_function(f"before => ({ink})() !== before", arg=before)
+    red = int(page.evaluate(ink).removeprefix("rgb(").split(",")[0])
+    assert (red > 128) == (theme == "light")  # it was light and is dark now, or the reverse
+
+
+def test_downloads_are_the_run(page):
+    page.get_by_role("tab", name="Data").click()
+    frame = RUN.frame()
+    expect(page.locator("#inspector [role=gridcell], #inspector td").first).to_be_attached()
+    with page.expect_download() as csv:
+        page.get_by_role("button", name="CSV").click()
+    read = pd.read_csv(csv.value.path(), keep_default_na=False)
+    assert list(read.columns) == list(frame.columns)
+    assert read["text"].tolist() == frame["text"].tolist()
+    with page.expect_download() as whole:
+        page.get_by_role("button", name="JSON").click()
+    assert json.loads(whole.value.path().read_text()) == json.loads(RUN.to_json())
+
+
+def test_a_longer_run_moves_the_end_of_the_slider(page):
+    page.get_by_role("button", name="longer").click()
+    expect(title(page)).to_contain_text("token 45:")
+    slider(page).focus()
+    page.keyboard.press("End")
+    expect(title(page)).to_contain_text("token 48:")
+
+
+def test_a_run_that_is_gone_says_what_to_do(page):
+    page.get_by_role("button", name="lost").click()
+    expect(title(page)).to_have_text("No run to look into")
+    expect(page.locator("#inspector .facts")).to_contain_text("Press Run")
+    expect(page.locator("#inspector .chart:visible")).to_have_count(0)
+
+
+@both_themes
+def test_axe_finds_nothing_serious(page):
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(500)
+        found = Axe().run(page, context="#inspector").response["violations"]
+        serious = [
+            (tab, v["id"], node["html"][:200])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+            for node in v["nodes"]
+        ]
+        assert serious == []
+
+
+def test_a_phone_scrolls_in_one_direction_only(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
