@@ -32,7 +32,6 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
     """
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
-    from tqdm import tqdm
 
     folder = cached(id, settings)
     if folder is not None:
@@ -44,13 +43,13 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
         "etag_timeout": settings.hub_timeout_s,
     }
     try:
-        check(Path(hf_hub_download(id, "config.json", tqdm_class=_silent(tqdm), **where)).parent)
+        check(Path(hf_hub_download(id, "config.json", tqdm_class=_silent(), **where)).parent)
         return Path(
             snapshot_download(
                 id,
                 allow_patterns=WANTED,
                 ignore_patterns=UNWANTED,
-                tqdm_class=_silent(tqdm),
+                tqdm_class=_silent(),
                 **where,
             )
         )
@@ -136,10 +135,11 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     return done[0]
 
 
-def _silent(tqdm: type[Any]) -> type[Any]:
+def _silent() -> Any:
     """A progress bar that draws nothing: a server's log is read line by line."""
+    from tqdm import tqdm
 
-    class Silent(tqdm):
+    class Silent(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "disable": True})

@@ -49,8 +49,9 @@ def load_folder(
     ``make_room(id, bytes)`` is called before the weights are read. Raises ``ModelError`` where
     the folder cannot be read or its architecture cannot be served.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
+    auto: Any = transformers.AutoModelForCausalLM
     settings = settings or Settings()
     folder = Path(folder).expanduser().resolve()
     id = id or folder.name
@@ -65,8 +66,8 @@ def load_folder(
         if make_room is not None:
             make_room(id, needed)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model, report = AutoModelForCausalLM.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model, report = auto.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -106,6 +107,7 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
     A chat model whose files name another end would never stop talking, so its tokenizer's
     is added; elsewhere the tokenizer's is not, or a text would end where ``generate`` goes on.
+    Ids outside the vocabulary, which small models inherit from a default, are dropped.
     """
     sources = [model.generation_config.eos_token_id]
     if sources[0] is None:
@@ -113,7 +115,8 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     if tokenizer.chat_template:
         sources.append(tokenizer.eos_token_id)
     ids = [i for source in sources for i in (source if isinstance(source, list) else [source])]
-    return tuple(dict.fromkeys(int(i) for i in ids if i is not None))
+    words = range(model.config.get_text_config(decoder=True).vocab_size)
+    return tuple(dict.fromkeys(int(i) for i in ids if i in words))
 
 
 def lacks(folder: Path) -> str | None:
@@ -144,14 +147,15 @@ def weight_bytes(folder: Path, settings: Settings, id: str) -> int:
 
 def _skeleton(folder: Path, id: str) -> Any:
     """The model without its weights; raises ``ModelError`` where it cannot be served."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    import transformers
 
+    auto: Any = transformers.AutoModelForCausalLM
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         reason = architecture.unsupported_config(config)
         if reason is None:
             with torch.device("meta"):
-                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+                model = auto.from_config(config, trust_remote_code=False)
             reason = architecture.unsupported(model)
     except Exception as error:
         if "auto_map" in (folder / "config.json").read_text():
@@ -171,14 +175,16 @@ def _told(error: Exception, folder: Path) -> str:
 
 def _bytes(model: Any, settings: Settings) -> int:
     _, dtype = device.place(settings)
-    return sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
+    count: int = sum(parameter.numel() for parameter in model.parameters())
+    return count * dtype.itemsize
 
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
     """Silence transformers' progress bars: a server's log is read line by line."""
-    from transformers.utils import logging as bars
+    from transformers.utils import logging
 
+    bars: Any = logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:

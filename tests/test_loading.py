@@ -59,6 +59,7 @@ def test_the_host_may_bound_the_context_and_choose_the_dtype(tmp_path):
         ([2, 0], None, True, "<|im_end|>", (2, 0)),
         (None, None, True, "<|im_end|>", (2,)),
         (None, None, False, "<|endoftext|>", ()),
+        ([50256, 2], 50256, False, "<|endoftext|>", (2,)),  # GPT-2's default, beyond this one
     ],
 )
 def test_the_tokens_that_end_a_text(generation, config, chat, eos, expected):
