@@ -10,8 +10,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Row, setting
-
-HEAD = 256  # looked at before the whole vocabulary is sorted
+from .mass import least_within
 
 
 class TopP(base.Processor):
@@ -43,21 +42,4 @@ class TopP(base.Processor):
         if p == 1.0:
             return scores
         probs = scores.softmax(-1)
-        vocab = probs.shape[-1]
-        least, short = crossing(probs.topk(min(HEAD, vocab), dim=-1).values, p)
-        for i in short.nonzero().flatten().tolist() if vocab > HEAD else ():
-            # What is left out weighs under half of 1 − p in all, so it cannot hold the crossing.
-            likely = probs[i, probs[i] > (1 - p) / (2 * vocab)]
-            least[i] = crossing(likely.sort(descending=True).values, p)[0]
-        return torch.where(probs >= least[:, None], scores, -torch.inf)
-
-
-def crossing(falling: Tensor, p: float) -> tuple[Tensor, Tensor]:
-    """The first of these probabilities at which their sum reaches ``p``, and where none does.
-
-    ``falling`` is ``[…, k]`` in falling order; both results are ``[…]``, the first 0 where short.
-    """
-    before = (falling.double().cumsum(-1).float() < p).sum(-1)
-    short = before == falling.shape[-1]
-    at = before.clamp(max=falling.shape[-1] - 1).unsqueeze(-1)
-    return falling.gather(-1, at).squeeze(-1).masked_fill(short, 0.0), short
+        return torch.where(probs >= least_within(probs, p)[:, None], scores, -torch.inf)

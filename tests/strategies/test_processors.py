@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from strategies import Processor, Recipe, Row
-from strategies.top_p import HEAD
+from strategies.mass import HEAD, least_within
 from tests.strategies.cases import INF
 from tests.strategies.driver import context
 
@@ -53,6 +54,7 @@ def after(written: str, probabilities: list[float]) -> list[float]:
         ("top_p(0.75)", [0.25, 0.125, 0.5, 0.125], [1 / 3, 0, 2 / 3, 0]),
         ("top_p(0.8)", [0.25, 0.125, 0.5, 0.125], [0.25, 0.125, 0.5, 0.125]),  # a tie is kept
         ("top_p(0.9)", [0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0]),
+        ("top_p(0.9)", [0.7, 0.2, 0.1], [7 / 9, 2 / 9, 0]),  # reached but for float32's rounding
         ("min_p(0)", [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]),
         ("min_p(0.24)", [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]),
         ("min_p(0.26)", [0.1, 0.2, 0.3, 0.4], [0, 2 / 9, 3 / 9, 4 / 9]),
@@ -106,11 +108,11 @@ def test_an_ngram_that_the_prompt_holds_is_banned() -> None:
 
 
 def nucleus(probabilities: torch.Tensor, p: float) -> set[int]:
-    """Top-p by its definition: fall through the sorted list until the mass is there."""
+    """Top-p by its definition: down the sorted list until the mass, in float32, is there."""
     falling = sorted(enumerate(probabilities.double().tolist()), key=lambda pair: -pair[1])
     mass, kept, last = 0.0, set(), math.inf
     for token, probability in falling:
-        if mass >= p and probability < last:
+        if np.float32(mass) >= np.float32(p) and probability < last:
             break
         mass, last = mass + probability, probability
         kept.add(token)
@@ -118,7 +120,7 @@ def nucleus(probabilities: torch.Tensor, p: float) -> set[int]:
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 2.0, 4.0])
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 0.95, 0.999, 0.99999, 0.9999999])
 def test_a_nucleus_wider_than_the_head_is_exact(spread: float, p: float) -> None:
     vocab = 20 * HEAD
     scores = torch.randn(1, vocab, generator=torch.Generator().manual_seed(7)) * spread
@@ -133,3 +135,10 @@ def test_the_nuclei_above_fall_on_both_sides_of_the_head() -> None:
     noise = torch.randn(20 * HEAD, generator=generator)
     assert len(nucleus((noise * 4).softmax(-1), 0.5)) < HEAD
     assert len(nucleus((noise * 1).softmax(-1), 0.95)) > HEAD
+
+
+@pytest.mark.parametrize("vocab", [9, 5000])
+def test_a_mass_that_rounding_never_reaches_keeps_every_token(vocab: int) -> None:
+    """These probabilities add up to a little less than 1 in float32."""
+    probs = torch.full((1, vocab), 1 / vocab).nextafter(torch.tensor(0.0)) * (1 - 1e-6)
+    assert least_within(probs, 0.9999999).item() <= probs.min()
