@@ -1,0 +1,132 @@
+"""A lane's text and figures do not depend on who else is in the batch, bit for bit."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import Engine, Request, Run
+from playground.engine.forward import FIXED_ROWS
+from playground.trace import Comparison
+from tests.engine.models import engine
+
+RECIPES = ["greedy", "temperature(1.3) | top_p(0.9) | sample(2)", "beam(3)"]
+MINE = Request(prompt="one prompt", recipes=RECIPES, max_new_tokens=20, seed=3)
+
+
+def figures(comparison: Comparison) -> list[Any]:
+    """Everything recorded but the times."""
+    return [
+        (lane.token_ids, [s.model_dump(exclude={"times", "at"}) for s in lane.trace.steps])
+        for lane in comparison.lanes
+    ]
+
+
+def alone(served: Engine, request: Request) -> list[Any]:
+    run = served.submit(request)
+    served.drive(run)
+    return figures(run.comparison())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("how", ["as measured", "padded", "not packed"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_company_changes_nothing(kind: str, how: str, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        served = engine(kind, pack_weights=how != "not packed")
+        if how == "padded":
+            served.forward.padded_to = FIXED_ROWS
+        wanted = alone(served, MINE)
+        others = [
+            Request(prompt="x" * n, recipes=["sample", "greedy"], max_new_tokens=n, seed=n)
+            for n in (3, 9, 17, 30)
+        ]
+        runs = [served.submit(others[0])]
+        served.step()
+        mine = served.submit(MINE)
+        for i in range(200):
+            if i in (1, 4, 8):
+                runs.append(served.submit(others[(1, 4, 8).index(i) + 1]))
+            if i == 12:
+                runs[-1].cancel()
+            served.step()
+            if mine.done:
+                break
+        assert figures(mine.comparison()) == wanted
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_second_run_joins_between_two_steps() -> None:
+    served = engine()
+    first = served.submit(Request(prompt="first", recipes=["greedy"], max_new_tokens=30))
+    for _ in range(5):
+        served.step()
+    second = served.submit(Request(prompt="second", recipes=["greedy"], max_new_tokens=5))
+    served.step()
+    assert second.lanes[0].path() and not first.done
+    rows = first.lanes[0].path()[-1].times.forward_rows
+    served.drive(second)
+    assert rows == 2 and not first.done
+    served.drive(first)
+    assert len(first.lanes[0].path()) == 30
+
+
+def test_slots_stay_whole_through_admissions_and_cancels() -> None:
+    served = engine(rows=24)
+    chance = random.Random(5)
+    runs: list[Run] = []
+    for _ in range(400):
+        if chance.random() < 0.3:
+            recipes = chance.choices(["greedy", "sample(3)", "beam(4)"], k=chance.randint(1, 3))
+            runs.append(
+                served.submit(
+                    Request(
+                        prompt="p" * chance.randint(1, 20),
+                        recipes=recipes,
+                        max_new_tokens=chance.randint(1, 12),
+                        alone=chance.random() < 0.3,
+                    )
+                )
+            )
+        if runs and chance.random() < 0.1:
+            chance.choice(runs).cancel()
+        served.step()
+        held = [slot for run in runs for lane in run.lanes for slot in lane.slots]
+        assert len(held) == len(set(held)) == served.rows_in_use
+        for run in runs:
+            for lane in run.live:
+                rows = [row.slot for row in lane.running]
+                assert len(set(rows)) == len(rows) and set(rows) <= set(lane.slots)
+    for run in runs:
+        served.drive(run)
+    assert served.rows_in_use == 0 and served.people == 0
+
+
+def test_one_seed_is_one_luck() -> None:
+    served = engine()
+    neutral = "temperature(1) | top_p(1) | top_k(0) | sample"
+    run = served.submit(Request(prompt="luck", recipes=["sample", neutral], seed=11))
+    served.drive(run)
+    a, b = run.comparison().lanes
+    assert a.token_ids == b.token_ids
+    other = served.submit(Request(prompt="luck", recipes=["sample"], seed=12))
+    served.drive(other)
+    assert other.comparison().lanes[0].token_ids != a.token_ids
+
+
+def test_measured_alone_the_lanes_write_the_same() -> None:
+    served = engine()
+    together = served.submit(MINE)
+    served.drive(together)
+    one_by_one = served.submit(MINE.model_copy(update={"alone": True}))
+    served.drive(one_by_one)
+    result = one_by_one.comparison()
+    assert figures(result) == figures(together.comparison())
+    assert result.timings.alone and len(one_by_one.prefills) == len(RECIPES)
+    assert {s.times.forward_rows for s in result.lanes[0].trace.steps} == {1}

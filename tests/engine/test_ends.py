@@ -1,0 +1,214 @@
+"""What ends a text, and what goes wrong in one lane or in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import Engine, FieldError, Limits, Request, UnsupportedModel
+from playground.engine import attention as attention_module
+from strategies import Info, Params, Processor
+from strategies.registry import registry
+from tests.engine.models import CONTEXT, engine, finished, loaded
+
+
+def lane(served: Engine, **request: Any) -> Any:
+    settings = {"prompt": "abc", "recipes": ["greedy"], "max_new_tokens": 20} | request
+    return finished(served, Request(**settings)).lanes[0]
+
+
+def test_length_and_context() -> None:
+    served = engine()
+    assert lane(served).finish_reason == "length"
+    full = lane(served, prompt="x" * (CONTEXT - 5), max_new_tokens=200)
+    assert (full.finish_reason, len(full.token_ids)) == ("context", 5)
+
+
+def test_every_end_of_sequence_id_ends() -> None:
+    ids = lane(engine()).token_ids
+    for place in (3, 9):
+        ended = lane(engine(eos=(ids[place], 999)))
+        first = ids.index(ids[place])
+        assert (ended.finish_reason, ended.token_ids) == ("eos", ids[: first + 1])
+
+
+def test_a_stop_string_across_tokens_is_cut_off() -> None:
+    served = engine()
+    whole = lane(served, max_new_tokens=40, recipes=["top_k(5) | sample"], seed=1).text
+    for start in (4, 11):
+        string = whole[start : start + 3]
+        stopped = lane(
+            served,
+            max_new_tokens=40,
+            recipes=["top_k(5) | sample"],
+            seed=1,
+            stop=["never!", string],
+        )
+        assert stopped.finish_reason == "stop"
+        assert stopped.text == whole[: whole.index(string)]
+        joined = "".join(step.text for step in stopped.trace.path())
+        assert joined.startswith(stopped.text + string)
+
+
+def test_minimum_holds_back_ends_and_stops() -> None:
+    ids = lane(engine()).token_ids
+    served = engine(eos=(ids[2],))
+    ended = lane(served, min_new_tokens=10)
+    assert len(ended.token_ids) >= 10 and ids[2] not in ended.token_ids[:10]
+    text = lane(engine(), max_new_tokens=30).text
+    stopped = lane(engine(), max_new_tokens=30, min_new_tokens=15, stop=[text[3]])
+    assert len(stopped.token_ids) >= 15
+
+
+def test_split_characters_come_out_whole() -> None:
+    """One byte a token: the text of a record appears once its character is complete."""
+    served = engine()
+    reader = served.intake.reader
+    tokens = served.model.tokenizer.encode("né 🎲!")
+    text, pieces = reader.begin([]), []
+    for count in range(1, len(tokens) + 1):
+        longer = reader.extend(text, tokens[:count])
+        pieces.append(longer.value[len(text.value) :])
+        text = longer
+    assert text.value == "né 🎲!"
+    assert [piece for piece in pieces if piece] == ["n", "é", " ", "🎲", "!"]
+    cut = tokens[:-2]
+    half = reader.begin([])
+    for count in range(1, len(cut) + 1):
+        half = reader.extend(half, cut[:count])
+    assert half.value == "né " and reader.finish(half, cut).value == "né \ufffd"
+    assert reader.piece(tokens[1]) == "⟨C3⟩"
+
+
+def test_cancel_keeps_what_was_written() -> None:
+    served = engine()
+    run = served.submit(Request(prompt="a", recipes=["greedy"], max_new_tokens=50))
+    queued = served.submit(Request(prompt="b", recipes=["greedy"]))
+    queued.cancel()
+    for _ in range(6):
+        served.step()
+    run.cancel()
+    served.step()
+    assert run.done and served.rows_in_use == 0
+    written = run.comparison().lanes[0]
+    assert written.finish_reason == "cancelled" and len(written.token_ids) >= 5
+    assert queued.comparison().lanes[0].finish_reason == "cancelled"
+
+
+def test_deadline() -> None:
+    ended = lane(engine(), deadline=1e-6)
+    assert ended.finish_reason == "deadline" and len(ended.token_ids) <= 1
+
+
+@pytest.fixture
+def plugin() -> Iterator[Callable[[Callable[..., Any]], None]]:
+    """Registers a processor ``faulty`` that does what the test says."""
+
+    def register(work: Callable[..., Any]) -> None:
+        class Faulty(Processor):
+            info = Info("faulty", "Faulty", "Fails.", "x", "this test")
+            Params = Params
+
+            def __call__(self, scores: Any, rows: Any) -> Any:
+                return work(scores)
+
+        registry().strategies["faulty"] = Faulty
+
+    yield register
+    registry().strategies.pop("faulty", None)
+
+
+def _raise(scores: Any) -> Any:
+    raise KeyError("lost")
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (_raise, "lost"),
+        (lambda s: torch.full_like(s, float("nan")), "log-probability|removed every"),
+        (lambda s: torch.full_like(s, -torch.inf), "faulty removed every token"),
+        (lambda s: s[:, :5], "shape"),
+    ],
+    ids=["raises", "nan", "nothing left", "shape"],
+)
+def test_a_faulty_strategy_ends_its_lane_alone(plugin: Any, work: Any, message: str) -> None:
+    plugin(work)
+    served = engine()
+    run = served.submit(
+        Request(prompt="abc", recipes=["faulty | greedy", "greedy"], max_new_tokens=8)
+    )
+    served.drive(run)
+    bad, good = run.comparison().lanes
+    assert bad.finish_reason == "error" and bad.error
+    assert any(part in bad.error for part in message.split("|"))
+    assert good.finish_reason == "length" and len(good.token_ids) == 8
+
+
+def test_a_failing_model_ends_its_runs_and_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = engine()
+    served.start()
+    try:
+        wanted = served.submit(Request(prompt="abc", recipes=["greedy"]))
+        assert wanted.join(30)
+
+        def fail(*args: Any) -> Any:
+            raise RuntimeError("no memory left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(served.forward, "decode", fail)
+            broken = served.submit(Request(prompt="abc", recipes=["greedy"]))
+            assert broken.join(30)
+        assert broken.error and "no memory left" in broken.error
+        again = served.submit(Request(prompt="abc", recipes=["greedy"]))
+        assert again.join(30)
+        assert again.comparison().lanes[0].token_ids == wanted.comparison().lanes[0].token_ids
+    finally:
+        served.close()
+    assert not served.alive
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": "x" * 20_001}, "prompt"),
+        ({"prompt": "x" * CONTEXT}, "prompt"),
+        ({"recipes": []}, "recipes"),
+        ({"recipes": ["greedy"] * 7}, "recipes"),
+        ({"recipes": ["greedy", "sample(64)"]}, "recipes.1"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": 257}, "max_new_tokens"),
+        ({"min_new_tokens": 21}, "min_new_tokens"),
+        ({"seed": -1}, "seed"),
+        ({"stop": ["a" * 10_000]}, "stop"),
+        ({"stop": [""]}, "stop"),
+        ({"stop": ["a"] * 9}, "stop"),
+        ({"top_n": 0}, "top_n"),
+        ({"deadline": 0.0}, "deadline"),
+        ({"chat": True}, "chat"),
+    ],
+)
+def test_what_cannot_be_run_names_its_field(change: dict[str, Any], field: str) -> None:
+    settings: dict[str, Any] = {"prompt": "abc", "recipes": ["greedy"], "max_new_tokens": 20}
+    with pytest.raises(FieldError) as raised:
+        engine(limits=Limits(new_tokens=256)).submit(Request(**(settings | change)))
+    assert raised.value.field == field and str(raised.value).endswith(".")
+
+
+def test_a_model_whose_scores_differ_over_slots_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = attention_module._attend
+    monkeypatch.setattr(
+        attention_module,
+        "_attend",
+        lambda q, k, v, *rest: right(q, k[:, :, 1:], v[:, :, 1:], *rest),
+    )
+    with pytest.raises(UnsupportedModel, match="differ from its own"):
+        Engine(loaded())
