@@ -161,9 +161,10 @@ def find_grouping(
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
 
-    rows, lengths = 12, (7, 31, 64, 129)
+    rows, lengths = 12, (7, 31, 64, 129, 600, 1100)
     query = draw(rows, groups, heads // groups, key_size)
-    key, value = draw(rows, groups, 160, key_size), draw(rows, groups, 160, value_size)
+    longest = lengths[-1]
+    key, value = draw(rows, groups, longest, key_size), draw(rows, groups, longest, value_size)
 
     def keeps_bits(queries: int) -> bool:
         for length in lengths:

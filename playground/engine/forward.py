@@ -15,12 +15,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from playground.engine.attention import ATTENTION, Grouping, find_grouping, place, placed
-from playground.engine.packed import can_pack, pack
+from playground.engine.packed import can_pack, pack, unpack
 from playground.engine.slots import Slots
 
 FIXED_ROWS = 16  # of a padded decode
 MOST_ROWS = 64  # of one decode; more are run in turns
-_PROBED = (1, 2, 3, 5, 8, 9, 12)  # batch sizes compared with FIXED_ROWS
+_PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
 
@@ -49,23 +49,30 @@ class Forward:
         self.device: torch.device = weight.device
         self.dtype: torch.dtype = weight.dtype
         self.vocab_size = int(weight.shape[0])
-        with torch.inference_mode():
-            probe = self._probe_ids()
-            wanted, shapes = self._reference(probe)
-            self.packed_bytes = pack(model) if pack_weights and can_pack(model) else 0
-            try:
-                model.set_attn_implementation(ATTENTION)
-                rows, length = _fit(shapes, self.dtype, rows, length, budget)
-                self.slots = Slots(shapes, rows, length, self.dtype, self.device)
-                heads = model.config.get_text_config().num_attention_heads
-                self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
-                self.padded_to: int | None = None
-                self._check(probe, wanted)
-            except UnsupportedModel:
+        own = model.config._attn_implementation
+        try:
+            with torch.inference_mode():
+                self._prepare(rows, length, budget, pack_weights)
+        except Exception as error:
+            unpack(model)
+            model.set_attn_implementation(own)
+            if isinstance(error, UnsupportedModel | MemoryError | torch.OutOfMemoryError):
                 raise
-            except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
-                raise UnsupportedModel(f"it does not run over shared slots: {error}") from error
-            self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
+            raise UnsupportedModel(f"it does not run over shared slots: {error}") from error
+
+    def _prepare(self, rows: int, length: int, budget: int | None, pack_weights: bool) -> None:
+        """Storage, and proof that the model over it is the model itself."""
+        model, probe = self.model, self._probe_ids()
+        wanted, shapes = self._reference(probe)
+        self.packed_bytes = pack(model) if pack_weights and can_pack(model) else 0
+        model.set_attn_implementation(ATTENTION)
+        rows, length = _fit(shapes, self.dtype, rows, length, budget)
+        self.slots = Slots(shapes, rows, length, self.dtype, self.device)
+        heads = model.config.get_text_config().num_attention_heads
+        self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
+        self.padded_to: int | None = None
+        self._check(probe, wanted)
+        self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
 
     @torch.inference_mode()
     def prefill(self, slot: int, ids: Sequence[int]) -> Tensor:
@@ -117,8 +124,12 @@ class Forward:
         wanted, shapes = [], []
         for ids in probe:
             cache: Any = DynamicCache(config=self.model.config)
+            tokens = torch.tensor([ids], device=self.device)
             out = self.model(
-                torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                past_key_values=cache,
+                use_cache=True,
             )
             wanted.append(out.logits[0].float())
             shapes = [
@@ -146,17 +157,18 @@ class Forward:
             )
 
     def _rows_are_independent(self, probe: list[list[int]]) -> bool:
-        """Whether a row's scores keep their bits at every batch size tried, without padding."""
+        """Whether equal rows get equal bits in every place of every batch size, without padding."""
         ids, place_at = probe[0], len(probe[0])
-        rows = min(FIXED_ROWS, self.slots.count)
-        for slot in range(rows):
-            self.prefill(slot, ids)
+        self.prefill(0, ids)
+        self.slots.spread(0, range(self.slots.count), place_at)
 
         def scores(n: int) -> Tensor:
-            return self.decode(range(n), ids[:1] * n, [place_at] * n)[0]
+            return self.decode(range(n), ids[:1] * n, [place_at] * n)
 
-        alone = scores(rows)
-        return all(torch.equal(scores(n), alone) for n in _PROBED if n < rows)
+        alone = scores(1)
+        return all(
+            torch.equal(scores(n), alone.expand(n, -1)) for n in _PROBED if n <= self.slots.count
+        )
 
 
 def _fit(
@@ -171,4 +183,4 @@ def _fit(
         return rows, length
     per_token = sum(heads * (k + v) for heads, k, v in shapes) * dtype.itemsize
     rows = max(min(rows, 16), min(rows, budget // (per_token * length)))
-    return rows, max(64, min(length, budget // (per_token * rows)))
+    return rows, min(length, max(64, budget // (per_token * rows)))

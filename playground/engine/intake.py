@@ -88,10 +88,11 @@ class Intake:
             encode=self._encode,
             decode=self._decode,
         )
-        recipe = request.recipes[number].at_least(request.min_new_tokens)
+        recipe = request.recipes[number]
         try:
+            recipe.build(context)  # first as it was written, so that a refusal counts its steps
             lane = Lane(
-                recipe,
+                recipe.at_least(request.min_new_tokens),
                 context,
                 prompt=prompt,
                 seed=request.seed,

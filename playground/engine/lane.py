@@ -137,6 +137,8 @@ class Lane:
             finished=[r.row for r in self.held if r.reason is not None],
         )
         moves = self._checked(self.search.advance(step), len(rows), logits.shape[-1])
+        if not moves and not step.finished:
+            raise Fault(f"{self.search.info.id} found no token to continue with")
         searched = perf_counter()
         stages = [summarise(s) for s in reshaped]
         for processor, stage in zip(self.processors, stages, strict=True):
@@ -174,8 +176,6 @@ class Lane:
 
     @staticmethod
     def _checked(moves: list[Move], rows: int, vocab: int) -> list[Move]:
-        if not moves:
-            raise Fault("the search returned no next row")
         for move in moves:
             if not (0 <= move.parent < rows and 0 <= move.token < vocab):
                 raise Fault(f"the search returned {move} for {rows} rows")

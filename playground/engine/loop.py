@@ -51,6 +51,7 @@ class Engine:
         self._runs: list[Run] = []  # admitted, not done
         self._work = threading.Condition()
         self._closed = False
+        self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
 
     # What others call -------------------------------------------------------------------------
@@ -98,8 +99,6 @@ class Engine:
         """End every run where it is, and the thread."""
         with self._work:
             self._closed = True
-            for run in (*self._runs, *self._queue):
-                run.cancelled = True
             self._work.notify_all()
         if self._thread is not None:
             self._thread.join()
@@ -122,29 +121,41 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Drop what ended, admit one run, and give every live row its next token."""
+        """Drop what ended, admit one run, and give every live row its next token.
+
+        A failure outside one lane's strategies ends the runs at work, never the loop.
+        """
+        with self._turn:
+            try:
+                self._step()
+            except Exception as error:
+                for run in list(self._runs):
+                    self._fail(run, error)
+
+    def _step(self) -> None:
         for run in list(self._queue):
-            if run.cancelled:
+            reason = self._over(run)
+            if reason is not None:
                 self._queue.remove(run)
-                self._end(run, "cancelled")
+                self._end(run, reason)
         for run in list(self._runs):
             self._retire(run)
         self._admit()
-        if not self._closed:
-            self._decode()
+        self._decode()
         for run in list(self._runs):
             self._retire(run)
 
     def _admit(self) -> None:
         """Prefill the first run in line that fits, so that running lanes wait for one at most."""
-        if not self._queue or self._closed:
+        if not self._queue:
             return
         slots = self.forward.slots.take(self._queue[0].width)
         if slots is None:
             return
-        run = self._queue.popleft()
+        run = self._queue[0]
+        self._runs.append(run)  # before it leaves the line, so that it is always counted
+        self._queue.popleft()
         run.state, run.queued = "running", perf_counter() - run.submitted
-        self._runs.append(run)
         self._start(run, slots)
 
     def _start(self, run: Run, slots: list[int]) -> None:
@@ -180,17 +191,12 @@ class Engine:
         if not rows:
             return
         clock = perf_counter()
-        try:
-            logits = self.forward.decode(
-                [row.slot for row, _ in rows],
-                [row.row.tokens[-1] for row, _ in rows],
-                [len(row.row.tokens) - 1 for row, _ in rows],
-            )
-            self._synchronize()
-        except Exception as error:
-            for run in list(self._runs):
-                self._fail(run, error)
-            return
+        logits = self.forward.decode(
+            [row.slot for row, _ in rows],
+            [row.row.tokens[-1] for row, _ in rows],
+            [len(row.row.tokens) - 1 for row, _ in rows],
+        )
+        self._synchronize()
         at = {row.slot: place for place, (row, _) in enumerate(rows)}
         self._advance(
             [(run, lane, [at[row.slot] for row in lane.running]) for run, lane in lanes],
@@ -236,11 +242,9 @@ class Engine:
 
     def _retire(self, run: Run) -> None:
         """Free what ended lanes held; begin the next lane of a run whose lanes run alone."""
-        limit = run.request.deadline or self.limits.deadline
-        if run.cancelled:
-            self._end(run, "cancelled")
-        elif not run.done and perf_counter() - run.submitted > limit:
-            self._end(run, "deadline")
+        reason = self._over(run)
+        if reason is not None:
+            self._end(run, reason)
         for lane in run.lanes:
             if lane.done and lane.slots:
                 self.forward.slots.give(lane.slots)
@@ -253,6 +257,15 @@ class Engine:
             self._runs.remove(run)
             if not run.done:
                 run.changed()
+
+    def _over(self, run: Run) -> FinishReason | None:
+        """Why a run that could go on must end now, if it must."""
+        if run.done:
+            return None
+        if run.cancelled or self._closed:
+            return "cancelled"
+        limit = run.request.deadline or self.limits.deadline
+        return "deadline" if perf_counter() - run.submitted > limit else None
 
     def _end(self, run: Run, reason: FinishReason, error: str | None = None) -> None:
         for lane in run.lanes:

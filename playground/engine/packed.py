@@ -7,6 +7,8 @@ self-check verifies before relying on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -14,16 +16,19 @@ from transformers.pytorch_utils import Conv1D
 from playground.engine.attention import active
 
 _ROWS = 16  # the batch the layout is chosen for
+_FORWARD = "forward"
 
 
 def can_pack(model: nn.Module) -> bool:
     """Whether this model's linear layers can run on oneDNN's packed weights."""
     weight = next(model.parameters())
-    return (
-        weight.device.type == "cpu"
-        and weight.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    )
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
+        return False
+    try:  # oneDNN asks more of a processor for some dtypes than for others
+        _reorder(torch.zeros(_ROWS, _ROWS, dtype=weight.dtype))
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def pack(model: nn.Module) -> int:
@@ -44,21 +49,37 @@ def pack(model: nn.Module) -> int:
         key = (weight.data_ptr(), turned)
         if key not in packed:
             dense = weight.detach().T.contiguous() if turned else weight.detach()
-            packed[key] = torch.ops.mkldnn._reorder_linear_weight(dense, _ROWS)
+            packed[key] = _reorder(dense)
             added += dense.nbytes
-        _replace_forward(module, packed[key])
+        setattr(module, _FORWARD, _PackedForward(module, packed[key]))
     return added
 
 
-def _replace_forward(module: nn.Module, weight: Tensor) -> None:
-    dense_forward = module.forward
+def unpack(model: nn.Module) -> None:
+    """Undo ``pack``."""
+    for module in model.modules():
+        ours = getattr(module, _FORWARD)
+        if isinstance(ours, _PackedForward):
+            setattr(module, _FORWARD, ours.dense)
 
-    def forward(x: Tensor) -> Tensor:
+
+def _reorder(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+    return packed
+
+
+class _PackedForward:
+    """A linear layer's ``forward``: its packed weight under a placement, its own otherwise."""
+
+    def __init__(self, module: nn.Linear | Conv1D, weight: Tensor) -> None:
+        self.module, self.weight = module, weight
+        own = getattr(module, _FORWARD)
+        self.dense: Callable[[Tensor], Tensor] = own.dense if type(own) is type(self) else own
+
+    def __call__(self, x: Tensor) -> Tensor:
+        module = self.module
         if active() is None:
-            result: Tensor = dense_forward(x)
-            return result
+            return self.dense(x)
         return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
-            x, weight, module.bias, "none", [], ""
+            x, self.weight, module.bias, "none", [], ""
         )
-
-    module.forward = forward
