@@ -266,7 +266,10 @@ def _gains(side: Side, odds: list[float]) -> dict[str, float]:
 
 def _quote(step: StepRecord) -> str:
     """A token between quotes, with what has no shape of its own made visible."""
-    text = step.text.replace("\n", "⏎").replace("\t", "⇥")
+    text, known = step.text, step.candidates
+    if not text and step.token in known.ids:  # mid-character: the recorder's own name for it
+        text = known.texts[known.ids.index(step.token)]
+    text = text.replace("\n", "⏎").replace("\t", "⇥")
     return f"“{text}”" if text else f"token {step.token}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column's parts; ``opened`` is the step its controls were drawn for, None where closed."""
+    """A column's parts."""
 
     index: int
     most: int
@@ -32,29 +31,16 @@ class Column:
     recipe: gr.HTML
     written: gr.Textbox
     fault: gr.HTML
-    opened: gr.State
     strip: gr.HTML
 
     @property
     def head(self) -> list[Any]:
-        return [self.recipe, self.written, self.fault, self.opened]
+        return [self.recipe, self.written, self.fault]
 
-    def draw(self, steps: Steps, columns: int, opened: int | None = None) -> Updates:
+    def draw(self, steps: Steps, columns: int, opened: Any = None) -> Updates:
         """The head for these steps of one of ``columns`` columns, step ``opened`` with controls."""
         view = recipes.view(self.index, steps, columns, self.most, opened)
-        step = None if view["open"] is None else steps[view["open"]]
-        return {
-            self.recipe: view,
-            self.written: view["written"],
-            self.fault: view["error"],
-            self.opened: step and step | {"asked": time.monotonic_ns()},
-        }
-
-    def revise(self, steps: Steps, columns: int, opened: int | None) -> Updates:
-        """As ``draw``, but with the controls left as they are under the hand that moves them."""
-        drawn = self.draw(steps, columns, opened)
-        del drawn[self.opened]
-        return drawn
+        return {self.recipe: view, self.written: view["written"], self.fault: view["error"]}
 
 
 def column(
@@ -75,9 +61,7 @@ def column(
             index=index,
             most=most,
             box=box,
-            recipe=element(
-                "recipe", view, presets=recipes.presets(), strategies=recipes.catalogue()
-            ),
+            recipe=element("recipe", view, constants=recipes.constants()),
             written=gr.Textbox(
                 view["written"] if view else "",
                 label=f"Recipe of column {LETTERS[index]} as text",
@@ -86,26 +70,20 @@ def column(
                 max_lines=3,
             ),
             fault=message(f"column-fault-{index}"),
-            opened=gr.State(None),
-            strip=element("strip", text),
+            strip=element("strip", text, render=False),
         )
         with gr.Column(elem_classes="drawer"):
             _drawer(parts, count)
+        parts.strip.render()
     _wire(parts, count)
     return parts
 
 
 def _wire(column: Column, count: gr.State) -> None:
-    """A step pressed, the steps changed, a preset chosen, the line rewritten."""
+    """The steps changed, a preset chosen, the line rewritten."""
 
     def edit(columns: int, event: gr.EventData) -> Updates:
-        opened = event._data.get("open")
-        steps = recipes.read(event._data)
-        return column.draw(steps, columns, opened if isinstance(opened, int) else None)
-
-    def press(value: Any, columns: int, event: gr.EventData) -> Updates:
-        step = event._data.get("step")
-        return column.draw(recipes.read(value), columns, step if isinstance(step, int) else None)
+        return column.draw(recipes.read(event._data), columns, event._data.get("open"))
 
     def choose(columns: int, event: gr.EventData) -> Updates:
         asked = event._data.get("preset")
@@ -119,42 +97,42 @@ def _wire(column: Column, count: gr.State) -> None:
             return {column.fault: str(problem)}
 
     column.recipe.edit(edit, count, column.head, **QUICK)
-    column.recipe.open(press, [column.recipe, count], column.head, **QUICK)
     column.recipe.preset(choose, count, column.head, **QUICK)
     for event in (column.written.submit, column.written.blur):
         event(rewrite, [column.written, count], column.head, **QUICK)
 
 
 def _drawer(column: Column, count: gr.State) -> None:
-    """The controls of the step that is open, made anew when another one opens."""
-    opened = column.opened
+    """The controls of the open step. The element asks for them when another step opens."""
 
-    @gr.render(opened, [opened.change], queue=False, show_progress="hidden")
-    def draw(step: dict[str, Any] | None) -> None:
-        strategy = registry().strategies.get(step["strategy"]) if step else None
-        if step is None or strategy is None:
+    @gr.render(column.recipe, [column.recipe.expand], queue=False, show_progress="hidden")
+    def draw(value: Any) -> None:
+        steps, at = recipes.read(value), recipes.opened(value)
+        strategy = registry().strategies.get(steps[at]["strategy"]) if at is not None else None
+        if at is None or strategy is None:
             return
         try:
-            params = strategy.Params(**step["params"])
+            params = strategy.Params(**steps[at]["params"])
         except ValidationError:
             params = strategy.Params()  # the controls are how a person leaves the bad values
-        drawn = panel.panel(strategy, params, enabled=step["enabled"])
-        names = list(drawn.controls)
+        drawn = panel.panel(strategy, params, enabled=steps[at]["enabled"])
+        fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
+        unchanged = {column.fault: gr.skip()}
 
         def turn(value: Any, columns: int, *given: Any) -> Updates:
-            steps, at = recipes.read(value), value.get("open")
-            if not isinstance(at, int) or steps[at]["strategy"] != strategy.info.id:
-                return {column.fault: gr.skip()}
+            steps, at = recipes.read(value), recipes.opened(value)
+            if at is None or steps[at]["strategy"] != strategy.info.id:
+                return unchanged  # another step opened while the hand was still on this one
             steps[at]["params"] = {
-                name: panel.typed(strategy.Params.model_fields[name], one)
-                for name, one in zip(names, given, strict=True)
+                name: panel.typed(field, one)
+                for (name, field), one in zip(fields.items(), given, strict=True)
             }
-            return column.revise(steps, columns, at)
+            return column.draw(steps, columns, at)
 
         def act(name: str, value: Any, columns: int) -> Updates:
-            steps, at = recipes.read(value), value.get("open")
-            if not isinstance(at, int) or not 0 <= at < len(steps):
-                return {column.fault: gr.skip()}
+            steps, at = recipes.read(value), recipes.opened(value)
+            if at is None:
+                return unchanged
             if name == "close":
                 return column.draw(steps, columns)
             if name == "remove":
@@ -162,22 +140,17 @@ def _drawer(column: Column, count: gr.State) -> None:
             if name == "switch":
                 steps[at]["enabled"] = not steps[at]["enabled"]
                 label = panel.switch_label(steps[at]["enabled"])
-                return column.revise(steps, columns, at) | {drawn.acts["switch"]: label}
+                return column.draw(steps, columns, at) | {drawn.acts["switch"]: label}
             to = at + (1 if name == "later" else -1)
-            if 0 <= to < len(steps):
-                steps.insert(to, steps.pop(at))
-                return column.revise(steps, columns, to)
-            return {column.fault: gr.skip()}
+            if not 0 <= to < len(steps):
+                return unchanged
+            steps.insert(to, steps.pop(at))
+            return column.draw(steps, columns, to)
 
         inputs = [column.recipe, count]
+        latest = {"trigger_mode": "always_last", **QUICK}
         for control in drawn.controls.values():
-            control.input(
-                turn,
-                [*inputs, *drawn.controls.values()],
-                column.head,
-                trigger_mode="always_last",
-                **QUICK,
-            )
+            control.input(turn, [*inputs, *drawn.controls.values()], column.head, **latest)
         for name, button in drawn.acts.items():
             outputs = [*column.head, drawn.acts["switch"]]
             button.click(partial(act, name), inputs, outputs, **QUICK)

@@ -11,7 +11,7 @@ import gradio as gr
 from playground.trace import Comparison
 from playground.ui import recipe as recipes
 from playground.ui import strip
-from playground.ui.column import Column, Updates, column
+from playground.ui.column import Updates, column
 from playground.ui.element import QUICK
 from playground.ui.recipe import Steps
 from strategies.presets import PRESETS
@@ -47,9 +47,14 @@ class Columns:
     """
 
     def __init__(
-        self, start: Sequence[Steps], most: int, resolve: Resolve, shown: Comparison | None
+        self,
+        start: Sequence[Steps],
+        most: int,
+        resolve: Resolve,
+        shown: Comparison | None,
+        add: gr.Button,
     ) -> None:
-        self.resolve, self.most = resolve, most
+        self.resolve, self.most, self.add = resolve, most, add
         self.count = gr.State(len(start))
         self.run = gr.State(shown.id if shown else "")
         with gr.Row(elem_id="columns"):
@@ -81,12 +86,13 @@ class Columns:
     def outputs(self) -> list[Any]:
         """All that ``draw`` may change."""
         parts = [part for c in self.columns for part in (c.box, *c.head, c.strip)]
-        return [self.count, self.run, *parts]
+        return [self.count, self.run, self.add, *parts]
 
     def draw(self, steps: Sequence[Steps], run: str) -> Updates:
         """Show these recipes, and of this run the lanes they have."""
         comparison = self.resolve(run) if run else None
         updates: Updates = {self.count: len(steps), self.run: run}
+        updates[self.add] = gr.update(interactive=len(steps) < self.most)
         for c in self.columns:
             here = c.index < len(steps)
             updates[c.box] = gr.update(visible=here)
@@ -94,7 +100,7 @@ class Columns:
                 updates |= c.draw(steps[c.index], len(steps))
                 updates[c.strip] = self.strip(comparison, c.index)
             else:
-                updates |= {c.recipe: None, c.written: "", c.fault: None, c.opened: None}
+                updates |= {c.recipe: None, c.written: "", c.fault: None}
         return updates
 
     def strip(self, comparison: Comparison | None, index: int, output: int = 0) -> dict[str, Any]:
@@ -102,7 +108,7 @@ class Columns:
             return strip.empty(index)
         return strip.shown(comparison, index, output)
 
-    def wire(self, add: gr.Button, *, stop_first: Any, idle: Updates) -> None:
+    def wire(self, *, stop_first: Any, idle: Updates) -> None:
         """Adding, duplicating, removing, and turning to another text of a column.
 
         A run in progress writes by place, so it ends before places change: ``stop_first`` is its
@@ -133,7 +139,7 @@ class Columns:
             fresh = next((form for form in forms if form not in steps), forms[0])
             return self.draw([*steps, fresh], run)
 
-        add.click(append, inputs, outputs, cancels=stop_first, **QUICK)
+        self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK)
         for c in self.columns:
             for event, change in ((c.recipe.duplicate, "duplicate"), (c.recipe.discard, "remove")):
                 act = partial(rearrange, change, c.index)

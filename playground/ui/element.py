@@ -6,6 +6,7 @@ the code in ``assets`` puts it on the page with ``textContent``.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,21 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def element(name: str, value: Any = None, *, classes: str = "", **props: Any) -> gr.HTML:
-    """The element of ``assets/{name}.html`` and ``.js``; ``props`` are its constants."""
-    known = {"elem_id", "visible", "server_functions"}
-    options = {key: props.pop(key) for key in known & props.keys()}
+def element(name: str, value: Any = None, **options: Any) -> gr.HTML:
+    """The element of ``assets/{name}.html`` and ``.js``; ``options`` are those of ``gr.HTML``.
+
+    ``constants`` are values its code knows by name. They stand in the code because Gradio forgets
+    an element's own props while it is hidden.
+    """
+    constants = options.pop("constants", {})
+    known = "".join(f"const {key} = {json.dumps(given)};\n" for key, given in constants.items())
     return gr.HTML(
         value=value,
         html_template=_asset(f"{name}.html"),
-        js_on_load=_asset(f"{name}.js"),
+        js_on_load=known + _asset(f"{name}.js"),
         apply_default_css=False,
-        elem_classes=[f"pg-{name}", *classes.split()],
+        elem_classes=[f"pg-{name}"],
         **options,
-        **props,
     )
 
 

@@ -50,8 +50,8 @@ def limits(start: Setup, *, chat: bool) -> Limits:
         numbers_fault, seed_fault = message("limits-fault"), message("seed-fault")
         with gr.Row(elem_classes="ends"):
             ends = gr.Textbox(
-                "\n".join(start.stop), label="stop strings", lines=1, max_lines=4, elem_id="ends",
-                placeholder=r"one per line, \n is a new line", min_width=0,
+                "\n".join(start.stop), label="stop strings, one per line", lines=1, max_lines=4,
+                elem_id="ends", placeholder=r"\n is a new line", min_width=0,
             )  # fmt: skip
             chat_box = gr.Checkbox(
                 start.chat, label="chat template", elem_id="chat", visible=chat, min_width=0
@@ -72,7 +72,7 @@ def limits(start: Setup, *, chat: bool) -> Limits:
 
 
 def stop_strings(typed: str) -> list[str]:
-    r"""One stop string per line; ``\n``, ``\t`` and ``\\`` stand for what cannot be typed in one."""
+    r"""One stop string per line; ``\n``, ``\t`` and ``\\`` stand for what a line cannot hold."""
     marks = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
     found = []
     for line in typed.splitlines():

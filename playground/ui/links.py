@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground.settings import Settings
 
 
+MOST_SEED = 2**53  # what a browser counts to exactly
+
+
 class Setup(BaseModel):
     """Everything a link restores. ``recipes`` are in their written form, valid or not."""
 
@@ -19,7 +22,7 @@ class Setup(BaseModel):
     recipes: tuple[str, ...]
     tokens: int = Field(64, ge=1)
     least: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     stop: tuple[str, ...] = ()
     chat: bool = False
     alone: bool = False
@@ -27,7 +30,7 @@ class Setup(BaseModel):
 
 
 def restored(query: Iterable[tuple[str, str]], start: Setup, settings: Settings) -> Setup | None:
-    """The set-up a query asks for, ``start`` filling what it leaves out; None where it asks nothing.
+    """The set-up a query asks for, ``start`` filling its gaps; None where it asks for nothing.
 
     A link may be old or mistyped: what cannot be meant is left at ``start``'s value.
     """
@@ -41,7 +44,7 @@ def restored(query: Iterable[tuple[str, str]], start: Setup, settings: Settings)
         "recipes": tuple(asked.get("recipe", start.recipes))[: settings.max_columns],
         "tokens": _whole(asked, "tokens", start.tokens, 1, settings.max_new_tokens),
         "least": _whole(asked, "least", start.least, 0, settings.max_new_tokens),
-        "seed": _whole(asked, "seed", start.seed, 0, 2**32 - 1),
+        "seed": _whole(asked, "seed", start.seed, 0, MOST_SEED),
         "stop": tuple(asked.get("stop", start.stop))[: settings.max_stop_strings],
         "chat": _last(asked, "chat", "") == "1",
         "alone": _last(asked, "alone", "") == "1",

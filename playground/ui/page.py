@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -39,9 +38,9 @@ def build(service: Service) -> gr.Blocks:
     with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
         page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
         with gr.Column(elem_id="page"):
-            head = header(service, service.settings.model)
+            head = header(service, service.models.default)
             with gr.Row(elem_classes="card", elem_id="setup"):
-                box = prompt(start.prompt, service)
+                box = prompt(start.prompt, sample.prompt_tokens, service)
                 knobs = limits(start, chat=sample.model.has_chat_template)
             with gr.Row(elem_id="bar"):
                 line = element("status", status("recorded", recorded.label(sample)), elem_id="line")
@@ -52,14 +51,15 @@ def build(service: Service) -> gr.Blocks:
                     elem_id="tint",
                     elem_classes="segments",
                 )
+                gr.HTML('<p class="scale"><span></span></p>', apply_default_css=False, min_width=0)
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
-            columns = Columns(steps, service.settings.max_columns, resolve, sample)
+            columns = Columns(steps, service.settings.max_columns, resolve, sample, add)
             inspector = Inspector(resolve, first=first(sample))
         opening = gr.State(first(sample))
         runner = Runner(service, head, box, knobs, columns, line, opening)
         parts = Page(service, head, box, knobs, line, columns, runner, start)
-        parts.wire(page, add, tint)
+        parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
         for column in columns.columns:
             inspector.listen(column.strip.pick)
@@ -85,13 +85,13 @@ class Page:
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner = line, columns, runner
-        self.model = gr.State(service.settings.model)  # the one that is loaded
+        self.model = gr.State(service.models.default)  # the one that is loaded
 
-    def wire(self, page: gr.Blocks, add: gr.Button, tint: gr.Radio) -> None:
+    def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
         knobs, columns, runner = self.knobs, self.columns, self.runner
         self.ran = knobs.run.click(
-            runner, runner.inputs, runner.outputs, show_progress="hidden", concurrency_limit=None,
-            api_visibility="private",
+            runner.stream, runner.inputs, runner.outputs, show_progress="hidden",
+            concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         knobs.clear.click(
@@ -99,7 +99,7 @@ class Page:
             [*columns.outputs, self.box.text, self.line, *runner.idle, *runner.faults],
             cancels=self.ran, **QUICK,
         )  # fmt: skip
-        columns.wire(add, stop_first=self.ran, idle=runner.idle)
+        columns.wire(stop_first=self.ran, idle=runner.idle)
         tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
         self._wire_model(page)
         self._wire_address()
@@ -125,11 +125,12 @@ class Page:
             *shown, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.alone,
             self.line, *self.columns.outputs,
         ]  # fmt: skip
-        page.load(
-            self.open, None, restored, show_progress="hidden", concurrency_limit=None,
+        read = page.load(self.open, None, restored, **QUICK)
+        read.then(None, None, None, js="() => playground.opened()", **QUICK)
+        read.then(
+            self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
             api_visibility="private",
-        ).then(self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
-               api_visibility="private")  # fmt: skip
+        )  # fmt: skip
         gr.on(
             [box.text.change, knobs.chat.change],
             self.read,
@@ -181,7 +182,7 @@ class Page:
                 recipes.append([])
                 faults |= {column.written: text, column.fault: str(problem)}
         return {
-            self.head.model: setup.model or self.service.settings.model,
+            self.head.model: setup.model or self.service.models.default,
             self.box.text: setup.prompt,
             knobs.tokens: setup.tokens,
             knobs.least: setup.least,

@@ -1,4 +1,4 @@
-"""The controls of one step of a recipe, made of native components from the strategy's ``Params``."""
+"""The controls of one step: native components made from the strategy's ``Params``."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def panel(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
         "remove": "Remove",
         "close": "Close",
     }
-    with gr.Column(elem_classes="panel"):
+    with gr.Column(elem_classes="controls"):
         with gr.Row(elem_classes="acts"):
             acts = {
                 name: gr.Button(label, size="sm", min_width=0, elem_classes=f"act {name}")

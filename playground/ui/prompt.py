@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from playground.service import Service
+from playground.trace import PromptToken
 from playground.ui.element import element, message
 
 MOST_CHIPS = 400
@@ -31,8 +33,8 @@ class Prompt:
     fault: gr.HTML
 
 
-def prompt(text: str, service: Service) -> Prompt:
-    """Draw the region; the chips are filled by ``tokens``."""
+def prompt(text: str, read: Sequence[PromptToken], service: Service) -> Prompt:
+    """Draw the region around a text that was read as these tokens."""
     with gr.Column(elem_classes="prompt", min_width=0):
         box = gr.Textbox(
             text,
@@ -45,7 +47,7 @@ def prompt(text: str, service: Service) -> Prompt:
             container=False,
         )
         fault = message("prompt-fault")
-        chips = element("chips", elem_id="prompt-tokens")
+        chips = element("chips", chips_of(read), elem_id="prompt-tokens")
         with gr.Row(elem_classes="examples"):
             for title, example in EXAMPLES:
                 button = gr.Button(title, size="sm", min_width=20, elem_classes="quiet")
@@ -57,15 +59,20 @@ def prompt(text: str, service: Service) -> Prompt:
 
 
 def tokens(service: Service, text: Any, chat: Any, model: Any) -> dict[str, Any]:
-    """What the chips show: the prompt's tokens with ids, and how much of the context they fill."""
+    """The chips of a prompt as the model reads it; none where it is none or too long to read."""
     if not isinstance(text, str) or len(text) > service.settings.max_prompt_chars:
-        return {"tokens": [], "more": "", "count": ""}
+        return chips_of([])
     model = model if isinstance(model, str) else None
     found = service.tokens(text, bool(chat), model)
-    context = service.engine(model).model.context_length
+    return chips_of(found, service.engine(model).context_length)
+
+
+def chips_of(found: Sequence[PromptToken], context: int | None = None) -> dict[str, Any]:
+    """Tokens with their ids, and how many of those the context holds they are."""
     rest = len(found) - MOST_CHIPS
+    of = f" of {context:,}" if context else ""
     return {
         "tokens": [[token.text, token.id] for token in found[:MOST_CHIPS]],
         "more": f"… and {rest:,} more" if rest > 0 else "",
-        "count": f"{len(found):,} of {context:,} tokens",
+        "count": f"{len(found):,}{of} tokens",
     }

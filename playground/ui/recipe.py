@@ -17,26 +17,25 @@ Steps = list[dict[str, Any]]
 
 
 @cache
-def catalogue() -> list[dict[str, Any]]:
-    """Every strategy the add-a-step menu offers; a broken plugin is listed with its error."""
+def constants() -> dict[str, Any]:
+    """What every column's element knows: the presets, and the strategies a step may be of.
+
+    A broken plugin is among them, with its error.
+    """
     known = [
-        {"id": id, "kind": s.kind, "title": s.info.title, "summary": s.info.summary, "broken": None}
+        {"id": id, "kind": s.kind, "summary": s.info.summary, "broken": None}
         for id, s in registry().strategies.items()
     ]
     broken = [
-        {"id": b.name, "kind": "processor", "title": b.name, "summary": "", "broken": b.error}
-        for b in registry().broken
+        {"id": plugin.name, "kind": "processor", "summary": "", "broken": plugin.error}
+        for plugin in registry().broken
     ]
-    return known + broken
-
-
-@cache
-def presets() -> list[dict[str, str]]:
-    return [{"id": p.id, "title": p.title, "summary": p.summary} for p in PRESETS]
+    presets = [{"id": p.id, "title": p.title, "summary": p.summary} for p in PRESETS]
+    return {"strategies": known + broken, "presets": presets}
 
 
 def read(value: Any) -> Steps:
-    """The steps in what the page sent, as plain values; raises ``RecipeError`` for anything else."""
+    """The steps in what the page sent, plain; ``RecipeError`` for anything else."""
     steps = value.get("steps") if isinstance(value, dict) else None
     if not isinstance(steps, list) or len(steps) > MOST_STEPS:
         raise RecipeError(f"A recipe is a list of at most {MOST_STEPS} steps.")
@@ -55,9 +54,13 @@ def read(value: Any) -> Steps:
     return plain
 
 
-def view(
-    index: int, steps: Steps, columns: int, most: int, opened: int | None = None
-) -> dict[str, Any]:
+def opened(value: dict[str, Any]) -> int | None:
+    """The step whose controls are open, of a value that ``read`` has accepted."""
+    at = value.get("open")
+    return at if isinstance(at, int) and 0 <= at < len(value["steps"]) else None
+
+
+def view(index: int, steps: Steps, columns: int, most: int, at: Any = None) -> dict[str, Any]:
     """The element's value for these steps, whether or not they make a recipe that can run."""
     try:
         written, fault, error = str(Recipe.from_steps(steps)), None, None
@@ -66,14 +69,12 @@ def view(
         written = " | ".join(
             write(step["strategy"], (), step["params"], step["enabled"]) for step in steps
         )
-    if opened is not None and not 0 <= opened < len(steps):
-        opened = None
     return {
         "letter": LETTERS[index],
         "colour": COLOURS[index],
         "ink": INKS[index],
         "preset": next((p.id for p in PRESETS if written == str(p.recipe)), None),
-        "open": opened,
+        "open": opened({"open": at, "steps": steps}),
         "only": columns < 2,
         "full": columns >= most,
         "written": written,

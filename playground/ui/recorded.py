@@ -34,6 +34,4 @@ def setup(run: Comparison) -> Setup:
 
 def label(run: Comparison) -> str:
     made = datetime.fromisoformat(run.created)
-    return (
-        f"Recorded run of {run.model.title}, {made.day} {made:%B %Y}. Press Run to make your own."
-    )
+    return f"{run.model.title} wrote this on {made.day} {made:%B %Y}. Press Run to make your own."

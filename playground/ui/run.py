@@ -84,7 +84,7 @@ class Runner:
         places = [self.prompt.fault, *self.limits.faults.values(), self.header.fault]
         return dict.fromkeys([*places, *(c.fault for c in self.columns.columns)])
 
-    def __call__(self, *values: Any) -> Iterator[Updates]:
+    def stream(self, *values: Any) -> Iterator[Updates]:
         """Submit what the page asks for, then send frames until it is done or nobody looks."""
         yield self.busy | self.faults | {self.status: status("running", "Starting …")}
         try:
@@ -138,7 +138,7 @@ class Runner:
                 alone=bool(alone),
             )
         except ValidationError as problem:
-            raise _field(problem) from problem
+            raise _fault(problem) from problem
         return self.service.submit(request, model), seed
 
     def _frames(self, run: Run) -> Iterator[Updates]:
@@ -187,10 +187,11 @@ class Runner:
             return status("bad", run.error)
         total = sum(lane.metrics.tokens for lane in comparison.lanes)
         times = comparison.timings
+        how = "each column alone" if times.alone else "once for all columns"
         return status(
             "done",
-            f"{total} tokens in {times.total:.1f} s; the prompt was read in "
-            f"{times.prefill * 1e3:.0f} ms{', each column alone' if times.alone else ', once for all'}.",
+            f"{total} tokens in {times.total:.1f} s; "
+            f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}.",
         )
 
     def _beside(self, problem: FieldError) -> Updates:
@@ -208,6 +209,14 @@ class Runner:
         else:
             updates[self.status] = status("bad", str(problem))
         return updates
+
+
+def _fault(problem: ValidationError) -> FieldError:
+    """What a number field left empty, or a call by hand, gave in place of what is asked for."""
+    first = problem.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    given = "nothing" if first["input"] is None else f"{first['input']!r:.60}"
+    return FieldError(name, f"{name} is {given}; it {first['msg'].removeprefix('Input ')}.")
 
 
 def status(kind: str, text: str) -> dict[str, str]:

@@ -11,20 +11,21 @@ from playground.parting import Side, parting
 from playground.trace import Comparison, Metrics, StepRecord
 
 REASONS = {
-    "eos": "end of text",
-    "stop": "stop string",
+    "eos": "end",
+    "stop": "stop",
     "length": "limit",
-    "context": "context full",
-    "deadline": "out of time",
+    "context": "context",
+    "deadline": "time up",
     "cancelled": "stopped",
     "error": "failed",
 }
 MEANINGS = {
-    "tokens": "How many tokens it wrote, and why it ended.",
-    "first token": "Time from pressing Run to the first token: waiting, reading the prompt, one step.",
+    "tokens": "How many tokens it wrote, and why it ended: the model's own end, a stop string, the "
+    "limit, the context, the time, or Stop.",
+    "first token": "From Run to the first token: waiting, reading the prompt, one step.",
     "per token": "Mean time between two tokens, with all columns sharing each step of the model.",
     "speed": "Tokens of this text per second after the first one.",
-    "perplexity": "How surprised the bare model is by this text: exp of its mean surprise. Low is expected.",
+    "perplexity": "How much this text surprises the bare model: exp of its mean surprise in nats.",
     "entropy": "How open the model was on average: 0 is certain; ln of n nats is n equal choices.",
     "distinct-2": "Share of token pairs that are different: 1 where no pair comes twice.",
     "4-gram repeats": "Share of four-token sequences that had already been written.",
@@ -54,7 +55,7 @@ def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]
     times = metrics.timings
     ended = REASONS[reason] if reason else ""
     shown = [
-        ("tokens", str(metrics.tokens or "–"), f"· {ended}" if ended else ""),
+        ("tokens", str(metrics.tokens or "—"), f"· {ended}" if ended else ""),
         ("first token", *_milliseconds(times.first_token)),
         ("per token", *_milliseconds(times.per_token)),
         ("speed", _number(times.tokens_per_second, 1), "tokens/s"),
@@ -67,7 +68,7 @@ def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]
         {
             "name": name,
             "value": value,
-            "unit": unit if value != "–" else "",
+            "unit": unit if value != "—" else "",
             "meaning": MEANINGS[name],
         }
         for name, value, unit in shown
@@ -112,7 +113,7 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
 
 
 def written(run: str, lane: int, recipe: str, here: Side, before: Side | None) -> dict[str, Any]:
-    """The strip of a text as far as it is written: its tokens, and where it left the column before."""
+    """The strip of a text as far as it is written, and where it left the column before."""
     apart = parting(before, here) if before else None
     return empty(lane) | {
         "run": run,
@@ -136,11 +137,11 @@ def _rounded(value: float) -> float:
 
 def _number(value: float | None, digits: int, scale: float = 1) -> str:
     if value is None:
-        return "–"
+        return "—"
     return f"{value * scale:.{digits}f}" if math.isfinite(value) else "∞"
 
 
 def _milliseconds(seconds: float | None) -> tuple[str, str]:
     if seconds is None:
-        return "–", ""
+        return "—", ""
     return (f"{seconds * 1e3:.0f}", "ms") if seconds < 9.9995 else (f"{seconds:.1f}", "s")

@@ -27,7 +27,11 @@ window.playground = (() => {
     return '?' + q;
   }
 
+  // Components tell a change when they are first drawn, before a link's set-up was read from the
+  // address: until then, and while nothing differs from then, the address stays as it was opened.
   let last = null;
+  let opened = null;
+  const asked = location.search;
   return {
     toggleTheme() {
       const name = dark() ? 'light' : 'dark';
@@ -40,8 +44,16 @@ window.playground = (() => {
     },
     address(setup) {
       last = query(setup);
-      if (last !== location.search) history.replaceState(history.state, '', last + location.hash);
+      const search = last === opened ? asked : last;
+      if (opened !== null && search !== location.search)
+        history.replaceState(history.state, '', location.pathname + search + location.hash);
     },
+    // A recipe that was changed since it wrote what its column shows.
+    edited(lane) {
+      const { ran, written } = lane.dataset;
+      lane.classList.toggle('edited', Boolean(ran) && Boolean(written) && ran !== written);
+    },
+    opened() { opened = last ?? ''; },
     async share(base) {
       const link = (base || location.origin + location.pathname) + (last ?? location.search);
       try {

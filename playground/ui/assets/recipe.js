@@ -1,14 +1,31 @@
 // A column's head: its letter, its preset, and its recipe as steps read from left to right.
 // value: {letter, colour, ink, preset, open, only, full, written,
 //         steps: [{strategy, params, enabled, kind, title, value, neutral, fault}, …]}
-// props.presets: [{id, title, summary}], props.strategies: [{id, kind, title, summary, broken}]
+// Constants: presets: [{id, title, summary}], strategies: [{id, kind, summary, broken}]
 const $ = (selector) => element.querySelector(selector);
 const [preset, steps, menu] = ['.preset', '.steps', '.menu'].map($);
 let dragged = null;
+let drawn = null; // the strategy whose controls are on the page
+let anew = false; // draw the controls again, even those of the same strategy
 
 const plain = (list) => list.map(({ strategy, params, enabled }) => ({ strategy, params, enabled }));
 const edit = (list, open) => trigger('edit', { steps: plain(list), open: open ?? null });
 const copy = () => props.value.steps.slice();
+
+function open(step) {
+  props.value = { ...props.value, open: step };
+  anew = step !== null;
+  draw();
+}
+
+// The controls are Gradio's own, drawn by the server when another step opens.
+function panel() {
+  const v = props.value;
+  const wanted = v.open === null ? null : v.steps[v.open]?.strategy ?? null;
+  if (wanted === drawn && !anew) return;
+  [drawn, anew] = [wanted, false];
+  trigger('expand', {});
+}
 
 function button(className, label, act) {
   const made = document.createElement('button');
@@ -41,7 +58,7 @@ function chip(step, i) {
   const state = !step.enabled ? ', switched off' : step.neutral ? ', changes nothing' : '';
   const opened = props.value.open === i;
   const body = button('name', `${step.strategy} ${step.value}${state}`,
-    () => trigger('open', { step: opened ? null : i }));
+    () => open(opened ? null : i));
   body.setAttribute('aria-expanded', String(opened));
   body.title = `${step.summary}\nAlt and the arrow keys move it, Delete removes it.`;
   body.append(step.strategy);
@@ -109,13 +126,15 @@ function draw() {
   }
   preset.setAttribute('aria-label', `Recipe preset of column ${v.letter}`);
   preset.value = v.preset ?? '';
-  preset.title = props.presets.find((p) => p.id === v.preset)?.summary ?? 'A recipe of your own';
+  preset.title = presets.find((p) => p.id === v.preset)?.summary ?? 'A recipe of your own';
   $('.write').setAttribute('aria-label', `Column ${v.letter}: recipe as text`);
   $('.copy').setAttribute('aria-label', `Duplicate column ${v.letter}`);
   $('.close').setAttribute('aria-label', `Remove column ${v.letter}`);
   $('.copy').disabled = v.full;
   $('.close').disabled = v.only;
   column().dataset.written = v.written;
+  playground.edited(column());
+  panel();
 }
 
 function toggleMenu() {
@@ -138,10 +157,11 @@ function add({ id, kind }) {
   if (kind === 'search' && search >= 0) list.splice(search, 1, step); // a recipe has one search
   else list.splice(at, 0, step);
   closeMenu();
+  anew = true;
   edit(list, at);
 }
 
-for (const { id, title, summary } of [{ id: '', title: 'Own recipe' }, ...props.presets]) {
+for (const { id, title, summary } of [{ id: '', title: 'Own recipe' }, ...presets]) {
   const option = new Option(title, id);
   option.title = summary ?? '';
   option.hidden = id === '';
@@ -155,7 +175,7 @@ for (const kind of ['processor', 'search']) {
   head.setAttribute('role', 'presentation');
   head.textContent = { processor: 'Reshape the scores', search: 'Choose the token' }[kind];
   menu.append(head);
-  for (const strategy of props.strategies.filter((s) => s.kind === kind)) {
+  for (const strategy of strategies.filter((s) => s.kind === kind)) {
     const item = button('', '', () => add(strategy));
     item.removeAttribute('aria-label');
     item.setAttribute('role', 'menuitem');
@@ -196,14 +216,14 @@ function outside(event) {
   // A dropdown's list of the step's controls is drawn at the end of the page, outside the column.
   if (props.value?.open != null && !column().contains(event.target) &&
       !event.target.closest('[role="listbox"], .options'))
-    trigger('open', { step: null });
+    open(null);
 }
 document.addEventListener('pointerdown', outside);
 document.addEventListener('keydown', function leave(event) {
   if (!element.isConnected) return document.removeEventListener('keydown', leave);
   if (event.key !== 'Escape' || props.value?.open == null) return;
   focus = props.value.open;
-  trigger('open', { step: null });
+  open(null);
 });
 watch('value', draw);
 draw();

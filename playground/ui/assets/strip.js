@@ -66,7 +66,9 @@ function draw() {
   if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
 
   element.querySelector('.strip').dataset.state = v.state;
-  element.closest('.lane').dataset.ran = v.recipe;
+  const lane = element.closest('.lane');
+  lane.dataset.ran = v.recipe;
+  playground.edited(lane);
   caret.hidden = v.state !== 'running';
   blank.hidden = v.tokens.length > 0 || v.state === 'running';
   blank.textContent = v.note;
