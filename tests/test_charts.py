@@ -25,6 +25,7 @@ from tests.traces import (
     Column,
     comparison,
     temperature,
+    top_p,
 )
 
 SIX = (GREEDY, NUCLEUS, PENALTY, NO_REPEAT, NUCLEUS, GREEDY)
@@ -72,6 +73,15 @@ def test_probabilities_add_up_to_one_with_the_others(run):
     for step, trace in every_step(run):
         for bars in rows(charts.distribution(step, trace, BLUE))[1:]:
             assert math.fsum(bars) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_nothing_is_left_of_the_others_where_all_survivors_are_shown():
+    narrow = Column({"top_p(0.05)": top_p(0.05)})
+    trace = comparison([narrow], length=6).lanes[0].trace
+    for step in trace.path():
+        assert step.stages[0].survivors <= 12
+        *_, final = rows(charts.distribution(step, trace, BLUE))
+        assert final[-1] == 0.0
 
 
 def test_the_chosen_token_is_marked_however_unlikely(run):

@@ -80,12 +80,13 @@ def distribution(
             }
         )
     bottom = bars[-1].y + 0.6
-    notes = _notes(bars, trace, longest)
+    cuts = _cuts(bars)
+    notes = [_note(removed, rows, trace, longest) for removed, rows in cuts]
     return figure(
         data,
         barmode="overlay",
         height=round(ROW * (bottom + 0.6)) + 8,
-        margin={"l": 8, "r": 104, "t": 4, "b": 4},
+        margin={"l": 8, "r": 118, "t": 4, "b": 4},
         xaxis={"range": [0, longest * 1.02], "visible": False, "fixedrange": True},
         yaxis={
             "range": [bottom, -0.6],
@@ -99,7 +100,10 @@ def distribution(
             "fixedrange": True,
             "automargin": "width",
         },
-        shapes=[_band(bar, colour) for bar in bars if bar.chosen],
+        shapes=[
+            *(_band(bar, colour) for bar in bars if bar.chosen),
+            *(line for _, rows in cuts for line in _bracket(rows, longest)),
+        ],
         annotations=[*notes, *(_value(bar, paired, [note["y"] for note in notes]) for bar in bars)],
     )
 
@@ -136,6 +140,9 @@ def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
     if rest > 0:
         raw = max(0.0, 1.0 - sum(bar.raw for bar in bars))
         left = max(0.0, 1.0 - sum(bar.shown for bar in bars))
+        survivors = step.stages[stage].survivors if stage >= 0 else trace.vocab_size
+        if survivors <= sum(bar.shown > 0 for bar in bars):
+            left = 0.0  # what the sum leaves is rounding
         label = text.count(rest, "other")
         bars.append(
             Bar(label, raw, left, bars[-1].y + 1 + GAP, others=True, trail=f"{label} together")
@@ -210,25 +217,47 @@ def _value(bar: Bar, paired: bool, noted: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _notes(bars: list[Bar], trace: Trace, longest: float) -> list[dict[str, Any]]:
-    """One note for each run of rows that one stage removed, where it leaves the bars readable."""
-    notes = []
-    for removed, group in groupby(bars, key=lambda bar: bar.removed_by):
-        if removed is None:
-            continue
-        rows = list(group)
-        reach = max(bar.raw for bar in rows)
-        beside = reach < 0.4 * longest
-        notes.append(
-            {
-                "x": reach if beside else 0,
-                "xanchor": "left",
-                "xshift": 8,
-                "y": (rows[0].y + rows[-1].y) / 2 if beside else rows[0].y + 0.22,
-                "text": f"removed by {text.literal(text.reads(trace.stages[removed]))}",
-                "showarrow": False,
-                "font": {"size": 11},
-                "opacity": 0.75,
-            }
-        )
-    return notes
+def _cuts(bars: Sequence[Bar]) -> list[tuple[int, list[Bar]]]:
+    """Runs of rows that one stage removed, with that stage."""
+    groups = groupby(bars, key=lambda bar: bar.removed_by)
+    return [(stage, list(rows)) for stage, rows in groups if stage is not None]
+
+
+def _beside(rows: Sequence[Bar], longest: float) -> float | None:
+    """Where to the right of these bars there is room for words; None where there is not."""
+    reach = max(bar.raw for bar in rows)
+    return reach if reach < 0.4 * longest else None
+
+
+def _note(stage: int, rows: Sequence[Bar], trace: Trace, longest: float) -> dict[str, Any]:
+    """Which step removed these rows: beside their bars, or where the first has no second bar."""
+    reach = _beside(rows, longest)
+    return {
+        "x": reach or 0,
+        "xanchor": "left",
+        "xshift": 8 if reach is None else 14,
+        "y": rows[0].y + 0.22 if reach is None else (rows[0].y + rows[-1].y) / 2,
+        "text": f"removed by {text.literal(text.reads(trace.stages[stage]))}",
+        "showarrow": False,
+        "font": {"size": 11},
+        "opacity": 0.8,
+    }
+
+
+def _bracket(rows: Sequence[Bar], longest: float) -> list[dict[str, Any]]:
+    """A line along the rows that a note beside them is about."""
+    reach = _beside(rows, longest)
+    if reach is None:
+        return []
+    return [
+        {
+            "type": "line",
+            "xsizemode": "pixel",
+            "xanchor": reach,
+            "x0": 8,
+            "x1": 8,
+            "y0": rows[0].y - 0.4,
+            "y1": rows[-1].y + 0.4,
+            "line": {"color": MODEL_GREY, "width": 1},
+        }
+    ]

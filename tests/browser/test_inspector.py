@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -34,8 +35,8 @@ def hostile_step() -> int:
     return next(i for i, t in enumerate(tokens) if VOCABULARY[t] in HOSTILE[:10])
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+async def build() -> gr.Blocks:
+    """In a running loop: without one, Blocks makes a loop that nothing closes."""
     first = {"run": RUN.id, "lane": LANE, "step": hostile_step()}
     with gr.Blocks() as page, gr.Column(elem_id="page"):
         inspector = Inspector(RUNS.get, first)
@@ -43,6 +44,12 @@ def address() -> Iterator[str]:
         gr.Button("longer").click(inspector.draw, [other, *inspector.view], inspector.outputs)
         lost = gr.State({"run": "lost", "lane": 0, "step": 0})
         gr.Button("lost").click(inspector.draw, [lost, *inspector.view], inspector.outputs)
+    return page
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    page = asyncio.run(build())
     _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
     yield local
     page.close()

@@ -1,0 +1,135 @@
+"""The inspector's answers, without a browser: what is drawn, what is skipped, what is refused."""
+
+import asyncio
+
+import gradio as gr
+import pytest
+
+from playground.ui.inspector import Inspector
+from playground.ui.place import Place, Selection, stage_of, stages
+from tests.traces import COLUMNS, comparison
+
+RUN = comparison(COLUMNS, length=6)
+HERE = {"run": RUN.id, "lane": 1, "step": 2}
+
+
+@pytest.fixture(scope="module")
+def inspector():
+    async def build():
+        """In a running loop: without one, Blocks makes a loop that nothing closes."""
+        with gr.Blocks() as page:
+            made = Inspector({RUN.id: RUN}.get, first=HERE)
+        made.page = page
+        return made
+
+    return asyncio.run(build())
+
+
+def drawn(inspector, updates):
+    """Names of the charts that were computed."""
+    names = {id(getattr(inspector, n)): n for n in ("bars", "stages", "per_step", "timeline")}
+    names |= {id(inspector.steps): "steps", id(inspector.table): "table"}
+    return {names[id(part)] for part in updates if id(part) in names}
+
+
+@pytest.mark.parametrize(
+    "tab, charts",
+    [
+        ("distribution", {"bars", "stages"}),
+        ("timings", {"per_step", "timeline"}),
+        ("steps", {"steps"}),
+        ("data", {"table"}),
+    ],
+)
+def test_only_the_visible_tab_is_computed(inspector, tab, charts):
+    assert drawn(inspector, inspector.draw(HERE, tab, "final", "model")) == charts
+
+
+def test_it_opens_drawn(inspector):
+    assert inspector.bars.value["figure"]["data"]
+    assert inspector.caption.value["title"].startswith("token 3:")
+
+
+def test_a_step_past_the_end_is_the_last(inspector):
+    updates = inspector.draw({**HERE, "step": 99}, "distribution", "final", "model")
+    assert updates[inspector.selection]["step"] == 5
+    assert updates[inspector.token]["value"] == 6
+
+
+@pytest.mark.parametrize("selection", [None, {**HERE, "run": "gone"}, {**HERE, "lane": 5}])
+def test_nothing_to_show_says_so(inspector, selection):
+    updates = inspector.draw(selection, "distribution", "final", "model")
+    assert updates[inspector.selection] is None
+    assert "Press Run" in updates[inspector.caption]["facts"]
+    assert updates[inspector.bars] is None
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"lane": -1}, "lane"),
+        ({"lane": "1"}, "lane"),
+        ({"step": -1}, "step"),
+        ({"step": 1.5}, "step"),
+        ({"output": -2}, "output"),
+        ({"run": "x" * 200}, "run"),
+        ({"run": None}, "run"),
+    ],
+)
+def test_a_selection_sent_by_hand_is_checked(inspector, change, field):
+    with pytest.raises(gr.Error, match=f"^['\"]?{field}: "):
+        inspector.draw({**HERE, **change}, "distribution", "final", "model")
+
+
+@pytest.mark.parametrize("told", [None, [], "1", {"data": [1]}, {"data": ["a", 1]}, {"data": {}}])
+def test_a_point_sent_by_hand_is_checked(inspector, told):
+    event = gr.EventData(None, told)
+    with pytest.raises(gr.Error, match="whole numbers"):
+        inspector._pointed(HERE, "steps", "final", "model", event)
+
+
+def test_a_point_selects_its_token(inspector):
+    event = gr.EventData(None, {"data": [2, 4, "text", "9 %"]})
+    updates = inspector._pointed(HERE, "steps", "final", "model", event)
+    assert updates[inspector.selection] == {"run": RUN.id, "lane": 2, "step": 4, "output": 0}
+
+
+def test_what_a_person_moves_is_not_written_back(inspector):
+    view = ("distribution", "final", "model")
+    assert inspector.token not in inspector._moved(4, HERE, *view)
+    assert inspector.column not in inspector._turned(2, HERE, *view)
+    assert inspector.stage not in inspector._restaged(HERE, *view)
+
+
+def place(lane):
+    path = RUN.lanes[lane].trace.path()
+    return Place(RUN, Selection(run=RUN.id, lane=lane, step=0), path)
+
+
+def test_the_stage_control_offers_this_lane_s_stages():
+    offered = stages(place(1), "final")
+    assert offered["choices"] == [
+        ("model alone", "-1"),
+        ("temperature 1.3", "0"),
+        ("top_p 0.8", "final"),
+    ]
+    assert stages(place(0), "0")["visible"] is False
+
+
+@pytest.mark.parametrize(
+    "lane, asked, stage",
+    [(1, "final", 1), (1, "0", 0), (1, "-1", -1), (1, "7", 1), (2, "final", 0), (0, "final", -1)],
+)
+def test_a_stage_asked_for_in_another_lane_falls_back_to_the_last(lane, asked, stage):
+    assert stage_of(place(lane), asked) == stage
+
+
+def test_no_event_is_part_of_the_public_interface(inspector):
+    assert inspector.page.fns
+    assert {fn.api_visibility for fn in inspector.page.fns.values()} == {"private"}
+
+
+def test_files_are_the_run(inspector):
+    updates = inspector.draw(HERE, "data", "final", "model")
+    with open(updates[inspector.json], encoding="utf-8") as file:
+        assert file.read() == RUN.to_json()
