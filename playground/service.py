@@ -6,8 +6,9 @@ import threading
 from collections import OrderedDict
 
 from playground import device
-from playground.engine import Engine, Limits, Request, Run, UnsupportedModel
+from playground.engine import Engine, EngineClosed, Limits, Request, Run, UnsupportedModel
 from playground.errors import ModelError
+from playground.loading import LoadedModel
 from playground.models import Models
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken
@@ -35,8 +36,10 @@ class Service:
         self.settings = settings or Settings()
         self.models = Models(self.settings, release=self._release)
         self._engines: dict[str, Engine] = {}
+        self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._closed = False
 
     def engine(self, model: str | None = None) -> Engine:
         """The engine of a model, loaded and started on first use; None is the host's default.
@@ -46,24 +49,35 @@ class Service:
         loaded = self.models.load(model)
         with self._lock:
             engine = self._engines.get(loaded.id)
-            if engine is None:
-                budget = self.settings.cache_bytes
-                place = next(loaded.model.parameters()).device
-                try:
-                    engine = Engine(
-                        loaded,
-                        limits=limits(self.settings),
-                        rows=self.settings.max_rows,
-                        cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE),
-                    )
-                except UnsupportedModel as error:
-                    raise ModelError(
-                        f"{loaded.facts.title} ({loaded.facts.architecture}) cannot be served "
-                        f"correctly: {error}."
-                    ) from error
-                engine.start()
-                self._engines[loaded.id] = engine
+            gate = self._gates.setdefault(loaded.id, threading.Lock())
+        if engine is not None:
             return engine
+        with gate:  # one is built however many ask, and who needs another model does not wait
+            engine = self._engines.get(loaded.id)
+            if engine is None:
+                engine = self._built(loaded)
+                with self._lock:
+                    if self._closed:
+                        raise ModelError("The playground is shutting down.")
+                    self._engines[loaded.id] = engine
+                    engine.start()
+            return engine
+
+    def _built(self, loaded: LoadedModel) -> Engine:
+        budget = self.settings.cache_bytes
+        place = next(loaded.model.parameters()).device
+        try:
+            return Engine(
+                loaded,
+                limits=limits(self.settings),
+                rows=self.settings.max_rows,
+                cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE),
+            )
+        except UnsupportedModel as error:
+            raise ModelError(
+                f"{loaded.facts.title} ({loaded.facts.architecture}) cannot be served "
+                f"correctly: {error}."
+            ) from error
 
     @property
     def engines(self) -> dict[str, Engine]:
@@ -72,7 +86,12 @@ class Service:
 
     def submit(self, request: Request, model: str | None = None) -> Run:
         """Put a run in line; raises ``FieldError`` or ``ModelError``."""
-        run = self.engine(model).submit(request)
+        while True:
+            try:
+                run = self.engine(model).submit(request)
+                break
+            except EngineClosed:  # released for another model's sake since it was found
+                continue
         with self._lock:
             self._runs[run.id] = run
             while len(self._runs) > self.settings.keep_runs:
@@ -95,7 +114,9 @@ class Service:
         return self.engine(model).tokens(prompt, chat)
 
     def close(self) -> None:
+        """End every run where it is; nothing can be asked afterwards."""
         with self._lock:
+            self._closed = True
             engines = list(self._engines.values())
             self._engines.clear()
         for engine in engines:
@@ -105,9 +126,10 @@ class Service:
         """Let go of a model that nobody uses; False where runs are in line or at work."""
         with self._lock:
             engine = self._engines.get(id)
-            if engine is not None:
-                if engine.people:
-                    return False
-                engine.close()
-                del self._engines[id]
+            if engine is None:
+                return id not in self._gates or not self._gates[id].locked()
+            if engine.people:
+                return False
+            engine.close()
+            del self._engines[id]
             return True

@@ -2,8 +2,17 @@
 
 from playground.engine.forward import UnsupportedModel
 from playground.engine.lane import Lane
-from playground.engine.loop import Engine
+from playground.engine.loop import Engine, EngineClosed
 from playground.engine.request import FieldError, Limits, Request
 from playground.engine.run import Run
 
-__all__ = ["Engine", "FieldError", "Lane", "Limits", "Request", "Run", "UnsupportedModel"]
+__all__ = [
+    "Engine",
+    "EngineClosed",
+    "FieldError",
+    "Lane",
+    "Limits",
+    "Request",
+    "Run",
+    "UnsupportedModel",
+]

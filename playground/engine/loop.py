@@ -21,6 +21,10 @@ from playground.trace import FinishReason, PromptToken
 log = logging.getLogger(__name__)
 
 
+class EngineClosed(RuntimeError):
+    """The engine takes no more runs."""
+
+
 class Engine:
     """Admits runs and steps them. Driven by its own thread (``start``) or inline (``drive``).
 
@@ -62,7 +66,7 @@ class Engine:
         run.on_cancel(self._notify)
         with self._work:
             if self._closed:
-                raise RuntimeError("the engine is closed")
+                raise EngineClosed("the engine is closed")
             self._queue.append(run)
             self._work.notify_all()
         return run

@@ -103,6 +103,7 @@ class Run:
             self.version += 1
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
+                self._luck = (-1, {})  # a kept run need not hold its last step's noise
             self._changed.notify_all()
 
     def luck(self, position: int, size: int, device: torch.device) -> Callable[[int], Tensor]:
