@@ -1,12 +1,13 @@
 """The inspector's answers, without a browser: what is drawn, what is skipped, what is refused."""
 
 import asyncio
+from pathlib import Path
 
 import gradio as gr
 import pytest
 
 from playground.ui.inspector import Inspector
-from playground.ui.place import Place, Selection, stage_of, stages
+from playground.ui.place import KEPT, Place, Selection, stage_of, stages
 from tests.traces import COLUMNS, comparison
 
 RUN = comparison(COLUMNS, length=6)
@@ -133,3 +134,9 @@ def test_files_are_the_run(inspector):
     updates = inspector.draw(HERE, "data", "final", "model")
     with open(updates[inspector.json], encoding="utf-8") as file:
         assert file.read() == RUN.to_json()
+
+
+def test_files_do_not_pile_up(inspector):
+    for _ in range(KEPT + 3):
+        inspector.draw(HERE, "data", "final", "model")
+    assert len(list(Path(inspector.files.name).iterdir())) <= KEPT + 1

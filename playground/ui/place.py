@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +17,7 @@ from playground.trace import Comparison, StepRecord, Trace
 from playground.ui.plot import drawing
 
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
+KEPT = 32  # downloads made last
 NO_RUN = "No run to look into"
 NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
 
@@ -151,10 +155,16 @@ def steps(place: Place, side: str) -> dict[str, Any]:
 
 
 def data(place: Place, folder: str) -> dict[str, Any]:
-    """The table, and the two files, written now into ``folder``."""
+    """The table, and the two files, written now into a place of their own under ``folder``.
+
+    Gradio copies what it serves, so only the latest few are kept.
+    """
     run = place.comparison
     frame = run.frame()
-    stem = Path(folder) / f"comparison-{''.join(c for c in run.id if c.isalnum() or c in '-_')}"
+    earlier = sorted(Path(folder).iterdir(), key=lambda made: made.stat().st_mtime)
+    for old in earlier[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    stem = Path(mkdtemp(dir=folder)) / f"comparison-{re.sub(r'[^A-Za-z0-9_-]', '', run.id)}"
     csv, json = stem.with_suffix(".csv"), stem.with_suffix(".json")
     frame.to_csv(csv, index=False)
     json.write_text(run.to_json(), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -35,8 +34,7 @@ def hostile_step() -> int:
     return next(i for i, t in enumerate(tokens) if VOCABULARY[t] in HOSTILE[:10])
 
 
-async def build() -> gr.Blocks:
-    """In a running loop: without one, Blocks makes a loop that nothing closes."""
+def build() -> gr.Blocks:
     first = {"run": RUN.id, "lane": LANE, "step": hostile_step()}
     with gr.Blocks() as page, gr.Column(elem_id="page"):
         inspector = Inspector(RUNS.get, first)
@@ -48,8 +46,9 @@ async def build() -> gr.Blocks:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    page = asyncio.run(build())
+def address(browser) -> Iterator[str]:
+    """After the browser, in whose loop it is built: without one, Blocks leaves one unclosed."""
+    page = build()
     _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
     yield local
     page.close()
