@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -161,9 +162,10 @@ def data(place: Place, folder: str) -> dict[str, Any]:
     """
     run = place.comparison
     frame = run.frame()
-    earlier = sorted(Path(folder).iterdir(), key=lambda made: made.stat().st_mtime)
-    for old in earlier[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    with suppress(FileNotFoundError):  # somebody else's request may be clearing too
+        earlier = sorted(Path(folder).iterdir(), key=lambda made: made.stat().st_mtime)
+        for old in earlier[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
     stem = Path(mkdtemp(dir=folder)) / f"comparison-{re.sub(r'[^A-Za-z0-9_-]', '', run.id)}"
     csv, json = stem.with_suffix(".csv"), stem.with_suffix(".json")
     frame.to_csv(csv, index=False)
