@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground.settings import Settings
 
-
 MOST_SEED = 2**53  # what a browser counts to exactly
 
 

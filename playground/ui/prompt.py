@@ -9,6 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from playground.engine import FieldError
+from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import PromptToken
 from playground.ui.element import element, message
@@ -63,8 +65,11 @@ def tokens(service: Service, text: Any, chat: Any, model: Any) -> dict[str, Any]
     if not isinstance(text, str) or len(text) > service.settings.max_prompt_chars:
         return chips_of([])
     model = model if isinstance(model, str) else None
-    found = service.tokens(text, bool(chat), model)
-    return chips_of(found, service.engine(model).context_length)
+    try:
+        found = service.tokens(text, bool(chat), model)
+        return chips_of(found, service.engine(model).context_length)
+    except (FieldError, ModelError):  # said where a run is asked for, not while one types
+        return chips_of([])
 
 
 def chips_of(found: Sequence[PromptToken], context: int | None = None) -> dict[str, Any]:

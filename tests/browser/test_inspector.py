@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
+import socket
 from collections.abc import Iterator
 
 import gradio as gr
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from playground import charts
 from playground.ui.inspector import Inspector
 from playground.ui.look import look
 from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-).split()
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
 LONGER = comparison(COLUMNS, length=48, run="longer")
 RUNS = {run.id: run for run in (RUN, LONGER)}
@@ -49,17 +45,14 @@ def build() -> gr.Blocks:
 def address(browser) -> Iterator[str]:
     """After the browser, in whose loop it is built: without one, Blocks leaves one unclosed."""
     page = build()
-    _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    with socket.socket() as free:  # Gradio's own search leaves a socket open at every taken port
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, local, _ = page.launch(
+        server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
+    )
     yield local
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

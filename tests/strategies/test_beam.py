@@ -124,6 +124,18 @@ def test_the_length_penalty_turns_the_order() -> None:
     assert by_hand('beam(2, length_penalty=2, early_stopping="never")', 3)[0] == [1, 4, 5]
 
 
+def test_a_negative_penalty_hopes_for_no_longer_text() -> None:
+    """At step two .3 and .18 ended, and .42 runs on: log .42 * 2 is above log .18 * 2, while
+    log .42 * 4, were the limit counted on, is below."""
+    table = torch.zeros(5, 5)
+    table[0, [1, 2, 4]] = torch.tensor([0.6, 0.1, 0.3])
+    table[1, [3, 4]] = torch.tensor([0.7, 0.3])
+    table[[2, 3, 4], [3, 4, 0]] = 1.0
+    recipe = 'beam(2, length_penalty=-1, early_stopping="never")'
+    found = run(transitions(table), recipe, (0,), eos=(4,), max_new_tokens=4)
+    assert written(found)[:2] == [[4], [1, 3, 4]]
+
+
 def test_a_text_cut_by_the_limit_competes_too() -> None:
     assert by_hand("beam(2, length_penalty=0)", 1) == [[1], [2]]
     assert by_hand("beam(3, length_penalty=0)", 2) == [[2, 5], [1, 3], [1, 4]]

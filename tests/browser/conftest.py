@@ -1,0 +1,132 @@
+"""The real page over a tiny random model, in the Chromium that is installed here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from playground.service import Service
+from playground.settings import Settings
+from playground.ui import build, look, recorded
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
+from tests.traces import COLUMNS, comparison
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SLOW_MS = 30_000  # a shared machine may be ten times slower than a quiet one
+
+
+@dataclass(frozen=True)
+class Site:
+    """A page that is being served, and the service behind it."""
+
+    address: str
+    service: Service
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None and os.environ.get("PLAYGROUND_REQUIRE_BROWSER") != "1":
+        for item in items:
+            if "tests/browser" in item.path.as_posix():
+                item.add_marker(pytest.mark.skip(reason="no chromium on the PATH"))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A random Llama that reads bytes; and a hub that nobody answers at."""
+    folder = saved(
+        tiny_llama(VOCAB, context=512), tmp_path_factory.mktemp("models") / "tiny", chat=True
+    )
+    made = Service(
+        Settings(
+            model=str(folder),
+            models=("gpt2",),
+            hub="http://127.0.0.1:9",
+            hub_timeout_s=1,
+            threads=1,
+        )
+    )
+    made.engine()
+    yield made
+    made.close()
+
+
+async def _built(service: Service):
+    return build(service)  # in a running loop: without one, Blocks makes a loop that nothing closes
+
+
+def _served(service: Service) -> Iterator[Site]:
+    with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
+        page = apart.submit(lambda: asyncio.run(_built(service))).result()
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    yield Site(address, service)
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def site(service: Service) -> Iterator[Site]:
+    yield from _served(service)
+
+
+@pytest.fixture(scope="session")
+def hostile_site(service: Service) -> Iterator[Site]:
+    """The page opening with a run whose text tries to be markup and code."""
+    run = comparison(COLUMNS, length=48, run=recorded.ID)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "recorded", lambda: run)
+        yield from _served(service)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open an address; whatever a page complains of or asks another host for fails the test."""
+    faults: list[str] = []
+    contexts = []
+
+    def open_page(address: str, *, width: int = 1440, scheme: str = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SLOW_MS)
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda r: faults.append(r.url) if _outside(r.url, address) else None)
+        page.goto(address)
+        page.wait_for_selector("#facts .status:has-text('parameters')")
+        page.wait_for_selector("#inspector .chart svg.main-svg")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def _outside(url: str, address: str) -> bool:
+    host = address.split("?")[0]
+    return not url.startswith((host, host.replace("http", "ws"), "data:", "blob:"))
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page], site: Site) -> Page:
+    return visit(site.address)

@@ -1,0 +1,217 @@
+"""The whole page in a real browser, over a real engine on a tiny random model."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode
+
+import gradio as gr
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from playground.service import Service
+from playground.settings import Settings
+from playground.ui import build, look
+from strategies import Info, Params, Processor, setting
+from strategies.registry import registry
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
+
+HOSTILE = "${alert(1)} <img src=x onerror=alert(1)> \\u12 `x` {{value}} <b>bold</b>"
+WAIT = 60_000  # milliseconds; the machine may be busy
+
+
+class Dictate(Processor):
+    """Leaves one token: the next of a text. A tiny model writes bytes, so any text can be said."""
+
+    info = Info("dictate", "Dictate", "Says a given text.", "x", "this test")
+
+    class Params(Params):
+        text: str = setting("", "What is said.")
+
+    def __call__(self, scores: Any, rows: Any) -> Any:
+        said = self.context.encode(self.params.text)
+        out = scores.new_full(scores.shape, float("-inf"))
+        for i, row in enumerate(rows):
+            out[i, said[len(row.generated) % len(said)]] = 0.0
+        return out
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    registry().strategies["dictate"] = Dictate
+    folder = saved(
+        tiny_llama(vocab=VOCAB, context=512), tmp_path_factory.mktemp("model") / "tiny", chat=True
+    )
+    service = Service(
+        Settings(model=str(folder), models=(str(folder),), device="cpu", dtype="float32")
+    )
+    service.engine()
+
+    async def made() -> gr.Blocks:
+        return build(service)
+
+    with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
+        page = apart.submit(lambda: asyncio.run(made())).result()
+    _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    yield local
+    page.close()
+    service.close()
+    del registry().strategies["dictate"]
+
+
+class Visit:
+    """Opens pages and keeps every complaint: console errors, dialogs, requests elsewhere."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser, self.address = browser, address
+        self.faults: list[str] = []
+        self.pages: list[Page] = []
+
+    def __call__(self, width: int = 1440, height: int = 900, **query: Any) -> Page:
+        page = self.browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(WAIT)
+        page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("dialog", lambda d: (self.faults.append(f"dialog {d.message}"), d.dismiss()))
+        page.on("request", lambda request: self._watch(request.url))
+        page.goto(self.address + ("?" + urlencode(query, doseq=True) if query else ""))
+        expect(page.locator("#facts")).to_contain_text("parameters", timeout=WAIT)
+        self.pages.append(page)
+        return page
+
+    def _watch(self, url: str) -> None:
+        if not url.startswith((self.address.rstrip("/"), "data:", "blob:")):
+            self.faults.append(url)
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    visit = Visit(browser, address)
+    yield visit
+    for page in visit.pages:
+        page.close()
+    assert visit.faults == []
+
+
+def strip(page: Page, column: int) -> Any:
+    return page.locator(".strip:visible").nth(column)
+
+
+def run(page: Page) -> None:
+    page.locator("#run").click()
+    expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#run")).to_be_enabled(timeout=WAIT)
+
+
+SHORT = {"prompt": "Hello", "tokens": 12, "seed": 5}
+THREE = ["greedy", "temperature(1.2) | top_p(0.9) | sample", "beam(3)"]
+
+
+def test_nobody_meets_an_empty_page(visit: Visit) -> None:
+    page = visit()
+    expect(page.locator("#line")).to_contain_text("recorded")
+    assert page.locator(".strip:visible").count() == 3
+    assert strip(page, 0).locator(".token").count() == 48
+    expect(page.locator("#inspector .chart svg.main-svg").first).to_be_visible(timeout=WAIT)
+
+
+def test_run_then_click_a_token_and_the_chart_changes(visit: Visit) -> None:
+    page = visit(recipe=THREE, **SHORT)
+    run(page)
+    for column in range(3):
+        assert strip(page, column).locator(".token").count() == 12
+    expect(strip(page, 0).locator(".figures")).to_contain_text("perplexity")
+    title = page.locator("#inspector-head")
+    tokens = strip(page, 1).locator(".token")
+    tokens.nth(3).click()
+    expect(title).to_contain_text("token 4", timeout=WAIT)
+    before = page.locator("#inspector .chart").first.inner_html()
+    tokens.nth(7).click()
+    expect(title).to_contain_text("token 8", timeout=WAIT)
+    page.wait_for_function(
+        "before => document.querySelector('#inspector .chart').innerHTML !== before", arg=before
+    )
+    page.keyboard.press("ArrowLeft")
+    expect(title).to_contain_text("token 7", timeout=WAIT)
+
+
+def test_the_same_seed_repeats_a_run_and_ctrl_enter_starts_it(visit: Visit) -> None:
+    page = visit(recipe=["sample"], **SHORT)
+    run(page)
+    first = strip(page, 0).locator(".tokens").inner_text()
+    page.locator("#prompt textarea").focus()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#run")).to_be_enabled()
+    assert strip(page, 0).locator(".tokens").inner_text() == first
+
+
+def test_hostile_text_is_shown_as_it_is(visit: Visit) -> None:
+    recipe = f"dictate({HOSTILE!r}) | greedy"
+    page = visit(recipe=["greedy", recipe], prompt=HOSTILE, tokens=len(HOSTILE), seed=1)
+    run(page)
+    assert strip(page, 1).locator(".tokens").evaluate("e => e.textContent") == HOSTILE
+    chips = page.locator("#prompt-tokens .chips").evaluate("e => e.textContent")
+    assert "<" in chips and "$" in chips
+    strip(page, 1).locator(".token").nth(HOSTILE.index("<")).click()
+    expect(page.locator("#inspector-head")).to_contain_text(f"token {HOSTILE.index('<') + 1}")
+    assert page.locator("img[src=x]").count() == 0 and page.locator(".strip b").count() == 0
+
+
+def test_errors_stand_beside_their_cause_and_keep_the_result(visit: Visit) -> None:
+    page = visit(recipe=["greedy"], **SHORT)
+    run(page)
+    written = strip(page, 0).locator(".tokens").inner_text()
+    page.locator("#prompt textarea").fill("")
+    page.locator("#run").click()
+    expect(page.get_by_role("alert").filter(has_text="prompt is empty")).to_be_visible()
+    assert strip(page, 0).locator(".tokens").inner_text() == written
+    page.locator("#prompt textarea").fill("Hello")
+    page.locator("#ends textarea").fill("s" * 10_000)
+    page.locator("#run").click()
+    expect(
+        page.get_by_role("alert").filter(has_text=re.compile("stop string", re.I))
+    ).to_be_visible()
+    assert strip(page, 0).locator(".tokens").inner_text() == written
+
+
+@pytest.mark.parametrize("recipe", ["temperature(-1) | sample", "greedy | greedy"])
+def test_a_recipe_that_cannot_run_says_so_in_its_column(visit: Visit, recipe: str) -> None:
+    page = visit(recipe=["greedy", recipe], **SHORT)
+    page.locator("#run").click()
+    expect(
+        page.get_by_role("alert").filter(has_text=re.compile("from 0 to 5|already step 1")).first
+    ).to_be_visible()
+
+
+def test_a_link_restores_what_was_set_up(visit: Visit) -> None:
+    page = visit(recipe=["sample", "beam(2)"], prompt="Linked", tokens=9, seed=77)
+    expect(page.locator("#prompt textarea")).to_have_value("Linked")
+    expect(page.locator("#tokens input")).to_have_value("9")
+    expect(page.locator("#seed input")).to_have_value("77")
+    assert page.locator(".strip:visible").count() == 2
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(visit: Visit, theme: str) -> None:
+    page = visit(__theme=theme)
+    expect(page.locator("#inspector .chart svg.main-svg").first).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (v["id"], [n["target"] for n in v["nodes"]][:3])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_a_phone_is_wide_enough(visit: Visit) -> None:
+    page = visit(width=390, height=844)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.locator("#run")).to_be_visible()
