@@ -65,6 +65,8 @@ def build(service: Service) -> gr.Blocks:
             inspector.listen(column.strip.pick)
         page.load(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
         parts.ran.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
+    for event in page.fns.values():
+        event.api_visibility = "private"  # gr.render has no such option of its own
     return page
 
 
