@@ -30,7 +30,10 @@ class Reader:
 
     def begin(self, prompt: Sequence[int]) -> Text:
         """The empty text after a prompt."""
-        return Text("", max(0, len(prompt) - _LOOKBACK), len(prompt))
+        start = max(0, len(prompt) - _LOOKBACK)
+        while start > 0 and self._special.issuperset(prompt[start:]):
+            start -= 1
+        return Text("", start, len(prompt))
 
     def extend(self, text: Text, tokens: Sequence[int]) -> Text:
         """The text once ``tokens``, the whole row, is longer by one.
@@ -41,7 +44,7 @@ class Reader:
         after = self._decode(tokens[text.start :])
         if after.endswith(_BROKEN) and len(tokens) - text.read < _LOOKBACK:
             return text
-        return Text(text.value + after[len(before) :], text.read, len(tokens))
+        return self._longer(text, before, after, len(tokens))
 
     def finish(self, text: Text, tokens: Sequence[int]) -> Text:
         """The text with what was still waiting, written as the decoder writes broken characters."""
@@ -49,7 +52,17 @@ class Reader:
             return text
         before = self._decode(tokens[text.start : text.read])
         after = self._decode(tokens[text.start :])
-        return Text(text.value + after[len(before) :], text.read, len(tokens))
+        return self._longer(text, before, after, len(tokens))
+
+    @staticmethod
+    def _longer(text: Text, before: str, after: str, read: int) -> Text:
+        """The text with what ``after`` has beyond ``before``.
+
+        A special token has no text, and a decoder drops the space of a word that begins what it is
+        given: what is decoded again starts at a token with a text.
+        """
+        added = after[len(before) :]
+        return Text(text.value + added, text.read if added else text.start, read)
 
     def _decode(self, ids: Sequence[int]) -> str:
         result: str = self.tokenizer.decode(

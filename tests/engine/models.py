@@ -4,40 +4,88 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.engine import Engine, Limits
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from playground.engine import Engine, Limits, Run
 from playground.loading import LoadedModel
 from playground.trace import Comparison, ModelFacts
 from tests.folders import VOCAB, tokenizer
-from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2
+from tests.tiny import SPECIAL, tiny_gpt2, tiny_llama, tiny_qwen2
 
-MAKERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "qwen2": tiny_qwen2}
 CONTEXT = 128
 
 
-def loaded(kind: str = "llama", eos: tuple[int, ...] = (), chat: bool = False) -> LoadedModel:
-    model: Any = MAKERS[kind](vocab=VOCAB, context=CONTEXT)
+def three_to_one(vocab: int, context: int) -> Any:
+    """Llama whose query heads share a key-value head by threes, as SmolLM2's do."""
+    config = LlamaConfig(
+        vocab_size=vocab,
+        hidden_size=48,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        max_position_embeddings=context,
+        initializer_range=0.35,
+        tie_word_embeddings=True,
+        **SPECIAL,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    return model.eval().requires_grad_(False)
+
+
+MAKERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "qwen2": tiny_qwen2, "threes": three_to_one}
+
+
+def loaded(
+    kind: str = "llama",
+    eos: tuple[int, ...] = (),
+    chat: bool = False,
+    context: int = CONTEXT,
+    dtype: torch.dtype = torch.float32,
+    reads: Any = None,
+) -> LoadedModel:
+    """``reads`` is its tokenizer, if not the one with a token per byte."""
+    model: Any = MAKERS[kind](vocab=VOCAB, context=context).to(dtype)
     facts = ModelFacts(
         id=kind,
         title=kind,
         architecture=type(model).__name__,
         parameters=1,
         vocab_size=VOCAB,
-        context_length=CONTEXT,
+        context_length=context,
         device="cpu",
-        dtype="float32",
+        dtype=str(dtype).removeprefix("torch."),
         memory=1,
         has_chat_template=chat,
     )
-    return LoadedModel(kind, model, tokenizer(chat), facts, eos, CONTEXT)
+    return LoadedModel(kind, model, reads or tokenizer(chat), facts, eos, context)
 
 
-def engine(kind: str = "llama", eos: tuple[int, ...] = (), **options: Any) -> Engine:
-    limits = options.pop("limits", Limits(new_tokens=256))
-    return Engine(loaded(kind, eos), limits=limits, **options)
+def engine(
+    kind: str = "llama",
+    eos: tuple[int, ...] = (),
+    limits: Limits | None = None,
+    rows: int = 32,
+    pack_weights: bool = True,
+    **model: Any,
+) -> Engine:
+    return Engine(
+        loaded(kind, eos, **model),
+        limits=limits or Limits(new_tokens=256),
+        rows=rows,
+        pack_weights=pack_weights,
+    )
+
+
+def driven(engine: Engine, request: Any) -> Run:
+    """The run of one request, stepped on this thread until it is done."""
+    run = engine.submit(request)
+    engine.drive(run)
+    return run
 
 
 def finished(engine: Engine, request: Any) -> Comparison:
-    """The comparison of one request, stepped on this thread."""
-    run = engine.submit(request)
-    engine.drive(run)
-    return run.comparison()
+    return driven(engine, request).comparison()

@@ -1,0 +1,171 @@
+"""Token ids to readable text: split characters, leading spaces, special tokens, stop strings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from playground.engine.text import Reader, find_stop
+from tests.folders import tokenizer
+
+TEXTS = [
+    "plain words",
+    " leading, and  double spaces",
+    "né 🎲! 日本語 naïve",
+    "👩‍👩‍👧 family",
+    "line\nbreaks\n\n",
+    "🎲",
+    "a \ufffd already broken",
+]
+
+
+def metaspace() -> Any:
+    """Words that carry a space before them, as sentencepiece writes them, and bytes to fall back
+    on for characters it does not know; decoded as Llama's tokenizer decodes."""
+    letters = "abcdefghijklmnopqrstuvwxyz,!.\n"
+    words = ["<s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *letters]
+    merges = [("▁", letter) for letter in letters[:26]]
+    words += ["▁" + letter for letter in letters[:26]]
+    made = Tokenizer(
+        models.BPE(
+            {word: i for i, word in enumerate(words)}, merges, unk_token="<unk>", byte_fallback=True
+        )
+    )
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    made.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", unk_token="<unk>")
+
+
+@cache
+def reader(kind: str) -> Reader:
+    return Reader(metaspace() if kind == "metaspace" else tokenizer())
+
+
+def read(reader: Reader, prompt: Sequence[int], tokens: Sequence[int]) -> list[str]:
+    """What each token adds to the text, the end included."""
+    text, row, pieces = reader.begin(prompt), list(prompt), []
+    for i, token in enumerate(tokens):
+        row.append(token)
+        longer = reader.extend(text, row)
+        if i == len(tokens) - 1:
+            longer = reader.finish(longer, row)
+        assert longer.value.startswith(text.value)
+        pieces.append(longer.value[len(text.value) :])
+        text = longer
+    assert "".join(pieces) == text.value
+    return pieces
+
+
+@pytest.mark.parametrize("kind", ["bytes", "metaspace"])
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("prompt", ["", "x", "a longer prompt,"])
+def test_a_text_read_token_by_token_is_the_text(kind: str, text: str, prompt: str) -> None:
+    known = reader(kind)
+    before = known.tokenizer.encode(prompt) if prompt else []
+    tokens = known.tokenizer.encode(prompt + text)[len(before) :]
+    pieces = read(known, before, tokens)
+    # Metaspace writes no space at the very beginning of a text.
+    first = text[1:] if kind == "metaspace" and not prompt and text[0] == " " else text
+    assert "".join(pieces) == first
+    if "\ufffd" not in text:
+        assert not any("\ufffd" in piece for piece in pieces)
+
+
+def test_a_character_of_several_tokens_comes_with_its_last() -> None:
+    known = reader("bytes")
+    assert read(known, [], known.tokenizer.encode("n🎲é!")) == [
+        *["n", "", "", "", "🎲", "", "é", "!"]
+    ]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "metaspace"])
+def test_a_character_that_never_ends_is_shown_as_broken(kind: str) -> None:
+    known = reader(kind)
+    prompt = known.tokenizer.encode("x")
+    dice = known.tokenizer.encode("x🎲")[len(prompt) :]
+    assert set("".join(read(known, prompt, dice[:-1]))) == {"\ufffd"}
+    cut_by_a_letter = read(known, prompt, [*dice[:2], *known.tokenizer.encode("xa")[-1:], *dice])
+    assert cut_by_a_letter[-1] == "🎲" and "".join(cut_by_a_letter).strip("\ufffd") == "a🎲"
+
+
+def test_bytes_that_mean_nothing_are_not_held_back_for_ever() -> None:
+    known = reader("bytes")
+    tail = known.tokenizer.convert_tokens_to_ids("Ģ")  # 0x80 continues, but nothing began
+    pieces = read(known, [], [tail] * 40)
+    assert "".join(pieces) == "\ufffd" * 40
+    assert max(len(piece) for piece in pieces) < 10
+
+
+@pytest.mark.parametrize("kind", ["bytes", "metaspace"])
+def test_any_tokens_at_all_read_as_the_decoder_would_have_it(kind: str) -> None:
+    """Letters drawn with stray bytes among them: nothing readable is lost or doubled."""
+    known = reader(kind)
+    chance = random.Random(4)
+    letters = known.tokenizer.encode("abcxyz a b c", add_special_tokens=False)
+    strays = known.tokenizer.encode("é🎲日", add_special_tokens=False)
+    for _ in range(60):
+        tokens = chance.choices([*letters, *letters, *strays], k=30)
+        mine = "".join(read(known, letters[:3], tokens))
+        head = known.tokenizer.decode(letters[:3])
+        theirs = known.tokenizer.decode([*letters[:3], *tokens])[len(head) :]
+        # Byte fallback gives up a whole stretch of bytes for one that is wrong; reading does not.
+        kept = str.isascii if kind == "metaspace" else "\ufffd".__ne__
+        assert list(filter(kept, mine)) == list(filter(kept, theirs))
+
+
+def test_a_special_token_has_no_text_and_takes_no_space_away() -> None:
+    known = reader("metaspace")
+    prompt = known.tokenizer.encode("hi")
+    a, b = known.tokenizer.convert_tokens_to_ids(["▁a", "▁b"])
+    special = known.tokenizer.bos_token_id
+    assert read(known, prompt, [a, special, b]) == [" a", "", " b"]
+    assert read(known, prompt, [special, special, a, b]) == ["", "", " a", " b"]
+
+
+def test_a_candidate_by_itself() -> None:
+    known = reader("bytes")
+    e2 = known.tokenizer.encode("€")[0]
+    space = known.tokenizer.encode(" ")[0]
+    assert known.piece(known.tokenizer.encode("b")[0]) == "b"
+    assert known.piece(space) == " " and known.piece(e2) == "⟨E2⟩"
+    assert known.piece(0) == "<|endoftext|>"
+    assert known.piece(100_000) == "⟨100000⟩"
+    words = reader("metaspace")
+    pieces = {name: words.piece(words.tokenizer.convert_tokens_to_ids(name)) for name in words_of()}
+    assert pieces == words_of()
+
+
+def words_of() -> dict[str, str]:
+    return {"▁b": " b", "b": "b", "▁": " ", "<0xE2>": "⟨E2⟩", "\n": "\n", "<s>": "<s>"}
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "stop", "place"),
+    [
+        ("one two", 3, ["two"], 4),
+        ("one two", 1, ["two"], 4),
+        ("one two", 1, ["one"], None),  # was there before and has been passed over
+        ("one two", 1, ["e two", "two"], 2),
+        ("one two", 1, ["two", "e two"], 2),
+        ("one two", 7, ["o", "n"], 0),
+        ("one two", 0, ["two"], None),
+        ("one two", 7, ["three"], None),
+        ("one two", 7, [], None),
+        ("aaa", 1, ["aa"], 1),
+    ],
+)
+def test_where_a_stop_string_begins(text: str, added: int, stop: list[str], place: Any) -> None:
+    assert find_stop(text, added, stop) == place
