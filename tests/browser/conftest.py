@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made.close()
 
 
+def free_port() -> int:
+    """A port nobody listens on; Gradio's own search leaves a socket open at every taken one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 async def _built(service: Service):
     return build(service)  # in a running loop: without one, Blocks makes a loop that nothing closes
 
@@ -69,7 +77,9 @@ async def _built(service: Service):
 def _served(service: Service) -> Iterator[Site]:
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
         page = apart.submit(lambda: asyncio.run(_built(service))).result()
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    _, address, _ = page.launch(
+        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
+    )
     yield Site(address, service)
     page.close()
 

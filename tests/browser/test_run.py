@@ -19,10 +19,12 @@ from playground.settings import Settings
 from playground.ui import build, look
 from strategies import Info, Params, Processor, setting
 from strategies.registry import registry
+from tests.browser.conftest import free_port
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
 HOSTILE = "${alert(1)} <img src=x onerror=alert(1)> \\u12 `x` {{value}} <b>bold</b>"
+expect.set_options(timeout=30_000)
 WAIT = 60_000  # milliseconds; the machine may be busy
 
 
@@ -58,7 +60,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
         page = apart.submit(lambda: asyncio.run(made())).result()
-    _, local, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look())
+    _, local, _ = page.launch(
+        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
+    )
     yield local
     page.close()
     service.close()
