@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 _BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
@@ -99,6 +100,7 @@ def _bytes(name: str) -> str:
     return name
 
 
+@cache
 def _byte_alphabet() -> dict[str, int]:
     """GPT-2's letters for bytes (Radford 2019): printable ones stand for themselves."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]

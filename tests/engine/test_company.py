@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Engine, Request, Run
+from playground.engine import Request, Run
 from playground.engine.forward import FIXED_ROWS
 from playground.trace import Comparison
-from tests.engine.models import engine
+from tests.engine.models import driven, engine
 
 RECIPES = ["greedy", "temperature(1.3) | top_p(0.9) | sample(2)", "beam(3)"]
 MINE = Request(prompt="one prompt", recipes=RECIPES, max_new_tokens=20, seed=3)
@@ -25,41 +25,58 @@ def figures(comparison: Comparison) -> list[Any]:
     ]
 
 
-def alone(served: Engine, request: Request) -> list[Any]:
-    run = served.submit(request)
-    served.drive(run)
-    return figures(run.comparison())
+FP32, BF16 = torch.float32, torch.bfloat16
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("how", ["as measured", "padded", "not packed"])
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_company_changes_nothing(kind: str, how: str, threads: int) -> None:
-    before = torch.get_num_threads()
+@pytest.mark.parametrize(
+    ("kind", "dtype", "how", "threads"),
+    [
+        ("llama", FP32, "as measured", 1),
+        ("llama", FP32, "padded", 1),
+        ("llama", FP32, "not packed", 1),
+        ("llama", BF16, "as measured", 1),
+        ("gpt2", FP32, "as measured", 1),
+        ("gpt2", FP32, "not packed", 1),
+        ("gpt2", BF16, "padded", 1),
+        ("qwen2", FP32, "as measured", 1),
+        ("qwen2", BF16, "not packed", 1),
+        ("threes", FP32, "as measured", 1),
+        ("threes", FP32, "padded", 1),
+        ("threes", BF16, "as measured", 1),
+        ("threes", FP32, "as measured", 2),
+        ("threes", FP32, "not packed", 2),
+        ("gpt2", BF16, "as measured", 2),
+    ],
+)
+def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) -> None:
+    """Runs that join before, with and after each other, one leaving early, in one batch or more."""
     torch.set_num_threads(threads)
-    try:
-        served = engine(kind, pack_weights=how != "not packed")
-        if how == "padded":
-            served.forward.padded_to = FIXED_ROWS
-        wanted = alone(served, MINE)
-        others = [
-            Request(prompt="x" * n, recipes=["sample", "greedy"], max_new_tokens=n, seed=n)
-            for n in (3, 9, 17, 30)
-        ]
-        runs = [served.submit(others[0])]
+    served = engine(kind, pack_weights=how != "not packed", dtype=dtype)
+    if how == "padded":
+        served.forward.padded_to = FIXED_ROWS
+    count = 20 if threads == 1 else 8
+    mine = MINE.model_copy(update={"max_new_tokens": count})
+    others = [
+        Request(prompt="x" * n, recipes=["sample", "greedy"], max_new_tokens=n, seed=n)
+        for n in (3, 9, 17)
+    ]
+    wide = Request(prompt="one prompt", recipes=["beam(8)", "sample(6)"], max_new_tokens=count)
+    wanted = [figures(driven(served, request).comparison()) for request in [mine, *others, wide]]
+
+    runs = [served.submit(others[0])]
+    served.step()
+    runs.insert(0, served.submit(mine))
+    served.step()
+    leaver = served.submit(Request(prompt="leaves", recipes=["sample(4)"], max_new_tokens=90))
+    runs += [served.submit(others[1]), served.submit(others[2]), served.submit(wide)]
+    for _ in range(count // 2):
         served.step()
-        mine = served.submit(MINE)
-        for i in range(200):
-            if i in (1, 4, 8):
-                runs.append(served.submit(others[(1, 4, 8).index(i) + 1]))
-            if i == 12:
-                runs[-1].cancel()
-            served.step()
-            if mine.done:
-                break
-        assert figures(mine.comparison()) == wanted
-    finally:
-        torch.set_num_threads(before)
+    leaver.cancel()
+    for run in runs:
+        served.drive(run)
+    assert [figures(run.comparison()) for run in runs] == wanted
+    rows = {s.times.forward_rows for s in runs[0].comparison().lanes[0].trace.steps[1:]}
+    assert len(rows) > 2 and max(rows) > FIXED_ROWS, "the batch must have grown and shrunk"
 
 
 def test_a_second_run_joins_between_two_steps() -> None:
