@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.record import Choice, Recorder, summarise
+from playground.engine.record import Choice, Recorder, Stage, summarise
 from playground.engine.slots import Slots
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason, Output, StepRecord, Times, Trace
@@ -140,7 +140,10 @@ class Lane:
         if not moves and not step.finished:
             raise Fault(f"{self.search.info.id} found no token to continue with")
         searched = perf_counter()
-        stages = [summarise(s) for s in reshaped]
+        stages: list[Stage] = []
+        for scores in reshaped:
+            same = stages and stages[-1].scores is scores
+            stages.append(stages[-1] if same else summarise(scores))
         for processor, stage in zip(self.processors, stages, strict=True):
             if any(s.survivors == 0 for s in stage.summaries):
                 raise Fault(f"{processor.info.id} removed every token")

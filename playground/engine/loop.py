@@ -225,8 +225,8 @@ class Engine:
         for run, lane, places in lanes:
             try:
                 lane.advance(
-                    logits[places],
-                    logprobs[places],
+                    _rows(logits, places),
+                    _rows(logprobs, places),
                     run.luck(lane.index, logits.shape[-1], self.device),
                     self.forward.slots,
                     forward=forward,
@@ -289,3 +289,11 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
+
+
+def _rows(scores: Tensor, places: list[int]) -> Tensor:
+    """These rows of ``scores``: a view of neighbours that no other lane is given, else a copy."""
+    first = places[0]
+    if len(scores) > 1 and places == list(range(first, first + len(places))):
+        return scores[first : first + len(places)]
+    return scores[places]

@@ -1,7 +1,7 @@
 """What is written down of every step: candidates, ranks, entropies and survivors, stage by stage.
 
-All of it comes from one log-softmax and one top-k over the rows of a lane, and from the scores
-that each stage left; nothing is sorted, and a stage that left few tokens is summed over those.
+All of it comes from one log-softmax, one top-k over the rows of a lane and one more over what its
+last stage left, and from a sum over each stage; nothing is sorted.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from playground.engine.text import Reader
 from playground.trace import Candidates, StageSummary
 from strategies import Move
 
-_FEW = 2048  # survivors that are gathered rather than summed in place
-_FLOOR = -1e4  # stands for −inf where p · log p is summed: p is 0 there
+_DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low
 
 
@@ -32,25 +31,24 @@ class Stage:
 
 def summarise(scores: Tensor) -> Stage:
     """Survivors and entropy (nats) of each row."""
-    survivors = (scores > -torch.inf).sum(-1).tolist()
-    if max(survivors) <= _FEW:
-        kept = [row[row > -torch.inf] for row in scores]
-        normaliser = torch.stack([k.logsumexp(-1) for k in kept])
-        entropy = torch.stack(
-            [_entropy(k - n) for k, n in zip(kept, normaliser, strict=True)]
-        ).tolist()
-    else:
-        normaliser = scores.logsumexp(-1)
-        entropy = _entropy(scores - normaliser[:, None]).tolist()
+    # A comparison written as floats is several times faster than one as booleans, and exact.
+    left = torch.gt(scores, -torch.inf, out=torch.empty_like(scores)).sum(-1)
+    best = scores.amax(-1)
+    below = (scores - best[:, None]).clamp_min_(_DEEP)
+    weights = below.exp()
+    total = weights.sum(-1)
+    spread = total.log()
+    entropy = spread - weights.mul_(below).sum(-1) / total
     summaries = [
-        StageSummary(survivors=n, entropy=max(0.0, h))
-        for n, h in zip(survivors, entropy, strict=True)
+        StageSummary(survivors=int(n), entropy=max(0.0, h))
+        for n, h in zip(left.tolist(), entropy.tolist(), strict=True)
     ]
-    return Stage(scores, normaliser, summaries)
+    return Stage(scores, best + spread, summaries)
 
 
 def _entropy(logprobs: Tensor) -> Tensor:
-    return -(logprobs.exp() * logprobs.clamp_min(_FLOOR)).sum(-1)
+    below = logprobs.clamp_min(_DEEP)
+    return -(below.exp().mul_(below)).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -83,50 +81,37 @@ class Recorder:
         parents = torch.tensor([move.parent for move in moves], device=device)
         tokens = torch.tensor([move.token for move in moves], device=device)
         final = stages[-1].scores if stages else raw
-        raw_chosen, final_chosen = raw[parents, tokens], final[parents, tokens]
-        raw_ranks = (raw[parents] > raw_chosen[:, None]).sum(-1) + 1
-        ranks = raw_ranks
+        raw_top = raw.topk(min(self.top_n, raw.shape[-1]), dim=-1)
+        raw_ranks = ranks = _ranks(raw, raw_top.values, parents, tokens)
+        listed = [raw_top.indices[parents], tokens[:, None]]
         if stages:
-            ranks = (final[parents] > final_chosen[:, None]).sum(-1) + 1
+            top = final.topk(raw_top.values.shape[-1], dim=-1)
+            ranks = _ranks(final, top.values, parents, tokens)
+            likely = top.indices[parents, :_UPLIFTED]
+            left = top.values[parents, :_UPLIFTED] > -torch.inf
+            listed.insert(1, torch.where(left, likely, tokens[:, None]))
+        # The model's likeliest, the likeliest after the last stage, and the chosen token.
+        ids = torch.cat(listed, dim=-1)  # [moves, candidates]; a repeated id stands twice
         entropies = _entropy(raw).tolist()
-        ids = self._candidates(raw, final, stages, parents, tokens)
         # [1 + stages, moves, candidates]: log-probabilities raw, then after every stage
         table = [raw[parents[:, None], ids]]
         for stage in stages:
             table.append(stage.scores[parents[:, None], ids] - stage.normaliser[parents, None])
         logprobs = torch.stack(table)
-        last = logprobs[-1].gather(1, (ids == tokens[:, None]).int().argmax(-1, keepdim=True))
-        probabilities = logprobs.exp().tolist()
-        rows, raw_logprobs, finals = ids.tolist(), raw_chosen.tolist(), last[:, 0].tolist()
-        positions, raw_positions = ranks.tolist(), raw_ranks.tolist()
+        probabilities, rows = logprobs.exp().tolist(), ids.tolist()
+        chosen = logprobs[:, :, -1].tolist()
         return [
             Choice(
-                raw_logprob=raw_logprobs[i],
-                logprob=finals[i],
-                raw_rank=raw_positions[i],
-                rank=positions[i],
+                raw_logprob=chosen[0][i],
+                logprob=chosen[-1][i],
+                raw_rank=raw_ranks[i],
+                rank=ranks[i],
                 raw_entropy=max(0.0, entropies[move.parent]),
                 stages=[stage.summaries[move.parent] for stage in stages],
                 candidates=self._table(rows[i], [level[i] for level in probabilities]),
             )
             for i, move in enumerate(moves)
         ]
-
-    def _candidates(
-        self, raw: Tensor, final: Tensor, stages: Sequence[Stage], parents: Tensor, tokens: Tensor
-    ) -> Tensor:
-        """Ids to list per move, int64 ``[moves, candidates]``; a repeated id stands twice.
-
-        The model's likeliest, the likeliest after the last stage, and the chosen token.
-        """
-        n = min(self.top_n, raw.shape[-1])
-        listed = raw.topk(n, dim=-1).indices
-        parts = [listed[parents]]
-        if stages:
-            uplifted = final.topk(min(_UPLIFTED, n), dim=-1).indices
-            parts.append(uplifted[parents])
-        parts.append(tokens[:, None])
-        return torch.cat(parts, dim=-1)
 
     def _table(self, ids: list[int], levels: list[list[float]]) -> Candidates:
         """Repeated ids dropped, the rest in falling raw probability."""
@@ -138,3 +123,16 @@ class Recorder:
             raw=[levels[0][p] for p in places],
             stages=[[level[p] for p in places] for level in levels[1:]],
         )
+
+
+def _ranks(scores: Tensor, top: Tensor, parents: Tensor, tokens: Tensor) -> list[int]:
+    """Each move's rank from 1: how many tokens of its row score higher, and itself.
+
+    ``top`` holds each row's highest scores, falling; a token among them needs no count of all.
+    """
+    chosen = scores[parents, tokens]
+    ranks: list[int] = (top[parents] > chosen[:, None]).sum(-1).add_(1).tolist()
+    for i, rank in enumerate(ranks):
+        if rank > top.shape[-1]:
+            ranks[i] = int((scores[parents[i]] > chosen[i]).sum()) + 1
+    return ranks
