@@ -98,8 +98,9 @@ def hostile_site(service: Service) -> Iterator[Site]:
         yield from _served(service)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Gone with the last browser test: while Playwright lives, its loop runs in this thread."""
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found
