@@ -241,7 +241,7 @@ def quiet_libraries() -> None:
     busy loop takes the processor from whoever the team waits for: on two cores shared with a
     browser or another process that made a step twenty times slower.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
