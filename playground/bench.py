@@ -80,9 +80,9 @@ class Report:
 
 def compare(model: str | None, tokens: int, repeats: int) -> Report:
     """Measure the six strategies both ways on one model."""
-    from playground import Playground  # before torch: it settles how torch's threads wait
+    from playground import Playground
 
-    import torch
+    import torch  # isort: skip  # after it: the settings say how torch's threads wait
 
     plain = Playground(model)  # its weights serve generate, its engine is not used
     own = Playground(model)

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from playground.engine.attention import ATTENTION, Grouping, find_grouping, place, placed
-from playground.engine.packed import can_pack, pack, unpack
+from playground.engine.packed import can_pack, pack, unpack, watched
 from playground.engine.slots import Slots
 
 FIXED_ROWS = 16  # of a padded decode
@@ -63,8 +63,9 @@ class Forward:
     def _prepare(self, rows: int, length: int, budget: int | None, pack_weights: bool) -> None:
         """Storage, and proof that the model over it is the model itself."""
         model, probe = self.model, self._probe_ids()
-        wanted, shapes = self._reference(probe)
-        self.packed_bytes = pack(model) if pack_weights and can_pack(model) else 0
+        with watched(model) as groups:
+            wanted, shapes = self._reference(probe)
+        self.packed_bytes = pack(model, groups) if pack_weights and can_pack(model) else 0
         model.set_attn_implementation(ATTENTION)
         rows, length = _fit(shapes, self.dtype, rows, length, budget)
         self.slots = Slots(shapes, rows, length, self.dtype, self.device)
