@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from playground.engine.record import Choice, Recorder, Stage, summarise
+from playground.engine.record import Choice
 from playground.engine.slots import Slots
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason, Output, StepRecord, Times, Trace
@@ -62,7 +62,9 @@ class Lane:
         self.processors, self.search = recipe.build(context)
         self.width = self.search.width()
         self.ends, self.reader = ends, reader
-        self.recorder = Recorder(reader, top_n)
+        self.top_n = top_n
+        # Equal ones may be called together: a processor is pure, and each row stands for itself.
+        self.shared = [(type(p), repr(p.params), context) for p in self.processors]
         self.steps: list[StepRecord] = []
         self.slots: list[int] = []
         self.started = 0.0  # the clock its records count from
@@ -78,6 +80,7 @@ class Lane:
         )
         self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.index = 0
+        self._found: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
     def running(self) -> list[LaneRow]:
@@ -88,84 +91,65 @@ class Lane:
         self.slots, self.started = slots, clock
         self.held = (replace(self.held[0], slot=slots[0]),)
 
-    def advance(
-        self,
-        logits: Tensor,
-        logprobs: Tensor,
-        luck: Callable[[int], Tensor],
-        store: Slots,
-        *,
-        forward: float,
-        forward_rows: int,
-        shared: float,
-    ) -> None:
-        """One step: reshape, choose, record, and move the rows' slots to match.
+    def seen(self, depth: int, rows: Sequence[LaneRow]) -> list[Row]:
+        """``rows`` as the processor at ``depth`` sees them: with its own state."""
+        if not self.processors[depth].stateful:
+            return [held.row for held in rows]
+        return [replace(held.row, state=held.states[depth]) for held in rows]
 
-        ``logits`` and ``logprobs`` are float32 ``[running rows, vocab]``; ``forward`` and
-        ``shared`` are the seconds of the forward and of the recording that all lanes share.
-        """
-        rows = self.running
-        clock = perf_counter()
-        scores = logprobs if self.search.reads_logprobs else logits
-        reshaped = []
-        for i, processor in enumerate(self.processors):
-            views = [r.row for r in rows]
-            if processor.stateful:
-                views = [replace(r.row, state=r.states[i]) for r in rows]
-            scores = processor(scores, views)
-            if scores.shape != logits.shape:
-                raise Fault(
-                    f"{processor.info.id} returned scores of shape {tuple(scores.shape)} for "
-                    f"{tuple(logits.shape)}"
-                )
-            reshaped.append(scores)
-        processed = perf_counter()
-        outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
+    def choose(
+        self, rows: list[LaneRow], scores: Tensor, luck: Callable[[int], Tensor]
+    ) -> list[Move]:
+        """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones."""
+        self._found = {}
 
-        def outcome(row: int, token: int) -> tuple[FinishReason | None, Text]:
-            key = row, token
-            if key not in outcomes:
-                outcomes[key] = self._outcome(rows[row], token)
-            return outcomes[key]
+        def ends(row: int, token: int) -> bool:
+            return self._outcome(rows[row], row, token)[0] is not None
 
         step = Step(
             index=self.index,
-            rows=[r.row for r in rows],
+            rows=[held.row for held in rows],
             scores=scores,
             luck=luck,
-            ends=lambda row, token: outcome(row, token)[0] is not None,
-            finished=[r.row for r in self.held if r.reason is not None],
+            ends=ends,
+            finished=[held.row for held in self.held if held.reason is not None],
         )
-        moves = self._checked(self.search.advance(step), len(rows), logits.shape[-1])
+        moves = self.search.advance(step)
+        for move in moves:
+            if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
+                raise Fault(f"the search returned {move} for {len(rows)} rows")
         if not moves and not step.finished:
             raise Fault(f"{self.search.info.id} found no token to continue with")
-        searched = perf_counter()
-        stages: list[Stage] = []
-        for scores in reshaped:
-            same = stages and stages[-1].scores is scores
-            stages.append(stages[-1] if same else summarise(scores))
-        for processor, stage in zip(self.processors, stages, strict=True):
-            if any(s.survivors == 0 for s in stage.summaries):
-                raise Fault(f"{processor.info.id} removed every token")
-        choices = self.recorder.record(logprobs, stages, moves)
+        return moves
+
+    def commit(
+        self,
+        rows: list[LaneRow],
+        moves: list[Move],
+        choices: list[Choice],
+        times: Times,
+        store: Slots,
+    ) -> None:
+        """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
         for choice in choices:
-            if not choice.logprob > -torch.inf:  # NaN as well
+            for processor, stage in zip(self.processors, choice.stages, strict=True):
+                if stage.survivors == 0:
+                    raise Fault(f"{processor.info.id} removed every token")
+            if not choice.logprob > -math.inf:  # NaN as well
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
-        recorded = perf_counter()
-        times = Times.model_construct(
-            forward=forward,
-            processors=processed - clock,
-            search=searched - processed,
-            record=recorded - searched + shared,
-            forward_rows=forward_rows,
-        )
-        self._commit(rows, moves, choices, outcome, times, store)
+        self._commit(rows, moves, choices, times, store)
         self.index += 1
         if not self.running:
             self.done = True
 
-    def _outcome(self, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
-        """What ends ``held`` if ``token`` follows, and its text then (a stop string cut off)."""
+    def _outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
+        """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
+        key = row, token
+        if key not in self._found:
+            self._found[key] = self._ending(held, token)
+        return self._found[key]
+
+    def _ending(self, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
         tokens = (*held.row.tokens, token)
         count = len(tokens) - held.row.prompt_length
         text = self.reader.extend(held.text, tokens)
@@ -177,25 +161,17 @@ class Lane:
                 return "stop", text
         return (self.ends.limited if count >= self.ends.limit else None), text
 
-    @staticmethod
-    def _checked(moves: list[Move], rows: int, vocab: int) -> list[Move]:
-        for move in moves:
-            if not (0 <= move.parent < rows and 0 <= move.token < vocab):
-                raise Fault(f"the search returned {move} for {rows} rows")
-        return moves
-
     def _commit(
         self,
         rows: list[LaneRow],
         moves: list[Move],
         choices: list[Choice],
-        outcome: Callable[[int, int], tuple[FinishReason | None, Text]],
         times: Times,
         store: Slots,
     ) -> None:
         """Write the records and replace the rows; forks copy what was generated so far."""
         at = perf_counter() - self.started
-        found = [outcome(move.parent, move.token) for move in moves]
+        found = [self._outcome(rows[m.parent], m.parent, m.token) for m in moves]
         reasons: list[FinishReason | None] = [
             reason or ("stop" if move.done else None)
             for move, (reason, _) in zip(moves, found, strict=True)

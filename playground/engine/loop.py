@@ -12,9 +12,10 @@ from torch import Tensor
 
 from playground.engine.forward import Forward
 from playground.engine.intake import Intake
-from playground.engine.lane import Fault, Lane, LaneRow
+from playground.engine.lane import Lane, LaneRow
 from playground.engine.request import Limits, Request
 from playground.engine.run import Run
+from playground.engine.turn import Turn, take
 from playground.loading import LoadedModel
 from playground.trace import FinishReason, PromptToken
 
@@ -181,9 +182,7 @@ class Engine:
             return
         seconds = perf_counter() - begun
         run.prefills.append(seconds)
-        self._advance(
-            [(run, lane, [0]) for lane in lanes], logits, forward=seconds, rows=len(lanes)
-        )
+        self._advance([(run, lane, [0]) for lane in lanes], logits, forward=seconds)
 
     def _decode(self) -> None:
         """One forward for the rows of all lanes, then each lane's own step."""
@@ -206,40 +205,18 @@ class Engine:
             [(run, lane, [at[row.slot] for row in lane.running]) for run, lane in lanes],
             logits,
             forward=perf_counter() - clock,
-            rows=len(rows),
         )
 
     def _advance(
-        self,
-        lanes: list[tuple[Run, Lane, list[int]]],
-        logits: Tensor,
-        *,
-        forward: float,
-        rows: int,
+        self, lanes: list[tuple[Run, Lane, list[int]]], logits: Tensor, *, forward: float
     ) -> None:
         """Step each lane on its places in ``logits``, float32 ``[rows, vocab]``."""
-        clock = perf_counter()
-        logprobs = torch.log_softmax(logits, dim=-1)
-        shared = (perf_counter() - clock) / max(1, len(lanes))
-        runs = []
-        for run, lane, places in lanes:
-            try:
-                lane.advance(
-                    _rows(logits, places),
-                    _rows(logprobs, places),
-                    run.luck(lane.index, logits.shape[-1], self.device),
-                    self.forward.slots,
-                    forward=forward,
-                    forward_rows=rows,
-                    shared=shared,
-                )
-            except Fault as error:
-                lane.end("error", f"{error}.")
-            except Exception as error:
-                log.exception("run %s: %s failed", run.id, lane.recipe)
-                lane.end("error", f"{type(error).__name__}: {error}")
-            if run not in runs:
-                runs.append(run)
+        turns = [
+            Turn(lane, places, run.luck(lane.index, logits.shape[-1], self.device))
+            for run, lane, places in lanes
+        ]
+        take(turns, logits, self.intake.reader, self.forward.slots, forward=forward)
+        runs = list(dict.fromkeys(run for run, _, _ in lanes))
         for run in runs:
             self._retire(run)
             run.changed()
@@ -279,7 +256,7 @@ class Engine:
 
     def _fail(self, run: Run, error: Exception) -> None:
         log.error("run %s: the model failed", run.id, exc_info=error)
-        run.error = f"The model failed: {str(error) or type(error).__name__}"
+        run.error = f"The model failed: {str(error) or type(error).__name__}."
         self._end(run, "error", run.error)
         self._retire(run)
 
@@ -289,11 +266,3 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
-
-
-def _rows(scores: Tensor, places: list[int]) -> Tensor:
-    """These rows of ``scores``: a view of neighbours that no other lane is given, else a copy."""
-    first = places[0]
-    if len(scores) > 1 and places == list(range(first, first + len(places))):
-        return scores[first : first + len(places)]
-    return scores[places]

@@ -1,12 +1,12 @@
 """What is written down of every step: candidates, ranks, entropies and survivors, stage by stage.
 
-All of it comes from one log-softmax, one top-k over the rows of a lane and one more over what its
-last stage left, and from a sum over each stage; nothing is sorted.
+All of it comes from one top-k and a few sums over the rows of every lane at once; nothing is
+sorted. A row's figures do not depend on the rows beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,37 +18,21 @@ from strategies import Move
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low
+_CHUNK = 16  # rows summed at once, so that what is computed of them stays in the cache
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Scores after one stage, float32 ``[rows, vocab]``, and their sums per row."""
+class Entry:
+    """One lane's moves of a step, with the distributions they were chosen from.
 
-    scores: Tensor
-    normaliser: Tensor  # [rows], log of the summed exponentials
-    summaries: list[StageSummary]
+    ``places`` are its rows among the rows of the step; ``stages`` hold its scores after each
+    processor, float32 ``[rows, vocab]``.
+    """
 
-
-def summarise(scores: Tensor) -> Stage:
-    """Survivors and entropy (nats) of each row."""
-    # A comparison written as floats is several times faster than one as booleans, and exact.
-    left = torch.gt(scores, -torch.inf, out=torch.empty_like(scores)).sum(-1)
-    best = scores.amax(-1)
-    below = (scores - best[:, None]).clamp_min_(_DEEP)
-    weights = below.exp()
-    total = weights.sum(-1)
-    spread = total.log()
-    entropy = spread - weights.mul_(below).sum(-1) / total
-    summaries = [
-        StageSummary(survivors=int(n), entropy=max(0.0, h))
-        for n, h in zip(left.tolist(), entropy.tolist(), strict=True)
-    ]
-    return Stage(scores, best + spread, summaries)
-
-
-def _entropy(logprobs: Tensor) -> Tensor:
-    below = logprobs.clamp_min(_DEEP)
-    return -(below.exp().mul_(below)).sum(-1)
+    places: Sequence[int]
+    stages: Sequence[Tensor]
+    moves: Sequence[Move]
+    top_n: int
 
 
 @dataclass(frozen=True)
@@ -64,75 +48,181 @@ class Choice:
     candidates: Candidates
 
 
-class Recorder:
-    """Writes down the moves of one lane. ``top_n`` candidates are kept of every distribution."""
+@dataclass(frozen=True)
+class _Level:
+    """Rows of scores ``[rows, vocab]`` and what is known of each."""
 
-    def __init__(self, reader: Reader, top_n: int) -> None:
-        self.reader, self.top_n = reader, top_n
-
-    def record(self, raw: Tensor, stages: Sequence[Stage], moves: Sequence[Move]) -> list[Choice]:
-        """A ``Choice`` per move.
-
-        ``raw`` is the model's log-softmax, float32 ``[rows, vocab]``; ``stages`` are in order.
-        """
-        if not moves:
-            return []
-        device = raw.device
-        parents = torch.tensor([move.parent for move in moves], device=device)
-        tokens = torch.tensor([move.token for move in moves], device=device)
-        final = stages[-1].scores if stages else raw
-        raw_top = raw.topk(min(self.top_n, raw.shape[-1]), dim=-1)
-        raw_ranks = ranks = _ranks(raw, raw_top.values, parents, tokens)
-        listed = [raw_top.indices[parents], tokens[:, None]]
-        if stages:
-            top = final.topk(raw_top.values.shape[-1], dim=-1)
-            ranks = _ranks(final, top.values, parents, tokens)
-            likely = top.indices[parents, :_UPLIFTED]
-            left = top.values[parents, :_UPLIFTED] > -torch.inf
-            listed.insert(1, torch.where(left, likely, tokens[:, None]))
-        # The model's likeliest, the likeliest after the last stage, and the chosen token.
-        ids = torch.cat(listed, dim=-1)  # [moves, candidates]; a repeated id stands twice
-        entropies = _entropy(raw).tolist()
-        # [1 + stages, moves, candidates]: log-probabilities raw, then after every stage
-        table = [raw[parents[:, None], ids]]
-        for stage in stages:
-            table.append(stage.scores[parents[:, None], ids] - stage.normaliser[parents, None])
-        logprobs = torch.stack(table)
-        probabilities, rows = logprobs.exp().tolist(), ids.tolist()
-        chosen = logprobs[:, :, -1].tolist()
-        return [
-            Choice(
-                raw_logprob=chosen[0][i],
-                logprob=chosen[-1][i],
-                raw_rank=raw_ranks[i],
-                rank=ranks[i],
-                raw_entropy=max(0.0, entropies[move.parent]),
-                stages=[stage.summaries[move.parent] for stage in stages],
-                candidates=self._table(rows[i], [level[i] for level in probabilities]),
-            )
-            for i, move in enumerate(moves)
-        ]
-
-    def _table(self, ids: list[int], levels: list[list[float]]) -> Candidates:
-        """Repeated ids dropped, the rest in falling raw probability."""
-        first = {token: place for place, token in reversed(list(enumerate(ids)))}
-        places = sorted(first.values(), key=lambda place: -levels[0][place])
-        return Candidates.model_construct(
-            ids=[ids[p] for p in places],
-            texts=[self.reader.piece(ids[p]) for p in places],
-            raw=[levels[0][p] for p in places],
-            stages=[[level[p] for p in places] for level in levels[1:]],
-        )
+    scores: Tensor
+    values: Tensor  # [rows, k], the highest, falling
+    indices: Tensor
+    entropy: list[float]  # nats
+    survivors: list[int]
+    normaliser: Tensor  # [rows], log of the summed exponentials
 
 
-def _ranks(scores: Tensor, top: Tensor, parents: Tensor, tokens: Tensor) -> list[int]:
-    """Each move's rank from 1: how many tokens of its row score higher, and itself.
+def in_pairs(scores: Tensor) -> Tensor:
+    """These rows ``[rows, vocab]``, one by itself given twice.
 
-    ``top`` holds each row's highest scores, falling; a token among them needs no count of all.
+    Torch splits a sum over a single row between its threads, and over several rows by row: only in
+    company has a row the same last bits in every company.
     """
-    chosen = scores[parents, tokens]
-    ranks: list[int] = (top[parents] > chosen[:, None]).sum(-1).add_(1).tolist()
+    return scores.expand(2, -1) if len(scores) == 1 else scores
+
+
+def record(reader: Reader, raw: Tensor, entries: Sequence[Entry]) -> list[list[Choice]]:
+    """A ``Choice`` per move of every entry; ``raw`` is the log-softmax of all rows of the step."""
+    moves = [(entry, move) for entry in entries for move in entry.moves]
+    if not moves:
+        return [[] for _ in entries]
+    most = min(max(entry.top_n for entry in entries), raw.shape[-1])
+    model = _level(raw, most)
+    stacked, first = _stacked(entries)
+    after = _level(stacked, most) if stacked is not None else model
+    device = raw.device
+    tokens = torch.tensor([move.token for _, move in moves], device=device)
+    rows = torch.tensor([entry.places[move.parent] for entry, move in moves], device=device)
+    # The last stage's row of each move; the model's own stands in where a recipe has no stage.
+    lasts = [first[id(e.stages[-1])] + m.parent if e.stages else -1 for e, m in moves]
+    staged = torch.tensor([last >= 0 for last in lasts], device=device)
+    last = torch.tensor([max(last, 0) for last in lasts], device=device)
+    likely = after.indices[last, :_UPLIFTED]
+    kept = (after.values[last, :_UPLIFTED] > -torch.inf) & staged[:, None]
+    # The model's likeliest, the likeliest after the last stage, and the chosen token.
+    ids = torch.cat(
+        [model.indices[rows], torch.where(kept, likely, tokens[:, None]), tokens[:, None]], dim=-1
+    )  # [moves, candidates]; a repeated id stands more than once
+    raw_ranks = _ranks(model, rows, tokens)
+    ranks = _ranks(after, last, tokens) if stacked is not None else raw_ranks
+    table = raw[rows[:, None], ids]
+    probabilities, listed, chosen = table.exp().tolist(), ids.tolist(), table[:, -1].tolist()
+    later, finals = _later(moves, first, after, ids) if stacked is not None else ([], [])
+    found: list[list[Choice]] = []
+    number, at = 0, 0
+    for entry in entries:
+        choices = []
+        for move in entry.moves:
+            own = later[at : at + len(entry.stages)]
+            at += len(entry.stages)
+            place = entry.places[move.parent]
+            choices.append(
+                Choice(
+                    raw_logprob=chosen[number],
+                    logprob=finals[at - 1] if own else chosen[number],
+                    raw_rank=raw_ranks[number],
+                    rank=ranks[number] if own else raw_ranks[number],
+                    raw_entropy=max(0.0, model.entropy[place]),
+                    stages=[
+                        _summary(after, first[id(stage)] + move.parent) for stage in entry.stages
+                    ],
+                    candidates=_candidates(
+                        reader, listed[number], most, entry.top_n, [probabilities[number], *own]
+                    ),
+                )
+            )
+            number += 1
+        found.append(choices)
+    return found
+
+
+def survivors(summaries: Sequence[StageSummary]) -> int:
+    """How few tokens a stage left to any row."""
+    return min(summary.survivors for summary in summaries)
+
+
+def _stacked(entries: Sequence[Entry]) -> tuple[Tensor | None, dict[int, int]]:
+    """All stages' scores one below the other, and each tensor's first row by its identity."""
+    parts: list[Tensor] = []
+    first: dict[int, int] = {}
+    count = 0
+    for entry in entries:
+        for stage in entry.stages if entry.moves else ():
+            if id(stage) not in first:
+                first[id(stage)] = count
+                parts.append(stage)
+                count += len(stage)
+    if not parts:
+        return None, first
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)), first
+
+
+def _level(scores: Tensor, count: int) -> _Level:
+    """The ``count`` highest, survivors, and entropy of each row."""
+    values, indices, entropy, left, totals = [], [], [], [], []
+    for rows in _chunks(scores):
+        n = len(rows)
+        rows = in_pairs(rows)
+        top = rows.topk(count, dim=-1)
+        # A comparison written as floats is several times faster than one as booleans, and exact.
+        left += torch.gt(rows, -torch.inf, out=torch.empty_like(rows)).sum(-1).tolist()[:n]
+        below = (rows - top.values[:, :1]).clamp_min_(_DEEP)
+        weights = below.exp()
+        total = weights.sum(-1)
+        spread = total.log()
+        entropy += (spread - weights.mul_(below).sum(-1) / total).tolist()[:n]
+        totals.append((top.values[:, 0] + spread)[:n])
+        values.append(top.values[:n])
+        indices.append(top.indices[:n])
+    return _Level(
+        scores,
+        torch.cat(values),
+        torch.cat(indices),
+        entropy,
+        [int(n) for n in left],
+        torch.cat(totals),
+    )
+
+
+def _chunks(scores: Tensor) -> Iterator[Tensor]:
+    for start in range(0, len(scores), _CHUNK):
+        yield scores[start : start + _CHUNK]
+
+
+def _summary(level: _Level, row: int) -> StageSummary:
+    return StageSummary.model_construct(
+        survivors=level.survivors[row], entropy=max(0.0, level.entropy[row])
+    )
+
+
+def _later(
+    moves: Sequence[tuple[Entry, Move]], first: dict[int, int], after: _Level, ids: Tensor
+) -> tuple[list[list[float]], list[float]]:
+    """Each move's candidates after each of its stages, and the chosen token's log-probability."""
+    of, rows = [], []
+    for number, (entry, move) in enumerate(moves):
+        for stage in entry.stages:
+            of.append(number)
+            rows.append(first[id(stage)] + move.parent)
+    at = torch.tensor(rows, device=ids.device)
+    wanted = ids[torch.tensor(of, device=ids.device)]
+    logprobs = after.scores[at[:, None], wanted] - after.normaliser[at, None]
+    probabilities: list[list[float]] = logprobs.exp().tolist()
+    chosen: list[float] = logprobs[:, -1].tolist()
+    return probabilities, chosen
+
+
+def _ranks(level: _Level, rows: Tensor, tokens: Tensor) -> list[int]:
+    """Each token's rank in its row, from 1: how many score higher, and itself."""
+    chosen = level.scores[rows, tokens]
+    ranks: list[int] = (level.values[rows] > chosen[:, None]).sum(-1).add_(1).tolist()
     for i, rank in enumerate(ranks):
-        if rank > top.shape[-1]:
-            ranks[i] = int((scores[parents[i]] > chosen[i]).sum()) + 1
+        if rank > level.values.shape[-1]:  # not among the highest: only now are all counted
+            ranks[i] = int((level.scores[rows[i]] > chosen[i]).sum()) + 1
     return ranks
+
+
+def _candidates(
+    reader: Reader, ids: list[int], most: int, top_n: int, levels: list[list[float]]
+) -> Candidates:
+    """Repeated ids and those past ``top_n`` dropped, the rest in falling raw probability."""
+    wanted = [*range(top_n), *range(most, len(ids))] if top_n < most else range(len(ids))
+    first: dict[int, int] = {}
+    for place in wanted:
+        first.setdefault(ids[place], place)
+    raw = levels[0]
+    places = sorted(first.values(), key=lambda place: -raw[place])
+    return Candidates.model_construct(
+        ids=[ids[p] for p in places],
+        texts=[reader.piece(ids[p]) for p in places],
+        raw=[raw[p] for p in places],
+        stages=[[level[p] for p in places] for level in levels[1:]],
+    )

@@ -1,0 +1,150 @@
+"""What follows a forward: every lane's scores reshaped, its next tokens chosen, and written down.
+
+A processor that several lanes share is called once for all their rows, and all lanes are recorded
+together: thirty columns cost little more than one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from playground.engine.lane import Fault, Lane, LaneRow
+from playground.engine.record import Choice, Entry, in_pairs, record
+from playground.engine.slots import Slots
+from playground.engine.text import Reader
+from playground.trace import Times
+from strategies import Move, Row
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Turn:
+    """One lane's part of a step. ``places`` are its rows among the rows of the forward."""
+
+    lane: Lane
+    places: list[int]
+    luck: Callable[[int], Tensor]
+    rows: list[LaneRow] = field(init=False)
+    scores: Tensor = field(init=False)  # after the processors called so far
+    stages: list[Tensor] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    processors: float = 0.0  # seconds
+    search: float = 0.0
+    fault: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.rows = self.lane.running
+
+
+def take(
+    turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Slots, *, forward: float
+) -> None:
+    """Advance every lane by one step on its places in ``logits``, float32 ``[rows, vocab]``.
+
+    ``forward`` is the seconds of the forward. What fails in one lane ends that lane alone.
+    """
+    clock = perf_counter()
+    logprobs = torch.log_softmax(logits, dim=-1)
+    shared = perf_counter() - clock
+    for turn in turns:
+        turn.scores = _rows(logprobs if turn.lane.search.reads_logprobs else logits, turn.places)
+    _reshape(turns)
+    for turn in turns:
+        _choose(turn, logits.shape[-1])
+    able = [turn for turn in turns if turn.fault is None]
+    clock = perf_counter()
+    written = _recorded(reader, logprobs, able)
+    shared = (shared + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
+    for turn, choices in zip(able, written, strict=True):
+        times = Times.model_construct(
+            forward=forward,
+            processors=turn.processors,
+            search=turn.search,
+            record=shared * len(turn.rows),
+            forward_rows=sum(len(turn.places) for turn in turns),
+        )
+        _guarded(turn, turn.lane.commit, turn.rows, turn.moves, choices, times, store)
+    for turn in turns:
+        if isinstance(turn.fault, Fault):
+            turn.lane.end("error", f"{turn.fault}.")
+        elif turn.fault is not None:
+            log.error("%s failed", turn.lane.recipe, exc_info=turn.fault)
+            turn.lane.end("error", f"{type(turn.fault).__name__}: {turn.fault}")
+
+
+def _guarded(turn: Turn, work: Callable[..., object], *arguments: object) -> None:
+    try:
+        work(*arguments)
+    except Exception as error:
+        turn.fault = error
+
+
+def _reshape(turns: Sequence[Turn]) -> None:
+    """Every lane's processors, in order; at each place those that are equal are called together."""
+    for depth in range(max((len(turn.lane.processors) for turn in turns), default=0)):
+        groups: dict[Hashable, list[Turn]] = {}
+        for turn in turns:
+            if turn.fault is None and depth < len(turn.lane.processors):
+                groups.setdefault(turn.lane.shared[depth], []).append(turn)
+        for group in groups.values():
+            try:
+                _process(group, depth)
+            except Exception as error:
+                if len(group) == 1:
+                    group[0].fault = error
+                for turn in group if len(group) > 1 else ():  # whose rows it was is not known
+                    _guarded(turn, _process, [turn], depth)
+
+
+def _process(group: Sequence[Turn], depth: int) -> None:
+    clock = perf_counter()
+    processor = group[0].lane.processors[depth]
+    rows = [row for turn in group for row in turn.lane.seen(depth, turn.rows)]
+    scores = group[0].scores if len(group) == 1 else torch.cat([turn.scores for turn in group])
+    views: list[Row] = rows * 2 if len(rows) == 1 else rows
+    given = in_pairs(scores)
+    out = processor(given, views)
+    if out.shape != given.shape:
+        raise Fault(
+            f"{processor.info.id} returned scores of shape {tuple(out.shape)} for "
+            f"{tuple(given.shape)}"
+        )
+    first = 0
+    seconds = (perf_counter() - clock) / len(rows)
+    for turn in group:
+        n = len(turn.rows)
+        if out is not given:  # else it changed nothing
+            turn.scores = out[first : first + n]
+        turn.stages.append(turn.scores)
+        turn.processors += seconds * n
+        first += n
+
+
+def _choose(turn: Turn, vocab: int) -> None:
+    if turn.fault is None:
+        clock = perf_counter()
+        try:
+            turn.moves = turn.lane.choose(turn.rows, turn.scores, turn.luck)
+        except Exception as error:
+            turn.fault = error
+        turn.search = perf_counter() - clock
+
+
+def _recorded(reader: Reader, logprobs: Tensor, turns: Sequence[Turn]) -> list[list[Choice]]:
+    entries = [Entry(turn.places, turn.stages, turn.moves, turn.lane.top_n) for turn in turns]
+    return record(reader, in_pairs(logprobs), entries)
+
+
+def _rows(scores: Tensor, places: list[int]) -> Tensor:
+    """These rows of ``scores``: a view where they are neighbours, else a copy."""
+    first = places[0]
+    if places == list(range(first, first + len(places))):
+        return scores[first : first + len(places)]
+    return scores[places]
