@@ -11,7 +11,7 @@ from playground.errors import ModelError
 from playground.loading import LoadedModel
 from playground.models import Models
 from playground.settings import Settings
-from playground.trace import Comparison, PromptToken
+from playground.trace import Comparison, PromptToken, StepRecord
 
 _CACHE_SHARE = 0.4  # of the free memory, for keys and values
 
@@ -26,6 +26,8 @@ def limits(settings: Settings) -> Limits:
         stop_strings=settings.max_stop_strings,
         stop_chars=settings.max_stop_chars,
         deadline=settings.deadline_s,
+        waiting=settings.max_waiting,
+        client_runs=settings.max_client_runs,
     )
 
 
@@ -71,6 +73,7 @@ class Service:
                 loaded,
                 limits=limits(self.settings),
                 rows=self.settings.max_rows,
+                prompt_bytes=self.settings.prompt_bytes,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE),
             )
         except UnsupportedModel as error:
@@ -85,7 +88,7 @@ class Service:
         return dict(self._engines)
 
     def submit(self, request: Request, model: str | None = None) -> Run:
-        """Put a run in line; raises ``FieldError`` or ``ModelError``."""
+        """Put a run in line; raises ``FieldError``, ``ModelError`` or ``Busy``."""
         while True:
             try:
                 run = self.engine(model).submit(request)
@@ -100,6 +103,14 @@ class Service:
                     break
                 del self._runs[oldest]
         return run
+
+    def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
+        """What each recipe would do to the next token; None until the prompt was read."""
+        return self.engine(model).preview(request)
+
+    def read(self, prompt: str, chat: bool = False, model: str | None = None) -> None:
+        """Have a prompt read while nobody waits, so that a preview finds its scores."""
+        self.engine(model).read(prompt, chat)
 
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as it stands, or None where it is not kept any more."""

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     )
 
     # Engine
-    max_rows: int = Field(64, ge=1, le=4096, description="Sequences decoded at the same time.")
+    max_rows: int = Field(64, ge=2, le=4096, description="Sequences decoded at the same time.")
     max_context: int = Field(
         4096,
         ge=16,
@@ -122,6 +122,15 @@ class Settings(BaseSettings):
         None,
         gt=0,
         description="Memory for keys and values, such as 2GB; unset takes a share of what is free.",
+    )
+    prompt_bytes: ByteSize = Field(
+        ByteSize(256 << 20),
+        ge=0,
+        description="Memory for prompts that were read, which need not be read again.",
+    )
+    max_waiting: int = Field(200, ge=1, description="Runs in line before new ones are refused.")
+    max_client_runs: int = Field(
+        8, ge=1, description="Runs one visitor may have in line or at work at once."
     )
 
     # Limits of one run

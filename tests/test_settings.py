@@ -66,7 +66,7 @@ def test_values_are_read(monkeypatch, field, value, expected):
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        ("PLAYGROUND_MAX_ROWS", "0", "greater than or equal to 1"),
+        ("PLAYGROUND_MAX_ROWS", "0", "greater than or equal to 2"),
         ("PLAYGROUND_MAX_ROWS", "many", "a whole number"),
         ("GRADIO_SERVER_PORT", "seventy", "a whole number"),
         ("PLAYGROUND_PORT", "70000", "less than or equal to 65535"),

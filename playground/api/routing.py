@@ -154,7 +154,9 @@ def router(service: Service) -> APIRouter:
 
 
 def _submit(service: Service, body: Any) -> Run:
-    asked = RunRequest(**{name: getattr(body, name) for name in RunRequest.model_fields})
+    asked = RunRequest(
+        **{name: getattr(body, name) for name in RunRequest.model_fields if name != "client"}
+    )
     try:
         return service.submit(asked, body.model)
     except ModelError as error:

@@ -3,10 +3,11 @@
 from playground.engine.forward import UnsupportedModel
 from playground.engine.lane import Lane
 from playground.engine.loop import Engine, EngineClosed
-from playground.engine.request import FieldError, Limits, Request
+from playground.engine.request import Busy, FieldError, Limits, Request
 from playground.engine.run import Run
 
 __all__ = [
+    "Busy",
     "Engine",
     "EngineClosed",
     "FieldError",

@@ -41,6 +41,9 @@ class Placement:
 
     segments: tuple[Segment, ...]
     queries: int = 1
+    mask: Tensor | None = (
+        None  # bool [tokens, tokens read before and now], of a prompt's later piece
+    )
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,16 @@ def _attention(
     groups = key.shape[1]
     if tokens > 1:
         (s,) = placement.segments
-        assert s.position == 0, "a prompt is read from its beginning"
         keys = key[s.slot : s.slot + 1, :, : s.position + tokens]
         values = value[s.slot : s.slot + 1, :, : s.position + tokens]
         out = F.scaled_dot_product_attention(
-            query, keys, values, scale=scaling, is_causal=True, enable_gqa=heads != groups
+            query,
+            keys,
+            values,
+            attn_mask=placement.mask,
+            scale=scaling,
+            is_causal=placement.mask is None,
+            enable_gqa=heads != groups,
         )
         return out.transpose(1, 2).contiguous(), None
     # Query heads that share a key-value head are queries of one attention: nothing is repeated.

@@ -8,6 +8,7 @@ at one fixed number of rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from playground.engine.slots import Slots
 
 FIXED_ROWS = 16  # of a padded decode
 MOST_ROWS = 64  # of one decode; more are run in turns
+PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
 _PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
@@ -43,12 +45,13 @@ class Forward:
         budget: int | None = None,
         pack_weights: bool = True,
     ) -> None:
-        """``rows`` slots of ``length`` tokens, fewer where ``budget`` bytes do not hold them."""
+        """``rows`` slots, two at least, of ``length`` tokens; fewer where ``budget`` bytes are less."""
         self.model = model
         weight = model.get_input_embeddings().weight
         self.device: torch.device = weight.device
         self.dtype: torch.dtype = weight.dtype
         self.vocab_size = int(weight.shape[0])
+        self.piece = PIECE[self.device.type]
         own = model.config._attn_implementation
         try:
             with torch.inference_mode():
@@ -76,11 +79,27 @@ class Forward:
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
 
     @torch.inference_mode()
-    def prefill(self, slot: int, ids: Sequence[int]) -> Tensor:
-        """Write a prompt's keys and values to ``slot``; its last scores, float32 ``[1, vocab]``."""
-        tokens = torch.tensor([ids], device=self.device)
-        positions = torch.arange(len(ids), device=self.device)[None]
-        with placed(place([slot], [0], self.grouping)):
+    def prefill(self, slot: int, ids: Sequence[int], start: int = 0) -> Tensor:
+        """Write a prompt's keys and values to ``slot``; its last scores, float32 ``[1, vocab]``.
+
+        ``ids`` may be a later piece of it, after ``start`` tokens that the slot holds already. At
+        most ``piece`` tokens are read in one forward, whoever asks, so that a prompt's bits do not
+        depend on how it was cut.
+        """
+        for first in range(0, len(ids), self.piece):
+            part = ids[first : first + self.piece]
+            scores = self._prefill(slot, part, start + first)
+        return scores
+
+    def _prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
+        tokens = torch.tensor([list(ids)], device=self.device)
+        end = start + len(ids)
+        positions = torch.arange(start, end, device=self.device)[None]
+        placement = place([slot], [start], self.grouping)
+        if start and len(ids) > 1:
+            mask = torch.ones(len(ids), end, dtype=torch.bool, device=self.device).tril(start)
+            placement = replace(placement, mask=mask)
+        with placed(placement):
             return self._scores(tokens, positions)
 
     @torch.inference_mode()

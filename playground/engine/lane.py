@@ -6,15 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from playground.engine.record import Choice
-from playground.engine.slots import Slots
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason, Output, StepRecord, Times, Trace
 from strategies import Context, Move, Recipe, Row, Step
+
+
+class Store(Protocol):
+    """Where rows keep their keys and values."""
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
+        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
 
 
 class Fault(RuntimeError):
@@ -128,7 +134,7 @@ class Lane:
         moves: list[Move],
         choices: list[Choice],
         times: Times,
-        store: Slots,
+        store: Store,
     ) -> None:
         """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
         for choice in choices:
@@ -167,7 +173,7 @@ class Lane:
         moves: list[Move],
         choices: list[Choice],
         times: Times,
-        store: Slots,
+        store: Store,
     ) -> None:
         """Write the records and replace the rows; forks copy what was generated so far."""
         at = perf_counter() - self.started

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
+from playground.engine.admission import Admission, Reading
 from playground.engine.forward import Forward
 from playground.engine.intake import Intake
 from playground.engine.lane import Lane, LaneRow
+from playground.engine.preview import preview
 from playground.engine.request import Limits, Request
 from playground.engine.run import Run
 from playground.engine.turn import Turn, take
 from playground.loading import LoadedModel
-from playground.trace import FinishReason, PromptToken
+from playground.trace import FinishReason, PromptToken, StepRecord
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,10 @@ class Engine:
         limits: Limits | None = None,
         rows: int = 64,
         cache_bytes: int | None = None,
+        prompt_bytes: int = 256 << 20,
         pack_weights: bool = True,
     ) -> None:
+        """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts."""
         self.model, self.limits = model, limits or Limits()
         self.forward = Forward(
             model.model,
@@ -52,8 +55,12 @@ class Engine:
         self.context_length = self.forward.slots.length
         self.intake = Intake(model, self.limits, self.forward.slots.count, self.context_length)
         self.device = self.forward.device
-        self._queue: deque[Run] = deque()
+        self._admission = Admission(self.forward, self.limits, prompt_bytes, self._synchronize)
+        self._line = self._admission.line
+        self.prompts = self._admission.prompts
         self._runs: list[Run] = []  # admitted, not done
+        self._pace = 1.0  # seconds between two runs that ended, of late
+        self._last_end = perf_counter()
         self._work = threading.Condition()
         self._closed = False
         self._turn = threading.Lock()
@@ -62,15 +69,37 @@ class Engine:
     # What others call -------------------------------------------------------------------------
 
     def submit(self, request: Request) -> Run:
-        """Check a request and put it in line; ``FieldError`` names what cannot be run."""
+        """Check a request and put it in line.
+
+        ``FieldError`` names what cannot be run; ``Busy`` says when there may be room.
+        """
         run = self.intake.run(request)
         run.on_cancel(self._notify)
         with self._work:
             if self._closed:
                 raise EngineClosed("the engine is closed")
-            self._queue.append(run)
+            at_work = sum(other.request.client == request.client for other in list(self._runs))
+            self._line.add(run, at_work, self._pace)
             self._work.notify_all()
         return run
+
+    def read(self, prompt: str, chat: bool = False) -> None:
+        """Have a prompt read while nobody waits, so that its scores are there when asked for."""
+        ids = tuple(token.id for token in self.tokens(prompt, chat))
+        with self._work:
+            if len(ids) < self.context_length and self.prompts.get(ids) is None:
+                self._admission.asked.append(ids)
+                self._work.notify_all()
+
+    def preview(self, request: Request) -> list[StepRecord | str] | None:
+        """What each recipe would do to the next token, or why it would fail; no forward.
+
+        None where the prompt was not read lately: ``read`` asks for that. ``FieldError`` names
+        what cannot be run.
+        """
+        run = self.intake.run(request)
+        known = self.prompts.get(run.prompt_ids)
+        return preview(run, known.scores, self.intake.reader) if known else None
 
     def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text."""
@@ -83,7 +112,12 @@ class Engine:
     @property
     def people(self) -> int:
         """Runs in line or at work."""
-        return len(self._runs) + len(self._queue)
+        return len(self._runs) + len(self._line)
+
+    @property
+    def waiting(self) -> int:
+        """Runs in line."""
+        return len(self._line)
 
     @property
     def alive(self) -> bool:
@@ -115,74 +149,79 @@ class Engine:
             self._work.notify_all()
 
     def _serve(self) -> None:
-        while True:
+        try:
+            while True:
+                with self._work:
+                    self._work.wait_for(lambda: self._closed or self._runs or self._admission.busy)
+                self.step()
+                if self._closed and not self._runs and not len(self._line):
+                    return
+        finally:  # whatever ended the thread, nobody may wait for it
             with self._work:
-                self._work.wait_for(lambda: self._closed or self._runs or self._queue)
-            self.step()
-            if self._closed and not self._runs and not self._queue:
-                return
+                self._closed = True
+            for run in [*self._runs, *self._line]:
+                run.error = "The decode loop stopped."
+                self._end(run, "error", run.error)
 
     # One turn ---------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Drop what ended, admit one run, and give every live row its next token.
+        """Drop what ended, read a piece of one prompt, and give every live row its next token.
 
-        A failure outside one lane's strategies ends the runs at work, never the loop.
+        A failure outside one lane's strategies ends runs at work, never the loop: the one that
+        needs most memory where there is not enough of it, else all.
         """
         with self._turn:
             try:
                 self._step()
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                self._fail(max(self._runs, key=_held, default=None), error)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
             except Exception as error:
                 for run in list(self._runs):
                     self._fail(run, error)
 
     def _step(self) -> None:
-        for run in list(self._queue):
+        for run in self._line:
             reason = self._over(run)
             if reason is not None:
-                self._queue.remove(run)
+                with self._work:
+                    self._line.remove(run)
                 self._end(run, reason)
         for run in list(self._runs):
             self._retire(run)
-        self._admit()
+        for reading in self._admission.turn(self._runs, self._admit):
+            assert reading.run is not None
+            if reading.error is not None:
+                self._fail(reading.run, reading.error)
+            else:
+                self._begin(reading.run, reading)
         self._decode()
         for run in list(self._runs):
             self._retire(run)
 
-    def _admit(self) -> None:
-        """Prefill the first run in line that fits, so that running lanes wait for one at most."""
-        if not self._queue:
-            return
-        slots = self.forward.slots.take(self._queue[0].width)
-        if slots is None:
-            return
-        run = self._queue[0]
+    def _admit(self, run: Run) -> None:
         self._runs.append(run)  # before it leaves the line, so that it is always counted
-        self._queue.popleft()
+        with self._work:
+            self._line.remove(run)
         run.state, run.queued = "running", perf_counter() - run.submitted
-        self._start(run, slots)
 
-    def _start(self, run: Run, slots: list[int]) -> None:
-        """Prefill once and begin the run's lanes, or only the next one where they run alone."""
+    def _begin(self, run: Run, reading: Reading) -> None:
+        """Start a run's lanes on its prompt, or only the next one where they run alone."""
         lanes = run.waiting[:1] if run.request.alone else run.waiting
-        clock = perf_counter() if run.request.alone else run.submitted
-        spare = list(slots)
+        clock = perf_counter() - reading.seconds if run.request.alone else run.submitted
+        spare = list(reading.slots)
         for lane in lanes:
             lane.start([spare.pop(0) for _ in range(lane.width)], clock)
         self.forward.slots.give(spare)
-        prompt = run.prompt_ids
-        begun = perf_counter()
-        try:
-            logits = self.forward.prefill(slots[0], prompt)
-            self.forward.slots.spread(slots[0], slots[: len(slots) - len(spare)], len(prompt))
-            self._synchronize()
-        except Exception as error:
-            self._fail(run, error)
-            return
-        seconds = perf_counter() - begun
-        run.prefills.append(seconds)
-        self._advance([(run, lane, [0]) for lane in lanes], logits, forward=seconds)
+        used = reading.slots[: len(reading.slots) - len(spare)]
+        self.forward.slots.spread(used[0], used, len(reading.ids))
+        run.prefills.append(reading.seconds)
+        run.prompt_known = reading.known is not None
+        assert reading.scores is not None
+        self._advance([(run, lane, [0]) for lane in lanes], reading.scores, forward=reading.seconds)
 
     def _decode(self) -> None:
         """One forward for the rows of all lanes, then each lane's own step."""
@@ -222,7 +261,7 @@ class Engine:
             run.changed()
 
     def _retire(self, run: Run) -> None:
-        """Free what ended lanes held; begin the next lane of a run whose lanes run alone."""
+        """Free what ended lanes held."""
         reason = self._over(run)
         if reason is not None:
             self._end(run, reason)
@@ -230,12 +269,11 @@ class Engine:
             if lane.done and lane.slots:
                 self.forward.slots.give(lane.slots)
                 lane.slots = []
-        if run.waiting and not run.live and run in self._runs:
-            slots = self.forward.slots.take(run.waiting[0].width)
-            if slots is not None:
-                self._start(run, slots)
         if all(lane.done for lane in run.lanes) and run in self._runs:
             self._runs.remove(run)
+            now = perf_counter()
+            self._pace += 0.2 * (now - self._last_end - self._pace)
+            self._last_end = now
             if not run.done:
                 run.changed()
 
@@ -254,9 +292,12 @@ class Engine:
                 lane.end(reason, error)
         run.changed()
 
-    def _fail(self, run: Run, error: Exception) -> None:
+    def _fail(self, run: Run | None, error: Exception) -> None:
+        if run is None:
+            raise error
         log.error("run %s: the model failed", run.id, exc_info=error)
-        run.error = f"The model failed: {str(error) or type(error).__name__}."
+        what = "The memory was not enough" if _is_memory(error) else "The model failed"
+        run.error = f"{what}: {str(error) or type(error).__name__}."
         self._end(run, "error", run.error)
         self._retire(run)
 
@@ -266,3 +307,12 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
+
+
+def _held(run: Run) -> int:
+    """Tokens whose keys and values a run keeps."""
+    return sum(len(held.row.tokens) for lane in run.live for held in lane.running)
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)

@@ -22,6 +22,15 @@ class FieldError(ValueError):
         self.message = message
 
 
+class Busy(RuntimeError):
+    """No more runs are taken now; ``retry_after_s`` is when there may be room again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = max(1, retry_after_s)
+
+
 class Request(BaseModel):
     """A prompt, its limits, and a recipe for each lane."""
 
@@ -37,6 +46,7 @@ class Request(BaseModel):
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
     alone: bool = False  # lanes one after the other, for figures that are a lane's own
     deadline: float | None = None  # seconds
+    client: str = ""  # who asks, where shares are kept; empty shares with nobody
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class Limits:
     stop_chars: int = 100
     top_n: int = 200
     deadline: float = 120.0
+    waiting: int = 200  # runs in line
+    client_runs: int = 8  # of one client, in line or at work
 
     def check(self, request: Request) -> None:
         """Raise ``FieldError`` for the first field out of its bounds."""

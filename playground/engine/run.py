@@ -47,6 +47,8 @@ class Run:
         self.prefills: list[float] = []
         self.tokenize = tokenize
         self.error: str | None = None
+        self.place = 0  # in line, from 1; the last it had once it runs
+        self.prompt_known = False  # read for an earlier run: nothing was left to prefill
         self.cancelled = False
         self.state: State = "queued"
         self.version = 0
@@ -137,7 +139,7 @@ class Run:
                 queued=self.queued,
                 tokenize=self.tokenize,
                 prefill=sum(prefills) / len(prefills),
-                prefill_tokens=len(self.prompt_tokens),
+                prefill_tokens=0 if self.prompt_known else len(self.prompt_tokens),
                 total=(self._ended or perf_counter()) - self.submitted,
                 alone=self.request.alone,
             ),

@@ -122,3 +122,12 @@ class Slots:
         for store in (self.keys, self.values):
             for source, target in zip(sources, targets, strict=True):
                 store[:, target, :, first:last] = store[:, source, :, first:last]
+
+    def read(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
+        """Copies of a slot's first keys and values, ``[layers, heads, length, size]``."""
+        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, :, :length].clone()
+
+    def write(self, slot: int, keys: Tensor, values: Tensor) -> None:
+        """What ``read`` gave, into the first positions of a slot."""
+        self.keys[:, slot, :, : keys.shape[2]] = keys
+        self.values[:, slot, :, : values.shape[2]] = values

@@ -14,9 +14,8 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from playground.engine.lane import Fault, Lane, LaneRow
+from playground.engine.lane import Fault, Lane, LaneRow, Store
 from playground.engine.record import Choice, Entry, in_pairs, record
-from playground.engine.slots import Slots
 from playground.engine.text import Reader
 from playground.trace import Times
 from strategies import Move, Row
@@ -44,7 +43,7 @@ class Turn:
 
 
 def take(
-    turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Slots, *, forward: float
+    turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store, *, forward: float
 ) -> None:
     """Advance every lane by one step on its places in ``logits``, float32 ``[rows, vocab]``.
 

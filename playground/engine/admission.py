@@ -1,0 +1,127 @@
+"""How runs come to work: taken from the line where rows are free, their prompt read in pieces."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from torch import Tensor
+
+from playground.engine.forward import Forward
+from playground.engine.line import Line
+from playground.engine.prompts import Prefilled, Prompts
+from playground.engine.request import Limits
+from playground.engine.run import Run
+
+Prompt = tuple[int, ...]
+
+
+@dataclass
+class Reading:
+    """A prompt that is being read, a piece in each turn; without a run it is only remembered."""
+
+    ids: Sequence[int]
+    slots: list[int]
+    run: Run | None
+    known: Prefilled | None = None
+    done: int = 0
+    seconds: float = 0.0
+    error: Exception | None = None
+    scores: Tensor | None = None  # of its last token, float32 [1, vocab], once all is read
+
+    @property
+    def remembered(self) -> bool:
+        """Whether it may be kept: a lane that is measured alone is measured with its prefill."""
+        return self.run is None or not self.run.request.alone
+
+
+class Admission:
+    """The line, the prompts read before, and the one being read. The loop alone takes turns."""
+
+    def __init__(
+        self, forward: Forward, limits: Limits, prompt_bytes: int, synchronize: Callable[[], None]
+    ) -> None:
+        self.forward = forward
+        self.line = Line(limits)
+        self.prompts = Prompts(prompt_bytes)
+        self.asked: deque[Prompt] = deque(maxlen=8)  # to be read before any run wants them
+        self.reading: Reading | None = None
+        self._synchronize = synchronize
+
+    @property
+    def busy(self) -> bool:
+        return bool(len(self.line) or self.asked or self.reading)
+
+    def turn(self, runs: list[Run], admit: Callable[[Run], None]) -> Iterator[Reading]:
+        """Prompts whose run can begin, or failed: known ones at once, one piece of a new one.
+
+        ``admit`` moves a run from the line to ``runs``. Who takes a reading owns its slots.
+        """
+        while True:
+            if self.reading is None:
+                self.reading = self._next(runs, admit)
+            reading = self.reading
+            if reading is None:
+                return
+            if reading.run is not None and reading.run.done:
+                self._put_down(reading)
+                continue
+            self._read_on(reading)
+            if reading.error is not None:
+                self._put_down(reading)
+            elif reading.scores is not None and reading.run is None:
+                self._put_down(reading)
+                return
+            elif reading.scores is not None:
+                self.reading = None
+            if reading.scores is not None or reading.error is not None:
+                yield reading
+            if reading.known is None:
+                return
+
+    def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> Reading | None:
+        """A run at work whose lanes take turns, else the first in line, else a prompt asked for."""
+        run = next((r for r in runs if r.waiting and not r.live and not r.done), self.line.first)
+        if run is not None:
+            width = run.waiting[0].width if run.request.alone else run.width
+            slots = self.forward.slots.take(width)
+            if slots is None:
+                return None
+            if run not in runs:
+                admit(run)
+            reading = Reading(run.prompt_ids, slots, run)
+            reading.known = self.prompts.get(reading.ids) if reading.remembered else None
+            return reading
+        while self.asked:
+            ids = self.asked.popleft()
+            slots = None if self.prompts.get(ids) else self.forward.slots.take(1)
+            if slots is not None:
+                return Reading(ids, slots, None)
+        return None
+
+    def _read_on(self, reading: Reading) -> None:
+        store, slot, clock = self.forward.slots, reading.slots[0], perf_counter()
+        try:
+            if reading.known is not None:
+                store.write(slot, reading.known.keys, reading.known.values)
+                scores, reading.done = reading.known.scores, len(reading.ids)
+            else:
+                piece = reading.ids[reading.done : reading.done + self.forward.piece]
+                scores = self.forward.prefill(slot, piece, reading.done)
+                reading.done += len(piece)
+            self._synchronize()
+            reading.seconds += perf_counter() - clock
+            if reading.done < len(reading.ids):
+                return
+            reading.scores = scores
+            if reading.known is None and reading.remembered:
+                kept = store.read(slot, len(reading.ids))
+                self.prompts.put(reading.ids, Prefilled(*kept, scores))
+        except Exception as error:
+            reading.error = error
+
+    def _put_down(self, reading: Reading) -> None:
+        self.forward.slots.give(reading.slots)
+        self.reading = None

@@ -1,0 +1,77 @@
+"""Who is next: a fair line across clients, bounded, in which nobody starves.
+
+Start-time fair queueing (Goyal, Vin & Cheng 1996): a run is tagged on arrival with the virtual time
+at which its client's earlier runs are served, and the least tag goes first. A client who sends
+many runs waits behind its own, not before everybody else's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from playground.engine.request import Busy, Limits
+from playground.engine.run import Run
+
+
+class Line:
+    """Runs that wait for free rows. Not thread-safe: the engine holds its lock."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._waiting: list[Run] = []  # in the order they are served
+        self._tags: dict[str, float] = {}  # by run
+        self._served: dict[str, float] = {}  # by client: when its runs so far are served
+        self._now = 0.0  # virtual time, in rows times tokens
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._waiting))
+
+    @property
+    def first(self) -> Run | None:
+        return self._waiting[0] if self._waiting else None
+
+    def add(self, run: Run, at_work: int, pace: float) -> None:
+        """Put a run in its place; ``Busy`` where the line or the client's share is full.
+
+        ``at_work`` counts the client's runs that are running already; ``pace`` is the seconds after
+        which a place in line comes free.
+        """
+        client = run.request.client
+        own = at_work + sum(waiting.request.client == client for waiting in self._waiting)
+        if client and own >= self.limits.client_runs:
+            raise Busy(
+                f"{own} of your runs are still in line or at work; at most "
+                f"{self.limits.client_runs} are taken at once. Wait for one to end.",
+                math.ceil(pace),
+            )
+        if len(self) >= self.limits.waiting:
+            raise Busy(
+                f"{len(self)} runs are waiting already, and no more are taken. Try again in "
+                f"{math.ceil(pace)} s.",
+                math.ceil(pace),
+            )
+        key = client or run.id
+        tag = max(self._now, self._served.get(key, 0.0))
+        self._tags[run.id] = tag
+        self._served[key] = tag + run.width * run.request.max_new_tokens
+        self._waiting.append(run)
+        self._waiting.sort(key=lambda waiting: self._tags[waiting.id])  # stable: else by arrival
+        self._tell()
+
+    def remove(self, run: Run) -> None:
+        """Take a run out: it is served, or it was given up."""
+        self._waiting.remove(run)
+        self._now = max(self._now, self._tags.pop(run.id))
+        # Whoever is served by now starts anew: only clients ahead of the clock are remembered.
+        self._served = {key: at for key, at in self._served.items() if at > self._now}
+        self._tell()
+
+    def _tell(self) -> None:
+        for place, run in enumerate(self._waiting, start=1):
+            if run.place != place:
+                run.place = place
+                run.changed()

@@ -1,0 +1,35 @@
+"""What recipes would do to the next token, from scores that are already there: no forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from playground.engine.run import Run
+from playground.engine.text import Reader
+from playground.engine.turn import Turn, take
+from playground.trace import StepRecord
+
+
+class _NoStore:
+    """Rows without keys and values: nothing is written after a preview."""
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
+        return None
+
+
+@torch.inference_mode()
+def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
+    """Each lane's first step on ``scores``, float32 ``[1, vocab]``; or the sentence of its error.
+
+    ``run`` was made for this and is in no line. Safe on any thread.
+    """
+    turns = []
+    for lane in run.lanes:
+        lane.start(list(range(lane.width)), run.submitted)
+        luck = run.luck(0, scores.shape[-1], scores.device)
+        turns.append(Turn(lane, [0], luck))
+    take(turns, scores, reader, _NoStore(), forward=0.0)
+    return [lane.steps[0] if lane.steps else str(lane.error) for lane in run.lanes]

@@ -1,0 +1,61 @@
+"""Prompts that were read before: their keys, values and last scores, so none is read twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """``keys`` and ``values`` are ``[layers, heads, tokens, size]``, ``scores`` ``[1, vocab]``."""
+
+    keys: Tensor
+    values: Tensor
+    scores: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes + self.scores.nbytes
+
+
+class Prompts:
+    """The most recently used ones, in at most ``budget`` bytes. Any thread may call it."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._known: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def nbytes(self) -> int:
+        with self._lock:
+            return sum(known.nbytes for known in self._known.values())
+
+    def get(self, ids: Sequence[int]) -> Prefilled | None:
+        key = tuple(ids)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
+
+    def put(self, ids: Sequence[int], prefilled: Prefilled) -> None:
+        """Keep it, unless it is larger than everything that may be kept."""
+        if prefilled.nbytes > self.budget:
+            return
+        with self._lock:
+            self._known[tuple(ids)] = prefilled
+            self._known.move_to_end(tuple(ids))
+            while sum(known.nbytes for known in self._known.values()) > self.budget:
+                self._known.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._known.clear()

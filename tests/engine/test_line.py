@@ -1,0 +1,76 @@
+"""Who waits, for how long, and who is told to come back later."""
+
+from __future__ import annotations
+
+import pytest
+
+from playground.engine import Busy, Engine, Limits, Request, Run
+from tests.engine.models import engine
+
+
+def ask(served: Engine, client: str, recipe: str = "sample(2)", tokens: int = 4) -> Run:
+    return served.submit(
+        Request(prompt=client, recipes=[recipe], max_new_tokens=tokens, client=client)
+    )
+
+
+def ended(served: Engine, runs: list[Run]) -> list[str]:
+    """Clients in the order in which their runs began."""
+    began: list[str] = []
+    while not all(run.done for run in runs):
+        served.step()
+        for run in runs:
+            if run.state != "queued" and (mark := f"{run.request.client}{run.id}") not in began:
+                began.append(mark)
+    return [mark[0] for mark in began]
+
+
+def test_a_client_with_many_runs_waits_behind_its_own() -> None:
+    served = engine(rows=2)
+    runs = [ask(served, name) for name in "aaaabbc"]
+    assert ended(served, runs) == ["a", "b", "c", "a", "b", "a", "a"]
+
+
+def test_a_wide_run_is_not_passed_by_narrow_ones_for_ever() -> None:
+    served = engine(rows=4)
+    running = [ask(served, "a", tokens=9), ask(served, "b", tokens=9)]
+    served.step()
+    wide = ask(served, "w", "beam(4)")
+    later = [ask(served, name) for name in "cdefg"]
+    assert ended(served, [*running, wide, *later])[2] == "w"
+
+
+def test_places_are_told_and_move_up() -> None:
+    served = engine(rows=2)
+    runs = [ask(served, name) for name in "abc"]
+    assert [run.place for run in runs] == [1, 2, 3]
+    runs[1].cancel()
+    served.step()
+    assert runs[2].place == 1 and runs[2].state == "queued"
+    served.drive(runs[2])
+
+
+def test_a_full_line_and_a_full_share_are_refused_with_a_time() -> None:
+    served = engine(rows=2, limits=Limits(waiting=3, client_runs=2))
+    first = ask(served, "a")
+    served.step()
+    ask(served, "a")
+    with pytest.raises(Busy, match="at most 2") as share:
+        ask(served, "a")
+    for client in ("b", "c"):
+        ask(served, client)
+    with pytest.raises(Busy, match="3 runs are waiting") as full:
+        ask(served, "d")
+    assert share.value.retry_after_s >= 1 and full.value.retry_after_s >= 1
+    served.drive(first)
+    served.step()
+    ask(served, "d")
+
+
+def test_nobody_named_shares_with_nobody() -> None:
+    served = engine(rows=2, limits=Limits(client_runs=1))
+    request = Request(prompt="p", recipes=["sample(2)"], max_new_tokens=2)
+    runs = [served.submit(request) for _ in range(3)]
+    for run in runs:
+        served.drive(run)
+    assert all(run.comparison().lanes[0].finish_reason == "length" for run in runs)

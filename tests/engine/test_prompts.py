@@ -1,0 +1,112 @@
+"""Prompts read in pieces, remembered, and looked at before any run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import Engine, Request
+from playground.engine.prompts import Prefilled, Prompts
+from tests.engine.models import driven, engine, finished
+
+RECIPES = ["greedy", "temperature(0.8) | top_p(0.9) | sample", "beam(3)"]
+ASKED = Request(prompt="a prompt seen twice", recipes=RECIPES, max_new_tokens=8, seed=4)
+
+
+def ids(served: Engine, request: Request) -> list[list[int]]:
+    return [lane.token_ids for lane in finished(served, request).lanes]
+
+
+class Seen(list[int]):
+    """The tokens of every piece an engine read."""
+
+    def __init__(self, served: Engine, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        own = served.forward.prefill
+
+        def prefill(slot: int, piece: Any, start: int = 0) -> Any:
+            self.append(len(piece))
+            return own(slot, piece, start)
+
+        patch.setattr(served.forward, "prefill", prefill)
+
+
+def test_a_prompt_seen_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    seen = Seen(served, monkeypatch)
+    first, second = finished(served, ASKED), finished(served, ASKED)
+    assert seen == [len(ASKED.prompt)]
+    assert [lane.token_ids for lane in first.lanes] == [lane.token_ids for lane in second.lanes]
+    assert (first.timings.prefill_tokens, second.timings.prefill_tokens) == (19, 0)
+
+
+def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    ids(served, ASKED)
+    seen = Seen(served, monkeypatch)
+    alone = ids(served, ASKED.model_copy(update={"alone": True}))
+    assert seen == [19, 19, 19] and alone == ids(served, ASKED)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 19])
+def test_a_long_prompt_is_read_in_pieces_while_others_write(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ids(engine(), ASKED)
+    served = engine()
+    served.forward.piece = piece
+    other = served.submit(Request(prompt="other", recipes=["greedy"], max_new_tokens=40))
+    while not other.lanes[0].steps:
+        served.step()
+    before = len(other.lanes[0].steps)
+    run = served.submit(ASKED)
+    while not run.lanes[0].steps:
+        served.step()
+    assert len(other.lanes[0].steps) - before >= -(-19 // piece)
+    served.drive(run)
+    assert [lane.token_ids for lane in run.comparison().lanes] == wanted
+
+
+def test_a_run_given_up_while_its_prompt_is_read_leaves_nothing() -> None:
+    served = engine()
+    served.forward.piece = 2
+    run = served.submit(ASKED)
+    served.step()
+    run.cancel()
+    served.step()
+    served.step()
+    assert run.done and served.rows_in_use == 0
+
+
+def test_a_preview_is_the_first_step_of_the_run() -> None:
+    served = engine()
+    assert served.preview(ASKED) is None
+    served.read(ASKED.prompt)
+    served.step()
+    shown = served.preview(ASKED)
+    assert shown is not None and served.rows_in_use == 0
+    lanes = driven(served, ASKED).lanes
+    for step, lane in zip(shown, lanes, strict=True):
+        assert not isinstance(step, str)
+        first = lane.steps[0]
+        assert (step.token, step.stages, step.candidates) == (
+            first.token,
+            first.stages,
+            first.candidates,
+        )
+
+
+def test_the_oldest_prompts_make_room() -> None:
+    def made(n: int) -> Prefilled:
+        part = torch.zeros(1, 1, n, 1)
+        return Prefilled(part, part, torch.zeros(1, 2))
+
+    known = Prompts(budget=3 * made(4).nbytes)
+    for first in range(4):
+        known.put([first], made(4))
+        known.get([1])
+    assert [first for first in range(4) if known.get([first])] == [1, 2, 3]
+    known.put([9], made(400))
+    assert known.get([9]) is None and len(known) == 3 and known.nbytes <= known.budget
