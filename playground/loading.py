@@ -59,6 +59,8 @@ def load_folder(
     if missing:
         raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.")
     where, dtype = device.place(settings)
+    if where.type == "cpu":
+        device.keep_freed_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with _BUILDING, _no_bars():

@@ -76,6 +76,12 @@ class Models:
                 for id, entry in known.items()
             ]
 
+    def loaded(self, id: str | None = None) -> LoadedModel | None:
+        """The model if it is there already; ``ModelError`` where it is not offered."""
+        entry = self._entry(id or self.default)
+        with self._lock:
+            return self._loaded.get(entry.id)
+
     def load(self, id: str | None = None) -> LoadedModel:
         """The model, loaded once however many ask at once; None is the host's default.
 

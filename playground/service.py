@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 
 from playground import device
+from playground.aside import aside
 from playground.engine import Engine, EngineClosed, Limits, Request, Run, UnsupportedModel
 from playground.errors import ModelError
 from playground.loading import LoadedModel
@@ -13,7 +14,9 @@ from playground.models import Models
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
 
-_CACHE_SHARE = 0.4  # of the free memory, for keys and values
+# Of the free memory, for keys and values. A processor's slots take memory only where they are
+# written, and few texts fill theirs: who is admitted is measured against what is free then.
+_CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
 
 
 def limits(settings: Settings) -> Limits:
@@ -48,6 +51,8 @@ class Service:
 
         Raises ``ModelError`` where the model cannot be had or cannot be served correctly.
         """
+        if self.models.loaded(model) is None:
+            aside(self.models.load, model)
         loaded = self.models.load(model)
         with self._lock:
             engine = self._engines.get(loaded.id)
@@ -57,7 +62,7 @@ class Service:
         with gate:  # one is built however many ask, and who needs another model does not wait
             engine = self._engines.get(loaded.id)
             if engine is None:
-                engine = self._built(loaded)
+                engine = aside(self._built, loaded)
                 with self._lock:
                     if self._closed:
                         raise ModelError("The playground is shutting down.")
@@ -74,7 +79,7 @@ class Service:
                 limits=limits(self.settings),
                 rows=self.settings.max_rows,
                 prompt_bytes=self.settings.prompt_bytes,
-                cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE),
+                cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
             )
         except UnsupportedModel as error:
             raise ModelError(
@@ -106,7 +111,7 @@ class Service:
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token; None until the prompt was read."""
-        return self.engine(model).preview(request)
+        return aside(self.engine(model).preview, request)
 
     def read(self, prompt: str, chat: bool = False, model: str | None = None) -> None:
         """Have a prompt read while nobody waits, so that a preview finds its scores."""

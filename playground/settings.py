@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     )
 
     # Engine
-    max_rows: int = Field(64, ge=2, le=4096, description="Sequences decoded at the same time.")
+    max_rows: int = Field(128, ge=2, le=4096, description="Sequences decoded at the same time.")
     max_context: int = Field(
         4096,
         ge=16,

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from torch import Tensor
 
+from playground import device
 from playground.engine.forward import Forward
 from playground.engine.line import Line
 from playground.engine.prompts import Prefilled, Prompts
@@ -16,6 +17,7 @@ from playground.engine.request import Limits
 from playground.engine.run import Run
 
 Prompt = tuple[int, ...]
+_SHARE = 0.5  # of the free memory, for one more run
 
 
 @dataclass
@@ -86,6 +88,8 @@ class Admission:
         run = next((r for r in runs if r.waiting and not r.live and not r.done), self.line.first)
         if run is not None:
             width = run.waiting[0].width if run.request.alone else run.width
+            if runs and not self._room(run):
+                return None
             slots = self.forward.slots.take(width)
             if slots is None:
                 return None
@@ -100,6 +104,18 @@ class Admission:
             if slots is not None:
                 return Reading(ids, slots, None)
         return None
+
+    def _room(self, run: Run) -> bool:
+        """Whether what the run may come to hold fits into the memory that is free now.
+
+        A processor's memory is taken as slots are first written, not when they are set up.
+        """
+        store = self.forward.slots
+        if self.forward.device.type != "cpu":
+            return True
+        tokens = len(run.prompt_ids) + run.request.max_new_tokens
+        wanted = run.width * min(tokens, store.length) * store.bytes_per_token
+        return wanted < _SHARE * device.free_bytes(self.forward.device)
 
     def _read_on(self, reading: Reading) -> None:
         store, slot, clock = self.forward.slots, reading.slots[0], perf_counter()

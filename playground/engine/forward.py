@@ -45,7 +45,7 @@ class Forward:
         budget: int | None = None,
         pack_weights: bool = True,
     ) -> None:
-        """``rows`` slots, two at least, of ``length`` tokens; fewer where ``budget`` bytes are less."""
+        """``rows`` slots of ``length`` tokens, two at least, or what ``budget`` bytes hold."""
         self.model = model
         weight = model.get_input_embeddings().weight
         self.device: torch.device = weight.device

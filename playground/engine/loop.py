@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from time import perf_counter
@@ -128,6 +129,7 @@ class Engine:
         """Serve from a thread of its own until ``close``."""
         self._thread = threading.Thread(target=self._serve, name="decode-loop", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # torch may not be left computing while Python goes down
 
     def drive(self, run: Run) -> None:
         """Step on the calling thread until ``run`` is done; only without ``start``."""
@@ -136,6 +138,7 @@ class Engine:
 
     def close(self) -> None:
         """End every run where it is, and the thread."""
+        atexit.unregister(self.close)
         with self._work:
             self._closed = True
             self._work.notify_all()

@@ -1,4 +1,4 @@
-"""The measurements of the README, by one command: ``python -m playground.bench``.
+"""Six strategies against ``generate``.
 
 One comparison of six strategies, everything recorded, against six calls of transformers'
 ``generate`` one after the other: same process, same weights and dtype, taking turns, medians.
@@ -6,13 +6,10 @@ One comparison of six strategies, everything recorded, against six calls of tran
 
 from __future__ import annotations
 
-import argparse
-import json
 import platform
 import statistics
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -101,6 +98,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
             )
 
     def comparison() -> Any:
+        own.engine.prompts.clear()  # generate reads its prompt anew each time
         return own.compare(PROMPT, list(SIX), max_new_tokens=tokens, min_new_tokens=tokens, seed=7)
 
     for warm_up in (generate, comparison):
@@ -184,18 +182,3 @@ def _machine(device: Any) -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m playground.bench", description=__doc__)
-    parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    options = parser.parse_args(arguments)
-    report = compare(options.model, options.tokens, options.repeats)
-    print(json.dumps(asdict(report), indent=2) if options.json else report)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,39 @@
+"""``python -m playground.bench``: six strategies against ``generate``; ``load``: many clients."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from playground.bench import load, six
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m playground.bench", description=__doc__)
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("six", "load"),
+        default="six",
+        help="six strategies against generate (the default), or many clients at once",
+    )
+    parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
+    parser.add_argument("--tokens", type=int, default=64, help="of each text")
+    parser.add_argument("--repeats", type=int, default=5, help="of six")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(arguments)
+    if options.what == "six":
+        reports = [six.compare(options.model, options.tokens, options.repeats)]
+    else:
+        reports = load.measure(options.model, options.tokens, options.clients)
+    for report in reports:
+        print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

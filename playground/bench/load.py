@@ -1,0 +1,204 @@
+"""Many clients at once over HTTP: how much they get done, how long each waits, and the same alone.
+
+The server runs in a process of its own, so that the clients take none of its threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import socket
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+PROMPTS = (
+    "In a groundbreaking scientific discovery, researchers have found evidence of",
+    "The recipe for a good soup begins with",
+    "Dear students, tomorrow's lesson is about",
+    "Once upon a time, in a village by the sea,",
+    "The most important thing about an argument is",
+)
+RECIPES = ["greedy", "temperature(0.8) | top_p(0.95) | sample", "top_k(50) | sample"]
+SERIAL = 12  # clients measured one after the other; a longer line is their mean times its length
+
+
+@dataclass
+class Visit:
+    """What one client saw: seconds from its request to each of its tokens, and its texts."""
+
+    tokens: list[float] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def between(self) -> list[float]:
+        """Seconds between two arrivals; what comes in one piece came at once."""
+        return [b - a for a, b in zip(self.tokens, self.tokens[1:], strict=False) if b > a]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Seconds; a percentile is over the clients, or over all gaps between their tokens."""
+
+    clients: int
+    lanes: int
+    tokens_each: int
+    seconds: float
+    tokens_per_second: float
+    first_p50: float
+    first_p95: float
+    between_p50: float
+    between_p95: float
+    slowest: float
+    serial_s: float  # the same work, one client after the other
+    serial_measured: int  # clients that this was measured with
+    serial_first_p95: float
+    throughput_ratio: float
+    same_texts: int  # clients whose texts equal what they get alone, of those measured alone
+
+    def __str__(self) -> str:
+        return "\n".join(
+            (
+                f"{self.clients} clients, {self.lanes} lanes of {self.tokens_each} tokens each",
+                f"  together        {self.seconds:8.1f} s, {self.tokens_per_second:.0f} tokens/s",
+                f"  one by one      {self.serial_s:8.1f} s, from "
+                f"{self.serial_measured} of them measured",
+                f"  throughput      {self.throughput_ratio:8.1f} times one by one",
+                f"  first token     {self.first_p50:8.2f} s p50, {self.first_p95:.2f} s p95; "
+                f"one by one {self.serial_first_p95:.1f} s p95",
+                f"  between tokens  {self.between_p50 * 1e3:8.0f} ms p50, "
+                f"{self.between_p95 * 1e3:.0f} ms p95",
+                f"  slowest client  {self.slowest:8.1f} s",
+                f"  same texts as alone: {self.same_texts} of {self.serial_measured}",
+            )
+        )
+
+
+def measure(model: str | None, tokens: int, counts: Sequence[int]) -> list[Report]:
+    """Serve ``model`` and let each of ``counts`` clients come at once, after a round alone."""
+    with _serving(model) as address:
+        asyncio.run(_visit(address, 0, 4))  # what is done once only
+        alone: list[Visit] = [
+            asyncio.run(_visit(address, number, tokens))
+            for number in range(1, 1 + min(SERIAL, max(counts)))
+        ]
+        return [_report(address, tokens, count, alone) for count in counts]
+
+
+def _report(address: str, tokens: int, count: int, alone: list[Visit]) -> Report:
+    begun = time.perf_counter()
+    visits = asyncio.run(_together(address, count, tokens))
+    seconds = time.perf_counter() - begun
+    mean = statistics.mean(visit.seconds for visit in alone)
+    serial = mean * count
+    # One by one the last client of a line waits for all before it.
+    serial_first = mean * 0.95 * (count - 1) + statistics.mean(v.tokens[0] for v in alone)
+    firsts = [visit.tokens[0] for visit in visits]
+    gaps = [gap for visit in visits for gap in visit.between]
+    known = min(count, len(alone))
+    return Report(
+        clients=count,
+        lanes=len(RECIPES),
+        tokens_each=tokens,
+        seconds=seconds,
+        tokens_per_second=sum(len(visit.tokens) for visit in visits) / seconds,
+        first_p50=_percentile(firsts, 0.5),
+        first_p95=_percentile(firsts, 0.95),
+        between_p50=_percentile(gaps, 0.5),
+        between_p95=_percentile(gaps, 0.95),
+        slowest=max(visit.seconds for visit in visits),
+        serial_s=serial,
+        serial_measured=known,
+        serial_first_p95=serial_first,
+        throughput_ratio=serial / seconds,
+        same_texts=sum(visits[i].texts == alone[i].texts for i in range(known)),
+    )
+
+
+async def _together(address: str, count: int, tokens: int) -> list[Visit]:
+    return await asyncio.gather(*(_visit(address, 1 + n, tokens) for n in range(count)))
+
+
+async def _visit(address: str, number: int, tokens: int) -> Visit:
+    """One client's comparison, streamed; its prompt and seed are its own."""
+    body = {
+        "prompt": f"{PROMPTS[number % len(PROMPTS)]} ({number})",
+        "recipes": RECIPES,
+        "max_new_tokens": tokens,
+        "min_new_tokens": tokens,
+        "seed": number,
+        "stream": True,
+    }
+    visit = Visit()
+    begun = time.perf_counter()
+    async with (
+        httpx.AsyncClient(timeout=900) as client,
+        client.stream("POST", f"{address}/api/compare", json=body) as answer,
+    ):
+        if answer.status_code != 200:
+            raise RuntimeError((await answer.aread()).decode())
+        name = ""
+        async for line in answer.aiter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: ") and name == "token":
+                visit.tokens.append(time.perf_counter() - begun)
+            elif line.startswith("data: ") and name == "lane":
+                visit.texts.append(json.loads(line.removeprefix("data: "))["text"])
+            elif line.startswith("data: ") and name == "error":
+                raise RuntimeError(line)
+    visit.seconds = time.perf_counter() - begun
+    return visit
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, round(share * (len(ranked) - 1)))] if ranked else 0.0
+
+
+@contextlib.contextmanager
+def _serving(model: str | None) -> Iterator[str]:
+    """The HTTP routes over ``model`` in a process of their own, once they answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
+    server = spawn.Process(target=_serve, args=(model, port), daemon=True)
+    server.start()
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{address}/healthz").json()["status"] == "ok":
+                    break
+            if not server.is_alive():
+                raise RuntimeError("the server did not start")
+            time.sleep(0.5)
+        yield address
+    finally:
+        server.terminate()
+        server.join()
+
+
+def _serve(model: str | None, port: int) -> None:
+    from playground.settings import Settings, quiet_libraries
+
+    quiet_libraries()
+    import uvicorn
+
+    from playground.api import application
+    from playground.service import Service
+
+    chosen: dict[str, Any] = {"deadline_s": 1800.0, "max_waiting": 1000, "max_client_runs": 1000}
+    if model is not None:
+        chosen |= {"model": model, "models": (model,)}
+    service = Service(Settings(**chosen))
+    service.engine()
+    uvicorn.run(application(service), host="127.0.0.1", port=port, log_level="warning")
