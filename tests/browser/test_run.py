@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
@@ -107,9 +107,11 @@ def strip(page: Page, column: int) -> Any:
     return page.locator(".strip:visible").nth(column)
 
 
-def run(page: Page) -> None:
-    page.locator("#run").click()
-    expect(page.locator("#stop")).to_be_enabled()
+def run(page: Page, start: Callable[[Page], None] | None = None) -> None:
+    """Press Run, or start it otherwise, and wait for the end, however soon it comes."""
+    before = strip(page, 0).get_attribute("data-run") or ""
+    start(page) if start else page.locator("#run").click()
+    expect(strip(page, 0)).not_to_have_attribute("data-run", before, timeout=WAIT)
     expect(page.locator("#run")).to_be_enabled(timeout=WAIT)
 
 
@@ -149,10 +151,7 @@ def test_the_same_seed_repeats_a_run_and_ctrl_enter_starts_it(visit: Visit) -> N
     page = visit(recipe=["sample"], **SHORT)
     run(page)
     first = strip(page, 0).locator(".tokens").inner_text()
-    page.locator("#prompt textarea").focus()
-    page.keyboard.press("Control+Enter")
-    expect(page.locator("#stop")).to_be_enabled()
-    expect(page.locator("#run")).to_be_enabled()
+    run(page, lambda page: page.locator("#prompt textarea").press("Control+Enter"))
     assert strip(page, 0).locator(".tokens").inner_text() == first
 
 

@@ -65,7 +65,7 @@ function draw() {
   roving(Math.min(active, v.tokens.length - 1));
   if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
 
-  element.querySelector('.strip').dataset.state = v.state;
+  Object.assign(element.querySelector('.strip').dataset, { state: v.state, run: v.run });
   const lane = element.closest('.lane');
   lane.dataset.ran = v.recipe;
   playground.edited(lane);
