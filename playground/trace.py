@@ -173,6 +173,9 @@ class Timings(Record):
     tokenize: float
     prefill: float
     prefill_tokens: int
+    prompt_known: bool = Field(
+        False, description="Read for an earlier run: its keys and values were copied instead."
+    )
     total: float
     alone: bool = False  # lanes ran one after the other, each with a prefill of its own
 

@@ -94,7 +94,12 @@ def about_timeline(comparison: Comparison) -> str:
     whole = comparison.timings
     count = text.count(whole.prefill_tokens, "token")
     told = f"Reading the prompt's {count} took {text.milliseconds(whole.prefill)}"
-    if whole.prefill_tokens > 1:
+    if whole.prompt_known:
+        told = (
+            f"The prompt's {count} had been read before, and were copied in "
+            f"{text.milliseconds(whole.prefill)}"
+        )
+    elif whole.prefill_tokens > 1:
         told += f", {text.milliseconds(whole.prefill / whole.prefill_tokens)} per token"
     if whole.alone:
         told += ", once for each column"

@@ -12,7 +12,7 @@ import gradio as gr
 from pydantic import ValidationError
 
 from playground.colours import LETTERS
-from playground.engine import FieldError, Request, Run
+from playground.engine import Busy, FieldError, Request, Run
 from playground.metrics import measure_path
 from playground.models import ModelError
 from playground.parting import Side
@@ -91,6 +91,9 @@ class Runner:
             run, seed = self._submit(*values)
         except FieldError as problem:
             yield self.idle | self._beside(problem)
+            return
+        except Busy as problem:
+            yield self.idle | {self.status: status("bad", f"Not run: {problem}")}
             return
         except ModelError as problem:
             yield self.idle | {
@@ -178,7 +181,7 @@ class Runner:
 
     def _progress(self, run: Run) -> dict[str, str]:
         if run.state == "queued":
-            return status("running", "Waiting for free rows …")
+            return status("running", f"Waiting for free rows, place {run.place} in line …")
         most = max((len(lane.path()) for lane in run.lanes), default=0)
         return status("running", f"Writing, {most} of {run.request.max_new_tokens} tokens …")
 
@@ -188,11 +191,10 @@ class Runner:
         total = sum(lane.metrics.tokens for lane in comparison.lanes)
         times = comparison.timings
         how = "each column alone" if times.alone else "once for all columns"
-        return status(
-            "done",
-            f"{total} tokens in {times.total:.1f} s; "
-            f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}.",
-        )
+        read = f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}"
+        if run.prompt_known:
+            read = f"the prompt was known, and copied in {times.prefill * 1e3:.0f} ms"
+        return status("done", f"{total} tokens in {times.total:.1f} s; {read}.")
 
     def _beside(self, problem: FieldError) -> Updates:
         """The sentence where its cause is; what was written before stays."""

@@ -39,7 +39,7 @@ def test_a_prompt_seen_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch)
     first, second = finished(served, ASKED), finished(served, ASKED)
     assert seen == [len(ASKED.prompt)]
     assert [lane.token_ids for lane in first.lanes] == [lane.token_ids for lane in second.lanes]
-    assert (first.timings.prefill_tokens, second.timings.prefill_tokens) == (19, 0)
+    assert (first.timings.prompt_known, second.timings.prompt_known) == (False, True)
 
 
 def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.MonkeyPatch) -> None:
