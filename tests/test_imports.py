@@ -26,6 +26,7 @@ FORBIDDEN = {
     "playground/engine": ["gradio", "plotly", "fastapi", "playground.ui", "playground.api"],
     "playground/ui": ["fastapi", "playground.api"],
     "playground/api": ["gradio", "plotly", "playground.ui"],
+    "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }
 # And where little is allowed, all of it: the parts of this project that a part may know.

@@ -1,0 +1,135 @@
+"""What goes wrong beside a strategy: memory, a prompt, the loop itself, people who leave."""
+
+from __future__ import annotations
+
+import gc
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import Engine, Request, Run
+from tests.engine.models import driven, engine
+
+RECIPES = ["greedy", "sample(2)", "temperature(0.7) | top_k(9) | sample", "beam(3)"]
+
+
+def ask(served: Engine, prompt: str = "abc", recipe: str = "greedy", tokens: int = 12) -> Run:
+    return served.submit(Request(prompt=prompt, recipes=[recipe], max_new_tokens=tokens))
+
+
+def reason(run: Run) -> str | None:
+    return run.comparison().lanes[0].finish_reason
+
+
+@pytest.mark.parametrize("error", [MemoryError("none left"), torch.OutOfMemoryError("CUDA")])
+def test_too_little_memory_ends_the_largest_run_alone(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = engine()
+    small, large = ask(served), ask(served, "x" * 40, "beam(4)")
+    while not large.lanes[0].steps:
+        served.step()
+    own, failed = served.forward.decode, []
+
+    def decode(*args: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise error
+        return own(*args)
+
+    monkeypatch.setattr(served.forward, "decode", decode)
+    served.drive(small)
+    assert reason(small) == "length" and len(small.comparison().lanes[0].token_ids) == 12
+    assert large.done and large.error is not None
+    assert large.error.startswith("The memory was not enough") and reason(large) == "error"
+    assert reason(driven(served, large.request)) == "length" and served.rows_in_use == 0
+
+
+def test_a_prompt_that_cannot_be_read_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    other = ask(served, "other")
+    served.step()
+    own = served.forward.prefill
+
+    def prefill(slot: int, ids: Any, start: int = 0) -> Any:
+        if len(ids) == 7:
+            raise RuntimeError("seven")
+        return own(slot, ids, start)
+
+    monkeypatch.setattr(served.forward, "prefill", prefill)
+    broken = ask(served, "x" * 7)
+    served.drive(other)
+    assert reason(other) == "length"
+    assert broken.done and broken.error == "The model failed: seven."
+    assert served.rows_in_use == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+
+    def die() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(served, "step", die)
+    served.start()
+    run = ask(served)
+    assert run.join(30) and run.error == "The decode loop stopped." and reason(run) == "error"
+    served.close()
+    assert not served.alive
+
+
+def taken(served: Engine) -> int:
+    """Slots that someone owns, by what the runs and the prompt being read say."""
+    reading = served._admission.reading
+    owned = [slot for run in served._runs for lane in run.lanes for slot in lane.slots]
+    owned += reading.slots if reading else []
+    assert len(owned) == len(set(owned))
+    return len(owned)
+
+
+def test_a_thousand_people_come_and_leave_at_any_step() -> None:
+    chance = random.Random(7)
+    served = engine(rows=12)
+    served.forward.piece = 5
+    present: list[Run] = []
+    for _ in range(1_000):
+        if len(present) < 12:
+            present.append(
+                ask(
+                    served,
+                    "p" * chance.randint(1, 14),
+                    chance.choice(RECIPES),
+                    chance.randint(1, 9),
+                )
+            )
+        if chance.random() < 0.4:
+            chance.choice(present).cancel()
+        served.step()
+        assert taken(served) == served.rows_in_use
+        present = [run for run in present if not run.done]
+    for run in present:
+        run.cancel()
+    served.step()
+    assert served.rows_in_use == 0 and not served._runs
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_five_hundred_runs_leave_the_memory_flat() -> None:
+    served = engine()
+    served.prompts.budget = 1 << 20
+    for number in range(650):
+        if number == 150:
+            gc.collect()
+            before = resident()
+        driven(served, Request(prompt=f"run {number}", recipes=RECIPES[:2], max_new_tokens=4))
+    gc.collect()
+    assert resident() - before < 12 << 20
