@@ -68,6 +68,7 @@ class Context:
     max_new_tokens: int
     encode: Callable[[str], list[int]]  # text -> token ids, no special tokens added
     decode: Callable[[Sequence[int]], str]
+    tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,10 @@ class Processor(Strategy):
     def observe(self, state: Any, token: int, logprob: float) -> Any:
         """The state after ``token`` was chosen with this final log-probability (nats)."""
         return state
+
+    def measure(self, row: Row) -> Mapping[str, float]:
+        """What this finds in the text ``row`` holds so far, by name, for a person to read."""
+        return {}
 
 
 class Search(Strategy):

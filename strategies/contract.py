@@ -48,11 +48,13 @@ def _rules(strategy: Any) -> Any:
         yield not field.is_required(), f"the setting {name} has no default"
     params()
     for name, schema in params.model_json_schema().get("properties", {}).items():
-        for choice in schema.get("anyOf", [schema]):
+        inner = schema.get("items", schema.get("additionalProperties"))  # of a list, a mapping
+        inner = inner if isinstance(inner, dict) else schema
+        for choice in inner.get("anyOf", [inner]):
             kind = choice.get("type")
             yield (
                 "enum" in choice or "const" in choice or kind in WRITABLE,
-                f"the setting {name} must be a number, a truth value or a text",
+                f"the setting {name} must be a number, a truth value or a text, or a list of them",
             )
             low, high = ({m, f"exclusive{m.title()}"} & set(choice) for m in ("minimum", "maximum"))
             yield (

@@ -1,37 +1,61 @@
-"""Where the probabilities of a distribution, taken in falling order, together reach a mass."""
+"""Where a row's probabilities, taken in some order, together reach a mass; and its entropy."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, int32
 
 HEAD = 256  # what is sorted of a row; only a flatter one is looked at whole
+
+
+def entropy(logprobs: Tensor) -> Tensor:
+    """Each row's entropy ``[n]`` in nats, from its log-probabilities ``[n, vocab]``."""
+    terms = logprobs.exp() * logprobs.clamp(min=-1e4)  # so that 0 · log 0 is 0
+    return torch.stack([-row.sum() for row in terms])  # one sum over all would split by company
 
 
 def least_within(probs: Tensor, mass: float) -> Tensor:
     """The probability ``[n]`` of the token at which each row ``[n, vocab]`` reaches ``mass``.
 
     Sums are float64 and rounded to float32, so that 0.7 + 0.2 reaches 0.9. A row depends on itself
-    alone, and none is sorted as a whole.
+    alone, and none is sorted as a whole. Where rounding keeps the whole below the mass: 0.
     """
-    least, short = _crossing(probs.topk(min(HEAD, probs.shape[-1]), dim=-1).values, mass)
+    return _reached(probs, probs, mass, falling=True)
+
+
+def farthest_within(distance: Tensor, probs: Tensor, mass: float) -> Tensor:
+    """The same in rising order of ``distance`` ``[n, vocab]``, which is 0 or more: its value."""
+    return _reached(distance, probs, mass, falling=False)
+
+
+def _reached(keys: Tensor, probs: Tensor, mass: float, *, falling: bool) -> Tensor:
+    head = keys.topk(min(HEAD, keys.shape[-1]), dim=-1, largest=falling)
+    found, short = _crossing(head.values, probs.gather(-1, head.indices), mass)
     for i in short.nonzero().flatten().tolist():
-        least[i] = _far_crossing(probs[i], mass)
-    return least
+        found[i] = _far_crossing(keys[i], probs[i], mass, falling)
+    return found
 
 
-def _crossing(falling: Tensor, mass: float, before: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-    """The first of ``falling`` ``[…, k]`` to reach ``mass``; the last, and True, if none does."""
-    below = ((falling.double().cumsum(-1) + before).float() < mass).sum(-1)
-    at = below.clamp(max=falling.shape[-1] - 1).unsqueeze(-1)
-    return falling.gather(-1, at).squeeze(-1), below == falling.shape[-1]
+def _crossing(
+    keys: Tensor, probs: Tensor, mass: float, before: Tensor | float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The key ``[…, k]`` whose probability reaches ``mass``; the last, and True, if none does."""
+    below = ((probs.double().cumsum(-1) + before).float() < mass).sum(-1)
+    at = below.clamp(max=keys.shape[-1] - 1).unsqueeze(-1)
+    return keys.gather(-1, at).squeeze(-1), below == keys.shape[-1]
 
 
-def _far_crossing(probs: Tensor, mass: float) -> Tensor | float:
-    """The same for one row ``[vocab]``: weigh bins of like probabilities, sort one of them."""
-    bins = probs.view(int32) >> 19  # a float's exponent and four more bits rise as it does
-    weights = bins.bincount(weights=probs.double()).flip(0).cumsum(0)
+def _far_crossing(keys: Tensor, probs: Tensor, mass: float, falling: bool) -> Tensor | float:
+    """The same for one row ``[vocab]``: weigh bins of like keys, sort one of them."""
+    bins = keys.view(int32) >> 19  # a float's exponent and four more bits rise as it does
+    if falling:
+        bins = bins.amax() - bins
+    weights = bins.bincount(weights=probs.double()).cumsum(0)
     at = int((weights.float() < mass).sum())
     if at == len(weights):  # rounding keeps the whole below the mass
-        return 0.0
-    falling = probs[bins == len(weights) - 1 - at].sort(descending=True).values
-    return _crossing(falling, mass, weights[at - 1] if at else 0.0)[0]
+        return 0.0 if falling else torch.inf
+    inside = (bins == at).nonzero().flatten()
+    order = keys[inside].sort(descending=falling)
+    return _crossing(
+        order.values, probs[inside[order.indices]], mass, weights[at - 1] if at else 0.0
+    )[0]

@@ -56,7 +56,23 @@ def write(strategy: str, values: tuple[Any, ...], named: Mapping[str, Any], enab
 
 
 def quote(value: Any) -> str:
-    """A value as it stands in a recipe."""
+    """A value as it stands in a recipe; what it cannot hold, as Python shows it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_quote, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_quote(k)}: {_quote(v)}' for k, v in value.items())}}}"
+    return _quote(value)
+
+
+def literal(text: str) -> Any:
+    """The value that ``quote`` wrote, for a field that takes any; other text is itself."""
+    try:
+        return _literal(ast.parse(text.strip(), mode="eval").body, 0, "")
+    except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+        return text
+
+
+def _quote(value: Any) -> str:
     if not isinstance(value, str):
         return repr(value)
     text = json.dumps(value, ensure_ascii=False)
@@ -122,6 +138,18 @@ def _call(piece: str, step: int) -> Call:
 
 
 def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None) -> Any:
+    """A plain value, a list of them, or several under texts."""
+    if isinstance(node, ast.List):
+        return [_plain(item, step, strategy, field) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        return {
+            _plain(key, step, strategy, field): _plain(value, step, strategy, field)
+            for key, value in zip(node.keys, node.values, strict=True)
+        }
+    return _plain(node, step, strategy, field)
+
+
+def _plain(node: ast.expr | None, step: int, strategy: str, field: str | None) -> Any:
     negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
     inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
     if isinstance(inner, ast.Constant):
@@ -133,6 +161,7 @@ def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None)
     raise RecipeError.at(
         step,
         strategy,
-        f"{field or 'a value'} must be a number, True, False, None or a quoted text.",
+        f"{field or 'a value'} must be a number, True, False, None or a quoted text, or these in "
+        'a list such as ["a", "b"] or under texts such as {"a": 1}.',
         field,
     )

@@ -16,18 +16,11 @@ from .notation import RecipeError, quote, shorten
 def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
     """Validated settings; raises ``RecipeError`` naming the setting, what was given and allowed.
 
-    Strict, so that True is no number and "5" neither; a whole float does for an integer, since
-    JSON and sliders do not tell them apart.
+    Strict, so that True is no number and "5" neither; a whole float does for an integer and a list
+    for a tuple, since JSON and sliders do not tell them apart.
     """
     schemas = _schemas(plugin.Params)
-    values = {
-        name: int(value)
-        if isinstance(value, float)
-        and value.is_integer()
-        and schemas.get(name, {}).get("type") == "integer"
-        else value
-        for name, value in given.items()
-    }
+    values = {name: _fitted(value, schemas.get(name, {})) for name, value in given.items()}
     try:
         return plugin.Params.model_validate(values, strict=True)
     except ValidationError as error:
@@ -36,6 +29,13 @@ def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
         raise RecipeError.at(
             step, plugin.info.id, _sentence(schemas, field, first, values), field
         ) from None
+
+
+def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:
+    kind = schema.get("type")
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return tuple(value) if kind == "array" and isinstance(value, list) else value
 
 
 @lru_cache(maxsize=256)  # pydantic makes it anew each time, in about a millisecond
@@ -72,10 +72,16 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return f"{', '.join(most)} or {last}" if most else last
     if schema.get("type") in ("number", "integer"):
         return ("a whole number" if schema["type"] == "integer" else "a number") + _range(schema)
+    if schema.get("type") == "array":
+        size = f" of at most {schema['maxItems']}" if "maxItems" in schema else ""
+        return f'a list{size}, such as ["a", "b"], each {allowed(schema["items"])}'
+    if schema.get("type") == "object":
+        each = allowed(schema["additionalProperties"])
+        return f'texts with their values, such as {{"a": 1}}, each {each}'
     if schema.get("type") == "string" and "maxLength" in schema:
         return f"a text of at most {schema['maxLength']} characters"
-    names = {"boolean": "True or False", "string": "a text", "null": "None"}
-    return names.get(schema.get("type", ""), "another value")
+    kinds = {"boolean": "True or False", "string": "a text", "null": "None"}
+    return kinds.get(schema.get("type", ""), "another value")
 
 
 def _range(schema: Mapping[str, Any]) -> str:

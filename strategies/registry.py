@@ -14,7 +14,7 @@ from typing import Any
 
 from .base import Strategy
 from .contract import check
-from .notation import RecipeError, shorten
+from .notation import RecipeError, quote, shorten
 
 GROUP = "decoding_playground.strategies"  # the entry points another package offers plugins under
 
@@ -58,17 +58,17 @@ class Registry:
         return cls({strategy.info.id: strategy for strategy in ordered}, broken)
 
     def get(self, strategy: str) -> type[Strategy]:
-        """The strategy of this id; raises ``RecipeError`` naming the nearest and all others."""
+        """The strategy of this id; raises ``RecipeError`` naming the nearest, else all."""
         if strategy in self.strategies:
             return self.strategies[strategy]
         for plugin in self.broken:
             if plugin.name == strategy:
                 raise RecipeError(f"The plugin {strategy} cannot be used: {plugin.error}")
         near = difflib.get_close_matches(strategy[:100], self.strategies, n=2)
-        guess = f" Did you mean {' or '.join(near)}?" if near else ""
+        guess = f"Did you mean {' or '.join(near)}?"
+        known = f"There are: {', '.join(self.strategies)}."
         raise RecipeError(
-            f"There is no strategy {shorten(repr(strategy))}.{guess} "
-            f"There are: {', '.join(self.strategies)}."
+            f"There is no strategy {shorten(repr(strategy))}. {guess if near else known}"
         )
 
 
@@ -114,7 +114,8 @@ def table() -> str:
     for id, strategy in registry().strategies.items():
         info = strategy.info
         settings = ", ".join(
-            f"{name} ({field.default})" for name, field in strategy.Params.model_fields.items()
+            f"{name} ({quote(field.default)})"
+            for name, field in strategy.Params.model_fields.items()
         )
         source = f"[{info.source}]({info.url})" if info.url else info.source
         lines.append(f"| `{id}` | {info.summary} | {settings or 'none'} | {source} |")

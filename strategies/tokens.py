@@ -1,14 +1,18 @@
-"""Token ids as tensors: the ones a row has seen, and banning some."""
+"""Token ids: the ones a row has seen, sequences it may complete, and banning some."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from .base import Row
+
+Text = Annotated[str, Field(min_length=1, max_length=100)]  # what names a token, or several in turn
 
 
 def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:
@@ -22,6 +26,12 @@ def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:
     # torch.tensor(tuple) takes longer than everything else a penalty does.
     ids = torch.frombuffer(array("q", tokens), dtype=torch.int64).to(scores.device)
     return ids[ids < scores.shape[-1]]
+
+
+def completes(row: Row, sequence: Sequence[int]) -> bool:
+    """Whether the last token of ``sequence`` would complete it here: the others end the row."""
+    before = tuple(sequence[:-1])
+    return not before or row.tokens[-len(before) :] == before
 
 
 def ban(scores: Tensor, banned: Sequence[Collection[int]]) -> Tensor:

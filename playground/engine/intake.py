@@ -23,6 +23,7 @@ class Intake:
         self.model, self.limits = model, limits
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
+        self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
 
     def run(self, request: Request) -> Run:
@@ -87,6 +88,7 @@ class Intake:
             max_new_tokens=limit,
             encode=self._encode,
             decode=self._decode,
+            tokenizer=self._backend and self._backend.to_str,
         )
         recipe = request.recipes[number]
         try:

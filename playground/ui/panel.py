@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
 from pydantic.fields import FieldInfo
 
 from strategies.base import Params, Strategy
+from strategies.notation import literal, quote
 
 LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
@@ -23,14 +24,19 @@ def bounds(field: FieldInfo) -> dict[str, float]:
     return found
 
 
+def allowed(field: FieldInfo) -> tuple[Any, ...]:
+    """The values of a fixed choice; none where a field is no such choice."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
 def control(name: str, field: FieldInfo, value: Any) -> gr.components.FormComponent:
     """The native control of one parameter: a slider where a usual range is known."""
     hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     common = {"label": name, "info": field.description, "interactive": True}
-    choices = get_args(field.annotation)
+    choices = allowed(field)
     if field.annotation is bool:
         return gr.Checkbox(value=value, **common)
-    if choices and not any(isinstance(choice, type) for choice in choices):
+    if choices:
         return gr.Dropdown([(str(c), str(c)) for c in choices], value=str(value), **common)
     if field.annotation in (int, float):
         whole = field.annotation is int
@@ -48,16 +54,18 @@ def control(name: str, field: FieldInfo, value: Any) -> gr.components.FormCompon
             step=step or 1,
             **common,
         )
-    return gr.Textbox(value=str(value), **common)
+    return gr.Textbox(value=value if isinstance(value, str) else quote(value), **common)
 
 
 def typed(field: FieldInfo, value: Any) -> Any:
     """A control's value as the parameter's type expects it; ``Params`` then validates it."""
-    choices = get_args(field.annotation)
+    choices = allowed(field)
     if choices and isinstance(value, str):
         return next((choice for choice in choices if str(choice) == value), value)
     if field.annotation is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    if field.annotation is not str and isinstance(value, str):
+        return literal(value)  # a list or a mapping, written as in a recipe
     return value
 
 

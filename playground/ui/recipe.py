@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from playground.colours import COLOURS, INKS, LETTERS
-from strategies.notation import write
+from strategies.notation import quote, write
 from strategies.presets import PRESETS
 from strategies.recipe import MOST_STEPS, Recipe, RecipeError
 from strategies.registry import registry
@@ -114,4 +114,6 @@ def _step(step: dict[str, Any], fault: bool) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list | tuple | dict):
+        return quote(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

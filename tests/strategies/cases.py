@@ -21,6 +21,13 @@ def values(schema: dict[str, Any]) -> list[Any]:
     """What one setting may be: its bounds, its usual range, a middle; each choice; both truths."""
     if "anyOf" in schema:
         return [value for choice in schema["anyOf"] for value in values(choice)]
+    if "examples" in schema:
+        return list(schema["examples"])
+    if schema.get("type") == "array":
+        return [(), ("a", 'b|"c\n')]
+    if schema.get("type") == "object":
+        low, *_, high = values(schema["additionalProperties"])
+        return [{}, {"1": low, "7": high, "a|b": high}]
     if "enum" in schema:
         return list(schema["enum"])
     if schema["type"] == "boolean":

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from strategies import Context, Recipe, Row, Step
+from strategies import Context, Processor, Recipe, Row, Step
 from strategies.luck import gumbel
 
 Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
@@ -22,15 +24,42 @@ Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -
 def context(
     vocab: int, eos: Sequence[int] = (), max_new_tokens: int = 16, **others: Any
 ) -> Context:
-    """A context whose text is its token ids with spaces between."""
+    """A context whose text is its token ids with spaces between; other words are tokens too."""
+    others.setdefault("tokenizer", byte_tokenizer(vocab))
     return Context(
         vocab_size=vocab,
         eos_token_ids=tuple(eos),
         max_new_tokens=max_new_tokens,
-        encode=lambda text: [int(word) for word in text.split()],
+        encode=lambda text: [int(w) if w.isdigit() else ord(w[0]) % vocab for w in text.split()],
         decode=lambda tokens: " ".join(map(str, tokens)),
         **others,
     )
+
+
+@cache
+def byte_tokenizer(vocab: int) -> Callable[[], str]:
+    """A tokenizer of this many tokens in the form a context offers: bytes first, then ``tok256``…
+
+    Digits and what JSON is made of come before other bytes, so that a small one can write some.
+    """
+    first = dict.fromkeys('0123456789[]{}:,"aeflnorstu-.')
+    letters = [*first, *sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(first))]
+    names = [*letters, *(f"tok{i}" for i in range(256, vocab))][:vocab]
+    made = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    return made.to_str
+
+
+def begun(processor: Processor, rows: Sequence[Row]) -> list[Row]:
+    """The rows with the states this processor has after what they generated."""
+    out = []
+    for row in rows:
+        state = processor.initial_state()
+        for token in row.generated:
+            state = processor.observe(state, token, -1.0)
+        out.append(replace(row, state=state))
+    return out
 
 
 def forward(model: Any) -> Logits:

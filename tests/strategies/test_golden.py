@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
     MinNewTokensLengthLogitsProcessor,
     MinPLogitsWarper,
+    NoBadWordsLogitsProcessor,
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
+    TopHLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
 from strategies import Recipe, Row
@@ -49,6 +55,11 @@ def loaded(name: str) -> tuple[Any, Logits]:
         (
             "repetition_penalty(1.2) | no_repeat_ngram(2) | min_new_tokens(9) | greedy",
             {"repetition_penalty": 1.2, "no_repeat_ngram_size": 2, "min_new_tokens": 9},
+        ),
+        ('bad_words(["61", "9 9"]) | greedy', {"bad_words_ids": [[61], [9, 9]]}),
+        (
+            'logit_bias({"61": 3.5, "9 9": -9}) | greedy',
+            {"sequence_bias": [[[61], 3.5], [[9, 9], -9.0]]},
         ),
         ("beam(3)", {"num_beams": 3}),
         ("repetition_penalty(1.5) | beam(3)", {"num_beams": 3, "repetition_penalty": 1.5}),
@@ -109,6 +120,20 @@ SCORES: list[tuple[str, Theirs]] = [
             lambda eos, n=n: MinNewTokensLengthLogitsProcessor(PROMPT, n, [eos, 5]),
         )
         for n in (3, 33, 34)
+    ),
+    *((f"typical_p({p})", lambda eos, p=p: TypicalLogitsWarper(p)) for p in (0.1, 0.5, 0.9, 0.999)),
+    *((f"epsilon_cutoff({e})", lambda eos, e=e: EpsilonLogitsWarper(e)) for e in (3e-4, 0.01, 0.5)),
+    *((f"eta_cutoff({e})", lambda eos, e=e: EtaLogitsWarper(e)) for e in (3e-4, 0.004, 0.3)),
+    *((f"top_h({h})", lambda eos, h=h: TopHLogitsWarper(h)) for h in (0.05, 0.4, 0.9)),
+    (
+        'logit_bias({"7": -2.5, "8": 100, "3 4": 6.5, "1 2 8": -50})',
+        lambda eos: SequenceBiasLogitsProcessor(
+            [[[7], -2.5], [[8], 100.0], [[3, 4], 6.5], [[1, 2, 8], -50.0]]
+        ),
+    ),
+    (
+        'bad_words(["7", "3 4", "0 1", "5 6", "8 8 8"])',
+        lambda eos: NoBadWordsLogitsProcessor([[7], [3, 4], [0, 1], [5, 6], [8, 8, 8]]),
     ),
 ]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import Recipe, RecipeStep, Row
 from strategies.registry import registry
 from tests.strategies.cases import PROCESSORS
-from tests.strategies.driver import Logits, context, run, transitions
+from tests.strategies.driver import Logits, begun, context, run, transitions
 
 scores = st.integers(2, 40).flatmap(
     lambda vocab: st.lists(
@@ -40,7 +40,7 @@ def shape(written: str, row: list[float]) -> torch.Tensor:
     out = torch.tensor([row])
     text = Row((0, 1, 0, 1), 2)
     for processor in Recipe.parse(f"{written} | greedy").build(context(len(row)))[0]:
-        out = processor(out, [text])
+        out = processor(out, begun(processor, [text]))
     return out[0]
 
 
