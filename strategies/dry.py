@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from . import base
 from .base import Context, Info, Row, setting
@@ -92,16 +94,13 @@ class Dry(base.Processor):
 
     def _matches(self, text: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Distinct tokens, and how long an end of ``text`` each has followed before."""
-        ids = torch.tensor(text)
+        ids = torch.frombuffer(array("q", text), dtype=torch.int64)
         breaks = torch.isin(ids, self._breakers)
-        matched = (ids[:-1] == ids[-1]) & ~breaks[1:] & ~breaks[-1]
-        lengths = matched.long()
-        for length in range(1, min(LONGEST, len(ids) - 1)):
-            if breaks[-1 - length] or not matched.any():
-                break
-            matched[:length] = False
-            matched[length:] &= ids[: -1 - length] == ids[-1 - length]
-            lengths += matched
-        tokens, which = torch.unique(ids[1:], return_inverse=True)
+        places = ((ids[:-1] == ids[-1]) & ~breaks[1:]).nonzero().flatten()
+        # Where the text begins and where it breaks, nothing equals anything.
+        end = pad(ids.masked_fill(breaks, -1), (LONGEST, 0), value=-1)[-LONGEST:]
+        before = pad(ids, (LONGEST - 1, 0), value=-2).unfold(0, LONGEST, 1)[places]
+        lengths = (before == end).flip(-1).cumprod(-1).sum(-1)
+        tokens, which = torch.unique(ids[places + 1], return_inverse=True)
         longest = torch.zeros_like(tokens).scatter_reduce(0, which, lengths, "amax")
         return tokens, longest

@@ -62,7 +62,8 @@ class DynamicTemperature(base.Processor):
         if self.is_neutral(self.params):
             return scores
         counts = (scores > -torch.inf).sum(-1).tolist()
-        unsure = entropy(scores.log_softmax(-1)).tolist()
+        logprobs = scores.log_softmax(-1)
+        unsure = entropy(logprobs.exp(), logprobs).tolist()
         heats = [self._heat(h, n) for h, n in zip(unsure, counts, strict=True)]
         return scores / torch.tensor(heats, device=scores.device)[:, None]
 

@@ -45,7 +45,8 @@ class EtaCutoff(base.Processor):
         if epsilon == 0.0:
             return scores
         logprobs = scores.log_softmax(-1)
-        unsure = [math.sqrt(epsilon) * math.exp(-h) for h in entropy(logprobs).tolist()]
+        probs = logprobs.exp()
+        unsure = [math.sqrt(epsilon) * math.exp(-h) for h in entropy(probs, logprobs).tolist()]
         bar = torch.tensor([min(epsilon, eta) for eta in unsure], device=scores.device)
-        kept = (logprobs.exp() >= bar[:, None]) | (scores >= scores.amax(-1, True))
+        kept = (probs >= bar[:, None]) | (scores >= scores.amax(-1, True))
         return torch.where(kept, scores, -torch.inf)

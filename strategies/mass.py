@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, int32
 
 HEAD = 256  # what is sorted of a row; only a flatter one is looked at whole
+BINS = 1 << 12  # of like floats: their exponent and four more bits
 
 
-def entropy(logprobs: Tensor) -> Tensor:
-    """Each row's entropy ``[n]`` in nats, from its log-probabilities ``[n, vocab]``."""
-    terms = logprobs.exp() * logprobs.clamp(min=-1e4)  # so that 0 · log 0 is 0
+def entropy(probs: Tensor, logprobs: Tensor) -> Tensor:
+    """Each row's entropy ``[n]`` in nats, from its probabilities ``[n, vocab]``."""
+    terms = probs * logprobs.clamp(min=-1e4)  # so that 0 · log 0 is 0
     return torch.stack([-row.sum() for row in terms])  # one sum over all would split by company
 
 
@@ -47,10 +48,11 @@ def _crossing(
 
 def _far_crossing(keys: Tensor, probs: Tensor, mass: float, falling: bool) -> Tensor | float:
     """The same for one row ``[vocab]``: weigh bins of like keys, sort one of them."""
-    bins = keys.view(int32) >> 19  # a float's exponent and four more bits rise as it does
+    bins = (keys.view(int32) >> 19).long()  # they rise as the floats do, from 0 to infinity
     if falling:
-        bins = bins.amax() - bins
-    weights = bins.bincount(weights=probs.double()).cumsum(0)
+        bins = BINS - 1 - bins
+    weights = probs.new_zeros(BINS, dtype=torch.float64).scatter_add_(0, bins, probs.double())
+    weights = weights.cumsum(0)
     at = int((weights.float() < mass).sum())
     if at == len(weights):  # rounding keeps the whole below the mass
         return 0.0 if falling else torch.inf

@@ -54,9 +54,10 @@ class TailFree(base.Processor):
         head = head[:alive]
         bends = head.double().diff().diff().abs().cumsum(0)
         # What the tail may still bend is at most twice the height it begins at.
-        most = 0.0 if len(head) == alive else 2 * head[-2].double()
-        low, high = ((bends <= self.params.z * (bends[-1] + more)).sum() for more in (0.0, most))
-        if low == high and (len(head) == alive or int(low) < len(bends)):
+        whole = len(head) == alive
+        most = bends[-1] + head.new_tensor([0.0, 0.0 if whole else 2 * float(head[-2])])
+        low, high = torch.searchsorted(bends, self.params.z * most, right=True).tolist()
+        if whole or low == high < len(bends):
             return head[low]
         ordered = probs.cpu().clone()
         ordered.numpy().sort()  # several times as fast as torch's

@@ -43,6 +43,7 @@ class TypicalP(base.Processor):
         if self.params.typical_p == 1.0:
             return scores
         logprobs = scores.log_softmax(-1)
-        distance = (-logprobs - entropy(logprobs)[:, None]).abs()
-        farthest = farthest_within(distance, logprobs.exp(), self.params.typical_p)
+        probs = logprobs.exp()
+        distance = (logprobs + entropy(probs, logprobs)[:, None]).abs()
+        farthest = farthest_within(distance, probs, self.params.typical_p)
         return torch.where(distance <= farthest[:, None], scores, -torch.inf)

@@ -37,6 +37,8 @@ def generated(recipe: str, **settings: Any) -> list[int]:
         ("presence_penalty(2, prompt=True) | frequency_penalty(1) | greedy", {}),
         ("repetition_penalty(1.4) | no_repeat_ngram(2) | min_new_tokens(9) | greedy", {}),
         ("frequency_penalty(0.5) | beam(3)", {"num_beams": 3}),
+        ('constrained("[0-9]{3,9}[.]") | greedy', {}),
+        ("dry(2.0, allowed_length=1, breakers=[]) | mirostat_v2(0.5) | greedy", {}),
         ("temperature(0) | sample", {"do_sample": True, "top_k": 0}),
     ],
 )
