@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from gradio import Blocks
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from playground.service import Service
@@ -70,16 +71,18 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-async def _built(service: Service):
-    return build(service)  # in a running loop: without one, Blocks makes a loop that nothing closes
+async def _launched(service: Service) -> tuple[Blocks, str]:
+    """In a running loop: without one, Gradio makes loops that nothing closes."""
+    page = build(service)
+    _, address, _ = page.launch(
+        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
+    )
+    return page, address
 
 
 def _served(service: Service) -> Iterator[Site]:
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
-        page = apart.submit(lambda: asyncio.run(_built(service))).result()
-    _, address, _ = page.launch(
-        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
-    )
+        page, address = apart.submit(lambda: asyncio.run(_launched(service))).result()
     yield Site(address, service)
     page.close()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
 from playground.ui import recorded
-from tests.browser.conftest import SLOW_MS
+from tests.browser.conftest import SLOW_MS, Site
 from tests.traces import COLUMNS, HOSTILE, comparison
 
 expect.set_options(timeout=SLOW_MS)
@@ -32,11 +34,12 @@ def title(page: Page) -> Locator:
 
 
 def run(page: Page, tokens: int = 12) -> None:
-    """Press Run and wait for the end."""
+    """Press Run and wait for the end, however soon it comes."""
+    strip = lane(page, "A").locator(".strip")
+    before = strip.get_attribute("data-run") or ""
     page.locator("#tokens input").fill(str(tokens))
     page.locator("#prompt textarea").press("Control+Enter")
-    expect(page.locator("#line")).not_to_contain_text("Press Run")
-    expect(page.locator("#line")).to_contain_text("the prompt was read in")
+    expect(strip).not_to_have_attribute("data-run", before)
     expect(page.locator("#run")).to_be_enabled()
 
 
@@ -120,3 +123,122 @@ def test_hostile_text_is_shown_as_it_is(visit, hostile_site):
     write(page, "A", "${alert(1)}<img src=x onerror=alert(1)>")
     expect(page.locator("#column-fault-0")).to_contain_text("<img src=x")
     assert page.evaluate("document.querySelectorAll('#page img[src=x]').length") == 0
+
+
+def test_a_column_of_several_texts_shows_each(page):
+    write(page, "B", "sample(3)")
+    run(page)
+    outputs = lane(page, "B").locator(".outputs")
+    expect(outputs).to_contain_text("1/3")
+    first = lane(page, "B").locator(".tokens").inner_text()
+    outputs.get_by_role("button", name="Next text").click()
+    expect(outputs).to_contain_text("2/3")
+    assert lane(page, "B").locator(".tokens").inner_text() != first
+    token = lane(page, "B").locator(".token").nth(1)
+    token.focus()
+    token.press("Enter")
+    expect(token).to_have_attribute("aria-selected", "true")
+
+
+FAULTS = {
+    "an empty prompt": ("#prompt textarea", "", "#prompt-fault", "empty"),
+    "a prompt past the context": ("#prompt textarea", "x" * 600, "#prompt-fault", "511"),
+    "a long stop string": ("#ends textarea", "x" * 10_000, "#ends-fault", "10,000"),
+    "no new tokens": ("#tokens input", "0", "#limits-fault", "max_new_tokens is 0"),
+    "no number": ("#tokens input", "", "#limits-fault", "max_new_tokens"),
+    "more least than most": ("#least input", "99", "#limits-fault", "min_new_tokens is 99"),
+    "a seed below zero": ("#seed input", "-1", "#seed-fault", "seed is -1"),
+}
+
+
+def test_a_fault_stands_beside_its_cause_and_the_result_stays(page):
+    texts = page.locator(".lane:visible .tokens")
+    shown = texts.all_inner_texts()
+    for what, (field, value, place, says) in FAULTS.items():
+        box = page.locator(field)
+        before = box.input_value()
+        box.fill(value)
+        page.locator("#run").click()
+        expect(page.locator(place), what).to_contain_text(says)
+        expect(page.locator("#run")).to_be_enabled()
+        assert texts.all_inner_texts() == shown, what
+        box.fill(before)
+    for recipe, says in {"temperature(-1) | sample": "-1", "greedy | sample": "search"}.items():
+        write(page, "B", recipe)
+        page.locator("#run").click()
+        expect(page.locator("#column-fault-1"), recipe).to_contain_text(says)
+        expect(page.locator("#run")).to_be_enabled()
+        assert texts.all_inner_texts() == shown, recipe
+    write(page, "B", "sample")
+    run(page)
+    expect(page.locator(".message:visible")).to_have_count(0)
+
+
+def test_a_model_that_will_not_load_leaves_the_one_that_did(page):
+    page.locator("#model input").click()
+    page.get_by_role("option", name="gpt2").click()
+    expect(page.locator("#model-fault")).to_contain_text("gpt2")
+    expect(page.locator("#model input")).to_have_value("tiny")
+    expect(page.locator("#facts")).to_contain_text("parameters")
+
+
+def test_a_link_restores_the_set_up(page, visit):
+    page.locator("#prompt textarea").fill("Zwei & drei = 5?\n#1")
+    page.locator("#tokens input").fill("9")
+    page.locator("#seed input").fill("1234")
+    page.locator("#ends textarea").fill("\\n\nEnd")
+    recipe = 'repetition_penalty(1.3) | beam(early_stopping="never")'
+    write(page, "B", recipe)
+    lane(page, "C").locator(".close").click()
+    expect(page.locator(".lane:visible")).to_have_count(2)
+    page.wait_for_function(
+        "() => new URLSearchParams(location.search).getAll('recipe').length === 2"
+    )
+    query = parse_qsl(urlsplit(page.url).query)
+    assert ("stop", "\\n") in query and ("stop", "End") in query
+    opened = visit(page.url)
+    expect(opened.locator("#prompt textarea")).to_have_value("Zwei & drei = 5?\n#1")
+    expect(opened.locator("#tokens input")).to_have_value("9")
+    expect(opened.locator("#seed input")).to_have_value("1234")
+    expect(opened.locator("#ends textarea")).to_have_value("\\n\nEnd")
+    expect(opened.locator(".lane:visible")).to_have_count(2)
+    expect(written(opened, "A")).to_have_value("greedy")
+    expect(written(opened, "B")).to_have_value(recipe)
+    run(opened, 9)
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened.locator("#share").click()
+    expect(opened.locator("#share")).to_have_text("Link copied")
+    assert opened.evaluate("navigator.clipboard.readText()") == opened.url
+
+
+def start_long(page: Page) -> None:
+    write(page, "A", "temperature(5) | min_new_tokens(400) | sample")
+    page.locator("#tokens input").fill("400")
+    page.locator("#run").click()
+    expect(lane(page, "A").locator(".strip")).to_have_attribute("data-state", "running")
+
+
+def test_stop_keeps_what_was_written(page):
+    start_long(page)
+    expect(lane(page, "A").locator(".token").nth(3)).to_be_attached()
+    page.locator("#stop").click()
+    expect(lane(page, "A").locator(".figures")).to_contain_text("stopped")
+    assert 3 < lane(page, "A").locator(".token").count() < 400
+
+
+def test_leaving_the_page_ends_its_run(page, site: Site):
+    before = set(site.service._runs)
+    start_long(page)
+    (run_id,) = set(site.service._runs) - before
+    page.close()
+    until = time.monotonic() + SLOW_MS / 1000
+    while not site.service._runs[run_id].done and time.monotonic() < until:
+        time.sleep(0.1)
+    assert site.service.comparison(run_id).lanes[0].finish_reason == "cancelled"
+
+
+def test_clear_leaves_the_recipes(page):
+    page.locator("#clear").click()
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(page.locator(".lane:visible .token")).to_have_count(0)
+    expect(written(page, "C")).to_have_value("beam")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -165,40 +164,6 @@ def test_hostile_text_is_shown_as_it_is(visit: Visit) -> None:
     strip(page, 1).locator(".token").nth(HOSTILE.index("<")).click()
     expect(page.locator("#inspector-head")).to_contain_text(f"token {HOSTILE.index('<') + 1}")
     assert page.locator("img[src=x]").count() == 0 and page.locator(".strip b").count() == 0
-
-
-def test_errors_stand_beside_their_cause_and_keep_the_result(visit: Visit) -> None:
-    page = visit(recipe=["greedy"], **SHORT)
-    run(page)
-    written = strip(page, 0).locator(".tokens").inner_text()
-    page.locator("#prompt textarea").fill("")
-    page.locator("#run").click()
-    expect(page.get_by_role("alert").filter(has_text="prompt is empty")).to_be_visible()
-    assert strip(page, 0).locator(".tokens").inner_text() == written
-    page.locator("#prompt textarea").fill("Hello")
-    page.locator("#ends textarea").fill("s" * 10_000)
-    page.locator("#run").click()
-    expect(
-        page.get_by_role("alert").filter(has_text=re.compile("stop string", re.I))
-    ).to_be_visible()
-    assert strip(page, 0).locator(".tokens").inner_text() == written
-
-
-@pytest.mark.parametrize("recipe", ["temperature(-1) | sample", "greedy | greedy"])
-def test_a_recipe_that_cannot_run_says_so_in_its_column(visit: Visit, recipe: str) -> None:
-    page = visit(recipe=["greedy", recipe], **SHORT)
-    page.locator("#run").click()
-    expect(
-        page.get_by_role("alert").filter(has_text=re.compile("from 0 to 5|already step 1")).first
-    ).to_be_visible()
-
-
-def test_a_link_restores_what_was_set_up(visit: Visit) -> None:
-    page = visit(recipe=["sample", "beam(2)"], prompt="Linked", tokens=9, seed=77)
-    expect(page.locator("#prompt textarea")).to_have_value("Linked")
-    expect(page.locator("#tokens input")).to_have_value("9")
-    expect(page.locator("#seed input")).to_have_value("77")
-    assert page.locator(".strip:visible").count() == 2
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

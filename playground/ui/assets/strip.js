@@ -145,6 +145,8 @@ text.addEventListener('click', (event) => {
 });
 text.addEventListener('keydown', (event) => {
   const last = text.children.length - 1;
+  const focused = [...text.children].indexOf(event.target.closest('.token'));
+  if (focused >= 0) active = focused;
   const next = {
     ArrowRight: () => Math.min(last, active + 1),
     ArrowLeft: () => Math.max(0, active - 1),
