@@ -1,0 +1,135 @@
+"""What the API says of itself: strategies, models, health, schema, documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from playground.api import application, docs, mount
+from playground.engine import Engine
+from playground.service import Service
+from strategies.registry import Broken, Registry, registry
+from tests.api.asking import ask, faults
+from tests.folders import VOCAB
+
+
+def test_every_strategy_is_described_with_its_settings(client):
+    body = client.get("/api/strategies").json()
+    assert [card["id"] for card in body["strategies"]] == list(registry().strategies)
+    assert body["broken"] == []
+    cards = {card["id"]: card for card in body["strategies"]}
+    top_p = cards["top_p"]
+    assert top_p["kind"] == "processor" and cards["beam"]["kind"] == "search"
+    assert top_p["formula"] and top_p["source"] and top_p["summary"] and top_p["title"]
+    field = top_p["params"]["properties"]["top_p"]
+    assert (field["minimum"], field["maximum"]) == (0, 1) and field["description"]
+
+
+def test_a_broken_plugin_is_listed_with_its_error(client, monkeypatch):
+    found = Registry({}, [Broken("mirror", "ImportError: no silver")])
+    monkeypatch.setattr("playground.api.routing.registry", lambda: found)
+    body = client.get("/api/strategies").json()
+    assert body == {
+        "strategies": [],
+        "broken": [{"name": "mirror", "error": "ImportError: no silver"}],
+    }
+
+
+def test_models_tell_what_is_known_of_those_that_are_loaded(client, service):
+    service.engine()
+    body = client.get("/api/models").json()
+    assert body["default"] == "tiny"
+    tiny, broken = body["models"]
+    assert tiny["loaded"] and tiny["facts"]["vocab_size"] == VOCAB
+    assert (broken["id"], broken["loaded"], broken["facts"]) == ("broken", False, None)
+
+
+def test_health_follows_the_decode_loop(client, service, monkeypatch):
+    fresh = TestClient(application(Service(service.settings)))
+    assert fresh.get("/healthz").json() == {"status": "starting", "models": []}
+    service.engine()
+    answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "models": ["tiny"]}
+    monkeypatch.setattr(Engine, "alive", False)
+    answer = client.get("/healthz")
+    assert answer.status_code == 503 and answer.json()["status"] == "failing"
+
+
+def test_the_routes_come_before_those_of_a_gradio_page(service):
+    async def built():  # in a running loop: without one, Blocks makes a loop that nothing closes
+        with gr.Blocks() as page:
+            gr.Markdown("the page itself")
+        app = FastAPI()
+        mount(app, service)
+        return gr.mount_gradio_app(app, page, path="", ssr_mode=False)
+
+    client = TestClient(asyncio.run(built()), raise_server_exceptions=False)
+    assert "the page itself" in client.get("/").text
+    assert set(client.get("/healthz").json()) == {"status", "models"}
+    assert ask(client).json()["model"]["id"] == "tiny"
+    assert ("path",) in faults(client.get("/api/nothing"), 404)
+    for path in ("/docs", "/api"):
+        answer = client.get(path)
+        assert answer.url.path == "/api/docs" and "POST" in answer.text
+    assert set(client.get("/api/openapi.json").json()["paths"]) == {
+        "/api/compare",
+        "/api/models",
+        "/api/strategies",
+        "/healthz",
+    }
+
+
+def test_the_schema_states_the_bounds_of_this_host(client):
+    schema = client.get("/api/openapi.json").json()
+    fields = schema["components"]["schemas"]["CompareRequest"]["properties"]
+    assert fields["max_new_tokens"]["maximum"] == 1500
+    assert fields["recipes"]["maxItems"] == 6
+    assert fields["prompt"]["maxLength"] == 4000
+    missing = [name for name, field in fields.items() if not field.get("description")]
+    assert missing == []
+
+
+def test_the_schemas_own_example_can_be_sent(client):
+    content = client.get("/api/openapi.json").json()["paths"]["/api/compare"]["post"]
+    examples = content["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        assert client.post("/api/compare", json=example["value"]).status_code == 200
+
+
+def test_the_readmes_example_can_be_sent(client):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"/api/compare .*-d '(\{.*?\})'", readme, re.DOTALL)
+    answer = client.post("/api/compare", json=json.loads(body))
+    assert answer.status_code == 200 and len(answer.json()["lanes"]) == 2
+
+
+def test_the_documentation_tells_every_route_field_and_event_from_this_host_alone(client):
+    answer = client.get("/api/docs")
+    schema = client.get("/api/openapi.json").json()
+    for path in schema["paths"]:
+        assert path in answer.text
+    for name, record in schema["components"]["schemas"].items():
+        for field in record.get("properties", {}):
+            assert f"<code>{field}</code>" in answer.text, f"{name}.{field}"
+    for name in ("start", "token", "rewind", "lane", "done", "error"):
+        assert f"<code>{name}</code>" in answer.text
+    assert "https://" not in answer.text and "<script src" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_the_documentation_shows_hostile_text_as_text():
+    hostile = "<img src=x onerror=alert(1)> `</code><script>alert(2)</script>`"
+    schema = {
+        "info": {"title": hostile, "description": hostile},
+        "paths": {},
+        "components": {"schemas": {"Card": {"properties": {hostile: {"description": hostile}}}}},
+    }
+    text = docs.page(schema, hostile).body.decode()
+    assert "<img" not in text and "<script>alert" not in text and "&lt;img" in text
