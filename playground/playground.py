@@ -17,7 +17,8 @@ class Playground:
     """A model and its engine, on the calling thread.
 
     ``model`` is a folder, a hub id, or None for the built-in model; ``dtype`` and ``device`` are
-    "auto" or torch's names. Raises ``ModelError`` where the model cannot be had or served.
+    "auto" or torch's names. Raises ``SettingsError`` (a ``ValueError``) for another name of these
+    and ``ModelError`` where the model cannot be had or served.
 
     >>> comparison = Playground().compare("The", ["greedy", "top_p(0.9) | sample"])
     >>> comparison.lanes[0].text, comparison.frame()
@@ -26,8 +27,7 @@ class Playground:
     def __init__(
         self, model: str | Path | None = None, dtype: str = "auto", device: str = "auto"
     ) -> None:
-        settings = Settings().model_copy(update={"dtype": dtype, "device": device})
-        settings = Settings.model_validate(settings.model_dump())
+        settings = Settings.read().changed(dtype=dtype, device=device)
         if model is not None and Path(model).expanduser().is_dir():
             loaded = load_folder(model, settings)
         elif model is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -225,6 +225,13 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None
 
+    def changed(self, **values: Any) -> Settings:
+        """These settings with ``values`` in place of some; ``SettingsError`` names a bad one."""
+        try:
+            return Settings.model_validate(self.model_dump() | values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error, values)) from None
+
 
 def variables(field: str) -> tuple[str, ...]:
     """The environment variables a field is read from, the first that is set winning."""
@@ -276,8 +283,8 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
                 raise SettingsError(f"{name} is not a setting; did you mean {near[0]}?")
 
 
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with the first bad setting, naming the variable it came from."""
+def _sentence(error: ValidationError, given: Collection[str] = ()) -> str:
+    """What is wrong with the first bad setting, by its name in ``given`` or by its variable."""
     first = error.errors()[0]
     place = str(first["loc"][0])
     names = next(
@@ -285,6 +292,8 @@ def _sentence(error: ValidationError) -> str:
         variables(place) if place in Settings.model_fields else (place,),
     )
     name = next((n for n in names if os.environ.get(n)), names[0])
+    if place in given:
+        name = place
     reason = _REASONS.get(first["type"]) or re.sub(
         "^(Value error, |Input should be )", "", first["msg"]
     )

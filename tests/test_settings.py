@@ -7,7 +7,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from playground import settings
+from playground import Playground, settings
 from playground.settings import BUILT_IN, Settings, SettingsError, table, variables
 
 
@@ -116,3 +116,16 @@ def test_libraries_are_told_not_to_report_home(monkeypatch):
     settings.quiet_libraries()
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "0"  # the host's own word stands
+
+
+@pytest.mark.parametrize(
+    "given, says",
+    [
+        ({"dtype": "int4"}, "dtype is 'int4', but it should be 'auto', 'float32', 'bfloat16'"),
+        ({"device": "tpu"}, "device is 'tpu', but it should be auto, cpu, mps, cuda, or cuda:"),
+    ],
+)
+def test_what_python_asks_for_is_refused_by_its_name(given, says):
+    with pytest.raises(SettingsError) as refused:
+        Playground(**given)
+    assert str(refused.value).startswith(says)

@@ -1,0 +1,91 @@
+"""A column's recipe between the page and Python: shown as it is, and read with suspicion."""
+
+from __future__ import annotations
+
+import pytest
+
+from playground.ui import recipe
+from strategies.recipe import MOST_STEPS, Recipe, RecipeError
+
+
+def steps(text: str) -> recipe.Steps:
+    return recipe.read({"steps": Recipe.of(text).to_steps()})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        {"steps": "greedy"},
+        {"steps": ["greedy"]},
+        {"steps": [{"strategy": "greedy"}]},
+        {"steps": [{"strategy": 3, "params": {}}]},
+        {"steps": [{"strategy": "greedy", "params": []}]},
+        {"steps": [{"strategy": "greedy", "params": {}}] * (MOST_STEPS + 1)},
+    ],
+)
+def test_what_is_no_list_of_steps_is_refused(value):
+    with pytest.raises(RecipeError):
+        recipe.read(value)
+
+
+def test_what_the_page_adds_is_dropped():
+    sent = {"strategy": "greedy", "params": {}, "enabled": True, "summary": "<b>", "fault": True}
+    assert recipe.read({"steps": [sent]}) == [{"strategy": "greedy", "params": {}, "enabled": True}]
+
+
+@pytest.mark.parametrize(
+    "text", ["greedy", "temperature(0.8) | ~top_k(5) | sample(n=3)", 'beam(early_stopping="never")']
+)
+def test_a_recipe_is_shown_in_its_written_form(text):
+    shown = recipe.view(0, steps(text), 2, 6)
+    assert shown["written"] == str(Recipe.of(text))
+    assert shown["error"] is None
+    assert [step["fault"] for step in shown["steps"]] == [False] * len(shown["steps"])
+
+
+def test_a_step_shows_its_settings_and_whether_it_does_anything():
+    shown = recipe.view(0, steps("temperature(1) | top_p(0.9) | beam(length_penalty=0)"), 2, 6)
+    assert [step["value"] for step in shown["steps"]] == ["1", "0.9", "length_penalty 0"]
+    assert [step["neutral"] for step in shown["steps"]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "made, fault, says",
+    [
+        ([("temperature", {"temperature": -1}), ("sample", {})], 0, "-1"),
+        ([("greedy", {}), ("sample", {})], 1, "search"),
+        ([("nonesuch", {}), ("sample", {})], 0, "nonesuch"),
+        ([("top_p", {"p": 0.5}), ("sample", {})], 0, "p"),
+        ([("top_p", {})], None, "search"),
+    ],
+)
+def test_what_cannot_run_is_shown_with_its_fault_at_the_step(made, fault, says):
+    sent = [{"strategy": id, "params": params, "enabled": True} for id, params in made]
+    shown = recipe.view(1, sent, 2, 6)
+    assert says in shown["error"]
+    assert shown["written"]
+    if fault is not None:
+        assert shown["steps"][fault]["fault"]
+
+
+def test_the_preset_is_known_by_what_it_runs():
+    assert recipe.view(0, steps("greedy"), 1, 6)["preset"] == "greedy"
+    assert recipe.view(0, steps("temperature(0.123) | sample"), 1, 6)["preset"] is None
+
+
+@pytest.mark.parametrize(
+    "columns, only, full", [(1, True, False), (2, False, False), (6, False, True)]
+)
+def test_the_last_column_stays_and_no_seventh_comes(columns, only, full):
+    shown = recipe.view(0, steps("greedy"), columns, 6)
+    assert (shown["only"], shown["full"]) == (only, full)
+
+
+@pytest.mark.parametrize(
+    "at, found", [(0, 0), (1, 1), (2, None), (-1, None), ("0", None), (None, None)]
+)
+def test_the_open_step_is_one_there_is(at, found):
+    assert recipe.opened({"steps": steps("top_k(3) | sample"), "open": at}) == found
