@@ -162,6 +162,13 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, ge=1, description="Visitors who may wait before the page says full."
     )
+    proxies: int | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="Proxies in front, each adding to X-Forwarded-For; unset is 1 on a Space, "
+        "else 0.",
+    )
 
     # What a Space tells about itself
     system: str = Field("", validation_alias="SYSTEM", description="`spaces` on a Space.")
@@ -210,6 +217,11 @@ class Settings(BaseSettings):
     @property
     def on_space(self) -> bool:
         return self.system == "spaces" or self.zero_gpu or self.space_id is not None
+
+    @property
+    def hops(self) -> int:
+        """Proxies between a client and this server whose word on its address is taken."""
+        return int(self.on_space) if self.proxies is None else self.proxies
 
     @property
     def listen(self) -> str:

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from playground.engine import FieldError
+from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from strategies.notation import RecipeError, quote, shorten
 
@@ -97,6 +97,7 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(FieldError, _unfit)
     app.add_exception_handler(NoModel, _no_model)
+    app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -113,6 +114,12 @@ async def _unfit(request: Request, error: Exception) -> JSONResponse:
 async def _no_model(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NoModel)
     return problem(error.status, Fault(loc=["body", "model"], msg=str(error)))
+
+
+async def _busy(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Busy)
+    fault = Fault(loc=["run"], msg=error.message)
+    return problem(429, fault, headers={"Retry-After": str(error.retry_after_s)})
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route
 
+from playground import clients
 from playground.api import docs, events, wire
 from playground.api.body import bounded
 from playground.api.problems import Fault, NoModel, Problem, handle, problem
@@ -95,6 +96,14 @@ def router(service: Service) -> APIRouter:
             },
             413: {"model": Problem, "description": "The body is longer than any valid one."},
             422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
+            429: {
+                "model": Problem,
+                "description": "Too many runs are in line, or too many of this client's; "
+                "`Retry-After` says in how many seconds there may be room.",
+                "headers": {
+                    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
+                },
+            },
             500: {"model": Problem, "description": "The model or the server failed."},
             503: {"model": Problem, "description": "The model cannot be loaded now."},
         },
@@ -111,7 +120,7 @@ def router(service: Service) -> APIRouter:
 
         Closing the connection ends the run. The same seed, settings and model give the same text.
         """
-        run = await in_thread(_submit, service, body)
+        run = await in_thread(_submit, service, body, _client(request, service.settings))
         if body.stream:
             return events.EventStream(run, in_thread, LOOK_S, PING_S)
         try:
@@ -153,9 +162,15 @@ def router(service: Service) -> APIRouter:
     return router
 
 
-def _submit(service: Service, body: Any) -> Run:
+def _client(request: Request, settings: Settings) -> str:
+    peer, forwarded = request.client, request.headers.getlist("x-forwarded-for")
+    return clients.client(peer and peer.host, ",".join(forwarded), settings.hops)
+
+
+def _submit(service: Service, body: Any, client: str) -> Run:
     asked = RunRequest(
-        **{name: getattr(body, name) for name in RunRequest.model_fields if name != "client"}
+        client=client,
+        **{name: getattr(body, name) for name in RunRequest.model_fields if name != "client"},
     )
     try:
         return service.submit(asked, body.model)
