@@ -162,6 +162,11 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, ge=1, description="Visitors who may wait before the page says full."
     )
+    rate_limit: str = Field(
+        "",
+        description="Requests one address may make over HTTP, such as 60/minute, several with "
+        "commas between; unset is any number, as always from this machine.",
+    )
     proxies: int | None = Field(
         None,
         ge=0,
@@ -207,6 +212,20 @@ class Settings(BaseSettings):
     def _device(cls, value: str) -> str:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             raise ValueError("auto, cpu, mps, cuda, or cuda: and a number")
+        return value
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rates(cls, value: str) -> str:
+        if value:
+            from limits import parse_many  # costs what few hosts use
+
+            try:
+                amounts = [limit.amount for limit in parse_many(value)]
+            except ValueError:
+                amounts = [0]
+            if not min(amounts):
+                raise ValueError("a number of requests per time, such as 60/minute or 5/second")
         return value
 
     @field_validator("cache_dir", "hub_cache")

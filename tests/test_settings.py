@@ -77,6 +77,10 @@ def test_values_are_read(monkeypatch, field, value, expected):
         ("PLAYGROUND_DEADLINE_S", "inf", "a finite number"),
         ("PLAYGROUND_DEADLINE_S", "soon", "a number"),
         ("PLAYGROUND_MODEL", "  ", "more than blanks"),
+        ("PLAYGROUND_RATE_LIMIT", "often", "such as 60/minute"),
+        ("PLAYGROUND_RATE_LIMIT", "60", "such as 60/minute"),
+        ("PLAYGROUND_RATE_LIMIT", "5/second, 0/hour", "such as 60/minute"),
+        ("PLAYGROUND_PROXIES", "-1", "greater than or equal to 0"),
         ("HF_ENDPOINT", "hub.example", "https://"),
     ],
 )

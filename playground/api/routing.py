@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Body, FastAPI, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route
 
@@ -13,6 +13,7 @@ from playground import clients
 from playground.api import docs, events, wire
 from playground.api.body import bounded
 from playground.api.problems import Fault, NoModel, Problem, handle, problem
+from playground.api.rates import Rates
 from playground.engine import Request as RunRequest
 from playground.engine import Run
 from playground.errors import ModelError
@@ -24,6 +25,15 @@ from strategies.registry import registry
 WAITERS = 256  # threads that may wait on runs; further clients take turns
 LOOK_S = 0.25  # how long a thread waits before it looks whether the client is still there
 PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
+
+TOO_MANY: dict[int | str, dict[str, Any]] = {
+    429: {
+        "model": Problem,
+        "description": "Too many requests or runs of this client, or too many runs in line; "
+        "`Retry-After` says in how many seconds there may be room.",
+        "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+    }
+}
 
 DESCRIPTION = """
 Compare decoding recipes on one prompt: each recipe is a lane of the same batch, so they differ
@@ -78,8 +88,15 @@ def application(service: Service) -> FastAPI:
 
 
 def router(service: Service) -> APIRouter:
-    """The routes a program uses."""
-    router = APIRouter(route_class=bounded(_most_bytes(service.settings)))
+    """The routes a program uses. Those that watch the server are answered however often."""
+    rates = Rates(service.settings.rate_limit)
+
+    async def counted(request: Request) -> None:
+        rates.count(_client(request, service.settings))
+
+    route = bounded(_most_bytes(service.settings))
+    router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)
+    watch = APIRouter(route_class=route)
     in_thread = functools.partial(
         run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WAITERS)
     )
@@ -96,14 +113,6 @@ def router(service: Service) -> APIRouter:
             },
             413: {"model": Problem, "description": "The body is longer than any valid one."},
             422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
-            429: {
-                "model": Problem,
-                "description": "Too many runs are in line, or too many of this client's; "
-                "`Retry-After` says in how many seconds there may be room.",
-                "headers": {
-                    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
-                },
-            },
             500: {"model": Problem, "description": "The model or the server failed."},
             503: {"model": Problem, "description": "The model cannot be loaded now."},
         },
@@ -147,7 +156,7 @@ def router(service: Service) -> APIRouter:
         """The models this host offers. One that is not in memory is loaded on first use."""
         return _models(service)
 
-    @router.get(
+    @watch.get(
         "/healthz",
         summary="Is it well?",
         response_model=wire.Health,
@@ -159,12 +168,13 @@ def router(service: Service) -> APIRouter:
         health = _health(service)
         return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
 
+    router.routes += watch.routes
     return router
 
 
 def _client(request: Request, settings: Settings) -> str:
     peer, forwarded = request.client, request.headers.getlist("x-forwarded-for")
-    return clients.client(peer and peer.host, ",".join(forwarded), settings.hops)
+    return clients.client(peer.host if peer else None, ",".join(forwarded), settings.hops)
 
 
 def _submit(service: Service, body: Any, client: str) -> Run:

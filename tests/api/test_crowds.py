@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 
 from playground.api import application
+from playground.api.rates import Rates, TooFast
 from playground.engine import Request
 from strategies import Recipe
 from tests.api.asking import ask, faults, freed
@@ -51,3 +53,38 @@ def test_a_full_line_refuses_before_a_stream_begins(service, held, monkeypatch, 
     monkeypatch.setattr(line, "limits", replace(line.limits, waiting=0))
     answer = ask(at("127.0.0.1", service), stream=stream)
     assert "no more are taken" in faults(answer, 429)[("run",)] and answer.headers["retry-after"]
+
+
+@pytest.fixture
+def limited(service):
+    """A host that takes two requests a minute from one address."""
+    strict = copy(service)
+    strict.settings = service.settings.model_copy(update={"rate_limit": "2/minute, 9 per hour"})
+    return application(strict)
+
+
+def test_requests_are_counted_by_address_and_this_machine_is_not_counted(limited):
+    def get(address, path="/api/models", **headers):
+        return TestClient(limited, client=(address, 5000)).get(path, headers=headers)
+
+    assert [get(ADDRESS).status_code for _ in range(2)] == [200, 200]
+    refused = get(ADDRESS, **{"X-Forwarded-For": "198.51.100.1"})
+    sentence = faults(refused, 429)[("client",)]
+    assert "2 requests per minute" in sentence
+    assert f"in {refused.headers['retry-after']} s" in sentence
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert faults(get(ADDRESS, "/api/strategies"), 429)
+    assert get("203.0.113.6").status_code == 200
+    for _ in range(3):
+        assert get("127.0.0.1").status_code == 200
+        assert get(ADDRESS, "/healthz").status_code == 200
+
+
+def test_what_is_refused_is_not_counted_again():
+    rates = Rates("1/second, 2/hour")
+    rates.count("a")
+    for _ in range(3):
+        with pytest.raises(TooFast, match="1 request per second"):
+            rates.count("a")
+    (hour,) = (limit for limit in rates._limits if limit.GRANULARITY.name == "hour")
+    assert rates._windows.get_window_stats(hour, "a").remaining == 1
