@@ -36,11 +36,11 @@ class BadWords(base.Processor):
         super().__init__(params, context)
         spelled = [tuple(context.encode(s + word)) for word in params.words for s in ("", " ")]
         ends = {(token,) for token in context.eos_token_ids}
-        self._sequences = [
+        self.sequences = [
             sequence
             for sequence in dict.fromkeys(spelled)
             if sequence and sequence not in ends and sequence[-1] < context.vocab_size
         ]
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        return ban(scores, [{s[-1] for s in self._sequences if completes(row, s)} for row in rows])
+        return ban(scores, [{s[-1] for s in self.sequences if completes(row, s)} for row in rows])

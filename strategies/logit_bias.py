@@ -39,7 +39,7 @@ class LogitBias(base.Processor):
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        self._biases = [
+        self.biases = [
             (sequence, bias)
             for name, bias in params.bias.items()
             if (sequence := self._sequence(name)) and sequence[-1] < context.vocab_size
@@ -56,11 +56,11 @@ class LogitBias(base.Processor):
         return (int(name),)
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        if not self._biases:
+        if not self.biases:
             return scores
         out = scores.clone()
         for i, row in enumerate(rows):
-            here = [(s[-1], bias) for s, bias in self._biases if completes(row, s)]
+            here = [(s[-1], bias) for s, bias in self.biases if completes(row, s)]
             tokens, biases = zip(*here, strict=True) if here else ((), ())
             ids = torch.tensor(tokens, dtype=torch.int64, device=scores.device)
             out[i].index_add_(0, ids, torch.tensor(biases, device=scores.device).float())

@@ -1,4 +1,4 @@
-"""Named recipes to start from."""
+"""Named recipes to start from: ideas, the defaults of programs, and the orders they work in."""
 
 from __future__ import annotations
 
@@ -7,15 +7,41 @@ from functools import cached_property
 
 from .recipe import Recipe
 
+# Group ids with their titles, in the order of a menu.
+GROUPS = {
+    "ideas": "Ideas",
+    "defaults": "Defaults of programs",
+    "orders": "Orders of steps",
+    "model": "This model",
+}
+OWN = "model"  # the preset that follows from the loaded model's own generation_config
+
+# What the two orders have in common, so that between them only the order differs.
+_TRANSFORMERS = (
+    "logit_bias | repetition_penalty(1.1) | no_repeat_ngram | bad_words | min_new_tokens"
+    " | temperature(0.8) | top_h | top_k(40) | top_p(0.95) | min_p(0.05) | typical_p"
+    " | epsilon_cutoff | eta_cutoff | ~watermark | sample"
+)
+_LLAMA_CPP = (
+    "repetition_penalty(1.1) | frequency_penalty(prompt=True) | presence_penalty(prompt=True)"
+    " | dry | top_n_sigma | top_k(40) | typical_p | top_p(0.95) | min_p(0.05) | xtc"
+    " | temperature(0.8) | sample"
+)
+
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe with a name: ``text`` is its written form."""
+    """A recipe with a name: ``text`` is its written form, ``group`` a key of ``GROUPS``.
+
+    ``source`` is where its settings are from.
+    """
 
     id: str
     title: str
     summary: str
     text: str
+    source: str
+    group: str = "ideas"
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -23,52 +49,129 @@ class Preset:
 
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("greedy", "Greedy", "Always the likeliest token.", "greedy"),
-    Preset("pure", "Pure sampling", "Drawn from the model as it is, long tail included.", "sample"),
+    Preset(
+        "greedy",
+        "Greedy",
+        "Always the likeliest token.",
+        "greedy",
+        "transformers (generate without do_sample)",
+    ),
+    Preset(
+        "pure",
+        "Pure sampling",
+        "Drawn from the model as it is, long tail included.",
+        "sample",
+        "Holtzman et al. 2019 (pure sampling)",
+    ),
     Preset(
         "temperature",
         "Temperature 0.8",
         "A little surer than the model.",
         "temperature(0.8) | sample",
+        "Ackley, Hinton & Sejnowski 1985",
     ),
-    Preset("top_k", "Top-k 50", "Drawn from the 50 likeliest tokens.", "top_k(50) | sample"),
+    Preset(
+        "top_k",
+        "Top-k 50",
+        "Drawn from the 50 likeliest tokens.",
+        "top_k(50) | sample",
+        "transformers (generate with do_sample)",
+    ),
     Preset(
         "nucleus",
         "Nucleus",
         "A little surer, then drawn from the likeliest 95 %.",
         "temperature(0.8) | top_p(0.95) | sample",
+        "Holtzman et al. 2019",
     ),
     Preset(
         "min_p",
         "Min-p 0.1, hot",
         "A high temperature whose tail min-p cuts off.",
         "min_p(0.1) | temperature(1.5) | sample",
+        "Nguyen et al. 2024",
+    ),
+    Preset(
+        "creative",
+        "Creative",
+        "Half the time the most obvious words are taken away, and min-p keeps nonsense out.",
+        "min_p(0.05) | xtc(probability=0.5) | sample",
+        "text-generation-webui, pull request 6335 (XTC)",
+    ),
+    Preset(
+        "precise",
+        "Precise",
+        "A low temperature, for facts and code.",
+        "temperature(0.2) | sample",
+        "OpenAI API reference (0.2 for focused text)",
+    ),
+    Preset(
+        "anti_repetition",
+        "Anti-repetition",
+        "Nucleus sampling in which a passage is the harder to repeat the longer it already is.",
+        "dry(0.8) | temperature(0.8) | top_p(0.95) | sample",
+        "text-generation-webui, pull request 5677 (DRY)",
     ),
     Preset(
         "repetition",
         "Repetition penalty 1.2",
         "Greedy, with what was said before made less likely.",
         "repetition_penalty(1.2) | greedy",
+        "Keskar et al. 2019 (CTRL)",
     ),
-    Preset("beam", "Beam 4", "The likeliest whole text four beams find.", "beam"),
+    Preset(
+        "beam",
+        "Beam 4",
+        "The likeliest whole text four beams find.",
+        "beam",
+        "transformers (num_beams)",
+    ),
     Preset(
         "beam_no_repeat",
         "Beam 4, no repeats",
         "Beam search that may write no three tokens twice.",
         "no_repeat_ngram(3) | beam(early_stopping=True)",
+        "Paulus, Xiong & Socher 2017",
+    ),
+    Preset(
+        "openai",
+        "OpenAI",
+        "No penalties, temperature 1 and top_p 1: the distribution as the model has it.",
+        "presence_penalty | frequency_penalty | temperature | top_p | sample",
+        "OpenAI API reference (chat completions)",
+        "defaults",
+    ),
+    Preset(
+        "llama_cpp_defaults",
+        "llama.cpp",
+        "Three truncations, then temperature 0.8; the repeat penalty is there and off.",
+        "repetition_penalty | top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8) | sample",
+        "llama.cpp (common_params_sampling)",
+        "defaults",
+    ),
+    Preset(
+        "ollama",
+        "Ollama",
+        "Top-k 40, temperature 0.8, top-p 0.9 and a repeat penalty of 1.1, which there looks at "
+        "the last 64 tokens and here at all.",
+        "repetition_penalty(1.1) | top_k(40) | temperature(0.8) | top_p(0.9) | min_p | sample",
+        "Ollama (Modelfile reference; sample/samplers.go)",
+        "defaults",
     ),
     Preset(
         "transformers",
         "transformers' order",
-        "Penalties, then temperature, then truncation.",
-        "repetition_penalty(1.1) | temperature(0.8) | top_k(40) | top_p(0.95) | min_p(0.05)"
-        " | sample",
+        "Penalties and bans, then temperature, then truncation, then the watermark.",
+        _TRANSFORMERS,
+        "transformers (_get_logits_processor)",
+        "orders",
     ),
     Preset(
         "llama_cpp",
         "llama.cpp's order",
         "The same settings with truncation first and temperature last.",
-        "repetition_penalty(1.1) | top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8)"
-        " | sample",
+        _LLAMA_CPP,
+        "llama.cpp (common_params_sampling, samplers)",
+        "orders",
     ),
 )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from strategies import Recipe, RecipeError, RecipeStep
 from strategies.notation import read, write
-from strategies.presets import PRESETS
+from strategies.presets import GROUPS, OWN, PRESETS
 from tests.strategies.cases import PROCESSORS, SEARCHES, values
 from tests.strategies.driver import context
 
@@ -65,9 +65,9 @@ def test_values_arrive_as_their_types() -> None:
 @pytest.mark.parametrize(
     ("text", "step", "field", "says"),
     [
-        ("", None, None, "The recipe is empty; end it with one of beam, greedy, sample"),
+        ("", None, None, "The recipe is empty; end it with one of beam, "),
         ("   ", None, None, "The recipe is empty"),
-        ("top_k(5)", None, None, "has no search; end it with one of beam, greedy, sample"),
+        ("top_k(5)", None, None, "has no search; end it with one of beam, "),
         ("greedy | sample", 1, None, "Step 2 (sample): the search is already step 1"),
         ("greedy | top_k(2)", 0, None, "Step 1 (greedy): the search comes last"),
         ("~greedy", 0, None, "Step 1 (greedy): the search cannot be switched off"),
@@ -339,6 +339,19 @@ def test_a_refusal_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_presets_are_recipes_in_their_shortest_form() -> None:
     assert len({preset.id for preset in PRESETS}) == len(PRESETS)
+    assert len({preset.text for preset in PRESETS}) == len(PRESETS), "a recipe names its preset"
     for preset in PRESETS:
         assert str(preset.recipe) == preset.text
-        assert preset.title and preset.summary.endswith(".")
+        assert preset.title and preset.source
+        assert preset.summary.endswith(".") and ". " not in preset.summary
+    groups = [preset.group for preset in PRESETS]
+    assert list(dict.fromkeys(groups)) == [group for group in GROUPS if group != OWN]
+    assert groups == sorted(groups, key=list(GROUPS).index)
+
+
+def test_the_two_orders_differ_in_their_order_only() -> None:
+    """Every step is there, most of them at settings that change nothing."""
+    orders = [preset.recipe for preset in PRESETS if preset.group == "orders"]
+    acting = [{str(step) for step in r.processors if not step.neutral} for r in orders]
+    assert acting[0] == acting[1] and len(acting[0]) == 5
+    assert [len(recipe.steps) for recipe in orders] == [15, 12]
