@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
-
 from .base import Info, Step
-from .beams import Beams
+from .beams import Beams, accumulated
 
 
 class Beam(Beams):
@@ -26,8 +24,7 @@ class Beam(Beams):
     )
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
-        held = torch.tensor([row.score for row in step.rows], device=step.scores.device)
-        totals = (step.scores + held[:, None]).flatten()
+        totals = accumulated(step).flatten()
         best, places = totals.topk(min(count, totals.numel()))
         vocab = step.scores.shape[-1]
         for score, place in zip(best.tolist(), places.tolist(), strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from . import base
 from .base import Move, Row, Step, setting
@@ -31,6 +32,12 @@ class BeamParams(base.Params):
     )
 
 
+def accumulated(step: Step) -> Tensor:
+    """What each continuation would score: its row's score and its own, ``[len(rows), vocab]``."""
+    held = torch.tensor([row.score for row in step.rows], device=step.scores.device)
+    return step.scores + held[:, None]
+
+
 class Beams(base.Search):
     """A search over whole texts, ruled as in transformers' ``_beam_search``.
 
@@ -42,33 +49,50 @@ class Beams(base.Search):
     reads_logprobs = True
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
-        """Up to ``count`` continuations as (score, row, token), the best first."""
+        """Up to ``count`` continuations as (score, row, token), in the order they were chosen."""
         raise NotImplementedError
 
     def width(self) -> int:
         return int(self.params.num_beams)
 
     def advance(self, step: Step) -> list[Move]:
-        beams = self.width()
         # Every end-of-sequence token may win on every beam, and num_beams must still run on.
-        count = max(2, 1 + len(self.context.eos_token_ids)) * beams
+        count = max(2, 1 + len(self.context.eos_token_ids)) * self.width()
+        return self.kept(step, self.candidates(step, count), self.width(), step.finished)
+
+    def kept(
+        self,
+        step: Step,
+        candidates: Iterable[tuple[float, int, int]],
+        beams: int,
+        finished: Sequence[Row],
+    ) -> list[Move]:
+        """The best of the candidates that run on, and those that end among the first ``beams``."""
         running: list[Move] = []
         done: list[Move] = []
-        for rank, (score, row, token) in enumerate(self.candidates(step, count)):
-            if score == -math.inf or (len(running) == beams and rank >= beams):
-                break
+        for rank, (score, row, token) in enumerate(candidates):
+            late = rank >= beams and len(running) == beams and score <= running[-1].score
+            if score == -math.inf or late:
+                continue
             move = step.move(row, token, score=score)
-            if not move.done and len(running) < beams:
-                running.append(move)
-            elif move.done and rank < beams:
+            if not move.done:
+                running = sorted([*running, move], key=lambda m: m.score, reverse=True)[:beams]
+            elif rank < beams:
                 done.append(move)
-        return self._kept(step, running, done)
+        return self._worthwhile(step, running, done, beams, finished)
 
-    def _kept(self, step: Step, running: list[Move], done: list[Move]) -> list[Move]:
+    def _worthwhile(
+        self,
+        step: Step,
+        running: list[Move],
+        done: list[Move],
+        beams: int,
+        finished: Sequence[Row],
+    ) -> list[Move]:
         """Finished moves that rank among the best so far, and running ones while any may."""
-        length, beams = step.index + 1, self.width()
+        length = step.index + 1
         new = self._penalised([move.score for move in done], [length] * len(done))
-        ranked = sorted(new + self._ranks(step.finished), reverse=True)[:beams]
+        ranked = sorted(new + self._ranks(finished), reverse=True)[:beams]
         if len(ranked) < beams:
             return done + running
         done = [move for move, rank in zip(done, new, strict=True) if rank >= ranked[-1]]

@@ -38,10 +38,9 @@ def generate(model: Any, prompt: tuple[int, ...], **settings: Any) -> Any:
     return model.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-        do_sample=False,
         return_dict_in_generate=True,
         output_scores=True,
-        **{"pad_token_id": PAD, "max_new_tokens": NEW, **settings},
+        **{"do_sample": False, "pad_token_id": PAD, "max_new_tokens": NEW, **settings},
     )
 
 
