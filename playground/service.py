@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from playground import device
 from playground.aside import aside
-from playground.engine import Engine, EngineClosed, Limits, Request, Run, UnsupportedModel
+from playground.engine import Engine, EngineClosed, Limits, Request, Run, UnsupportedModel, Watches
 from playground.errors import ModelError
 from playground.loading import LoadedModel
 from playground.models import Models
@@ -43,6 +43,7 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self.watches = Watches()  # these hear of the runs of every engine
         self._lock = threading.Lock()
         self._closed = False
 
@@ -79,6 +80,7 @@ class Service:
                 limits=limits(self.settings),
                 rows=self.settings.max_rows,
                 prompt_bytes=self.settings.prompt_bytes,
+                watch=self.watches,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
             )
         except UnsupportedModel as error:

@@ -5,6 +5,7 @@ from playground.engine.lane import Lane
 from playground.engine.loop import Engine, EngineClosed
 from playground.engine.request import Busy, FieldError, Limits, Request
 from playground.engine.run import Run
+from playground.engine.watch import Watch, Watches
 
 __all__ = [
     "Busy",
@@ -16,4 +17,6 @@ __all__ = [
     "Request",
     "Run",
     "UnsupportedModel",
+    "Watch",
+    "Watches",
 ]

@@ -15,9 +15,10 @@ from playground.engine.forward import Forward
 from playground.engine.intake import Intake
 from playground.engine.lane import Lane, LaneRow
 from playground.engine.preview import preview
-from playground.engine.request import Limits, Request
+from playground.engine.request import Busy, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.turn import Turn, take
+from playground.engine.watch import Watch
 from playground.loading import LoadedModel
 from playground.trace import FinishReason, PromptToken, StepRecord
 
@@ -43,9 +44,11 @@ class Engine:
         cache_bytes: int | None = None,
         prompt_bytes: int = 256 << 20,
         pack_weights: bool = True,
+        watch: Watch | None = None,
     ) -> None:
         """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts."""
         self.model, self.limits = model, limits or Limits()
+        self.watch = watch or Watch()
         self.forward = Forward(
             model.model,
             rows=rows,
@@ -74,14 +77,19 @@ class Engine:
 
         ``FieldError`` names what cannot be run; ``Busy`` says when there may be room.
         """
-        run = self.intake.run(request)
-        run.on_cancel(self._notify)
-        with self._work:
-            if self._closed:
-                raise EngineClosed("the engine is closed")
-            at_work = sum(other.request.client == request.client for other in list(self._runs))
-            self._line.add(run, at_work, self._pace)
-            self._work.notify_all()
+        try:
+            run = self.intake.run(request)
+            run.told(self._notify, self.watch.ended)
+            with self._work:
+                if self._closed:
+                    raise EngineClosed("the engine is closed")
+                at_work = sum(other.request.client == request.client for other in list(self._runs))
+                self._line.add(run, at_work, self._pace)
+                self.watch.submitted(run)
+                self._work.notify_all()
+        except (FieldError, Busy) as error:
+            self.watch.refused(request, error)
+            raise
         return run
 
     def read(self, prompt: str, chat: bool = False) -> None:
@@ -210,6 +218,7 @@ class Engine:
         with self._work:
             self._line.remove(run)
         run.state, run.queued = "running", perf_counter() - run.submitted
+        self.watch.started(run)
 
     def _begin(self, run: Run, reading: Reading) -> None:
         """Start a run's lanes on its prompt, or only the next one where they run alone."""
@@ -248,6 +257,7 @@ class Engine:
             logits,
             forward=perf_counter() - clock,
         )
+        self.watch.stepped(len(rows), perf_counter() - clock)
 
     def _advance(
         self, lanes: list[tuple[Run, Lane, list[int]]], logits: Tensor, *, forward: float

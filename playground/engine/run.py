@@ -56,6 +56,7 @@ class Run:
         self._changed = threading.Condition()
         self._luck: tuple[int, dict[int, Tensor]] = (-1, {})
         self._wake: Callable[[], None] = lambda: None
+        self._tell: Callable[[Run], None] = lambda run: None
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -85,8 +86,9 @@ class Run:
         self.cancelled = True
         self._wake()
 
-    def on_cancel(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+    def told(self, cancelled: Callable[[], None], ended: Callable[[Run], None]) -> None:
+        """Call ``cancelled`` when it is cancelled, and ``ended`` once, when it is done."""
+        self._wake, self._tell = cancelled, ended
 
     def wait(self, version: int, timeout: float | None = None) -> int:
         """Block until ``version`` is outdated or ``timeout`` seconds passed; the version now."""
@@ -106,6 +108,7 @@ class Run:
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
                 self._luck = (-1, {})  # a kept run need not hold its last step's noise
+                self._tell(self)
             self._changed.notify_all()
 
     def luck(self, position: int, size: int, device: torch.device) -> Callable[[int], Tensor]:
