@@ -59,6 +59,6 @@ def test_what_happens_to_runs_is_told_once_and_in_order() -> None:
         ("ended", "b"),
         ("started", "a"),
         3,
+        ("ended", "a"),  # in its last step
         3,
-        ("ended", "a"),
     ]
