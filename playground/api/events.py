@@ -97,6 +97,7 @@ class EventStream(StreamingResponse):
         super().__init__(self._events(), headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.app = scope["app"]
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -112,7 +113,7 @@ class EventStream(StreamingResponse):
                     spoke = time.monotonic()
                     yield news or b": still here\n\n"
         except Exception as error:  # the status line is gone: all that is left is an event
-            yield event("error", Problem(detail=[unforeseen(error, ("run",))]))
+            yield event("error", Problem(detail=[unforeseen(self.app, error, ("run",))]))
 
 
 def described() -> dict[str, Any]:

@@ -85,15 +85,19 @@ def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
     return JSONResponse(content, status_code=status, headers=headers)
 
 
-def unforeseen(error: BaseException, at: Loc = ()) -> Fault:
+def unforeseen(app: FastAPI, error: BaseException, at: Loc = ()) -> Fault:
     """The fault told for an error nobody foresaw; its trace goes to the log under the same id."""
+    app.state.meters.fail("server")
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)
     return Fault(loc=list(at), msg=f"Something went wrong on the server; its log has it as {name}.")
 
 
 def handle(app: FastAPI) -> None:
-    """Let ``app`` answer every error in the one shape."""
+    """Let ``app`` answer every error in the one shape, and count it in its ``state.meters``.
+
+    What the engine refuses is counted where it does so, for the page's requests as well.
+    """
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(FieldError, _unfit)
@@ -105,6 +109,7 @@ def handle(app: FastAPI) -> None:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    request.app.state.meters.refuse("invalid")
     return problem(422, *(_explained(entry) for entry in error.errors()))
 
 
@@ -115,11 +120,17 @@ async def _unfit(request: Request, error: Exception) -> JSONResponse:
 
 async def _no_model(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NoModel)
+    if error.status == 422:
+        request.app.state.meters.refuse("invalid")
+    else:
+        request.app.state.meters.fail("model")
     return problem(error.status, Fault(loc=["body", "model"], msg=str(error)))
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Busy | TooFast)
+    if isinstance(error, TooFast):
+        request.app.state.meters.refuse("rate")
     fault = Fault(loc=["run" if isinstance(error, Busy) else "client"], msg=error.message)
     return problem(429, fault, headers={"Retry-After": str(error.retry_after_s)})
 
@@ -134,7 +145,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    return problem(500, unforeseen(error))
+    return problem(500, unforeseen(request.app, error))
 
 
 def _path(field: str) -> list[str | int]:

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
 from playground import clients
 from playground.api import docs, events, wire
 from playground.api.body import bounded
+from playground.api.meters import Meters
 from playground.api.problems import Fault, NoModel, Problem, handle, problem
 from playground.api.rates import Rates
 from playground.engine import Request as RunRequest
@@ -46,13 +48,13 @@ A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """What to put before a page's own routes: ``/api``, all below it, and ``/healthz``.
+    """What to put before a page's own routes: ``/api``, all below it, and what watches.
 
     For ``demo.launch(app_kwargs={"routes": routes(service)})``, which has them in place before the
     server listens; paths are passed on whole, so that the documentation states them as typed.
     """
     app = application(service)
-    paths = ("/api", "/api/{path:path}", "/docs", "/healthz")
+    paths = ("/api", "/api/{path:path}", "/docs", "/healthz", "/metrics")
     return [Route(path, app, name="api") for path in paths]
 
 
@@ -72,8 +74,9 @@ def application(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.router.route_class = bounded(_most_bytes(service.settings))
+    app.state.meters = meters = Meters(service)
     handle(app)
-    app.include_router(router(service))
+    app.include_router(router(service, meters))
 
     @app.get("/api/docs", include_in_schema=False)
     async def documentation(request: Request) -> HTMLResponse:
@@ -87,7 +90,7 @@ def application(service: Service) -> FastAPI:
     return app
 
 
-def router(service: Service) -> APIRouter:
+def router(service: Service, meters: Meters) -> APIRouter:
     """The routes a program uses. Those that watch the server are answered however often."""
     rates = Rates(service.settings.rate_limit)
 
@@ -167,6 +170,16 @@ def router(service: Service) -> APIRouter:
         """For a load balancer or a watchdog: whether the decode loop is alive."""
         health = _health(service)
         return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
+
+    @watch.get(
+        "/metrics",
+        summary="How it fares",
+        response_class=PlainTextResponse,
+        response_description="Everything measured, in Prometheus' text format.",
+    )
+    async def metrics() -> Response:
+        """For Prometheus: runs, tokens, the line, rows, times, refusals, errors and memory."""
+        return Response(meters.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     router.routes += watch.routes
     return router

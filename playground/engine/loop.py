@@ -115,8 +115,17 @@ class Engine:
         return self.intake.tokens(prompt, chat)
 
     @property
+    def rows(self) -> int:
+        return self.forward.slots.count
+
+    @property
     def rows_in_use(self) -> int:
-        return self.forward.slots.count - self.forward.slots.free
+        return self.rows - self.forward.slots.free
+
+    @property
+    def key_value_bytes(self) -> int:
+        """Keys and values of every token of the rows in use."""
+        return self.forward.slots.bytes_per_token * sum(map(_held, list(self._runs)))
 
     @property
     def people(self) -> int:

@@ -25,6 +25,7 @@ from playground.trace import (
 from strategies.luck import gumbel
 
 State = Literal["queued", "running", "done"]
+Outcome = Literal["done", "deadline", "cancelled", "error"]
 
 
 class Run:
@@ -80,6 +81,23 @@ class Run:
     @property
     def live(self) -> list[Lane]:
         return [lane for lane in self.lanes if lane.slots and not lane.done]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it went as a whole; None while it runs."""
+        if not self.done:
+            return None
+        reasons = [lane.finish_reason for lane in self.lanes]
+        if self.error is not None or all(reason == "error" for reason in reasons):
+            return "error"
+        early: tuple[Outcome, ...] = ("cancelled", "deadline")
+        return next((outcome for outcome in early if outcome in reasons), "done")
+
+    @property
+    def first_token(self) -> float | None:
+        """Seconds from its submission to its first token."""
+        firsts = [lane.started + lane.steps[0].at for lane in self.lanes if lane.steps]
+        return min(firsts) - self.submitted if firsts else None
 
     def cancel(self) -> None:
         """End it at the next step; what it has stays."""

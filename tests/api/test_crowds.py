@@ -40,7 +40,9 @@ def held(service):
 
 
 def test_a_client_over_its_share_is_told_when_to_come_back_and_others_are_served(service, held):
-    answer = ask(at(ADDRESS, service))
+    crowded = at(ADDRESS, service)
+    answer = ask(crowded)
+    assert 'playground_refusals_total{kind="busy"} 1.0' in crowded.get("/metrics").text
     assert "8 of your runs" in faults(answer, 429)[("run",)]
     assert int(answer.headers["retry-after"]) >= 1
     assert ask(at("203.0.113.6", service)).status_code == 200
@@ -78,6 +80,7 @@ def test_requests_are_counted_by_address_and_this_machine_is_not_counted(limited
     for _ in range(3):
         assert get("127.0.0.1").status_code == 200
         assert get(ADDRESS, "/healthz").status_code == 200
+    assert 'playground_refusals_total{kind="rate"} 2.0' in get(ADDRESS, "/metrics").text
 
 
 def test_what_is_refused_is_not_counted_again():

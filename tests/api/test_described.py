@@ -83,6 +83,7 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
         "/api/models",
         "/api/strategies",
         "/healthz",
+        "/metrics",
     }
 
 

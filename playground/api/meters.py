@@ -1,0 +1,150 @@
+"""What Prometheus reads: counts of what happened, and what the engines hold at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from playground.engine import Busy, Engine, FieldError, Request, Run, Watch
+from playground.service import Service
+
+_STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
+
+
+class Meters(Watch):
+    """Counts for one application, in a registry of their own. Any thread may call it."""
+
+    def __init__(self, service: Service) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self._begun = Counter(
+            "playground_runs_started", "Runs that left the line.", registry=registry
+        )
+        self._runs = Counter(
+            "playground_runs_ended",
+            "Runs that are over: done, or ended by deadline, cancelled or error.",
+            ["reason"],
+            registry=registry,
+        )
+        self._lanes = Counter(
+            "playground_lanes_ended",
+            "Recipes' texts that are over, by what ended them.",
+            ["reason"],
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "playground_tokens",
+            "Tokens chosen by runs that are over, those of beams left behind included.",
+            registry=registry,
+        )
+        self._read = Counter(
+            "playground_prompt_tokens", "Tokens of the prompts of started runs.", registry=registry
+        )
+        self._steps = Histogram(
+            "playground_decode_step_seconds",
+            "One token of every row at work, records included.",
+            buckets=_STEP_S,
+            registry=registry,
+        )
+        self._first = Histogram(
+            "playground_time_to_first_token_seconds",
+            "From a run's submission to its first token; of runs that are over.",
+            buckets=_FIRST_S,
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "playground_refusals",
+            "Requests that were not run: busy (the line or a share is full), rate, or invalid.",
+            ["kind"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "playground_errors",
+            "Failures: of a run, of one lane of a run, of a model to load, of the server.",
+            ["kind"],
+            registry=registry,
+        )
+        for kind in ("busy", "rate", "invalid"):
+            self._refusals.labels(kind)  # so that each is there from the start, at 0
+        for kind in ("run", "lane", "model", "server"):
+            self._errors.labels(kind)
+        registry.register(Engines(service))
+        ProcessCollector(registry=registry)
+        service.watches.all.append(self)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def refuse(self, kind: str) -> None:
+        self._refusals.labels(kind).inc()
+
+    def fail(self, kind: str) -> None:
+        self._errors.labels(kind).inc()
+
+    def refused(self, request: Request, error: FieldError | Busy) -> None:
+        self.refuse("busy" if isinstance(error, Busy) else "invalid")
+
+    def started(self, run: Run) -> None:
+        self._begun.inc()
+        self._read.inc(len(run.prompt_tokens))
+
+    def stepped(self, rows: int, seconds: float) -> None:
+        self._steps.observe(seconds)
+
+    def ended(self, run: Run) -> None:
+        for lane in run.lanes:
+            self._lanes.labels(lane.finish_reason or "error").inc()
+            self._tokens.inc(len(lane.steps))
+            if lane.error is not None and run.error is None:
+                self.fail("lane")
+        if run.error is not None:
+            self.fail("run")
+        self._runs.labels(run.outcome).inc()
+        if (first := run.first_token) is not None:
+            self._first.observe(first)
+
+
+class Engines(Collector):
+    """What every engine holds, read when it is asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        engines = self.service.engines
+        for name, meaning, value in _HELD:
+            family = GaugeMetricFamily(f"playground_{name}", meaning, labels=["model"])
+            for id, engine in engines.items():
+                family.add_metric([id], float(value(engine)))
+            yield family
+
+
+def _device_bytes(engine: Engine) -> int:
+    return torch.cuda.memory_allocated(engine.device) if engine.device.type == "cuda" else 0
+
+
+_HELD = (
+    ("up", "1 while the decode loop is alive.", lambda engine: engine.alive),
+    ("queue_length", "Runs in line.", lambda engine: engine.waiting),
+    ("runs_at_work", "Runs whose rows are in the batch.", lambda e: e.people - e.waiting),
+    ("rows_in_use", "Rows of the batch that belong to runs.", lambda engine: engine.rows_in_use),
+    ("rows", "Rows the batch has.", lambda engine: engine.rows),
+    ("key_value_bytes", "Keys and values of the rows in use.", lambda e: e.key_value_bytes),
+    ("prompt_bytes", "Prompts kept so as not to be read again.", lambda e: e.prompts.nbytes),
+    ("model_bytes", "The model's weights.", lambda engine: engine.model.facts.memory),
+    ("device_bytes", "Memory taken on a GPU by this process; 0 without one.", _device_bytes),
+)
