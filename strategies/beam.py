@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .base import Info, Step
-from .beams import Beams, accumulated
+from .beams import Beams, accumulated, likeliest
 
 
 class Beam(Beams):
@@ -24,8 +24,4 @@ class Beam(Beams):
     )
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
-        totals = accumulated(step).flatten()
-        best, places = totals.topk(min(count, totals.numel()))
-        vocab = step.scores.shape[-1]
-        for score, place in zip(best.tolist(), places.tolist(), strict=True):
-            yield score, place // vocab, place % vocab
+        return likeliest(accumulated(step), count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -38,6 +38,14 @@ def accumulated(step: Step) -> Tensor:
     return step.scores + held[:, None]
 
 
+def likeliest(totals: Tensor, count: int) -> Iterator[tuple[float, int, int]]:
+    """The ``count`` largest of ``[rows, vocab]`` as (score, row, token), the best first."""
+    best, places = totals.flatten().topk(min(count, totals.numel()))
+    vocab = totals.shape[-1]
+    for score, place in zip(best.tolist(), places.tolist(), strict=True):
+        yield score, place // vocab, place % vocab
+
+
 class Beams(base.Search):
     """A search over whole texts, ruled as in transformers' ``_beam_search``.
 
@@ -56,9 +64,12 @@ class Beams(base.Search):
         return int(self.params.num_beams)
 
     def advance(self, step: Step) -> list[Move]:
-        # Every end-of-sequence token may win on every beam, and num_beams must still run on.
-        count = max(2, 1 + len(self.context.eos_token_ids)) * self.width()
-        return self.kept(step, self.candidates(step, count), self.width(), step.finished)
+        candidates = self.candidates(step, self.looked_at(self.width()))
+        return self.kept(step, candidates, self.width(), step.finished)
+
+    def looked_at(self, beams: int) -> int:
+        """How many candidates leave ``beams`` to run on, though every end win on every beam."""
+        return max(2, 1 + len(self.context.eos_token_ids)) * beams
 
     def kept(
         self,

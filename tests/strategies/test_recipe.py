@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from strategies import Recipe, RecipeError, RecipeStep
 from strategies.notation import read, write
+from strategies.params import make
 from strategies.presets import GROUPS, OWN, PRESETS
 from tests.strategies.cases import PROCESSORS, SEARCHES, values
 from tests.strategies.driver import context
@@ -174,9 +175,18 @@ def steps_of(kind: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
                 ),
                 "enabled": st.just(True) if strategy.kind == "search" else st.booleans(),
             }
-        )
+        ).filter(lambda step: fits(strategy, step["params"]))
 
     return st.sampled_from(kind).flatmap(of)
+
+
+def fits(strategy: Any, params: dict[str, Any]) -> bool:
+    """Whether these settings, each within its bounds, may stand beside each other."""
+    try:
+        make(strategy, params, 0)
+    except RecipeError:
+        return False
+    return True
 
 
 def some(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
