@@ -9,12 +9,14 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.colours import LETTERS
+from playground.colours import COLOURS, LETTERS
+from playground.models import ModelError
 from playground.ui import panel
 from playground.ui import recipe as recipes
+from playground.ui.bridge import Bridge
 from playground.ui.element import QUICK, element, message
 from playground.ui.recipe import Steps
-from strategies.presets import PRESETS
+from strategies.presets import OWN, PRESETS
 from strategies.recipe import Recipe, RecipeError
 from strategies.registry import registry
 
@@ -30,6 +32,7 @@ class Column:
     box: gr.Column
     recipe: gr.HTML
     written: gr.Textbox
+    python: gr.Textbox
     fault: gr.HTML
     strip: gr.HTML
 
@@ -37,9 +40,11 @@ class Column:
     def head(self) -> list[Any]:
         return [self.recipe, self.written, self.fault]
 
-    def draw(self, steps: Steps, columns: int, opened: Any = None) -> Updates:
+    def draw(
+        self, steps: Steps, columns: int, opened: Any = None, preset: str | None = None
+    ) -> Updates:
         """The head for these steps of one of ``columns`` columns, step ``opened`` with controls."""
-        view = recipes.view(self.index, steps, columns, self.most, opened)
+        view = recipes.view(self.index, steps, columns, self.most, opened, preset)
         return {self.recipe: view, self.written: view["written"], self.fault: view["error"]}
 
 
@@ -50,6 +55,7 @@ def column(
     columns: int,
     most: int,
     count: gr.State,
+    bridge: Bridge,
 ) -> Column:
     """Draw one column, hidden where ``steps`` is None, and wire what concerns it alone.
 
@@ -69,25 +75,39 @@ def column(
                 container=False,
                 max_lines=3,
             ),
+            python=gr.Textbox(
+                label="The same in transformers",
+                elem_classes="python",
+                interactive=False,
+                buttons=["copy"],
+                max_lines=6,
+            ),
             fault=message(f"column-fault-{index}"),
             strip=element("strip", text, render=False),
         )
         with gr.Column(elem_classes="drawer"):
             _drawer(parts, count)
         parts.strip.render()
-    _wire(parts, count)
+    _wire(parts, count, bridge)
     return parts
 
 
-def _wire(column: Column, count: gr.State) -> None:
+def _wire(column: Column, count: gr.State, bridge: Bridge) -> None:
     """The steps changed, a preset chosen, the line rewritten."""
 
     def edit(columns: int, event: gr.EventData) -> Updates:
         return column.draw(recipes.read(event._data), columns, event._data.get("open"))
 
-    def choose(columns: int, event: gr.EventData) -> Updates:
+    def choose(columns: int, model: str, event: gr.EventData) -> Updates:
         asked = event._data.get("preset")
         recipe = next((preset.recipe for preset in PRESETS if preset.id == asked), None)
+        if asked == OWN:
+            try:
+                own = bridge.own(model)
+            except ModelError as problem:
+                return {column.fault: str(problem)}
+            drawn = column.draw(own.recipe.to_steps(), columns, preset=OWN)
+            return drawn | {column.fault: " ".join(own.left_out) or None}
         return column.draw(recipe.to_steps(), columns) if recipe else {column.fault: gr.skip()}
 
     def rewrite(text: Any, columns: int) -> Updates:
@@ -97,7 +117,11 @@ def _wire(column: Column, count: gr.State) -> None:
             return {column.fault: str(problem)}
 
     column.recipe.edit(edit, count, column.head, **QUICK)
-    column.recipe.preset(choose, count, column.head, **QUICK)
+    def translate(model: str, tokens: Any, event: gr.EventData) -> str:
+        return bridge.python(str(event._data.get("written")), model, tokens)
+
+    column.recipe.preset(choose, [count, bridge.model], column.head, **QUICK)
+    column.recipe.translate(translate, bridge.inputs, column.python, **QUICK)
     for event in (column.written.submit, column.written.blur):
         event(rewrite, [column.written, count], column.head, **QUICK)
 

@@ -11,6 +11,7 @@ import gradio as gr
 from playground.trace import Comparison
 from playground.ui import recipe as recipes
 from playground.ui import strip
+from playground.ui.bridge import Bridge
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK
 from playground.ui.recipe import Steps
@@ -53,8 +54,9 @@ class Columns:
         resolve: Resolve,
         shown: Comparison | None,
         add: gr.Button,
+        bridge: Bridge,
     ) -> None:
-        self.resolve, self.most, self.add = resolve, most, add
+        self.resolve, self.most, self.add, self.bridge = resolve, most, add, bridge
         self.count = gr.State(len(start))
         self.run = gr.State(shown.id if shown else "")
         with gr.Row(elem_id="columns"):
@@ -66,6 +68,7 @@ class Columns:
                     len(start),
                     most,
                     self.count,
+                    bridge,
                 )
                 for i in range(most)
             ]
@@ -139,6 +142,17 @@ class Columns:
             fresh = next((form for form in forms if form not in steps), forms[0])
             return self.draw([*steps, fresh], run)
 
+        def translate(model: str, tokens: Any, *written: Any) -> list[str]:
+            return [self.bridge.python(text, model, tokens) for text in written]
+
+        gr.on(
+            [part.change for part in self.bridge.inputs],
+            translate,
+            [*self.bridge.inputs, *self.written],
+            [c.python for c in self.columns],
+            trigger_mode="always_last",
+            **QUICK,
+        )
         self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK)
         for c in self.columns:
             for event, change in ((c.recipe.duplicate, "duplicate"), (c.recipe.discard, "remove")):

@@ -11,6 +11,7 @@ from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import links, recorded, strip
+from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
 from playground.ui.columns import Columns, chosen
 from playground.ui.element import QUICK, element
@@ -54,7 +55,8 @@ def build(service: Service) -> gr.Blocks:
                 gr.HTML('<p class="scale"><span></span></p>', apply_default_css=False, min_width=0)
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
-            columns = Columns(steps, service.settings.max_columns, resolve, sample, add)
+            bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
+            columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
             inspector = Inspector(resolve, first=first(sample))
         opening = gr.State(first(sample))
         runner = Runner(service, head, box, knobs, columns, line, opening)
@@ -87,7 +89,7 @@ class Page:
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner = line, columns, runner
-        self.model = gr.State(service.models.default)  # the one that is loaded
+        self.model = columns.bridge.model  # the one that is loaded
 
     def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
         knobs, columns, runner = self.knobs, self.columns, self.runner

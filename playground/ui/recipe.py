@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from playground.colours import COLOURS, INKS, LETTERS
 from strategies.notation import quote, write
-from strategies.presets import PRESETS
+from strategies.presets import GROUPS, OWN, PRESETS
 from strategies.recipe import MOST_STEPS, Recipe, RecipeError
 from strategies.registry import registry
 
@@ -30,8 +30,14 @@ def constants() -> dict[str, Any]:
         {"id": plugin.name, "kind": "processor", "summary": "", "broken": plugin.error}
         for plugin in registry().broken
     ]
-    presets = [{"id": p.id, "title": p.title, "summary": p.summary} for p in PRESETS]
-    return {"strategies": known + broken, "presets": presets}
+    presets = [
+        {"id": p.id, "title": p.title, "summary": f"{p.summary}\n{p.source}", "group": p.group}
+        for p in PRESETS
+    ]
+    own = "What generate does with this model when it is told nothing.\nIts generation_config"
+    presets.append({"id": OWN, "title": "Its own settings", "summary": own, "group": OWN})
+    groups = [{"id": id, "title": title} for id, title in GROUPS.items()]
+    return {"strategies": known + broken, "presets": presets, "groups": groups}
 
 
 def read(value: Any) -> Steps:
@@ -60,8 +66,18 @@ def opened(value: dict[str, Any]) -> int | None:
     return at if isinstance(at, int) and 0 <= at < len(value["steps"]) else None
 
 
-def view(index: int, steps: Steps, columns: int, most: int, at: Any = None) -> dict[str, Any]:
-    """The element's value for these steps, whether or not they make a recipe that can run."""
+def view(
+    index: int,
+    steps: Steps,
+    columns: int,
+    most: int,
+    at: Any = None,
+    preset: str | None = None,
+) -> dict[str, Any]:
+    """The element's value for these steps, whether or not they make a recipe that can run.
+
+    ``preset`` is the one that was chosen; None looks for one with these steps.
+    """
     try:
         written, fault, error = str(Recipe.from_steps(steps)), None, None
     except RecipeError as problem:
@@ -73,7 +89,7 @@ def view(index: int, steps: Steps, columns: int, most: int, at: Any = None) -> d
         "letter": LETTERS[index],
         "colour": COLOURS[index],
         "ink": INKS[index],
-        "preset": next((p.id for p in PRESETS if written == str(p.recipe)), None),
+        "preset": preset or next((p.id for p in PRESETS if written == str(p.recipe)), None),
         "open": opened({"open": at, "steps": steps}),
         "only": columns < 2,
         "full": columns >= most,

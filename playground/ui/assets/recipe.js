@@ -1,7 +1,8 @@
 // A column's head: its letter, its preset, and its recipe as steps read from left to right.
 // value: {letter, colour, ink, preset, open, only, full, written,
 //         steps: [{strategy, params, enabled, kind, title, value, neutral, fault}, …]}
-// Constants: presets: [{id, title, summary}], strategies: [{id, kind, summary, broken}]
+// Constants: presets: [{id, title, summary, group}], groups: [{id, title}],
+//            strategies: [{id, kind, summary, broken}]
 const $ = (selector) => element.querySelector(selector);
 const [preset, steps, menu] = ['.preset', '.steps', '.menu'].map($);
 let dragged = null;
@@ -25,6 +26,15 @@ function panel() {
   if (wanted === drawn && !anew) return;
   [drawn, anew] = [wanted, false];
   trigger('expand', {});
+}
+
+// What the recipe is in transformers is the server's to say, and only where it is looked at.
+let translated = null;
+function translate() {
+  const { written } = props.value;
+  if (!column().classList.contains('writing') || translated === written) return;
+  translated = written;
+  trigger('translate', { written });
 }
 
 function button(className, label, act) {
@@ -133,7 +143,9 @@ function draw() {
   $('.copy').disabled = v.full;
   $('.close').disabled = v.only;
   column().dataset.written = v.written;
+  column().classList.toggle('opened', v.open !== null);
   playground.edited(column());
+  translate();
   panel();
 }
 
@@ -161,11 +173,18 @@ function add({ id, kind }) {
   edit(list, at);
 }
 
-for (const { id, title, summary } of [{ id: '', title: 'Own recipe' }, ...presets]) {
-  const option = new Option(title, id);
-  option.title = summary ?? '';
-  option.hidden = id === '';
-  preset.append(option);
+const written = new Option('Own recipe', '');
+written.hidden = true;
+preset.append(written);
+for (const group of groups) {
+  const part = document.createElement('optgroup');
+  part.label = group.title;
+  for (const { id, title, summary } of presets.filter((p) => p.group === group.id)) {
+    const option = new Option(title, id);
+    option.title = summary;
+    part.append(option);
+  }
+  preset.append(part);
 }
 preset.addEventListener('change', () => trigger('preset', { preset: preset.value }));
 
@@ -204,8 +223,10 @@ menu.addEventListener('keydown', (event) => {
 $('.copy').addEventListener('click', () => trigger('duplicate', {}));
 $('.close').addEventListener('click', () => trigger('discard', {}));
 $('.write').addEventListener('click', () => {
-  const column = element.closest('.lane');
-  if (column.classList.toggle('writing')) column.querySelector('.written textarea, .written input').focus();
+  const opened = column().classList.toggle('writing');
+  translated = null;
+  translate();
+  if (opened) column().querySelector('.written textarea, .written input').focus();
 });
 
 // Both leave by Escape or by a press elsewhere, as menus do.

@@ -1,0 +1,42 @@
+"""Between the page and transformers: a recipe as Python, and a model's own settings as a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.models import ModelError
+from playground.service import Service
+from strategies.generate import Own, arguments, own_recipe, python
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Both depend on the loaded model; ``model`` holds its id and ``tokens`` the length asked."""
+
+    service: Service
+    model: gr.State
+    tokens: gr.Number
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.model, self.tokens]
+
+    def own(self, model: str) -> Own:
+        """The recipe of the model's ``generation_config``; raises ``ModelError``."""
+        return own_recipe(self.service.engine(model).model.model.generation_config)
+
+    def python(self, written: str, model: str, tokens: Any) -> str:
+        """A call of ``generate`` that does as this recipe does, or a comment why there is none."""
+        try:
+            if self.service.models.loaded(model) is None:
+                return "# The model is not loaded yet."
+            engine = self.service.engine(model)
+            limit = {"max_new_tokens": int(tokens or 1)}
+            context = engine.intake.context(limit["max_new_tokens"])
+            given = arguments(written, context, engine.model.model.generation_config)
+        except (ModelError, ValueError) as problem:  # a RecipeError is a ValueError
+            return f"# {problem}"
+        return python(limit | given)
