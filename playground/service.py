@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from playground import device
 from playground.aside import aside
@@ -96,20 +97,32 @@ class Service:
 
     def submit(self, request: Request, model: str | None = None) -> Run:
         """Put a run in line; raises ``FieldError``, ``ModelError`` or ``Busy``."""
+        return self.submit_all([request], model)[0]
+
+    def submit_all(self, requests: Sequence[Request], model: str | None = None) -> list[Run]:
+        """Put several of one client in line, which count as one, or none of them."""
         while True:
             try:
-                run = self.engine(model).submit(request)
+                runs = self.engine(model).submit_all(requests)
                 break
             except EngineClosed:  # released for another model's sake since it was found
                 continue
         with self._lock:
-            self._runs[run.id] = run
+            self._runs.update((run.id, run) for run in runs)
             while len(self._runs) > self.settings.keep_runs:
                 oldest = next((id for id, r in self._runs.items() if r.done), None)
                 if oldest is None:
                     break
                 del self._runs[oldest]
-        return run
+        return runs
+
+    def prompt_logprobs(self, run: Run) -> list[float | None]:
+        """Each prompt token's log-probability after those before it; None for the first.
+
+        Ends early, with fewer, where the run is cancelled meanwhile.
+        """
+        engine = self.engine(run.facts.id)
+        return aside(engine.prompt_logprobs, run.prompt_ids, lambda: run.cancelled)
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token; None until the prompt was read."""

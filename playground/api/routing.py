@@ -193,7 +193,7 @@ def _client(request: Request, settings: Settings) -> str:
 def _submit(service: Service, body: Any, client: str) -> Run:
     asked = RunRequest(
         client=client,
-        **{name: getattr(body, name) for name in RunRequest.model_fields if name != "client"},
+        **{name: getattr(body, name) for name in RunRequest.model_fields if hasattr(body, name)},
     )
     try:
         return service.submit(asked, body.model)

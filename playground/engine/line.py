@@ -8,7 +8,7 @@ many runs waits behind its own, not before everybody else's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from playground.engine.request import Busy, Limits
 from playground.engine.run import Run
@@ -34,31 +34,32 @@ class Line:
     def first(self) -> Run | None:
         return self._waiting[0] if self._waiting else None
 
-    def add(self, run: Run, at_work: int, pace: float) -> None:
-        """Put a run in its place; ``Busy`` where the line or the client's share is full.
+    def add(self, runs: Sequence[Run], at_work: Sequence[Run], pace: float) -> None:
+        """Put runs of one batch in their places; ``Busy`` where line or client's share is full.
 
-        ``at_work`` counts the client's runs that are running already; ``pace`` is the seconds after
-        which a place in line comes free.
+        ``at_work`` are running already; ``pace`` is the seconds after which a place comes free.
         """
-        client = run.request.client
-        own = at_work + sum(waiting.request.client == client for waiting in self._waiting)
+        client = runs[0].request.client
+        others = [run for run in [*at_work, *self._waiting] if run.request.client == client]
+        own = len({run.batch for run in others})
         if client and own >= self.limits.client_runs:
             raise Busy(
                 f"{own} of your runs are still in line or at work; at most "
                 f"{self.limits.client_runs} are taken at once. Wait for one to end.",
                 math.ceil(pace),
             )
-        if len(self) >= self.limits.waiting:
+        if len(self) + len(runs) > self.limits.waiting:
             raise Busy(
                 f"{len(self)} runs are waiting already, and no more are taken. Try again in "
                 f"{math.ceil(pace)} s.",
                 math.ceil(pace),
             )
-        key = client or run.id
-        tag = max(self._now, self._served.get(key, 0.0))
-        self._tags[run.id] = tag
-        self._served[key] = tag + run.width * run.request.max_new_tokens
-        self._waiting.append(run)
+        for run in runs:
+            key = client or run.batch
+            tag = max(self._now, self._served.get(key, 0.0))
+            self._tags[run.id] = tag
+            self._served[key] = tag + run.width * run.request.max_new_tokens
+            self._waiting.append(run)
         self._waiting.sort(key=lambda waiting: self._tags[waiting.id])  # stable: else by arrival
         self._tell()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
@@ -17,6 +18,7 @@ from playground.engine.lane import Lane, LaneRow
 from playground.engine.preview import preview
 from playground.engine.request import Busy, FieldError, Limits, Request
 from playground.engine.run import Run
+from playground.engine.scoring import logprobs
 from playground.engine.turn import Turn, take
 from playground.engine.watch import Watch
 from playground.loading import LoadedModel
@@ -68,6 +70,7 @@ class Engine:
         self._work = threading.Condition()
         self._closed = False
         self._turn = threading.Lock()
+        self._scoring = threading.Lock()  # one at a time: they take memory nobody has set aside
         self._thread: threading.Thread | None = None
 
     # What others call -------------------------------------------------------------------------
@@ -77,20 +80,40 @@ class Engine:
 
         ``FieldError`` names what cannot be run; ``Busy`` says when there may be room.
         """
+        return self.submit_all([request])[0]
+
+    def submit_all(self, requests: Sequence[Request]) -> list[Run]:
+        """The same for several of one client, which count as one: all are put in line or none."""
+        runs: list[Run] = []
         try:
-            run = self.intake.run(request)
-            run.told(self._notify, self.watch.ended)
+            for request in requests:
+                run = self.intake.run(request)
+                run.told(self._notify, self.watch.ended)
+                runs.append(run)
+                run.batch = runs[0].batch
             with self._work:
                 if self._closed:
                     raise EngineClosed("the engine is closed")
-                at_work = sum(other.request.client == request.client for other in list(self._runs))
-                self._line.add(run, at_work, self._pace)
-                self.watch.submitted(run)
+                self._line.add(runs, list(self._runs), self._pace)
+                for run in runs:
+                    self.watch.submitted(run)
                 self._work.notify_all()
         except (FieldError, Busy) as error:
+            if isinstance(error, FieldError):
+                error.number = len(runs)
             self.watch.refused(request, error)
             raise
-        return run
+        return runs
+
+    def prompt_logprobs(
+        self, prompt: Sequence[int], cancelled: Callable[[], bool] = lambda: False
+    ) -> list[float | None]:
+        """Each token's log-probability after those before it; None for the first, which has none.
+
+        Beside the loop, on the calling thread; ends early, with fewer, where ``cancelled``.
+        """
+        with self._scoring:
+            return logprobs(self.forward, prompt, cancelled)
 
     def read(self, prompt: str, chat: bool = False) -> None:
         """Have a prompt read while nobody waits, so that its scores are there when asked for."""

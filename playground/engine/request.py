@@ -14,11 +14,15 @@ SEEDS = 2**63  # a seed is one of these
 
 
 class FieldError(ValueError):
-    """A request that cannot be run as it is: ``field`` names what to change, as in the request."""
+    """A request that cannot be run as it is: ``field`` names what to change, as in the request.
+
+    ``number`` says which one it is of several that were asked for together.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+        self.number = 0
         self.message = message
 
 

@@ -40,6 +40,7 @@ class Run:
         tokenize: float,
     ) -> None:
         self.id = secrets.token_hex(8)
+        self.batch = self.id  # of the first of those asked for together
         self.request, self.facts, self.lanes = request, facts, lanes
         self.prompt_tokens = prompt_tokens
         self.created = datetime.now(UTC).isoformat(timespec="milliseconds")
