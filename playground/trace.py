@@ -86,6 +86,9 @@ class StepRecord(Record):
     score: float = Field(
         0.0, description="What the search keeps, e.g. a beam's summed log-probability."
     )
+    draft: int | None = Field(
+        None, description="Token drafted for this place, accepted if it is the chosen one."
+    )
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")
 

@@ -1,10 +1,24 @@
 """Decoding strategies: processors, searches, and the recipes made of them."""
 
-from .base import Context, Info, Move, Params, Processor, Row, Search, Step, Strategy, setting
+from .base import (
+    Context,
+    EarlyLayers,
+    Info,
+    Move,
+    Params,
+    Processor,
+    Row,
+    Search,
+    SecondPrompt,
+    Step,
+    Strategy,
+    setting,
+)
 from .recipe import Recipe, RecipeError, RecipeStep
 
 __all__ = [
     "Context",
+    "EarlyLayers",
     "Info",
     "Move",
     "Params",
@@ -14,6 +28,7 @@ __all__ = [
     "RecipeStep",
     "Row",
     "Search",
+    "SecondPrompt",
     "Step",
     "Strategy",
     "setting",

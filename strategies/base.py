@@ -69,6 +69,27 @@ class Context:
     encode: Callable[[str], list[int]]  # text -> token ids, no special tokens added
     decode: Callable[[Sequence[int]], str]
     tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
+    layers: int | None = None  # of the model, where there is one
+
+
+@dataclass(frozen=True)
+class SecondPrompt:
+    """Asks for the scores after another prompt, which the row's own tokens follow too.
+
+    ``row.given`` is then float32 ``[vocab]``: raw scores after ``tokens`` and what was generated.
+    """
+
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EarlyLayers:
+    """Asks for what the model would say if it ended after these layers, counted from 1.
+
+    ``row.given`` is then float32 ``[len(layers), vocab]``: its vocabulary head on their states.
+    """
+
+    layers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +97,8 @@ class Row:
     """One sequence in the batch, as a strategy sees it.
 
     ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
-    (a beam's summed log-probability); ``sample`` numbers the luck this row draws from.
+    (a beam's summed log-probability); ``sample`` numbers the luck this row draws from; ``given``
+    is what the asking processor ``needs``.
     """
 
     tokens: tuple[int, ...]  # prompt, then generated
@@ -86,6 +108,7 @@ class Row:
     sample: int = 0
     seed: int = 0
     done: bool = False
+    given: Tensor | None = None
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -112,6 +135,10 @@ class Move:
     sample: int | None = None
 
 
+def _unable(row: int, tokens: Sequence[int]) -> Tensor:
+    raise RuntimeError("only a search that needs_hidden may look ahead")
+
+
 @dataclass(frozen=True)
 class Step:
     """What a search looks at to choose its next rows.
@@ -120,7 +147,11 @@ class Step:
     every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position.
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
-    ``hidden`` is the last layer's state per row, ``[len(rows), width]``, where the search asks.
+
+    Where the search ``needs_hidden``: ``hidden`` holds, per row, the last layer's states of the
+    tokens read since the last step, ``[tokens, width]``, at first the whole prompt's; and
+    ``peek(row, tokens)`` reads each of ``tokens`` after the row, at most ``width()`` of them, and
+    gives their states ``[len(tokens), width]``. The next token must then be one of them.
     """
 
     index: int
@@ -129,7 +160,8 @@ class Step:
     luck: Callable[[int], Tensor]
     ends: Callable[[int, int], bool]
     finished: Sequence[Row] = ()
-    hidden: Tensor | None = None
+    hidden: Sequence[Tensor] = ()
+    peek: Callable[[int, Sequence[int]], Tensor] = _unable
 
     @cached_property
     def logprobs(self) -> Tensor:
@@ -198,6 +230,10 @@ class Processor(Strategy):
         """The state after ``token`` was chosen with this final log-probability (nats)."""
         return state
 
+    def needs(self, prompt: Sequence[int]) -> SecondPrompt | EarlyLayers | None:
+        """What this reads beside the scores, given the prompt's tokens; in ``row.given``."""
+        return None
+
     def measure(self, row: Row) -> Mapping[str, float]:
         """What this finds in the text ``row`` holds so far, by name, for a person to read."""
         return {}
@@ -208,7 +244,7 @@ class Search(Strategy):
 
     kind = "search"
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
-    needs_hidden: ClassVar[bool] = False
+    needs_hidden: ClassVar[bool] = False  # see Step.hidden and Step.peek
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""
@@ -217,6 +253,14 @@ class Search(Strategy):
     def advance(self, step: Step) -> list[Move]:
         """The next rows, finished ones included. No unfinished move ends the lane."""
         raise NotImplementedError
+
+    def draft(self, row: Row) -> Sequence[int]:
+        """Tokens that may well follow ``row``, for a search of one row.
+
+        The model reads them all in one forward. ``advance`` is then asked token by token as ever,
+        and as long as it chooses what was drafted the next scores are there already.
+        """
+        return ()
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """Finished and running rows, the one a person is shown first."""

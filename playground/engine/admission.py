@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
 from playground import device
-from playground.engine.forward import Forward
+from playground.engine.forward import Forward, Heard
 from playground.engine.line import Line
 from playground.engine.prompts import Prefilled, Prompts
 from playground.engine.request import Limits
@@ -31,12 +32,18 @@ class Reading:
     done: int = 0
     seconds: float = 0.0
     error: Exception | None = None
-    scores: Tensor | None = None  # of its last token, float32 [1, vocab], once all is read
+    heard: Heard | None = None  # after its last token, once all is read
+    paths: list[Tensor] = field(default_factory=list)  # hidden states of its pieces, where asked
 
     @property
     def remembered(self) -> bool:
         """Whether it may be kept: a lane that is measured alone is measured with its prefill."""
         return self.run is None or not self.run.request.alone
+
+    @property
+    def states(self) -> bool:
+        """Whether any of its lanes reads hidden states."""
+        return self.run is not None and any(lane.reads_states for lane in self.run.lanes)
 
 
 class Admission:
@@ -73,12 +80,12 @@ class Admission:
             self._read_on(reading)
             if reading.error is not None:
                 self._put_down(reading)
-            elif reading.scores is not None and reading.run is None:
+            elif reading.heard is not None and reading.run is None:
                 self._put_down(reading)
                 return
-            elif reading.scores is not None:
+            elif reading.heard is not None:
                 self.reading = None
-            if reading.scores is not None or reading.error is not None:
+            if reading.heard is not None or reading.error is not None:
                 yield reading
             if reading.known is None:
                 return
@@ -96,7 +103,8 @@ class Admission:
             if run not in runs:
                 admit(run)
             reading = Reading(run.prompt_ids, slots, run)
-            reading.known = self.prompts.get(reading.ids) if reading.remembered else None
+            if reading.remembered:
+                reading.known = self.prompts.get(reading.ids, states=reading.states)
             return reading
         while self.asked:
             ids = self.asked.popleft()
@@ -122,19 +130,24 @@ class Admission:
         try:
             if reading.known is not None:
                 store.write(slot, reading.known.keys, reading.known.values)
-                scores, reading.done = reading.known.scores, len(reading.ids)
+                heard, reading.done = reading.known.heard, len(reading.ids)
             else:
                 piece = reading.ids[reading.done : reading.done + self.forward.piece]
-                scores = self.forward.prefill(slot, piece, reading.done)
+                heard = self.forward.prefill(slot, piece, reading.done, states=reading.states)
                 reading.done += len(piece)
+                if heard.states is not None:
+                    reading.paths.append(heard.states.path)
             self._synchronize()
             reading.seconds += perf_counter() - clock
             if reading.done < len(reading.ids):
                 return
-            reading.scores = scores
+            if len(reading.paths) > 1 and heard.states is not None:
+                whole = replace(heard.states, path=torch.cat(reading.paths))
+                heard = replace(heard, states=whole)
+            reading.heard = heard
             if reading.known is None and reading.remembered:
                 kept = store.read(slot, len(reading.ids))
-                self.prompts.put(reading.ids, Prefilled(*kept, scores))
+                self.prompts.put(reading.ids, Prefilled(*kept, heard))
         except Exception as error:
             reading.error = error
 

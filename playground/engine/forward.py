@@ -8,7 +8,7 @@ at one fixed number of rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,25 @@ _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
 class UnsupportedModel(ValueError):
     """A model the engine would not serve correctly; the message says why."""
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states. ``last`` is ``[layers + 1, rows, width]``: of each row's last token, after the
+    embeddings and after each layer, the top one normalised. ``path`` is ``[tokens, width]``: the
+    top ones of every token read, where one row was.
+    """
+
+    last: Tensor
+    path: Tensor
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a forward said: ``scores`` float32 ``[rows, vocab]``, ``states`` where asked for."""
+
+    scores: Tensor
+    states: States | None = None
 
 
 class Forward:
@@ -79,19 +98,71 @@ class Forward:
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
 
     @torch.inference_mode()
-    def prefill(self, slot: int, ids: Sequence[int], start: int = 0) -> Tensor:
-        """Write a prompt's keys and values to ``slot``; its last scores, float32 ``[1, vocab]``.
+    def prefill(
+        self, slot: int, ids: Sequence[int], start: int = 0, *, states: bool = False
+    ) -> Heard:
+        """Write a prompt's keys and values to ``slot``; what is said after its last token.
 
         ``ids`` may be a later piece of it, after ``start`` tokens that the slot holds already. At
         most ``piece`` tokens are read in one forward, whoever asks, so that a prompt's bits do not
         depend on how it was cut.
         """
+        paths = []
         for first in range(0, len(ids), self.piece):
             part = ids[first : first + self.piece]
-            scores = self._prefill(slot, part, start + first)
+            heard = self._read(slot, part, start + first, keep=1, states=states)
+            if heard.states is not None:
+                paths.append(heard.states.path)
+        if len(paths) > 1 and heard.states is not None:
+            heard = replace(heard, states=replace(heard.states, path=torch.cat(paths)))
+        return heard
+
+    @torch.inference_mode()
+    def verify(self, slot: int, ids: Sequence[int], start: int, *, states: bool = False) -> Heard:
+        """What is said after each of ``ids``, as many rows; ``slot`` holds ``start`` tokens."""
+        return self._read(slot, ids, start, keep=len(ids), states=states)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        slots: Sequence[int],
+        ids: Sequence[int],
+        positions: Sequence[int],
+        *,
+        states: bool = False,
+    ) -> Heard:
+        """One token of each row. ``slots`` rise; ``positions`` are where each token stands."""
+        most = self.padded_to or MOST_ROWS
+        parts = [
+            self._decode(slots[i : i + most], ids[i : i + most], positions[i : i + most], states)
+            for i in range(0, len(slots), most)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        found = [part.states for part in parts if part.states is not None]
+        return Heard(
+            torch.cat([part.scores for part in parts]),
+            States(
+                torch.cat([part.last for part in found], 1),
+                torch.cat([part.path for part in found]),
+            )
+            if found
+            else None,
+        )
+
+    @torch.inference_mode()
+    def head(self, states: Tensor) -> Tensor:
+        """What the model would say at these states ``[n, width]``, float32 ``[n, vocab]``."""
+        n, most = len(states), self.padded_to
+        if most is not None and n % most:
+            states = torch.cat([states, states.new_zeros(-n % most, states.shape[-1])])
+        head = self.model.get_output_embeddings()
+        parts = [head(part) for part in (torch.split(states, most) if most else [states])]
+        scores: Tensor = torch.cat(parts)[:n].float()
         return scores
 
-    def _prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
+    def _read(self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool) -> Heard:
+        """Tokens of one row, of which the last ``keep`` are answered."""
         tokens = torch.tensor([list(ids)], device=self.device)
         end = start + len(ids)
         positions = torch.arange(start, end, device=self.device)[None]
@@ -100,38 +171,37 @@ class Forward:
             mask = torch.ones(len(ids), end, dtype=torch.bool, device=self.device).tril(start)
             placement = replace(placement, mask=mask)
         with placed(placement):
-            return self._scores(tokens, positions)
+            out = self._run(tokens, positions, keep, states)
+        found = None
+        if states:
+            layers = torch.stack([layer[0] for layer in out.hidden_states])  # [., tokens, width]
+            found = States(layers[:, -keep:].clone(), layers[-1].clone())
+        return Heard(out.logits[0, -keep:].float(), found)
 
-    @torch.inference_mode()
-    def decode(self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]) -> Tensor:
-        """One token of each row, float32 ``[rows, vocab]``.
-
-        ``slots`` rise; ``positions`` are where each token stands in its row.
-        """
-        most = self.padded_to or MOST_ROWS
-        parts = [
-            self._decode(slots[i : i + most], ids[i : i + most], positions[i : i + most])
-            for i in range(0, len(slots), most)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _decode(self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]) -> Tensor:
-        idle = max(0, (self.padded_to or 0) - len(slots))
+    def _decode(
+        self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
+    ) -> Heard:
+        n = len(slots)
+        idle = max(0, (self.padded_to or 0) - n)
         tokens = torch.tensor([*ids, *[0] * idle], device=self.device)[:, None]
         places = torch.tensor([*positions, *[0] * idle], device=self.device)[:, None]
         with placed(place(slots, positions, self.grouping)):
-            return self._scores(tokens, places)[: len(slots)]
+            out = self._run(tokens, places, 1, states)
+        found = None
+        if states:
+            layers = torch.stack([layer[:n, 0] for layer in out.hidden_states])
+            found = States(layers, layers[-1])
+        return Heard(out.logits[:n, -1].float(), found)
 
-    def _scores(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        out = self.model(
+    def _run(self, tokens: Tensor, positions: Tensor, keep: int, states: bool) -> Any:
+        return self.model(
             input_ids=tokens,
             position_ids=positions,
             past_key_values=self.slots.cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
+            output_hidden_states=states,
         )
-        scores: Tensor = out.logits[:, -1].float()
-        return scores
 
     def _probe_ids(self) -> list[list[int]]:
         """Two short prompts and the tokens that follow them, the same for a vocabulary always."""
@@ -162,11 +232,11 @@ class Forward:
         """Two rows of different lengths over slots against the model's own scores."""
         start = [len(ids) - 3 for ids in probe]
         for slot, (ids, first) in enumerate(zip(probe, start, strict=True)):
-            self._compare(self.prefill(slot, ids[:first])[0], wanted[slot][first - 1])
+            self._compare(self.prefill(slot, ids[:first]).scores[0], wanted[slot][first - 1])
         for step in range(3):
             places = [first + step for first in start]
             fed = [ids[place] for ids, place in zip(probe, places, strict=True)]
-            for slot, scores in enumerate(self.decode([0, 1], fed, places)):
+            for slot, scores in enumerate(self.decode([0, 1], fed, places).scores):
                 self._compare(scores, wanted[slot][places[slot]])
 
     def _compare(self, scores: Tensor, wanted: Tensor) -> None:
@@ -183,7 +253,7 @@ class Forward:
         self.slots.spread(0, range(self.slots.count), place_at)
 
         def scores(n: int) -> Tensor:
-            return self.decode(range(n), ids[:1] * n, [place_at] * n)
+            return self.decode(range(n), ids[:1] * n, [place_at] * n).scores
 
         alone = scores(1)
         return all(

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 from time import perf_counter
 
-from playground.engine.lane import Ends, Lane
+from playground.engine.lane import Lane
 from playground.engine.request import FieldError, Limits, Request
+from playground.engine.rows import Ends
 from playground.engine.run import Run
 from playground.engine.text import Reader
 from playground.loading import LoadedModel
@@ -23,6 +24,7 @@ class Intake:
         self.model, self.limits = model, limits
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
+        self._layers = int(model.model.config.get_text_config().num_hidden_layers)
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
 
@@ -79,6 +81,7 @@ class Intake:
             encode=self._encode,
             decode=self._decode,
             tokenizer=self._backend and self._backend.to_str,
+            layers=self._layers,
         )
 
     def _encode(self, text: str) -> list[int]:
@@ -119,5 +122,16 @@ class Intake:
                 f"recipes.{number}",
                 f"{recipe.search} needs {lane.width} rows; at most {self.limits.width} are allowed "
                 "to one recipe.",
+            )
+        longest = max((len(second) for second in lane.seconds), default=0)
+        if longest + limit > self.context_length:
+            raise FieldError(
+                f"recipes.{number}",
+                f"The second prompt has {longest:,} tokens; with {limit:,} new ones the context "
+                f"holds {max(0, self.context_length - limit):,}.",
+            )
+        if lane.search.needs_hidden and not request.cache:
+            raise FieldError(
+                "cache", f"{recipe.search} looks ahead in the cache and cannot go without it."
             )
         return lane

@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
-from typing import Any, Protocol
 
 from torch import Tensor
 
 from playground.engine.record import Choice
+from playground.engine.rows import NOTHING, Ahead, Ends, Fault, Given, LaneRow, Store
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason, Output, StepRecord, Times, Trace
-from strategies import Context, Move, Recipe, Row, Step
-
-
-class Store(Protocol):
-    """Where rows keep their keys and values."""
-
-    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
-        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
-
-
-class Fault(RuntimeError):
-    """A strategy returned something no text can continue from; the message says what."""
-
-
-@dataclass(frozen=True)
-class LaneRow:
-    """One row with what the engine keeps beside the strategy's view of it."""
-
-    row: Row  # its state is the search's
-    states: tuple[Any, ...]  # one per processor
-    text: Text
-    node: int | None  # the step record of its last token
-    slot: int
-    reason: FinishReason | None = None
-
-
-@dataclass(frozen=True)
-class Ends:
-    """What ends a text. ``limit`` counts new tokens and ``limited`` is the reason it gives."""
-
-    eos: frozenset[int]
-    stop: tuple[str, ...]
-    least: int  # new tokens before a stop string counts
-    limit: int
-    limited: FinishReason
+from strategies import Context, EarlyLayers, Move, Recipe, Row, SecondPrompt, Step
 
 
 class Lane:
@@ -66,7 +32,15 @@ class Lane:
     ) -> None:
         self.recipe = recipe
         self.processors, self.search = recipe.build(context)
-        self.width = self.search.width()
+        self.rows = self.search.width()
+        self.needs = [p.needs(prompt) for p in self.processors]
+        asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
+        self.seconds = list(dict.fromkeys(asked))  # prompts that its rows also follow
+        self.reads_states = self.search.needs_hidden or any(
+            isinstance(need, EarlyLayers) for need in self.needs
+        )
+        self.width = self.rows * (1 + len(self.seconds))  # slots
+        self.ahead: dict[int, Ahead] = {}  # by the token that was peeked at
         self.ends, self.reader = ends, reader
         self.top_n = top_n
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
@@ -97,14 +71,34 @@ class Lane:
         self.slots, self.started = slots, clock
         self.held = (replace(self.held[0], slot=slots[0]),)
 
-    def seen(self, depth: int, rows: Sequence[LaneRow]) -> list[Row]:
+    def second(self, number: int, slot: int) -> int:
+        """Where the row of ``slot`` follows the second prompt of this number."""
+        return self.slots[self.rows * (number + 1) + self.slots.index(slot)]
+
+    def seen(self, depth: int, rows: Sequence[LaneRow], given: Given) -> list[Row]:
         """``rows`` as the processor at ``depth`` sees them: with its own state."""
-        if not self.processors[depth].stateful:
-            return [held.row for held in rows]
-        return [replace(held.row, state=held.states[depth]) for held in rows]
+        seen = [held.row for held in rows]
+        if self.processors[depth].stateful:
+            seen = [replace(held.row, state=held.states[depth]) for held in rows]
+        if depth in given.depths:
+            pairs = zip(seen, given.depths[depth], strict=True)
+            seen = [replace(row, given=what) for row, what in pairs]
+        return seen
+
+    def draft(self) -> list[int]:
+        """Tokens its search expects next, no more than may still be written after them."""
+        (held, *others) = self.running
+        if others:
+            return []
+        left = self.ends.limit - (len(held.row.tokens) - held.row.prompt_length) - 1
+        return list(self.search.draft(held.row))[: max(0, left)]
 
     def choose(
-        self, rows: list[LaneRow], scores: Tensor, luck: Callable[[int], Tensor]
+        self,
+        rows: list[LaneRow],
+        scores: Tensor,
+        luck: Callable[[int], Tensor],
+        given: Given = NOTHING,
     ) -> list[Move]:
         """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones."""
         self._found = {}
@@ -119,6 +113,8 @@ class Lane:
             luck=luck,
             ends=ends,
             finished=[held.row for held in self.held if held.reason is not None],
+            hidden=given.hidden,
+            **({"peek": given.peek} if given.peek else {}),
         )
         moves = self.search.advance(step)
         for move in moves:
@@ -135,6 +131,7 @@ class Lane:
         choices: list[Choice],
         times: Times,
         store: Store,
+        draft: int | None = None,
     ) -> None:
         """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
         for choice in choices:
@@ -143,7 +140,7 @@ class Lane:
                     raise Fault(f"{processor.info.id} removed every token")
             if not choice.logprob > -math.inf:  # NaN as well
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
-        self._commit(rows, moves, choices, times, store)
+        self._commit(rows, moves, choices, times, store, draft)
         self.index += 1
         if not self.running:
             self.done = True
@@ -174,6 +171,7 @@ class Lane:
         choices: list[Choice],
         times: Times,
         store: Store,
+        draft: int | None,
     ) -> None:
         """Write the records and replace the rows; forks copy what was generated so far."""
         at = perf_counter() - self.started
@@ -183,10 +181,10 @@ class Lane:
             for move, (reason, _) in zip(moves, found, strict=True)
         ]
         running = [m for m, reason in zip(moves, reasons, strict=True) if reason is None]
-        if len(running) > self.width:
-            raise Fault(f"the search returned {len(running)} rows and owns {self.width}")
+        if len(running) > self.rows:
+            raise Fault(f"the search returned {len(running)} rows and owns {self.rows}")
         kept = {rows[move.parent].slot for move in running}
-        spare = [slot for slot in self.slots if slot not in kept]
+        spare = [slot for slot in self.slots[: self.rows] if slot not in kept]
         sources, targets = [], []
         nexts = []
         for move, choice, (_, text), reason in zip(moves, choices, found, reasons, strict=True):
@@ -198,9 +196,14 @@ class Lane:
                 slot = spare.pop(0)
                 sources.append(parent.slot)
                 targets.append(slot)
-            nexts.append(self._next(parent, move, choice, text, reason, slot, times, at))
-        length = len(rows[0].row.tokens)
-        store.copy(sources, targets, rows[0].row.prompt_length, length)
+            nexts.append(self._next(parent, move, choice, text, reason, slot, times, at, draft))
+        prompt, length = rows[0].row.prompt_length, len(rows[0].row.tokens)
+        store.copy(sources, targets, prompt, length)
+        for number, second in enumerate(self.seconds):
+            froms, tos = (
+                [self.second(number, slot) for slot in slots] for slots in (sources, targets)
+            )
+            store.copy(froms, tos, len(second), len(second) + length - prompt)
         self.held = (*(r for r in self.held if r.reason is not None), *nexts)
 
     def _next(
@@ -213,6 +216,7 @@ class Lane:
         slot: int,
         times: Times,
         at: float,
+        draft: int | None,
     ) -> LaneRow:
         before = parent.row
         tokens = (*before.tokens, move.token)
@@ -236,6 +240,7 @@ class Lane:
                 stages=choice.stages,
                 candidates=choice.candidates,
                 score=move.score,
+                draft=draft,
                 times=times,
                 at=at,
             )

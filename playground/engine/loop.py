@@ -9,17 +9,15 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from playground.engine.admission import Admission, Reading
+from playground.engine.decode import Decoder
 from playground.engine.forward import Forward
 from playground.engine.intake import Intake
-from playground.engine.lane import Lane, LaneRow
 from playground.engine.preview import preview
 from playground.engine.request import Busy, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.scoring import logprobs
-from playground.engine.turn import Turn, take
 from playground.engine.watch import Watch
 from playground.loading import LoadedModel
 from playground.trace import FinishReason, PromptToken, StepRecord
@@ -61,6 +59,7 @@ class Engine:
         self.context_length = self.forward.slots.length
         self.intake = Intake(model, self.limits, self.forward.slots.count, self.context_length)
         self.device = self.forward.device
+        self._decoder = Decoder(self.forward, self.intake.reader, self._synchronize)
         self._admission = Admission(self.forward, self.limits, prompt_bytes, self._synchronize)
         self._line = self._admission.line
         self.prompts = self._admission.prompts
@@ -131,7 +130,7 @@ class Engine:
         """
         run = self.intake.run(request)
         known = self.prompts.get(run.prompt_ids)
-        return preview(run, known.scores, self.intake.reader) if known else None
+        return preview(run, known.heard.scores, self.intake.reader) if known else None
 
     def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text."""
@@ -264,46 +263,25 @@ class Engine:
         self.forward.slots.spread(used[0], used, len(reading.ids))
         run.prefills.append(reading.seconds)
         run.prompt_known = reading.known is not None
-        assert reading.scores is not None
-        self._advance([(run, lane, [0]) for lane in lanes], reading.scores, forward=reading.seconds)
+        assert reading.heard is not None
+        try:
+            self._decoder.begin(run, lanes, reading.heard, reading.seconds)
+        except Exception as error:  # a second prompt that could not be read
+            self._fail(run, error)
+            return
+        self._retire(run)
+        run.changed()
 
     def _decode(self) -> None:
-        """One forward for the rows of all lanes, then each lane's own step."""
-        lanes = [(run, lane) for run in self._runs for lane in run.live]
-        rows: list[tuple[LaneRow, int]] = sorted(
-            ((row, i) for i, (_, lane) in enumerate(lanes) for row in lane.running),
-            key=lambda pair: pair[0].slot,
-        )
-        if not rows:
-            return
+        """The next tokens of all lanes."""
+        runs = [run for run in self._runs if run.live]
         clock = perf_counter()
-        logits = self.forward.decode(
-            [row.slot for row, _ in rows],
-            [row.row.tokens[-1] for row, _ in rows],
-            [len(row.row.tokens) - 1 for row, _ in rows],
-        )
-        self._synchronize()
-        at = {row.slot: place for place, (row, _) in enumerate(rows)}
-        self._advance(
-            [(run, lane, [at[row.slot] for row in lane.running]) for run, lane in lanes],
-            logits,
-            forward=perf_counter() - clock,
-        )
-        self.watch.stepped(len(rows), perf_counter() - clock)
-
-    def _advance(
-        self, lanes: list[tuple[Run, Lane, list[int]]], logits: Tensor, *, forward: float
-    ) -> None:
-        """Step each lane on its places in ``logits``, float32 ``[rows, vocab]``."""
-        turns = [
-            Turn(lane, places, run.luck(lane.index, logits.shape[-1], self.device))
-            for run, lane, places in lanes
-        ]
-        take(turns, logits, self.intake.reader, self.forward.slots, forward=forward)
-        runs = list(dict.fromkeys(run for run, _, _ in lanes))
+        tokens = self._decoder.step(runs)
         for run in runs:
             self._retire(run)
             run.changed()
+        if tokens:
+            self.watch.stepped(tokens, perf_counter() - clock)
 
     def _retire(self, run: Run) -> None:
         """Free what ended lanes held."""

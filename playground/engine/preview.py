@@ -30,6 +30,9 @@ def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
         luck = run.luck(0, scores.shape[-1], scores.device)
-        turns.append(Turn(lane, [0], luck))
-    take(turns, scores, reader, _NoStore(), forward=0.0)
+        if not (lane.reads_states or lane.seconds):
+            turns.append(Turn(lane, [0], luck))
+        else:
+            lane.end("error", "It reads more than the scores after the prompt: press Run to see.")
+    take(turns, scores, reader, _NoStore())
     return [lane.steps[0] if lane.steps else str(lane.error) for lane in run.lanes]

@@ -9,18 +9,22 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from playground.engine.forward import Heard
+
 
 @dataclass(frozen=True)
 class Prefilled:
-    """``keys`` and ``values`` are ``[layers, heads, tokens, size]``, ``scores`` ``[1, vocab]``."""
+    """``keys`` and ``values`` are ``[layers, heads, tokens, size]``; ``heard`` after the last."""
 
     keys: Tensor
     values: Tensor
-    scores: Tensor
+    heard: Heard
 
     @property
     def nbytes(self) -> int:
-        return self.keys.nbytes + self.values.nbytes + self.scores.nbytes
+        states = self.heard.states
+        more = states.last.nbytes + states.path.nbytes if states else 0
+        return self.keys.nbytes + self.values.nbytes + self.heard.scores.nbytes + more
 
 
 class Prompts:
@@ -39,12 +43,14 @@ class Prompts:
         with self._lock:
             return sum(known.nbytes for known in self._known.values())
 
-    def get(self, ids: Sequence[int]) -> Prefilled | None:
+    def get(self, ids: Sequence[int], *, states: bool = False) -> Prefilled | None:
+        """What is known of a prompt; None where its hidden ``states`` are asked for and are not."""
         key = tuple(ids)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
-            return self._known.get(key)
+            known = self._known.get(key)
+        return None if known and states and known.heard.states is None else known
 
     def put(self, ids: Sequence[int], prefilled: Prefilled) -> None:
         """Keep it, unless it is larger than everything that may be kept."""

@@ -49,6 +49,7 @@ class Request(BaseModel):
     top_n: int = 20  # candidates recorded per token
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
     alone: bool = False  # lanes one after the other, for figures that are a lane's own
+    cache: bool = True  # False reads the whole text again at every step, to see what that costs
     deadline: float | None = None  # seconds
     client: str = ""  # who asks, where shares are kept; empty shares with nobody
 

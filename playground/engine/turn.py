@@ -14,8 +14,9 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from playground.engine.lane import Fault, Lane, LaneRow, Store
+from playground.engine.lane import Lane
 from playground.engine.record import Choice, Entry, in_pairs, record
+from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Store
 from playground.engine.text import Reader
 from playground.trace import Times
 from strategies import Move, Row
@@ -25,11 +26,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Turn:
-    """One lane's part of a step. ``places`` are its rows among the rows of the forward."""
+    """One lane's part of a step. ``places`` are its rows among the rows of ``take``'s logits.
+
+    ``forward`` is the seconds of the forward behind them, which ``sharers`` rows shared.
+    """
 
     lane: Lane
     places: list[int]
     luck: Callable[[int], Tensor]
+    forward: float = 0.0
+    sharers: int = 1
+    given: Given = NOTHING
+    draft: int | None = None
+    peeked: float = 0.0  # seconds of the search that a forward took
     rows: list[LaneRow] = field(init=False)
     scores: Tensor = field(init=False)  # after the processors called so far
     stages: list[Tensor] = field(default_factory=list)
@@ -42,12 +51,10 @@ class Turn:
         self.rows = self.lane.running
 
 
-def take(
-    turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store, *, forward: float
-) -> None:
+def take(turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store) -> None:
     """Advance every lane by one step on its places in ``logits``, float32 ``[rows, vocab]``.
 
-    ``forward`` is the seconds of the forward. What fails in one lane ends that lane alone.
+    What fails in one lane ends that lane alone.
     """
     clock = perf_counter()
     logprobs = torch.log_softmax(logits, dim=-1)
@@ -63,13 +70,13 @@ def take(
     shared = (shared + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
     for turn, choices in zip(able, written, strict=True):
         times = Times.model_construct(
-            forward=forward,
+            forward=turn.forward,
             processors=turn.processors,
             search=turn.search,
             record=shared * len(turn.rows),
-            forward_rows=sum(len(turn.places) for turn in turns),
+            forward_rows=turn.sharers,
         )
-        _guarded(turn, turn.lane.commit, turn.rows, turn.moves, choices, times, store)
+        _guarded(turn, turn.lane.commit, turn.rows, turn.moves, choices, times, store, turn.draft)
     for turn in turns:
         if isinstance(turn.fault, Fault):
             turn.lane.end("error", f"{turn.fault}.")
@@ -105,7 +112,7 @@ def _reshape(turns: Sequence[Turn]) -> None:
 def _process(group: Sequence[Turn], depth: int) -> None:
     clock = perf_counter()
     processor = group[0].lane.processors[depth]
-    rows = [row for turn in group for row in turn.lane.seen(depth, turn.rows)]
+    rows = [row for turn in group for row in turn.lane.seen(depth, turn.rows, turn.given)]
     scores = group[0].scores if len(group) == 1 else torch.cat([turn.scores for turn in group])
     views: list[Row] = rows * 2 if len(rows) == 1 else rows
     given = in_pairs(scores)
@@ -130,10 +137,10 @@ def _choose(turn: Turn, vocab: int) -> None:
     if turn.fault is None:
         clock = perf_counter()
         try:
-            turn.moves = turn.lane.choose(turn.rows, turn.scores, turn.luck)
+            turn.moves = turn.lane.choose(turn.rows, turn.scores, turn.luck, turn.given)
         except Exception as error:
             turn.fault = error
-        turn.search = perf_counter() - clock
+        turn.search = perf_counter() - clock - turn.peeked
 
 
 def _recorded(reader: Reader, logprobs: Tensor, turns: Sequence[Turn]) -> list[list[Choice]]:

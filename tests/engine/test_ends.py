@@ -157,7 +157,7 @@ def test_a_failing_model_ends_its_runs_and_the_loop_goes_on(
         wanted = served.submit(Request(prompt="abc", recipes=["greedy"]))
         assert wanted.join(30)
 
-        def fail(*args: Any) -> Any:
+        def fail(*args: Any, **kwargs: Any) -> Any:
             raise RuntimeError("no memory left")
 
         with monkeypatch.context() as patch:

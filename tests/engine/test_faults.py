@@ -34,11 +34,11 @@ def test_too_little_memory_ends_the_largest_run_alone(
         served.step()
     own, failed = served.forward.decode, []
 
-    def decode(*args: Any) -> Any:
+    def decode(*args: Any, **kwargs: Any) -> Any:
         if not failed:
             failed.append(True)
             raise error
-        return own(*args)
+        return own(*args, **kwargs)
 
     monkeypatch.setattr(served.forward, "decode", decode)
     served.drive(small)
@@ -54,10 +54,10 @@ def test_a_prompt_that_cannot_be_read_ends_its_run_alone(monkeypatch: pytest.Mon
     served.step()
     own = served.forward.prefill
 
-    def prefill(slot: int, ids: Any, start: int = 0) -> Any:
+    def prefill(slot: int, ids: Any, start: int = 0, **kwargs: Any) -> Any:
         if len(ids) == 7:
             raise RuntimeError("seven")
-        return own(slot, ids, start)
+        return own(slot, ids, start, **kwargs)
 
     monkeypatch.setattr(served.forward, "prefill", prefill)
     broken = ask(served, "x" * 7)

@@ -1,0 +1,266 @@
+"""One step of all lanes: what the model must read for them, and each lane's turn on what it said.
+
+Rows of everybody share one forward. A row is read by itself where it goes without the cache, where
+its search drafted tokens that are read at once, or where it was peeked at already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.engine.forward import Forward, Heard
+from playground.engine.lane import Lane
+from playground.engine.rows import NOTHING, Ahead, Fault, Given
+from playground.engine.run import Run
+from playground.engine.text import Reader
+from playground.engine.turn import Turn, take
+from strategies import EarlyLayers, SecondPrompt
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What was said to one sequence: row ``at`` of a forward, ``seconds`` that ``rows`` shared."""
+
+    heard: Heard
+    at: int
+    seconds: float
+    rows: int
+    prompt: bool = False  # whether that forward read its whole prompt
+
+    @property
+    def scores(self) -> Tensor:
+        return self.heard.scores[self.at]
+
+    @property
+    def hidden(self) -> Tensor:
+        """Top states of the tokens that were read, ``[tokens, width]``."""
+        assert self.heard.states is not None
+        return self.heard.states.path if self.prompt else self.heard.states.last[-1:, self.at]
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """A sequence to go on with: its slot holds all of ``tokens`` but the last."""
+
+    slot: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class _Part:
+    """One lane's part of a step; ``said`` stands where ``feeds`` do, None until it is known."""
+
+    run: Run
+    lane: Lane
+    feeds: list[_Feed]  # its rows, then the same after each second prompt
+    draft: list[int]
+    said: list[_Said | None]
+
+    def voices(self, index: int) -> list[_Said]:
+        """What was said to each feed, after ``index`` of the drafted tokens."""
+        return [replace(s, at=s.at + index) if index else s for s in self.said if s is not None]
+
+
+class Decoder:
+    """Steps lanes over a ``Forward``. Only the loop calls it."""
+
+    def __init__(self, forward: Forward, reader: Reader, synchronize: Callable[[], None]) -> None:
+        self.forward, self.reader = forward, reader
+        self._synchronize = synchronize
+
+    def begin(self, run: Run, lanes: Sequence[Lane], heard: Heard, seconds: float) -> None:
+        """Each lane's first token, after a prompt that its slots hold already."""
+        parts = []
+        for lane in lanes:
+            said = [_Said(heard, 0, seconds, len(lanes), prompt=True)]
+            for number, second in enumerate(lane.seconds):
+                slots = [lane.second(number, slot) for slot in lane.slots[: lane.rows]]
+                said.append(self._timed(self.forward.prefill, slots[0], second))
+                self.forward.slots.spread(slots[0], slots, len(second))
+            parts.append(_Part(run, lane, [], [], [*said]))
+        self._advance(parts)
+
+    def step(self, runs: Iterable[Run]) -> int:
+        """The next token of every live row, and those drafted after it; how many in all."""
+        parts = [self._part(run, lane) for run in runs for lane in run.live]
+        if not parts:
+            return 0
+        for part in parts:
+            self._read_alone(part)
+        shared = self._read_shared(parts)
+        count = sum(len(part.lane.running) for part in parts)
+        self._advance(parts, shared)
+        for index in range(max(len(part.draft) for part in parts)):
+            parts = [part for part in parts if _accepted(part, index)]
+            self._advance(parts, index=index + 1)
+            count += len(parts)
+        return count
+
+    def _part(self, run: Run, lane: Lane) -> _Part:
+        rows = [(held.slot, held.row) for held in lane.running]
+        feeds = [_Feed(slot, row.tokens) for slot, row in rows]
+        for number, second in enumerate(lane.seconds):
+            feeds += [
+                _Feed(lane.second(number, slot), (*second, *row.generated)) for slot, row in rows
+            ]
+        draft = lane.draft() if run.request.cache and not lane.ahead else []
+        return _Part(run, lane, feeds, draft, [None] * len(feeds))
+
+    def _read_alone(self, part: _Part) -> None:
+        """What the lane does not hear from the shared forward."""
+        states = part.lane.reads_states
+        for place, feed in enumerate(part.feeds):
+            *past, last = feed.tokens
+            if place == 0 and part.lane.ahead:
+                ahead = part.lane.ahead[last]
+                part.said[0] = _Said(ahead.heard, ahead.at, ahead.seconds, ahead.rows)
+            elif not part.run.request.cache:
+                part.said[place] = self._timed(
+                    self.forward.prefill, feed.slot, feed.tokens, states=states
+                )
+            elif part.draft:
+                part.said[place] = self._timed(
+                    self.forward.verify, feed.slot, [last, *part.draft], len(past), states=states
+                )
+
+    def _read_shared(self, parts: Sequence[_Part]) -> Heard | None:
+        """One forward for everybody else."""
+        waiting = [
+            (part, place, feed)
+            for part in parts
+            for place, feed in enumerate(part.feeds)
+            if part.said[place] is None
+        ]
+        if not waiting:
+            return None
+        waiting.sort(key=lambda entry: entry[2].slot)
+        feeds = [feed for _, _, feed in waiting]
+        states = any(part.lane.reads_states for part, _, _ in waiting)
+        said = self._timed(
+            self.forward.decode,
+            [feed.slot for feed in feeds],
+            [feed.tokens[-1] for feed in feeds],
+            [len(feed.tokens) - 1 for feed in feeds],
+            states=states,
+        )
+        for at, (part, place, _) in enumerate(waiting):
+            part.said[place] = replace(said, at=at)
+        return said.heard
+
+    def _timed(self, read: Callable[..., Heard], *what: Any, **how: Any) -> _Said:
+        clock = perf_counter()
+        heard = read(*what, **how)
+        self._synchronize()
+        return _Said(heard, 0, perf_counter() - clock, len(heard.scores))
+
+    def _advance(self, parts: Sequence[_Part], shared: Heard | None = None, index: int = 0) -> None:
+        """Each lane's step on what was said to it; most of it lies in ``shared`` already."""
+        scores = [shared.scores] if shared is not None else []
+        count = len(shared.scores) if shared is not None else 0
+        turns = []
+        for part in parts:
+            voices = part.voices(index)
+            rows = voices[: len(part.lane.running)]
+            if all(voice.heard is shared for voice in rows):
+                places = [voice.at for voice in rows]
+            else:
+                places = list(range(count, count + len(rows)))
+                scores += [voice.scores[None] for voice in rows]
+                count += len(rows)
+            turns.append(self._turn(part, voices, places, index))
+        take(
+            turns,
+            scores[0] if len(scores) == 1 else torch.cat(scores),
+            self.reader,
+            self.forward.slots,
+        )
+        for part in parts:
+            self._settle(part.lane)
+
+    def _turn(self, part: _Part, voices: list[_Said], places: list[int], index: int) -> Turn:
+        lane = part.lane
+        lane.ahead = {}  # it is among the voices now
+        seconds = {id(voice.heard): voice.seconds for voice in voices}
+        turn = Turn(
+            lane,
+            places,
+            part.run.luck(lane.index, voices[0].scores.shape[-1], self.forward.device),
+            forward=0.0 if index else sum(seconds.values()),
+            sharers=voices[0].rows,
+            draft=part.draft[index] if index < len(part.draft) else None,
+        )
+        try:
+            turn.given = self._given(turn, voices)
+        except Exception as error:  # what it needs, this model has not: no other lane's business
+            turn.fault = error
+        return turn
+
+    def _given(self, turn: Turn, voices: Sequence[_Said]) -> Given:
+        lane, n = turn.lane, len(turn.rows)
+        if not (lane.seconds or lane.reads_states):
+            return NOTHING
+        depths: dict[int, Sequence[Tensor]] = {}
+        for depth, need in enumerate(lane.needs):
+            if isinstance(need, SecondPrompt):
+                first = n * (1 + lane.seconds.index(need.tokens))
+                depths[depth] = [voice.scores for voice in voices[first : first + n]]
+            elif isinstance(need, EarlyLayers):
+                depths[depth] = [self._early(voice, need.layers) for voice in voices[:n]]
+        if not lane.search.needs_hidden:
+            return Given(depths)
+        return Given(depths, [voice.hidden for voice in voices[:n]], self._peek(turn))
+
+    def _early(self, said: _Said, layers: Sequence[int]) -> Tensor:
+        assert said.heard.states is not None
+        return self.forward.head(said.heard.states.last[list(layers), said.at])
+
+    def _peek(self, turn: Turn) -> Callable[[int, Sequence[int]], Tensor]:
+        """What a search may look ahead with: the lane's own slots, which all hold its one row."""
+        lane = turn.lane
+
+        def peek(row: int, tokens: Sequence[int]) -> Tensor:
+            if not 0 < len(set(tokens)) == len(tokens) <= lane.rows:
+                raise Fault(f"the search looked at {len(tokens)} next tokens and owns {lane.rows}")
+            position = len(turn.rows[row].row.tokens)
+            slots = lane.slots[: len(tokens)]
+            positions = [position] * len(tokens)
+            said = self._timed(self.forward.decode, slots, tokens, positions, states=True)
+            turn.peeked += said.seconds
+            lane.ahead = {
+                token: Ahead(slot, said.heard, at, said.seconds, len(tokens))
+                for at, (slot, token) in enumerate(zip(slots, tokens, strict=True))
+            }
+            assert said.heard.states is not None
+            return said.heard.states.last[-1]
+
+        return peek
+
+    def _settle(self, lane: Lane) -> None:
+        """After a peek: every slot of the lane holds the token that was chosen of those."""
+        if not lane.ahead or not lane.running:
+            lane.ahead = {}
+            return
+        tokens = lane.running[0].row.tokens
+        chosen = lane.ahead.get(tokens[-1])
+        if chosen is None:
+            lane.end("error", "The search chose a token that it had not looked at.")
+            return
+        others = [slot for slot in lane.slots[: lane.rows] if slot != chosen.slot]
+        end = len(tokens)
+        self.forward.slots.copy([chosen.slot] * len(others), others, end - 1, end)
+
+
+def _accepted(part: _Part, index: int) -> bool:
+    """Whether the lane goes on with the token drafted at ``index``."""
+    running = part.lane.running
+    return (
+        index < len(part.draft)
+        and bool(running)
+        and (running[0].row.tokens[-1] == part.draft[index])
+    )

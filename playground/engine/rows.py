@@ -1,0 +1,71 @@
+"""What a lane holds of its rows, and what it is handed to go on with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from playground.engine.forward import Heard
+from playground.engine.text import Text
+from playground.trace import FinishReason
+from strategies import Row
+
+
+class Store(Protocol):
+    """Where rows keep their keys and values."""
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
+        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
+
+
+class Fault(RuntimeError):
+    """A strategy returned something no text can continue from; the message says what."""
+
+
+@dataclass(frozen=True)
+class LaneRow:
+    """One row with what the engine keeps beside the strategy's view of it."""
+
+    row: Row  # its state is the search's
+    states: tuple[Any, ...]  # one per processor
+    text: Text
+    node: int | None  # the step record of its last token
+    slot: int
+    reason: FinishReason | None = None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What was said after a token that a search peeked at; ``slot`` holds its keys and values."""
+
+    slot: int
+    heard: Heard
+    at: int  # its row of what was heard
+    seconds: float
+    rows: int  # of that forward
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a lane's strategies read beside the scores: per processor that ``needs``, per row."""
+
+    depths: dict[int, Sequence[Tensor]] = field(default_factory=dict)
+    hidden: Sequence[Tensor] = ()
+    peek: Callable[[int, Sequence[int]], Tensor] | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What ends a text. ``limit`` counts new tokens and ``limited`` is the reason it gives."""
+
+    eos: frozenset[int]
+    stop: tuple[str, ...]
+    least: int  # new tokens before a stop string counts
+    limit: int
+    limited: FinishReason
