@@ -37,7 +37,7 @@ class Constrained(base.Processor):
         url="https://github.com/guidance-ai/llguidance",
         advice="Use it when a program reads the answer, as with JSON, dates or one of a few words, "
         "and say in the prompt what is wanted. A text cut off by the length limit does not match, "
-        "and a form the model would not have chosen makes its content worse.",
+        "and a form the model would not have chosen can make its content worse.",
     )
 
     class Params(base.Params):

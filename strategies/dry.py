@@ -27,9 +27,9 @@ class Dry(base.Processor):
         r"= \text{longest end of the text that } i \text{ has followed before}",
         source="text-generation-webui (p-e-w 2024)",
         url="https://github.com/oobabooga/text-generation-webui/pull/5677",
-        advice="Use it (0.8) against loops in stories and chats, where it spares grammar better "
-        "than a repetition penalty. Turn it off for code, tables and quotations, which repeat "
-        "whole lines with good reason.",
+        advice="Use it (0.8) against loops in stories and chats, where it leaves single words "
+        "alone, unlike a repetition penalty. Turn it off for code, tables and quotations, which "
+        "repeat whole lines with good reason.",
     )
 
     class Params(base.Params):

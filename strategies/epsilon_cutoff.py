@@ -22,7 +22,7 @@ class EpsilonCutoff(base.Processor):
         source="Hewitt, Manning & Liang 2022",
         url="https://arxiv.org/abs/2210.15191",
         advice="Use it to cut only what is all but impossible and keep the rest as the model has "
-        "it. One bar for every step is too high where many words fit, which eta cutoff mends.",
+        "it. One bar for every step is too high where many words fit; eta cutoff lowers it there.",
     )
 
     class Params(base.Params):

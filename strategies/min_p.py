@@ -23,8 +23,8 @@ class MinP(base.Processor):
         source="Nguyen et al. 2024",
         url="https://arxiv.org/abs/2407.01082",
         advice="Use it to keep the tail out when the temperature is high, since its bar rises and "
-        "falls with the model's certainty. Whether it beats top-p at ordinary temperatures is "
-        "disputed, so compare on your own prompts.",
+        "falls with the model's certainty. Whether it beats top-p is disputed, so compare "
+        "the two on your own prompts.",
     )
 
     class Params(base.Params):

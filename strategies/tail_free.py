@@ -23,7 +23,7 @@ class TailFree(base.Processor):
         source="Phénix & Egan 2019",
         url="https://www.trentonbricken.com/Tail-Free-Sampling/",
         advice="Use it to find the end of the likely words by the shape of the distribution rather "
-        "than by a mass. Most libraries have dropped it for min-p, so choose it to compare.",
+        "than by a mass. llama.cpp has since removed it, so choose it to compare.",
     )
 
     class Params(base.Params):

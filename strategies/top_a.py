@@ -22,7 +22,7 @@ class TopA(base.Processor):
         source="BlinkDL 2022 (RWKV-LM); KoboldAI",
         url="https://github.com/BlinkDL/RWKV-LM#the-top-a-sampling-method",
         advice="Use it where the model should be left free when it is unsure and held when it is "
-        "sure. Min-p does nearly the same and is better known, so prefer that in new work.",
+        "sure. At its usual values it cuts little where no token is likely; min-p cuts more there.",
     )
 
     class Params(base.Params):

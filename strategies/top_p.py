@@ -22,7 +22,8 @@ class TopP(base.Processor):
         source="Holtzman et al. 2019",
         url="https://arxiv.org/abs/1904.09751",
         advice="Use it for open-ended text: it keeps few tokens where the model is sure and many "
-        "where it is not. At a high temperature the tail fills the nucleus; min-p holds it better.",
+        "where it is not. A high temperature before it lets the tail into the nucleus, so put it "
+        "first or keep the temperature low.",
     )
 
     class Params(base.Params):
