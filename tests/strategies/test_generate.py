@@ -100,6 +100,8 @@ def test_generate_samples_from_what_the_recipe_leaves(own: Any, recipe: str) -> 
         ("temperature(0) | sample", "wants a temperature above 0"),
         ("repetition_penalty(1.2, prompt=False) | greedy", "always counts the prompt"),
         ("beam(1)", "does not search with one beam"),
+        ("top_p(0.5) | beam_sample", "keeps more tokens than this step, where it samples with"),
+        ("diverse_beam", "Step 1 (diverse_beam): generate has no such search"),
         ('bad_words(["9"]) | greedy', "its token ids depend on a model"),
     ],
 )
@@ -148,6 +150,7 @@ def test_it_is_python() -> None:
              "early_stopping": True},
             "no_repeat_ngram(3) | beam(5, length_penalty=2.0, early_stopping=True)", [],
         ),
+        ({"do_sample": True, "num_beams": 3, "top_k": 0}, "beam_sample(3)", []),
         ({"suppress_tokens": [4]}, "greedy", ["suppress_tokens=[4] has no step here."]),
         ({"bad_words_ids": [[4]]}, "greedy", ["bad_words_ids is left out; set bad_words by hand."]),
         (
