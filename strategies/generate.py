@@ -138,7 +138,7 @@ def own_recipe(config: Any) -> Own:
     """What ``generate`` would do with this ``generation_config`` and no arguments, as a recipe."""
     given = {name: getattr(config, name, None) for name in (*SEARCH, *FOREIGN)}
     left_out = [
-        f"{name}={given[name]!r} has no step here."
+        f"{name}={given[name]!r} is left out."
         for name, none in FOREIGN.items()
         if given[name] not in (None, none)
     ]
@@ -192,13 +192,13 @@ def _search(recipe: Recipe) -> dict[str, Any]:
                 at, step.strategy, "generate does not search with one beam; use greedy or sample."
             )
         return {"do_sample": step.strategy == "beam_sample", **settings}
-    raise RecipeError.at(at, step.strategy, "generate has no such search.")
+    raise RecipeError.at(at, step.strategy, "no argument of generate is written for it.")
 
 
 def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | None:
     """Why generate cannot apply this step after that of place ``before``, or None."""
     if step.strategy not in PLACES:
-        return "generate has no such step."
+        return "no argument of generate is written for it."
     place, params = PLACES[step.strategy], step.params.model_dump()
     if ARGUMENTS[place].sampled and not found["do_sample"]:
         return "generate applies it only where it samples."

@@ -39,7 +39,7 @@ def test_a_models_own_settings_are_a_preset(page: Page, site: Site) -> None:
         menu = lane(page, "B").locator(".preset")
         menu.select_option("model")
         expect(written(page, "B")).to_have_value("temperature(0.5) | top_k(7) | sample")
-        expect(page.locator("#column-fault-1")).to_contain_text("suppress_tokens=[4] has no step")
+        expect(page.locator("#column-fault-1")).to_contain_text("suppress_tokens=[4] is left out")
         expect(menu).to_have_value("model")
         steps(page, "B").nth(1).press("Delete")
         expect(menu).not_to_have_value("model")
@@ -58,7 +58,7 @@ def test_a_recipe_as_text_stands_with_its_python(page: Page) -> None:
     lane(page, "B").locator(".python").get_by_role("button", name="Copy").click()
     page.wait_for_function("line => navigator.clipboard.readText().then(t => t === line)", arg=line)
     write(page, "B", "dry(0.8) | sample")
-    expect(python).to_have_value("# Step 1 (dry): generate has no such step.")
+    expect(python).to_have_value("# Step 1 (dry): no argument of generate is written for it.")
 
 
 def test_the_controls_of_a_step_open_below_it(page: Page) -> None:

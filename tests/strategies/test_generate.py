@@ -93,7 +93,7 @@ def test_generate_samples_from_what_the_recipe_leaves(own: Any, recipe: str) -> 
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        ("dry(0.8) | greedy", "Step 1 (dry): generate has no such step"),
+        ("dry(0.8) | greedy", "Step 1 (dry): no argument of generate is written for it"),
         ("top_k(9) | temperature(2) | sample", "Step 2 (temperature): generate applies it before "),
         ("top_k(9) | top_k(3) | sample", "Step 2 (top_k): generate applies it only once"),
         ("top_k(9) | greedy", "Step 1 (top_k): generate applies it only where it samples"),
@@ -101,7 +101,7 @@ def test_generate_samples_from_what_the_recipe_leaves(own: Any, recipe: str) -> 
         ("repetition_penalty(1.2, prompt=False) | greedy", "always counts the prompt"),
         ("beam(1)", "does not search with one beam"),
         ("top_p(0.5) | beam_sample", "keeps more tokens than this step, where it samples with"),
-        ("diverse_beam", "Step 1 (diverse_beam): generate has no such search"),
+        ("diverse_beam", "Step 1 (diverse_beam): no argument of generate is written for it"),
         ('bad_words(["9"]) | greedy', "its token ids depend on a model"),
     ],
 )
@@ -151,7 +151,7 @@ def test_it_is_python() -> None:
             "no_repeat_ngram(3) | beam(5, length_penalty=2.0, early_stopping=True)", [],
         ),
         ({"do_sample": True, "num_beams": 3, "top_k": 0}, "beam_sample(3)", []),
-        ({"suppress_tokens": [4]}, "greedy", ["suppress_tokens=[4] has no step here."]),
+        ({"suppress_tokens": [4]}, "greedy", ["suppress_tokens=[4] is left out."]),
         ({"bad_words_ids": [[4]]}, "greedy", ["bad_words_ids is left out; set bad_words by hand."]),
         (
             {"do_sample": True, "temperature": 9.0, "top_k": 0}, "sample",
