@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.colours import COLOURS, LETTERS
+from playground.colours import LETTERS
 from playground.models import ModelError
 from playground.ui import panel
 from playground.ui import recipe as recipes
