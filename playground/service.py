@@ -116,6 +116,13 @@ class Service:
                 del self._runs[oldest]
         return runs
 
+    def prompt_text(self, run: Run) -> str:
+        """What the model was fed, in its own form where that was asked for."""
+        if not run.request.chat:
+            return run.request.prompt
+        text: str = self.engine(run.facts.id).model.tokenizer.decode(run.prompt_ids)
+        return text
+
     def prompt_logprobs(self, run: Run) -> list[float | None]:
         """Each prompt token's log-probability after those before it; None for the first.
 

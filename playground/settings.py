@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(512, ge=1, description="Most new tokens a run may ask for.")
     max_prompt_chars: int = Field(20_000, ge=1, description="Longest prompt, in characters.")
     max_columns: int = Field(6, ge=1, le=64, description="Most recipes in one run.")
+    max_batch: int = Field(
+        32, ge=1, le=1024, description="Most prompts in one request for a batch over HTTP."
+    )
     max_width: int = Field(16, ge=1, description="Most rows one recipe may own: beams, samples.")
     max_stop_strings: int = Field(8, ge=0, description="Most stop strings in one run.")
     max_stop_chars: int = Field(100, ge=1, description="Longest stop string, in characters.")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from playground.api.problems import Fault, Problem, unforeseen
-from playground.api.wire import EVENTS, Appended, Compared, Ended, Rewound, Started
+from playground.api.wire import EVENTS, Appended, Ended, Rewound, Started
 from playground.engine import Run
 from playground.trace import StepRecord
 
@@ -24,8 +24,9 @@ def event(name: str, data: BaseModel) -> bytes:
 class Feed:
     """What is new in a run since one last looked. Blocks and serialises: for a worker thread."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, answer: Callable[[], BaseModel]) -> None:
+        """``answer`` makes what is told when the run is over."""
+        self.run, self.answer = run, answer
         self.version = -1
         self.sent: list[list[StepRecord]] = [[] for _ in run.lanes]
         self.ended: set[int] = set()
@@ -82,7 +83,7 @@ class Feed:
     def _end(self) -> bytes:
         if self.run.error is not None:
             return event("error", Problem(detail=[Fault(loc=["run"], msg=self.run.error)]))
-        return event("done", Compared.of(self.run.comparison()))
+        return event("done", self.answer())
 
 
 class EventStream(StreamingResponse):
@@ -90,8 +91,16 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, run: Run, in_thread: InThread, look_s: float, ping_s: float) -> None:
-        self.run, self.in_thread, self.look_s, self.ping_s = run, in_thread, look_s, ping_s
+    def __init__(
+        self,
+        run: Run,
+        answer: Callable[[], BaseModel],
+        in_thread: InThread,
+        look_s: float,
+        ping_s: float,
+    ) -> None:
+        self.run, self.answer = run, answer
+        self.in_thread, self.look_s, self.ping_s = in_thread, look_s, ping_s
         # A proxy that gathers a response before it passes it on would undo the streaming.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._events(), headers=headers)
@@ -105,7 +114,7 @@ class EventStream(StreamingResponse):
 
     async def _events(self) -> AsyncIterator[bytes]:
         try:
-            feed = Feed(self.run)
+            feed = Feed(self.run, self.answer)
             yield await self.in_thread(feed.start)
             spoke = time.monotonic()
             while (news := await self.in_thread(feed.next, self.look_s)) is not None:

@@ -1,32 +1,21 @@
 """The routes, and the application that answers them with its documentation."""
 
-import functools
-from typing import Annotated, Any
+from typing import Any
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground import clients
-from playground.api import docs, events, wire
+from playground.api import docs, runs, wire
 from playground.api.body import bounded
 from playground.api.meters import Meters
-from playground.api.problems import Fault, NoModel, Problem, handle, problem
+from playground.api.problems import Problem, handle
 from playground.api.rates import Rates
-from playground.engine import Request as RunRequest
-from playground.engine import Run
-from playground.errors import ModelError
 from playground.service import Service
-from playground.settings import Settings
-from strategies.notation import LONGEST
 from strategies.registry import registry
 
-WAITERS = 256  # threads that may wait on runs; further clients take turns
-LOOK_S = 0.25  # how long a thread waits before it looks whether the client is still there
-PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
+SMALL = 4096  # bytes of a body that nobody reads
 
 TOO_MANY: dict[int | str, dict[str, Any]] = {
     429: {
@@ -39,8 +28,10 @@ TOO_MANY: dict[int | str, dict[str, Any]] = {
 
 DESCRIPTION = """
 Compare decoding recipes on one prompt: each recipe is a lane of the same batch, so they differ
-only by their settings. A recipe is written `temperature(0.8) | top_p(0.95) | sample`: processors in
-the order they apply, then one search. `GET /api/strategies` names them with their settings.
+only by their settings. Or have one recipe continue one prompt, or several.
+
+A recipe is written `temperature(0.8) | top_p(0.95) | sample`: processors in the order they apply,
+then one search. `GET /api/strategies` names them with their settings.
 
 A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "msg": "…"}]}`:
 `loc` leads to the field at fault, `msg` says what is wrong with it.
@@ -73,7 +64,7 @@ def application(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.router.route_class = bounded(_most_bytes(service.settings))
+    app.router.route_class = bounded(SMALL)
     app.state.meters = meters = Meters(service)
     handle(app)
     app.include_router(router(service, meters))
@@ -95,55 +86,12 @@ def router(service: Service, meters: Meters) -> APIRouter:
     rates = Rates(service.settings.rate_limit)
 
     async def counted(request: Request) -> None:
-        rates.count(_client(request, service.settings))
+        rates.count(runs.client(request, service.settings))
 
-    route = bounded(_most_bytes(service.settings))
+    route = bounded(SMALL)
     router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)
     watch = APIRouter(route_class=route)
-    in_thread = functools.partial(
-        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WAITERS)
-    )
-    CompareRequest = wire.compare_request(service.settings)
-
-    @router.post(
-        "/api/compare",
-        summary="One prompt, several recipes",
-        response_model=wire.Compared,
-        responses={
-            200: {
-                "description": "All lanes have ended.",
-                "content": {events.EventStream.media_type: events.described()},
-            },
-            413: {"model": Problem, "description": "The body is longer than any valid one."},
-            422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
-            500: {"model": Problem, "description": "The model or the server failed."},
-            503: {"model": Problem, "description": "The model cannot be loaded now."},
-        },
-    )
-    async def compare(
-        request: Request, body: Annotated[CompareRequest, Body(openapi_examples=wire.EXAMPLES)]
-    ) -> Response:
-        """Runs the recipes side by side and answers when all have ended.
-
-        With `"stream": true` the answer is a stream of server-sent events, each with one JSON
-        object as data: `start`, then any number of `token`, `rewind` and `lane`, then `done` with
-        the whole answer, or `error` with the same object as a failed request. A client that knows
-        no beams may ignore `rewind`.
-
-        Closing the connection ends the run. The same seed, settings and model give the same text.
-        """
-        run = await in_thread(_submit, service, body, _client(request, service.settings))
-        if body.stream:
-            return events.EventStream(run, in_thread, LOOK_S, PING_S)
-        try:
-            while not await in_thread(run.join, LOOK_S):
-                if await request.is_disconnected():
-                    return Response(status_code=499)
-            if run.error is not None:
-                return problem(500, Fault(loc=["run"], msg=run.error))
-            return Response(await in_thread(_answer, run), media_type="application/json")
-        finally:
-            run.cancel()
+    runs.add(router, service)
 
     @router.get(
         "/api/strategies",
@@ -183,42 +131,6 @@ def router(service: Service, meters: Meters) -> APIRouter:
 
     router.routes += watch.routes
     return router
-
-
-def _client(request: Request, settings: Settings) -> str:
-    peer, forwarded = request.client, request.headers.getlist("x-forwarded-for")
-    return clients.client(peer.host if peer else None, ",".join(forwarded), settings.hops)
-
-
-def _submit(service: Service, body: Any, client: str) -> Run:
-    asked = RunRequest(
-        client=client,
-        **{name: getattr(body, name) for name in RunRequest.model_fields if hasattr(body, name)},
-    )
-    try:
-        return service.submit(asked, body.model)
-    except ModelError as error:
-        raise NoModel(error, _offered(service, body.model)) from error
-
-
-def _offered(service: Service, model: str | None) -> bool:
-    if model in (None, service.settings.model) or service.settings.allow_any_model:
-        return True
-    return any(entry.id == model for entry in service.models.catalogue())
-
-
-def _answer(run: Run) -> bytes:
-    return wire.Compared.of(run.comparison()).model_dump_json().encode()
-
-
-def _most_bytes(settings: Settings) -> int:
-    """No request within the other limits is longer: JSON writes a character in 12 bytes at most."""
-    characters = (
-        settings.max_prompt_chars
-        + settings.max_columns * LONGEST
-        + settings.max_stop_strings * settings.max_stop_chars
-    )
-    return 12 * characters + 4096
 
 
 def _strategies() -> wire.Strategies:

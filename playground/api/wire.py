@@ -1,13 +1,11 @@
-"""What goes over HTTP: the requests, the answers and the events, each field described.
+"""What the API answers and tells as events, each field described for ``/api/docs``."""
 
-The descriptions are the documentation at ``/api/docs``; bounds come from the host's settings.
-"""
-
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from playground.settings import Settings
+from playground.engine import Run
 from playground.trace import (
     Comparison,
     FinishReason,
@@ -19,23 +17,6 @@ from playground.trace import (
     Timings,
     Trace,
 )
-from strategies.recipe import Recipe
-
-EXAMPLES: dict[str, Any] = {
-    "three": {
-        "summary": "Three recipes, one of them as steps",
-        "value": {
-            "prompt": "Once upon a time",
-            "recipes": [
-                "greedy",
-                "temperature(0.8) | top_p(0.95) | sample",
-                {"steps": [{"strategy": "beam", "params": {"num_beams": 4}}]},
-            ],
-            "max_new_tokens": 24,
-            "seed": 7,
-        },
-    }
-}
 
 
 class Closed(BaseModel):
@@ -96,6 +77,65 @@ class Compared(Comparison):
             for lane in run.lanes
         ]
         return cls.model_construct(**{**dict(run), "lanes": lanes})
+
+
+class Piece(Closed):
+    """One token of a text."""
+
+    id: int = Field(description="Its number in the model's vocabulary.")
+    text: str = Field(description="What it adds to the text; empty in the middle of a character.")
+    logprob: float | None = Field(
+        None,
+        description="Log-probability the model itself, before any processor, gave it after the "
+        "tokens before it. Null without `logprobs`, and for a prompt's first token.",
+    )
+
+
+class Generated(Closed):
+    """What one recipe wrote after one prompt."""
+
+    id: str = Field(description="The run's id.")
+    model: str = Field(description="The model that wrote.")
+    recipe: str = Field(description="The recipe in its one-line form.")
+    text: str = Field(description="The new text, with `echo` after the prompt.")
+    tokens: list[Piece] = Field(description="The tokens of that text, in order.")
+    prompt_tokens: int = Field(description="How many tokens the prompt has.")
+    finish_reason: FinishReason | None = Field(description="As for a lane of a comparison.")
+    error: str | None = Field(None, description="What went wrong while it was written.")
+    timings: Timings = Field(description="Seconds.")
+
+    @classmethod
+    def of(
+        cls, run: Run, logprobs: bool, prompt: str | None, before: Sequence[float | None] | None
+    ) -> "Generated":
+        """``prompt`` begins the text where it is echoed, and ``before`` are its tokens' own."""
+        told = run.comparison()
+        (lane,) = told.lanes
+        tokens = [
+            Piece(id=step.token, text=step.text, logprob=step.raw_logprob if logprobs else None)
+            for step in lane.trace.path()
+        ]
+        if prompt is not None:
+            scores = before or [None] * len(told.prompt_tokens)
+            pairs = zip(told.prompt_tokens, scores, strict=True)
+            tokens = [Piece(**dict(token), logprob=score) for token, score in pairs] + tokens
+        return cls(
+            id=run.id,
+            model=run.facts.id,
+            recipe=lane.recipe,
+            text=(prompt or "") + lane.text,
+            tokens=tokens,
+            prompt_tokens=len(told.prompt_tokens),
+            finish_reason=lane.finish_reason,
+            error=lane.error,
+            timings=told.timings,
+        )
+
+
+class GeneratedBatch(Closed):
+    """What one recipe wrote after each of several prompts."""
+
+    answers: list[Generated] = Field(description="One per prompt, in the order they were sent.")
 
 
 class Started(Closed):
@@ -193,69 +233,3 @@ class Health(Closed):
         "loop has stopped."
     )
     models: list[str] = Field(description="The models that are ready to write.")
-
-
-def compare_request(settings: Settings) -> type[BaseModel]:
-    """The body of ``POST /api/compare``, bounded by what this host allows."""
-
-    class CompareRequest(BaseModel):
-        """A prompt and the recipes that continue it."""
-
-        model_config = ConfigDict(extra="forbid", strict=True)
-
-        prompt: str = Field(
-            min_length=1, max_length=settings.max_prompt_chars, description="The text to continue."
-        )
-        recipes: list[Recipe] = Field(
-            min_length=1,
-            max_length=settings.max_columns,
-            description="One lane each. Either the one-line form, processors in the order they "
-            "apply and then a search, or the same as steps; GET /api/strategies names them all.",
-        )
-        max_new_tokens: int = Field(
-            min(64, settings.max_new_tokens),
-            ge=1,
-            le=settings.max_new_tokens,
-            description="Most tokens a lane may write.",
-        )
-        min_new_tokens: int = Field(
-            0,
-            ge=0,
-            le=settings.max_new_tokens,
-            description="End-of-sequence tokens are held back until then.",
-        )
-        seed: int = Field(
-            0, ge=0, lt=2**63, description="Luck. Lanes of a run share it, and it repeats."
-        )
-        stop: list[Annotated[str, Field(min_length=1, max_length=settings.max_stop_chars)]] = Field(
-            default_factory=list,
-            max_length=settings.max_stop_strings,
-            description="Texts that end a lane; not part of its text.",
-        )
-        top_n: int = Field(
-            settings.top_n, ge=1, le=200, description="Candidates recorded per step of the trace."
-        )
-        chat: bool = Field(
-            False, description="Put the prompt into the model's chat template as a user's message."
-        )
-        alone: bool = Field(
-            False, description="Run the lanes one after the other, for timings of each by itself."
-        )
-        deadline: float | None = Field(
-            None,
-            gt=0,
-            le=settings.deadline_s,
-            allow_inf_nan=False,
-            description="Seconds after which the run ends with what it has.",
-        )
-        model: str | None = Field(
-            None,
-            min_length=1,
-            max_length=500,
-            description="An id from GET /api/models; the host's default where null.",
-        )
-        stream: bool = Field(
-            False, description="Answer with server-sent events while the text is written."
-        )
-
-    return CompareRequest

@@ -113,7 +113,7 @@ def test_a_lane_that_falls_back_to_a_shorter_text_is_cut():
     a, b, c = step(1), step(2), step(3)
     lane = SimpleNamespace(done=False, path=lambda: [a, b])
     run = SimpleNamespace(lanes=[lane], wait=lambda *arguments: 1, done=False)
-    feed = Feed(run)
+    feed = Feed(run, dict)
     assert [data["id"] for _, data in news()] == [1, 2]
     lane.path = lambda: [a]
     assert news() == [("rewind", {"lane": 0, "length": 1})]
@@ -142,8 +142,8 @@ def test_tokens_arrive_while_the_text_is_written(service, address):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_its_run(service, address, monkeypatch, stream):
-    runs, submit = [], service.submit
-    monkeypatch.setattr(service, "submit", lambda *asked: runs.append(submit(*asked)) or runs[-1])
+    runs, submit = [], service.submit_all
+    monkeypatch.setattr(service, "submit_all", lambda *a: runs.extend(submit(*a)) or runs)
     with httpx.Client(timeout=0.5) as http, pytest.raises(httpx.ReadTimeout):
         with http.stream("POST", f"{address}/api/compare", json={**LONG, "stream": stream}):
             raise httpx.ReadTimeout("a stream never waits that long, so this client just leaves")

@@ -80,6 +80,8 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
         assert answer.url.path == "/api/docs" and "POST" in answer.text
     assert set(client.get("/api/openapi.json").json()["paths"]) == {
         "/api/compare",
+        "/api/generate",
+        "/api/generate_batch",
         "/api/models",
         "/api/strategies",
         "/healthz",
@@ -98,10 +100,14 @@ def test_the_schema_states_the_bounds_of_this_host(client):
 
 
 def test_the_schemas_own_example_can_be_sent(client):
-    content = client.get("/api/openapi.json").json()["paths"]["/api/compare"]["post"]
-    examples = content["requestBody"]["content"]["application/json"]["examples"]
-    for example in examples.values():
-        assert client.post("/api/compare", json=example["value"]).status_code == 200
+    sent = 0
+    for path, methods in client.get("/api/openapi.json").json()["paths"].items():
+        if "post" in methods:
+            content = methods["post"]["requestBody"]["content"]["application/json"]
+            for example in content["examples"].values():
+                assert client.post(path, json=example["value"]).status_code == 200
+                sent += 1
+    assert sent >= 3
 
 
 def test_the_readmes_example_can_be_sent(client):

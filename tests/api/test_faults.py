@@ -163,10 +163,10 @@ def test_elsewhere_under_api_there_is_nothing(client):
 
 
 def test_an_unforeseen_error_is_logged_not_told(client, service, monkeypatch, caplog):
-    def fail(*arguments):
+    def fail(*arguments, **named):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service, "submit", fail)
+    monkeypatch.setattr(service, "submit_all", fail)
     with caplog.at_level(logging.ERROR, "playground.api"):
         (message,) = faults(ask(client), 500).values()
     assert "secret" not in message
@@ -175,7 +175,7 @@ def test_an_unforeseen_error_is_logged_not_told(client, service, monkeypatch, ca
 
 
 def test_a_model_that_fails_at_work_is_told_either_way(client, service, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **named):
         raise RuntimeError("a cable came loose")
 
     monkeypatch.setattr(service.engine().forward, "decode", fail)

@@ -92,13 +92,13 @@ def test_a_request_that_is_not_run_is_counted_once(fresh, changes, key):
 
 
 def test_failures_are_counted_by_what_failed(fresh, service, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **named):
         raise RuntimeError("a cable came loose")
 
     monkeypatch.setattr(service.engine().forward, "decode", fail)
     assert ask(fresh).status_code == 500
     monkeypatch.undo()
-    monkeypatch.setattr(service, "submit", fail)
+    monkeypatch.setattr(service, "submit_all", fail)
     assert ask(fresh).status_code == 500
     counts = scraped(fresh)
     assert counts["errors_total", "run"] == counts["errors_total", "server"] == 1

@@ -1,0 +1,161 @@
+"""What the API is asked: the bodies of its requests, bounded by what this host allows."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from playground.settings import Settings
+from strategies.recipe import Recipe
+
+COMPARE_EXAMPLES: dict[str, Any] = {
+    "three": {
+        "summary": "Three recipes, one of them as steps",
+        "value": {
+            "prompt": "Once upon a time",
+            "recipes": [
+                "greedy",
+                "temperature(0.8) | top_p(0.95) | sample",
+                {"steps": [{"strategy": "beam", "params": {"num_beams": 4}}]},
+            ],
+            "max_new_tokens": 24,
+            "seed": 7,
+        },
+    }
+}
+GENERATE_EXAMPLES: dict[str, Any] = {
+    "echo": {
+        "summary": "With the prompt and every token's log-probability",
+        "value": {
+            "prompt": "Once upon a time",
+            "recipe": "temperature(0.6) | top_p(0.9) | sample",
+            "max_new_tokens": 16,
+            "logprobs": True,
+            "echo": True,
+        },
+    }
+}
+BATCH_EXAMPLES: dict[str, Any] = {
+    "two": {
+        "summary": "Two prompts of different length",
+        "value": {
+            "prompts": ["Once upon a time", "The capital of France is"],
+            "recipe": "greedy",
+            "max_new_tokens": 16,
+        },
+    }
+}
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """One model per route that runs."""
+
+    compare: type[BaseModel]
+    generate: type[BaseModel]
+    batch: type[BaseModel]
+
+
+def most_prompts(settings: Settings) -> int:
+    """Prompts in one batch: no more than the line can hold."""
+    return min(settings.max_batch, settings.max_waiting)
+
+
+def bodies(settings: Settings) -> Bodies:
+    """What may be sent to this host."""
+    most = settings.max_new_tokens
+    Prompt = Annotated[str, Field(min_length=1, max_length=settings.max_prompt_chars)]
+    StopString = Annotated[str, Field(min_length=1, max_length=settings.max_stop_chars)]
+    written = (
+        "Either the one-line form, processors in the order they apply and then a search, or the "
+        "same as steps; GET /api/strategies names them all."
+    )
+
+    class Limited(Asked):
+        max_new_tokens: int = Field(
+            min(64, most), ge=1, le=most, description="Most tokens one recipe may write."
+        )
+        min_new_tokens: int = Field(
+            0, ge=0, le=most, description="End-of-sequence tokens are held back until then."
+        )
+        seed: int = Field(
+            0, ge=0, lt=2**63, description="Luck. What is run together shares it, and it repeats."
+        )
+        stop: list[StopString] = Field(
+            default_factory=list,
+            max_length=settings.max_stop_strings,
+            description="Texts that end what is written; not part of it.",
+        )
+        chat: bool = Field(
+            False, description="Put the prompt into the model's chat template as a user's message."
+        )
+        deadline: float | None = Field(
+            None,
+            gt=0,
+            le=settings.deadline_s,
+            allow_inf_nan=False,
+            description="Seconds after which a run ends with what it has.",
+        )
+        model: str | None = Field(
+            None,
+            min_length=1,
+            max_length=500,
+            description="An id from GET /api/models; the host's default where null.",
+        )
+
+    class Streamed(Asked):
+        stream: bool = Field(
+            False, description="Answer with server-sent events while the text is written."
+        )
+
+    class Told(Asked):
+        logprobs: bool = Field(
+            False,
+            description="Tell each token's log-probability: the model's own, before any processor.",
+        )
+        echo: bool = Field(
+            False,
+            description="Begin the text and the tokens with the prompt; with `logprobs`, its "
+            "tokens have theirs too.",
+        )
+
+    # Fields come in the order of the bases from right to left.
+    class Compare(Asked):
+        prompt: Prompt = Field(description="The text to continue.")
+        recipes: list[Recipe] = Field(
+            min_length=1, max_length=settings.max_columns, description=f"One lane each. {written}"
+        )
+
+    class CompareRequest(Streamed, Limited, Compare):
+        """A prompt and the recipes that continue it."""
+
+        top_n: int = Field(
+            settings.top_n, ge=1, le=200, description="Candidates recorded per step of the trace."
+        )
+        alone: bool = Field(
+            False, description="Run the lanes one after the other, for timings of each by itself."
+        )
+
+    class Generate(Asked):
+        prompt: Prompt = Field(description="The text to continue.")
+        recipe: Recipe = Field(description=written)
+
+    class GenerateRequest(Streamed, Told, Limited, Generate):
+        """A prompt and the recipe that continues it."""
+
+    class Batch(Asked):
+        prompts: list[Prompt] = Field(
+            min_length=1,
+            max_length=most_prompts(settings),
+            description="The texts to continue, each by itself.",
+        )
+        recipe: Recipe = Field(description=written)
+
+    class BatchRequest(Told, Limited, Batch):
+        """Several prompts and the recipe that continues each."""
+
+    return Bodies(CompareRequest, GenerateRequest, BatchRequest)

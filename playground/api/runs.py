@@ -1,0 +1,216 @@
+"""The routes that run something: each puts its runs in line and answers when they have ended."""
+
+import functools
+from collections.abc import Callable, Container, Sequence
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import BaseModel
+
+from playground import clients
+from playground.api import asked, events, wire
+from playground.api.body import bounded
+from playground.api.problems import Fault, NoModel, Problem, problem
+from playground.engine import FieldError, Run
+from playground.engine import Request as RunRequest
+from playground.errors import ModelError
+from playground.service import Service
+from playground.settings import Settings
+from strategies.notation import LONGEST
+
+WAITERS = 256  # threads that may wait on runs; further clients take turns
+LOOK_S = 0.25  # how long a thread waits before it looks whether the client is still there
+PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
+
+FAILED: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "The body is longer than any valid one."},
+    422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
+    500: {"model": Problem, "description": "The model or the server failed."},
+    503: {"model": Problem, "description": "The model cannot be loaded now."},
+}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All is written.",
+        "content": {events.EventStream.media_type: events.described()},
+    }
+}
+
+
+def add(router: APIRouter, service: Service) -> None:
+    """Put the routes that run something into ``router``."""
+    settings = service.settings
+    bodies = asked.bodies(settings)
+    in_thread = functools.partial(
+        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WAITERS)
+    )
+
+    def route(path: str, prompts: int = 1, **more: Any) -> Callable[..., Any]:
+        size = bounded(_most_bytes(settings, prompts))
+        responses = {**more.pop("responses", {}), **FAILED}
+
+        def put(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=["POST"],
+                route_class_override=size,
+                responses=responses,
+                **more,
+            )
+            return endpoint
+
+        return put
+
+    async def answered(
+        request: Request, runs: Sequence[Run], answer: Callable[[], BaseModel]
+    ) -> Response:
+        """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
+        try:
+            for run in runs:
+                while not await in_thread(run.join, LOOK_S):
+                    if await request.is_disconnected():
+                        return Response(status_code=499)
+            failed = next((run.error for run in runs if run.error is not None), None)
+            if failed is not None:
+                return problem(500, Fault(loc=["run"], msg=failed))
+            body = await in_thread(lambda: answer().model_dump_json().encode())
+            return Response(body, media_type="application/json")
+        finally:
+            for run in runs:
+                run.cancel()
+
+    def stream(run: Run, answer: Callable[[], BaseModel]) -> Response:
+        return events.EventStream(run, answer, in_thread, LOOK_S, PING_S)
+
+    @route(
+        "/api/compare",
+        summary="One prompt, several recipes",
+        response_model=wire.Compared,
+        responses=STREAMED,
+    )
+    async def compare(
+        request: Request,
+        body: Annotated[bodies.compare, Body(openapi_examples=asked.COMPARE_EXAMPLES)],
+    ) -> Response:
+        """Runs the recipes side by side and answers when all have ended.
+
+        With `"stream": true` the answer is a stream of server-sent events, each with one JSON
+        object as data: `start`, then any number of `token`, `rewind` and `lane`, then `done` with
+        the whole answer, or `error` with the same object as a failed request. A client that knows
+        no beams may ignore `rewind`.
+
+        Closing the connection ends the run. The same seed, settings and model give the same text.
+        """
+        wanted = [_run(body, body.prompt, body.recipes, client(request, settings))]
+        (run,) = await in_thread(_submit, service, wanted, body)
+        answer = functools.partial(_compared, run)
+        return stream(run, answer) if body.stream else await answered(request, [run], answer)
+
+    @route(
+        "/api/generate",
+        summary="One prompt, one recipe",
+        response_model=wire.Generated,
+        responses=STREAMED,
+    )
+    async def generate(
+        request: Request,
+        body: Annotated[bodies.generate, Body(openapi_examples=asked.GENERATE_EXAMPLES)],
+    ) -> Response:
+        """Continues the prompt and answers when the text has ended, or streams as `compare` does.
+
+        With `echo` the text and its tokens begin with the prompt; with `logprobs` every token has
+        its log-probability, and with both so have the prompt's, each given those before it: the
+        first has none. A stream's `token` events are of the new tokens, with both their
+        log-probabilities always; what was asked for comes with `done`.
+        """
+        wanted = [_run(body, body.prompt, [body.recipe], client(request, settings))]
+        (run,) = await in_thread(_submit, service, wanted, body)
+        answer = functools.partial(_generated, service, run, body)
+        return stream(run, answer) if body.stream else await answered(request, [run], answer)
+
+    @route(
+        "/api/generate_batch",
+        prompts=asked.most_prompts(settings),
+        summary="Several prompts, one recipe",
+        response_model=wire.GeneratedBatch,
+        response_description="All are written.",
+    )
+    async def generate_batch(
+        request: Request,
+        body: Annotated[bodies.batch, Body(openapi_examples=asked.BATCH_EXAMPLES)],
+    ) -> Response:
+        """Continues every prompt, all in one batch, and answers when all texts have ended.
+
+        The texts are those that `generate` gives one by one. All prompts are run or, where one
+        cannot be, none; together they count as one request and one run of a client's share.
+        """
+        who = client(request, settings)
+        wanted = [_run(body, prompt, [body.recipe], who) for prompt in body.prompts]
+        runs = await in_thread(_submit, service, wanted, body)
+        answer = functools.partial(_batch, service, runs, body)
+        return await answered(request, runs, answer)
+
+
+def client(request: Request, settings: Settings) -> str:
+    """Whom a request is counted for."""
+    peer, forwarded = request.client, request.headers.getlist("x-forwarded-for")
+    return clients.client(peer.host if peer else None, ",".join(forwarded), settings.hops)
+
+
+def _run(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequest:
+    same = {"max_new_tokens", "min_new_tokens", "seed", "stop", "chat", "deadline", "alone"}
+    return RunRequest(
+        prompt=prompt,
+        recipes=recipes,
+        client=client,
+        top_n=getattr(body, "top_n", 1),  # else what is recorded is not told
+        **{name: getattr(body, name) for name in same if hasattr(body, name)},
+    )
+
+
+def _submit(service: Service, wanted: list[RunRequest], body: Any) -> list[Run]:
+    try:
+        return service.submit_all(wanted, body.model)
+    except FieldError as error:
+        raise FieldError(_as_sent(error, type(body).model_fields), error.message) from error
+    except ModelError as error:
+        raise NoModel(error, _offered(service, body.model)) from error
+
+
+def _as_sent(error: FieldError, fields: Container[str]) -> str:
+    """The name of the field at fault, where a body has one recipe or several prompts."""
+    if error.field == "prompt" and "prompts" in fields:
+        return f"prompts.{error.number}"
+    return "recipe" if error.field.startswith("recipes") and "recipe" in fields else error.field
+
+
+def _offered(service: Service, model: str | None) -> bool:
+    if model in (None, service.settings.model) or service.settings.allow_any_model:
+        return True
+    return any(entry.id == model for entry in service.models.catalogue())
+
+
+def _compared(run: Run) -> wire.Compared:
+    return wire.Compared.of(run.comparison())
+
+
+def _generated(service: Service, run: Run, body: Any) -> wire.Generated:
+    echoed = service.prompt_text(run) if body.echo else None
+    before = service.prompt_logprobs(run) if body.echo and body.logprobs else None
+    return wire.Generated.of(run, body.logprobs, echoed, before)
+
+
+def _batch(service: Service, runs: Sequence[Run], body: Any) -> wire.GeneratedBatch:
+    return wire.GeneratedBatch(answers=[_generated(service, run, body) for run in runs])
+
+
+def _most_bytes(settings: Settings, prompts: int) -> int:
+    """No request within the other limits is longer: JSON writes a character in 12 bytes at most."""
+    characters = (
+        prompts * settings.max_prompt_chars
+        + settings.max_columns * LONGEST
+        + settings.max_stop_strings * settings.max_stop_chars
+    )
+    return 12 * characters + 4096
