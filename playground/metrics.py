@@ -27,6 +27,7 @@ def measure_path(path: Sequence[StepRecord]) -> Metrics:
         mean_rank=mean([step.raw_rank for step in path]),
         distinct_2=distinct(tokens, 2),
         repeated_4=repeated(tokens, 4),
+        acceptance=acceptance(path),
         timings=timings(path),
     )
 
@@ -64,6 +65,14 @@ def repeated(tokens: Sequence[int], n: int) -> float | None:
     """
     share = distinct(tokens, n)
     return None if share is None else 1.0 - share
+
+
+def acceptance(path: Sequence[StepRecord]) -> float | None:
+    """Share of the drafted tokens that were chosen; None where none was drafted.
+
+    What was drafted after a rejected token was never judged, and does not count.
+    """
+    return mean([float(step.draft == step.token) for step in path if step.draft is not None])
 
 
 def timings(path: Sequence[StepRecord]) -> LaneTimings:

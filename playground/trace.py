@@ -154,6 +154,13 @@ class Metrics(Record):
     repeated_4: float | None = Field(
         None, description="Share of its four-token runs that occurred before."
     )
+    acceptance: float | None = Field(
+        None, description="Share of drafted tokens that were accepted, of those that were judged."
+    )
+    found: dict[str, float] = Field(
+        default_factory=dict,
+        description="What the recipe's processors measure in the text, by name.",
+    )
     timings: LaneTimings = Field(default_factory=LaneTimings)
 
 

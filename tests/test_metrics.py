@@ -110,7 +110,18 @@ def test_no_token_has_no_number():
         "mean_rank": None,
         "distinct_2": None,
         "repeated_4": None,
+        "acceptance": None,
+        "found": {},
     }
+
+
+def test_acceptance_counts_what_was_drafted_and_judged():
+    drafts = [None, 1, 2, 9]
+    steps = [
+        step(i, token, 0.5, 0.1).model_copy(update={"draft": draft})
+        for i, (token, draft) in enumerate(zip([5, 1, 2, 3], drafts, strict=True))
+    ]
+    assert measure(trace(steps)).acceptance == pytest.approx(2 / 3)
 
 
 def test_only_the_shown_text_counts():

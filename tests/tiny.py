@@ -32,13 +32,15 @@ def _built(kind: type[PreTrainedModel], config: object, seed: int) -> PreTrained
     return model
 
 
-def tiny_llama(vocab: int = VOCAB, seed: int = 0, context: int = 128) -> PreTrainedModel:
-    """Llama with grouped-query attention and rotary positions: 2 layers, 4 heads over 2."""
+def tiny_llama(
+    vocab: int = VOCAB, seed: int = 0, context: int = 128, layers: int = 2
+) -> PreTrainedModel:
+    """Llama with grouped-query attention and rotary positions: 4 heads over 2."""
     config = LlamaConfig(
         vocab_size=vocab,
         hidden_size=32,
         intermediate_size=48,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=context,

@@ -98,6 +98,8 @@ class Decoder:
         self._advance(parts, shared)
         for index in range(max(len(part.draft) for part in parts)):
             parts = [part for part in parts if _accepted(part, index)]
+            if not parts:
+                break
             self._advance(parts, index=index + 1)
             count += len(parts)
         return count

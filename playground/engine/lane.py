@@ -282,6 +282,14 @@ class Lane:
         """The records of the text shown now. A beam may rewrite what it showed before."""
         return [self.steps[node] for node in self.nodes(self.ordered()[0])]
 
+    def measured(self) -> dict[str, float]:
+        """What its processors find in the shown text."""
+        shown = self.ordered()[0]
+        found: dict[str, float] = {}
+        for depth, processor in enumerate(self.processors):
+            found.update(processor.measure(replace(shown.row, state=shown.states[depth])))
+        return found
+
     @property
     def text(self) -> str:
         return self.ordered()[0].text.value

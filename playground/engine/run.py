@@ -185,5 +185,5 @@ class Run:
             finish_reason=shown.finish_reason,
             error=lane.error,
             trace=trace,
-            metrics=measure(trace),
+            metrics=measure(trace).model_copy(update={"found": lane.measured()}),
         )

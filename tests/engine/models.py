@@ -36,7 +36,18 @@ def three_to_one(vocab: int, context: int) -> Any:
     return model.eval().requires_grad_(False)
 
 
-MAKERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "qwen2": tiny_qwen2, "threes": three_to_one}
+def deep(vocab: int, context: int) -> Any:
+    """Llama of 8 layers, for what contrasts early ones with the last."""
+    return tiny_llama(vocab, context=context, layers=8)
+
+
+MAKERS = {
+    "llama": tiny_llama,
+    "gpt2": tiny_gpt2,
+    "qwen2": tiny_qwen2,
+    "threes": three_to_one,
+    "deep": deep,
+}
 
 
 def loaded(

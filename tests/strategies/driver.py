@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from strategies import Context, Processor, Recipe, Row, Step
+from strategies import Context, EarlyLayers, Processor, Recipe, Row, SecondPrompt, Step
 from strategies.luck import gumbel
 
 Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
@@ -26,6 +26,7 @@ def context(
 ) -> Context:
     """A context whose text is its token ids with spaces between; other words are tokens too."""
     others.setdefault("tokenizer", byte_tokenizer(vocab))
+    others.setdefault("layers", 12)
     return Context(
         vocab_size=vocab,
         eos_token_ids=tuple(eos),
@@ -58,8 +59,26 @@ def begun(processor: Processor, rows: Sequence[Row]) -> list[Row]:
         state = processor.initial_state()
         for token in row.generated:
             state = processor.observe(state, token, -1.0)
-        out.append(replace(row, state=state))
+        need = processor.needs(row.prompt)
+        given = said(need, row, processor.context.vocab_size) if need else None
+        out.append(replace(row, state=state, given=given))
     return out
+
+
+def said(need: SecondPrompt | EarlyLayers, row: Row, vocab: int) -> Tensor:
+    """Scores that depend on the row's last token and on what is asked for."""
+    if isinstance(need, SecondPrompt):
+        return noise(sum(need.tokens) + row.tokens[-1], vocab)
+    return torch.stack([noise(layer + row.tokens[-1], vocab) for layer in need.layers])
+
+
+def noise(seed: int, size: int) -> Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+
+
+def hidden(tokens: Sequence[int]) -> Tensor:
+    """A hidden state for each token, ``[tokens, 8]``: equal tokens have equal ones."""
+    return torch.stack([noise(token, 8) for token in tokens])
 
 
 def forward(model: Any) -> Logits:
@@ -112,7 +131,12 @@ def run(
         scores = logits([row.tokens for row in rows])
         scores = scores.log_softmax(-1) if search.reads_logprobs else scores
         for p, processor in enumerate(processors):
-            scores = processor(scores, [replace(h.row, state=h.states[p]) for h in running])
+            seen = []
+            for held in running:
+                need = processor.needs(prompt)
+                given = said(need, held.row, vocab) if need else None
+                seen.append(replace(held.row, state=held.states[p], given=given))
+            scores = processor(scores, seen)
 
         def ends(row: int, token: int, rows: list[Row] = rows, index: int = index) -> bool:
             written = (*rows[row].generated, token)
@@ -125,6 +149,8 @@ def run(
             luck=lambda sample, index=index: gumbel(seed, sample, index, vocab),
             ends=ends,
             finished=tuple(finished),
+            hidden=[hidden(row.tokens if index == 0 else row.tokens[-1:]) for row in rows],
+            peek=lambda row, tokens: hidden(tokens),
         )
         moves = search.advance(step)
         assert sum(not move.done for move in moves) <= search.width()

@@ -13,7 +13,7 @@ from strategies.contract import check
 from strategies.luck import gumbel
 from strategies.registry import registry
 from tests.strategies.cases import PROCESSORS, SEARCHES, rows, scores, settings
-from tests.strategies.driver import begun, context, run, transitions
+from tests.strategies.driver import begun, context, hidden, run, transitions
 
 EVERY = [*PROCESSORS, *SEARCHES]
 EOS = (2, 9)
@@ -160,6 +160,8 @@ def first_step(search: Search, given: torch.Tensor) -> Step:
         scores=given,
         luck=lambda sample: gumbel(5, sample, 0, given.shape[-1]),
         ends=lambda row, token: token in EOS,
+        hidden=[hidden(start[0].tokens)],
+        peek=lambda row, tokens: hidden(tokens),
     )
 
 

@@ -1,0 +1,87 @@
+"""DoLa: the last layer against an earlier one, where what the model knows has yet to surface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from . import base
+from .base import EarlyLayers, Info, Row, Strategy, setting
+from .mass import entropy
+
+RELATIVE_TOP = math.log(0.1)  # a token this far below the likeliest is not weighed
+FEWEST = 6  # layers of a model that has an earlier half to choose from
+SPAN = 20  # layers considered of a model with more than twice as many
+
+
+class Dola(base.Processor):
+    info = Info(
+        id="dola",
+        title="DoLa",
+        summary="Contrasts the last layer with the earlier one that differs from it most.",
+        formula=r"z'_i = \log p_i - \log q_i \;\text{ where } p_i \ge 0.1 \max_j p_j, \quad "
+        r"q = \operatorname*{arg\,max}_{q^{(j)}} \mathrm{JSD}(p \,\Vert\, q^{(j)})",
+        source="Chuang et al. 2023",
+        url="https://arxiv.org/abs/2309.03883",
+        advice="Use high for short factual answers and low for reasoning, with a repetition "
+        "penalty of about 1.2 beside it. It was made for models of many layers, and small ones "
+        "gain little.",
+    )
+
+    class Params(base.Params):
+        layers: Literal["off", "low", "high"] = setting(
+            "off", "Which half of the layers the earlier one is chosen from."
+        )
+
+    neutral: ClassVar = {"layers": "off"}
+
+    def refuse(self, chain: Sequence[Strategy]) -> None:
+        count = self.context.layers
+        if self.params.layers != "off" and count is not None and count < FEWEST:
+            raise ValueError(
+                f"dola contrasts early layers with the last; of this model's {count} none is early "
+                f"enough, it needs {FEWEST}."
+            )
+
+    def needs(self, prompt: Sequence[int]) -> EarlyLayers | None:
+        count = self.context.layers or 0
+        half = count // 2 if count <= 2 * SPAN else (SPAN if self._low else count - SPAN)
+        if self.params.layers == "off":
+            return None
+        # Every second one. The embeddings themselves are none: where they are the vocabulary
+        # head's own weights, they only say the last token again.
+        return EarlyLayers(tuple(range(2, half, 2) if self._low else range(half, count, 2)))
+
+    @property
+    def _low(self) -> bool:
+        return bool(self.params.layers == "low")
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self.params.layers == "off":
+            return scores
+        return torch.cat([self._contrast(row, given) for row, given in self._pairs(scores, rows)])
+
+    def _pairs(self, scores: Tensor, rows: Sequence[Row]) -> list[tuple[Tensor, Tensor]]:
+        given = [row.given for row in rows if row.given is not None]
+        return list(zip(torch.split(scores, 1), given, strict=True))
+
+    def _contrast(self, scores: Tensor, early: Tensor) -> Tensor:
+        """``scores`` ``[1, vocab]`` against the farthest of ``early`` ``[layers, vocab]``."""
+        last, early = scores.log_softmax(-1), early.log_softmax(-1)
+        farthest = int(_divergence(last, early).argmax())
+        kept = last >= last.amax(-1, True) + RELATIVE_TOP
+        return torch.where(kept, last - early[farthest], -torch.inf)
+
+
+def _divergence(last: Tensor, early: Tensor) -> Tensor:
+    """Jensen-Shannon, ``[layers]`` in nats, of log-probabilities ``[1, vocab]``, ``[layers, .]``.
+
+    The entropy of the mixture less the mean of the entropies.
+    """
+    p, q = last.exp(), early.exp()
+    mixture = (p + q) / 2
+    return entropy(mixture, mixture.log()) - (entropy(p, last) + entropy(q, early)) / 2

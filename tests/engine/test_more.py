@@ -1,0 +1,232 @@
+"""Strategies that need more than scores, against plain loops without a cache, from their papers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from playground.engine import Engine, FieldError, Request
+from strategies import EarlyLayers
+from tests.engine.models import driven, engine, finished
+
+PROMPT = "one two one two one"
+MORE = [
+    'guidance(2, negative_prompt="no") | temperature(1.2) | sample(2)',
+    "guidance(1.7) | beam(3)",
+    "contrastive(0.6, top_k=4)",
+    "repetition_penalty(1.2) | contrastive(0.3, top_k=3)",
+    "speculative(tokens=3)",
+    "guidance(1.4) | temperature(0.7) | speculative(5)",
+    "guidance(3) | contrastive(0.5)",
+]
+
+
+def asked(*recipes: str, tokens: int = 16, **more: Any) -> Request:
+    return Request(prompt=PROMPT, recipes=list(recipes), max_new_tokens=tokens, **more)
+
+
+def ids(served: Engine, *recipes: str, **more: Any) -> list[list[int]]:
+    return [lane.token_ids for lane in finished(served, asked(*recipes, **more)).lanes]
+
+
+@torch.inference_mode()
+def heard(served: Engine, tokens: list[int]) -> Any:
+    return served.model.model(torch.tensor([tokens]), output_hidden_states=True, use_cache=False)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("negative", ["", "no no"])
+def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
+    served = engine(kind)
+    (found,) = ids(served, f'guidance(1.8, negative_prompt="{negative}") | greedy')
+    tokens = torch.tensor([[token.id for token in served.tokens(PROMPT)]])
+    other = torch.tensor([served.intake._encode(negative)]) if negative else None
+    model = engine(kind).model.model  # whose attention no engine has replaced
+    model.set_attn_implementation("eager")
+    wanted = model.generate(
+        tokens,
+        attention_mask=torch.ones_like(tokens),
+        do_sample=False,
+        max_new_tokens=16,
+        eos_token_id=None,
+        guidance_scale=1.8,
+        negative_prompt_ids=other,
+    )
+    assert found == wanted[0, tokens.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("search", ["sample(3)", "beam(4)", "diverse_beam(4, num_beam_groups=2)"])
+def test_guided_rows_fork_with_both_prompts(search: str) -> None:
+    """Every node of the tree against both texts read anew; generate itself does not fork here."""
+    served = engine()
+    run = driven(served, asked(f'guidance(1.8, negative_prompt="no no") | {search}', seed=2))
+    lane = run.lanes[0]
+    prompts = [[t.id for t in served.tokens(text)] for text in (PROMPT, "no no")]
+    for node, step in enumerate(lane.steps):
+        written, at = [], lane.steps[node].parent
+        while at is not None:
+            written.insert(0, lane.steps[at].token)
+            at = lane.steps[at].parent
+        here, away = (
+            heard(served, [*prompt, *written]).logits[0, -1].float().log_softmax(-1)
+            for prompt in prompts
+        )
+        wanted = (away + 1.8 * (here - away)).log_softmax(-1)[step.token]
+        assert step.logprob == pytest.approx(float(wanted), abs=1e-3), node
+    assert len(lane.steps) > 40
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize(("alpha", "k"), [(0.6, 4), (0.3, 8), (0.0, 3), (1.0, 2)])
+def test_contrastive_search_is_the_papers(kind: str, alpha: float, k: int) -> None:
+    served = engine(kind)
+    (found,) = ids(served, f"contrastive({alpha}, top_k={k})")
+    text = [token.id for token in served.tokens(PROMPT)]
+    for _ in range(16):
+        out = heard(served, text)
+        earlier = out.hidden_states[-1][0]
+        probs, tried = out.logits[0, -1].float().softmax(-1).topk(k)
+        values = []
+        for p, token in zip(probs.tolist(), tried.tolist(), strict=True):
+            state = heard(served, [*text, token]).hidden_states[-1][0, -1]
+            likeness = torch.cosine_similarity(earlier, state[None]).max()
+            values.append((1 - alpha) * p - alpha * float(likeness))
+        text.append(int(tried[max(range(k), key=values.__getitem__)]))
+    assert found == text[-16:]
+    assert alpha != 0 or found == ids(served, "greedy")[0]
+
+
+def divergence(p: Tensor, q: Tensor) -> float:
+    m = (p + q) / 2
+    parts = [torch.xlogy(x, x).sum() - torch.xlogy(x, m).sum() for x in (p, q)]
+    return float(sum(parts) / 2)
+
+
+@pytest.mark.parametrize(("half", "layers"), [("low", (2,)), ("high", (4, 6))])
+def test_dola_is_the_papers(half: str, layers: tuple[int, ...]) -> None:
+    served = engine("deep")
+    (found,) = ids(served, f'dola("{half}") | greedy')
+    text = [token.id for token in served.tokens(PROMPT)]
+    for _ in range(16):
+        out = heard(served, text)
+        head = served.model.model.get_output_embeddings()
+        last = out.logits[0, -1].double().softmax(-1)
+        early = [head(out.hidden_states[j][0, -1]).double().softmax(-1) for j in layers]
+        far = max(early, key=lambda q: divergence(last, q))
+        values = (last.log() - far.log()).masked_fill(last < 0.1 * last.max(), -torch.inf)
+        text.append(int(values.argmax()))
+    assert found == text[-16:] != ids(served, "greedy")[0]
+
+
+def test_dola_is_refused_where_no_layer_is_early() -> None:
+    with pytest.raises(FieldError, match="of this model's 2 none is early enough"):
+        engine().submit(asked('dola("high") | greedy'))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("before", ["", "temperature(0) | ", "temperature(0.6) | top_p(0.9) | "])
+@pytest.mark.parametrize("how", ["speculative", "speculative(1)", "speculative(9, ngram=1)"])
+def test_speculative_text_is_that_of_sample(kind: str, before: str, how: str) -> None:
+    served = engine(kind)
+    request = asked(before + how, before + "sample", tokens=40, seed=5)
+    fast, slow = finished(served, request).lanes
+    assert fast.token_ids == slow.token_ids and fast.text == slow.text
+    drafted = [step for step in fast.trace.path() if step.draft is not None]
+    accepted = [step for step in drafted if step.draft == step.token]
+    assert drafted and not any(step.draft is not None for step in slow.trace.path())
+    free = [step for step in fast.trace.path()[1:] if step.times.forward == 0.0]
+    assert len(free) == sum(
+        step.draft == step.token for step in fast.trace.path()[:-1] if step.draft is not None
+    )
+    assert fast.metrics.acceptance == pytest.approx(len(accepted) / len(drafted))
+    assert slow.metrics.acceptance is None
+
+
+def test_a_repeating_text_takes_few_forwards() -> None:
+    served = engine()
+    recipe = 'logit_bias({"a": 90, "b": 80}) | temperature(2) | speculative(8)'
+    path = finished(served, asked(recipe, tokens=60)).lanes[0].trace.path()
+    assert sum(step.times.forward > 0 for step in path) < 20
+    assert max(step.times.forward_rows for step in path) == 9  # a token and what was guessed
+
+
+def test_speculative_draws_from_the_models_distribution() -> None:
+    """Pairs of tokens over many seeds, a guess standing for the first or the second."""
+    served = engine()
+    recipe = f"logit_bias({BIAS}) | temperature(5) | top_k(3) | speculative(3, ngram=1)"
+    counts: Counter[tuple[int, ...]] = Counter()
+    accepted = 0
+    for seed in range(300):
+        lane = finished(served, asked(recipe, tokens=3, seed=seed)).lanes[0]
+        counts[tuple(lane.token_ids[1:])] += 1
+        accepted += sum(step.draft == step.token for step in lane.trace.path())
+    first = [token.id for token in served.tokens(PROMPT)]
+    wanted: Counter[tuple[int, ...]] = Counter()
+    for a, p in likeliest(served, first):
+        for b, q in likeliest(served, [*first, a]):
+            for c, r in likeliest(served, [*first, a, b]):
+                wanted[b, c] += p * q * r  # type: ignore[assignment]
+    assert set(counts) <= set(wanted) and accepted > 20
+    common = [pair for pair, p in wanted.items() if p * 300 >= 5]
+    rest = 1 - sum(wanted[pair] for pair in common)
+    seen = [counts[pair] for pair in common] + [300 - sum(counts[pair] for pair in common)]
+    odds = [300 * wanted[pair] for pair in common] + [300 * rest]
+    if rest * 300 < 1:
+        seen, odds = seen[:-1], [n * sum(seen[:-1]) / sum(odds[:-1]) for n in odds[:-1]]
+    assert chisquare(seen, odds).pvalue > 1e-3
+
+
+BIAS = '{"o": 40, "n": 40, "e": 40}'
+
+
+def likeliest(served: Engine, tokens: list[int]) -> list[tuple[int, float]]:
+    scores = heard(served, tokens).logits[0, -1].float().clone()
+    scores[served.intake._encode("one")] += 40
+    values, found = (scores / 5).topk(3)
+    return list(zip(found.tolist(), values.softmax(-1).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_company_and_repetition_change_nothing(kind: str) -> None:
+    served = engine(kind, rows=64)
+    alone = [ids(served, recipe, seed=4)[0] for recipe in MORE]
+    run = served.submit(asked(*MORE[1:], seed=4))
+    served.step()
+    other = served.submit(asked("greedy", MORE[2], MORE[4], MORE[0], tokens=7))
+    served.drive(run)
+    served.drive(other)
+    assert [lane.token_ids for lane in run.comparison().lanes] == alone[1:]
+    assert served.rows_in_use == 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_without_the_cache_the_text_is_the_same(kind: str) -> None:
+    served = engine(kind)
+    recipes = ("greedy", "temperature(0.8) | sample(2)", "beam(3)", MORE[0], MORE[4])
+    run = driven(served, asked(*recipes, cache=False, alone=True))
+    assert [lane.token_ids for lane in run.comparison().lanes] == ids(served, *recipes)
+    assert all(step.draft is None for lane in run.lanes for step in lane.steps)
+    with pytest.raises(FieldError, match="cannot go without it") as refused:
+        served.submit(asked("contrastive", cache=False))
+    assert refused.value.field == "cache"
+
+
+def test_a_second_prompt_must_fit() -> None:
+    with pytest.raises(FieldError, match="The second prompt has 100 tokens; with 40 new ones"):
+        engine().submit(asked(f'guidance(2, negative_prompt="{"x" * 100}") | greedy', tokens=40))
+
+
+def test_what_the_model_has_not_ends_one_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    run = served.submit(asked("temperature(0.5) | greedy", "greedy"))
+    monkeypatch.setattr(run.lanes[0], "needs", [EarlyLayers((1, 99))])
+    monkeypatch.setattr(run.lanes[0], "reads_states", True)
+    served.drive(run)
+    curious, other = run.comparison().lanes
+    assert curious.finish_reason == "error" and "out of bounds" in str(curious.error)
+    assert other.finish_reason == "length" and served.rows_in_use == 0
