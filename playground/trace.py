@@ -89,6 +89,7 @@ class StepRecord(Record):
     draft: int | None = Field(
         None, description="Token drafted for this place, accepted if it is the chosen one."
     )
+    draft_text: str = Field("", description="The text of that token.")
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")
 

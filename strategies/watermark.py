@@ -66,7 +66,7 @@ class Watermark(base.Processor):
         pairs = zip(before, row.generated, strict=True)
         green = sum(bool(self._green(last)[token]) for last, token in pairs)
         z = (green - share * count) / math.sqrt(count * share * (1 - share))
-        return {"green": green / count, "z": z}
+        return {"green tokens": green / count, "watermark z": z}
 
     def _green(self, token: int) -> Tensor:
         return _green(

@@ -241,6 +241,7 @@ class Lane:
                 candidates=choice.candidates,
                 score=move.score,
                 draft=draft,
+                draft_text="" if draft is None else self.reader.piece(draft),
                 times=times,
                 at=at,
             )

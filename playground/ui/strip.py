@@ -29,11 +29,16 @@ MEANINGS = {
     "entropy": "How open the model was on average: 0 is certain; ln of n nats is n equal choices.",
     "distinct-2": "Share of token pairs that are different: 1 where no pair comes twice.",
     "4-gram repeats": "Share of four-token sequences that had already been written.",
+    "accepted": "Share of the guessed tokens that the recipe would have chosen itself.",
 }
+MEASURED = "What a step of the recipe measures in this text."
 
 
 def tokens(path: Sequence[StepRecord]) -> list[list[Any]]:
-    """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was."""
+    """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
+
+    Last, of a drafted place: True where the draft was accepted, else the text of the rejected one.
+    """
     return [
         [
             step.text,
@@ -43,13 +48,17 @@ def tokens(path: Sequence[StepRecord]) -> list[list[Any]]:
             step.raw_rank,
             step.rank,
             _rounded(step.raw_entropy),
+            step.draft_text if step.draft not in (None, step.token) else step.draft is not None,
         ]
         for step in path
     ]
 
 
 def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]:
-    """The eight figures, always in the same order, a dash where there is none yet."""
+    """The eight figures, always in the same order, a dash where there is none yet.
+
+    Then what only this recipe has: accepted guesses, what its processors measure.
+    """
     if metrics is None:
         metrics = Metrics(tokens=0)
     times = metrics.timings
@@ -64,12 +73,15 @@ def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]
         ("distinct-2", _number(metrics.distinct_2, 2), ""),
         ("4-gram repeats", _number(metrics.repeated_4, 0, 100), "%"),
     ]
+    if metrics.acceptance is not None:
+        shown.append(("accepted", _number(metrics.acceptance, 0, 100), "%"))
+    shown += [(name, _number(value, 2), "") for name, value in metrics.found.items()]
     return [
         {
             "name": name,
             "value": value,
             "unit": unit if value != "—" else "",
-            "meaning": MEANINGS[name],
+            "meaning": MEANINGS.get(name, MEASURED),
         }
         for name, value, unit in shown
     ]

@@ -1,6 +1,7 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
 // value: {run, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
-//         tokens: [[text, id, raw probability, probability, raw rank, rank, raw entropy], …],
+//         tokens: [[text, id, raw probability, probability, raw rank, rank, raw entropy, drafted], …],
+//         drafted: false, true where the draft was accepted, else the rejected token's text
 //         figures: [{name, value, unit, meaning}, …], parting: {text, same}}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
@@ -15,14 +16,19 @@ const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 *
 const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
 const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
 
-function dress(span, [string, id, raw, final, rawRank, rank, entropy], index) {
+function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted], index) {
   span.textContent = string;
+  span.classList.toggle('accepted', drafted === true);
+  const rejected = typeof drafted === 'string';
+  if (rejected) span.dataset.rejected = drafted;
+  else delete span.dataset.rejected;
   span.style.setProperty('--surprise', unit(-Math.log(Math.max(raw, 1e-9)) / 6));
   span.style.setProperty('--rank', unit(Math.log2(rawRank) / 7));
   span.style.setProperty('--entropy', unit(entropy / 6));
   const facts = `token ${index + 1}: ${named(string)}, id ${id}\n` +
     `model ${percent(raw)}, rank ${rawRank} · after the recipe ${percent(final)}, rank ${rank}\n` +
-    `entropy ${entropy.toFixed(2)} nats`;
+    `entropy ${entropy.toFixed(2)} nats` +
+    (rejected ? `\nguessed ${named(drafted)}, rejected` : drafted ? '\nguessed, accepted' : '');
   span.title = facts;
   span.setAttribute('aria-label', facts);
 }
