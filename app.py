@@ -9,11 +9,13 @@ from playground.settings import Settings, SettingsError, quiet_libraries
 def main() -> None:
     settings = Settings.read()
     quiet_libraries()  # before these imports, where gradio and the hub client read it
+    from playground import logs
     from playground.api import routes
     from playground.service import Service
     from playground.ui import build, look
 
     service = Service(settings)
+    logs.keep(service)
     page = build(service)
     _, address, _ = page.launch(
         server_name=settings.listen, server_port=settings.port, prevent_thread_lock=True,

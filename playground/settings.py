@@ -170,6 +170,9 @@ class Settings(BaseSettings):
         description="Requests one address may make over HTTP, such as 60/minute, several with "
         "commas between; unset is any number, as always from this machine.",
     )
+    log_prompts: bool = Field(
+        False, description="Write visitors' prompts into the log, which never has them otherwise."
+    )
     proxies: int | None = Field(
         None,
         ge=0,

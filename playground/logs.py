@@ -1,0 +1,101 @@
+"""What the server writes down of its runs: a line of JSON for each event, on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from playground.engine import Busy, FieldError, Request, Run, Watch
+from playground.service import Service
+
+log = logging.getLogger(__name__)
+
+
+class Lines(logging.Formatter):
+    """A record as one line of JSON: what ``extra`` names ``told``, else its message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "told", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Journal(Watch):
+    """Writes down what becomes of runs; their prompts only where ``prompts`` says so."""
+
+    def __init__(self, prompts: bool = False) -> None:
+        self.prompts = prompts
+
+    def submitted(self, run: Run) -> None:
+        asked = run.request
+        more = {"batch": run.batch} if run.batch != run.id else {}
+        _write(
+            "submitted",
+            run=run.id,
+            **more,
+            model=run.facts.id,
+            recipes=[str(recipe) for recipe in asked.recipes],
+            prompt_tokens=len(run.prompt_tokens),
+            max_new_tokens=asked.max_new_tokens,
+            **self._prompt(asked),
+        )
+
+    def refused(self, request: Request, error: FieldError | Busy) -> None:
+        _write(
+            "refused",
+            why="busy" if isinstance(error, Busy) else error.field,
+            message=error.message,
+            recipes=[str(recipe) for recipe in request.recipes],
+            prompt_characters=len(request.prompt),
+            **self._prompt(request),
+        )
+
+    def started(self, run: Run) -> None:
+        _write("started", run=run.id, model=run.facts.id, queued_s=round(run.queued, 4))
+
+    def ended(self, run: Run) -> None:
+        first = run.first_token
+        _write(
+            "ended",
+            run=run.id,
+            model=run.facts.id,
+            outcome=run.outcome,
+            lanes=[
+                {
+                    "recipe": str(lane.recipe),
+                    "finish_reason": lane.finish_reason,
+                    "tokens": len(lane.steps),
+                    **({"error": lane.error} if lane.error is not None else {}),
+                }
+                for lane in run.lanes
+            ],
+            first_token_s=None if first is None else round(first, 4),
+            total_s=round(perf_counter() - run.submitted, 4),
+        )
+
+    def _prompt(self, request: Request) -> dict[str, str]:
+        return {"prompt": request.prompt} if self.prompts else {}
+
+
+def keep(service: Service) -> None:
+    """Write down this service's runs, and whatever else the playground logs, from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    whole = logging.getLogger("playground")
+    whole.handlers, whole.propagate = [handler], False
+    whole.setLevel(logging.INFO)
+    service.watches.all.append(Journal(service.settings.log_prompts))
+
+
+def _write(event: str, **told: Any) -> None:
+    log.info(event, extra={"told": told})

@@ -1,0 +1,87 @@
+"""What is written down of a run, and what is not."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from playground import logs
+from playground.engine import Busy, FieldError, Limits, Request, Watches
+from playground.service import Service
+from playground.settings import Settings
+from tests.engine.models import engine
+
+SECRET = "My diary, "
+
+
+@pytest.fixture
+def kept(capsys):
+    """What a service keeps a log of: its watches, and the lines written since last asked."""
+    root = logging.getLogger("playground")
+    before = root.handlers, root.propagate, root.level
+
+    def begun(**settings):
+        service = Service(Settings(**settings))
+        logs.keep(service)
+        return service.watches, lambda: [*map(json.loads, capsys.readouterr().err.splitlines())]
+
+    yield begun
+    root.handlers, root.propagate = before[:2]
+    root.setLevel(before[2])
+
+
+def asked(prompt: str, *recipes: str) -> Request:
+    return Request(prompt=prompt, recipes=list(recipes), max_new_tokens=3, client="203.0.113.5")
+
+
+def run(watches: Watches) -> str:
+    """One run, and one refused of each kind; the run's id."""
+    served = engine(rows=3, limits=Limits(waiting=1, prompt_chars=40))
+    served.watch = watches
+    made = served.submit(asked(SECRET, "greedy", "beam(2)"))
+    for prompt, error in ((SECRET, Busy), (SECRET * 9, FieldError)):
+        with pytest.raises(error):
+            served.submit(asked(prompt, "sample"))
+    served.drive(made)
+    return made.id
+
+
+def test_each_event_is_a_line_of_json_with_the_runs_id(kept):
+    watches, lines = kept()
+    id = run(watches)
+    submitted, busy, invalid, started, ended = lines()
+    assert [line["event"] for line in (submitted, busy, invalid, started, ended)] == [
+        "submitted", "refused", "refused", "started", "ended",
+    ]  # fmt: skip
+    assert {line.get("run") for line in (submitted, started, ended)} == {id}
+    assert submitted["recipes"] == ["greedy", "beam(2)"] and submitted["prompt_tokens"] == 10
+    assert (busy["why"], invalid["why"]) == ("busy", "prompt")
+    assert ended["outcome"] == "done" and ended["model"] == submitted["model"] == "llama"
+    assert [lane["finish_reason"] for lane in ended["lanes"]] == ["length", "length"]
+    assert ended["lanes"][0]["tokens"] == 3 and ended["total_s"] >= ended["first_token_s"] > 0
+    assert started["queued_s"] >= 0 and submitted["time"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_prompts_are_written_only_where_the_host_asked_for_it(kept, wanted):
+    watches, lines = kept(log_prompts=wanted)
+    run(watches)
+    told = lines()
+    assert [line["prompt"] for line in told if "prompt" in line] == (
+        [SECRET, SECRET, SECRET * 9] if wanted else []
+    )
+    assert len(told) == 5 and (SECRET in json.dumps(told)) == wanted
+    assert "203.0.113.5" not in json.dumps(told)
+
+
+def test_other_messages_and_their_traces_are_lines_too(kept):
+    _, lines = kept()
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logging.getLogger("playground.api.problems").exception("unforeseen error %s", "0f3a")
+    (line,) = lines()
+    assert (line["level"], line["event"]) == ("error", "unforeseen error 0f3a")
+    assert "ValueError: two\nlines" in line["trace"]
