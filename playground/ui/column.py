@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.colours import LETTERS
+from playground.colours import COLOURS, LETTERS
 from playground.models import ModelError
 from playground.ui import panel
 from playground.ui import recipe as recipes
@@ -85,6 +85,7 @@ def column(
             fault=message(f"column-fault-{index}"),
             strip=element("strip", text, render=False),
         )
+        element("preview", constants={"lane": index, "colour": COLOURS[index]})
         with gr.Column(elem_classes="drawer"):
             _drawer(parts, count)
         parts.strip.render()
@@ -100,7 +101,6 @@ def _wire(column: Column, count: gr.State, bridge: Bridge) -> None:
 
     def choose(columns: int, model: str, event: gr.EventData) -> Updates:
         asked = event._data.get("preset")
-        recipe = next((preset.recipe for preset in PRESETS if preset.id == asked), None)
         if asked == OWN:
             try:
                 own = bridge.own(model)
@@ -108,6 +108,7 @@ def _wire(column: Column, count: gr.State, bridge: Bridge) -> None:
                 return {column.fault: str(problem)}
             drawn = column.draw(own.recipe.to_steps(), columns, preset=OWN)
             return drawn | {column.fault: " ".join(own.left_out) or None}
+        recipe = next((preset.recipe for preset in PRESETS if preset.id == asked), None)
         return column.draw(recipe.to_steps(), columns) if recipe else {column.fault: gr.skip()}
 
     def rewrite(text: Any, columns: int) -> Updates:
@@ -116,10 +117,10 @@ def _wire(column: Column, count: gr.State, bridge: Bridge) -> None:
         except RecipeError as problem:
             return {column.fault: str(problem)}
 
-    column.recipe.edit(edit, count, column.head, **QUICK)
     def translate(model: str, tokens: Any, event: gr.EventData) -> str:
         return bridge.python(str(event._data.get("written")), model, tokens)
 
+    column.recipe.edit(edit, count, column.head, **QUICK)
     column.recipe.preset(choose, [count, bridge.model], column.head, **QUICK)
     column.recipe.translate(translate, bridge.inputs, column.python, **QUICK)
     for event in (column.written.submit, column.written.blur):

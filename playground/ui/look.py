@@ -63,6 +63,6 @@ def look() -> dict[str, Any]:
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
-        "css_paths": [ASSETS / "page.css", ASSETS / "inspector.css"],
+        "css_paths": [ASSETS / f"{name}.css" for name in ("page", "preview", "inspector")],
         "head": f"<script>\n{script}\n</script>",
     }

@@ -10,7 +10,7 @@ import gradio as gr
 from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import links, recorded, strip
+from playground.ui import links, preview, recorded, strip
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
 from playground.ui.columns import Columns, chosen
@@ -59,7 +59,8 @@ def build(service: Service) -> gr.Blocks:
             columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
             inspector = Inspector(resolve, first=first(sample))
         opening = gr.State(first(sample))
-        runner = Runner(service, head, box, knobs, columns, line, opening)
+        previews = _previews(service, sample)
+        runner = Runner(service, head, box, knobs, columns, line, opening, previews)
         parts = Page(service, head, box, knobs, line, columns, runner, start)
         parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
@@ -70,6 +71,17 @@ def build(service: Service) -> gr.Blocks:
     for event in page.fns.values():
         event.api_visibility = "private"  # gr.render has no such option of its own
     return page
+
+
+def _previews(service: Service, sample: Comparison) -> gr.HTML:
+    """The element that asks, for all columns, what their recipes would do before any Run."""
+
+    def ask(asked: Any) -> dict[str, Any]:
+        return preview.answer(service, asked)
+
+    ask.__name__ = "preview"  # what the page's code calls it
+    shown = preview.setup(sample, recorded=True)
+    return element("previews", shown, server_functions=[ask])
 
 
 class Page:

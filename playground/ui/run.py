@@ -18,7 +18,7 @@ from playground.models import ModelError
 from playground.parting import Side
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import strip
+from playground.ui import preview, strip
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
@@ -41,6 +41,7 @@ class Runner:
     columns: Columns
     status: gr.HTML
     first: gr.State  # the token the inspector opens on
+    previews: gr.HTML  # knows what the shown run was asked
     running: dict[str, Run] = field(default_factory=dict)
 
     @property
@@ -56,6 +57,7 @@ class Runner:
         return [
             self.status,
             self.first,
+            self.previews,
             self.limits.seed,
             self.columns.run,
             *self.columns.strips,
@@ -103,7 +105,8 @@ class Runner:
             return
         self.running[run.id] = run
         try:
-            yield {self.limits.seed: seed, self.columns.run: run.id}
+            asked = preview.setup(run.comparison())
+            yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
             yield from self._frames(run)
         finally:
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged

@@ -32,6 +32,29 @@ window.playground = (() => {
   let last = null;
   let opened = null;
   const asked = location.search;
+
+  let now = null; // the set-up as it stands
+  let ran = null; // what the run on the page was asked: {prompt, chat, model}; a model of null is any
+
+  // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
+  function outdated({ dataset: { ran: recipe, written } }) {
+    if (!recipe || !written) return '';
+    if (recipe !== written) return 'recipe';
+    if (!now || !ran) return '';
+    if (now.prompt !== ran.prompt || Boolean(now.chat) !== ran.chat) return 'prompt';
+    return ran.model !== null && now.model !== ran.model ? 'model' : '';
+  }
+  function dress(lane) {
+    const why = outdated(lane);
+    const { dataset: { ran: recipe, written }, classList } = lane;
+    lane.dataset.outdated = why;
+    classList.toggle('edited', Boolean(why));
+    classList.toggle('previewing',
+      Boolean(written) && (!recipe || Boolean(why) || classList.contains('opened')));
+  }
+  const lanes = () => document.querySelectorAll('#columns > .lane');
+  const announce = () => document.dispatchEvent(new CustomEvent('playground:setup'));
+
   return {
     toggleTheme() {
       const name = dark() ? 'light' : 'dark';
@@ -44,14 +67,24 @@ window.playground = (() => {
     },
     address(setup) {
       last = query(setup);
+      now = setup;
+      lanes().forEach(dress);
+      announce();
       const search = last === opened ? asked : last;
       if (opened !== null && search !== location.search)
         history.replaceState(history.state, '', location.pathname + search + location.hash);
     },
-    // A recipe that was changed since it wrote what its column shows.
+    setup: () => now,
+    // A column's recipe changed, or what it shows, or its controls were opened or closed.
     edited(lane) {
-      const { ran, written } = lane.dataset;
-      lane.classList.toggle('edited', Boolean(ran) && Boolean(written) && ran !== written);
+      dress(lane);
+      announce();
+    },
+    // Another run is on the page.
+    ran(setup) {
+      ran = setup;
+      lanes().forEach(dress);
+      announce();
     },
     opened() { opened = last ?? ''; },
     async share(base) {

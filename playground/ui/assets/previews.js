@@ -1,0 +1,59 @@
+// Asks what the recipes would do to the next token, for every column that shows it: one question
+// at a time, the latest only. value: the set-up of the run on the page, as playground.ran takes it.
+const TYPING = 300; // milliseconds without a key before a prompt is worth reading
+const MOVING = 40; // between two questions while a slider moves
+let timer = null;
+let flying = false;
+let patience = 0;
+let prompt = null; // of the last question
+let known = { key: null, answer: null };
+
+function question() {
+  const lanes = [...document.querySelectorAll('#columns > .lane.previewing[data-lane]')];
+  const setup = playground.setup();
+  if (!lanes.length || !setup) return null;
+  const { model, prompt, chat, seed, least, tokens } = setup;
+  const recipes = Object.fromEntries(lanes.map(({ dataset }) => [dataset.lane, dataset.written]));
+  return { model, prompt, chat, seed, least, tokens, recipes };
+}
+
+const tell = (detail) =>
+  document.dispatchEvent(new CustomEvent('playground:preview', { detail }));
+
+function changed() {
+  if (!element.isConnected) return document.removeEventListener('playground:setup', changed);
+  const asked = question();
+  if (!asked) return;
+  if (JSON.stringify(asked) === known.key) return tell(known.answer);
+  if (!asked.prompt) return tell({ fault: 'The prompt is empty.' });
+  tell();
+  const typed = asked.prompt !== prompt;
+  if (timer !== null && !typed) return;
+  prompt = asked.prompt;
+  patience = 0;
+  clearTimeout(timer);
+  timer = setTimeout(ask, typed ? TYPING : MOVING);
+}
+
+async function ask() {
+  timer = null;
+  const asked = question();
+  if (flying || !asked?.prompt) return; // the answer that is on its way asks again
+  const key = JSON.stringify(asked);
+  flying = true;
+  // Gradio logs what goes wrong on the way, and then answers nothing.
+  const answer = (await server.preview(asked)) ?? { fault: 'The server did not answer.' };
+  flying = false;
+  if (JSON.stringify(question()) !== key) return changed();
+  tell(answer);
+  if (!answer.wait) {
+    known = { key, answer };
+    return;
+  }
+  patience = Math.min(2000, 80 + 1.5 * patience);
+  timer ??= setTimeout(ask, patience);
+}
+
+document.addEventListener('playground:setup', changed);
+watch('value', () => playground.ran(props.value));
+playground.ran(props.value);

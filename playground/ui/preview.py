@@ -1,0 +1,148 @@
+"""Before any Run: what each column's recipe would do to the next token after the prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from playground.charts import percent, quoted, reads, visible
+from playground.charts.distribution import removed_by
+from playground.colours import LETTERS
+from playground.engine import FieldError, Request
+from playground.errors import ModelError
+from playground.service import Service
+from playground.trace import Comparison, StepRecord, Trace
+from strategies.recipe import Recipe, RecipeError
+
+SHOWN = 5  # candidates of a column
+LONGEST = 24  # characters of a token's text
+
+
+class Asked(BaseModel):
+    """What the page sends. ``recipes`` are in their written form, by the place of their column."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str | None = Field(max_length=300)
+    prompt: str
+    chat: bool
+    seed: int
+    least: int
+    tokens: int
+    recipes: dict[int, str] = Field(max_length=len(LETTERS))
+
+
+def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] | None:
+    """What a run was asked that every column's next token depends on; the page compares it.
+
+    A recorded run may be another model's, without the page having been told to use another.
+    """
+    if run is None:
+        return None
+    model = None if recorded else run.model.id
+    return {"prompt": run.prompt, "chat": run.chat, "model": model}
+
+
+def answer(service: Service, sent: Any) -> dict[str, Any]:
+    """``columns``, a view by place; or ``fault``, why there are none; or that they ``wait``.
+
+    They wait for the model, or for the prompt, which is then read as soon as nobody runs.
+    """
+    try:
+        asked = Asked.model_validate(sent)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        return {"fault": f"{'.'.join(map(str, first['loc']))}: {first['msg']}."}
+    try:
+        loaded = service.models.loaded(asked.model)
+        if loaded is None or loaded.id not in service.engines:
+            return {"wait": "The model is being loaded."}
+        return _answer(service, asked, loaded.facts.vocab_size)
+    except (FieldError, ModelError) as problem:
+        return {"fault": str(problem)}
+
+
+def _answer(service: Service, asked: Asked, vocab: int) -> dict[str, Any]:
+    recipes: dict[int, Recipe] = {}
+    views: dict[int, dict[str, Any]] = {}
+    for place, text in asked.recipes.items():
+        try:
+            recipes[place] = Recipe.of(text)
+        except RecipeError:  # said in red where the recipe is
+            views[place] = {"note": "This recipe cannot run as it is."}
+    while recipes:
+        places = list(recipes)
+        request = Request(
+            prompt=asked.prompt,
+            recipes=[recipes[place] for place in places],
+            max_new_tokens=asked.tokens,
+            min_new_tokens=asked.least,
+            seed=asked.seed,
+            chat=asked.chat,
+            top_n=SHOWN,
+        )
+        try:
+            steps = service.preview(request, asked.model)
+        except FieldError as problem:  # one column's recipe leaves the others theirs
+            name, _, number = problem.field.partition(".")
+            if name != "recipes" or not number:
+                raise
+            at = places[int(number.partition(".")[0])]
+            views[at] = {"note": str(problem)}
+            del recipes[at]
+            continue
+        if steps is None:
+            service.read(asked.prompt, asked.chat, asked.model)
+            return {"wait": "The prompt is being read."}
+        for place, step in zip(places, steps, strict=True):
+            recipe = recipes[place].at_least(asked.least)
+            views[place] = (
+                {"note": step} if isinstance(step, str) else view(step, recipe, vocab, place)
+            )
+        break
+    return {"columns": {str(place): drawn for place, drawn in views.items()}}
+
+
+def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, Any]:
+    """The likeliest candidates in the model's order, whatever the recipe made of them.
+
+    The token it would choose is among them, and the one that is likeliest after the recipe. A bar
+    is ``[text, raw, final, removed, chosen, both in percent]``.
+    """
+    stages = [str(processor) for processor in recipe.processors]
+    trace = Trace(recipe=str(recipe), stages=stages, search=str(recipe.search), vocab_size=vocab)
+    known = step.candidates
+    chosen = known.ids.index(step.token)
+    best = max(range(len(known.ids)), key=known.final.__getitem__)
+    listed = list(dict.fromkeys([chosen, best, *range(len(known.ids))]))[:SHOWN]
+    bars, told = [], []
+    for c in sorted(listed):
+        raw, final = known.raw[c], known.final[c]
+        removed = removed_by(step, trace, c)
+        values = f"{_short(raw)} → {'—' if removed is not None else _short(final)}"
+        bars.append(
+            [
+                visible(known.texts[c], LONGEST),
+                float(f"{raw:.3g}"),
+                float(f"{final:.3g}"),
+                removed is not None,
+                c == chosen,
+                values,
+            ]
+        )
+        after = f"{percent(final)} %" if removed is None else f"removed by {reads(stages[removed])}"
+        told.append(f"{quoted(known.texts[c])} {percent(raw)} %, {after}")
+    return {
+        "bars": bars,
+        "told": f"Column {LETTERS[place]} would choose {quoted(known.texts[chosen])} next. "
+        f"The model, then the recipe: {'; '.join(told)}.",
+    }
+
+
+def _short(probability: float) -> str:
+    """Percent in at most four characters."""
+    value = 100 * probability
+    if value >= 9.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 0.05 else "<0.1" if value else "0"

@@ -1,0 +1,66 @@
+"""Before any Run: what each recipe would do to the next token."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import SLOW_MS, Site
+from tests.browser.test_page import lane, run, write
+
+expect.set_options(timeout=SLOW_MS)
+
+
+def bars(page: Page, letter: str) -> Locator:
+    return lane(page, letter).locator(".preview .bars")
+
+
+def told(page: Page, letter: str) -> str:
+    return bars(page, letter).get_attribute("aria-label") or ""
+
+
+def test_bars_come_with_an_edit_and_go_with_run(page: Page, site: Site) -> None:
+    runs, shown = len(site.service._runs), lane(page, "B").locator(".tokens").inner_text()
+    expect(page.locator(".preview:visible")).to_have_count(0)
+    page.locator("#prompt textarea").fill("Once upon a time")
+    for letter in "ABC":
+        expect(bars(page, letter)).to_have_attribute("aria-label", re.compile("would choose"))
+        expect(bars(page, letter).locator(".chosen")).to_have_count(1)
+        expect(lane(page, letter)).to_have_class(re.compile("edited"))
+    lane(page, "B").locator(".step .name").nth(0).click()
+    slider = lane(page, "B").locator(".controls input[type=range]")
+    slider.focus()
+    before, other = told(page, "B"), told(page, "A")
+    for _ in range(6):
+        slider.press("ArrowRight")
+    expect(bars(page, "B")).not_to_have_attribute("aria-label", before)
+    assert told(page, "A") == other
+    assert len(site.service._runs) == runs  # none of it ran
+    expect(lane(page, "B").locator(".step .name").nth(0)).to_have_text("temperature 1.1")
+    page.keyboard.press("Escape")
+    assert lane(page, "B").locator(".tokens").inner_text() == shown  # the result stays
+    run(page)
+    expect(page.locator(".preview:visible")).to_have_count(0)
+    expect(lane(page, "B")).not_to_have_class(re.compile("edited"))
+
+
+def test_a_removed_candidate_is_struck(page: Page) -> None:
+    write(page, "A", "top_k(1) | greedy")
+    expect(bars(page, "A").locator(".removed")).to_have_count(4)
+    expect(bars(page, "A")).to_have_attribute("aria-label", re.compile("removed by top_k 1"))
+    expect(bars(page, "A").locator(".removed .text").first).to_have_css(
+        "text-decoration-line", "line-through"
+    )
+    expect(page.locator(".preview:visible")).to_have_count(1)  # no other column was edited
+
+
+def test_a_new_column_and_a_prompt_put_back(page: Page) -> None:
+    page.locator("#add").click()
+    expect(bars(page, "D")).to_have_attribute("aria-label", re.compile("Column D would choose"))
+    box = page.locator("#prompt textarea")
+    first = box.input_value()
+    box.fill("")
+    expect(lane(page, "A").locator(".preview .note")).to_have_text("The prompt is empty.")
+    box.fill(first)
+    expect(page.locator(".preview:visible")).to_have_count(1)
