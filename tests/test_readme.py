@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -51,12 +50,6 @@ def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.Monke
     ]
     assert "Paris" in comparison.lanes[0].text  # type: ignore[attr-defined]
     assert isinstance(names["playground"], Playground)
-
-
-def test_the_http_example_is_a_request() -> None:
-    (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
-    request = json.loads(body)
-    assert set(request) == {"prompt", "recipes", "max_new_tokens", "seed", "stop"}
 
 
 def test_pictures_and_links_are_here() -> None:

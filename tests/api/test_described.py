@@ -110,11 +110,15 @@ def test_the_schemas_own_example_can_be_sent(client):
     assert sent >= 3
 
 
-def test_the_readmes_example_can_be_sent(client):
+def test_the_readmes_examples_can_be_sent(client):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (body,) = re.findall(r"/api/compare .*-d '(\{.*?\})'", readme, re.DOTALL)
-    answer = client.post("/api/compare", json=json.loads(body))
-    assert answer.status_code == 200 and len(answer.json()["lanes"]) == 2
+    shown = re.findall(
+        r"^curl -s http://127.0.0.1:7860(/\S+)(?: .*?-d '(.*?)')?$", readme, re.M | re.S
+    )
+    for path, body in shown:
+        answer = client.post(path, json=json.loads(body)) if body else client.get(path)
+        assert answer.status_code == 200, path
+    assert {path for path, _ in shown} == set(client.get("/api/openapi.json").json()["paths"])
 
 
 def test_the_documentation_tells_every_route_field_and_event_from_this_host_alone(client):
