@@ -70,6 +70,7 @@ class Context:
     decode: Callable[[Sequence[int]], str]
     tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
     layers: int | None = None  # of the model, where there is one
+    draft_model: str | None = None  # the title of the smaller one that guesses, where there is one
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,10 @@ class Search(Strategy):
         and as long as it chooses what was drafted the next scores are there already.
         """
         return ()
+
+    def guesses(self) -> int:
+        """How many tokens the draft model shall guess, by this very recipe; 0 asks for none."""
+        return 0
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """Finished and running rows, the one a person is shown first."""

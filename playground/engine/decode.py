@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from playground.engine.draft import Drafter
 from playground.engine.forward import Forward, Heard
 from playground.engine.lane import Lane
 from playground.engine.rows import NOTHING, Ahead, Fault, Given
@@ -61,6 +62,8 @@ class _Part:
     feeds: list[_Feed]  # its rows, then the same after each second prompt
     draft: list[int]
     said: list[_Said | None]
+    drafting: float = 0.0  # seconds
+    fault: Exception | None = None
 
     def voices(self, index: int) -> list[_Said]:
         """What was said to each feed, after ``index`` of the drafted tokens."""
@@ -70,8 +73,14 @@ class _Part:
 class Decoder:
     """Steps lanes over a ``Forward``. Only the loop calls it."""
 
-    def __init__(self, forward: Forward, reader: Reader, synchronize: Callable[[], None]) -> None:
-        self.forward, self.reader = forward, reader
+    def __init__(
+        self,
+        forward: Forward,
+        reader: Reader,
+        synchronize: Callable[[], None],
+        drafter: Drafter | None = None,
+    ) -> None:
+        self.forward, self.reader, self.drafter = forward, reader, drafter
         self._synchronize = synchronize
 
     def begin(self, run: Run, lanes: Sequence[Lane], heard: Heard, seconds: float) -> None:
@@ -111,8 +120,15 @@ class Decoder:
             feeds += [
                 _Feed(lane.second(number, slot), (*second, *row.generated)) for slot, row in rows
             ]
-        draft = lane.draft() if run.request.cache and not lane.ahead else []
-        return _Part(run, lane, feeds, draft, [None] * len(feeds))
+        part = _Part(run, lane, feeds, [], [None] * len(feeds))
+        if run.request.cache and not lane.ahead:
+            clock = perf_counter()
+            try:
+                part.draft = lane.draft(self.drafter.guess if self.drafter else None)
+            except Exception as error:
+                part.fault = error
+            part.drafting = perf_counter() - clock
+        return part
 
     def _read_alone(self, part: _Part) -> None:
         """What the lane does not hear from the shared forward."""
@@ -193,14 +209,15 @@ class Decoder:
             lane,
             places,
             part.run.luck(lane.index, voices[0].scores.shape[-1], self.forward.device),
-            forward=0.0 if index else sum(seconds.values()),
+            forward=0.0 if index else part.drafting + sum(seconds.values()),
             sharers=voices[0].rows,
             draft=part.draft[index] if index < len(part.draft) else None,
         )
         try:
             turn.given = self._given(turn, voices)
         except Exception as error:  # what it needs, this model has not: no other lane's business
-            turn.fault = error
+            part.fault = error
+        turn.fault = part.fault
         return turn
 
     def _given(self, turn: Turn, voices: Sequence[_Said]) -> Given:

@@ -19,11 +19,19 @@ from strategies import Context, RecipeError
 class Intake:
     """Makes runs for one model. Any thread may call it."""
 
-    def __init__(self, model: LoadedModel, limits: Limits, rows: int, context_length: int) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        limits: Limits,
+        rows: int,
+        context_length: int,
+        draft_model: str | None = None,
+    ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
         self.model, self.limits = model, limits
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
+        self._draft_model = draft_model
         self._layers = int(model.model.config.get_text_config().num_hidden_layers)
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
@@ -82,6 +90,7 @@ class Intake:
             decode=self._decode,
             tokenizer=self._backend and self._backend.to_str,
             layers=self._layers,
+            draft_model=self._draft_model,
         )
 
     def _encode(self, text: str) -> list[int]:

@@ -85,13 +85,19 @@ class Lane:
             seen = [replace(row, given=what) for row, what in pairs]
         return seen
 
-    def draft(self) -> list[int]:
-        """Tokens its search expects next, no more than may still be written after them."""
+    def draft(self, guess: Callable[[Lane, int], list[int]] | None) -> list[int]:
+        """Tokens its search expects next, no more than may still be written after them.
+
+        ``guess`` asks the draft model, where there is one.
+        """
         (held, *others) = self.running
-        if others:
+        left = self.ends.limit - len(held.row.generated) - 1
+        if others or left < 1:
             return []
-        left = self.ends.limit - (len(held.row.tokens) - held.row.prompt_length) - 1
-        return list(self.search.draft(held.row))[: max(0, left)]
+        count = min(self.search.guesses(), left)
+        if count and guess is not None:
+            return guess(self, count)
+        return list(self.search.draft(held.row))[:left]
 
     def choose(
         self,

@@ -12,6 +12,7 @@ import torch
 
 from playground.engine.admission import Admission, Reading
 from playground.engine.decode import Decoder
+from playground.engine.draft import Drafter
 from playground.engine.forward import Forward
 from playground.engine.intake import Intake
 from playground.engine.preview import preview
@@ -45,8 +46,12 @@ class Engine:
         prompt_bytes: int = 256 << 20,
         pack_weights: bool = True,
         watch: Watch | None = None,
+        draft: LoadedModel | None = None,
     ) -> None:
-        """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts."""
+        """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
+
+        ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
+        """
         self.model, self.limits = model, limits or Limits()
         self.watch = watch or Watch()
         self.forward = Forward(
@@ -57,9 +62,16 @@ class Engine:
             pack_weights=pack_weights,
         )
         self.context_length = self.forward.slots.length
-        self.intake = Intake(model, self.limits, self.forward.slots.count, self.context_length)
+        self.drafter = Drafter(draft, pack_weights=pack_weights) if draft else None
+        self.intake = Intake(
+            model,
+            self.limits,
+            self.forward.slots.count,
+            self.context_length,
+            draft_model=self.drafter.title if self.drafter else None,
+        )
         self.device = self.forward.device
-        self._decoder = Decoder(self.forward, self.intake.reader, self._synchronize)
+        self._decoder = Decoder(self.forward, self.intake.reader, self._synchronize, self.drafter)
         self._admission = Admission(self.forward, self.limits, prompt_bytes, self._synchronize)
         self._line = self._admission.line
         self.prompts = self._admission.prompts

@@ -81,6 +81,7 @@ def engine(
     limits: Limits | None = None,
     rows: int = 32,
     pack_weights: bool = True,
+    draft: LoadedModel | None = None,
     **model: Any,
 ) -> Engine:
     return Engine(
@@ -88,6 +89,7 @@ def engine(
         limits=limits or Limits(new_tokens=256),
         rows=rows,
         pack_weights=pack_weights,
+        draft=draft,
     )
 
 

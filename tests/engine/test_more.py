@@ -12,7 +12,7 @@ from torch import Tensor
 
 from playground.engine import Engine, FieldError, Request
 from strategies import EarlyLayers
-from tests.engine.models import driven, engine, finished
+from tests.engine.models import driven, engine, finished, loaded
 
 PROMPT = "one two one two one"
 MORE = [
@@ -145,6 +145,39 @@ def test_speculative_text_is_that_of_sample(kind: str, before: str, how: str) ->
     )
     assert fast.metrics.acceptance == pytest.approx(len(accepted) / len(drafted))
     assert slow.metrics.acceptance is None
+
+
+@pytest.mark.parametrize("drafting", ["llama", "gpt2"])
+@pytest.mark.parametrize(
+    "before", ["", "temperature(0) | ", "temperature(0.5) | mirostat_v2(2) | ", "guidance(1.5) | "]
+)
+def test_a_draft_model_changes_no_text(drafting: str, before: str) -> None:
+    """The very same model as its own draft is always right; another one only costs."""
+    served = engine(draft=loaded(drafting))
+    fast, slow = f'{before}speculative(3, draft="model")', before + "sample"
+    many = [
+        finished(served, asked(fast, slow, fast, tokens=30, seed=seed)).lanes for seed in (1, 2)
+    ]
+    for quick, plain, again in many:
+        assert quick.token_ids == plain.token_ids == again.token_ids
+        rate = quick.metrics.acceptance
+        assert rate is not None and (rate > 0.9) == (drafting == "llama" and "guid" not in before)
+    assert len({lane.text for lanes in many for lane in lanes}) == 2 or "(0)" in before
+
+
+def test_without_a_draft_model_it_is_refused() -> None:
+    with pytest.raises(FieldError, match="there is no draft model here; draft can be lookup"):
+        engine().submit(asked('speculative(draft="model")'))
+
+
+def test_a_plugin_that_drafts_badly_ends_its_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    run = served.submit(asked("speculative", "greedy", tokens=9))
+    monkeypatch.setattr(run.lanes[0].search, "draft", lambda row: 1 / 0)
+    served.drive(run)
+    broken, other = run.comparison().lanes
+    assert broken.finish_reason == "error" and "ZeroDivisionError" in str(broken.error)
+    assert other.finish_reason == "length" and len(other.token_ids) == 9
 
 
 def test_a_repeating_text_takes_few_forwards() -> None:

@@ -27,6 +27,7 @@ def context(
     """A context whose text is its token ids with spaces between; other words are tokens too."""
     others.setdefault("tokenizer", byte_tokenizer(vocab))
     others.setdefault("layers", 12)
+    others.setdefault("draft_model", "a smaller one")
     return Context(
         vocab_size=vocab,
         eos_token_ids=tuple(eos),

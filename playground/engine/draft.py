@@ -1,0 +1,113 @@
+"""A smaller model that guesses what a recipe will write; the larger one reads it at once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from playground import device
+from playground.engine.forward import Forward
+from playground.engine.lane import Lane
+from playground.engine.record import in_pairs
+from playground.loading import LoadedModel
+from strategies import Row, Step
+from strategies.luck import gumbel
+
+SHARE = 8  # of an accelerator's free memory, one in so many bytes is for its keys and values
+TEXTS = 16  # that are followed at once; of more, those left alone longest are read again
+
+
+class Drafter:
+    """Guesses with the lane's own recipe and luck, so that only the two models may differ."""
+
+    def __init__(self, model: LoadedModel, *, pack_weights: bool = True) -> None:
+        """Raises ``UnsupportedModel`` where the model cannot be served correctly."""
+        self.title = model.facts.title
+        place = next(model.model.parameters()).device
+        self.forward = Forward(
+            model.model,
+            rows=TEXTS,
+            length=model.context_length,
+            budget=None if place.type == "cpu" else device.free_bytes(place) // SHARE,
+            pack_weights=pack_weights,
+        )
+        self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
+            (slot, ()) for slot in range(self.forward.slots.count)
+        )  # what each slot holds, the one used longest ago first
+
+    def guess(self, lane: Lane, count: int) -> list[int]:
+        """The next ``count`` tokens at most that the lane would write on this model."""
+        held = lane.running[0]
+        row, states = held.row, list(held.states)
+        found: list[int] = []
+        for index in range(min(count, self.forward.slots.length - len(row.tokens))):
+            scores = in_pairs(self.scores(row.tokens))
+            if lane.search.reads_logprobs:
+                scores = scores.log_softmax(-1)
+            for p, (processor, need) in enumerate(zip(lane.processors, lane.needs, strict=True)):
+                if need is None:  # what reads more than the scores has nothing to read here
+                    scores = processor(scores, [replace(row, state=states[p])] * 2)
+            step = Step(lane.index + index, [row], scores[:1], self._luck(row), _never)
+            token = lane.search.advance(step)[0].token
+            logprob = float(step.logprobs[0, token])
+            states = [
+                processor.observe(state, token, logprob) if processor.stateful else state
+                for processor, state in zip(lane.processors, states, strict=True)
+            ]
+            found.append(token)
+            row = replace(row, tokens=(*row.tokens, token))
+        return found
+
+    def scores(self, tokens: Sequence[int]) -> Tensor:
+        """What the model says after ``tokens``, float32 ``[1, vocab]``; only new ones are read."""
+        tokens = tuple(tokens)
+        slot, known = max(
+            ((slot, _shared(held, tokens)) for slot, held in self._texts.items()),
+            key=lambda pair: pair[1],
+        )
+        if len(self._texts[slot]) > known + TEXTS:  # another text goes on differently there
+            other = next(iter(self._texts))
+            if other != slot:
+                self.forward.slots.copy([slot], [other], 0, known)
+                slot = other
+        start = min(known, len(tokens) - 1)
+        self._texts[slot] = tokens[:start]  # all it holds for sure, should the reading fail
+        if len(tokens) - start == 1:
+            heard = self.forward.decode([slot], tokens[-1:], [start])
+        else:
+            heard = self.forward.prefill(slot, tokens[start:], start)
+        self._texts[slot] = tokens
+        self._texts.move_to_end(slot)
+        return heard.scores
+
+    def _luck(self, row: Row) -> _Luck:
+        return _Luck(row, self.forward.vocab_size, self.forward.device)
+
+
+class _Luck:
+    """The noise of the place after ``row``, by sample."""
+
+    def __init__(self, row: Row, vocab: int, place: torch.device) -> None:
+        self._row, self._vocab, self._place = row, vocab, place
+
+    def __call__(self, sample: int) -> Tensor:
+        position = len(self._row.generated)
+        return gumbel(self._row.seed, sample, position, self._vocab, self._place)
+
+
+def _never(row: int, token: int) -> bool:
+    return False
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two texts begin with alike."""
+    count = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        count += 1
+    return count
