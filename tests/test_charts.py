@@ -220,20 +220,31 @@ def test_the_timeline_reaches_from_the_submission_to_the_last_token(length, unit
     run = comparison(length=length)
     figure = charts.timeline(run)
     assert figure.layout.xaxis.title.text == f"{unit} since Run"
+    cut = run.timings.tokenize
     for number, lane in enumerate(run.lanes):
-        waiting, reading, writing = figure.data[3 * number : 3 * number + 3]
+        cutting, waiting, reading, writing = figure.data[4 * number : 4 * number + 4]
         path = lane.trace.path()
-        assert waiting.base[0] == 0
-        asked = run.timings.queued + run.timings.tokenize
-        assert reading.base[0] == pytest.approx(scale * asked)
-        assert writing.base[0] == pytest.approx(scale * path[0].at)
-        assert writing.base[0] + writing.x[0] == pytest.approx(scale * path[-1].at)
+        assert cutting.base[0] == 0
+        assert waiting.base[0] == pytest.approx(scale * cut)
+        assert reading.base[0] == pytest.approx(scale * (cut + run.timings.queued))
+        assert writing.base[0] == pytest.approx(scale * (cut + path[0].at))
+        assert writing.base[0] + writing.x[0] == pytest.approx(scale * (cut + path[-1].at))
+    told = [html.unescape(re.sub("<[^>]*>", "", a.text)) for a in figure.layout.annotations]
+    assert all("tokenise 1.0 ms" in t and "wait 5.0 ms" in t for t in told[1::2])
+
+
+def test_a_part_too_short_to_be_seen_is_named():
+    quick = comparison(length=40)
+    assert "Too short to be seen: tokenise." in charts.about_timeline(quick)
+    quick.timings.queued = 1e-4
+    assert "Too short to be seen: tokenise and wait." in charts.about_timeline(quick)
+    assert "Too short" not in charts.about_timeline(comparison(length=1))
 
 
 def test_a_lane_that_ran_alone_counts_from_its_own_start(run):
     alone = run.model_copy(update={"timings": run.timings.model_copy(update={"alone": True})})
     figure = charts.timeline(alone)
-    assert [bar.x[0] for bar in figure.data[::3]] == [0.0] * len(run.lanes)
+    assert [bar.x[0] for bar in figure.data[::4]] == [0.0] * len(run.lanes)
     assert "its own start" in figure.layout.xaxis.title.text
     assert "one after the other" in charts.about_per_step(alone)
 
@@ -441,5 +452,5 @@ def test_the_steps_sentence_finds_the_parting_and_the_least_expected_token():
 def test_the_timing_sentences_say_what_is_shared(run):
     told = charts.about_per_step(run)
     assert f"{len(run.lanes)} rows share" in told
-    assert "4 tokens took 80 ms" in charts.about_timeline(run)
+    assert "4 tokens took 1.0 ms, waiting 5.0 ms; reading them 80 ms" in charts.about_timeline(run)
     assert "No step after the first" in charts.about_per_step(comparison(length=1))

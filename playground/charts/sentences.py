@@ -9,6 +9,7 @@ from statistics import fmean, median
 from playground.charts import text
 from playground.charts.stages import summaries
 from playground.charts.steps import WINDOW
+from playground.charts.timeline import unseen
 from playground.charts.timings import decode_steps, shared_rows
 from playground.colours import LETTERS
 from playground.trace import Comparison, StepRecord, Trace
@@ -90,17 +91,18 @@ def about_per_step(comparison: Comparison) -> str:
 
 
 def about_timeline(comparison: Comparison) -> str:
-    """Prefill against decode: what a token of the prompt took, and what a written one took."""
+    """What came before the first token, and what a token of the prompt and a written one took."""
     whole = comparison.timings
     count = text.count(whole.prefill_tokens, "token")
-    told = f"Reading the prompt's {count} took {text.milliseconds(whole.prefill)}"
+    told = f"Cutting the prompt into {count} took {text.milliseconds(whole.tokenize)}, "
+    told += f"waiting {text.milliseconds(whole.queued)}; "
+    prefill = text.milliseconds(whole.prefill)
     if whole.prompt_known:
-        told = (
-            f"The prompt's {count} had been read before, and were copied in "
-            f"{text.milliseconds(whole.prefill)}"
-        )
-    elif whole.prefill_tokens > 1:
-        told += f", {text.milliseconds(whole.prefill / whole.prefill_tokens)} per token"
+        told += f"they had been read before, and were copied in {prefill}"
+    else:
+        told += f"reading them {prefill}"
+        if whole.prefill_tokens > 1:
+            told += f", {text.milliseconds(whole.prefill / whole.prefill_tokens)} per token"
     if whole.alone:
         told += ", once for each column"
     per_token = [
@@ -108,9 +110,10 @@ def about_timeline(comparison: Comparison) -> str:
         for lane in comparison.lanes
         if lane.metrics.timings.per_token is not None
     ]
-    if not per_token:
-        return told + "."
-    return f"{told}; writing takes {text.milliseconds(fmean(per_token))} per token."
+    if per_token:
+        told += f"; writing takes {text.milliseconds(fmean(per_token))} per token"
+    hidden = [] if whole.alone else unseen(comparison)
+    return f"{told}. Too short to be seen: {' and '.join(hidden)}." if hidden else f"{told}."
 
 
 def about_steps(comparison: Comparison, after: bool = False) -> str:

@@ -1,7 +1,8 @@
-"""A run from its submission to its last token: waiting, reading the prompt, writing."""
+"""A run from Run to its last token: its prompt cut into tokens, waiting, reading it, writing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,21 +10,23 @@ import plotly.graph_objects as go
 from playground.charts import text
 from playground.charts.base import badge, figure, tint
 from playground.colours import COLOURS, INKS, LETTERS, MODEL_GREY
-from playground.metrics import timings
 from playground.trace import Comparison
 
 ROW = 50  # pixels
+PARTS = ("tokenise", "wait", "read", "write")
+NAMES = ("cutting the prompt into tokens", "waiting", "reading the prompt", "writing")
+THIN = 1 / 500  # of the longest bar: about a pixel
 
 
 def timeline(comparison: Comparison) -> go.Figure:
-    """A bar a lane along the time since Run, with its time to first token and per token.
+    """A bar a lane along the time since Run, its parts' lengths above it.
 
-    Reading the prompt is the prefill and the first token's choice. Where lanes ran alone, each
-    counts from its own start.
+    Reading the prompt ends with the first token's choice. Where lanes ran alone, each counts from
+    its own start.
     """
     lanes = range(len(comparison.lanes))
     bars = [spans(comparison, lane) for lane in lanes]
-    end = max((last for *_, last in bars), default=0.0)
+    end = max((ends[-1] for ends in bars), default=0.0)
     unit, scale = ("seconds", 1.0) if end >= 1 else ("milliseconds", 1e3)
     since = "its own start" if comparison.timings.alone else "Run"
     return figure(
@@ -42,19 +45,42 @@ def timeline(comparison: Comparison) -> go.Figure:
     )
 
 
-def spans(comparison: Comparison, lane: int) -> tuple[float, float, float]:
-    """When this lane stopped waiting, had its first token, and had its last, in seconds."""
+def spans(comparison: Comparison, lane: int) -> tuple[float, float, float, float]:
+    """When each of ``PARTS`` ended for this lane, in seconds.
+
+    A run's own clock starts once its prompt is cut into tokens.
+    """
     path = comparison.lanes[lane].trace.path()
     if not path:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     whole = comparison.timings
-    waited = 0.0 if whole.alone else min(whole.queued + whole.tokenize, path[0].at)
-    return waited, path[0].at, path[-1].at
+    if whole.alone:
+        return 0.0, 0.0, path[0].at, path[-1].at
+    cut = whole.tokenize
+    return cut, cut + min(whole.queued, path[0].at), cut + path[0].at, cut + path[-1].at
 
 
-def _parts(lane: int, ends: tuple[float, float, float], scale: float) -> list[dict[str, Any]]:
-    names = ("waiting", "reading the prompt", "writing")
-    shades = (tint(MODEL_GREY, 0.3), MODEL_GREY, COLOURS[lane])
+def lengths(comparison: Comparison, lane: int) -> list[float]:
+    """Seconds of each of ``PARTS``."""
+    ends = spans(comparison, lane)
+    return [end - start for start, end in zip((0.0, *ends), ends, strict=False)]
+
+
+def unseen(comparison: Comparison) -> list[str]:
+    """What of ``PARTS`` happened and is too short to be seen in any lane."""
+    lanes = range(len(comparison.lanes))
+    longest = max((spans(comparison, lane)[-1] for lane in lanes), default=0.0)
+    most = [
+        max(parts) for parts in zip(*(lengths(comparison, lane) for lane in lanes), strict=True)
+    ]
+    return [part for part, took in zip(PARTS, most, strict=True) if 0 < took < THIN * longest]
+
+
+def _shades(lane: int) -> tuple[str, str, str, str]:
+    return tint(MODEL_GREY, 0.65), tint(MODEL_GREY, 0.25), MODEL_GREY, COLOURS[lane]
+
+
+def _parts(lane: int, ends: Sequence[float], scale: float) -> list[dict[str, Any]]:
     starts = (0.0, *ends)
     return [
         {
@@ -68,19 +94,22 @@ def _parts(lane: int, ends: tuple[float, float, float], scale: float) -> list[di
             "hovertemplate": f"{LETTERS[lane]}, {name}: "
             f"{text.milliseconds(end - start)}<extra></extra>",
         }
-        for name, shade, start, end in zip(names, shades, starts, ends, strict=False)
+        for name, shade, start, end in zip(NAMES, _shades(lane), starts, ends, strict=False)
     ]
 
 
 def _heading(comparison: Comparison, lane: int) -> list[dict[str, Any]]:
-    times = timings(comparison.lanes[lane].trace.path())
     told = "no token"
-    if times.first_token is not None:
-        told = f"first token {text.milliseconds(times.first_token)}"
-    if times.per_token is not None:
-        told += f", then {text.milliseconds(times.per_token)} per token"
+    if comparison.lanes[lane].trace.path():
+        told = " ".join(
+            f'<span style="color:{shade}">■</span> {part} {text.milliseconds(took)}'
+            for part, shade, took in zip(
+                PARTS, _shades(lane), lengths(comparison, lane), strict=True
+            )
+            if took > 0 or part == "write"
+        )
     where = {"y": lane - 0.24, "x": 0, "xanchor": "left"}
     return [
         badge(LETTERS[lane], COLOURS[lane], INKS[lane], **where),
-        {"text": told, "showarrow": False, "xshift": 20, **where},
+        {"text": told, "font": {"size": 11}, "showarrow": False, "xshift": 18, **where},
     ]
