@@ -1,1 +1,1 @@
-"""The measurements of the README: ``python -m playground.bench`` and ``… bench load``."""
+"""The measurements of the README: ``python -m playground.bench``, ``… load``, ``… strategies``."""

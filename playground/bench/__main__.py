@@ -1,4 +1,7 @@
-"""``python -m playground.bench``: six strategies against ``generate``; ``load``: many clients."""
+"""``python -m playground.bench``: six strategies against ``generate``, unless it is told what else.
+
+``load``: many clients at once. ``strategies``: what each adds to a step.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from playground.bench import load, six
+from playground.bench import load, six, strategies
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -15,20 +18,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load"),
+        choices=("six", "load", "strategies"),
         default="six",
-        help="six strategies against generate (the default), or many clients at once",
+        help="six strategies against generate (the default), many clients at once, or what each "
+        "strategy adds to a step of six lanes",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
     parser.add_argument("--tokens", type=int, default=64, help="of each text")
-    parser.add_argument("--repeats", type=int, default=5, help="of six")
+    parser.add_argument("--repeats", type=int, default=5, help="of six and strategies")
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
+    )
+    parser.add_argument("--only", nargs="+", default=[], help="of strategies, these alone")
+    parser.add_argument(
+        "--prompt", type=int, default=0, help="of strategies, its least length in tokens"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]
+    elif options.what == "strategies":
+        reports = [
+            strategies.measure(
+                options.model, options.tokens, options.repeats, options.only, options.prompt
+            )
+        ]
     else:
         reports = load.measure(options.model, options.tokens, options.clients)
     for report in reports:

@@ -117,7 +117,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     total = sum(step.values())
     return Report(
         model=own.facts.title,
-        machine=_machine(own.model.device),
+        machine=machine(own.model.device),
         dtype=own.facts.dtype,
         threads=torch.get_num_threads(),
         tokens=tokens,
@@ -170,7 +170,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return perf_counter() - begun
 
 
-def _machine(device: Any) -> str:
+def machine(device: Any) -> str:
     """The GPU's name, or the processor's."""
     import torch
 

@@ -1,0 +1,248 @@
+"""What each strategy adds to a step of six lanes.
+
+The same six lanes take turns: five greedy and sampling ones beside one that has the strategy, and
+beside one that has not. What a strategy costs lies outside the forward, which both read alike, so
+only that is compared; where it asks for a forward of its own, the whole step is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from playground.bench.six import PROMPT, machine
+
+COMPANY = ("greedy", "sample", "greedy", "sample", "greedy")
+# Where the setting made from the schema would not do: a text that soon matches is soon over.
+SETTINGS: dict[str, dict[str, Any]] = {"constrained": {"regex": "[a-z ]+"}}
+BAR = 0.1  # of a step
+
+
+@dataclass(frozen=True)
+class Line:
+    """One strategy. ``share`` is ``added_ms`` of the step without it, which has as many rows."""
+
+    strategy: str
+    recipe: str
+    against: str
+    rows: int  # that the lane owns
+    own_forward: str  # what of it costs a forward of its own; empty where nothing does
+    added_ms: float
+    step_ms: float
+    steps: int  # measured
+    refused: str = ""  # why this model does not run it
+
+    @property
+    def share(self) -> float:
+        return self.added_ms / self.step_ms if self.steps else 0.0
+
+    def __str__(self) -> str:
+        with_, without = (text.replace("|", "\\|") for text in (self.recipe, self.against))
+        if self.refused:
+            return f"| `{with_}` | | | | {self.refused} |"
+        figures = f"{self.added_ms:.1f} | {self.share:.1%}"
+        rows = f"{self.rows} rows either way" if self.rows > 1 else ""
+        return f"| `{with_}` | `{without}` | {figures} | {self.own_forward or rows} |"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Milliseconds are medians over the steps of all repeats, each against its twin."""
+
+    model: str
+    machine: str
+    date: str
+    dtype: str
+    threads: int
+    tokens: int
+    repeats: int
+    prompt_tokens: int
+    step_ms: float  # of six rows
+    lines: list[Line]
+
+    @property
+    def over(self) -> list[Line]:
+        """Those above the bar, of those without a forward of their own."""
+        return [line for line in self.lines if not line.own_forward and line.share > BAR]
+
+    def __str__(self) -> str:
+        head = ("| one lane | in place of | ms added | of a step | |", "|---|---|---:|---:|---|")
+        apart = [line for line in self.lines if line.own_forward]
+        return "\n".join(
+            (
+                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads, {self.date}",
+                f"a prompt of {self.prompt_tokens} tokens and {self.tokens} new ones, "
+                f"{self.repeats} repeats; a step of six rows takes {self.step_ms:.0f} ms",
+                "",
+                *head,
+                *(str(line) for line in self.lines if not line.own_forward),
+                "",
+                "With a forward of their own:",
+                "",
+                *head,
+                *map(str, apart),
+                "",
+                f"above {BAR:.0%}: {', '.join(line.strategy for line in self.over) or 'none'}",
+            )
+        )
+
+
+def measure(
+    model: str | None,
+    tokens: int,
+    repeats: int,
+    names: Sequence[str] = (),
+    prompt_tokens: int = 0,
+) -> Report:
+    """Measure the strategies of these names, or all, after a prompt of at least so many tokens."""
+    from playground import Playground
+
+    import torch  # isort: skip  # after it: the settings say how torch's threads wait
+
+    from strategies.registry import registry
+
+    own = Playground(model)
+    prompt = PROMPT
+    while len(own.engine.tokens(prompt)) < prompt_tokens:
+        prompt += f" many things. {PROMPT}"
+    bench = _Bench(own.engine, prompt, tokens, repeats)
+    bench.steps("sample")  # what is done once only
+    chosen = [registry().get(name) for name in names] or registry().strategies.values()
+    lines = [bench.line(strategy) for strategy in chosen]
+    return Report(
+        model=own.facts.title,
+        machine=machine(own.model.device),
+        date=datetime.date.today().isoformat(),
+        dtype=own.facts.dtype,
+        threads=torch.get_num_threads(),
+        tokens=tokens,
+        repeats=repeats,
+        prompt_tokens=len(own.engine.tokens(prompt)),
+        step_ms=statistics.median(bench.plain) * 1e3,
+        lines=lines,
+    )
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    """A step of all lanes, and the forward that they shared."""
+
+    whole: float
+    forward: float
+
+
+class _Bench:
+    """One engine, stepped by hand; ``plain`` gathers the steps of six rows."""
+
+    def __init__(self, engine: Any, prompt: str, tokens: int, repeats: int) -> None:
+        self.engine, self.prompt, self.tokens, self.repeats = engine, prompt, tokens, repeats
+        self.plain: list[float] = []
+
+    def line(self, strategy: Any) -> Line:
+        """The strategy in one lane against the same lane without it."""
+        from playground.engine import FieldError
+        from strategies import Recipe
+
+        step = {"strategy": strategy.info.id, "params": usual(strategy)}
+        search = strategy.kind == "search"
+        recipe = str(Recipe.from_steps([step] if search else [step, {"strategy": "sample"}]))
+        try:
+            lane = self.engine.intake.run(self.request(recipe)).lanes[-1]
+        except FieldError as refusal:
+            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
+        apart = _own_forward(lane)
+        against = "sample"
+        if search and not apart:
+            against = "greedy" if lane.rows == 1 else f"sample({lane.rows})"
+        added, steps = [], []
+        for _ in range(self.repeats):
+            without, having = self.steps(against), self.steps(recipe)
+            steps += [step.whole for step in without]
+            for a, b in zip(without, having, strict=False):  # what is drafted ends sooner
+                added.append(
+                    b.whole - a.whole if apart else (b.whole - b.forward) - (a.whole - a.forward)
+                )
+        self.plain += steps if "(" not in against else []
+        return Line(
+            strategy=strategy.info.id,
+            recipe=recipe,
+            against=against,
+            rows=lane.width,
+            own_forward=apart,
+            added_ms=statistics.median(added) * 1e3,
+            step_ms=statistics.median(steps) * 1e3,
+            steps=len(added),
+        )
+
+    def steps(self, recipe: str) -> list[_Seconds]:
+        """Each step of the company and one lane of ``recipe``, but the first and the last."""
+        run = self.engine.submit(self.request(recipe))
+        lane, found = run.lanes[-1], []
+        while not run.done:
+            begun = perf_counter()
+            self.engine.step()
+            seconds = perf_counter() - begun
+            if lane.error:
+                raise RuntimeError(f"{recipe}: {lane.error}")
+            if not lane.done:
+                found.append(_Seconds(seconds, run.lanes[0].steps[-1].times.forward))
+        return found[1:]  # the first reads the prompt
+
+    def request(self, recipe: str) -> Any:
+        from playground.engine import Request
+        from strategies import Recipe
+
+        return Request(
+            prompt=self.prompt,
+            recipes=[Recipe.parse(text) for text in (*COMPANY, recipe)],
+            max_new_tokens=self.tokens,
+            min_new_tokens=self.tokens,
+            seed=7,
+        )
+
+
+def usual(strategy: Any) -> dict[str, Any]:
+    """Settings at which the strategy does something: in the middle of what is usual.
+
+    Only those are set that its neutral values name; the rest keep their defaults.
+    """
+    if strategy.info.id in SETTINGS:
+        return SETTINGS[strategy.info.id]
+    schemas = strategy.Params.model_json_schema().get("properties", {})
+    return {name: _middle(schemas[name], none) for name, none in strategy.neutral.items()}
+
+
+def _middle(schema: Mapping[str, Any], neutral: Any) -> Any:
+    """A value of one setting other than ``neutral``."""
+    choices = schema.get("enum") or schema.get("examples")
+    if choices:
+        return next(value for value in reversed(choices) if value != neutral)
+    if schema["type"] == "array":
+        return [" the", " of"]
+    if schema["type"] == "object":
+        return {" the": _middle(schema["additionalProperties"], 0), " of": -1.0}
+    if schema["type"] == "boolean":
+        return not neutral
+    low, high = schema.get("usual") or (schema["minimum"], schema["maximum"])
+    picks = [low + (high - low) * part for part in (0.5, 0.75)]
+    whole = schema["type"] == "integer"
+    return next(value for value in map(round if whole else float, picks) if value != neutral)
+
+
+def _own_forward(lane: Any) -> str:
+    """What this lane has the model read beside its rows, by what its strategies ask for."""
+    from strategies import EarlyLayers, Search
+
+    if lane.seconds:
+        return "reads a row after a second prompt"
+    if any(isinstance(need, EarlyLayers) for need in lane.needs):
+        return "reads the vocabulary head on earlier layers"
+    if lane.search.needs_hidden:
+        return f"reads {lane.rows} rows ahead"
+    if type(lane.search).draft is not Search.draft:
+        return "reads what it drafts; then writes several tokens a step"
+    return ""

@@ -1,0 +1,49 @@
+"""The table of what strategies add names each of them, and says which read more than their rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from playground.bench import strategies
+from playground.bench.strategies import Report, usual
+from strategies.registry import registry
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
+
+FORWARDS = {"guidance": "second prompt", "contrastive": "ahead", "speculative": "drafts"}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = saved(tiny_llama(vocab=VOCAB, context=256), tmp_path_factory.mktemp("tiny"))
+    return strategies.measure(str(folder), tokens=6, repeats=1, prompt_tokens=100)
+
+
+def test_every_strategy_has_a_line(report: Report) -> None:
+    assert [line.strategy for line in report.lines] == list(registry().strategies)
+    assert report.prompt_tokens >= 100
+    refused = [line for line in report.lines if line.refused]
+    assert [line.strategy for line in refused] == ["dola"] and "2" in refused[0].refused
+    for line in report.lines:
+        assert line.refused or (line.share != 0.0 and line.steps > 0)
+        assert str(line) in str(report) and str(line).count("|") - str(line).count("\\|") == 6
+
+
+def test_what_costs_a_forward_is_told_apart(report: Report) -> None:
+    apart = {line.strategy: line.own_forward for line in report.lines if line.own_forward}
+    assert apart.keys() == FORWARDS.keys()
+    assert all(word in apart[name] for name, word in FORWARDS.items())
+    against = {line.strategy: (line.against, line.rows) for line in report.lines}
+    assert against["diverse_beam"] == ("sample(4)", 4)
+    assert against["sample"] == ("greedy", 1) and against["top_p"] == ("sample", 1)
+    assert json.loads(json.dumps(asdict(report)))["lines"][0]["strategy"] == "bad_words"
+
+
+@pytest.mark.parametrize("name", registry().strategies)
+def test_a_strategy_is_measured_where_it_does_something(name: str) -> None:
+    plugin = registry().get(name)
+    assert not plugin.is_neutral(plugin.Params(**usual(plugin)))
