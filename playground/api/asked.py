@@ -139,6 +139,11 @@ def bodies(settings: Settings) -> Bodies:
         alone: bool = Field(
             False, description="Run the lanes one after the other, for timings of each by itself."
         )
+        cache: bool = Field(
+            True,
+            description="False reads the whole text again for every token, without the keys and "
+            "values kept of it, to measure what keeping them saves.",
+        )
 
     class Generate(Asked):
         prompt: Prompt = Field(description="The text to continue.")

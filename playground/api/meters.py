@@ -99,7 +99,7 @@ class Meters(Watch):
         self._begun.inc()
         self._read.inc(len(run.prompt_tokens))
 
-    def stepped(self, rows: int, seconds: float) -> None:
+    def stepped(self, tokens: int, seconds: float) -> None:
         self._steps.observe(seconds)
 
     def ended(self, run: Run) -> None:

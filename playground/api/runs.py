@@ -160,7 +160,7 @@ def client(request: Request, settings: Settings) -> str:
 
 
 def _run(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequest:
-    same = {"max_new_tokens", "min_new_tokens", "seed", "stop", "chat", "deadline", "alone"}
+    same = set(RunRequest.model_fields) - {"prompt", "recipes", "client", "top_n"}
     return RunRequest(
         prompt=prompt,
         recipes=recipes,

@@ -24,8 +24,8 @@ class Watch:
     def started(self, run: Run) -> None:
         """It left the line, and its prompt is read next."""
 
-    def stepped(self, rows: int, seconds: float) -> None:
-        """``rows`` rows of any lanes got a token each, all together in ``seconds``."""
+    def stepped(self, tokens: int, seconds: float) -> None:
+        """All rows at work got a token, some maybe more: so many together, in ``seconds``."""
 
     def ended(self, run: Run) -> None:
         """It is done; told before anybody who waits for it."""
@@ -46,8 +46,8 @@ class Watches(Watch):
     def started(self, run: Run) -> None:
         self._tell("started", run)
 
-    def stepped(self, rows: int, seconds: float) -> None:
-        self._tell("stepped", rows, seconds)
+    def stepped(self, tokens: int, seconds: float) -> None:
+        self._tell("stepped", tokens, seconds)
 
     def ended(self, run: Run) -> None:
         self._tell("ended", run)

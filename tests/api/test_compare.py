@@ -65,6 +65,13 @@ def test_steps_and_the_written_form_are_the_same_recipe(client):
     assert sent["recipe"] == "top_k(5) | ~temperature(2.0) | sample"
 
 
+def test_without_the_cache_the_text_is_the_same(client):
+    with_it, without = (
+        ask(client, max_new_tokens=6, cache=cache).json()["lanes"][0] for cache in (True, False)
+    )
+    assert with_it["token_ids"] == without["token_ids"]
+
+
 def test_a_stop_string_ends_the_text_and_is_not_part_of_it(client):
     text = ask(client, max_new_tokens=30, min_new_tokens=30).json()["lanes"][0]["text"]
     stop = next(letter for letter in text[3:] if letter.isascii() and letter not in text[:3])
@@ -140,16 +147,26 @@ def test_tokens_arrive_while_the_text_is_written(service, address):
     assert freed(engine)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_its_run(service, address, monkeypatch, stream):
+@pytest.mark.parametrize(
+    "path, asked",
+    [
+        ("compare", {"prompt": "a", "recipes": ["greedy", "beam(4)"], "stream": False}),
+        ("compare", {"prompt": "a", "recipes": ["greedy", "beam(4)"], "stream": True}),
+        ("generate", {"prompt": "a", "recipe": "greedy", "echo": True, "logprobs": True}),
+        ("generate", {"prompt": "a", "recipe": "greedy", "stream": True}),
+        ("generate_batch", {"prompts": ["a", "b", "c"], "recipe": "greedy"}),
+    ],
+)
+def test_a_client_that_leaves_ends_its_runs(service, address, monkeypatch, path, asked):
     runs, submit = [], service.submit_all
     monkeypatch.setattr(service, "submit_all", lambda *a: runs.extend(submit(*a)) or runs)
+    body = {**asked, "max_new_tokens": 1500, "min_new_tokens": 1500}
     with httpx.Client(timeout=0.5) as http, pytest.raises(httpx.ReadTimeout):
-        with http.stream("POST", f"{address}/api/compare", json={**LONG, "stream": stream}):
+        with http.stream("POST", f"{address}/api/{path}", json=body):
             raise httpx.ReadTimeout("a stream never waits that long, so this client just leaves")
-    (run,) = runs
-    assert run.join(5) and freed(service.engine())
-    assert {lane.finish_reason for lane in run.lanes} == {"cancelled"}
+    assert len(runs) == len(asked.get("prompts", "a"))
+    assert all(run.join(5) for run in runs) and freed(service.engine())
+    assert {lane.finish_reason for run in runs for lane in run.lanes} == {"cancelled"}
 
 
 def test_many_clients_are_served_at_once_and_health_answers_meanwhile(service, address):

@@ -222,16 +222,30 @@ ASKED = st.fixed_dictionaries(
         "stream": st.booleans(),
     },
 )
+ONE = st.fixed_dictionaries(
+    {"prompt": st.text(min_size=1, max_size=8), "recipe": RECIPE},
+    optional={"echo": VALUES, "logprobs": st.booleans(), "chat": VALUES, "stream": st.booleans()},
+)
+MANY = st.fixed_dictionaries(
+    {"prompts": st.lists(st.text(max_size=4), max_size=3) | VALUES, "recipe": RECIPE},
+    optional={"echo": st.booleans(), "logprobs": st.booleans(), "seed": VALUES},
+)
+SENT = st.one_of(
+    st.tuples(st.just("compare"), ASKED | VALUES),
+    st.tuples(st.just("generate"), ONE | VALUES),
+    st.tuples(st.just("generate_batch"), MANY | VALUES),
+)
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(ASKED.map(lambda asked: {"max_new_tokens": 2, **asked}) | VALUES)
-def test_no_request_is_answered_with_500(client, body):
+@given(SENT)
+def test_no_request_is_answered_with_500(client, sent):
+    path, body = sent
     answer = client.post(
-        "/api/compare",
-        content=json.dumps(body),
+        f"/api/{path}",
+        content=json.dumps({"max_new_tokens": 2, **body} if isinstance(body, dict) else body),
         headers={"Content-Type": "application/json"},
     )
     if answer.status_code != 200:

@@ -23,9 +23,9 @@ class Notes(Watch):
     def started(self, run: Run) -> None:
         self.heard.append(("started", run.request.prompt))
 
-    def stepped(self, rows: int, seconds: float) -> None:
+    def stepped(self, tokens: int, seconds: float) -> None:
         assert seconds > 0
-        self.heard.append(rows)
+        self.heard.append(tokens)
 
     def ended(self, run: Run) -> None:
         assert run.done
