@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -50,6 +51,15 @@ def test_every_log_probability_is_the_models_own(client, service, prompt):
     first, *told = [token["logprob"] for token in body["tokens"]]
     assert first is None and len(told) == len(prompt) - 1 + 6
     torch.testing.assert_close(torch.tensor(told), own, rtol=1e-4, atol=1e-4)
+
+
+def test_answers_asked_for_at_once_are_those_asked_for_in_turn(client):
+    def one(number):
+        asked = {"prompt": "xy" * (100 * number + 1), "recipe": "sample", "max_new_tokens": 40}
+        return generate(client, **asked, logprobs=True, echo=True).json()["tokens"]
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(one, range(6))) == [one(number) for number in range(6)]
 
 
 @pytest.mark.parametrize("echo", [False, True])
