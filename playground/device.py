@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from pathlib import Path
 
 import torch
 
 from playground.errors import ModelError
 from playground.settings import Settings
+from playground.trace import Memory
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
 
@@ -35,6 +37,24 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return min(_system_free(), _container_free())
+
+
+def memory(device: torch.device) -> Memory:
+    """What this process holds now, and on a GPU what its tensors do."""
+    gpu = device.type == "cuda"
+    return Memory(
+        process=_resident(),
+        gpu=torch.cuda.memory_allocated(device) if gpu else None,
+        gpu_peak=torch.cuda.max_memory_allocated(device) if gpu else None,
+    )
+
+
+def _resident() -> int | None:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return None
 
 
 def _device(asked: str) -> torch.device:

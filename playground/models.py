@@ -111,8 +111,31 @@ class Models:
         mine.set_result(loaded)
         return loaded
 
+    def draft(self, reader: LoadedModel) -> LoadedModel | None:
+        """The host's draft model, loaded for ``reader`` alone; None where it has none for it.
+
+        No model drafts for itself, nor for one of another vocabulary. Raises ``ModelError`` where
+        it cannot be had.
+        """
+        if self.settings.draft_model is None:
+            return None
+        entry = self._named(self.settings.draft_model)
+        if entry.id == reader.id:
+            return None
+        drafting = self._load(entry)
+        if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
+            log.warning("%s does not draft for %s: their vocabularies differ", entry.id, reader.id)
+            return None
+        return drafting
+
     def _offer(self, text: str) -> str:
         """Put a model of the settings into the catalogue; its id there."""
+        entry = self._named(text)
+        self._entries.setdefault(entry.id, entry)
+        return entry.id
+
+    def _named(self, text: str) -> Entry:
+        """A model as the settings name it."""
         if text == BUILT_IN:
             entry = Entry(id=text, title=text, summary=SUMMARIES[text], source="built-in")
         elif _is_path(text):
@@ -125,8 +148,7 @@ class Models:
             )
         else:
             entry = _hub_entry(text)
-        self._entries.setdefault(entry.id, entry)
-        return entry.id
+        return entry
 
     def _entry(self, id: str) -> Entry:
         # The settings' own words for the default are known to the page, a folder's path included.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from playground.loading import LoadedModel
 from playground.models import Models
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
+
+log = logging.getLogger(__name__)
 
 # Of the free memory, for keys and values. A processor's slots take memory only where they are
 # written, and few texts fill theirs: who is admitted is measured against what is free then.
@@ -82,6 +85,7 @@ class Service:
                 rows=self.settings.max_rows,
                 prompt_bytes=self.settings.prompt_bytes,
                 watch=self.watches,
+                draft=self._draft(loaded),
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
             )
         except UnsupportedModel as error:
@@ -89,6 +93,14 @@ class Service:
                 f"{loaded.facts.title} ({loaded.facts.architecture}) cannot be served "
                 f"correctly: {error}."
             ) from error
+
+    def _draft(self, loaded: LoadedModel) -> LoadedModel | None:
+        """Who guesses for a model, if anyone: without a draft model all else still works."""
+        try:
+            return self.models.draft(loaded)
+        except ModelError as error:
+            log.error("no draft model for %s: %s", loaded.id, error)
+            return None
 
     @property
     def engines(self) -> dict[str, Engine]:

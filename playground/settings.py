@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         ge=16,
         description="Longest prompt and answer together, in tokens, whatever the model.",
     )
+    draft_model: str | None = Field(
+        None,
+        min_length=1,
+        description="A smaller model of the same vocabulary that guesses for speculative sampling.",
+    )
     cache_bytes: ByteSize | None = Field(
         None,
         gt=0,

@@ -177,6 +177,14 @@ class LaneResult(Record):
     metrics: Metrics
 
 
+class Memory(Record):
+    """Bytes in use, of everything that runs here; None where the system does not tell."""
+
+    process: int | None = None
+    gpu: int | None = Field(None, description="Allocated on the model's GPU.")
+    gpu_peak: int | None = Field(None, description="The most that ever was.")
+
+
 class Timings(Record):
     """Seconds spent on the run as a whole."""
 
@@ -189,6 +197,7 @@ class Timings(Record):
     )
     total: float
     alone: bool = False  # lanes ran one after the other, each with a prefill of its own
+    memory: Memory | None = Field(None, description="When the run ended; None until then.")
 
 
 class ModelFacts(Record):
@@ -203,6 +212,9 @@ class ModelFacts(Record):
     device: str
     dtype: str
     memory: int
+    cache_bytes_per_token: int | None = Field(
+        None, description="Bytes of keys and values that one token of one row holds, in all layers."
+    )
     has_chat_template: bool = False
 
 

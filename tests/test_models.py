@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from playground import models as module
+from playground.engine import FieldError, Request
 from playground.models import BUILT_IN, ModelError, Models
+from playground.service import Service
 from playground.settings import Settings
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
@@ -146,3 +148,28 @@ def test_a_model_beyond_the_host_s_memory_drops_no_other(folders):
     with pytest.raises(ModelError, match="PLAYGROUND_MODELS_BYTES"):
         models.load("b")
     assert loaded(models) == ["a"]
+
+
+FAST, SLOW = 'temperature(0.7) | speculative(draft="model")', "temperature(0.7) | sample"
+
+
+@pytest.mark.parametrize("drafting", ["another", "itself", "of other tokens", "lost", "none"])
+def test_a_draft_model_guesses_where_it_can(folders, tmp_path, drafting):
+    where = {"another": folders[1], "itself": folders[0], "lost": str(tmp_path / "nothing")}
+    if drafting == "of other tokens":
+        other = saved(tiny_llama(VOCAB), tmp_path / "other")
+        text = (other / "tokenizer.json").read_text()
+        (other / "tokenizer.json").write_text(text.replace("<|im_end|>", "<|over|>"))
+        where[drafting] = str(other)
+    service = Service(host(folders[:1], draft_model=where.get(drafting)))
+    request = Request(prompt="one two one", recipes=[SLOW, FAST], max_new_tokens=20)
+    if drafting == "another":
+        run = service.submit(request)
+        assert run.join(60)
+        slow, fast = run.comparison().lanes
+        assert slow.token_ids == fast.token_ids and fast.metrics.acceptance is not None
+    else:
+        with pytest.raises(FieldError, match="there is no draft model here"):
+            service.submit(request)
+    assert [entry.id for entry in service.models.catalogue()] == ["a"]
+    service.close()

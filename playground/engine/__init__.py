@@ -2,8 +2,8 @@
 
 from playground.engine.forward import UnsupportedModel
 from playground.engine.lane import Lane
-from playground.engine.loop import Engine, EngineClosed
-from playground.engine.request import Busy, FieldError, Limits, Request
+from playground.engine.loop import Engine
+from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.watch import Watch, Watches
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from playground import device
-from playground.engine.forward import Forward
+from playground.engine.forward import Forward, UnsupportedModel
 from playground.engine.lane import Lane
 from playground.engine.record import in_pairs
 from playground.loading import LoadedModel
 from strategies import Row, Step
 from strategies.luck import gumbel
+
+log = logging.getLogger(__name__)
 
 SHARE = 8  # of an accelerator's free memory, one in so many bytes is for its keys and values
 TEXTS = 16  # that are followed at once; of more, those left alone longest are read again
@@ -24,9 +28,9 @@ TEXTS = 16  # that are followed at once; of more, those left alone longest are r
 class Drafter:
     """Guesses with the lane's own recipe and luck, so that only the two models may differ."""
 
-    def __init__(self, model: LoadedModel, *, pack_weights: bool = True) -> None:
-        """Raises ``UnsupportedModel`` where the model cannot be served correctly."""
-        self.title = model.facts.title
+    def __init__(self, model: LoadedModel, vocab: int, *, pack_weights: bool = True) -> None:
+        """``vocab`` is the larger model's. Raises ``UnsupportedModel`` as its engine would."""
+        self.title, self.vocab = model.facts.title, vocab
         place = next(model.model.parameters()).device
         self.forward = Forward(
             model.model,
@@ -38,6 +42,17 @@ class Drafter:
         self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
             (slot, ()) for slot in range(self.forward.slots.count)
         )  # what each slot holds, the one used longest ago first
+
+    @classmethod
+    def where_it_can(
+        cls, model: LoadedModel | None, vocab: int, pack_weights: bool
+    ) -> Drafter | None:
+        """None, and a word in the log, where there is no such model or it cannot be served."""
+        try:
+            return cls(model, vocab, pack_weights=pack_weights) if model else None
+        except UnsupportedModel as error:
+            log.error("%s cannot draft: %s", model and model.id, error)
+            return None
 
     def guess(self, lane: Lane, count: int) -> list[int]:
         """The next ``count`` tokens at most that the lane would write on this model."""
@@ -82,10 +97,11 @@ class Drafter:
             heard = self.forward.prefill(slot, tokens[start:], start)
         self._texts[slot] = tokens
         self._texts.move_to_end(slot)
-        return heard.scores
+        more = self.vocab - heard.scores.shape[-1]  # models of a family round theirs differently
+        return pad(heard.scores, (0, more), value=-torch.inf) if more else heard.scores
 
     def _luck(self, row: Row) -> _Luck:
-        return _Luck(row, self.forward.vocab_size, self.forward.device)
+        return _Luck(row, self.vocab, self.forward.device)
 
 
 class _Luck:

@@ -42,7 +42,7 @@ class Lane:
         self.width = self.rows * (1 + len(self.seconds))  # slots
         self.ahead: dict[int, Ahead] = {}  # by the token that was peeked at
         self.ends, self.reader = ends, reader
-        self.top_n = top_n
+        self.top_n, self.vocab_size = top_n, context.vocab_size
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.shared = [(type(p), repr(p.params), context) for p in self.processors]
         self.steps: list[StepRecord] = []
@@ -95,9 +95,10 @@ class Lane:
         if others or left < 1:
             return []
         count = min(self.search.guesses(), left)
-        if count and guess is not None:
-            return guess(self, count)
-        return list(self.search.draft(held.row))[:left]
+        tokens = guess(self, count) if count and guess else self.search.draft(held.row)
+        if not all(0 <= token < self.vocab_size for token in tokens):
+            raise Fault(f"the search drafted {list(tokens)}")
+        return list(tokens)[:left]
 
     def choose(
         self,

@@ -6,6 +6,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import torch
@@ -16,7 +17,7 @@ from playground.engine.draft import Drafter
 from playground.engine.forward import Forward
 from playground.engine.intake import Intake
 from playground.engine.preview import preview
-from playground.engine.request import Busy, FieldError, Limits, Request
+from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.scoring import logprobs
 from playground.engine.watch import Watch
@@ -24,10 +25,6 @@ from playground.loading import LoadedModel
 from playground.trace import FinishReason, PromptToken, StepRecord
 
 log = logging.getLogger(__name__)
-
-
-class EngineClosed(RuntimeError):
-    """The engine takes no more runs."""
 
 
 class Engine:
@@ -62,7 +59,9 @@ class Engine:
             pack_weights=pack_weights,
         )
         self.context_length = self.forward.slots.length
-        self.drafter = Drafter(draft, pack_weights=pack_weights) if draft else None
+        held = {"cache_bytes_per_token": self.forward.slots.bytes_per_token}
+        self.model = model = replace(model, facts=model.facts.model_copy(update=held))
+        self.drafter = Drafter.where_it_can(draft, model.facts.vocab_size, pack_weights)
         self.intake = Intake(
             model,
             self.limits,
@@ -159,7 +158,7 @@ class Engine:
     @property
     def key_value_bytes(self) -> int:
         """Keys and values of every token of the rows in use."""
-        return self.forward.slots.bytes_per_token * sum(map(_held, list(self._runs)))
+        return self.forward.slots.bytes_per_token * sum(run.held for run in list(self._runs))
 
     @property
     def people(self) -> int:
@@ -230,7 +229,7 @@ class Engine:
             try:
                 self._step()
             except (MemoryError, torch.OutOfMemoryError) as error:
-                self._fail(max(self._runs, key=_held, default=None), error)
+                self._fail(max(self._runs, key=lambda run: run.held, default=None), error)
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
             except Exception as error:
@@ -342,11 +341,6 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
-
-
-def _held(run: Run) -> int:
-    """Tokens whose keys and values a run keeps."""
-    return sum(len(held.row.tokens) for lane in run.live for held in lane.running)
 
 
 def _is_memory(error: Exception) -> bool:

@@ -35,6 +35,10 @@ class Busy(RuntimeError):
         self.retry_after_s = max(1, retry_after_s)
 
 
+class EngineClosed(RuntimeError):
+    """The engine takes no more runs."""
+
+
 class Request(BaseModel):
     """A prompt, its limits, and a recipe for each lane."""
 

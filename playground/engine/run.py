@@ -12,12 +12,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from playground import device
 from playground.engine.lane import Lane
 from playground.engine.request import Request
 from playground.metrics import measure
 from playground.trace import (
     Comparison,
     LaneResult,
+    Memory,
     ModelFacts,
     PromptToken,
     Timings,
@@ -55,6 +57,7 @@ class Run:
         self.state: State = "queued"
         self.version = 0
         self._ended: float | None = None
+        self._memory: Memory | None = None
         self._changed = threading.Condition()
         self._luck: tuple[int, dict[int, Tensor]] = (-1, {})
         self._wake: Callable[[], None] = lambda: None
@@ -100,6 +103,11 @@ class Run:
         firsts = [lane.started + lane.steps[0].at for lane in self.lanes if lane.steps]
         return min(firsts) - self.submitted if firsts else None
 
+    @property
+    def held(self) -> int:
+        """Tokens whose keys and values it keeps."""
+        return sum(len(held.row.tokens) for lane in self.live for held in lane.running)
+
     def cancel(self) -> None:
         """End it at the next step; what it has stays."""
         self.cancelled = True
@@ -126,6 +134,7 @@ class Run:
             self.version += 1
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
+                self._memory = device.memory(torch.device(self.facts.device))
                 self._luck = (-1, {})  # a kept run need not hold its last step's noise
                 self._tell(self)
             self._changed.notify_all()
@@ -165,6 +174,7 @@ class Run:
                 prompt_known=self.prompt_known,
                 total=(self._ended or perf_counter()) - self.submitted,
                 alone=self.request.alone,
+                memory=self._memory,
             ),
             lanes=[self._result(lane, recipe) for lane, recipe in self._pairs()],
         )
