@@ -11,9 +11,11 @@ import pytest
 from playground import charts
 from playground.charts import text
 from playground.charts.distribution import removed_by
+from playground.charts.memory import held
 from playground.charts.steps import FLOOR, WINDOW, smooth, spread
-from playground.charts.timings import BINS, PARTS
+from playground.charts.timings import BINS, PARTS, rates
 from playground.colours import COLOURS, LETTERS, MODEL_GREY, NAMES
+from playground.trace import Memory
 from tests.traces import (
     COLUMNS,
     GREEDY,
@@ -249,6 +251,52 @@ def test_a_lane_that_ran_alone_counts_from_its_own_start(run):
     assert "one after the other" in charts.about_per_step(alone)
 
 
+# Memory and speed
+
+
+def test_keys_and_values_are_counted_for_every_row_and_token(run):
+    lanes = charts.memory(run).data
+    prompt, per_token = len(run.prompt_tokens), run.model.cache_bytes_per_token
+    for number, lane in enumerate(run.lanes):
+        kept = [(prompt + i) * per_token / 1e3 for i in range(len(lane.token_ids))]
+        assert list(lanes[number].y) == pytest.approx(kept)
+    wide = comparison([GREEDY], length=6)
+    steps = wide.lanes[0].trace.steps
+    steps += [step.model_copy() for step in steps[1:]]  # from its second token on it has two rows
+    assert held(wide, 0) == [prompt, *(2 * (prompt + i) for i in range(1, 6))]
+    unknown = run.model_copy(
+        update={"model": run.model.model_copy(update={"cache_bytes_per_token": None})}
+    )
+    assert charts.memory(unknown) is None
+    assert "not written down" in charts.about_memory(unknown)
+
+
+def test_the_memory_sentence_tells_what_is_known(run):
+    assert "keeps 1.00 kB of keys and values for every token" in charts.about_memory(run)
+    assert "all columns together hold 84.0 kB" in charts.about_memory(run)  # 4 × (4 + 17) tokens
+    assert "process" not in charts.about_memory(run)
+    known = Memory(process=1_200_000_000, gpu=2_500_000_000, gpu_peak=3_000_000_000)
+    run = run.model_copy(update={"timings": run.timings.model_copy(update={"memory": known})})
+    assert "holds 1.20 GB of memory" in charts.about_memory(run)
+    assert "GPU holds 2.50 GB for it, 3.00 GB at most" in charts.about_memory(run)
+
+
+def test_the_machine_s_speed_counts_the_rows_of_every_forward(run):
+    slowest, fastest, machine = rates(run)
+    speeds = [lane.metrics.timings.tokens_per_second for lane in run.lanes]
+    assert (slowest, fastest) == (min(speeds), max(speeds))
+    assert machine == pytest.approx(len(run.lanes) * speeds[0], rel=0.01)
+    assert f"the machine {machine:.0f}, all rows" in charts.about_per_step(run)
+    assert rates(comparison(length=1)) is None
+
+
+@pytest.mark.parametrize(
+    "count, told", [(12, "12 B"), (23_040, "23.0 kB"), (1_357_000, "1.36 MB"), (486e6, "486 MB")]
+)
+def test_sizes(count, told):
+    assert text.size(count) == told
+
+
 # Steps
 
 
@@ -297,7 +345,7 @@ def test_letters_at_the_line_ends_never_overlap():
 # Colours, empty runs, text
 
 
-@pytest.mark.parametrize("draw", [charts.per_step, charts.timeline, charts.steps])
+@pytest.mark.parametrize("draw", [charts.per_step, charts.timeline, charts.memory, charts.steps])
 def test_every_lane_has_its_column_colour_and_letter(draw):
     made = draw(comparison(SIX, length=20)).to_json()
     for letter, colour in zip(LETTERS, COLOURS, strict=True):
@@ -340,7 +388,7 @@ def test_no_text_of_the_model_is_left_as_markup_or_tex(run):
     """Plotly reads tags, entities and, where a page has MathJax, TeX between dollar signs."""
     chosen = {VOCABULARY[token] for lane in run.lanes for token in lane.token_ids}
     assert len(chosen & set(HOSTILE)) > 5
-    figures = [charts.steps(run), charts.per_step(run), charts.timeline(run)]
+    figures = [charts.steps(run), charts.per_step(run), charts.timeline(run), charts.memory(run)]
     for step, trace in every_step(run):
         figures += [charts.distribution(step, trace, BLUE), charts.stages(step, trace, BLUE)]
     for figure in figures:

@@ -28,7 +28,9 @@ def inspector():
 
 def drawn(inspector, updates):
     """Names of the charts that were computed."""
-    names = {id(getattr(inspector, n)): n for n in ("bars", "stages", "per_step", "timeline")}
+    names = {
+        id(getattr(inspector, n)): n for n in ("bars", "stages", "per_step", "timeline", "memory")
+    }
     names |= {id(inspector.steps): "steps", id(inspector.table): "table"}
     return {names[id(part)] for part in updates if id(part) in names}
 
@@ -37,7 +39,7 @@ def drawn(inspector, updates):
     "tab, charts",
     [
         ("distribution", {"bars", "stages"}),
-        ("timings", {"per_step", "timeline"}),
+        ("timings", {"per_step", "timeline", "memory"}),
         ("steps", {"steps"}),
         ("data", {"table"}),
     ],

@@ -255,6 +255,7 @@ def comparison(
             device="cpu",
             dtype="float64",
             memory=0,
+            cache_bytes_per_token=1000,
         ),
         prompt="".join(VOCABULARY[token] for token in PROMPT),
         prompt_tokens=[PromptToken(id=token, text=VOCABULARY[token]) for token in PROMPT],

@@ -1,8 +1,10 @@
 """Comparison in, Plotly figures and the sentences above them out; pure, knows no Gradio."""
 
 from playground.charts.distribution import distribution
+from playground.charts.memory import memory
 from playground.charts.sentences import (
     about_distribution,
+    about_memory,
     about_per_step,
     about_stages,
     about_steps,
@@ -16,11 +18,13 @@ from playground.charts.timings import per_step
 
 __all__ = [
     "about_distribution",
+    "about_memory",
     "about_per_step",
     "about_stages",
     "about_steps",
     "about_timeline",
     "distribution",
+    "memory",
     "per_step",
     "percent",
     "piece",

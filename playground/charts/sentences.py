@@ -7,10 +7,11 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from playground.charts import text
+from playground.charts.memory import held
 from playground.charts.stages import summaries
 from playground.charts.steps import WINDOW
 from playground.charts.timeline import unseen
-from playground.charts.timings import decode_steps, shared_rows
+from playground.charts.timings import decode_steps, rates, shared_rows
 from playground.colours import LETTERS
 from playground.trace import Comparison, StepRecord, Trace
 
@@ -86,8 +87,44 @@ def about_per_step(comparison: Comparison) -> str:
         told = f"Each step is one forward pass (grey) that {rows} rows share: {took}"
     added = f"{text.milliseconds(own[most])}"
     if len(own) == 1:
-        return f"{told} at the median; the recipe's own work adds {added}."
-    return f"{told} at the median; a column's own work adds at most {added} ({most})."
+        told = f"{told} at the median; the recipe's own work adds {added}."
+    else:
+        told = f"{told} at the median; a column's own work adds at most {added} ({most})."
+    return told + _about_rates(comparison)
+
+
+def _about_rates(comparison: Comparison) -> str:
+    found = rates(comparison)
+    if found is None:
+        return ""
+    slowest, fastest, machine = (f"{rate:.{1 if rate < 99.5 else 0}f}" for rate in found)
+    lane = slowest if slowest == fastest else f"{slowest} to {fastest}"
+    return (
+        f" A column writes {lane} tokens per second; the machine "
+        f"{machine}, all rows of everybody counted."
+    )
+
+
+def about_memory(comparison: Comparison) -> str:
+    """What a token takes, what every column held at its end, and what the machine holds."""
+    per_token = comparison.model.cache_bytes_per_token
+    if per_token is None:
+        return "How much memory a token takes was not written down for this run."
+    told = f"A row keeps {text.size(per_token)} of keys and values for every token"
+    ends = [held(comparison, lane)[-1:] for lane in range(len(comparison.lanes))]
+    total = sum(tokens[0] for tokens in ends if tokens)
+    if total:
+        told += f"; all columns together hold {text.size(total * per_token)} at their end"
+    known = comparison.timings.memory
+    if known is None:
+        return f"{told}."
+    if known.process is not None:
+        told += f". The process holds {text.size(known.process)} of memory, the model included"
+    if known.gpu is not None and known.gpu_peak is not None:
+        told += (
+            f". The GPU holds {text.size(known.gpu)} for it, {text.size(known.gpu_peak)} at most"
+        )
+    return f"{told}."
 
 
 def about_timeline(comparison: Comparison) -> str:

@@ -85,6 +85,21 @@ def milliseconds(seconds: float) -> str:
     )
 
 
+def scale(most: float) -> tuple[float, str]:
+    """The unit in which so many bytes are best told, and its bytes."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if most >= size:
+            return size, unit
+    return 1.0, "B"
+
+
+def size(count: float) -> str:
+    """Bytes with their unit, three digits: 23.0 kB, 1.36 MB, 486 MB."""
+    unit, name = scale(count)
+    value = count / unit
+    return f"{value:.{0 if value >= 100 or unit == 1 else 1 if value >= 10 else 2}f} {name}"
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun: ``1 token``, ``49,152 tokens``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -34,6 +34,29 @@ def shared_rows(comparison: Comparison) -> tuple[int, int] | None:
     return (min(rows), max(rows)) if rows else None
 
 
+def rates(comparison: Comparison) -> tuple[float, float, float] | None:
+    """Tokens a second: of the slowest lane, of the fastest, and of all rows of everybody's lanes.
+
+    The last counts the rows of every forward over the time from one token to the next. None
+    without a decode step, or where one forward may have judged several guessed tokens.
+    """
+    lanes = [
+        lane.metrics.timings.tokens_per_second
+        for lane in comparison.lanes
+        if lane.metrics.timings.tokens_per_second
+    ]
+    plain = [
+        lane.trace.path()
+        for lane in comparison.lanes
+        if all(step.draft is None for step in lane.trace.steps)
+    ]
+    path = max(plain, key=len, default=[])
+    if not lanes or len(path) < 2 or path[-1].at <= path[0].at:
+        return None
+    rows = sum(step.times.forward_rows for step in path[1:])
+    return min(lanes), max(lanes), rows / (path[-1].at - path[0].at)
+
+
 def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) -> go.Figure:
     """Milliseconds of every decode step, a panel a lane: forward, processors, search, record.
 

@@ -103,6 +103,7 @@ class Inspector:
                         self.per_step = plot()
                     with gr.Column(scale=2, min_width=320):
                         self.timeline = plot()
+                        self.memory = plot()
                 with gr.Tab("Steps") as steps:
                     self.side = gr.Radio(
                         SIDES, value="model", label="Values", elem_classes=["segments", "side"]
@@ -117,7 +118,14 @@ class Inspector:
                     )
         self.tabs = dict(zip(TABS, (distribution, timings, steps, data), strict=True))
         self.view = [self.tab, self.stage, self.side]
-        self.charts = [self.bars, self.stages, self.per_step, self.timeline, self.steps]
+        self.charts = [
+            self.bars,
+            self.stages,
+            self.per_step,
+            self.timeline,
+            self.memory,
+            self.steps,
+        ]
         self.outputs = [
             self.selection,
             self.caption,
@@ -138,6 +146,7 @@ class Inspector:
         self.stage.input(self._restaged, moved, self.outputs, **latest)
         self.side.input(self.draw, moved, self.outputs, **latest)
         self.per_step.point(self._pointed, moved, self.outputs, **QUICK)
+        self.memory.point(self._pointed, moved, self.outputs, **QUICK)
         self.steps.point(self._pointed, moved, self.outputs, **QUICK)
         self.stages.point(self._staged, moved, self.outputs, **QUICK)
         for name, tab in self.tabs.items():

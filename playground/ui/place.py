@@ -141,6 +141,7 @@ def timings(place: Place) -> dict[str, Any]:
             charts.per_step(run, place.marked), charts.about_per_step(run), f"{run.id}/timings"
         ),
         "timeline": drawing(charts.timeline(run), charts.about_timeline(run)),
+        "memory": drawing(charts.memory(run), charts.about_memory(run)),
     }
 
 

@@ -22,7 +22,7 @@ def plot(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
     clicks.
     """
     gr.set_static_paths(LIBRARY)
-    return element("plot", value, library=LIBRARY.as_posix(), **options)
+    return element("plot", value, constants={"source": LIBRARY.as_posix()}, **options)
 
 
 def drawing(figure: go.Figure | None, sentence: str, view: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 // value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
 // Annotations named 'wide' give way on a narrow page.
 // Tells 'point' {data: the clicked point's customdata}.
+// Constants: source, the library's file
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
@@ -11,7 +12,7 @@ function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
     const { root = '', api_prefix: prefix = '/gradio_api' } = window.gradio_config ?? {};
     const script = document.createElement('script');
-    script.src = `${root}${prefix}/file=${encodeURI(props.library)}`;
+    script.src = `${root}${prefix}/file=${encodeURI(source)}`;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => {
       window.playgroundPlotly = null;

@@ -1,0 +1,92 @@
+"""Memory of a run: the keys and values every column holds while it writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import plotly.graph_objects as go
+
+from playground.charts import text
+from playground.charts.base import badge, figure
+from playground.charts.steps import spread
+from playground.colours import COLOURS, INKS, LETTERS
+from playground.trace import Comparison
+
+HEIGHT = 172  # pixels
+APART = 0.14  # of the height, between two letters
+
+
+def held(comparison: Comparison, lane: int) -> list[int]:
+    """Tokens whose keys and values a lane holds, over all its rows, as it chooses each token.
+
+    A row holds the prompt and every token chosen before. A lane has a row for every choice that
+    was recorded at a step.
+    """
+    rows = Counter(step.index for step in comparison.lanes[lane].trace.steps)
+    prompt = len(comparison.prompt_tokens)
+    return [rows[index] * (prompt + index) for index in sorted(rows)]
+
+
+def memory(comparison: Comparison) -> go.Figure | None:
+    """Bytes of keys and values over the tokens, a line a lane; None where a token's are unknown."""
+    per_token = comparison.model.cache_bytes_per_token
+    lanes = [held(comparison, lane) for lane in range(len(comparison.lanes))]
+    most = max((max(tokens, default=0) for tokens in lanes), default=0)
+    if per_token is None or most == 0:
+        return None
+    size, unit = text.scale(most * per_token)
+    top = 1.08 * most * per_token / size
+    longest = max(map(len, lanes))
+    ends = [(tokens[-1] * per_token / size, lane) for lane, tokens in enumerate(lanes) if tokens]
+    return figure(
+        [
+            # Of lanes that hold the same, an earlier one shows at both sides of a later one.
+            _line(lane, tokens, per_token, size, 2 + 3 * lanes[lane + 1 :].count(tokens))
+            for lane, tokens in enumerate(lanes)
+            if tokens
+        ],
+        height=HEIGHT,
+        margin={"l": 58, "r": 92, "t": 8, "b": 40},
+        xaxis={
+            "title": {"text": "token"},
+            "range": [0.5, longest + 0.5],
+            "fixedrange": True,
+            "showgrid": False,
+        },
+        yaxis={
+            "range": [0, top],
+            "ticksuffix": f" {unit}",
+            "nticks": 4,
+            "fixedrange": True,
+            "zeroline": True,
+        },
+        annotations=[
+            part
+            for at, lane in spread(ends, 0.06 * top, 0.97 * top, APART * top)
+            for part in _end(lane, lanes[lane][-1] * per_token, at)
+        ],
+    )
+
+
+def _line(lane: int, tokens: list[int], per_token: int, size: float, width: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(tokens) > 1 else "markers",
+        "x": list(range(1, len(tokens) + 1)),
+        "y": [count * per_token / size for count in tokens],
+        "line": {"color": COLOURS[lane], "width": width, "shape": "hv"},
+        "marker": {"color": COLOURS[lane]},
+        "customdata": [[lane, i, text.size(count * per_token)] for i, count in enumerate(tokens)],
+        "hovertemplate": f"{LETTERS[lane]}, token %{{x}}: %{{customdata[2]}}<extra></extra>",
+    }
+
+
+def _end(lane: int, count: int, at: float) -> list[dict[str, Any]]:
+    """The letter and the last value, beside the end of the line."""
+    where = {"xref": "paper", "x": 1, "y": at, "xanchor": "left", "yanchor": "middle"}
+    told = {"text": text.size(count), "font": {"size": 11}, "showarrow": False}
+    return [
+        badge(LETTERS[lane], COLOURS[lane], INKS[lane], xshift=6, **where),
+        {**told, "xshift": 26, **where},
+    ]

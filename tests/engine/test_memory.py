@@ -1,0 +1,28 @@
+"""A run tells what memory it took."""
+
+from playground.charts.memory import held
+from playground.engine import Request
+from tests.engine.models import engine, finished
+
+
+def test_a_run_knows_its_keys_and_values_and_what_the_process_holds() -> None:
+    served = engine()
+    request = Request(prompt="abc", recipes=["greedy", "beam(3)"], max_new_tokens=4)
+    done = finished(served, request)
+    slots = served.forward.slots
+    one = slots.keys[:, 0, :, 0].nbytes + slots.values[:, 0, :, 0].nbytes
+    assert done.model.cache_bytes_per_token == one
+    prompt = len(done.prompt_tokens)
+    assert held(done, 0) == [prompt + i for i in range(4)]
+    assert held(done, 1) == [3 * (prompt + i) for i in range(4)]
+    assert done.timings.memory is not None and done.timings.memory.gpu is None
+    assert (done.timings.memory.process or 0) > one
+
+
+def test_memory_is_told_only_of_what_ended() -> None:
+    served = engine()
+    run = served.submit(Request(prompt="abc", recipes=["greedy"], max_new_tokens=4))
+    served.step()
+    assert run.comparison().timings.memory is None
+    served.drive(run)
+    assert run.comparison().timings.memory is not None
