@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     import pandas as pd
 
-FinishReason = Literal["eos", "stop", "length", "context", "deadline", "cancelled", "error"]
+FinishReason = Literal[
+    "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
+]
 
 
 class Record(BaseModel):
@@ -125,6 +127,9 @@ class Trace(Record):
     vocab_size: int
     steps: list[StepRecord] = Field(default_factory=list)
     outputs: list[Output] = Field(default_factory=list)
+    offer: StepRecord | None = Field(
+        None, description="What a person may choose from next; its token is only the likeliest."
+    )
 
     def path(self, output: int = 0) -> list[StepRecord]:
         """The step records of one text, in order."""

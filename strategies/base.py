@@ -182,6 +182,12 @@ class Step:
         return Move(parent, token, score, state, self.ends(parent, token), sample)
 
 
+# By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
+# of high score, draws among the texts it keeps, weighs likeness to what came before, or a person
+# chooses.
+Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness", "person"]
+
+
 class Strategy:
     """What every plugin is: ``info``, ``Params``, and an instance per lane.
 
@@ -241,11 +247,17 @@ class Processor(Strategy):
 
 
 class Search(Strategy):
-    """Maps a lane's current rows to its next rows."""
+    """Maps a lane's current rows to its next rows.
+
+    ``chooses`` is only told to people; None where it is something else. Who says "draw" draws from
+    the scores, by the luck of the row's ``sample`` alone.
+    """
 
     kind = "search"
+    chooses: ClassVar[Choosing | None] = None
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
     needs_hidden: ClassVar[bool] = False  # see Step.hidden and Step.peek
+    asks: ClassVar[bool] = False  # a person chooses: where it has no move, it waits to be told
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""

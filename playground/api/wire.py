@@ -47,8 +47,9 @@ class Lane(LaneResult):
     token_ids: list[int] = Field(description="The ids of `tokens` alone.")
     finish_reason: FinishReason | None = Field(
         description="`eos`: the model ended the text; `stop`: a stop string; `length`: "
-        "`max_new_tokens`; `context`: the model's context is full; `deadline`: the time is up; "
-        "`cancelled`: the client left; `error`: see `error`."
+        "`max_new_tokens`; `context`: the model's context is full; `waiting`: a person chooses "
+        "the next token; `deadline`: the time is up; `cancelled`: the client left; `error`: see "
+        "`error`."
     )
     error: str | None = Field(None, description="What went wrong in this lane alone.")
     trace: Trace = Field(description="Every step: candidates, stages, ranks, entropies, times.")

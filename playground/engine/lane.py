@@ -60,6 +60,8 @@ class Lane:
         )
         self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.index = 0
+        self.offer: StepRecord | None = None  # what a person may choose from
+        self._asking = False
         self._found: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
@@ -127,6 +129,9 @@ class Lane:
         for move in moves:
             if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
                 raise Fault(f"the search returned {move} for {len(rows)} rows")
+        self._asking = not moves and self.search.asks
+        if self._asking:  # recorded as if the likeliest were chosen
+            return [Move(0, int(scores[0].argmax()))]
         if not moves and not step.finished:
             raise Fault(f"{self.search.info.id} found no token to continue with")
         return moves
@@ -147,6 +152,12 @@ class Lane:
                     raise Fault(f"{processor.info.id} removed every token")
             if not choice.logprob > -math.inf:  # NaN as well
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
+        if self._asking:
+            at = perf_counter() - self.started
+            piece = self.reader.piece(moves[0].token)
+            self.offer = self._record(rows[0], moves[0], choices[0], piece, times, at, None)
+            self.end("waiting")
+            return
         self._commit(rows, moves, choices, times, store, draft)
         self.index += 1
         if not self.running:
@@ -233,26 +244,7 @@ class Lane:
         if reason == "stop":
             place = find_stop(text.value, len(added), self.ends.stop)
             text = text if place is None else replace(text, value=text.value[:place])
-        self.steps.append(
-            StepRecord.model_construct(
-                index=self.index,
-                parent=parent.node,
-                token=move.token,
-                text=added,
-                raw_logprob=choice.raw_logprob,
-                logprob=choice.logprob,
-                raw_rank=choice.raw_rank,
-                rank=choice.rank,
-                raw_entropy=choice.raw_entropy,
-                stages=choice.stages,
-                candidates=choice.candidates,
-                score=move.score,
-                draft=draft,
-                draft_text="" if draft is None else self.reader.piece(draft),
-                times=times,
-                at=at,
-            )
-        )
+        self.steps.append(self._record(parent, move, choice, added, times, at, draft))
         row = Row(
             tokens,
             before.prompt_length,
@@ -267,6 +259,35 @@ class Lane:
             for p, state in zip(self.processors, parent.states, strict=True)
         )
         return LaneRow(row, states, text, len(self.steps) - 1, slot, reason)
+
+    def _record(
+        self,
+        parent: LaneRow,
+        move: Move,
+        choice: Choice,
+        text: str,
+        times: Times,
+        at: float,
+        draft: int | None,
+    ) -> StepRecord:
+        return StepRecord.model_construct(
+            index=self.index,
+            parent=parent.node,
+            token=move.token,
+            text=text,
+            raw_logprob=choice.raw_logprob,
+            logprob=choice.logprob,
+            raw_rank=choice.raw_rank,
+            rank=choice.rank,
+            raw_entropy=choice.raw_entropy,
+            stages=choice.stages,
+            candidates=choice.candidates,
+            score=move.score,
+            draft=draft,
+            draft_text="" if draft is None else self.reader.piece(draft),
+            times=times,
+            at=at,
+        )
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
         """Stop where it is, for a reason from outside."""
@@ -325,4 +346,5 @@ class Lane:
             vocab_size=vocab_size,
             steps=list(self.steps),
             outputs=outputs,
+            offer=self.offer,
         )

@@ -15,6 +15,7 @@ REASONS = {
     "stop": "stop",
     "length": "limit",
     "context": "context",
+    "waiting": "your turn",
     "deadline": "time up",
     "cancelled": "stopped",
     "error": "failed",

@@ -154,6 +154,8 @@ def run(
             peek=lambda row, tokens: hidden(tokens),
         )
         moves = search.advance(step)
+        if search.asks and not moves:
+            break
         assert sum(not move.done for move in moves) <= search.width()
         following = []
         for move in moves:

@@ -171,9 +171,13 @@ def test_a_search_starts_from_one_row_and_keeps_its_width(strategy: type[Strateg
         for given in scores(50).log_softmax(-1).split(1):
             before = given.clone()
             step = first_step(search, given)
-            moves = search.advance(step)
+            try:
+                moves = search.advance(step)
+            except ValueError as refusal:
+                assert search.asks and "was removed by the recipe" in str(refusal)
+                continue
             assert torch.equal(given, before)
-            assert moves and sum(not move.done for move in moves) <= search.width()
+            assert (moves or search.asks) and sum(not move.done for move in moves) <= search.width()
             for move in moves:
                 assert move.parent == 0
                 assert given[0, move.token] > -torch.inf, "a removed token was chosen"
@@ -188,11 +192,11 @@ def test_a_search_ends_and_orders_its_texts(strategy: type[Strategy]) -> None:
         recipe = Recipe((RecipeStep(strategy.info.id, params),))
         found = run(transitions(table), recipe, (0, 3), eos=(2,), max_new_tokens=5)
         assert found, "a lane must leave a text"
-        assert all(row.done for row in found)
         for row in found:
-            assert row.prompt == (0, 3) and 1 <= len(row.generated) <= 5
+            assert row.prompt == (0, 3) and len(row.generated) <= 5
             assert 2 not in row.generated[:-1]
-            assert row.generated[-1] == 2 or len(row.generated) == 5
+            if not strategy.asks:
+                assert row.done and (row.generated[-1] == 2 or len(row.generated) == 5)
         search = strategy(params, context(6, (2,), 5))
         assert isinstance(search, Search)
         assert search.order(found[::-1])[0].generated == search.best(found).generated
