@@ -47,8 +47,8 @@ class Manual(base.Search):
             )
 
     def draft(self, row: Row) -> Sequence[int]:
-        written = len(row.generated)
-        return self.params.picks[written : written + AT_ONCE]
+        picks: tuple[int, ...] = self.params.picks
+        return picks[len(row.generated) :][:AT_ONCE]
 
     def advance(self, step: Step) -> list[Move]:
         written = len(step.rows[0].generated)
