@@ -15,10 +15,13 @@ from itertools import pairwise
 from typing import Literal
 
 from playground.trace import StepRecord, Trace
+from strategies.base import Choosing, Search
+from strategies.registry import registry
 
 Why = Literal[
-    "same", "ended", "removed", "allowed", "reshaped", "draw", "likeliest", "beam", "luck"
+    "same", "ended", "removed", "allowed", "reshaped", "luck", "person", "chosen", Choosing
 ]
+WHOLE = ("text", "drawn text")  # what chooses by more than the next token
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ class Side:
     def kind(self) -> str:
         """The search's id: greedy, sample, beam …"""
         return self.search.split("(")[0].strip()
+
+    @property
+    def chooses(self) -> Choosing | Literal["person"] | None:
+        """By what the search chooses; None where it does not say, or is not installed here."""
+        plugin = registry().strategies.get(self.kind)
+        if plugin is None or not issubclass(plugin, Search):
+            return None
+        return "person" if plugin.asks else plugin.chooses
 
     @property
     def luck(self) -> tuple[int, str]:
@@ -112,28 +123,51 @@ class _Fork:
                 f"{self.luck}{left.letter}’s {left.stage(removed)} had removed {_quote(now)}, "
                 f"which stays here ({_percent(now.probability)})"
             )
-        if "beam" in left.kind or "beam" in right.kind:
-            return "beam", self.beam()
-        if left.kind == right.kind == "sample":
+        if right.chooses in WHOLE or left.chooses in WHOLE:
+            return right.chooses if right.chooses in WHOLE else left.chooses, self.whole()
+        if left.chooses == right.chooses == "draw":
             if left.luck != right.luck:
                 return "luck", f"its own luck preferred {self.chosen} to {self.other}"
             return self.weighed()
-        flipped = self.flipped()
+        flipped = None if "person" in (left.chooses, right.chooses) else self.flipped()
         if flipped:
             return "reshaped", flipped
-        if right.kind == "greedy":
-            return "likeliest", (
-                f"greedy takes the likeliest, {self.chosen}; {left.letter}’s draw had preferred "
-                f"{_quote(was)} ({_percent(was.probability)})"
-            )
-        who = "the draw" if right.kind == "sample" else right.kind
-        return "draw", f"{who} preferred {self.chosen} to {self.other}{self.raised()}"
+        if "likeness" in (right.chooses, left.chooses):
+            return "likeness", self.likeness()
+        if right.chooses in ("likeliest", "person"):
+            return right.chooses, f"{self.takes}; {self.had}"
+        who = "the draw" if right.chooses == "draw" else right.kind
+        why: Why = right.chooses or "chosen"
+        return why, f"{who} preferred {self.chosen} to {self.other}{self.raised()}"
 
     @property
     def luck(self) -> str:
         """“same luck; ” where both columns draw, and draw the same."""
-        both = self.left.kind == self.right.kind == "sample"
+        both = self.left.chooses == self.right.chooses == "draw"
         return "same luck; " if both and self.left.luck == self.right.luck else ""
+
+    @property
+    def takes(self) -> str:
+        """What the right column does here, by itself."""
+        return {
+            "likeliest": f"{self.right.kind} takes the likeliest, {self.chosen}",
+            "draw": f"the draw took {self.chosen}",
+            "person": f"a person chose {self.chosen}",
+            "text": f"{self.right.kind} chose {self.chosen} for the score of the text it begins",
+            "drawn text": f"{self.right.kind} drew {self.chosen} among the texts it keeps",
+        }.get(self.right.chooses or "", f"{self.right.kind} chose {self.chosen}")
+
+    @property
+    def had(self) -> str:
+        """What the left column had done in its place."""
+        left = self.left
+        token = f"{_quote(self.was)} ({_percent(self.was.probability)})"
+        return f"{left.letter}’s " + {
+            "draw": f"draw had preferred {token}",
+            "person": f"person had chosen {token}",
+            "text": f"{left.kind} had chosen {token} for the score of the text it begins",
+            "drawn text": f"{left.kind} had drawn {token} among the texts it keeps",
+        }.get(left.chooses or "", f"{left.kind} had chosen {token}")
 
     @property
     def chosen(self) -> str:
@@ -208,28 +242,27 @@ class _Fork:
             f"to {_percent(course[stage + 1])}"
         )
 
-    def beam(self) -> str:
-        left, right, was = self.left, self.right, self.was
-        if "beam" in right.kind and "beam" in left.kind:
-            return (
-                f"{right.search} found {self.chosen} to begin the better text, "
-                f"{left.search} {_quote(was)}"
-            )
-        if "beam" in right.kind:
+    def whole(self) -> str:
+        """At least one of the two looked beyond the token."""
+        if self.right.chooses == "text" and self.left.chooses not in WHOLE:
             if self.here and self.here[-1] < 0:
                 return (
-                    f"the beam gave up the likelier {self.other} for {self.chosen}, "
-                    "which begins a likelier text"
+                    f"{self.right.kind} gave up the likelier {self.other} for {self.chosen}, for "
+                    "the score of the text it begins"
                 )
+        return f"{self.takes}; {self.had}"
+
+    def likeness(self) -> str:
+        """At least one of the two weighed it; it decided where the likelier token lost."""
+        left, right = self.left, self.right
+        if right.chooses == "likeness" and self.here and self.here[-1] < 0:
             return (
-                f"the beam seeks the likeliest text, here by {self.chosen}; {left.letter} "
-                f"chose {_quote(was)} ({_percent(was.probability)})"
+                f"{right.kind} took {self.chosen}, which is less like what came before than the "
+                f"likelier {self.other}"
             )
-        took = "greedy takes the likeliest token," if right.kind == "greedy" else "the draw took"
-        return (
-            f"{took} {self.chosen}; {left.letter}’s beam chose {_quote(was)} "
-            f"({_percent(was.probability)}) for the text it leads to"
-        )
+        if left.chooses == "likeness" and self.there and self.there[-1] > 0:
+            return f"{self.takes}; {self.had}, less like what came before"
+        return f"{self.takes}; {self.had}"
 
 
 def _course(step: StepRecord, token: int) -> list[float]:

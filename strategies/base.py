@@ -183,9 +183,8 @@ class Step:
 
 
 # By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
-# of high score, draws among the texts it keeps, weighs likeness to what came before, or a person
-# chooses.
-Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness", "person"]
+# of high score, draws among the texts it keeps, or weighs likeness to what came before.
+Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness"]
 
 
 class Strategy:

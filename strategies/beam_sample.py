@@ -31,6 +31,8 @@ class BeamSample(Beams):
         "and for the other beam.",
     )
 
+    chooses = "drawn text"
+
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
         totals = accumulated(step)
         noise = torch.stack([step.luck(row) for row in range(len(step.rows))])

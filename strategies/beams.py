@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from . import base
-from .base import Move, Row, Step, setting
+from .base import Choosing, Move, Row, Step, setting
 
 
 class BeamParams(base.Params):
@@ -55,6 +55,7 @@ class Beams(base.Search):
 
     Params = BeamParams
     reads_logprobs = True
+    chooses: ClassVar[Choosing | None] = "text"
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
         """Up to ``count`` continuations as (score, row, token), in the order they were chosen."""

@@ -53,6 +53,7 @@ class Contrastive(base.Search):
         )
 
     needs_hidden: ClassVar = True
+    chooses = "likeness"
 
     def width(self) -> int:
         return int(self.params.top_k)

@@ -18,6 +18,8 @@ class Greedy(base.Search):
         "finds likeliest. Open-ended text soon turns dull or starts to loop.",
     )
 
+    chooses = "likeliest"
+
     def advance(self, step: Step) -> list[Move]:
         chosen = step.scores.argmax(-1).tolist()
         return [step.move(row, token) for row, token in enumerate(chosen)]

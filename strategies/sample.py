@@ -32,6 +32,8 @@ class Sample(base.Search):
             le=64,
         )
 
+    chooses = "draw"
+
     def width(self) -> int:
         return int(self.params.n)
 

@@ -50,6 +50,8 @@ class Speculative(base.Search):
             le=8,
         )
 
+    chooses = "draw"
+
     def refuse(self, chain: Sequence[Strategy]) -> None:
         if self.params.draft == "model" and self.context.draft_model is None:
             raise ValueError("there is no draft model here; draft can be lookup.")

@@ -36,6 +36,8 @@ class StochasticBeam(base.Search):
             4, "How many different texts are drawn.", usual=(1, 8), step=1, ge=1, le=16
         )
 
+    chooses = "drawn text"
+
     def width(self) -> int:
         return int(self.params.num_beams)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -27,7 +26,8 @@ def test_every_strategy_has_a_line(report: Report) -> None:
     assert [line.strategy for line in report.lines] == list(registry().strategies)
     assert report.prompt_tokens >= 100
     refused = [line for line in report.lines if line.refused]
-    assert [line.strategy for line in refused] == ["dola"] and "2" in refused[0].refused
+    assert "dola" in [line.strategy for line in refused]
+    assert all("2" in line.refused or "person" in line.refused for line in refused)
     for line in report.lines:
         assert line.refused or (line.share != 0.0 and line.steps > 0)
         assert str(line) in str(report) and str(line).count("|") - str(line).count("\\|") == 6

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
+from typing import get_args
 
 import pytest
+import torch
 
 from playground.parting import Side, parting
 from playground.trace import Candidates, StageSummary, StepRecord, Times
+from strategies.base import Choosing, Search
+from strategies.registry import registry
 from tests import traces
+from tests.strategies.driver import run, transitions
 
 NAMES = {1: " cat", 2: " dog", 3: "\n"}
 TIMES = Times(forward=0, processors=0, search=0, record=0, forward_rows=1)
@@ -111,8 +116,82 @@ def side(letter: str, recipe: str, record: StepRecord) -> Side:
         (
             ("greedy", step(1, RAW)),
             ("beam(4)", step(2, RAW)),
-            "beam",
-            "the beam gave up the likelier “ cat” (60 %) for “ dog” (30 %)",
+            "text",
+            "beam gave up the likelier “ cat” (60 %) for “ dog” (30 %), for the score of the text",
+        ),
+        (
+            ("diverse_beam", step(1, RAW)),
+            ("beam(4)", step(2, RAW)),
+            "text",
+            "beam chose “ dog” (30 %) for the score of the text it begins; A’s diverse_beam had "
+            "chosen “ cat” (60 %) for the score of the text it begins",
+        ),
+        (
+            ("beam", step(2, RAW)),
+            ("greedy", step(1, RAW)),
+            "text",
+            "greedy takes the likeliest, “ cat” (60 %); A’s beam had chosen “ dog” (30 %) for",
+        ),
+        (
+            ("greedy", step(1, RAW)),
+            ("stochastic_beam(3)", step(2, RAW)),
+            "drawn text",
+            "stochastic_beam drew “ dog” (30 %) among the texts it keeps; A’s greedy had chosen",
+        ),
+        (
+            ("beam_sample", step(2, RAW)),
+            ("sample", step(1, RAW)),
+            "drawn text",
+            "the draw took “ cat” (60 %); A’s beam_sample had drawn “ dog” (30 %) among the texts",
+        ),
+        (
+            ("sample", step(1, RAW)),
+            ("temperature(3) | speculative(2)", step(3, RAW, FLAT)),
+            "reshaped",
+            "same luck; temperature 3 moved the odds",
+        ),
+        (
+            ("speculative", step(2, RAW)),
+            ("top_k(1) | sample", step(1, RAW, CUT)),
+            "removed",
+            "same luck; top_k 1 removed “ dog”",
+        ),
+        (
+            ("speculative", step(2, RAW)),
+            ("greedy", step(1, RAW)),
+            "likeliest",
+            "greedy takes the likeliest, “ cat” (60 %); A’s draw had preferred “ dog” (30 %)",
+        ),
+        (
+            ("greedy", step(1, RAW)),
+            ("contrastive", step(2, RAW)),
+            "likeness",
+            "contrastive took “ dog” (30 %), which is less like what came before than the likelier "
+            "“ cat” (60 %)",
+        ),
+        (
+            ("contrastive(0.9)", step(2, RAW)),
+            ("sample", step(1, RAW)),
+            "likeness",
+            "the draw took “ cat” (60 %); A’s contrastive had chosen “ dog” (30 %), less like what",
+        ),
+        (
+            ("sample", step(3, RAW)),
+            ("contrastive", step(1, RAW)),
+            "likeness",
+            "contrastive chose “ cat” (60 %); A’s draw had preferred “⏎” (10 %)",
+        ),
+        (
+            ("greedy", step(1, RAW)),
+            ("not_installed(2)", step(2, RAW)),
+            "chosen",
+            "not_installed preferred “ dog” (30 %) to “ cat” (60 %)",
+        ),
+        (
+            ("not_installed", step(2, RAW)),
+            ("greedy", step(1, RAW)),
+            "likeliest",
+            "greedy takes the likeliest, “ cat” (60 %); A’s not_installed had chosen “ dog”",
         ),
     ],
 )
@@ -122,6 +201,32 @@ def test_the_reason_is_what_the_records_bear(left, right, why, says):
     assert (found.index, found.why) == (0, why)
     assert found.text.startswith("parts from A at token 1: ")
     assert says in found.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_every_search_says_by_what_it_chooses():
+    searches = [s for s in registry().strategies.values() if s.kind == "search"]
+    chooses = {s.chooses for s in searches if not s.asks}
+    assert chooses == set(get_args(Choosing))
+
+
+def test_what_a_person_chose_is_told_as_that(monkeypatch):
+    asking = type("Asking", (Search,), {"asks": True})
+    monkeypatch.setitem(registry().strategies, "asking", asking)
+    a = Side("A", [], "greedy", [step(1, RAW)])
+    b = Side("B", ["temperature(3)"], "asking([2])", [step(2, RAW, FLIPPED)])
+    there, back = parting(a, b), parting(b, a)
+    assert there and back and there.why == "person"
+    assert "a person chose “ dog”" in there.text and "A’s greedy had chosen" in there.text
+    assert "B’s person had chosen “ dog”" in back.text
+
+
+def test_who_says_draw_draws_what_sample_draws():
+    """Their luck is compared, so it must be the same."""
+    for id, plugin in registry().strategies.items():
+        if plugin.kind == "search" and plugin.chooses == "draw":
+            forward = transitions(torch.rand(9, 9, generator=torch.Generator().manual_seed(1)))
+            mine, sample = (run(forward, s, (3,), seed=5, max_new_tokens=9) for s in (id, "sample"))
+            assert mine[0].tokens == sample[0].tokens, id
 
 
 def test_nothing_is_said_before_the_columns_are_over():

@@ -154,6 +154,9 @@ class _Bench:
             lane = self.engine.intake.run(self.request(recipe)).lanes[-1]
         except FieldError as refusal:
             return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
+        if lane.search.asks:
+            why = "a person chooses"
+            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
         apart = _own_forward(lane)
         against = "sample"
         if search and not apart:
