@@ -502,3 +502,28 @@ def test_the_timing_sentences_say_what_is_shared(run):
     assert f"{len(run.lanes)} rows share" in told
     assert "4 tokens took 1.0 ms, waiting 5.0 ms; reading them 80 ms" in charts.about_timeline(run)
     assert "No step after the first" in charts.about_per_step(comparison(length=1))
+
+
+# Without the cache
+
+
+def test_both_runs_are_drawn_and_compared_over_what_both_have():
+    kept, bare = comparison([NUCLEUS], length=20), comparison([NUCLEUS], length=12, seed=8)
+    with_cache, without = charts.uncached(1, kept, bare).data
+    for line, run in ((with_cache, kept), (without, bare)):
+        path = run.lanes[0].trace.path()
+        assert list(line.x) == [step.index + 1 for step in path[1:]]
+        assert sum(line.y) == pytest.approx(1e3 * (path[-1].at - path[0].at), abs=0.1)
+        assert line.line.color == COLOURS[1]
+    told = charts.about_uncached(1, kept, bare)
+    ratio = sum(without.y) / sum(with_cache.y[:11])
+    assert told.startswith("Measured now, on this machine, column B alone: 11 steps took")
+    assert f"{ratio:.1f} times as long" in told
+    assert f"The cache took {text.size(1000 * (4 + 11))}." in told
+
+
+def test_a_measurement_that_has_only_begun_is_drawn_too():
+    kept = comparison([GREEDY], length=5)
+    assert len(charts.uncached(0, kept, None).data) == 1
+    assert charts.uncached(0, comparison([GREEDY], length=1), None) is None
+    assert "too short" in charts.about_uncached(0, kept, comparison([GREEDY], length=1))

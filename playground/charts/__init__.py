@@ -15,6 +15,7 @@ from playground.charts.steps import steps
 from playground.charts.text import percent, piece, quoted, reads, visible
 from playground.charts.timeline import timeline
 from playground.charts.timings import per_step
+from playground.charts.uncached import about_uncached, uncached
 
 __all__ = [
     "about_distribution",
@@ -23,6 +24,7 @@ __all__ = [
     "about_stages",
     "about_steps",
     "about_timeline",
+    "about_uncached",
     "distribution",
     "memory",
     "per_step",
@@ -33,5 +35,6 @@ __all__ = [
     "stages",
     "steps",
     "timeline",
+    "uncached",
     "visible",
 ]

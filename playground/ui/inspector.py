@@ -12,7 +12,8 @@ run that has grown is shown again. Each drawing is told to the columns by the do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,13 +21,16 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
+from playground.engine import Busy, FieldError
+from playground.errors import ModelError
 from playground.trace import Comparison
 from playground.ui import place as values
-from playground.ui.element import QUICK, element
+from playground.ui.element import QUICK, element, message
 from playground.ui.place import SIDES, Place, Selection
 from playground.ui.plot import plot
 
 Updates = dict[Any, Any]
+Measure = Callable[[Comparison, int], Iterator[tuple[Comparison, Comparison | None]]]
 TABS = ("distribution", "timings", "steps", "data")
 
 
@@ -34,9 +38,14 @@ class Inspector:
     """The region's components, built where it is called, and the events among them."""
 
     def __init__(
-        self, resolve: Callable[[str], Comparison | None], first: dict[str, Any] | None = None
+        self,
+        resolve: Callable[[str], Comparison | None],
+        first: dict[str, Any] | None = None,
+        measure: Measure | None = None,
     ) -> None:
-        self.resolve = resolve
+        """``measure`` runs a column again, with its cache and without; without it none is."""
+        self.resolve, self.measure = resolve, measure
+        self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self.files = TemporaryDirectory(prefix="decoding-playground-")
         self._build(self.find(first))
         self._wire()
@@ -101,6 +110,10 @@ class Inspector:
                 with gr.Tab("Timings") as timings, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.per_step = plot()
+                        with gr.Row(elem_classes=["measure"], visible=self.measure is not None):
+                            self.again = gr.Button("Measure without the cache", size="sm")
+                        self.fault = message("measure-fault")
+                        self.uncached = plot()
                     with gr.Column(scale=2, min_width=320):
                         self.timeline = plot()
                         self.memory = plot()
@@ -124,6 +137,7 @@ class Inspector:
             self.per_step,
             self.timeline,
             self.memory,
+            self.uncached,
             self.steps,
         ]
         self.outputs = [
@@ -149,17 +163,48 @@ class Inspector:
         self.memory.point(self._pointed, moved, self.outputs, **QUICK)
         self.steps.point(self._pointed, moved, self.outputs, **QUICK)
         self.stages.point(self._staged, moved, self.outputs, **QUICK)
+        self.again.click(
+            self._measured, self.selection, [self.again, self.fault, self.uncached],
+            show_progress="hidden", concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
         for name, tab in self.tabs.items():
             tab.select(partial(self._opened, name), moved, [self.tab, *self.outputs], **QUICK)
 
     def _tab(self, place: Place, tab: str, stage: str | None, side: str) -> Updates:
         if tab == "timings":
-            return self._named(values.timings(place))
+            known = self.measured.get((place.comparison.id, place.selection.lane))
+            return self._named(values.timings(place)) | {self.uncached: known}
         if tab == "steps":
             return self._named(values.steps(place, side))
         if tab == "data":
             return self._named(values.data(place, self.files.name))
         return self._named(values.distribution(place, stage))
+
+    def _measured(self, selection: Any) -> Iterator[Updates]:
+        """Run the inspected column twice, and draw its steps with the cache and without."""
+        yield {self.again: gr.update(interactive=False), self.fault: None, self.uncached: None}
+        idle = {self.again: gr.update(interactive=True)}
+        place = self.find(selection)
+        if place is None or self.measure is None:
+            yield idle | {self.fault: values.NO_RUN_ADVICE}
+            return
+        run, lane = place.comparison, place.selection.lane
+        try:
+            for kept, bare in self.measure(run, lane):
+                drawn = values.uncached(lane, kept, bare)
+                yield {self.uncached: drawn}
+            assert bare is not None  # the last is of both
+            failed = kept.lanes[0].error or bare.lanes[0].error
+        except (FieldError, ModelError, Busy) as problem:
+            yield idle | {self.fault: f"Not measured: {problem}", self.uncached: None}
+            return
+        if failed:
+            yield idle | {self.fault: f"Not measured: {failed}", self.uncached: None}
+            return
+        self.measured[run.id, lane] = drawn
+        while len(self.measured) > values.KEPT:
+            self.measured.popitem(last=False)
+        yield idle
 
     def _named(self, named: dict[str, Any]) -> Updates:
         return {getattr(self, name): value for name, value in named.items()}

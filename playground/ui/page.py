@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,7 +11,7 @@ import gradio as gr
 from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import links, preview, recorded, strip
+from playground.ui import links, preview, recorded, strip, uncached
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
 from playground.ui.columns import Columns, chosen
@@ -57,7 +58,7 @@ def build(service: Service) -> gr.Blocks:
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
             columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
-            inspector = Inspector(resolve, first=first(sample))
+            inspector = Inspector(resolve, first(sample), partial(uncached.measure, service))
         opening = gr.State(first(sample))
         previews = _previews(service, sample)
         runner = Runner(service, head, box, knobs, columns, line, opening, previews)

@@ -18,7 +18,7 @@ from playground.trace import Comparison, StepRecord, Trace
 from playground.ui.plot import drawing
 
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
-KEPT = 32  # downloads made last
+KEPT = 32  # downloads made last, and columns measured last
 NO_RUN = "No run to look into"
 NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
 
@@ -143,6 +143,17 @@ def timings(place: Place) -> dict[str, Any]:
         "timeline": drawing(charts.timeline(run), charts.about_timeline(run)),
         "memory": drawing(charts.memory(run), charts.about_memory(run)),
     }
+
+
+def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> dict[str, Any]:
+    """A column measured with its cache and without, as far as both are."""
+    if bare is not None and bare.lanes[0].finish_reason is not None:
+        told = charts.about_uncached(lane, kept, bare)
+    else:
+        how, run = ("with", kept) if bare is None else ("without", bare)
+        written = f"{len(run.lanes[0].trace.path())} of {run.max_new_tokens} tokens"
+        told = f"Measuring column {LETTERS[lane]} alone, {how} the cache: {written} …"
+    return drawing(charts.uncached(lane, kept, bare), told, f"{kept.id}/uncached")
 
 
 def steps(place: Place, side: str) -> dict[str, Any]:
