@@ -109,9 +109,7 @@ class Constrained(base.Processor):
         for i, row in enumerate(rows):
             if row.state.matcher:
                 kept = self._allowed(row.state.matcher).to(scores.device)
-                row_scores = torch.where(kept, scores[i], -torch.inf)
-                # Nothing fits that is still there: something must be written all the same.
-                out[i] = row_scores if row_scores.amax() > -torch.inf else scores[i]
+                out[i] = torch.where(kept, scores[i], -torch.inf)  # all of it at a dead end
         return out
 
     def _allowed(self, matcher: LLMatcher) -> Tensor:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Request, Run
+from playground.engine import Engine, FieldError, Request, Run
 from playground.engine.forward import FIXED_ROWS
 from playground.trace import Comparison
-from tests.engine.models import driven, engine
+from strategies import Recipe, RecipeStep
+from tests.engine.models import driven, engine, finished, loaded
+from tests.strategies.cases import PROCESSORS, SEARCHES, settings
 
 RECIPES = ["greedy", "temperature(1.3) | top_p(0.9) | sample(2)", "beam(3)"]
 MINE = Request(prompt="one prompt", recipes=RECIPES, max_new_tokens=20, seed=3)
@@ -77,6 +79,47 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
     assert [figures(run.comparison()) for run in runs] == wanted
     rows = {s.times.forward_rows for s in runs[0].comparison().lanes[0].trace.steps[1:]}
     assert len(rows) > 2 and max(rows) > FIXED_ROWS, "the batch must have grown and shrunk"
+
+
+def recipes(served: Engine) -> list[str]:
+    """Every strategy there is, at a setting that does something, in a recipe that may run here."""
+    found = []
+    for strategy in (*PROCESSORS, *SEARCHES):
+        for params in [*settings(strategy)][1:]:
+            step = str(RecipeStep(strategy.info.id, params))
+            recipe = step if strategy in SEARCHES else f"{step} | sample(2)"
+            try:
+                served.intake.run(MINE.model_copy(update={"recipes": [Recipe.of(recipe)]}))
+            except FieldError:
+                continue
+            if not strategy.is_neutral(params):
+                found.append(recipe)
+                break
+        else:
+            raise AssertionError(f"{strategy.info.id} was left out")
+    return found
+
+
+def test_every_strategy_writes_in_company_what_it_writes_alone() -> None:
+    """Its rows fork and end beside those of all others, its state theirs alone."""
+    served = engine("deep", eos=(0,), rows=200, draft=loaded("llama"))
+    every = recipes(served)
+    asked = MINE.model_copy(update={"max_new_tokens": 12})
+    alone = {
+        recipe: figures(finished(served, asked.model_copy(update={"recipes": [Recipe.of(recipe)]})))
+        for recipe in every
+    }
+    runs = []
+    for first in range(0, len(every), 6):
+        some = [Recipe.of(recipe) for recipe in every[first : first + 6]]
+        runs.append(served.submit(asked.model_copy(update={"recipes": some})))
+        served.step()
+    for run in runs:
+        served.drive(run)
+    together = [lane for run in runs for lane in figures(run.comparison())]
+    for recipe, lane in zip(every, together, strict=True):
+        assert [lane] == alone[recipe], recipe
+    assert served.rows_in_use == 0
 
 
 def test_a_second_run_joins_between_two_steps() -> None:

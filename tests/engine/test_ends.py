@@ -212,3 +212,13 @@ def test_a_model_whose_scores_differ_over_slots_is_refused(
     )
     with pytest.raises(UnsupportedModel, match="differ from its own"):
         Engine(loaded())
+
+
+def test_a_dead_end_is_told_and_ends_its_lane_alone() -> None:
+    """The end is held back, and nothing else fits after a text that is whole."""
+    served = engine(eos=(0,))
+    recipes = ['min_new_tokens(9) | constrained("none") | greedy', 'constrained("none") | greedy']
+    dead, whole = finished(served, Request(prompt="p", recipes=recipes, max_new_tokens=12)).lanes
+    assert (dead.text, dead.finish_reason) == ("none", "error")
+    assert dead.error == "constrained removed every token."
+    assert (whole.text, whole.finish_reason, whole.error) == ("none", "eos", None)

@@ -17,6 +17,7 @@ from tests.strategies.driver import begun, context, hidden, run, transitions
 
 EVERY = [*PROCESSORS, *SEARCHES]
 EOS = (2, 9)
+DEAD_ENDS = {"constrained"}  # where nothing fits of what is left, they say so by leaving nothing
 
 
 def named(strategy: type[Strategy]) -> str:
@@ -101,7 +102,8 @@ def test_scores_are_pure_and_never_empty(strategy: type[Strategy], vocab: int) -
         assert out.shape == given.shape and out.dtype == torch.float32
         assert not out.isnan().any() and not (out == torch.inf).any(), processor.params
         assert (out[given == -torch.inf] == -torch.inf).all(), f"{processor.params} raised the dead"
-        assert (out > -torch.inf).any(-1).all(), f"{processor.params} left a row with nothing"
+        whole = (given > -torch.inf).all(-1) if strategy.info.id in DEAD_ENDS else slice(None)
+        assert (out[whole] > -torch.inf).any(-1).all(), f"{processor.params} left nothing"
         assert torch.equal(processor(given, texts), out)
 
 
