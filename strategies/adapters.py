@@ -8,10 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Context, Processor, Row
-from .recipe import Recipe
+from .base import Context, EarlyLayers, Processor, Row, SecondPrompt
+from .recipe import Recipe, RecipeError
 
 LogitsProcessor = Callable[[Tensor, Tensor], Tensor]  # (input_ids, scores) -> scores
+
+
+_WHAT: dict[type, str] = {
+    SecondPrompt: "the scores after a second prompt (generate has guidance_scale for that)",
+    EarlyLayers: "the model's earlier layers",
+}
 
 
 class AsLogitsProcessor:
@@ -20,10 +26,24 @@ class AsLogitsProcessor:
     For a single ``generate`` call, whose prompt has ``prompt_length`` tokens (padding included).
     The search stays ``generate``'s own, as do its ``temperature``, ``top_k`` … : leave those
     neutral. A stateful processor's rows are recognised by their tokens from step to step.
+
+    Raises ``RecipeError`` where a processor reads more than scores and tokens.
     """
 
     def __init__(self, recipe: Recipe | str, context: Context, prompt_length: int) -> None:
-        self._processors = Recipe.of(recipe).build(context)[0]
+        recipe = Recipe.of(recipe)
+        self._processors = recipe.build(context)[0]
+        numbers = [i for i, step in enumerate(recipe.steps[:-1]) if step.enabled]
+        for i, processor in zip(numbers, self._processors, strict=True):
+            need = processor.needs((0,) * prompt_length)  # what it asks for, whatever the prompt
+            if need is not None:
+                what = _WHAT.get(type(need), "more than scores and tokens")
+                raise RecipeError.at(
+                    i,
+                    processor.info.id,
+                    f"it reads {what}, and generate gives a logits processor only scores and "
+                    "tokens; remove it.",
+                )
         self._prompt_length = prompt_length
         self._last: dict[tuple[int, ...], tuple[list[Any], Tensor]] = {}
 

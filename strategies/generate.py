@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from .base import Context
 from .notation import RecipeError
 from .recipe import Recipe, RecipeStep
@@ -29,6 +31,7 @@ class Argument:
 # In the order in which generate applies them, whatever order they are given in; from
 # ``_get_logits_processor`` of transformers 5.23.
 ARGUMENTS = (
+    Argument("guidance_scale", "guidance", "scale", 1.0),
     Argument("sequence_bias", "logit_bias", "bias", None),
     Argument("repetition_penalty", "repetition_penalty", "penalty", 1.0),
     Argument("no_repeat_ngram_size", "no_repeat_ngram", "size", 0),
@@ -57,7 +60,6 @@ SEARCH: dict[str, Any] = {
 
 # What no step stands for, with the value at which it does nothing.
 FOREIGN: dict[str, Any] = {
-    "guidance_scale": None,
     "min_length": 0,
     "forced_bos_token_id": None,
     "forced_eos_token_id": None,
@@ -70,6 +72,17 @@ FOREIGN: dict[str, Any] = {
     "num_beam_groups": 1,
     "diversity_penalty": 0.0,
     "prompt_lookup_num_tokens": None,
+    "max_matching_ngram_size": None,
+}
+
+NO_MODEL = "its token ids depend on a model; none is given."
+
+# What left the core of transformers, and the repository it went to; from
+# ``GENERATION_MODES_MAPPING`` of transformers 5.23.
+MOVED = {
+    "dola": "transformers-community/dola",
+    "contrastive": "transformers-community/contrastive-search",
+    "diverse_beam": "transformers-community/group-beam-search",
 }
 
 
@@ -84,15 +97,17 @@ def arguments(
     Raises ``RecipeError`` with what has no equivalent, or stands in another order.
     """
     recipe = Recipe.of(recipe)
-    found = _search(recipe)
+    found, steps = _search(recipe)
     before = -1
-    for at, step in enumerate(recipe.steps[:-1]):
-        if step.enabled and not step.neutral:
-            reason = _reason(step, before, found)
-            if reason is not None:
-                raise RecipeError.at(at, step.strategy, reason)
-            before = PLACES[step.strategy]
-            found[ARGUMENTS[before].name] = _value(at, step, ARGUMENTS[before], context)
+    prompt: dict[str, Any] = {}
+    for at, step in steps:
+        reason = _reason(step, before, found)
+        if reason is not None:
+            raise RecipeError.at(at, step.strategy, reason)
+        before = PLACES[step.strategy]
+        found[ARGUMENTS[before].name] = _value(at, step, ARGUMENTS[before], context)
+        if step.strategy == "guidance":
+            prompt = _second_prompt(at, step, context, found)
     silent = {
         argument.name: argument.neutral
         for argument in ARGUMENTS
@@ -101,28 +116,34 @@ def arguments(
     found = {**SEARCH, **silent, **found}
     if own is None:
         beams = {"length_penalty", "early_stopping"} if found["num_beams"] == 1 else set()
-        return {name: value for name, value in found.items() if name not in beams}
+        return {name: value for name, value in found.items() if name not in beams} | prompt
     assumed = {**SEARCH, **{a.name: _default(a) for a in ARGUMENTS}, **FOREIGN}
     for name in assumed:
         given = getattr(own, name, None)
         assumed[name] = assumed[name] if given is None else given
-    undone = {name: none for name, none in FOREIGN.items() if assumed[name] != none}
+    undone = {
+        name: none for name, none in FOREIGN.items() if name not in found and assumed[name] != none
+    }
     return {
         name: value
         for name, value in {**found, **undone}.items()
         if name == "do_sample" or value != assumed[name]
-    }
+    } | prompt
 
 
 def python(given: Mapping[str, Any]) -> str:
     """A call of ``generate`` with these arguments, as it would be typed."""
-    typed, imported = "", ""
+    typed, imports = "", []
     for name, value in given.items():
         text = repr(value)
-        if name == "watermarking_config" and value is not None:
+        if name == "negative_prompt_ids":
+            text = f"torch.tensor({value.tolist()}, device=model.device)"
+            imports.append("import torch\n")
+        elif name == "watermarking_config" and value is not None:
             text = f"WatermarkingConfig(**{value.to_dict()})"
-            imported = "from transformers import WatermarkingConfig\n\n"
+            imports.append("from transformers import WatermarkingConfig\n")
         typed += f", {name}={text}"
+    imported = "".join(sorted(imports, reverse=True)) + "\n" if imports else ""
     return f"{imported}model.generate(**inputs{typed})"
 
 
@@ -178,27 +199,57 @@ def _default(argument: Argument) -> Any:
     return argument.neutral if argument.default is None else argument.default
 
 
-def _search(recipe: Recipe) -> dict[str, Any]:
-    """How generate is told to search; ``RecipeError`` where it cannot."""
+def _search(recipe: Recipe) -> tuple[dict[str, Any], list[tuple[int, RecipeStep]]]:
+    """How generate is told to search, and the steps that are left to tell it.
+
+    Raises ``RecipeError`` where it has no such search.
+    """
+    active = [
+        (at, step) for at, step in enumerate(recipe.steps[:-1]) if step.enabled and not step.neutral
+    ]
     step, at = recipe.search, len(recipe.steps) - 1
     settings = step.params.model_dump()
     if step.strategy == "greedy":
-        return {"do_sample": False}
+        return {"do_sample": False}, active
     if step.strategy == "sample":
-        return {"do_sample": True, "num_return_sequences": settings["n"]}
+        return {"do_sample": True, "num_return_sequences": settings["n"]}, active
     if step.strategy in ("beam", "beam_sample"):
         if settings["num_beams"] == 1:
             raise RecipeError.at(
                 at, step.strategy, "generate does not search with one beam; use greedy or sample."
             )
-        return {"do_sample": step.strategy == "beam_sample", **settings}
-    raise RecipeError.at(at, step.strategy, "no argument of generate is written for it.")
+        return {"do_sample": step.strategy == "beam_sample", **settings}, active
+    if step.strategy == "speculative":
+        if settings["draft"] == "model":
+            raise RecipeError.at(
+                at,
+                step.strategy,
+                "generate is given the draft model itself, assistant_model; set draft to lookup.",
+            )
+        # Here greedy is a draw at temperature 0, there it is no draw.
+        last = active[-1][1] if active else step
+        greedy = last.strategy == "temperature" and last.params.model_dump()["temperature"] == 0
+        lookup = {
+            "prompt_lookup_num_tokens": settings["tokens"],
+            "max_matching_ngram_size": settings["ngram"],
+        }
+        return {"do_sample": not greedy, **lookup}, active[:-1] if greedy else active
+    raise RecipeError.at(at, step.strategy, _absent(step.strategy))
+
+
+def _absent(strategy: str) -> str:
+    if strategy not in MOVED:
+        return "no argument of generate is written for it."
+    return (
+        f'it left the core of transformers for custom_generate="{MOVED[strategy]}", and no '
+        "argument is written for it."
+    )
 
 
 def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | None:
     """Why generate cannot apply this step after that of place ``before``, or None."""
     if step.strategy not in PLACES:
-        return "no argument of generate is written for it."
+        return _absent(step.strategy)
     place, params = PLACES[step.strategy], step.params.model_dump()
     if ARGUMENTS[place].sampled and not found["do_sample"]:
         return "generate applies it only where it samples."
@@ -208,11 +259,30 @@ def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | No
         return "generate applies it only once."
     if before > place:
         return f"generate applies it before {ARGUMENTS[before].strategy}; move it there."
+    if step.strategy == "guidance" and "num_beams" in found:
+        return "generate does not let its second prompt follow the beams."
+    if step.strategy == "guidance" and "prompt_lookup_num_tokens" in found:
+        return "generate does not take rejected tokens back from its second prompt."
     if step.strategy == "repetition_penalty" and not params["prompt"]:
         return "generate always counts the prompt; set prompt to True."
     if step.strategy == "temperature" and params["temperature"] == 0:
         return "generate wants a temperature above 0; use greedy."
     return None
+
+
+def _second_prompt(
+    at: int, step: RecipeStep, context: Context | None, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The negative prompt of guidance, once for each text; nothing where it is generate's own."""
+    text = step.params.model_dump()["negative_prompt"]
+    if not text:
+        return {}
+    if context is None:
+        raise RecipeError.at(at, step.strategy, NO_MODEL)
+    ids = context.encode(text)
+    if not ids:
+        return {}
+    return {"negative_prompt_ids": torch.tensor([ids] * found.get("num_return_sequences", 1))}
 
 
 def _value(at: int, step: RecipeStep, argument: Argument, context: Context | None) -> Any:
@@ -223,7 +293,7 @@ def _value(at: int, step: RecipeStep, argument: Argument, context: Context | Non
     if argument.strategy not in ("logit_bias", "bad_words"):
         return getattr(step.params, argument.setting)
     if context is None:
-        raise RecipeError.at(at, step.strategy, "its token ids depend on a model; none is given.")
+        raise RecipeError.at(at, step.strategy, NO_MODEL)
     processor: Any = step.plugin(step.params, context)
     if argument.strategy == "bad_words":
         return [list(sequence) for sequence in processor.sequences] or None

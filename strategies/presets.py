@@ -18,7 +18,7 @@ OWN = "model"  # the preset that follows from the loaded model's own generation_
 
 # What the two orders have in common, so that between them only the order differs.
 _TRANSFORMERS = (
-    "logit_bias | repetition_penalty(1.1) | no_repeat_ngram | bad_words | min_new_tokens"
+    "guidance | logit_bias | repetition_penalty(1.1) | no_repeat_ngram | bad_words | min_new_tokens"
     " | temperature(0.8) | top_h | top_k(40) | top_p(0.95) | min_p(0.05) | typical_p"
     " | epsilon_cutoff | eta_cutoff | ~watermark | sample"
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import EpsilonLogitsWarper, NoBadWordsLogitsProcessor
 
-from strategies import Info, Params, Recipe, Row, setting
+from strategies import Info, Params, Recipe, RecipeError, Row, setting
 from strategies.adapters import AsLogitsProcessor, FromLogitsProcessor
 from strategies.contract import check
 from strategies.registry import registry
@@ -89,6 +89,23 @@ def test_state_follows_its_row_through_generate(
     )
     deep = [state for state in told if len(state) > 5]
     assert deep and set(deep) <= here
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (
+            "~dry(2) | top_k(3) | guidance(2) | greedy",
+            "Step 3 (guidance): it reads the scores",
+        ),
+        ('dola("high") | sample', "Step 1 (dola): it reads the model’s earlier layers, and gener"),
+    ],
+)
+def test_what_reads_more_than_scores_is_refused(recipe: str, says: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        AsLogitsProcessor(recipe, context(VOCAB), 3)
+    assert says.replace("’", "'") in str(caught.value)
+    AsLogitsProcessor("guidance | dola | greedy", context(VOCAB), 3)  # neutral: they read nothing
 
 
 class Epsilon(FromLogitsProcessor):

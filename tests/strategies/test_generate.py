@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
+from scipy.stats import chi2_contingency
 from transformers import GenerationConfig, LogitsProcessorList
+from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from strategies import Recipe, RecipeError, Row
-from strategies.generate import ARGUMENTS, arguments, own_recipe, python
+from strategies.generate import ARGUMENTS, MOVED, arguments, own_recipe, python
 from strategies.presets import PRESETS
 from strategies.registry import registry
 from tests.strategies.driver import context, forward, run
@@ -22,6 +25,7 @@ CONTEXT = context(VOCAB, (EOS,), NEW)
 CHATTY = {
     "do_sample": True, "temperature": 0.3, "top_k": 7, "top_p": 0.5, "repetition_penalty": 1.7,
     "no_repeat_ngram_size": 1, "num_beams": 2, "suppress_tokens": [50, 60],
+    "guidance_scale": 3.0,
 }  # fmt: skip
 
 
@@ -31,11 +35,13 @@ def model(name: str, **own: Any) -> Any:
     return made
 
 
-def generated(model: Any, given: dict[str, Any]) -> list[int]:
+def generated(model: Any, given: dict[str, Any], texts: int = 0) -> Any:
+    """The tokens of its text, or of each of its texts."""
     ids = torch.tensor([PROMPT])
     limits = {"max_new_tokens": NEW, "pad_token_id": 1}
     out = model.generate(ids, attention_mask=torch.ones_like(ids), **limits, **given)
-    return list(out[0].tolist())
+    assert len(out) == max(1, texts)
+    return out.tolist() if texts else out[0].tolist()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -51,6 +57,8 @@ def generated(model: Any, given: dict[str, Any]) -> list[int]:
         "beam(3)",
         "repetition_penalty(1.5) | beam(4, length_penalty=2, early_stopping=True)",
         'no_repeat_ngram(2) | min_new_tokens(12) | beam(2, early_stopping="never")',
+        "temperature(0) | speculative(3)",
+        "repetition_penalty(1.2) | min_new_tokens(15) | temperature(0) | speculative(6, ngram=1)",
     ],
 )
 def test_generate_writes_what_the_recipe_does(name: str, own: Any, recipe: str) -> None:
@@ -60,6 +68,54 @@ def test_generate_writes_what_the_recipe_does(name: str, own: Any, recipe: str) 
     assert generated(theirs, given) == list(mine.tokens)
     if "suppress_tokens" not in own:
         assert generated(theirs, arguments(recipe, CONTEXT)) == list(mine.tokens)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("own", [{}, CHATTY], ids=["plain", "chatty"])
+@pytest.mark.parametrize(
+    ("recipe", "texts"),
+    [
+        ("guidance(1.8) | greedy", 1),
+        ('guidance(0.5, negative_prompt="9 61 4") | repetition_penalty(1.3) | greedy', 1),
+        ('guidance(2.5, negative_prompt="9 61") | logit_bias({"61": 2}) | greedy', 1),
+        ("guidance(1.8) | top_k(1) | sample(3)", 3),  # drawn from one token: it is known
+        ('guidance(1.8, negative_prompt="9 61 4") | top_k(1) | sample(2)', 2),
+    ],
+)
+def test_generate_is_guided_as_the_recipe_is(name: str, own: Any, recipe: str, texts: int) -> None:
+    theirs = model(name, **own)
+    processors, _ = Recipe.parse(recipe).build(CONTEXT)
+    second: Any = processors[0].needs(PROMPT)
+    text = PROMPT
+    while len(text) < len(PROMPT) + NEW and text[-1] != EOS:
+        scores, given = (
+            forward(theirs)([(*t, *text[len(PROMPT) :])]) for t in (PROMPT, second.tokens)
+        )
+        for processor in processors:
+            scores = processor(scores, [Row(text, len(PROMPT), given=given[0])])
+        text = (*text, int(scores.argmax()))
+    given = arguments(recipe, CONTEXT, theirs.generation_config)
+    assert generated(theirs, given, texts) == [list(text)] * texts
+
+
+def test_guesses_leave_the_distribution_of_generate_as_it_is() -> None:
+    """Where its guesses come from the text, generate too accepts those that are drawn."""
+    theirs = model("llama")
+    few = "temperature(1.5) | top_k(2) | "
+    given = [
+        arguments(few + how, CONTEXT, theirs.generation_config)
+        for how in ("sample", "speculative(4, ngram=1)")
+    ]
+    assert given[1] == {**given[0], "prompt_lookup_num_tokens": 4, "max_matching_ngram_size": 1}
+    counts = []
+    for arguments_ in given:
+        torch.manual_seed(0)
+        texts = [generated(theirs, arguments_)[len(PROMPT) : len(PROMPT) + 3] for _ in range(120)]
+        counts.append(Counter(map(tuple, texts)))
+    both = sorted({*counts[0], *counts[1]})
+    assert 4 <= len(both) <= 8
+    seen = [[count[text] for text in both] for count in counts]
+    assert chi2_contingency(seen).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("own", [{}, CHATTY], ids=["plain", "chatty"])
@@ -101,7 +157,15 @@ def test_generate_samples_from_what_the_recipe_leaves(own: Any, recipe: str) -> 
         ("repetition_penalty(1.2, prompt=False) | greedy", "always counts the prompt"),
         ("beam(1)", "does not search with one beam"),
         ("top_p(0.5) | beam_sample", "keeps more tokens than this step, where it samples with"),
-        ("diverse_beam", "Step 1 (diverse_beam): no argument of generate is written for it"),
+        ("diverse_beam", 'it left the core of transformers for custom_generate="transformers-comm'),
+        ("contrastive", "Step 1 (contrastive): it left the core of transformers for custom_gen"),
+        ('dola("low") | greedy', "Step 1 (dola): it left the core of transformers for custom_"),
+        ("stochastic_beam", "Step 1 (stochastic_beam): no argument of generate is written for it"),
+        ("guidance(2) | beam(3)", "does not let its second prompt follow the beams"),
+        ("guidance(2) | speculative", "does not take rejected tokens back from its second prompt"),
+        ('guidance(2, negative_prompt="9") | greedy', "its token ids depend on a model"),
+        ('speculative(draft="model")', "is given the draft model itself, assistant_model"),
+        ("temperature(0) | top_k(3) | speculative", "wants a temperature above 0"),
         ('bad_words(["9"]) | greedy', "its token ids depend on a model"),
     ],
 )
@@ -118,6 +182,11 @@ def test_every_argument_is_a_setting_and_one_of_generate() -> None:
         assert not argument.setting or argument.setting in fields
 
 
+def test_what_left_the_core_went_where_transformers_says() -> None:
+    assert set(MOVED.values()) < set(GENERATION_MODES_MAPPING.values())
+    assert set(MOVED) < set(registry().strategies)
+
+
 def test_the_preset_of_transformers_order_is_that_order() -> None:
     (preset,) = (preset for preset in PRESETS if preset.id == "transformers")
     order = [step.strategy for step in preset.recipe.steps[:-1]]
@@ -128,6 +197,10 @@ def test_the_preset_of_transformers_order_is_that_order() -> None:
 def test_it_is_python() -> None:
     line = python(arguments("top_p(0.9) | sample", own=GenerationConfig(top_k=20)))
     assert line == "model.generate(**inputs, do_sample=True, top_k=0, top_p=0.9)"
+    line = python(arguments('guidance(2, negative_prompt="9 8") | watermark | greedy', CONTEXT))
+    assert line.startswith("import torch\nfrom transformers import WatermarkingConfig\n\nmodel.gen")
+    assert "guidance_scale=2.0" in line
+    assert "negative_prompt_ids=torch.tensor([[9, 8]], device=model.device)" in line
     made: list[Any] = []
     names = {"inputs": {}, "model": type("Model", (), {"generate": lambda **k: made.append(k)})}
     exec(python(arguments("watermark(bias=3) | sample")), names)
@@ -151,6 +224,7 @@ def test_it_is_python() -> None:
             "no_repeat_ngram(3) | beam(5, length_penalty=2.0, early_stopping=True)", [],
         ),
         ({"do_sample": True, "num_beams": 3, "top_k": 0}, "beam_sample(3)", []),
+        ({"guidance_scale": 1.5}, "guidance(1.5) | greedy", []),
         ({"suppress_tokens": [4]}, "greedy", ["suppress_tokens=[4] is left out."]),
         ({"bad_words_ids": [[4]]}, "greedy", ["bad_words_ids is left out; set bad_words by hand."]),
         (
