@@ -1,8 +1,8 @@
 """What each strategy adds to a step of six lanes.
 
-The same six lanes take turns: five greedy and sampling ones beside one that has the strategy, and
-beside one that has not. What a strategy costs lies outside the forward, which both read alike, so
-only that is compared; where it asks for a forward of its own, the whole step is.
+Six lanes with the strategy in one of them and six without take turns, step by step, on two engines
+that change places. What a strategy costs lies outside the forward, which both read alike, so only
+that is compared; where it asks for a forward of its own, the whole step is.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def measure(
 
     from strategies.registry import registry
 
-    own = Playground(model)
+    own, other = Playground(model), Playground(model)
     prompt = PROMPT
     while len(own.engine.tokens(prompt)) < prompt_tokens:
         prompt += f" many things. {PROMPT}"
-    bench = _Bench(own.engine, prompt, tokens, repeats)
-    bench.steps("sample")  # what is done once only
+    bench = _Bench([own.engine, other.engine], prompt, tokens, repeats)
+    bench.pairs("sample", "sample")  # what is done once only
     chosen = [registry().get(name) for name in names] or registry().strategies.values()
     lines = [bench.line(strategy) for strategy in chosen]
     return Report(
@@ -136,10 +136,10 @@ class _Seconds:
 
 
 class _Bench:
-    """One engine, stepped by hand; ``plain`` gathers the steps of six rows."""
+    """Two engines, stepped by hand; ``plain`` gathers the steps of six rows."""
 
-    def __init__(self, engine: Any, prompt: str, tokens: int, repeats: int) -> None:
-        self.engine, self.prompt, self.tokens, self.repeats = engine, prompt, tokens, repeats
+    def __init__(self, engines: list[Any], prompt: str, tokens: int, repeats: int) -> None:
+        self.engines, self.prompt, self.tokens, self.repeats = engines, prompt, tokens, repeats
         self.plain: list[float] = []
 
     def line(self, strategy: Any) -> Line:
@@ -151,7 +151,7 @@ class _Bench:
         search = strategy.kind == "search"
         recipe = str(Recipe.from_steps([step] if search else [step, {"strategy": "sample"}]))
         try:
-            lane = self.engine.intake.run(self.request(recipe)).lanes[-1]
+            lane = self.engines[0].intake.run(self.request(recipe)).lanes[-1]
         except FieldError as refusal:
             return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
         if lane.search.asks:
@@ -163,9 +163,9 @@ class _Bench:
             against = "greedy" if lane.rows == 1 else f"sample({lane.rows})"
         added, steps = [], []
         for _ in range(self.repeats):
-            without, having = self.steps(against), self.steps(recipe)
-            steps += [step.whole for step in without]
-            for a, b in zip(without, having, strict=False):  # what is drafted ends sooner
+            self.engines.reverse()
+            for a, b in self.pairs(against, recipe):
+                steps.append(a.whole)
                 added.append(
                     b.whole - a.whole if apart else (b.whole - b.forward) - (a.whole - a.forward)
                 )
@@ -181,18 +181,23 @@ class _Bench:
             steps=len(added),
         )
 
-    def steps(self, recipe: str) -> list[_Seconds]:
-        """Each step of the company and one lane of ``recipe``, but the first and the last."""
-        run = self.engine.submit(self.request(recipe))
-        lane, found = run.lanes[-1], []
-        while not run.done:
-            begun = perf_counter()
-            self.engine.step()
-            seconds = perf_counter() - begun
-            if lane.error:
-                raise RuntimeError(f"{recipe}: {lane.error}")
-            if not lane.done:
-                found.append(_Seconds(seconds, run.lanes[0].steps[-1].times.forward))
+    def pairs(self, *recipes: str) -> list[tuple[_Seconds, _Seconds]]:
+        """Each step of the company and a lane of either recipe, but those that begin and end."""
+        runs = [
+            engine.submit(self.request(recipe))
+            for engine, recipe in zip(self.engines, recipes, strict=True)
+        ]
+        sides = list(zip(self.engines, runs, strict=True))
+        found: list[tuple[_Seconds, _Seconds]] = []
+        while True:
+            order = sides if len(found) % 2 else sides[::-1]
+            taken = {run.id: _step(engine, run) for engine, run in order}
+            if any(run.lanes[-1].done for run in runs):
+                break
+            found.append((taken[runs[0].id], taken[runs[1].id]))
+        for engine, run in sides:
+            run.cancel()
+            engine.drive(run)
         return found[1:]  # the first reads the prompt
 
     def request(self, recipe: str) -> Any:
@@ -206,6 +211,16 @@ class _Bench:
             min_new_tokens=self.tokens,
             seed=7,
         )
+
+
+def _step(engine: Any, run: Any) -> _Seconds:
+    begun = perf_counter()
+    engine.step()
+    seconds = perf_counter() - begun
+    for lane in run.lanes:
+        if lane.error:
+            raise RuntimeError(f"{lane.recipe}: {lane.error}")
+    return _Seconds(seconds, run.lanes[0].steps[-1].times.forward)
 
 
 def usual(strategy: Any) -> dict[str, Any]:
