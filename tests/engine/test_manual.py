@@ -61,3 +61,14 @@ def test_an_offer_is_kept_with_the_trace() -> None:
     again = Comparison.from_json(run.to_json())
     assert again == run and again.lanes[0].trace.offer is not None
     assert run.lanes[0].metrics.tokens == 0 and run.frame().empty
+
+
+def test_a_preview_shows_the_offer() -> None:
+    served = engine()
+    request = Request(prompt="pick", recipes=["top_k(4) | manual", "manual([9])"])
+    finished(served, request)  # the prompt is known now
+    previews = served.preview(request)
+    assert previews is not None
+    offer, picked = previews
+    assert not isinstance(offer, str) and offer.stages[0].survivors == 4
+    assert not isinstance(picked, str) and picked.token == 9
