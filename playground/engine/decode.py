@@ -93,7 +93,7 @@ class Decoder:
                 said.append(self._timed(self.forward.prefill, slots[0], second))
                 self.forward.slots.spread(slots[0], slots, len(second))
             parts.append(_Part(run, lane, [], [], [*said]))
-        self._advance(parts)
+        self._advance(parts, heard)
 
     def step(self, runs: Iterable[Run]) -> int:
         """The next token of every live row, and those drafted after it; how many in all."""
@@ -134,7 +134,7 @@ class Decoder:
         """What the lane does not hear from the shared forward."""
         states = part.lane.reads_states
         for place, feed in enumerate(part.feeds):
-            *past, last = feed.tokens
+            last, held = feed.tokens[-1], len(feed.tokens) - 1
             if place == 0 and part.lane.ahead:
                 ahead = part.lane.ahead[last]
                 part.said[0] = _Said(ahead.heard, ahead.at, ahead.seconds, ahead.rows)
@@ -144,7 +144,7 @@ class Decoder:
                 )
             elif part.draft:
                 part.said[place] = self._timed(
-                    self.forward.verify, feed.slot, [last, *part.draft], len(past), states=states
+                    self.forward.verify, feed.slot, [last, *part.draft], held, states=states
                 )
 
     def _read_shared(self, parts: Sequence[_Part]) -> Heard | None:
