@@ -51,6 +51,14 @@ def test_every_printed_file_is_a_plugin(package: Registry) -> None:
     assert set(package.strategies) == set(EXAMPLES) and len(EXAMPLES) == 3
 
 
+@pytest.mark.parametrize("kind", [strategies.Strategy, strategies.Processor, strategies.Search])
+def test_what_a_plugin_may_define_is_told(kind: type[strategies.Strategy]) -> None:
+    prose = re.sub(r"```.*?```", "", README, flags=re.S)
+    told = set(re.findall(r"\w+", f"{re.findall('`[^`]+`', prose)} {EXAMPLES}"))
+    names = {name for name in vars(kind) if not name.startswith("_")}
+    assert names - told <= {"kind", "is_neutral", "best"}  # these follow from the others
+
+
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_the_examples_keep_the_contract(name: str, installed: Registry) -> None:
     strategy = installed.strategies[name]
