@@ -157,7 +157,8 @@ class Forward:
         if most is not None and n % most:
             states = torch.cat([states, states.new_zeros(-n % most, states.shape[-1])])
         head = self.model.get_output_embeddings()
-        parts = [head(part) for part in (torch.split(states, most) if most else [states])]
+        with placed(place([0], [0], self.grouping)):  # else the weights are not packed
+            parts = [head(part) for part in (torch.split(states, most) if most else [states])]
         scores: Tensor = torch.cat(parts)[:n].float()
         return scores
 
