@@ -127,6 +127,12 @@ class Trace(Record):
     vocab_size: int
     steps: list[StepRecord] = Field(default_factory=list)
     outputs: list[Output] = Field(default_factory=list)
+    copies: int = Field(
+        1, description="Times each row's keys and values are held, for a search that looks ahead."
+    )
+    second_prompts: list[int] = Field(
+        default_factory=list, description="Tokens of the prompts that each row follows besides."
+    )
     offer: StepRecord | None = Field(
         None, description="What a person may choose from next; its token is only the likeliest."
     )

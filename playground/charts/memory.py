@@ -20,12 +20,18 @@ APART = 0.14  # of the height, between two letters
 def held(comparison: Comparison, lane: int) -> list[int]:
     """Tokens whose keys and values a lane holds, over all its rows, as it chooses each token.
 
-    A row holds the prompt and every token chosen before. A lane has a row for every choice that
-    was recorded at a step.
+    A row holds the prompt and every token chosen before, and so does its like after each second
+    prompt. A lane has a row for every choice that was recorded at a step.
     """
-    rows = Counter(step.index for step in comparison.lanes[lane].trace.steps)
+    trace = comparison.lanes[lane].trace
+    rows = Counter(step.index for step in trace.steps)
     prompt = len(comparison.prompt_tokens)
-    return [rows[index] * (prompt + index) for index in sorted(rows)]
+
+    def of_row(index: int) -> int:
+        besides = sum(second + index for second in trace.second_prompts)
+        return trace.copies * (prompt + index) + besides
+
+    return [rows[index] * of_row(index) for index in sorted(rows)]
 
 
 def memory(comparison: Comparison) -> go.Figure | None:

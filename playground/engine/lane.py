@@ -39,6 +39,7 @@ class Lane:
         self.reads_states = self.search.needs_hidden or any(
             isinstance(need, EarlyLayers) for need in self.needs
         )
+        self.copies = self.rows if self.search.needs_hidden else 1
         self.width = self.rows * (1 + len(self.seconds))  # slots
         self.ahead: dict[int, Ahead] = {}  # by the token that was peeked at
         self.ends, self.reader = ends, reader
@@ -67,6 +68,14 @@ class Lane:
     @property
     def running(self) -> list[LaneRow]:
         return [] if self.done else [held for held in self.held if held.reason is None]
+
+    @property
+    def kept(self) -> int:
+        """Tokens whose keys and values it keeps."""
+        return sum(
+            self.copies * len(row.tokens) + sum(len(s) + len(row.generated) for s in self.seconds)
+            for row in (held.row for held in self.running)
+        )
 
     def start(self, slots: list[int], clock: float) -> None:
         """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
@@ -167,20 +176,8 @@ class Lane:
         """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
         key = row, token
         if key not in self._found:
-            self._found[key] = self._ending(held, token)
+            self._found[key] = self.ends.met(self.reader, held, token)
         return self._found[key]
-
-    def _ending(self, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
-        tokens = (*held.row.tokens, token)
-        count = len(tokens) - held.row.prompt_length
-        text = self.reader.extend(held.text, tokens)
-        if token in self.ends.eos:
-            return "eos", text
-        if count >= self.ends.least:
-            place = find_stop(text.value, len(text.value) - len(held.text.value), self.ends.stop)
-            if place is not None:
-                return "stop", text
-        return (self.ends.limited if count >= self.ends.limit else None), text
 
     def _commit(
         self,
@@ -346,5 +343,7 @@ class Lane:
             vocab_size=vocab_size,
             steps=list(self.steps),
             outputs=outputs,
+            copies=self.copies,
+            second_prompts=[len(second) for second in self.seconds],
             offer=self.offer,
         )

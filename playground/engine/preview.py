@@ -35,6 +35,4 @@ def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
         else:
             lane.end("error", "It reads more than the scores after the prompt: press Run to see.")
     take(turns, scores, reader, _NoStore())
-    return [
-        lane.steps[0] if lane.steps else lane.offer or str(lane.error) for lane in run.lanes
-    ]
+    return [lane.steps[0] if lane.steps else lane.offer or str(lane.error) for lane in run.lanes]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from playground.engine.forward import Heard
-from playground.engine.text import Text
+from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason
 from strategies import Row
 
@@ -69,3 +69,16 @@ class Ends:
     least: int  # new tokens before a stop string counts
     limit: int
     limited: FinishReason
+
+    def met(self, reader: Reader, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
+        """What ends ``held`` if ``token`` follows, None where nothing does, and its text then."""
+        tokens = (*held.row.tokens, token)
+        count = len(tokens) - held.row.prompt_length
+        text = reader.extend(held.text, tokens)
+        if token in self.eos:
+            return "eos", text
+        if count >= self.least:
+            place = find_stop(text.value, len(text.value) - len(held.text.value), self.stop)
+            if place is not None:
+                return "stop", text
+        return (self.limited if count >= self.limit else None), text

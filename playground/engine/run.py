@@ -106,7 +106,7 @@ class Run:
     @property
     def held(self) -> int:
         """Tokens whose keys and values it keeps."""
-        return sum(len(held.row.tokens) for lane in self.live for held in lane.running)
+        return sum(lane.kept for lane in self.live)
 
     def cancel(self) -> None:
         """End it at the next step; what it has stays."""

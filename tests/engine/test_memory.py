@@ -19,6 +19,17 @@ def test_a_run_knows_its_keys_and_values_and_what_the_process_holds() -> None:
     assert (done.timings.memory.process or 0) > one
 
 
+def test_what_is_read_besides_is_counted() -> None:
+    request = Request(
+        prompt="abc",
+        recipes=["contrastive(top_k=5)", 'guidance(2, negative_prompt="seven!!") | beam(2)'],
+        max_new_tokens=4,
+    )
+    done = finished(engine(), request)
+    assert held(done, 0) == [5 * (3 + i) for i in range(4)]
+    assert held(done, 1) == [2 * (3 + i + 7 + i) for i in range(4)]
+
+
 def test_memory_is_told_only_of_what_ended() -> None:
     served = engine()
     run = served.submit(Request(prompt="abc", recipes=["greedy"], max_new_tokens=4))
