@@ -83,7 +83,7 @@ def column(
                 max_lines=6,
             ),
             fault=message(f"column-fault-{index}"),
-            strip=element("strip", text, render=False),
+            strip=element("strip", text, render=False, constants={"colour": COLOURS[index]}),
         )
         element("preview", constants={"lane": index, "colour": COLOURS[index]})
         with gr.Column(elem_classes="drawer"):
@@ -166,6 +166,10 @@ def _drawer(column: Column, count: gr.State) -> None:
                 steps[at]["enabled"] = not steps[at]["enabled"]
                 label = panel.switch_label(steps[at]["enabled"])
                 return column.draw(steps, columns, at) | {drawn.acts["switch"]: label}
+            if name == "clear":
+                steps[at]["params"] = {**steps[at]["params"], recipes.PICKS: []}
+                cleared = {drawn.acts["clear"]: gr.update(interactive=False)}
+                return column.draw(steps, columns, at) | cleared
             to = at + (1 if name == "later" else -1)
             if not 0 <= to < len(steps):
                 return unchanged
@@ -177,5 +181,5 @@ def _drawer(column: Column, count: gr.State) -> None:
         for control in drawn.controls.values():
             control.input(turn, [*inputs, *drawn.controls.values()], column.head, **latest)
         for name, button in drawn.acts.items():
-            outputs = [*column.head, drawn.acts["switch"]]
+            outputs = [*column.head, *drawn.acts.values()]
             button.click(partial(act, name), inputs, outputs, **QUICK)

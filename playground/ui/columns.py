@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import MethodType
 from typing import Any
 
 import gradio as gr
@@ -14,30 +15,9 @@ from playground.ui import strip
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK
+from playground.ui.names import Resolve, lanes_of
 from playground.ui.recipe import Steps
 from strategies.presets import PRESETS
-
-Resolve = Callable[[str], Comparison | None]
-
-
-def lanes_of(run: str, lanes: Sequence[int]) -> str:
-    """The name of a run seen with these of its lanes, in this order; ``chosen`` reads it."""
-    known, _, earlier = run.partition(":")
-    numbers = [int(n) for n in earlier.split(".")] if earlier else None
-    return f"{known}:{'.'.join(str(numbers[n] if numbers else n) for n in lanes)}"
-
-
-def chosen(run: str, resolve: Resolve) -> Comparison | None:
-    """The run of this name, reduced to the lanes the name asks for; None where it is not known."""
-    known, _, lanes = run.partition(":")
-    comparison = resolve(known)
-    if comparison is None or not lanes:
-        return comparison
-    try:
-        kept = [comparison.lanes[int(n)] for n in lanes.split(".")[:64]]
-    except (ValueError, IndexError):
-        return None
-    return comparison.model_copy(update={"id": run, "lanes": kept})
 
 
 class Columns:
@@ -86,6 +66,11 @@ class Columns:
         return [c.strip for c in self.columns]
 
     @property
+    def choices(self) -> list[Any]:
+        """Each strip's event that a token was chosen by hand, bound to it as ``gr.on`` expects."""
+        return [MethodType(shown.choose.func, shown) for shown in self.strips]
+
+    @property
     def outputs(self) -> list[Any]:
         """All that ``draw`` may change."""
         parts = [part for c in self.columns for part in (c.box, *c.head, c.strip)]
@@ -114,8 +99,8 @@ class Columns:
     def wire(self, *, stop_first: Any, idle: Updates) -> None:
         """Adding, duplicating, removing, and turning to another text of a column.
 
-        A run in progress writes by place, so it ends before places change: ``stop_first`` is its
-        event and ``idle`` what shows that none runs.
+        A run in progress writes by place, so it ends before places change: ``stop_first`` are the
+        events that write and ``idle`` what shows that none runs.
         """
         inputs = [self.count, self.run, *self.recipes]
         outputs = [*self.outputs, *idle]

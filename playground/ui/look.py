@@ -60,9 +60,12 @@ def theme() -> gr.themes.Base:
 
 def look() -> dict[str, Any]:
     """What ``Blocks.launch`` takes to show the page as it is meant."""
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    scripts = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", "chooser")]
+    script = "\n".join(scripts)
     return {
         "theme": theme(),
-        "css_paths": [ASSETS / f"{name}.css" for name in ("page", "preview", "inspector")],
+        "css_paths": [
+            ASSETS / f"{name}.css" for name in ("page", "preview", "chooser", "inspector")
+        ],
         "head": f"<script>\n{script}\n</script>",
     }

@@ -14,14 +14,17 @@ from playground.trace import Comparison
 from playground.ui import links, preview, recorded, strip, uncached
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
-from playground.ui.columns import Columns, chosen
+from playground.ui.columns import Columns
 from playground.ui.element import QUICK, element
 from playground.ui.header import Header, facts_line, header
 from playground.ui.inspector import Inspector
 from playground.ui.limits import Limits, limits
 from playground.ui.links import Setup
+from playground.ui.names import chosen
+from playground.ui.pick import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
 from playground.ui.run import Runner, first, status
+from playground.ui.visitor import visitor
 from strategies.recipe import Recipe, RecipeError
 
 TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("off", "off")]
@@ -62,13 +65,15 @@ def build(service: Service) -> gr.Blocks:
         opening = gr.State(first(sample))
         previews = _previews(service, sample)
         runner = Runner(service, head, box, knobs, columns, line, opening, previews)
-        parts = Page(service, head, box, knobs, line, columns, runner, start)
+        picker = Picker(service, columns, line, opening)
+        parts = Page(service, head, box, knobs, line, columns, runner, picker, start)
         parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
         for column in columns.columns:
             inspector.listen(column.strip.pick)
         page.load(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
-        parts.ran.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
+        for event in (parts.ran, parts.picked):
+            event.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
     for event in page.fns.values():
         event.api_visibility = "private"  # gr.render has no such option of its own
     return page
@@ -77,8 +82,8 @@ def build(service: Service) -> gr.Blocks:
 def _previews(service: Service, sample: Comparison) -> gr.HTML:
     """The element that asks, for all columns, what their recipes would do before any Run."""
 
-    def ask(asked: Any) -> dict[str, Any]:
-        return preview.answer(service, asked)
+    def ask(asked: Any, request: gr.Request) -> dict[str, Any]:
+        return preview.answer(service, asked, visitor(request, service.settings))
 
     ask.__name__ = "preview"  # what the page's code calls it
     shown = preview.setup(sample, recorded=True)
@@ -97,26 +102,33 @@ class Page:
         line: gr.HTML,
         columns: Columns,
         runner: Runner,
+        picker: Picker,
         start: Setup,
     ) -> None:
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
-        self.line, self.columns, self.runner = line, columns, runner
+        self.line, self.columns, self.runner, self.picker = line, columns, runner, picker
         self.model = columns.bridge.model  # the one that is loaded
 
     def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
-        knobs, columns, runner = self.knobs, self.columns, self.runner
+        knobs, columns, runner, picker = self.knobs, self.columns, self.runner, self.picker
+        # One event for all columns: while a choice is on its way, the page takes no other.
+        self.picked = gr.on(
+            columns.choices, picker.stream, picker.inputs, picker.outputs, show_progress="hidden",
+            trigger_mode="once", concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
         self.ran = knobs.run.click(
             runner.stream, runner.inputs, runner.outputs, show_progress="hidden",
-            concurrency_limit=None, api_visibility="private",
+            cancels=self.picked, concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
+        writing = [self.ran, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         knobs.clear.click(
             self.clear, [columns.count, *columns.recipes],
             [*columns.outputs, self.box.text, self.line, *runner.idle, *runner.faults],
-            cancels=self.ran, **QUICK,
+            cancels=writing, **QUICK,
         )  # fmt: skip
-        columns.wire(stop_first=self.ran, idle=runner.idle)
+        columns.wire(stop_first=writing, idle=runner.idle)
         tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
         self._wire_model(page)
         self._wire_address()

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 import gradio as gr
 from pydantic.fields import FieldInfo
 
+from playground.ui.recipe import PICKS
 from strategies.base import Params, Strategy
 from strategies.notation import literal, quote
 
@@ -89,6 +90,7 @@ def panel(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
         "later": "Move right",
         "switch": switch_label(enabled),
         "remove": "Remove",
+        **({"clear": "Clear picks"} if PICKS in strategy.Params.model_fields else {}),
         "close": "Close",
     }
     with gr.Column(elem_classes="controls"):
@@ -97,10 +99,13 @@ def panel(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
                 name: gr.Button(label, size="sm", min_width=0, elem_classes=f"act {name}")
                 for name, label in labels.items()
             }
+            if "clear" in acts:
+                acts["clear"].interactive = bool(getattr(params, PICKS))
         gr.Markdown(info.summary, elem_classes="summary")
         controls = {
             name: control(name, field, getattr(params, name))
             for name, field in strategy.Params.model_fields.items()
+            if name != PICKS
         }
         with gr.Accordion("Formula, source and advice", open=False, elem_classes="formula"):
             source = f"[{info.source}]({info.url})" if info.url else info.source

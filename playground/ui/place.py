@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.trace import Comparison, StepRecord, Trace
+from playground.ui.chooser import asks
+from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
 
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
@@ -28,7 +30,7 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    run: str = Field(max_length=100)
+    run: str = Field(max_length=LONGEST)
     lane: int = Field(ge=0, lt=len(LETTERS))
     step: int = Field(ge=0)
     output: int = Field(0, ge=0)
@@ -65,7 +67,9 @@ def caption(place: Place | None) -> dict[str, Any]:
     step = place.step
     if step is None:
         failed = place.comparison.lanes[lane].error
-        return {**head, "title": "no token yet", "facts": failed or "This column wrote nothing."}
+        asked = place.trace.offer is not None
+        told = "Choose the first one in the column." if asked else "This column wrote nothing."
+        return {**head, "title": "no token yet", "facts": failed or told}
     facts = f"id {step.token:,} · the model gave it {charts.percent(step.raw_probability)} %"
     if place.trace.stages:
         facts += f", the recipe {charts.percent(step.probability)} %"
@@ -75,9 +79,14 @@ def caption(place: Place | None) -> dict[str, Any]:
     return {
         **head,
         "title": f"token {step.index + 1}: {charts.quoted(charts.piece(step))}",
-        "facts": f"{facts} nats · {charts.reads(place.trace.search)}",
+        "facts": f"{facts} nats · {_search(place.trace)}",
         "mark": place.selection.model_dump(),
     }
+
+
+def _search(trace: Trace) -> str:
+    """The search as it reads, without the long list of what a person picked."""
+    return trace.search.partition("(")[0] if asks(trace) else charts.reads(trace.search)
 
 
 def columns(place: Place | None) -> dict[str, Any]:

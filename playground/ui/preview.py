@@ -13,6 +13,7 @@ from playground.engine import FieldError, Request
 from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
+from playground.ui import chooser
 from strategies.recipe import Recipe, RecipeError
 
 SHOWN = 5  # candidates of a column
@@ -44,7 +45,7 @@ def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] |
     return {"prompt": run.prompt, "chat": run.chat, "model": model}
 
 
-def answer(service: Service, sent: Any) -> dict[str, Any]:
+def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
     """``columns``, a view by place; or ``fault``, why there are none; or that they ``wait``.
 
     They wait for the model, or for the prompt, which is then read as soon as nobody runs.
@@ -58,12 +59,12 @@ def answer(service: Service, sent: Any) -> dict[str, Any]:
         loaded = service.models.loaded(asked.model)
         if loaded is None or loaded.id not in service.engines:
             return {"wait": "The model is being loaded."}
-        return _answer(service, asked, loaded.facts.vocab_size)
+        return _answer(service, asked, loaded.facts.vocab_size, client)
     except (FieldError, ModelError) as problem:
         return {"fault": str(problem)}
 
 
-def _answer(service: Service, asked: Asked, vocab: int) -> dict[str, Any]:
+def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str, Any]:
     recipes: dict[int, Recipe] = {}
     views: dict[int, dict[str, Any]] = {}
     for place, text in asked.recipes.items():
@@ -81,6 +82,7 @@ def _answer(service: Service, asked: Asked, vocab: int) -> dict[str, Any]:
             seed=asked.seed,
             chat=asked.chat,
             top_n=SHOWN,
+            client=client,
         )
         try:
             steps = service.preview(request, asked.model)
@@ -113,6 +115,7 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
     stages = [str(processor) for processor in recipe.processors]
     trace = Trace(recipe=str(recipe), stages=stages, search=str(recipe.search), vocab_size=vocab)
     known = step.candidates
+    asked = chooser.asks(trace) and not getattr(recipe.search.params, "picks", ())
     chosen = known.ids.index(step.token)
     best = max(range(len(known.ids)), key=known.final.__getitem__)
     listed = list(dict.fromkeys([chosen, best, *range(len(known.ids))]))[:SHOWN]
@@ -127,15 +130,16 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
                 float(f"{raw:.3g}"),
                 float(f"{final:.3g}"),
                 removed is not None,
-                c == chosen,
+                c == chosen and not asked,
                 values,
             ]
         )
         after = f"{percent(final)} %" if removed is None else f"removed by {reads(stages[removed])}"
         told.append(f"{quoted(known.texts[c])} {percent(raw)} %, {after}")
+    choice = "asks you" if asked else f"would choose {quoted(known.texts[chosen])}"
     return {
         "bars": bars,
-        "told": f"Column {LETTERS[place]} would choose {quoted(known.texts[chosen])} next. "
+        "told": f"Column {LETTERS[place]} {choice} next. "
         f"The model, then the recipe: {'; '.join(told)}.",
     }
 

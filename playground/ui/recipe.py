@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from playground.charts.text import count
 from playground.colours import COLOURS, INKS, LETTERS
 from strategies.notation import quote, write
 from strategies.presets import GROUPS, OWN, PRESETS
@@ -14,6 +15,8 @@ from strategies.recipe import MOST_STEPS, Recipe, RecipeError
 from strategies.registry import registry
 
 Steps = list[dict[str, Any]]
+
+PICKS = "picks"  # the tokens a person chose: too many to be read one by one
 
 
 @cache
@@ -117,9 +120,9 @@ def _step(step: dict[str, Any], fault: bool) -> dict[str, Any]:
     shown = []
     for name, value in values.items():
         if name == first and (strategy.kind == "processor" or value != defaults[name]):
-            shown.append(_value(value))
+            shown.append(_value(value, name))
         elif name != first and value != defaults.get(name):
-            shown.append(f"{name} {_value(value)}")
+            shown.append(f"{name} {_value(value, name)}")
     return step | {
         "kind": strategy.kind,
         "value": " ".join(shown),
@@ -129,7 +132,7 @@ def _step(step: dict[str, Any], fault: bool) -> dict[str, Any]:
     }
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, name: str) -> str:
     if isinstance(value, list | tuple | dict):
-        return quote(value)
+        return count(len(value), "pick") if name == PICKS else quote(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

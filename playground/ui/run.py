@@ -24,6 +24,7 @@ from playground.ui.columns import Columns
 from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, stop_strings
 from playground.ui.prompt import Prompt
+from playground.ui.visitor import visitor
 from strategies.recipe import Recipe, RecipeError
 
 FRAME_S = 0.1  # a slower laptop falls behind above ten updates a second
@@ -86,11 +87,11 @@ class Runner:
         places = [self.prompt.fault, *self.limits.faults.values(), self.header.fault]
         return dict.fromkeys([*places, *(c.fault for c in self.columns.columns)])
 
-    def stream(self, *values: Any) -> Iterator[Updates]:
+    def stream(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Submit what the page asks for, then send frames until it is done or nobody looks."""
         yield self.busy | self.faults | {self.status: status("running", "Starting …")}
         try:
-            run, seed = self._submit(*values)
+            run, seed = self._submit(visitor(request, self.service.settings), *values)
         except FieldError as problem:
             yield self.idle | self._beside(problem)
             return
@@ -122,7 +123,7 @@ class Runner:
         if run in self.running:
             self.running[run].cancel()
 
-    def _submit(self, *values: Any) -> tuple[Run, int]:
+    def _submit(self, client: str, *values: Any) -> tuple[Run, int]:
         model, prompt, tokens, least, seed, lock, ends, chat, alone, count, *written = values
         recipes = []
         for place, text in enumerate(written[:count]):
@@ -142,6 +143,7 @@ class Runner:
                 stop=stop_strings(ends),
                 chat=bool(chat),
                 alone=bool(alone),
+                client=client,
             )
         except ValidationError as problem:
             raise _fault(problem) from problem
@@ -232,6 +234,6 @@ def first(comparison: Comparison) -> dict[str, Any] | None:
     """The token worth looking at first: where the second column parts from the first."""
     lane = 1 if len(comparison.lanes) > 1 else 0
     if not comparison.lanes[lane].trace.path():
-        return None
+        lane = 0
     parted = strip.shown(comparison, lane)["parted"]
     return {"run": comparison.id, "lane": lane, "step": parted or 0, "output": 0}

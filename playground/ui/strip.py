@@ -8,7 +8,9 @@ from typing import Any
 
 from playground.colours import LETTERS
 from playground.parting import Side, parting
-from playground.trace import Comparison, Metrics, StepRecord
+from playground.trace import Comparison, LaneResult, LaneTimings, Metrics, StepRecord
+from playground.ui import chooser
+from playground.ui.names import source
 
 REASONS = {
     "eos": "end",
@@ -35,10 +37,11 @@ MEANINGS = {
 MEASURED = "What a step of the recipe measures in this text."
 
 
-def tokens(path: Sequence[StepRecord]) -> list[list[Any]]:
+def tokens(path: Sequence[StepRecord], drafts: bool = True) -> list[list[Any]]:
     """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
 
     Last, of a drafted place: True where the draft was accepted, else the text of the rejected one.
+    Without ``drafts`` none is told: what a person chose before was no guess.
     """
     return [
         [
@@ -49,7 +52,7 @@ def tokens(path: Sequence[StepRecord]) -> list[list[Any]]:
             step.raw_rank,
             step.rank,
             _rounded(step.raw_entropy),
-            step.draft_text if step.draft not in (None, step.token) else step.draft is not None,
+            drafts and _drafted(step),
         ]
         for step in path
     ]
@@ -92,6 +95,7 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
     """A column that has not run."""
     return {
         "run": "",
+        "source": "",
         "lane": index,
         "letter": LETTERS[index],
         "recipe": "",
@@ -103,6 +107,7 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "parted": None,
         "parting": None,
         "tokens": [],
+        "chooser": None,
         "figures": figures(None, None),
     }
 
@@ -110,34 +115,48 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
 def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
     """The strip of one lane's ``output``-th text."""
     result = comparison.lanes[lane]
-    over = result.finish_reason is not None
-    here = Side.of(LETTERS[lane], result.trace, output, over)
+    here = Side.of(LETTERS[lane], result.trace, output, _over(result))
     before = None
     if lane > 0:
         left = comparison.lanes[lane - 1]
-        over = left.finish_reason is not None
-        before = Side.of(LETTERS[lane - 1], left.trace, output, over)
+        before = Side.of(LETTERS[lane - 1], left.trace, output, _over(left))
+    metrics, offered = result.metrics, chooser.view(result)
+    if offered is not None:  # its tokens were gone through again, in no time that means anything
+        metrics = metrics.model_copy(update={"timings": LaneTimings(), "acceptance": None})
     return written(comparison.id, lane, result.recipe, here, before) | {
         "state": "done",
         "outputs": max(1, len(result.trace.outputs)),
         "error": result.error,
-        "figures": figures(result.metrics, result.finish_reason),
+        "chooser": offered,
+        "figures": figures(metrics, result.finish_reason),
     }
 
 
 def written(run: str, lane: int, recipe: str, here: Side, before: Side | None) -> dict[str, Any]:
     """The strip of a text as far as it is written, and where it left the column before."""
     apart = parting(before, here) if before else None
+    yours = here.chooses == "person"
     return empty(lane) | {
         "run": run,
+        "source": source(run, lane),
         "recipe": recipe,
         "output": here.output,
         "state": "running",
-        "note": "It ended before it wrote anything.",
+        "note": "" if yours else "It ended before it wrote anything.",
         "parted": apart.index if apart else None,
         "parting": {"text": _sentence(apart.text), "same": apart.why == "same"} if apart else None,
-        "tokens": tokens(here.path),
+        "tokens": tokens(here.path, drafts=not yours),
+        "chooser": chooser.waiting() if yours else None,
     }
+
+
+def _drafted(step: StepRecord) -> bool | str:
+    return step.draft_text if step.draft not in (None, step.token) else step.draft is not None
+
+
+def _over(result: LaneResult) -> bool:
+    """Whether its text will not grow: one that waits for a person may."""
+    return result.finish_reason not in (None, "waiting")
 
 
 def _sentence(text: str) -> str:

@@ -1,12 +1,19 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
-// value: {run, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
+// Constants: colour
+// value: {run, source, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
 //         tokens: [[text, id, raw probability, probability, raw rank, rank, raw entropy, drafted], …],
 //         drafted: false, true where the draft was accepted, else the rejected token's text
-//         figures: [{name, value, unit, meaning}, …], parting: {text, same}}
+//         figures: [{name, value, unit, meaning}, …], parting: {text, same}, chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
 const [note, outputs, figures] = ['.parting', '.outputs', '.figures'].map((s) =>
   element.querySelector(s));
+const chooser = playground.chooser(element.querySelector('.chooser'), (token) => {
+  if (document.querySelector('#run').disabled) return; // what runs would write over the choice
+  const texts = [...document.querySelectorAll('.strip')].map(({ dataset }) => Number(dataset.output));
+  trigger('choose', { lane: props.value.lane, token, texts });
+});
+element.querySelector('.strip').style.setProperty('--colour', colour);
 const shown = []; // what each span was drawn from, as JSON, so that only changes are drawn
 let run = null;
 let active = 0;
@@ -37,7 +44,12 @@ function draw() {
   const v = props.value;
   element.hidden = !v;
   if (!v) return;
-  const key = `${v.run}/${v.lane}/${v.output}`;
+  // Before anything is measured: a chooser that is hidden for a moment loses the focus.
+  const lane = element.closest('.lane');
+  lane.dataset.ran = v.recipe;
+  lane.classList.toggle('choosing', Boolean(v.chooser));
+  playground.edited(lane);
+  const key = `${v.source}/${v.output}`;
   if (key !== run) {
     run = key;
     shown.length = 0;
@@ -71,10 +83,10 @@ function draw() {
   roving(Math.min(active, v.tokens.length - 1));
   if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
 
-  Object.assign(element.querySelector('.strip').dataset, { state: v.state, run: v.run });
-  const lane = element.closest('.lane');
-  lane.dataset.ran = v.recipe;
-  playground.edited(lane);
+  const { state, run: name, output } = v;
+  Object.assign(element.querySelector('.strip').dataset, { state, run: name, output });
+  chooser(v.chooser);
+  if (v.chooser && v.state === 'done') scroller.scrollTop = scroller.scrollHeight;
   caret.hidden = v.state !== 'running';
   blank.hidden = v.tokens.length > 0 || v.state === 'running';
   blank.textContent = v.note;

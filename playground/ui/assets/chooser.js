@@ -1,0 +1,97 @@
+// Where a column waits to be told its next token: draw(value) after playground.chooser(box, tell).
+// value: {title, rest, undo, choices: [[id, text, probability, percent, name], …]} or null; text
+// enters the page by textContent alone. tell(id) is called for a choice, tell(null) for Undo.
+window.playground.chooser = (box, tell) => {
+  const [title, rest, list, undo] = ['.title', '.rest', '.choices', '.undo'].map((s) =>
+    box.querySelector(s));
+  const ROWS = 5; // of the two columns that the choices stand in
+  let ids = [];
+  let active = 0;
+
+  // Made once and changed in place, so that a bar moves and the focus stays.
+  function choice() {
+    const made = document.createElement('button');
+    made.type = 'button';
+    for (const part of ['key', 'label', 'bar', 'percent']) {
+      const child = document.createElement('span');
+      child.className = part;
+      made.append(child);
+    }
+    made.querySelector('.bar').append(document.createElement('i'));
+    return made;
+  }
+
+  function roving(index) {
+    active = Math.max(0, Math.min(index, ids.length - 1));
+    for (const [i, button] of [...list.children].entries()) button.tabIndex = i === active ? 0 : -1;
+  }
+
+  function choose(index) {
+    mark(index);
+    tell(ids[index]);
+  }
+
+  function mark(index) { // at once, before the answer is there
+    for (const [i, button] of [...list.children].entries())
+      button.classList.toggle('chosen', i === index);
+  }
+
+  function focus(index) {
+    roving(index);
+    (list.children[active] ?? undo).focus({ preventScroll: true });
+  }
+
+  function draw(value) {
+    const inside = box.contains(document.activeElement);
+    box.hidden = !value;
+    const { title: said = '', rest: of = '', undo: able = false, choices = [] } = value ?? {};
+    title.textContent = said;
+    rest.textContent = of;
+    undo.disabled = !able;
+    ids = choices.map(([id]) => id);
+    while (list.children.length > choices.length) list.lastChild.remove();
+    while (list.children.length < choices.length) list.append(choice());
+    const top = Math.max(...choices.map(([, , probability]) => probability), 1e-9);
+    choices.forEach(([, text, probability, percent, name], i) => {
+      const button = list.children[i];
+      const [key, label, bar, number] = button.children;
+      key.textContent = i < 9 ? i + 1 : '';
+      label.textContent = text;
+      bar.firstChild.style.width = `${(100 * probability) / top}%`;
+      number.textContent = percent;
+      button.setAttribute('aria-label', `Choose ${name}`);
+      button.title = name;
+      if (i < 9) button.setAttribute('aria-keyshortcuts', i + 1);
+    });
+    mark(-1);
+    roving(0);
+    if (!inside || !value) return;
+    if (ids.length) focus(0);
+    else if (able) undo.focus({ preventScroll: true });
+    else box.focus({ preventScroll: true });
+  }
+
+  list.addEventListener('click', (event) => {
+    const at = [...list.children].indexOf(event.target.closest('button'));
+    if (at < 0 || event.detail > 1) return; // the second press of a double one is not meant
+    list.children[at].focus({ preventScroll: true });
+    choose(at);
+  });
+  undo.addEventListener('click', () => tell(null));
+  box.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && event.key === 'Enter') return;
+    const moves = { ArrowDown: 1, ArrowUp: -1, ArrowRight: ROWS, ArrowLeft: -ROWS };
+    const digit = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
+    const to = event.key === 'Home' ? 0 : event.key === 'End' ? ids.length - 1
+      : event.key in moves ? active + moves[event.key] : -1;
+    if (event.key === 'Backspace') {
+      if (!undo.disabled && !event.repeat) tell(null);
+    } else if (digit >= 0 && digit < ids.length) {
+      if (!event.repeat) choose(digit);
+    } else if (event.key in moves || event.key === 'Home' || event.key === 'End') {
+      if (to >= 0 && to < ids.length) focus(to);
+    } else return;
+    event.preventDefault();
+  });
+  return draw;
+};

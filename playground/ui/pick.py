@@ -1,0 +1,139 @@
+"""Choosing a token by hand: one column goes through its text again, the others keep theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import gradio as gr
+
+from playground.charts.text import count, milliseconds
+from playground.colours import LETTERS
+from playground.engine import Busy, FieldError, Request, Run
+from playground.errors import ModelError
+from playground.service import Service
+from playground.trace import Comparison, LaneResult
+from playground.ui import chooser
+from playground.ui.column import Updates
+from playground.ui.columns import Columns
+from playground.ui.names import with_lane
+from playground.ui.place import NO_RUN_ADVICE
+from playground.ui.visitor import visitor
+from strategies.recipe import Recipe, RecipeError
+
+FRAME_S = 0.3  # a choice that takes longer says what it waits for
+
+
+@dataclass(frozen=True)
+class Picker:
+    """The event behind all choosers, over the parts of the page it reads and writes."""
+
+    service: Service
+    columns: Columns
+    status: gr.HTML
+    first: gr.State  # the token the inspector opens on
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.columns.run, self.columns.count]
+
+    @property
+    def outputs(self) -> list[Any]:
+        heads = [part for c in self.columns.columns for part in c.head]
+        return [self.status, self.first, self.columns.run, *heads, *self.columns.strips]
+
+    def stream(
+        self, request: gr.Request, name: str, columns: int, event: gr.EventData
+    ) -> Iterator[Updates]:
+        """Run the told ``lane`` with one more ``token``, or without its last one where it is None.
+
+        ``texts`` numbers the text that each column shows.
+        """
+        # At once, and again while it waits: only at a frame is a closed page found out.
+        yield {self.status: gr.skip()}
+        told = event._data if isinstance(event._data, dict) else {}
+        lane, shown = told.get("lane"), self.columns.resolve(name)
+        if type(lane) is not int or not 0 <= lane < columns:
+            return
+        fault, clock = self.columns.columns[lane].fault, perf_counter()
+        if shown is None or lane >= len(shown.lanes):
+            yield {fault: NO_RUN_ADVICE}
+            return
+        try:
+            recipe = changed(shown.lanes[lane], told.get("token"))
+            asked = again(shown, recipe, visitor(request, self.service.settings))
+            run = self.service.submit(asked, shown.model.id)
+        except (RecipeError, FieldError, ModelError) as problem:
+            yield {fault: str(problem)}
+            return
+        except Busy as problem:
+            yield {self.status: {"kind": "bad", "text": f"Not run: {problem}"}}
+            return
+        try:
+            while not run.join(FRAME_S):
+                yield {self.status: {"kind": "running", "text": _progress(run)}}
+        finally:
+            run.cancel()  # without effect on a finished run; else the page was closed or rearranged
+        took = perf_counter() - clock
+        yield self._drawn(with_lane(name, len(shown.lanes), lane, run.id), columns, lane, told) | {
+            self.status: {"kind": "done", "text": _outcome(run, lane, took)}
+        }
+
+    def _drawn(self, name: str, columns: int, lane: int, told: dict[str, Any]) -> Updates:
+        """The column's new recipe, and every strip: a sentence depends on the column before it."""
+        shown, texts = self.columns.resolve(name), told.get("texts")
+        if shown is None:
+            return {}
+        steps = Recipe.parse(shown.lanes[lane].recipe).to_steps()
+        updates = self.columns.columns[lane].draw(steps, columns) | {self.columns.run: name}
+        for c in self.columns.columns[:columns]:
+            text = texts[c.index] if isinstance(texts, list) and c.index < len(texts) else 0
+            text = text if type(text) is int and text >= 0 else 0
+            updates[c.strip] = self.columns.strip(shown, c.index, text)
+        last = max(0, len(shown.lanes[lane].token_ids) - 1)
+        return updates | {self.first: {"run": name, "lane": lane, "step": last, "output": 0}}
+
+
+def changed(lane: LaneResult, token: Any) -> Recipe:
+    """The recipe that wrote this text, its picks followed by ``token``; without the last for None.
+
+    Picks that the text does not hold, as one was refused or an end came before them, are dropped.
+    Raises ``RecipeError`` where a person cannot choose there.
+    """
+    steps = Recipe.parse(lane.recipe).to_steps()
+    if not chooser.asks(lane.trace) or "picks" not in steps[-1]["params"]:
+        raise RecipeError(f"{lane.trace.search} chooses by itself.")
+    held = list(lane.token_ids)
+    if token is not None:
+        held.append(token)
+    elif len(held) == len(steps[-1]["params"]["picks"]):
+        del held[-1:]
+    steps[-1]["params"]["picks"] = held
+    return Recipe.from_steps(steps)
+
+
+def again(shown: Comparison, recipe: Recipe, client: str) -> Request:
+    """A run of this recipe alone, as what is shown was asked for."""
+    return Request(
+        prompt=shown.prompt,
+        recipes=[recipe],
+        max_new_tokens=shown.max_new_tokens,
+        min_new_tokens=shown.min_new_tokens,
+        seed=shown.seed,
+        stop=shown.stop,
+        chat=shown.chat,
+        client=client,
+    )
+
+
+def _progress(run: Run) -> str:
+    if run.state == "queued" and run.place:
+        return f"Waiting for free rows, place {run.place} in line …"
+    return "Going through the text again …"
+
+
+def _outcome(run: Run, lane: int, took: float) -> str:
+    known = count(len(run.lanes[0].path()), "token")
+    return f"Column {LETTERS[lane]} by hand: {known}; the last choice took {milliseconds(took)}."

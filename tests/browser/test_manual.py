@@ -1,0 +1,177 @@
+"""Picking by hand: one column writes what a person chooses, and the others keep what they wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from strategies.registry import registry
+from tests.browser.conftest import SLOW_MS, Site
+from tests.browser.test_page import lane, run, steps, title, write, written
+from tests.browser.test_run import HOSTILE, Dictate
+
+expect.set_options(timeout=SLOW_MS)
+
+YOURS = "temperature(1.3) | top_k(12) | manual"
+RECIPES = ["sample(2)", YOURS, "greedy"]
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page], site: Site) -> Page:
+    """A column by hand between two others, all run once; the first one's second text is shown."""
+    page = visit(f"{site.address}?{urlencode({'prompt': 'Hi', 'recipe': RECIPES}, doseq=True)}")
+    run(page)
+    lane(page, "A").get_by_role("button", name="Next text").click()
+    expect(lane(page, "A").locator(".outputs")).to_contain_text("2/2")
+    return page
+
+
+def chooser(page: Page) -> Locator:
+    return page.locator(".chooser:visible")
+
+
+def choices(page: Page) -> Locator:
+    return chooser(page).locator(".choices button")
+
+
+def text(page: Page, letter: str) -> str:
+    return lane(page, letter).locator(".tokens").evaluate("e => e.textContent")
+
+
+def ids(page: Page) -> list[int]:
+    """The picks as the recipe's written form has them, once they are those of the text."""
+    count = lane(page, "B").locator(".token").count()
+    shown = steps(page, "B").last
+    expect(shown).to_have_text(f"manual {count} pick{'s' * (count != 1)}" if count else "manual")
+    return [int(n) for n in re.findall(r"\d+", written(page, "B").input_value().split("|")[-1])]
+
+
+def picked(page: Page, act: Callable[[], None], tokens: int) -> None:
+    """Do something that leaves so many tokens, and wait until it has."""
+    act()
+    expect(lane(page, "B").locator(".token")).to_have_count(tokens)
+    which = "next" if tokens else "first"
+    expect(chooser(page).locator(".title")).to_have_text(f"Your turn: choose the {which} token")
+
+
+def test_a_text_is_picked_and_undone_and_no_other_column_runs(page: Page, site: Site) -> None:
+    expect(chooser(page)).to_have_count(1)
+    expect(choices(page)).to_have_count(10)
+    expect(chooser(page)).to_contain_text("10 of 12")
+    expect(chooser(page).locator(".undo")).to_be_disabled()
+    expect(lane(page, "B").locator(".figures dd").first).to_have_text("—")
+    others = text(page, "A"), text(page, "C")
+    runs = len(site.service._runs)
+    first = choices(page).nth(2).locator(".label").inner_text()
+    picked(page, choices(page).nth(2).click, 1)
+    assert len(ids(page)) == 1 and text(page, "B").replace(" ", "·") == first
+    before = ids(page)
+    picked(page, choices(page).nth(0).click, 2)
+    assert ids(page)[:1] == before and len(ids(page)) == 2
+    expect(title(page)).to_contain_text("token 2:")
+    link = parse_qs(urlsplit(page.url).query)
+    assert link["recipe"] == [RECIPES[0], f"{YOURS}({ids(page)})", RECIPES[2]]
+    picked(page, chooser(page).locator(".undo").click, 1)
+    assert ids(page) == before
+    assert (text(page, "A"), text(page, "C")) == others
+    expect(lane(page, "A").locator(".outputs")).to_contain_text("2/2")
+    assert len(site.service._runs) == runs + 3
+    assert all(len(r.lanes) == 1 for r in list(site.service._runs.values())[-3:])
+    expect(page.locator(".lane.edited")).to_have_count(0)
+    expect(lane(page, "C").locator(".parting")).to_contain_text("arts from B")
+
+    lane(page, "C").locator(".token").nth(3).click()  # of a run that another one stands in
+    expect(title(page)).to_contain_text("token 4:")
+    lane(page, "B").locator(".copy").click()
+    expect(chooser(page)).to_have_count(2)
+    assert text(page, "C") == text(page, "B") and text(page, "D") == others[1]
+    run(page)
+    assert ids(page) == before  # Run goes through the picks again
+
+
+def test_keys_choose_move_and_undo(page: Page) -> None:
+    choices(page).nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    expect(choices(page).nth(1)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(choices(page).nth(6)).to_be_focused()
+    names = [choices(page).nth(i).locator(".label").inner_text() for i in (3, 6)]
+    picked(page, lambda: page.keyboard.press("Enter"), 1)
+    assert text(page, "B").replace(" ", "·") == names[1]
+    expect(choices(page).nth(0)).to_be_focused()
+    picked(page, lambda: page.keyboard.press("Backspace"), 0)
+    picked(page, lambda: page.keyboard.press("4"), 1)
+    assert text(page, "B").replace(" ", "·") == names[0]
+    assert choices(page).nth(3).get_attribute("aria-keyshortcuts") == "4"
+
+
+def test_a_refused_pick_is_told_and_undone(page: Page) -> None:
+    picked(page, choices(page).nth(9).click, 1)
+    write(page, "B", written(page, "B").input_value().replace("top_k(12)", "top_k(1)"))
+    expect(chooser(page)).to_have_count(0)  # offered by another recipe
+    run(page)
+    expect(lane(page, "B").locator(".parting.bad")).to_contain_text("was removed by the recipe")
+    expect(chooser(page).locator(".title")).to_have_text("The last choice cannot follow.")
+    picked(page, chooser(page).locator(".undo").click, 0)
+    expect(lane(page, "B").locator(".parting.bad")).to_have_count(0)
+    expect(choices(page)).to_have_count(1)  # top_k 1 leaves one
+    expect(written(page, "B")).to_have_value("temperature(1.3) | top_k(1) | manual")
+
+
+def test_picks_are_cleared_in_the_panel(page: Page) -> None:
+    picked(page, choices(page).nth(0).click, 1)
+    steps(page, "B").last.click()
+    panel = lane(page, "B").locator(".controls")
+    panel.get_by_role("button", name="Clear picks").click()
+    expect(written(page, "B")).to_have_value(YOURS)
+    expect(panel.get_by_role("button", name="Clear picks")).to_be_disabled()
+    expect(lane(page, "B")).to_have_class(re.compile("edited"))
+
+
+def test_the_text_ends_at_its_limit_and_goes_on_after_undo(page: Page) -> None:
+    run(page, tokens=1)
+    choices(page).nth(0).click()
+    expect(chooser(page).locator(".title")).to_have_text("The limit of new tokens is reached.")
+    expect(choices(page)).to_have_count(0)
+    picked(page, chooser(page).locator(".undo").click, 0)
+
+
+def test_hostile_text_is_offered_as_it_is(
+    visit: Callable[..., Page], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry().strategies, "dictate", Dictate)
+    said = HOSTILE.partition(" ")[0] + "<"
+    query = {"prompt": HOSTILE, "recipe": ["greedy", f"dictate({said!r}) | manual"]}
+    page = visit(f"{site.address}?{urlencode(query, doseq=True)}")
+    run(page, tokens=len(said) + 1)
+    for length, character in enumerate(said, start=1):
+        expect(choices(page).locator(".label")).to_have_text([character])
+        picked(page, lambda: chooser(page).press("1"), length)
+    assert text(page, "B") == said
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page, theme: str) -> None:
+    page.evaluate("name => document.body.classList.toggle('dark', name === 'dark')", theme)
+    picked(page, choices(page).nth(0).click, 1)
+    found = Axe().run(page, context="#columns").response["violations"]
+    serious = [
+        (v["id"], node["html"][:200])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"]
+    ]
+    assert serious == []
+
+
+def test_a_phone_is_wide_enough(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    picked(page, choices(page).nth(9).click, 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box, column = choices(page).nth(9).bounding_box(), lane(page, "B").bounding_box()
+    assert box and column and box["x"] + box["width"] <= column["x"] + column["width"]
