@@ -13,7 +13,7 @@ from playground.trace import Comparison, LaneResult
 Resolve = Callable[[str], Comparison | None]
 
 MOST_LANES = 64
-LONGEST = 400  # characters of a name
+LONGEST = 160  # characters of a name
 
 
 def lanes_of(name: str, lanes: Sequence[int]) -> str:

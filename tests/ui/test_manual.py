@@ -1,0 +1,109 @@
+"""By hand, without a browser: what is offered, what a choice runs, how the page names it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from playground.engine import Request
+from playground.settings import Settings
+from playground.trace import Comparison
+from playground.ui import chooser, names, pick, strip
+from playground.ui.visitor import visitor
+from strategies.recipe import RecipeError
+from tests.engine.models import engine, finished
+
+
+def run(*recipes: str, **more: object) -> Comparison:
+    given = {"prompt": "pick", "recipes": list(recipes), "max_new_tokens": 3, "seed": 3} | more
+    return finished(engine(), Request.model_validate(given))
+
+
+def test_what_survives_is_offered_likeliest_first() -> None:
+    lane = run('logit_bias({"q": 30}) | top_k(4) | manual').lanes[0]
+    offered = chooser.view(lane)
+    assert offered is not None and offered["rest"] == "" and offered["undo"] is False
+    probabilities = [choice[2] for choice in offered["choices"]]
+    assert len(probabilities) == 4 and probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-3)
+    assert offered["choices"][0][1] == "q"
+
+
+def test_a_search_that_chooses_by_itself_offers_nothing() -> None:
+    lane = run("sample").lanes[0]
+    assert chooser.view(lane) is None
+    with pytest.raises(RecipeError, match="sample chooses by itself"):
+        pick.changed(lane, 7)
+
+
+@pytest.mark.parametrize("token, picks", [(9, "manual([7, 8, 9])"), (None, "manual([7])")])
+def test_a_choice_changes_the_picks_alone(token: int | None, picks: str) -> None:
+    lane = run("temperature(2.5) | ~top_k(3) | manual([7, 8])").lanes[0]
+    changed = pick.changed(lane, token)
+    assert str(changed) == f"temperature(2.5) | ~top_k(3) | {picks}"
+
+
+def test_undo_drops_what_the_text_does_not_hold() -> None:
+    lane = run("manual([7, 8, 9, 10, 11])").lanes[0]
+    assert lane.finish_reason == "length" and len(lane.token_ids) == 3
+    assert str(pick.changed(lane, None)) == "manual([7, 8, 9])"
+
+
+@pytest.mark.parametrize("token", ["7", -1, 1.5, [7], {}])
+def test_no_other_thing_is_picked(token: object) -> None:
+    lane = run("manual").lanes[0]
+    with pytest.raises(RecipeError, match="picks"):
+        pick.changed(lane, token)
+
+
+def test_a_text_that_waits_has_neither_ended_nor_a_speed() -> None:
+    shown = run("manual([7])", "manual([7, 8])")
+    ahead = strip.shown(shown, 1)
+    assert ahead["parting"] is None
+    assert [f["value"] for f in ahead["figures"][:4]] == ["2", "—", "—", "—"]
+    assert {token[7] for token in ahead["tokens"]} == {False}
+
+
+def test_lanes_of_several_runs_stand_side_by_side() -> None:
+    first, second = run("greedy", "manual", "sample"), run("manual([7])")
+    runs = {first.id: first, second.id: second}
+    name = names.with_lane(first.id, 3, 1, second.id)
+    assert names.with_lane(name, 3, 1, second.id) == name
+    shown = names.chosen(name, runs.get)
+    assert shown is not None and shown.id == name
+    assert shown.lanes == [first.lanes[0], second.lanes[0], first.lanes[2]]
+    again = names.chosen(names.lanes_of(name, [1, 1, 0]), runs.get)
+    assert again is not None
+    assert again.lanes == [second.lanes[0], second.lanes[0], first.lanes[0]]
+    assert [names.source(name, at) for at in range(3)] == [
+        names.source(first.id, 0), names.source(second.id, 0), names.source(first.id, 2)
+    ]  # fmt: skip
+    full = "x" * 16
+    for at in range(6):
+        full = names.with_lane(full, 6, at, "y" * 16)
+    assert len(full) <= names.LONGEST
+
+
+@pytest.mark.parametrize("name", ["gone", "{0}:0.9", "{0}:0@gone", "{0}:a", "{0}:0@{0}.@{0}"])
+def test_what_is_not_known_is_not_shown(name: str) -> None:
+    known = run("greedy")
+    assert names.chosen(name.format(known.id), {known.id: known}.get) is None
+
+
+@pytest.mark.parametrize(
+    "peer, page, counted",
+    [
+        ("203.0.113.5", "page", "203.0.113.5"),
+        ("127.0.0.1", "page", "page"),
+        (None, "page", "page"),
+        ("127.0.0.1", None, ""),
+    ],
+)
+def test_a_visitor_is_an_address_or_a_page(
+    peer: str | None, page: str | None, counted: str
+) -> None:
+    headers = SimpleNamespace(getlist=lambda name: ["198.51.100.1"])
+    client = peer and SimpleNamespace(host=peer)
+    request = SimpleNamespace(client=client, headers=headers, session_hash=page)
+    assert visitor(request, Settings()) == counted
