@@ -155,6 +155,8 @@ class Service:
         """A recent run as it stands, or None where it is not kept any more."""
         with self._lock:
             found = self._runs.get(run)
+            if found is not None:  # what is looked at is kept longest
+                self._runs.move_to_end(run)
         return found.comparison() if found else None
 
     def tokens(

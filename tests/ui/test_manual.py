@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from playground.engine import Request
+from playground.service import Service
 from playground.settings import Settings
 from playground.trace import Comparison
 from playground.ui import chooser, names, pick, strip
 from playground.ui.visitor import visitor
 from strategies.recipe import RecipeError
 from tests.engine.models import engine, finished
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
 
 
 def run(*recipes: str, **more: object) -> Comparison:
@@ -107,3 +111,20 @@ def test_a_visitor_is_an_address_or_a_page(
     client = peer and SimpleNamespace(host=peer)
     request = SimpleNamespace(client=client, headers=headers, session_hash=page)
     assert visitor(request, Settings()) == counted
+
+
+def test_what_is_looked_at_outlives_the_runs_of_many_choices(tmp_path: Path) -> None:
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    service = Service(Settings(model=str(folder), models=(), dtype="float32", keep_runs=3))
+    try:
+        first, *others = [
+            service.submit(Request(prompt="p", recipes=["manual"], max_new_tokens=2)).id
+            for _ in range(2)
+        ]
+        for _ in range(5):
+            assert service.comparison(first) is not None
+            run = service.submit(Request(prompt="p", recipes=["manual([7])"], max_new_tokens=2))
+            assert run.join(60)
+        assert service.comparison(others[0]) is None
+    finally:
+        service.close()
