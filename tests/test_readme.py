@@ -11,6 +11,7 @@ import playground.playground
 from playground import Playground
 from playground.loading import LoadedModel
 from playground.settings import table
+from strategies import Recipe
 from strategies.registry import table as strategies_table
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,13 @@ def test_settings_are_those_of_the_code() -> None:
 
 def test_strategies_are_those_of_the_registry() -> None:
     assert _between("strategies") == strategies_table().strip()
+
+
+def test_what_was_measured_is_still_there() -> None:
+    written = re.findall(r"^\| `(.+?)` \|", _between("strategies-bench"), re.MULTILINE)
+    measured = [Recipe.parse(text.replace("\\|", "|")).steps[0] for text in written]
+    assert len(measured) > 30
+    assert not any(step.neutral for step in measured)
 
 
 def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
