@@ -209,7 +209,9 @@ class Inspector:
     def _named(self, named: dict[str, Any]) -> Updates:
         return {getattr(self, name): value for name, value in named.items()}
 
-    def _opened(self, name: str, selection: Any, _: str, stage: str | None, side: str) -> Updates:
+    def _opened(self, name: str, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
+        if name == tab:  # as the page opens, Gradio selects the tab that is selected
+            return {self.tab: name}
         return {self.tab: name, **self.draw(selection, name, stage, side)}
 
     def _told(self, tab: str, stage: str | None, side: str, event: gr.EventData) -> Updates:

@@ -66,12 +66,15 @@ def build(service: Service) -> gr.Blocks:
         previews = _previews(service, sample)
         runner = Runner(service, head, box, knobs, columns, line, opening, previews)
         picker = Picker(service, columns, line, opening)
-        parts = Page(service, head, box, knobs, line, columns, runner, picker, start)
+        parts = Page(
+            service, head, box, knobs, line, columns, runner, picker, inspector.selection, start
+        )
         parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
         for column in columns.columns:
             inspector.listen(column.strip.pick)
-        page.load(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
+        for event in (parts.opened, parts.cleared):
+            event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
         for event in (parts.ran, parts.picked):
             event.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
     for event in page.fns.values():
@@ -103,11 +106,14 @@ class Page:
         columns: Columns,
         runner: Runner,
         picker: Picker,
+        selection: gr.State,
         start: Setup,
     ) -> None:
+        """``selection`` is what the inspector shows."""
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner, self.picker = line, columns, runner, picker
+        self.selection = selection
         self.model = columns.bridge.model  # the one that is loaded
 
     def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
@@ -123,9 +129,10 @@ class Page:
         )  # fmt: skip
         writing = [self.ran, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
-        knobs.clear.click(
+        self.cleared = knobs.clear.click(
             self.clear, [columns.count, *columns.recipes],
-            [*columns.outputs, self.box.text, self.line, *runner.idle, *runner.faults],
+            [*columns.outputs, self.box.text, self.line, self.selection, *runner.idle,
+             *runner.faults],
             cancels=writing, **QUICK,
         )  # fmt: skip
         columns.wire(stop_first=writing, idle=runner.idle)
@@ -135,7 +142,12 @@ class Page:
 
     def clear(self, count: int, *values: Any) -> Updates:
         """An empty prompt and no results; recipes, limits and seed stay."""
-        updates: Updates = {self.columns.run: "", self.box.text: "", self.line: status("", "")}
+        updates: Updates = {
+            self.columns.run: "",
+            self.box.text: "",
+            self.line: status("", ""),
+            self.selection: None,
+        }
         for column in self.columns.columns[:count]:
             updates[column.strip] = strip.empty(column.index)
         return updates | self.runner.idle | self.runner.faults
@@ -152,9 +164,9 @@ class Page:
         )  # fmt: skip
         restored = [
             *shown, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.alone,
-            self.line, *self.columns.outputs,
+            self.line, self.selection, *self.columns.outputs,
         ]  # fmt: skip
-        read = page.load(self.open, None, restored, **QUICK)
+        read = self.opened = page.load(self.open, None, restored, **QUICK)
         read.then(None, None, None, js="() => playground.opened()", **QUICK)
         read.then(
             self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
@@ -220,6 +232,7 @@ class Page:
             knobs.chat: setup.chat,
             knobs.alone: setup.alone,
             self.line: status("", "Set up from the link. Press Run."),
+            self.selection: None,
             **columns.draw(recipes, ""),
             **faults,
         }

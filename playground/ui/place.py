@@ -23,6 +23,7 @@ SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
 KEPT = 32  # downloads made last, and columns measured last
 NO_RUN = "No run to look into"
 NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
+NOTHING_RAN = "Nothing was written yet, or it is no longer kept. Press Run."
 
 
 class Selection(BaseModel):
@@ -61,7 +62,7 @@ class Place:
 def caption(place: Place | None) -> dict[str, Any]:
     """The line that says which token the charts are about."""
     if place is None:
-        return {"title": NO_RUN, "facts": NO_RUN_ADVICE, "letter": ""}
+        return {"title": NO_RUN, "facts": NOTHING_RAN, "letter": ""}
     lane = place.selection.lane
     head = {"letter": LETTERS[lane], "colour": COLOURS[lane], "ink": INKS[lane]}
     step = place.step

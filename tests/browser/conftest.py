@@ -127,7 +127,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda r: faults.append(r.url) if _outside(r.url, address) else None)
         page.goto(address)
         page.wait_for_selector("#facts .status:has-text('parameters')")
-        page.wait_for_selector("#inspector .chart svg.main-svg")
+        page.wait_for_selector(
+            "#inspector .title:has-text('No run'), #inspector .chart svg.main-svg"
+        )
         return page
 
     yield open_page
