@@ -152,7 +152,8 @@ class Step:
     Where the search ``needs_hidden``: ``hidden`` holds, per row, the last layer's states of the
     tokens read since the last step, ``[tokens, width]``, at first the whole prompt's; and
     ``peek(row, tokens)`` reads each of ``tokens`` after the row, at most ``width()`` of them, and
-    gives their states ``[len(tokens), width]``. The next token must then be one of them.
+    gives their states ``[len(tokens), width]``. The next token must then be one of them. They are
+    read in everybody's next forward, and ``advance`` is then asked again, from its beginning.
     """
 
     index: int

@@ -14,6 +14,7 @@ from .base import EarlyLayers, Info, Row, Strategy, setting
 from .mass import entropy
 
 RELATIVE_TOP = math.log(0.1)  # a token this far below the likeliest is not weighed
+DEEP = -80.0  # nats; below this nothing weighs, and such numbers are slow to reckon with
 FEWEST = 6  # layers of a model that has an earlier half to choose from
 SPAN = 20  # layers considered of a model with more than twice as many
 
@@ -63,11 +64,11 @@ class Dola(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.layers == "off":
             return scores
-        return torch.cat([self._contrast(row, given) for row, given in self._pairs(scores, rows)])
-
-    def _pairs(self, scores: Tensor, rows: Sequence[Row]) -> list[tuple[Tensor, Tensor]]:
-        given = [row.given for row in rows if row.given is not None]
-        return list(zip(torch.split(scores, 1), given, strict=True))
+        found: dict[int, Tensor] = {}  # by row: one that stands alone is handed in twice
+        for row, own in zip(rows, torch.split(scores, 1), strict=True):
+            if id(row) not in found and row.given is not None:
+                found[id(row)] = self._contrast(own, row.given)
+        return torch.cat([found[id(row)] for row in rows])
 
     def _contrast(self, scores: Tensor, early: Tensor) -> Tensor:
         """``scores`` ``[1, vocab]`` against the farthest of ``early`` ``[layers, vocab]``."""
@@ -82,6 +83,7 @@ def _divergence(last: Tensor, early: Tensor) -> Tensor:
 
     The entropy of the mixture less the mean of the entropies.
     """
+    last, early = last.clamp(min=DEEP), early.clamp(min=DEEP)
     p, q = last.exp(), early.exp()
     mixture = (p + q) / 2
     return entropy(mixture, mixture.log()) - (entropy(p, last) + entropy(q, early)) / 2

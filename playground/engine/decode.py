@@ -1,7 +1,8 @@
 """One step of all lanes: what the model must read for them, and each lane's turn on what it said.
 
-Rows of everybody share one forward. A row is read by itself where it goes without the cache, where
-its search drafted tokens that are read at once, or where it was peeked at already.
+Rows of everybody share one forward, and next tokens that a search looks at are rows like others. A
+row is read by itself where it goes without the cache, or where its search drafted tokens that are
+read at once.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from torch import Tensor
 from playground.engine.draft import Drafter
 from playground.engine.forward import Forward, Heard
 from playground.engine.lane import Lane
-from playground.engine.rows import NOTHING, Ahead, Fault, Given
+from playground.engine.rows import NOTHING, Fault, Given, Look
 from playground.engine.run import Run
 from playground.engine.text import Reader
-from playground.engine.turn import Turn, take
+from playground.engine.turn import Turn, resume, take
 from strategies import EarlyLayers, SecondPrompt
 
 
@@ -62,6 +63,7 @@ class _Part:
     feeds: list[_Feed]  # its rows, then the same after each second prompt
     draft: list[int]
     said: list[_Said | None]
+    looking: Turn | None = None  # whose feeds these are: its row, gone on with each token
     drafting: float = 0.0  # seconds
     fault: Exception | None = None
 
@@ -82,6 +84,7 @@ class Decoder:
     ) -> None:
         self.forward, self.reader, self.drafter = forward, reader, drafter
         self._synchronize = synchronize
+        self._looking: dict[Lane, Turn] = {}  # turns that wait for the next forward
 
     def begin(self, run: Run, lanes: Sequence[Lane], heard: Heard, seconds: float) -> None:
         """Each lane's first token, after a prompt that its slots hold already."""
@@ -98,14 +101,17 @@ class Decoder:
     def step(self, runs: Iterable[Run]) -> int:
         """The next token of every live row, and those drafted after it; how many in all."""
         parts = [self._part(run, lane) for run in runs for lane in run.live]
+        self._looking = {}  # those that are still wanted are in the parts
         if not parts:
             return 0
         for part in parts:
             self._read_alone(part)
         shared = self._read_shared(parts)
         count = sum(len(part.lane.running) for part in parts)
-        self._advance(parts, shared)
-        for index in range(max(len(part.draft) for part in parts)):
+        parts = self._resume(parts)
+        if parts:
+            self._advance(parts, shared)
+        for index in range(max((len(part.draft) for part in parts), default=0)):
             parts = [part for part in parts if _accepted(part, index)]
             if not parts:
                 break
@@ -114,14 +120,22 @@ class Decoder:
         return count
 
     def _part(self, run: Run, lane: Lane) -> _Part:
-        rows = [(held.slot, held.row) for held in lane.running]
-        feeds = [_Feed(slot, row.tokens) for slot, row in rows]
+        looking = self._looking.get(lane)
+        if looking is not None and looking.look is not None:
+            (row,) = (held.row for held in looking.rows)
+            rows = [
+                (slot, (*row.tokens, token), (*row.generated, token))
+                for slot, token in zip(lane.slots, looking.look, strict=False)
+            ]
+        else:
+            rows = [(held.slot, held.row.tokens, held.row.generated) for held in lane.running]
+        feeds = [_Feed(slot, tokens) for slot, tokens, _ in rows]
         for number, second in enumerate(lane.seconds):
             feeds += [
-                _Feed(lane.second(number, slot), (*second, *row.generated)) for slot, row in rows
+                _Feed(lane.second(number, slot), (*second, *written)) for slot, _, written in rows
             ]
-        part = _Part(run, lane, feeds, [], [None] * len(feeds))
-        if run.request.cache and not lane.ahead:
+        part = _Part(run, lane, feeds, [], [None] * len(feeds), looking)
+        if run.request.cache and looking is None:
             clock = perf_counter()
             try:
                 part.draft = lane.draft(self.drafter.guess if self.drafter else None)
@@ -135,10 +149,7 @@ class Decoder:
         states = part.lane.reads_states
         for place, feed in enumerate(part.feeds):
             last, held = feed.tokens[-1], len(feed.tokens) - 1
-            if place == 0 and part.lane.ahead:
-                ahead = part.lane.ahead[last]
-                part.said[0] = _Said(ahead.heard, ahead.at, ahead.seconds, ahead.rows)
-            elif not part.run.request.cache:
+            if not part.run.request.cache:
                 part.said[place] = self._timed(
                     self.forward.prefill, feed.slot, feed.tokens, states=states
                 )
@@ -171,6 +182,39 @@ class Decoder:
             part.said[place] = replace(said, at=at)
         return said.heard
 
+    def _resume(self, parts: list[_Part]) -> list[_Part]:
+        """End the turns that waited; the parts whose lanes go on, with what their rows heard."""
+        waited = [part for part in parts if part.looking is not None]
+        if not waited:
+            return parts
+        for part in waited:
+            assert part.looking is not None and part.looking.look is not None
+            part.looking.given = replace(part.looking.given, peek=_shown(part))
+        looks = [part.looking.look for part in waited if part.looking is not None]
+        resume([p.looking for p in waited if p.looking], self.reader, self.forward.slots)
+        for part, look in zip(waited, looks, strict=True):
+            if look is not None and part.lane.running:
+                self._follow(part, look)
+        return [part for part in parts if part.lane.running]
+
+    def _follow(self, part: _Part, look: tuple[int, ...]) -> None:
+        """Every slot of the lane takes over the token that was chosen of those looked at."""
+        lane, n = part.lane, len(look)
+        tokens = lane.running[0].row.tokens
+        if tokens[-1] not in look:
+            lane.end("error", "The search chose a token that it had not looked at.")
+            return
+        at = look.index(tokens[-1])
+        part.said = part.said[at::n]
+        own = lane.slots[: lane.rows]
+        ends = [(own, len(tokens))]
+        for number, second in enumerate(lane.seconds):
+            beside = [lane.second(number, slot) for slot in own]
+            ends.append((beside, len(second) + len(lane.running[0].row.generated)))
+        for slots, end in ends:
+            others = [slot for slot in slots if slot != slots[at]]
+            self.forward.slots.copy([slots[at]] * len(others), others, end - 1, end)
+
     def _timed(self, read: Callable[..., Heard], *what: Any, **how: Any) -> _Said:
         clock = perf_counter()
         heard = read(*what, **how)
@@ -198,12 +242,10 @@ class Decoder:
             self.reader,
             self.forward.slots,
         )
-        for part in parts:
-            self._settle(part.lane)
+        self._looking |= {turn.lane: turn for turn in turns if turn.look is not None}
 
     def _turn(self, part: _Part, voices: list[_Said], places: list[int], index: int) -> Turn:
         lane = part.lane
-        lane.ahead = {}  # it is among the voices now
         seconds = {id(voice.heard): voice.seconds for voice in voices}
         turn = Turn(
             lane,
@@ -233,46 +275,36 @@ class Decoder:
                 depths[depth] = [self._early(voice, need.layers) for voice in voices[:n]]
         if not lane.search.needs_hidden:
             return Given(depths)
-        return Given(depths, [voice.hidden for voice in voices[:n]], self._peek(turn))
+        return Given(depths, [voice.hidden for voice in voices[:n]], _look(lane))
 
     def _early(self, said: _Said, layers: Sequence[int]) -> Tensor:
         assert said.heard.states is not None
         return self.forward.head(said.heard.states.last[list(layers), said.at])
 
-    def _peek(self, turn: Turn) -> Callable[[int, Sequence[int]], Tensor]:
-        """What a search may look ahead with: the lane's own slots, which all hold its one row."""
-        lane = turn.lane
 
-        def peek(row: int, tokens: Sequence[int]) -> Tensor:
-            if not 0 < len(set(tokens)) == len(tokens) <= lane.rows:
-                raise Fault(f"the search looked at {len(tokens)} next tokens and owns {lane.rows}")
-            position = len(turn.rows[row].row.tokens)
-            slots = lane.slots[: len(tokens)]
-            positions = [position] * len(tokens)
-            said = self._timed(self.forward.decode, slots, tokens, positions, states=True)
-            turn.peeked += said.seconds
-            lane.ahead = {
-                token: Ahead(slot, said.heard, at, said.seconds, len(tokens))
-                for at, (slot, token) in enumerate(zip(slots, tokens, strict=True))
-            }
-            assert said.heard.states is not None
-            return said.heard.states.last[-1]
+def _look(lane: Lane) -> Callable[[int, Sequence[int]], Tensor]:
+    """What a search may look ahead with, before anything was read."""
 
-        return peek
+    def peek(row: int, tokens: Sequence[int]) -> Tensor:
+        if not 0 < len(set(tokens)) == len(tokens) <= lane.rows:
+            raise Fault(f"the search looked at {len(tokens)} next tokens and owns {lane.rows}")
+        raise Look(tokens)
 
-    def _settle(self, lane: Lane) -> None:
-        """After a peek: every slot of the lane holds the token that was chosen of those."""
-        if not lane.ahead or not lane.running:
-            lane.ahead = {}
-            return
-        tokens = lane.running[0].row.tokens
-        chosen = lane.ahead.get(tokens[-1])
-        if chosen is None:
-            lane.end("error", "The search chose a token that it had not looked at.")
-            return
-        others = [slot for slot in lane.slots[: lane.rows] if slot != chosen.slot]
-        end = len(tokens)
-        self.forward.slots.copy([chosen.slot] * len(others), others, end - 1, end)
+    return peek
+
+
+def _shown(part: _Part) -> Callable[[int, Sequence[int]], Tensor]:
+    """The same, once its tokens were read."""
+    assert part.looking is not None and part.looking.look is not None
+    look = part.looking.look
+    states = torch.cat([said.hidden for said in part.said[: len(look)] if said is not None])
+
+    def peek(row: int, tokens: Sequence[int]) -> Tensor:
+        if tuple(tokens) != look:
+            raise Fault("the search looked at other tokens when it was asked again")
+        return states
+
+    return peek
 
 
 def _accepted(part: _Part, index: int) -> bool:

@@ -10,7 +10,7 @@ from time import perf_counter
 from torch import Tensor
 
 from playground.engine.record import Choice
-from playground.engine.rows import NOTHING, Ahead, Ends, Fault, Given, LaneRow, Store
+from playground.engine.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason, Output, StepRecord, Times, Trace
 from strategies import Context, EarlyLayers, Move, Recipe, Row, SecondPrompt, Step
@@ -41,7 +41,6 @@ class Lane:
         )
         self.copies = self.rows if self.search.needs_hidden else 1
         self.width = self.rows * (1 + len(self.seconds))  # slots
-        self.ahead: dict[int, Ahead] = {}  # by the token that was peeked at
         self.ends, self.reader = ends, reader
         self.top_n, self.vocab_size = top_n, context.vocab_size
         # Equal ones may be called together: a processor is pure, and each row stands for itself.

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from playground.engine.forward import Heard
 from playground.engine.text import Reader, Text, find_stop
 from playground.trace import FinishReason
 from strategies import Row
@@ -37,15 +36,15 @@ class LaneRow:
     reason: FinishReason | None = None
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """What was said after a token that a search peeked at; ``slot`` holds its keys and values."""
+class Look(BaseException):
+    """A search asks for states of these next tokens, which no forward has read yet.
 
-    slot: int
-    heard: Heard
-    at: int  # its row of what was heard
-    seconds: float
-    rows: int  # of that forward
+    Not an ``Exception``: a strategy's own handlers let it through.
+    """
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        super().__init__()
+        self.tokens = tuple(tokens)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from playground.engine.lane import Lane
 from playground.engine.record import Choice, Entry, in_pairs, record
-from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Store
+from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.engine.text import Reader
 from playground.trace import Times
 from strategies import Move, Row
@@ -38,7 +38,6 @@ class Turn:
     sharers: int = 1
     given: Given = NOTHING
     draft: int | None = None
-    peeked: float = 0.0  # seconds of the search that a forward took
     rows: list[LaneRow] = field(init=False)
     scores: Tensor = field(init=False)  # after the processors called so far
     stages: list[Tensor] = field(default_factory=list)
@@ -46,6 +45,8 @@ class Turn:
     processors: float = 0.0  # seconds
     search: float = 0.0
     fault: Exception | None = None
+    look: tuple[int, ...] | None = None  # next tokens that the search must see read first
+    logprobs: Tensor = field(init=False)  # the model's own, of its rows, while it waits for that
 
     def __post_init__(self) -> None:
         self.rows = self.lane.running
@@ -54,26 +55,46 @@ class Turn:
 def take(turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store) -> None:
     """Advance every lane by one step on its places in ``logits``, float32 ``[rows, vocab]``.
 
-    What fails in one lane ends that lane alone.
+    What fails in one lane ends that lane alone. A turn with a ``look`` waits to be resumed.
     """
     clock = perf_counter()
     logprobs = torch.log_softmax(logits, dim=-1)
-    shared = perf_counter() - clock
+    seconds = perf_counter() - clock
     for turn in turns:
         turn.scores = _rows(logprobs if turn.lane.search.reads_logprobs else logits, turn.places)
     _reshape(turns)
+    _finish(turns, logprobs, seconds, reader, store)
+
+
+def resume(turns: Sequence[Turn], reader: Reader, store: Store) -> None:
+    """The rest of turns that waited, now that what they looked at is given."""
+    logprobs = torch.cat([turn.logprobs for turn in turns])
+    first = 0
     for turn in turns:
-        _choose(turn, logits.shape[-1])
-    able = [turn for turn in turns if turn.fault is None]
+        turn.look = None
+        turn.places = list(range(first, first + len(turn.rows)))
+        first += len(turn.rows)
+    _finish(turns, logprobs, 0.0, reader, store)
+
+
+def _finish(
+    turns: Sequence[Turn], logprobs: Tensor, seconds: float, reader: Reader, store: Store
+) -> None:
+    """Choose, write down and follow; ``seconds`` went into the rows' ``logprobs``."""
+    for turn in turns:
+        _choose(turn)
+        if turn.look is not None:
+            turn.logprobs = logprobs[turn.places]
+    able = [turn for turn in turns if turn.fault is None and turn.look is None]
     clock = perf_counter()
     written = _recorded(reader, logprobs, able)
-    shared = (shared + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
+    seconds = (seconds + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
     for turn, choices in zip(able, written, strict=True):
         times = Times.model_construct(
             forward=turn.forward,
             processors=turn.processors,
             search=turn.search,
-            record=shared * len(turn.rows),
+            record=seconds * len(turn.rows),
             forward_rows=turn.sharers,
         )
         _guarded(turn, turn.lane.commit, turn.rows, turn.moves, choices, times, store, turn.draft)
@@ -133,14 +154,16 @@ def _process(group: Sequence[Turn], depth: int) -> None:
         first += n
 
 
-def _choose(turn: Turn, vocab: int) -> None:
+def _choose(turn: Turn) -> None:
     if turn.fault is None:
         clock = perf_counter()
         try:
             turn.moves = turn.lane.choose(turn.rows, turn.scores, turn.luck, turn.given)
+        except Look as look:
+            turn.look = look.tokens
         except Exception as error:
             turn.fault = error
-        turn.search = perf_counter() - clock - turn.peeked
+        turn.search += perf_counter() - clock
 
 
 def _recorded(reader: Reader, logprobs: Tensor, turns: Sequence[Turn]) -> list[list[Choice]]:
