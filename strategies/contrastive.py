@@ -36,7 +36,7 @@ class Contrastive(base.Search):
         source="Su et al. 2022",
         url="https://arxiv.org/abs/2202.06417",
         advice="Use it for long open text that should neither repeat itself nor be left to chance. "
-        "Each token costs a forward pass of k rows of its own.",
+        "It takes k rows of the batch, as many as a beam search of that width.",
     )
 
     class Params(base.Params):

@@ -13,7 +13,7 @@ from strategies.registry import registry
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
-FORWARDS = {"guidance": "second prompt", "contrastive": "ahead", "speculative": "drafts"}
+FORWARDS = {"guidance": "second prompt", "speculative": "drafts"}
 
 
 @pytest.fixture(scope="module")

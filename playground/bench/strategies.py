@@ -259,8 +259,6 @@ def _own_forward(lane: Any) -> str:
         return "reads a row after a second prompt"
     if any(isinstance(need, EarlyLayers) for need in lane.needs):
         return "reads the vocabulary head on earlier layers"
-    if lane.search.needs_hidden:
-        return f"reads {lane.rows} rows ahead"
     if type(lane.search).draft is not Search.draft:
         return "reads what it drafts; then writes several tokens a step"
     return ""
