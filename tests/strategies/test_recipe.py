@@ -364,4 +364,4 @@ def test_the_two_orders_differ_in_their_order_only() -> None:
     orders = [preset.recipe for preset in PRESETS if preset.group == "orders"]
     acting = [{str(step) for step in r.processors if not step.neutral} for r in orders]
     assert acting[0] == acting[1] and len(acting[0]) == 5
-    assert [len(recipe.steps) for recipe in orders] == [15, 12]
+    assert [len(recipe.steps) for recipe in orders] == [16, 12]
