@@ -113,6 +113,7 @@ def measure(
     bench.pairs("sample", "sample")  # what is done once only
     chosen = [registry().get(name) for name in names] or registry().strategies.values()
     lines = [bench.line(strategy) for strategy in chosen]
+    plain = bench.plain or [step.whole for step, _ in bench.pairs("sample", "sample")]
     return Report(
         model=own.facts.title,
         machine=machine(own.model.device),
@@ -122,7 +123,7 @@ def measure(
         tokens=tokens,
         repeats=repeats,
         prompt_tokens=len(own.engine.tokens(prompt)),
-        step_ms=statistics.median(bench.plain) * 1e3,
+        step_ms=statistics.median(plain) * 1e3,
         lines=lines,
     )
 
@@ -159,8 +160,8 @@ class _Bench:
             return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
         apart = _own_forward(lane)
         against = "sample"
-        if search and not apart:
-            against = "greedy" if lane.rows == 1 else f"sample({lane.rows})"
+        if not apart and (search or lane.width > 1):
+            against = "greedy" if lane.width == 1 else f"sample({lane.width})"
         added, steps = [], []
         for _ in range(self.repeats):
             self.engines.reverse()
@@ -255,8 +256,6 @@ def _own_forward(lane: Any) -> str:
     """What this lane has the model read beside its rows, by what its strategies ask for."""
     from strategies import EarlyLayers, Search
 
-    if lane.seconds:
-        return "reads a row after a second prompt"
     if any(isinstance(need, EarlyLayers) for need in lane.needs):
         return "reads the vocabulary head on earlier layers"
     if type(lane.search).draft is not Search.draft:
