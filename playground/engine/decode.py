@@ -177,6 +177,14 @@ class Decoder:
             [feed.tokens[-1] for feed in feeds],
             [len(feed.tokens) - 1 for feed in feeds],
             states=states,
+            early=[
+                (at, need.layers)
+                for at, (part, place, _) in enumerate(waiting)
+                for need in part.lane.needs
+                if isinstance(need, EarlyLayers)
+                and part.looking is None
+                and place < len(part.lane.running)
+            ],
         )
         for at, (part, place, _) in enumerate(waiting):
             part.said[place] = replace(said, at=at)
@@ -279,6 +287,9 @@ class Decoder:
 
     def _early(self, said: _Said, layers: Sequence[int]) -> Tensor:
         assert said.heard.states is not None
+        read = said.heard.early.get((said.at, tuple(layers)))
+        if read is not None:
+            return read
         return self.forward.head(said.heard.states.last[list(layers), said.at])
 
 

@@ -7,8 +7,8 @@ at one fixed number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,9 @@ MOST_ROWS = 64  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
 _PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
+
+
+Early = tuple[int, tuple[int, ...]]  # a row, and the layers after which the head is to read it
 
 
 class UnsupportedModel(ValueError):
@@ -43,10 +46,15 @@ class States:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a forward said: ``scores`` float32 ``[rows, vocab]``, ``states`` where asked for."""
+    """What a forward said: ``scores`` float32 ``[rows, vocab]``, ``states`` where asked for.
+
+    ``early`` is what the vocabulary head said of a row's earlier layers, float32
+    ``[layers, vocab]``, where that was read along with the rest.
+    """
 
     scores: Tensor
     states: States | None = None
+    early: Mapping[Early, Tensor] = field(default_factory=dict)
 
 
 class Forward:
@@ -94,8 +102,10 @@ class Forward:
         heads = model.config.get_text_config().num_attention_heads
         self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
         self.padded_to: int | None = None
+        self._reads_head_apart = False
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
+        self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
 
     @torch.inference_mode()
     def prefill(
@@ -130,9 +140,15 @@ class Forward:
         positions: Sequence[int],
         *,
         states: bool = False,
+        early: Sequence[Early] = (),
     ) -> Heard:
-        """One token of each row. ``slots`` rise; ``positions`` are where each token stands."""
+        """One token of each row. ``slots`` rise; ``positions`` are where each token stands.
+
+        ``early``, of which states are needed, is answered here only where that saves time.
+        """
         most = self.padded_to or MOST_ROWS
+        if states and self._reads_head_apart and len(slots) + _count(early) <= most:
+            return self._decode_with_early(slots, ids, positions, early)
         parts = [
             self._decode(slots[i : i + most], ids[i : i + most], positions[i : i + most], states)
             for i in range(0, len(slots), most)
@@ -193,6 +209,31 @@ class Forward:
             layers = torch.stack([layer[:n, 0] for layer in out.hidden_states])
             found = States(layers, layers[-1])
         return Heard(out.logits[:n, -1].float(), found)
+
+    def _decode_with_early(
+        self,
+        slots: Sequence[int],
+        ids: Sequence[int],
+        positions: Sequence[int],
+        early: Sequence[Early],
+    ) -> Heard:
+        """The same with ``early``, in one product of the vocabulary head."""
+        n = len(slots)
+        with placed(place(slots, positions, self.grouping)):
+            out = self.model.base_model(
+                input_ids=torch.tensor(list(ids), device=self.device)[:, None],
+                position_ids=torch.tensor(list(positions), device=self.device)[:, None],
+                past_key_values=self.slots.cache,
+                use_cache=True,
+                output_hidden_states=True,
+            )
+            layers = torch.stack([layer[:, 0] for layer in out.hidden_states])
+            asked = [layers[list(wanted), row] for row, wanted in early]
+            states = torch.cat([layers[-1], *asked])
+            scores = self.model.get_output_embeddings()(states[:, None])[:, 0].float()
+        answers = torch.split(scores[n:], [len(wanted) for _, wanted in early])
+        found = dict(zip(early, answers, strict=True))
+        return Heard(scores[:n], States(layers, layers[-1]), found)
 
     def _run(self, tokens: Tensor, positions: Tensor, keep: int, states: bool) -> Any:
         return self.model(
@@ -260,6 +301,22 @@ class Forward:
         return all(
             torch.equal(scores(n), alone.expand(n, -1)) for n in _PROBED if n <= self.slots.count
         )
+
+    def _head_is_apart(self, probe: list[list[int]]) -> bool:
+        """Whether the head on the top states is all that makes the scores of them."""
+        what = [0, 1], [ids[-1] for ids in probe], [len(ids) - 1 for ids in probe]
+        for slot, ids in enumerate(probe):
+            self.prefill(slot, ids)
+        try:
+            apart = self._decode_with_early(*what, early=[(1, (1,))])
+        except (AttributeError, TypeError, RuntimeError):
+            return False
+        return torch.equal(apart.scores, self._decode(*what, states=False).scores)
+
+
+def _count(early: Sequence[Early]) -> int:
+    """Rows of scores that these are."""
+    return sum(len(layers) for _, layers in early)
 
 
 def _fit(

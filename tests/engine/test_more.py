@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from playground.engine import Engine, FieldError, Request
+from playground.engine.forward import Forward
 from strategies import EarlyLayers
 from tests.engine.models import driven, engine, finished, loaded
 
@@ -263,3 +264,34 @@ def test_what_the_model_has_not_ends_one_lane_alone(monkeypatch: pytest.MonkeyPa
     curious, other = run.comparison().lanes
     assert curious.finish_reason == "error" and "out of bounds" in str(curious.error)
     assert other.finish_reason == "length" and served.rows_in_use == 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_earlier_layers_ride_on_the_product_of_the_scores(kind: str) -> None:
+    forward = engine(kind).forward
+    for slot, prompt in enumerate(([3, 4, 5], [6, 7])):
+        forward.prefill(slot, prompt)
+    what = [0, 1], [8, 9], [3, 2]
+    plain, asked_for = forward.decode(*what, states=True), ((1, (1, 2)), (0, (1,)))
+    heard = forward.decode(*what, states=True, early=asked_for)
+    assert torch.equal(heard.scores, plain.scores)
+    assert heard.states is not None
+    assert set(heard.early) == (set(asked_for) if forward.padded_to is None else set())
+    for (row, layers), early in heard.early.items():
+        apart = forward.head(heard.states.last[list(layers), row])
+        assert torch.allclose(early, apart, atol=1e-5)
+
+
+def test_a_head_that_does_more_than_its_product_is_not_gone_around() -> None:
+    model = loaded("llama")
+    own = model.model.forward
+
+    def softcapped(*what: Any, **how: Any) -> Any:
+        out = own(*what, **how)
+        out.logits = torch.tanh(out.logits)
+        return out
+
+    model.model.forward = softcapped
+    forward = Forward(model.model, rows=16, length=32)
+    heard = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[(0, (1,))])
+    assert not heard.early and float(heard.scores.abs().max()) <= 1.0
