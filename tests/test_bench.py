@@ -34,7 +34,7 @@ def test_every_strategy_has_a_line(report: Report) -> None:
 
 
 def test_what_costs_a_forward_is_told_apart(report: Report) -> None:
-    apart = {line.strategy: line.own_forward for line in report.lines if line.own_forward}
+    apart = {line.strategy: line.reads_more for line in report.lines if line.reads_more}
     assert apart.keys() == FORWARDS.keys()
     assert all(word in apart[name] for name, word in FORWARDS.items())
     against = {line.strategy: (line.against, line.rows) for line in report.lines}

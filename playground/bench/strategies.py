@@ -2,7 +2,7 @@
 
 Six lanes with the strategy in one of them and six without take turns, step by step, on two engines
 that change places. What a strategy costs lies outside the forward, which both read alike, so only
-that is compared; where it asks for a forward of its own, the whole step is.
+that is compared; where it has more read than its rows, the whole step is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Line:
     recipe: str
     against: str
     rows: int  # that the lane owns
-    own_forward: str  # what of it costs a forward of its own; empty where nothing does
+    reads_more: str  # what the model reads for it beside its rows; empty where nothing
     added_ms: float
     step_ms: float
     steps: int  # measured
@@ -46,7 +46,7 @@ class Line:
             return f"| `{with_}` | | | | {self.refused} |"
         figures = f"{self.added_ms:.1f} | {self.share:.1%}"
         rows = f"{self.rows} rows either way" if self.rows > 1 else ""
-        return f"| `{with_}` | `{without}` | {figures} | {self.own_forward or rows} |"
+        return f"| `{with_}` | `{without}` | {figures} | {self.reads_more or rows} |"
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Report:
 
     @property
     def over(self) -> list[Line]:
-        """Those above the bar, of those without a forward of their own."""
-        return [line for line in self.lines if not line.own_forward and line.share > BAR]
+        """Those above the bar."""
+        return [line for line in self.lines if line.share > BAR]
 
     def __str__(self) -> str:
         head = ("| one lane | in place of | ms added | of a step | |", "|---|---|---:|---:|---|")
-        apart = [line for line in self.lines if line.own_forward]
+        apart = [line for line in self.lines if line.reads_more]
         return "\n".join(
             (
                 f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads, {self.date}",
@@ -79,9 +79,9 @@ class Report:
                 f"{self.repeats} repeats; a step of six rows takes {self.step_ms:.0f} ms",
                 "",
                 *head,
-                *(str(line) for line in self.lines if not line.own_forward),
+                *(str(line) for line in self.lines if not line.reads_more),
                 "",
-                "With a forward of their own:",
+                "With more read for them than their rows:",
                 "",
                 *head,
                 *map(str, apart),
@@ -158,7 +158,7 @@ class _Bench:
         if lane.search.asks:
             why = "a person chooses"
             return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
-        apart = _own_forward(lane)
+        apart = _reads_more(lane)
         against = "sample"
         if not apart and (search or lane.width > 1):
             against = "greedy" if lane.width == 1 else f"sample({lane.width})"
@@ -176,7 +176,7 @@ class _Bench:
             recipe=recipe,
             against=against,
             rows=lane.width,
-            own_forward=apart,
+            reads_more=apart,
             added_ms=statistics.median(added) * 1e3,
             step_ms=statistics.median(steps) * 1e3,
             steps=len(added),
@@ -252,7 +252,7 @@ def _middle(schema: Mapping[str, Any], neutral: Any) -> Any:
     return next(value for value in map(round if whole else float, picks) if value != neutral)
 
 
-def _own_forward(lane: Any) -> str:
+def _reads_more(lane: Any) -> str:
     """What this lane has the model read beside its rows, by what its strategies ask for."""
     from strategies import EarlyLayers, Search
 
