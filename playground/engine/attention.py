@@ -47,6 +47,22 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """The same for one token of each row in shapes that do not depend on where the rows stand.
+
+    Storage is seen as ``[slots * key-value heads * length, size]``. ``write`` is the place of each
+    row's token, ``[rows, key-value heads]``; ``read`` those of the tokens laid out for it,
+    ``[rows, key-value heads, length]``; ``mask``, ``[rows, 1, 1, length]``, is -inf where it has
+    no such token and 0 elsewhere.
+    """
+
+    write: Tensor
+    read: Tensor
+    mask: Tensor
+    queries: int = 1
+
+
+@dataclass(frozen=True)
 class Grouping:
     """How attention batches rows so that a row keeps its bits whatever stands beside it.
 
@@ -75,16 +91,16 @@ def place(slots: Sequence[int], positions: Sequence[int], grouping: Grouping) ->
     return Placement(tuple(segments), grouping.queries)
 
 
-_active: ContextVar[Placement | None] = ContextVar("placement", default=None)
+_active: ContextVar[Placement | Gathered | None] = ContextVar("placement", default=None)
 
 
-def active() -> Placement | None:
+def active() -> Placement | Gathered | None:
     """The placement of the engine's forward in progress on this thread, if there is one."""
     return _active.get()
 
 
 @contextmanager
-def placed(placement: Placement) -> Iterator[None]:
+def placed(placement: Placement | Gathered) -> Iterator[None]:
     token = _active.set(placement)
     try:
         yield
@@ -104,7 +120,7 @@ def _attention(
     """SDPA over slots where a placement is active, plain SDPA otherwise.
 
     With a placement, ``query`` is ``[rows, heads, tokens, size]`` and ``key``, ``value`` are one
-    layer's whole storage ``[slots, key-value heads, length, size]``.
+    layer's whole storage ``[slots, key-value heads, length, size]``, or what was gathered of it.
     """
     placement = _active.get()
     if placement is None:
@@ -116,6 +132,10 @@ def _attention(
             raise ValueError(f"its attention uses {name}")
     rows, heads, tokens, size = query.shape
     groups = key.shape[1]
+    if isinstance(placement, Gathered):
+        query = query.reshape(rows, groups, heads // groups, size)
+        out = _attend(query, key, value, scaling, placement.queries, placement.mask)
+        return out.reshape(rows, 1, heads, value.shape[-1]), None
     if tokens > 1:
         (s,) = placement.segments
         keys = key[s.slot : s.slot + 1, :, : s.position + tokens]
@@ -150,13 +170,21 @@ def _attention(
     return out.reshape(rows, 1, heads, value.shape[-1]), None
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None, queries: int) -> Tensor:
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float | None,
+    queries: int,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Attention of ``[rows, groups, share, size]`` queries, padded to a multiple of ``queries``."""
     share = query.shape[2]
     padding = -share % queries
     if padding:
         query = F.pad(query, (0, 0, 0, padding))
-    return F.scaled_dot_product_attention(query, key, value, scale=scale)[:, :, :share]
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+    return out[:, :, :share]
 
 
 def find_grouping(

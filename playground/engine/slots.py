@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention import active
+from playground.engine.attention import Gathered, active
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -35,6 +35,11 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     ) -> tuple[Tensor, Tensor]:
         placement = active()
         assert placement is not None and self.keys is not None and self.values is not None
+        if isinstance(placement, Gathered):
+            return (
+                _gathered(self.keys, key_states, placement),
+                _gathered(self.values, value_states, placement),
+            )
         tokens = key_states.shape[2]
         for s in placement.segments:
             rows, end = s.last - s.first, s.position + tokens
@@ -55,6 +60,13 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return int(self.keys.shape[2])
 
 
+def _gathered(store: Tensor, states: Tensor, placement: Gathered) -> Tensor:
+    """What the rows read of ``store``, once their tokens' states are written to it."""
+    places, size = store.view(-1, store.shape[-1]), store.shape[-1]
+    places.index_copy_(0, placement.write.flatten(), states.to(store.dtype).reshape(-1, size))
+    return places.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
+
+
 class Slots:
     """The storage, and which of its slots are taken."""
 
@@ -65,13 +77,17 @@ class Slots:
         length: int,
         dtype: torch.dtype,
         device: torch.device,
+        spare: int = 0,
     ) -> None:
-        """``shapes`` holds (key-value heads, key size, value size) of each layer, all equal."""
+        """``shapes`` holds (key-value heads, key size, value size) of each layer, all equal.
+
+        ``spare`` slots after those that can be taken are for rows that stand for nobody.
+        """
         if len(set(shapes)) != 1:
             raise ValueError("its layers keep keys and values of different shapes")
         heads, key_size, value_size = shapes[0]
         self.count, self.length = count, length
-        grid = (len(shapes), count, heads, length)
+        grid = (len(shapes), count + spare, heads, length)
         # Not zeroed: on the CPU pages that no row ever wrote are never made resident.
         self.keys = torch.empty((*grid, key_size), dtype=dtype, device=device)
         self.values = torch.empty((*grid, value_size), dtype=dtype, device=device)
