@@ -6,29 +6,32 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from playground.api.problems import Fault, Problem, unforeseen
+from playground.api.waiting import ended, until
 from playground.api.wire import EVENTS, Appended, Ended, Rewound, Started
 from playground.engine import Run
-from playground.trace import StepRecord
 
-InThread = Callable[..., Awaitable[bytes | None]]
+InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+
+FRAME_S = 0.03  # what comes faster is sent together: it reads no differently, and costs less
 
 
-def event(name: str, data: BaseModel) -> bytes:
+def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
     """One event; JSON has no raw line break, so ``data`` is always one line."""
-    return f"event: {name}\ndata: {data.model_dump_json()}\n\n".encode()
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), to_json(data, inf_nan_mode="null"))
 
 
 class Feed:
-    """What is new in a run since one last looked. Blocks and serialises: for a worker thread."""
+    """What is new in a run since one last looked. Never blocks; ``start`` and ``end`` are long."""
 
     def __init__(self, run: Run, answer: Callable[[], BaseModel]) -> None:
         """``answer`` makes what is told when the run is over."""
         self.run, self.answer = run, answer
         self.version = -1
-        self.sent: list[list[StepRecord]] = [[] for _ in run.lanes]
+        self.sent: list[list[int]] = [[] for _ in run.lanes]  # the records told, by number
         self.ended: set[int] = set()
         self.over = False
 
@@ -43,47 +46,47 @@ class Feed:
             ),
         )
 
-    def next(self, timeout: float) -> bytes | None:
-        """The events since the last call, waiting for the first; None once all were given.
+    def stale(self) -> bool:
+        """Whether there may be something to tell."""
+        return self.run.version != self.version or self.run.done
 
-        Empty where nothing happened within ``timeout`` seconds.
-        """
-        if self.over:
-            return None
-        self.version = self.run.wait(self.version, timeout)
+    def next(self) -> bytes:
+        """The events since the last call, empty where there are none; sets ``over`` at the last."""
+        self.version = self.run.version
         # Read before the lanes are: what a run holds when it is done, it holds for good.
         self.over = self.run.done
-        news = [piece for number in range(len(self.sent)) for piece in self._lane(number)]
-        if self.over:
-            news.append(self._end())
-        return b"".join(news)
+        return b"".join(piece for number in range(len(self.sent)) for piece in self._lane(number))
+
+    def end(self) -> bytes:
+        if self.run.error is not None:
+            return event("error", Problem(detail=[Fault(loc=["run"], msg=self.run.error)]))
+        return event("done", self.answer())
 
     def _lane(self, number: int) -> Iterator[bytes]:
         if number in self.ended:
             return
-        lane = self.run.lanes[number]
-        done = lane.done  # before the path: a lane that is done writes no more
-        sent, path = self.sent[number], lane.path()
-        kept = min(len(sent), len(path))
-        if kept and path[kept - 1] is not sent[kept - 1]:
-            pairs = zip(sent, path, strict=False)
-            kept = next((i for i, (a, b) in enumerate(pairs) if a.token != b.token), kept)
-        if kept < len(sent):
-            yield event("rewind", Rewound(lane=number, length=kept))
-        for index, step in enumerate(path[kept:], start=kept):
-            yield event("token", Appended.at(number, index, step))
-        self.sent[number] = path
+        lane, sent = self.run.lanes[number], self.sent[number]
+        done = lane.done  # before its rows: a lane that is done writes no more
+        shown, steps = lane.ordered()[0], lane.steps
+        news = lane.nodes(shown, sent)
+        kept = len(shown.row.tokens) - shown.row.prompt_length - len(news)
+        told = kept
+        # What another row wrote instead is no news as far as it is the same.
+        for before, now in zip(sent[kept:], news, strict=False):
+            if steps[before].token != steps[now].token:
+                break
+            told += 1
+        if told < len(sent):
+            yield event("rewind", Rewound(lane=number, length=told))
+        sent[kept:] = news
+        for index in range(told, len(sent)):
+            yield event("token", Appended.at(number, index, steps[sent[index]]))
         if done:
             self.ended.add(number)
-            ended = Ended(
+            last = Ended(
                 lane=number, text=lane.text, finish_reason=lane.finish_reason, error=lane.error
             )
-            yield event("lane", ended)
-
-    def _end(self) -> bytes:
-        if self.run.error is not None:
-            return event("error", Problem(detail=[Fault(loc=["run"], msg=self.run.error)]))
-        return event("done", self.answer())
+            yield event("lane", last)
 
 
 class EventStream(StreamingResponse):
@@ -92,15 +95,10 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(
-        self,
-        run: Run,
-        answer: Callable[[], BaseModel],
-        in_thread: InThread,
-        look_s: float,
-        ping_s: float,
+        self, run: Run, answer: Callable[[], BaseModel], in_thread: InThread, ping_s: float
     ) -> None:
-        self.run, self.answer = run, answer
-        self.in_thread, self.look_s, self.ping_s = in_thread, look_s, ping_s
+        self.run, self.feed = run, Feed(run, answer)
+        self.in_thread, self.ping_s = in_thread, ping_s
         # A proxy that gathers a response before it passes it on would undo the streaming.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._events(), headers=headers)
@@ -114,13 +112,21 @@ class EventStream(StreamingResponse):
 
     async def _events(self) -> AsyncIterator[bytes]:
         try:
-            feed = Feed(self.run, self.answer)
-            yield await self.in_thread(feed.start)
-            spoke = time.monotonic()
-            while (news := await self.in_thread(feed.next, self.look_s)) is not None:
-                if news or time.monotonic() - spoke > self.ping_s:
-                    spoke = time.monotonic()
+            yield await self.in_thread(self.feed.start)
+            spoke, frame = time.monotonic(), 0.0  # the first token is told at once
+            while not self.feed.over:
+                await until(self.feed.stale, self.run, spoke + self.ping_s - time.monotonic())
+                rest = frame - time.monotonic()
+                if rest > 0:
+                    await ended(self.run, rest)
+                news = self.feed.next()
+                now = time.monotonic()
+                if news:
+                    frame = now + FRAME_S
+                if news or now - spoke >= self.ping_s:
+                    spoke = now
                     yield news or b": still here\n\n"
+            yield await self.in_thread(self.feed.end)
         except Exception as error:  # the status line is gone: all that is left is an event
             yield event("error", Problem(detail=[unforeseen(self.app, error, ("run",))]))
 

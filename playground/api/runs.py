@@ -13,6 +13,7 @@ from playground import clients
 from playground.api import asked, events, wire
 from playground.api.body import bounded
 from playground.api.problems import Fault, NoModel, Problem, problem
+from playground.api.waiting import ended
 from playground.engine import FieldError, Run
 from playground.engine import Request as RunRequest
 from playground.errors import ModelError
@@ -20,8 +21,8 @@ from playground.service import Service
 from playground.settings import Settings
 from strategies.notation import LONGEST
 
-WAITERS = 256  # threads that may wait on runs; further clients take turns
-LOOK_S = 0.25  # how long a thread waits before it looks whether the client is still there
+WORKERS = 256  # threads that put runs in line and make answers; further clients take turns
+LOOK_S = 0.25  # how long one waits before one looks whether the client is still there
 PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
 
 FAILED: dict[int | str, dict[str, Any]] = {
@@ -43,7 +44,7 @@ def add(router: APIRouter, service: Service) -> None:
     settings = service.settings
     bodies = asked.bodies(settings)
     in_thread = functools.partial(
-        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WAITERS)
+        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WORKERS)
     )
 
     def route(path: str, prompts: int = 1, **more: Any) -> Callable[..., Any]:
@@ -69,7 +70,7 @@ def add(router: APIRouter, service: Service) -> None:
         """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
         try:
             for run in runs:
-                while not await in_thread(run.join, LOOK_S):
+                while not await ended(run, LOOK_S):
                     if await request.is_disconnected():
                         return Response(status_code=499)
             failed = next((run.error for run in runs if run.error is not None), None)
@@ -82,7 +83,7 @@ def add(router: APIRouter, service: Service) -> None:
                 run.cancel()
 
     def stream(run: Run, answer: Callable[[], BaseModel]) -> Response:
-        return events.EventStream(run, answer, in_thread, LOOK_S, PING_S)
+        return events.EventStream(run, answer, in_thread, PING_S)
 
     @route(
         "/api/compare",

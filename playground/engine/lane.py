@@ -292,13 +292,15 @@ class Lane:
     def ordered(self) -> list[LaneRow]:
         """Finished and running rows, the one a person is shown first."""
         held = self.held
+        if len(held) == 1:
+            return list(held)
         by_row = {id(h.row): h for h in held}
         return [by_row[id(row)] for row in self.search.order([h.row for h in held])]
 
-    def nodes(self, held: LaneRow) -> list[int]:
-        """The step records that lead to a row, in order."""
+    def nodes(self, held: LaneRow, known: Sequence[int] = ()) -> list[int]:
+        """The step records that lead to a row, in order, after those of ``known`` that do."""
         path, node = [], held.node
-        while node is not None:
+        while node is not None and node not in known[(at := self.steps[node].index) : at + 1]:
             path.append(node)
             node = self.steps[node].parent
         return path[::-1]

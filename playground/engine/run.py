@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from playground import device
 from playground.engine.lane import Lane
@@ -24,7 +24,7 @@ from playground.trace import (
     PromptToken,
     Timings,
 )
-from strategies.luck import gumbel
+from strategies.luck import Luck
 
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]
@@ -59,7 +59,8 @@ class Run:
         self._ended: float | None = None
         self._memory: Memory | None = None
         self._changed = threading.Condition()
-        self._luck: tuple[int, dict[int, Tensor]] = (-1, {})
+        self._followers: list[Callable[[], None]] = []
+        self._luck: Luck | None = None
         self._wake: Callable[[], None] = lambda: None
         self._tell: Callable[[Run], None] = lambda run: None
 
@@ -128,29 +129,36 @@ class Run:
         with self._changed:
             return self._changed.wait_for(lambda: self.done, timeout)
 
+    @contextmanager
+    def followed(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Have ``tell`` called after every change, on the loop's thread: it may not block."""
+        with self._changed:
+            self._followers.append(tell)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._followers.remove(tell)
+
     def changed(self) -> None:
-        """Tell who waits that there is something new. Called by the loop."""
+        """Tell who waits or follows that there is something new. Called by the loop."""
         with self._changed:
             self.version += 1
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
                 self._memory = device.memory(torch.device(self.facts.device))
-                self._luck = (-1, {})  # a kept run need not hold its last step's noise
+                self._luck = None  # a kept run need not hold its last step's noise
                 self._tell(self)
             self._changed.notify_all()
+            followers = list(self._followers)
+        for tell in followers:
+            tell()
 
-    def luck(self, position: int, size: int, device: torch.device) -> Callable[[int], Tensor]:
+    def luck(self, position: int, size: int, device: torch.device) -> Luck:
         """Noise of this position by sample, drawn once for all lanes."""
-        if self._luck[0] != position:
-            self._luck = (position, {})
-        drawn = self._luck[1]
-
-        def draw(sample: int) -> Tensor:
-            if sample not in drawn:
-                drawn[sample] = gumbel(self.request.seed, sample, position, size, device)
-            return drawn[sample]
-
-        return draw
+        if self._luck is None or self._luck.position != position:
+            self._luck = Luck(self.request.seed, position, size, device)
+        return self._luck
 
     def comparison(self) -> Comparison:
         """Everything known so far; also while it runs."""

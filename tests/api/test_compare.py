@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from playground.api.events import Feed
 from playground.engine import Request
 from playground.trace import Comparison
 from strategies import Recipe
@@ -108,26 +106,6 @@ def test_a_streams_events_add_up_to_the_answer(client):
     plain = ask(client, recipes=recipes, max_new_tokens=12).json()
     assert list(done) == list(plain)
     assert [lane["tokens"] for lane in done["lanes"]] == [lane["tokens"] for lane in plain["lanes"]]
-
-
-def test_a_lane_that_falls_back_to_a_shorter_text_is_cut():
-    def step(token):
-        return SimpleNamespace(token=token, text="x", logprob=-1.0, raw_logprob=-1.0)
-
-    def news():
-        return [(name, data) for name, data in events(feed.next(0).decode())]
-
-    a, b, c = step(1), step(2), step(3)
-    lane = SimpleNamespace(done=False, path=lambda: [a, b])
-    run = SimpleNamespace(lanes=[lane], wait=lambda *arguments: 1, done=False)
-    feed = Feed(run, dict)
-    assert [data["id"] for _, data in news()] == [1, 2]
-    lane.path = lambda: [a]
-    assert news() == [("rewind", {"lane": 0, "length": 1})]
-    lane.path = lambda: [a, c]
-    assert [(name, data.get("id")) for name, data in news()] == [("token", 3)]
-    lane.path = lambda: [step(1), step(3)]  # the same text, whatever objects tell it
-    assert news() == []
 
 
 LONG = {**ASK, "recipes": ["greedy", "beam(4)"], "max_new_tokens": 1500, "min_new_tokens": 1500}

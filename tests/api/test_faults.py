@@ -187,7 +187,7 @@ def test_a_model_that_fails_at_work_is_told_either_way(client, service, monkeypa
 
 
 def test_an_unforeseen_error_in_a_stream_is_its_last_event(client, monkeypatch):
-    monkeypatch.setattr(Feed, "_end", lambda feed: 1 / 0)
+    monkeypatch.setattr(Feed, "end", lambda feed: 1 / 0)
     name, data = list(events(ask(client, stream=True).text))[-1]
     assert name == "error" and data["detail"][0]["loc"] == ["run"]
     assert "division" not in data["detail"][0]["msg"]

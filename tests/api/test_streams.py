@@ -1,0 +1,132 @@
+"""A stream tells what is new in a run, when it is worth a piece of its own, and waits meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from playground.api import events as streams
+from playground.api.waiting import until
+from playground.api.wire import Rewound
+from playground.engine import Request, Run
+from playground.engine.lane import Lane
+from playground.engine.rows import LaneRow
+from playground.trace import StepRecord
+from strategies import Recipe, Row
+from tests.api.asking import events
+
+# Two texts, and a third row that wrote what the second did: 1 2, 1 3 and 1 3.
+WRITTEN = [(0, None, 1), (1, 0, 2), (1, 0, 3), (0, None, 1), (1, 3, 3)]
+
+
+class Held(Lane):
+    """A lane of which a test says what it shows."""
+
+    def __init__(self):
+        self.done, self.error, self.slots, self._ended = False, None, [], "length"
+        self.steps = [
+            StepRecord.model_construct(
+                index=index, parent=parent, token=token, text="x", logprob=-1.0, raw_logprob=-1.0
+            )
+            for index, parent, token in WRITTEN
+        ]
+        self.show(None)
+
+    def show(self, node):
+        length = 0 if node is None else WRITTEN[node][0] + 1
+        row = Row((0,) * (1 + length), 1)
+        self.held = (LaneRow(row, (), None, node, -1),)
+
+    @property
+    def text(self):
+        return "all"
+
+
+@pytest.fixture
+def run(service):
+    request = Request(prompt="a", recipes=[Recipe.parse("greedy")], max_new_tokens=2)
+    return Run(request, service.engine().model.facts, [], [Held()], 0.0)
+
+
+def told(piece):
+    return [(name, data.get("id", data.get("length"))) for name, data in events(piece.decode())]
+
+
+def test_a_lane_that_falls_back_to_a_shorter_text_is_cut(run):
+    feed = streams.Feed(run, dict)
+
+    def shows(node):
+        run.lanes[0].show(node)
+        return told(feed.next())
+
+    assert shows(None) == []
+    assert shows(1) == [("token", 1), ("token", 2)]
+    assert shows(0) == [("rewind", 1)]
+    assert shows(2) == [("token", 3)]
+    assert shows(4) == []  # the same text, whichever row wrote it
+    assert shows(None) == [("rewind", 0)]
+
+
+async def stream(run, ping_s, *changes):
+    """The pieces of a stream after its start; a ``change`` follows each, then some in a row."""
+
+    async def at_once(work):
+        return work()
+
+    def answer():
+        return Rewound(lane=0, length=7)
+
+    pieces = aiter(streams.EventStream(run, answer, at_once, ping_s).body_iterator)
+    assert told(await anext(pieces))[0][0] == "start"
+    for change in changes:
+        asyncio.get_running_loop().call_later(*change)
+    return [piece async for piece in pieces]
+
+
+def test_the_first_token_is_told_at_once_and_what_comes_too_fast_together(run, monkeypatch):
+    monkeypatch.setattr(streams, "FRAME_S", 1000.0)  # only the run's end comes sooner
+    lane = run.lanes[0]
+
+    def write(node):
+        lane.show(node)
+        lane.done = node == 2
+        run.changed()
+
+    steps = [(0.01 * i, write, node) for i, node in enumerate([0, 1, 0, 2])]
+    first, rest, last = asyncio.run(stream(run, 1000.0, *steps))
+    assert told(first) == [("token", 1)]
+    assert told(rest) == [("token", 3), ("lane", None)]
+    assert told(last) == [("done", 7)]
+
+
+def test_a_silent_stream_says_that_it_is_there(run):
+    def end():
+        run.lanes[0].done = True
+        run.changed()
+
+    pieces = asyncio.run(stream(run, 0.01, (0.05, end)))
+    assert pieces[0] == b": still here\n\n"
+    assert told(pieces[-1]) == [("done", 7)]
+
+
+def test_one_waits_for_a_run_that_another_thread_changes(run):
+    async def waits(ready, timeout):
+        threading.Timer(0.01, run.changed).start()
+        return await until(ready, run, timeout)
+
+    assert asyncio.run(waits(lambda: run.version > 0, 30))
+    assert not asyncio.run(waits(lambda: run.version > 9, 0.05))
+    assert asyncio.run(waits(lambda: True, 30))
+    assert not run._followers
+
+
+def test_a_server_that_went_down_does_not_stop_the_loop(run):
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(until(lambda: run.version > 0, run, 30))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    run.changed()
+    assert not waiting.done()
+    waiting._log_destroy_pending = False
