@@ -7,17 +7,21 @@ at one fixed number of rows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from playground.engine.attention import ATTENTION, Grouping, find_grouping, place, placed
+from playground.engine.captured import Capture, Captured, captures
 from playground.engine.packed import can_pack, pack, unpack, watched
-from playground.engine.slots import Slots
+from playground.engine.probe import own_scores, prompts
+from playground.engine.slots import Slots, fitting
+
+log = logging.getLogger(__name__)
 
 FIXED_ROWS = 16  # of a padded decode
 MOST_ROWS = 64  # of one decode; more are run in turns
@@ -71,8 +75,12 @@ class Forward:
         length: int,
         budget: int | None = None,
         pack_weights: bool = True,
+        capture: Capture | None = None,
     ) -> None:
-        """``rows`` slots of ``length`` tokens, two at least, or what ``budget`` bytes hold."""
+        """``rows`` slots of ``length`` tokens, two at least, or what ``budget`` bytes hold.
+
+        ``capture`` is how decode steps are captured, if not as is usual for the device.
+        """
         self.model = model
         weight = model.get_input_embeddings().weight
         self.device: torch.device = weight.device
@@ -82,7 +90,8 @@ class Forward:
         own = model.config._attn_implementation
         try:
             with torch.inference_mode():
-                self._prepare(rows, length, budget, pack_weights)
+                capture = capture or captures(self.device)
+                self._prepare(rows, length, budget, pack_weights, capture)
         except Exception as error:
             unpack(model)
             model.set_attn_implementation(own)
@@ -90,22 +99,39 @@ class Forward:
                 raise
             raise UnsupportedModel(f"it does not run over shared slots: {error}") from error
 
-    def _prepare(self, rows: int, length: int, budget: int | None, pack_weights: bool) -> None:
+    def _prepare(
+        self,
+        rows: int,
+        length: int,
+        budget: int | None,
+        pack_weights: bool,
+        capture: Capture | None,
+    ) -> None:
         """Storage, and proof that the model over it is the model itself."""
-        model, probe = self.model, self._probe_ids()
+        model, probe = self.model, prompts(self.vocab_size)
         with watched(model) as groups:
-            wanted, shapes = self._reference(probe)
+            wanted, shapes = own_scores(model, probe, self.device)
         self.packed_bytes = pack(model, groups) if pack_weights and can_pack(model) else 0
         model.set_attn_implementation(ATTENTION)
-        rows, length = _fit(shapes, self.dtype, rows, length, budget)
-        self.slots = Slots(shapes, rows, length, self.dtype, self.device)
+        spare = 1 if capture else 0
+        rows, length = fitting(shapes, self.dtype, rows, length, budget, spare)
+        self.slots = Slots(shapes, rows, length, self.dtype, self.device, spare)
         heads = model.config.get_text_config().num_attention_heads
         self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
         self.padded_to: int | None = None
         self._reads_head_apart = False
+        self.captured: Captured | None = None
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
         self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
+        if capture is not None:
+            try:
+                self.captured = Captured(
+                    model, self.slots, self.grouping, capture, fixed=FIXED_ROWS, most=MOST_ROWS
+                )
+                self._check(probe, wanted)
+            except Exception as error:
+                self._do_without_captures(error)
 
     @torch.inference_mode()
     def prefill(
@@ -146,6 +172,14 @@ class Forward:
 
         ``early``, of which states are needed, is answered here only where that saves time.
         """
+        if self.captured is not None:
+            try:
+                scores, layers = self.captured.read(slots, ids, positions, states)
+                return Heard(scores, None if layers is None else States(layers, layers[-1]))
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                self._do_without_captures(error)
         most = self.padded_to or MOST_ROWS
         if states and self._reads_head_apart and len(slots) + _count(early) <= most:
             return self._decode_with_early(slots, ids, positions, early)
@@ -194,6 +228,11 @@ class Forward:
             layers = torch.stack([layer[0] for layer in out.hidden_states])  # [., tokens, width]
             found = States(layers[:, -keep:].clone(), layers[-1].clone())
         return Heard(out.logits[0, -keep:].float(), found)
+
+    def _do_without_captures(self, error: Exception) -> None:
+        self.captured = None
+        name = type(self.model).__name__
+        log.warning("%s: decode steps are not captured and take longer: %s", name, error)
 
     def _decode(
         self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
@@ -245,31 +284,6 @@ class Forward:
             output_hidden_states=states,
         )
 
-    def _probe_ids(self) -> list[list[int]]:
-        """Two short prompts and the tokens that follow them, the same for a vocabulary always."""
-        generator = torch.Generator().manual_seed(0)
-        draw = torch.randint(0, self.vocab_size, (2, 12), generator=generator)
-        return [draw[0].tolist(), draw[1, :9].tolist()]
-
-    def _reference(self, probe: list[list[int]]) -> tuple[list[Tensor], list[tuple[int, int, int]]]:
-        """The model's own scores after every position, and its layers' key-value shapes."""
-        wanted, shapes = [], []
-        for ids in probe:
-            cache: Any = DynamicCache(config=self.model.config)
-            tokens = torch.tensor([ids], device=self.device)
-            out = self.model(
-                tokens,
-                attention_mask=torch.ones_like(tokens),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            wanted.append(out.logits[0].float())
-            shapes = [
-                (layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
-                for layer in cache.layers
-            ]
-        return wanted, shapes
-
     def _check(self, probe: list[list[int]], wanted: list[Tensor]) -> None:
         """Two rows of different lengths over slots against the model's own scores."""
         start = [len(ids) - 3 for ids in probe]
@@ -317,18 +331,3 @@ class Forward:
 def _count(early: Sequence[Early]) -> int:
     """Rows of scores that these are."""
     return sum(len(layers) for _, layers in early)
-
-
-def _fit(
-    shapes: Sequence[tuple[int, int, int]],
-    dtype: torch.dtype,
-    rows: int,
-    length: int,
-    budget: int | None,
-) -> tuple[int, int]:
-    """As many slots, then as long ones, as ``budget`` bytes hold; never fewer than 16 slots."""
-    if budget is None:
-        return rows, length
-    per_token = sum(heads * (k + v) for heads, k, v in shapes) * dtype.itemsize
-    rows = max(min(rows, 16), min(rows, budget // (per_token * length)))
-    return rows, min(length, max(64, budget // (per_token * rows)))

@@ -338,7 +338,8 @@ class Engine:
     def _synchronize(self) -> None:
         """Wait for the device, so that a forward's time is its own."""
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+            # Not for all of it: nobody may, while another model's steps are being captured.
+            torch.cuda.current_stream(self.device).synchronize()
         elif self.device.type == "mps":
             torch.mps.synchronize()
 

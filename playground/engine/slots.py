@@ -147,3 +147,22 @@ class Slots:
         """What ``read`` gave, into the first positions of a slot."""
         self.keys[:, slot, :, : keys.shape[2]] = keys
         self.values[:, slot, :, : values.shape[2]] = values
+
+
+def fitting(
+    shapes: Sequence[tuple[int, int, int]],
+    dtype: torch.dtype,
+    count: int,
+    length: int,
+    budget: int | None,
+    spare: int = 0,
+) -> tuple[int, int]:
+    """As many slots, then as long ones, as ``budget`` bytes hold; never fewer than 16 slots.
+
+    ``shapes`` and ``spare`` are those of ``Slots``.
+    """
+    if budget is None:
+        return count, length
+    per_token = sum(heads * (k + v) for heads, k, v in shapes) * dtype.itemsize
+    count = max(min(count, 16), min(count, budget // (per_token * length) - spare))
+    return count, min(length, max(64, budget // (per_token * (count + spare))))

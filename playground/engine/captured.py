@@ -1,0 +1,230 @@
+"""The decode step in shapes that do not change, so that a GPU can be handed it whole.
+
+A CUDA graph runs the kernels of one call again, on the memory they had then. The step therefore
+finds its rows in one buffer and leaves what was said in others, and there is one graph for each
+number of rows and length of text, to which a step's own are rounded up. A row must get the same
+bits whichever is taken, for that depends on its company: buckets that give it others are not used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.engine.attention import Gathered, Grouping, placed
+from playground.engine.slots import Slots
+
+Work = Callable[[], None]
+Capture = Callable[[Work], Work]  # of one call of the work, what does it again
+Bucket = tuple[int, int]  # rows, tokens
+
+_SHORTEST = 128  # tokens of the smallest bucket; each next one is twice as long
+_PLACE = 11  # of a short text's last token, when buckets are compared
+_capturing = threading.Lock()  # CUDA has one capture at a time in a process
+
+
+class CannotCapture(RuntimeError):
+    """A step that would not run right when it is run again; the message says why."""
+
+
+class Captured:
+    """The decode step of a model over slots, captured for every bucket that keeps a row's bits.
+
+    Everything is captured before the first row is served: nobody else uses the model then, and no
+    step ever waits for it. ``slots`` has a spare one, which idle rows write to.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        slots: Slots,
+        grouping: Grouping,
+        capture: Capture,
+        *,
+        fixed: int,
+        most: int,
+    ) -> None:
+        """A row's bits are those of a step of ``fixed`` rows; ``most`` rows are one step at most.
+
+        Raises ``CannotCapture``, or what ``capture`` does.
+        """
+        self._model, self._slots, self._queries = model, slots, grouping.queries
+        device = slots.keys.device
+        self._pinned = device.type == "cuda"
+        self._lengths = [*_doubling(_SHORTEST, slots.length), slots.length]
+        self._places = torch.arange(slots.length, device=device)
+        self._heads = torch.arange(slots.keys.shape[2], device=device)
+        self._given = torch.zeros(most, 3, dtype=torch.int64, device=device)  # id, position, slot
+        self._scores = self._states = torch.empty(0, device=device)
+        self.steps: dict[Bucket, Work] = {}
+        self._allocate(fixed)
+        self._settle(fixed, [*_doubling(1, min(most, max(fixed, 2 * slots.count - 1)) + 1)])
+        for bucket in sorted(self.steps, reverse=True):  # the largest first: others use its memory
+            self.steps[bucket] = capture(self.steps[bucket])
+        if not all(map(self._agrees, self.steps)):
+            raise CannotCapture("a captured step says something else than the step itself")
+        self.most = max(rows for rows, length in self.steps if length == slots.length)
+
+    def read(
+        self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Float32 scores ``[rows, vocab]``, and if asked for ``[layers + 1, rows, width]`` states
+        as of ``Forward``.
+        """
+        scores, layers = [], []
+        for i in range(0, len(slots), self.most):
+            part = [list(given[i : i + self.most]) for given in (slots, ids, positions)]
+            rows, length = len(part[0]), max(part[2]) + 1
+            bucket = min(b for b in self.steps if b[0] >= rows and b[1] >= length)
+            said, found = self._run(bucket, *part)
+            scores.append(said.clone())  # the next step takes the buffers
+            layers += [found.clone()] if states else []
+        return _whole(scores, 0), _whole(layers, 1) if states else None
+
+    def _run(
+        self, bucket: Bucket, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and states of one step, in the buffers."""
+        n, rows = len(slots), bucket[0]
+        given = [*zip(ids, positions, slots, strict=True)]
+        given += [(0, 0, self._slots.count)] * (rows - n)
+        self._given[:rows].copy_(torch.tensor(given, pin_memory=self._pinned), non_blocking=True)
+        self.steps[bucket]()
+        return self._scores[:n], self._states[:, :n]
+
+    def _step(self, rows: int, length: int) -> None:
+        """What is captured: from the first rows of one buffer to those of the others."""
+        out = self._forward(rows, length)
+        self._scores[:rows].copy_(out.logits[:, -1])
+        self._states[:, :rows].copy_(torch.stack([layer[:, 0] for layer in out.hidden_states]))
+
+    def _forward(self, rows: int, length: int) -> Any:
+        ids, positions, slots = torch.split(self._given[:rows], 1, dim=1)
+        first = (slots * len(self._heads) + self._heads) * self._slots.length  # [rows, heads]
+        places = self._places[:length]
+        # In the place of a token that is not there the row's own is read, which is no NaN of
+        # another's, as what was left in storage might be.
+        shown = torch.minimum(places, positions)[:, None]
+        mask = torch.zeros(rows, length, dtype=self._slots.keys.dtype, device=places.device)
+        mask = mask.masked_fill(places > positions, -torch.inf)[:, None, None]
+        with placed(Gathered(first + positions, first[..., None] + shown, mask, self._queries)):
+            return self._model(
+                input_ids=ids,
+                position_ids=positions,
+                past_key_values=self._slots.cache,
+                use_cache=True,
+                logits_to_keep=1,
+                output_hidden_states=True,
+            )
+
+    def _allocate(self, rows: int) -> None:
+        """Buffers for what is said, as a first step shows them."""
+        self._given[:, 2] = self._slots.count
+        out = self._forward(rows, self._lengths[0])
+        most, like = len(self._given), out.hidden_states[-1]
+        self._scores = like.new_zeros(most, out.logits.shape[-1], dtype=torch.float32)
+        self._states = like.new_zeros(len(out.hidden_states), most, like.shape[-1])
+
+    def _settle(self, fixed: int, sizes: Sequence[int]) -> None:
+        """Keep the buckets in which a row gets the bits of ``fixed`` rows and the full length."""
+        before = list(self._model.buffers())
+        full = self._slots.length
+        self._reference = (fixed, full)
+        self.steps[self._reference] = partial(self._step, fixed, full)
+        self._fill()
+        if not self._agrees(self._reference):
+            raise CannotCapture("a row's bits depend on the place where it stands")
+        for rows in sizes:
+            for length in reversed(self._lengths):
+                if not self._keeps((rows, length)) and length == full:
+                    break
+        if any(a is not b for a, b in zip(before, self._model.buffers(), strict=True)):
+            raise CannotCapture("the model replaces its own tensors as it reads")
+
+    def _keeps(self, bucket: Bucket) -> bool:
+        if bucket in self.steps:
+            return True
+        self.steps[bucket] = partial(self._step, *bucket)
+        kept = self._agrees(bucket)
+        if not kept:
+            del self.steps[bucket]
+            self._fill()
+        return kept
+
+    def _fill(self) -> None:
+        """Every slot the same long text of random keys and values, and what is said at places in
+        it. Tokens read again there, in rising places, write what stands there already.
+        """
+        for store in (self._slots.keys, self._slots.values):
+            generator = torch.Generator(store.device).manual_seed(0)
+            store[:, 0].normal_(generator=generator)
+        self._wanted: dict[int, tuple[Tensor, Tensor]] = {}
+        for place in sorted({min(_PLACE, self._lengths[0] - 1), *(n - 1 for n in self._lengths)}):
+            scores, states = self._run(self._reference, [0], [0], [place])
+            self._wanted[place] = scores[0].clone(), states[:, 0].clone()
+        self._slots.spread(0, range(self._slots.count), self._slots.length)
+
+    def _agrees(self, bucket: Bucket) -> bool:
+        """Whether rows of different lengths get what is wanted in every place of a bucket."""
+        places = list(takewhile(lambda place: place < bucket[1], self._wanted))
+        places = [places[0], *places[-2:]]
+        n = min(bucket[0], self._slots.count)
+        for turn in range(len(places)):
+            positions = [places[(row + turn) % len(places)] for row in range(n)]
+            said = self._run(bucket, range(n), [0] * n, positions)
+            wanted = [self._wanted[place] for place in positions]
+            for found, axis, parts in zip(said, (0, 1), zip(*wanted, strict=True), strict=True):
+                if not torch.equal(found, torch.stack(parts, axis)):
+                    return False
+        return True
+
+
+def _whole(parts: Sequence[Tensor], axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), axis)
+
+
+def _doubling(first: int, end: int) -> Iterator[int]:
+    """``first`` and what doubling it gives, below ``end``."""
+    while first < end:
+        yield first
+        first *= 2
+
+
+def captures(device: torch.device) -> Capture | None:
+    """How steps are captured on a device, if they are."""
+    return _Graphs(device) if device.type == "cuda" else None
+
+
+class _Graphs:
+    """Captures work as CUDA graphs that share one pool of memory: they never run at once.
+
+    As https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs has it: first run on a side
+    stream, so that nothing is set up inside the capture. Other threads may compute and allocate
+    meanwhile (``thread_local``), and may wait for their stream, not for the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, work: Work) -> Work:
+        graph = torch.cuda.CUDAGraph()
+        with _capturing, torch.cuda.device(self._device):
+            here = torch.cuda.current_stream()
+            with torch.cuda.stream(here):  # a capture that fails leaves its own stream in place
+                self._stream.wait_stream(here)
+                with torch.cuda.stream(self._stream):
+                    work()
+                here.wait_stream(self._stream)
+                with torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ):
+                    work()
+        return graph.replay

@@ -1,0 +1,236 @@
+"""Decode steps that are captured say what the plain ones say; so do those that could not be.
+
+On a processor the capture is replaced by the plain call, and everything else is what a GPU runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from playground.engine import Request, attention
+from playground.engine.captured import Capture, Work
+from playground.engine.forward import FIXED_ROWS, Forward, Heard
+from playground.trace import Comparison
+from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+FP32, BF16 = torch.float32, torch.bfloat16
+TOLERANCE = {FP32: 1e-4, BF16: 5e-2}
+LENGTHS = {0: 3, 2: 40, 3: 40, 7: 140, 8: 1}  # of texts, by slot
+LOST = "decode steps are not captured"
+
+
+def plain(work: Work) -> Work:
+    return work
+
+
+def served(
+    kind: str = "llama",
+    dtype: torch.dtype = FP32,
+    device: str = "cpu",
+    rows: int = 40,
+    length: int = 300,
+    capture: Capture = plain,
+    change: Callable[[Any], Any] = lambda model: None,
+) -> Forward:
+    model = MAKERS[kind](vocab=VOCAB, context=length).to(device, dtype)
+    change(model)
+    chosen = None if device == "cuda" and capture is plain else capture
+    return Forward(model, rows=rows, length=length, capture=chosen)
+
+
+def written(forward: Forward) -> tuple[list[int], list[int], list[int]]:
+    """Texts of different lengths in slots with gaps: what a step of them all is given."""
+    for slot, length in LENGTHS.items():
+        forward.prefill(slot, [(7 * slot + i) % VOCAB for i in range(length)])
+    return [*LENGTHS], [slot + 1 for slot in LENGTHS], [*LENGTHS.values()]
+
+
+def eager(forward: Forward, *step: Any) -> Heard:
+    captured, forward.captured = forward.captured, None
+    heard = forward.decode(*step, states=True)
+    forward.captured = captured
+    return heard
+
+
+def last(heard: Heard) -> Tensor:
+    assert heard.states is not None
+    return heard.states.last
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [FP32, BF16])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "threes"])
+def test_a_captured_step_says_what_a_plain_one_does(kind: str, dtype: Any, device: str) -> None:
+    forward = served(kind, dtype, device)
+    assert forward.captured is not None
+    step = written(forward)
+    wanted, heard = eager(forward, *step), forward.decode(*step, states=True)
+    for found, other in ((heard.scores, wanted.scores), (last(heard), last(wanted))):
+        assert found.shape == other.shape and found.dtype == other.dtype
+        torch.testing.assert_close(found, other, rtol=0, atol=TOLERANCE[dtype] * other.abs().max())
+    assert forward.decode(*step).states is None
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("kind", "dtype"), [("llama", FP32), ("threes", BF16), ("gpt2", BF16)])
+def test_a_row_keeps_its_bits_in_every_company(kind: str, dtype: Any, device: str) -> None:
+    """Alone, beside longer texts, and in as many turns as all slots take."""
+    forward = served(kind, dtype, device, rows=70)
+    slots, ids, places = written(forward)
+    alone = [
+        forward.decode([slot], [id], [place], states=True)
+        for slot, id, place in zip(slots, ids, places, strict=True)
+    ]
+    others = [slot for slot in range(forward.slots.count) if slot not in LENGTHS]
+    for more in (0, 2, 11, 30, len(others)):
+        given = {slot: (9, 250) for slot in others[:more]}
+        given |= {slot: (id, n) for slot, id, n in zip(slots, ids, places, strict=True)}
+        order = sorted(given)
+        heard = forward.decode(order, *zip(*(given[s] for s in order), strict=True), states=True)
+        for slot, wanted in zip(slots, alone, strict=True):
+            at = order.index(slot)
+            assert torch.equal(heard.scores[at], wanted.scores[0])
+            assert torch.equal(last(heard)[:, at], last(wanted)[:, 0])
+
+
+def test_every_bucket_that_keeps_the_bits_is_used() -> None:
+    captured = served(length=300).captured
+    assert captured is not None and captured.most == 64
+    assert {rows for rows, _ in captured.steps} == {1, 2, 4, 8, 16, 32, 64}
+    assert {length for _, length in captured.steps} == {128, 256, 300}
+    few = served(rows=3, length=100).captured
+    assert few is not None and {rows for rows, _ in few.steps} == {1, 2, 4, 8, FIXED_ROWS}
+
+
+def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_in_fours(module: Any, given: Any, out: Tensor) -> Tensor:
+        return out + 1e-3 if len(out) == 4 else out
+
+    attend = attention._attend
+
+    def other_in_short(query: Any, key: Tensor, *rest: Any) -> Tensor:
+        return attend(query, key, *rest) * (1 + 1e-3 * (key.shape[2] == 128))
+
+    monkeypatch.setattr(attention, "_attend", other_in_short)
+    captured = served(change=lambda m: m.lm_head.register_forward_hook(other_in_fours)).captured
+    assert captured is not None
+    assert sorted({rows for rows, _ in captured.steps}) == [1, 2, 8, 16, 32, 64]
+    assert sorted({length for _, length in captured.steps}) == [256, 300]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@torch.inference_mode()
+def test_rows_touch_their_own_tokens_only(device: str) -> None:
+    """What others left in storage is not seen, no NaN either, and idle rows write nowhere."""
+    forward = served(device=device)
+    slots, ids, places = written(forward)
+    wanted = forward.decode(slots, ids, places, states=True)
+    for store in (forward.slots.keys, forward.slots.values):
+        for slot in range(forward.slots.count + 1):
+            store[:, slot, :, LENGTHS.get(slot, 0) :] = torch.nan
+    before = forward.slots.keys.clone()
+    heard = forward.decode(slots, ids, places, states=True)
+    assert torch.equal(heard.scores, wanted.scores) and torch.equal(last(heard), last(wanted))
+    changed = (before != forward.slots.keys) & ~forward.slots.keys.isnan()
+    assert {
+        (slot, place)
+        for _, slot, _, place, _ in changed.nonzero().tolist()
+        if slot < forward.slots.count
+    } == {*LENGTHS.items()}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@torch.inference_mode()
+def test_a_fork_goes_on_as_its_source_does(device: str) -> None:
+    forward = served(device=device)
+    written(forward)
+    forward.slots.copy([2], [5], 0, 40)
+    a, b = forward.decode([2, 5], [4, 4], [40, 40]).scores
+    assert torch.equal(a, b)
+    c, d = forward.decode([2, 5], [4, 5], [41, 41]).scores
+    assert not torch.equal(c, d)
+
+
+def refuses(work: Work) -> Work:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def forgets(work: Work) -> Work:
+    return lambda: None
+
+
+def replaces_its_own(model: Any) -> None:
+    rotary = model.model.rotary_emb
+    rotary.register_forward_hook(
+        lambda *_: rotary.register_buffer("inv_freq", rotary.inv_freq.clone(), persistent=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"capture": refuses}, "not permitted when stream is capturing"),
+        ({"capture": forgets}, "says something else"),
+        ({"change": replaces_its_own}, "replaces its own tensors"),
+    ],
+)
+def test_what_cannot_be_captured_runs_as_it_is(
+    how: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    forward = served(**how)
+    assert forward.captured is None
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and LOST in record.message and why in record.message
+    assert torch.equal(
+        forward.decode(*written(forward)).scores, eager(forward, *written(forward)).scores
+    )
+
+
+def test_a_replay_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
+    error: list[RuntimeError] = []
+
+    def breaks(work: Work) -> Work:
+        def replay() -> None:
+            if error:
+                raise error[0]
+            work()
+
+        return replay
+
+    forward = served(capture=breaks)
+    step = written(forward)
+    error.append(torch.OutOfMemoryError("no memory"))
+    with pytest.raises(torch.OutOfMemoryError):
+        forward.decode(*step)
+    assert forward.captured is not None and not caplog.records
+    error[0] = RuntimeError("the graph is gone")
+    for _ in range(2):
+        assert torch.equal(forward.decode(*step).scores, eager(forward, *step).scores)
+    (record,) = caplog.records
+    assert LOST in record.message and "the graph is gone" in record.message
+
+
+def tokens(comparison: Comparison) -> list[list[int]]:
+    return [lane.token_ids for lane in comparison.lanes]
+
+
+@pytest.mark.parametrize(("kind", "draft"), [("deep", "llama"), ("gpt2", None)])
+def test_an_engine_writes_the_same(
+    kind: str, draft: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = ["greedy", "beam(3)", "temperature(1.3) | top_p(0.9) | sample(2)", "contrastive"]
+    recipes += ["dola | sample", "speculative"] if draft else []
+    request = Request(prompt="one prompt", recipes=recipes, max_new_tokens=24, seed=3)
+    wanted = finished(engine(kind, draft=loaded(draft) if draft else None), request)
+    monkeypatch.setattr("playground.engine.forward.captures", lambda device: plain)
+    other = engine(kind, draft=loaded(draft) if draft else None)
+    assert other.forward.captured is not None
+    assert other.drafter is None or other.drafter.forward.captured is not None
+    assert tokens(finished(other, request)) == tokens(wanted)
