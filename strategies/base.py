@@ -145,7 +145,8 @@ class Step:
     """What a search looks at to choose its next rows.
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
-    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position.
+    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position;
+    ``strategies.luck.draw`` draws a token with it, cheaply where few are left.
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 

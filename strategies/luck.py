@@ -6,10 +6,13 @@ part exactly where a setting changed the choice, and never because a random stre
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 _MASK = (1 << 64) - 1
+_FEW = 4  # one token in so many left: beyond, all are drawn at once, and others may share them
 
 
 def _signed(value: int) -> int:
@@ -33,26 +36,66 @@ def _key(seed: int, sample: int, position: int, stream: str) -> int:
     return key
 
 
-def _shift(value: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64, which torch shifts arithmetically."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
-
-
 def gumbel(
     seed: int, sample: int, position: int, size: int, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Standard Gumbel noise for every token, float32 ``[size]``.
+    """Standard Gumbel noise for every token, float32 ``[size]``."""
+    tokens = torch.arange(size, dtype=torch.int64, device=device)
+    return gumbel_of(seed, sample, position, tokens)
+
+
+def gumbel_of(seed: int, sample: int, position: int, tokens: Tensor) -> Tensor:
+    """What ``gumbel`` gives these ids (int64, of any shape), for them alone.
 
     The hash is integer arithmetic, equal bit for bit everywhere; the logarithms are float64, so
     rounding to float32 hides how devices differ in their last bits.
     """
-    value = torch.arange(1, size + 1, dtype=torch.int64, device=device)
-    value = value * _signed(0x9E3779B97F4A7C15) + _signed(_key(seed, sample, position, "token"))
-    value = (value ^ _shift(value, 30)) * _signed(0xBF58476D1CE4E5B9)
-    value = (value ^ _shift(value, 27)) * _signed(0x94D049BB133111EB)
-    value = value ^ _shift(value, 31)
-    uniform = (_shift(value, 11).double() + 0.5) * 2.0**-53
+    value = (tokens + 1).mul_(_signed(0x9E3779B97F4A7C15))
+    value.add_(_signed(_key(seed, sample, position, "token")))
+    value.bitwise_xor_(_shift(value, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
+    value.bitwise_xor_(_shift(value, 27)).mul_(_signed(0x94D049BB133111EB))
+    value.bitwise_xor_(_shift(value, 31))
+    uniform = _shift(value, 11).double().add_(0.5).mul_(2.0**-53)
     return uniform.log_().neg_().log_().neg_().float()
+
+
+def _shift(value: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64, which torch shifts arithmetically."""
+    return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
+
+
+class Luck:
+    """The noise of one position by sample, drawn once for all who ask."""
+
+    def __init__(
+        self, seed: int, position: int, size: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.seed, self.position, self.size, self.device = seed, position, size, device
+        self.drawn: dict[int, Tensor] = {}
+
+    def __call__(self, sample: int) -> Tensor:
+        """Every token's, float32 ``[size]``."""
+        if sample not in self.drawn:
+            self.drawn[sample] = gumbel(self.seed, sample, self.position, self.size, self.device)
+        return self.drawn[sample]
+
+    def of(self, sample: int, tokens: Tensor) -> Tensor:
+        """These tokens' alone."""
+        if sample in self.drawn:
+            return self.drawn[sample][tokens]
+        return gumbel_of(self.seed, sample, self.position, tokens)
+
+
+def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
+    """The token that is largest in ``scores + luck(sample)``, of a row of scores ``[vocab]``.
+
+    Where few tokens are left, noise is drawn for them alone, if ``luck`` is a ``Luck``.
+    """
+    if isinstance(luck, Luck) and sample not in luck.drawn:
+        left = (scores > -torch.inf).nonzero().flatten()
+        if 0 < len(left) <= len(scores) // _FEW:
+            return int(left[(scores[left] + luck.of(sample, left)).argmax()])
+    return int((scores + luck(sample)).argmax())
 
 
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from . import base
 from .base import Info, Move, Step, setting
+from .luck import draw
 
 
 class Sample(base.Search):
@@ -40,9 +39,8 @@ class Sample(base.Search):
     def advance(self, step: Step) -> list[Move]:
         first = step.index == 0  # one row, from which every text starts
         samples = range(self.params.n) if first else [row.sample for row in step.rows]
-        luck = torch.stack([step.luck(sample) for sample in samples])
-        chosen = (step.scores + luck).argmax(-1).tolist()
+        rows = [0 if first else i for i in range(len(samples))]
         return [
-            step.move(0 if first else i, token, sample=sample)
-            for i, (sample, token) in enumerate(zip(samples, chosen, strict=True))
+            step.move(row, draw(step.scores[row], step.luck, sample), sample=sample)
+            for row, sample in zip(rows, samples, strict=True)
         ]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from . import base
 from .base import Info, Move, Row, Step, Strategy, setting
+from .luck import draw
 
 
 class Speculative(base.Search):
@@ -72,5 +73,4 @@ class Speculative(base.Search):
         return ()
 
     def advance(self, step: Step) -> list[Move]:
-        noisy = step.scores + step.luck(step.rows[0].sample)
-        return [step.move(0, int(noisy.argmax()))]
+        return [step.move(0, draw(step.scores[0], step.luck, step.rows[0].sample))]

@@ -16,8 +16,8 @@ from playground.engine.forward import Forward, UnsupportedModel
 from playground.engine.lane import Lane
 from playground.engine.record import in_pairs
 from playground.loading import LoadedModel
-from strategies import Row, Step
-from strategies.luck import gumbel
+from strategies import Step
+from strategies.luck import Luck
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class Drafter:
             for p, (processor, need) in enumerate(zip(lane.processors, lane.needs, strict=True)):
                 if need is None:  # what reads more than the scores has nothing to read here
                     scores = processor(scores, [replace(row, state=states[p])] * 2)
-            step = Step(lane.index + index, [row], scores[:1], self._luck(row), _never)
+            luck = Luck(row.seed, len(row.generated), self.vocab, self.forward.device)
+            step = Step(lane.index + index, [row], scores[:1], luck, _never)
             token = lane.search.advance(step)[0].token
             logprob = float(step.logprobs[0, token])
             states = [
@@ -99,20 +100,6 @@ class Drafter:
         self._texts.move_to_end(slot)
         more = self.vocab - heard.scores.shape[-1]  # models of a family round theirs differently
         return pad(heard.scores, (0, more), value=-torch.inf) if more else heard.scores
-
-    def _luck(self, row: Row) -> _Luck:
-        return _Luck(row, self.vocab, self.forward.device)
-
-
-class _Luck:
-    """The noise of the place after ``row``, by sample."""
-
-    def __init__(self, row: Row, vocab: int, place: torch.device) -> None:
-        self._row, self._vocab, self._place = row, vocab, place
-
-    def __call__(self, sample: int) -> Tensor:
-        position = len(self._row.generated)
-        return gumbel(self._row.seed, sample, position, self._vocab, self._place)
 
 
 def _never(row: int, token: int) -> bool:

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from playground import device
 from playground.engine.lane import Lane
@@ -25,7 +24,7 @@ from playground.trace import (
     PromptToken,
     Timings,
 )
-from strategies.luck import gumbel
+from strategies.luck import Luck
 
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]
@@ -61,7 +60,7 @@ class Run:
         self._memory: Memory | None = None
         self._changed = threading.Condition()
         self._followers: list[Callable[[], None]] = []
-        self._luck: tuple[int, dict[int, Tensor]] = (-1, {})
+        self._luck: Luck | None = None
         self._wake: Callable[[], None] = lambda: None
         self._tell: Callable[[Run], None] = lambda run: None
 
@@ -148,25 +147,18 @@ class Run:
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
                 self._memory = device.memory(torch.device(self.facts.device))
-                self._luck = (-1, {})  # a kept run need not hold its last step's noise
+                self._luck = None  # a kept run need not hold its last step's noise
                 self._tell(self)
             self._changed.notify_all()
             followers = list(self._followers)
         for tell in followers:
             tell()
 
-    def luck(self, position: int, size: int, device: torch.device) -> Callable[[int], Tensor]:
+    def luck(self, position: int, size: int, device: torch.device) -> Luck:
         """Noise of this position by sample, drawn once for all lanes."""
-        if self._luck[0] != position:
-            self._luck = (position, {})
-        drawn = self._luck[1]
-
-        def draw(sample: int) -> Tensor:
-            if sample not in drawn:
-                drawn[sample] = gumbel(self.request.seed, sample, position, size, device)
-            return drawn[sample]
-
-        return draw
+        if self._luck is None or self._luck.position != position:
+            self._luck = Luck(self.request.seed, position, size, device)
+        return self._luck
 
     def comparison(self) -> Comparison:
         """Everything known so far; also while it runs."""

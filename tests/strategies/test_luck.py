@@ -10,7 +10,7 @@ import torch
 from scipy.stats import gumbel_r, kstest, pearsonr
 from scipy.stats import uniform as flat
 
-from strategies.luck import gumbel, uniform
+from strategies.luck import Luck, draw, gumbel, gumbel_of, uniform
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,29 @@ def test_the_hash_is_the_one_described(at: tuple[int, int, int]) -> None:
 
 def test_a_token_keeps_its_luck_in_any_vocabulary() -> None:
     assert torch.equal(gumbel(1, 2, 3, 50_000)[:100], gumbel(1, 2, 3, 100))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 777, 12_345, 50_000])
+def test_noise_for_some_tokens_is_theirs_among_all(count: int) -> None:
+    tokens = torch.randperm(50_000, generator=torch.Generator().manual_seed(count))[:count]
+    every = gumbel(1, 2, 3, 50_000)
+    assert torch.equal(gumbel_of(1, 2, 3, tokens), every[tokens])
+    luck = Luck(1, 3, 50_000)
+    assert torch.equal(luck.of(2, tokens), every[tokens])
+    assert torch.equal(luck(2), every) and luck(2) is luck(2)
+    assert torch.equal(luck.of(2, tokens), every[tokens])
+
+
+@pytest.mark.parametrize("left", [0, 1, 3, 60, 200, 400])
+def test_a_draw_is_the_largest_of_all_however_few_are_left(left: int) -> None:
+    """Tokens of equal score included, and a row of which nothing is left."""
+    for seed in range(20):
+        order = torch.randperm(400, generator=torch.Generator().manual_seed(seed))
+        scores = (torch.randn(400, generator=torch.Generator().manual_seed(seed)) * 2).round()
+        scores[order[left:]] = -torch.inf
+        wanted = int((scores + gumbel(seed, 1, 2, 400)).argmax())
+        assert draw(scores, Luck(seed, 2, 400), 1) == wanted
+        assert draw(scores, lambda sample, seed=seed: gumbel(seed, sample, 2, 400), 1) == wanted
 
 
 def test_it_is_gumbel_noise() -> None:
