@@ -70,6 +70,7 @@ class Captured:
         if not all(map(self._agrees, self.steps)):
             raise CannotCapture("a captured step says something else than the step itself")
         self.most = max(rows for rows, length in self.steps if length == slots.length)
+        self.filled = list(self._wanted)  # positions up to which every slot is filled for the proof
 
     def read(
         self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool

@@ -120,7 +120,7 @@ class Forward:
         self.grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
         self.padded_to: int | None = None
         self._reads_head_apart = False
-        self.captured: Captured | None = None
+        self.captured: Captured | None = None  # what decode runs instead, where there is one
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
         self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
@@ -130,6 +130,7 @@ class Forward:
                     model, self.slots, self.grouping, capture, fixed=FIXED_ROWS, most=MOST_ROWS
                 )
                 self._check(probe, wanted)
+                self._check_captured(self.captured)
             except Exception as error:
                 self._do_without_captures(error)
 
@@ -294,6 +295,13 @@ class Forward:
             fed = [ids[place] for ids, place in zip(probe, places, strict=True)]
             for slot, scores in enumerate(self.decode([0, 1], fed, places).scores):
                 self._compare(scores, wanted[slot][places[slot]])
+
+    def _check_captured(self, captured: Captured) -> None:
+        """Captured steps of one row against the plain one, in every length of text."""
+        for position in captured.filled:
+            row = [0], [0], [position]
+            found, _ = captured.read(*row, states=False)
+            self._compare(found, self._decode(*row, states=False).scores)
 
     def _compare(self, scores: Tensor, wanted: Tensor) -> None:
         difference = float((scores - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6))

@@ -16,6 +16,7 @@ from torch import Tensor
 from playground.engine import Request, attention
 from playground.engine.captured import Capture, Work
 from playground.engine.forward import FIXED_ROWS, Forward, Heard
+from playground.engine.slots import Slots, fitting
 from playground.trace import Comparison
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
 
@@ -191,6 +192,31 @@ def test_what_cannot_be_captured_runs_as_it_is(
     assert torch.equal(
         forward.decode(*written(forward)).scores, eager(forward, *written(forward)).scores
     )
+
+
+def test_a_step_that_is_wrong_for_long_texts_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attend = attention._attend
+
+    def long_in_half(
+        query: Tensor, key: Any, value: Any, scale: Any, n: int, mask: Any = None
+    ) -> Tensor:
+        seen = 0 if mask is None else (mask == 0).sum(-1, keepdim=True)
+        return attend(query, key, value, scale, n, mask) * (1 - 0.5 * torch.as_tensor(seen > 200))
+
+    monkeypatch.setattr(attention, "_attend", long_in_half)
+    assert served().captured is None
+    assert LOST in caplog.text and "differ from its own" in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "budget"), [(64, 200_000), (64, 3_000_000), (8, 10**9)])
+def test_the_slot_of_idle_rows_is_within_the_budget(rows: int, budget: int) -> None:
+    shapes = [(2, 8, 4)] * 3
+    count, length = fitting(shapes, FP32, rows, 128, budget, spare=1)
+    slots = Slots(shapes, count, length, FP32, torch.device("cpu"), spare=1)
+    assert slots.keys.shape[1] == count + 1 and slots.take(count + 1) is None
+    assert slots.keys.nbytes + slots.values.nbytes <= max(budget, 17 * 64 * 3 * 2 * 12 * 4)
 
 
 def test_a_replay_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
