@@ -46,12 +46,13 @@ class Captured:
         slots: Slots,
         grouping: Grouping,
         capture: Capture,
-        *,
         fixed: int,
         most: int,
+        known: int,
     ) -> None:
         """A row's bits are those of a step of ``fixed`` rows; ``most`` rows are one step at most.
 
+        The first slot holds a text of ``known`` tokens, with which the buckets are compared.
         Raises ``CannotCapture``, or what ``capture`` does.
         """
         self._model, self._slots, self._queries = model, slots, grouping.queries
@@ -64,13 +65,15 @@ class Captured:
         self._scores = self._states = torch.empty(0, device=device)
         self.steps: dict[Bucket, Work] = {}
         self._allocate(fixed)
+        self._text = slots.read(0, known)
         self._settle(fixed, [*_doubling(1, min(most, max(fixed, 2 * slots.count - 1)) + 1)])
         for bucket in sorted(self.steps, reverse=True):  # the largest first: others use its memory
             self.steps[bucket] = capture(self.steps[bucket])
         if not all(map(self._agrees, self.steps)):
             raise CannotCapture("a captured step says something else than the step itself")
         self.most = max(rows for rows, length in self.steps if length == slots.length)
-        self.filled = list(self._wanted)  # positions up to which every slot is filled for the proof
+        self.places = list(self._wanted)  # where rows were compared; the slots still hold them
+        del self._text, self._wanted
 
     def read(
         self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
@@ -159,17 +162,18 @@ class Captured:
         return kept
 
     def _fill(self) -> None:
-        """Every slot the same long text of random keys and values, and what is said at places in
-        it. Tokens read again there, in rising places, write what stands there already.
+        """The text in every slot, over and over, and what is said at places in it: a token read
+        there again writes what stands there already.
         """
-        for store in (self._slots.keys, self._slots.values):
-            generator = torch.Generator(store.device).manual_seed(0)
-            store[:, 0].normal_(generator=generator)
+        known, length = self._text[0].shape[2], self._slots.length
+        for store, text in zip((self._slots.keys, self._slots.values), self._text, strict=True):
+            for start in range(0, length, known):
+                store[:, 0, :, start : start + known] = text[:, :, : length - start]
         self._wanted: dict[int, tuple[Tensor, Tensor]] = {}
         for place in sorted({min(_PLACE, self._lengths[0] - 1), *(n - 1 for n in self._lengths)}):
             scores, states = self._run(self._reference, [0], [0], [place])
             self._wanted[place] = scores[0].clone(), states[:, 0].clone()
-        self._slots.spread(0, range(self._slots.count), self._slots.length)
+        self._slots.spread(0, range(self._slots.count), length)
 
     def _agrees(self, bucket: Bucket) -> bool:
         """Whether rows of different lengths get what is wanted in every place of a bucket."""
