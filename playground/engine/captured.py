@@ -68,6 +68,7 @@ class Captured:
         self._text = slots.read(0, known)
         self._settle(fixed, [*_doubling(1, min(most, max(fixed, 2 * slots.count - 1)) + 1)])
         for bucket in sorted(self.steps, reverse=True):  # the largest first: others use its memory
+            self._idle()
             self.steps[bucket] = capture(self.steps[bucket])
         if not all(map(self._agrees, self.steps)):
             raise CannotCapture("a captured step says something else than the step itself")
@@ -127,9 +128,13 @@ class Captured:
                 output_hidden_states=True,
             )
 
+    def _idle(self) -> None:
+        """Rows that stand for nobody, so that a step of them changes nobody's text."""
+        self._given[:] = self._given.new_tensor([0, 0, self._slots.count])
+
     def _allocate(self, rows: int) -> None:
         """Buffers for what is said, as a first step shows them."""
-        self._given[:, 2] = self._slots.count
+        self._idle()
         out = self._forward(rows, self._lengths[0])
         most, like = len(self._given), out.hidden_states[-1]
         self._scores = like.new_zeros(most, out.logits.shape[-1], dtype=torch.float32)
