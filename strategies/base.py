@@ -189,6 +189,13 @@ class Step:
 Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness"]
 
 
+class Refusal(ValueError):
+    """What a strategy was asked for cannot be; the message is the sentence a person reads.
+
+    Raised at a step, it ends that lane alone.
+    """
+
+
 class Strategy:
     """What every plugin is: ``info``, ``Params``, and an instance per lane.
 

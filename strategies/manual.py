@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from . import base
-from .base import Info, Move, Row, Step, Strategy, setting
+from .base import Info, Move, Refusal, Row, Step, Strategy, setting
 
 AT_ONCE = 32  # picks that are read in one forward when a text is gone through again
 
@@ -56,5 +56,5 @@ class Manual(base.Search):
             return []
         token = self.params.picks[written]
         if step.scores[0, token] == -torch.inf:
-            raise ValueError(f"pick {written + 1}, token {token}, was removed by the recipe.")
+            raise Refusal(f"Pick {written + 1}, token {token}, was removed by the recipe.")
         return [step.move(0, token)]

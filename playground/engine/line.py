@@ -44,14 +44,15 @@ class Line:
         own = len({run.batch for run in others})
         if client and own >= self.limits.client_runs:
             raise Busy(
-                f"{own} of your runs are still in line or at work; at most "
-                f"{self.limits.client_runs} are taken at once. Wait for one to end.",
+                f"{own} of your runs {_are(own)} still in line or at work; at most "
+                f"{self.limits.client_runs} {_are(self.limits.client_runs)} taken at once. "
+                "Wait for one to end.",
                 math.ceil(pace),
             )
         if len(self) + len(runs) > self.limits.waiting:
             raise Busy(
-                f"{len(self)} runs are waiting already, and no more are taken. Try again in "
-                f"{math.ceil(pace)} s.",
+                f"{len(self)} {'run' if len(self) == 1 else 'runs'} {_are(len(self))} waiting "
+                f"already, and no more are taken. Try again in {math.ceil(pace)} s.",
                 math.ceil(pace),
             )
         for run in runs:
@@ -76,3 +77,7 @@ class Line:
             if run.place != place:
                 run.place = place
                 run.changed()
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

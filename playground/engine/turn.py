@@ -19,7 +19,7 @@ from playground.engine.record import Choice, Entry, in_pairs, record
 from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.engine.text import Reader
 from playground.trace import Times
-from strategies import Move, Row
+from strategies import Move, Refusal, Row
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,8 @@ def _finish(
     for turn in turns:
         if isinstance(turn.fault, Fault):
             turn.lane.end("error", f"{turn.fault}.")
+        elif isinstance(turn.fault, Refusal):
+            turn.lane.end("error", str(turn.fault))
         elif turn.fault is not None:
             log.error("%s failed", turn.lane.recipe, exc_info=turn.fault)
             turn.lane.end("error", f"{type(turn.fault).__name__}: {turn.fault}")

@@ -67,6 +67,17 @@ def test_a_full_line_and_a_full_share_are_refused_with_a_time() -> None:
     ask(served, "d")
 
 
+def test_one_run_in_the_way_is_told_as_one() -> None:
+    served = engine(rows=2, limits=Limits(waiting=1, client_runs=1))
+    ask(served, "a")
+    with pytest.raises(
+        Busy, match=r"^1 of your runs is still in line or at work; at most 1 is taken"
+    ):
+        ask(served, "a")
+    with pytest.raises(Busy, match=r"^1 run is waiting already, and no more are taken"):
+        ask(served, "b")
+
+
 def test_nobody_named_shares_with_nobody() -> None:
     served = engine(rows=2, limits=Limits(client_runs=1))
     request = Request(prompt="p", recipes=["sample(2)"], max_new_tokens=2)

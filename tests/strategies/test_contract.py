@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from strategies import Processor, Recipe, RecipeStep, Row, Search, Step, Strategy
+from strategies import Processor, Recipe, RecipeStep, Refusal, Row, Search, Step, Strategy
 from strategies.contract import check
 from strategies.luck import gumbel
 from strategies.registry import registry
@@ -175,7 +175,7 @@ def test_a_search_starts_from_one_row_and_keeps_its_width(strategy: type[Strateg
             step = first_step(search, given)
             try:
                 moves = search.advance(step)
-            except ValueError as refusal:
+            except Refusal as refusal:
                 assert search.asks and "was removed by the recipe" in str(refusal)
                 continue
             assert torch.equal(given, before)
