@@ -14,6 +14,8 @@ from .base import Row
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]  # what names a token, or several in turn
 
+_FIRST = 256
+
 
 def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:
     """Ids in the row's text in order, repeats included, int64; only those ``scores`` reaches.
@@ -39,13 +41,14 @@ def ban(scores: Tensor, banned: Sequence[Collection[int]]) -> Tensor:
 
     A row that would be left with no token at all keeps its scores: something must be written.
     """
-    out = scores
-    for i, ids in enumerate(banned):
-        if not ids:
-            continue
-        row = scores[i].clone()
-        row[torch.tensor(sorted(ids), device=scores.device)] = -torch.inf
-        if row.amax() > -torch.inf:
-            out = scores.clone() if out is scores else out
-            out[i] = row
+    rows = [i for i, ids in enumerate(banned) for _ in ids]
+    if not rows:
+        return scores
+    tokens = [token for ids in banned for token in ids]
+    out = scores.clone()
+    out[torch.tensor(rows, device=out.device), torch.tensor(tokens, device=out.device)] = -torch.inf
+    # Nearly every row has something left among its first tokens: the others are looked at whole.
+    for i in (out[:, :_FIRST].amax(-1) == -torch.inf).nonzero().flatten().tolist():
+        if out[i].amax() == -torch.inf:
+            out[i] = scores[i]
     return out

@@ -1,7 +1,7 @@
 """What is written down of every step: candidates, ranks, entropies and survivors, stage by stage.
 
-All of it comes from one top-k and a few sums over the rows of every lane at once; nothing is
-sorted. A row's figures do not depend on the rows beside it.
+All of it comes from a few sums over the rows of every lane at once, and the highest of some of
+them; nothing is sorted. A row's figures do not depend on the rows beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from playground.engine.text import Reader
 from playground.trace import Candidates, StageSummary
 from strategies import Move
+from strategies.highest import highest
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low
@@ -22,15 +23,29 @@ _CHUNK = 16  # rows summed at once, so that what is computed of them stays in th
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A lane's scores at one point of its recipe: rows ``places`` of ``scores`` ``[any, vocab]``.
+
+    Other lanes may have rows of the same ``scores``.
+    """
+
+    scores: Tensor
+    places: Sequence[int]
+
+    @property
+    def rows(self) -> Tensor:
+        return taken(self.scores, self.places)
+
+
+@dataclass(frozen=True)
 class Entry:
     """One lane's moves of a step, with the distributions they were chosen from.
 
-    ``places`` are its rows among the rows of the step; ``stages`` hold its scores after each
-    processor, float32 ``[rows, vocab]``.
+    ``stages`` hold its scores after each processor; ``model`` is what all began with.
     """
 
-    places: Sequence[int]
-    stages: Sequence[Tensor]
+    model: Stage
+    stages: Sequence[Stage]
     moves: Sequence[Move]
     top_n: int
 
@@ -48,16 +63,13 @@ class Choice:
     candidates: Candidates
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Rows of scores ``[rows, vocab]`` and what is known of each."""
-
-    scores: Tensor
-    values: Tensor  # [rows, k], the highest, falling
-    indices: Tensor
-    entropy: list[float]  # nats
-    survivors: list[int]
-    normaliser: Tensor  # [rows], log of the summed exponentials
+def taken(scores: Tensor, places: Sequence[int]) -> Tensor:
+    """These rows of ``scores``: a view where they lie at equal distances, else a copy."""
+    first, last = places[0], places[-1]
+    step = places[1] - first if len(places) > 1 else 1
+    if step > 0 and list(places) == list(range(first, last + 1, step)):
+        return scores[first : last + 1 : step]
+    return scores[torch.tensor(places, device=scores.device)]
 
 
 def in_pairs(scores: Tensor) -> Tensor:
@@ -69,57 +81,49 @@ def in_pairs(scores: Tensor) -> Tensor:
     return scores.expand(2, -1) if len(scores) == 1 else scores
 
 
-def record(reader: Reader, raw: Tensor, entries: Sequence[Entry]) -> list[list[Choice]]:
-    """A ``Choice`` per move of every entry; ``raw`` is the log-softmax of all rows of the step."""
+def record(reader: Reader, entries: Sequence[Entry]) -> list[list[Choice]]:
+    """A ``Choice`` per move of every entry."""
     moves = [(entry, move) for entry in entries for move in entry.moves]
     if not moves:
         return [[] for _ in entries]
-    most = min(max(entry.top_n for entry in entries), raw.shape[-1])
-    model = _level(raw, most)
-    stacked, first = _stacked(entries)
-    after = _level(stacked, most) if stacked is not None else model
-    device = raw.device
-    tokens = torch.tensor([move.token for _, move in moves], device=device)
-    rows = torch.tensor([entry.places[move.parent] for entry, move in moves], device=device)
-    # The last stage's row of each move; the model's own stands in where a recipe has no stage.
-    lasts = [first[id(e.stages[-1])] + m.parent if e.stages else -1 for e, m in moves]
-    staged = torch.tensor([last >= 0 for last in lasts], device=device)
-    last = torch.tensor([max(last, 0) for last in lasts], device=device)
-    likely = after.indices[last, :_UPLIFTED]
-    kept = (after.values[last, :_UPLIFTED] > -torch.inf) & staged[:, None]
-    # The model's likeliest, the likeliest after the last stage, and the chosen token.
-    ids = torch.cat(
-        [model.indices[rows], torch.where(kept, likely, tokens[:, None]), tokens[:, None]], dim=-1
-    )  # [moves, candidates]; a repeated id stands more than once
-    raw_ranks = _ranks(model, rows, tokens)
-    ranks = _ranks(after, last, tokens) if stacked is not None else raw_ranks
-    table = raw[rows[:, None], ids]
-    probabilities, listed, chosen = table.exp().tolist(), ids.tolist(), table[:, -1].tolist()
-    later, finals = _later(moves, first, after, ids) if stacked is not None else ([], [])
+    most = min(max(entry.top_n for entry in entries), entries[0].model.scores.shape[-1])
+    level = _Level(entries, most)
+    # The rows of each move, one a stage; the model's own is the first, and the last without stages.
+    rows = [
+        [level.row(stage, move.parent) for stage in (entry.model, *entry.stages)]
+        for entry, move in moves
+    ]
+    tokens = [move.token for _, move in moves]
+    ids = _listed(level, rows, tokens)
+    counts = torch.tensor([len(own) for own in rows], device=ids.device)
+    logprobs = level.logprobs(
+        [row for own in rows for row in own], ids.repeat_interleave(counts, 0)
+    )
+    probabilities, chosen = logprobs.exp().tolist(), logprobs[:, -1].tolist()
+    raw_ranks = level.ranks([own[0] for own in rows], tokens)
+    ranks = level.ranks([own[-1] for own in rows], tokens)
+    listed = ids.tolist()
     found: list[list[Choice]] = []
     number, at = 0, 0
     for entry in entries:
         choices = []
-        for move in entry.moves:
-            own = later[at : at + len(entry.stages)]
-            at += len(entry.stages)
-            place = entry.places[move.parent]
+        for _ in entry.moves:
+            first, *later = rows[number]
+            after = at + len(later)  # of the last stage
             choices.append(
                 Choice(
-                    raw_logprob=chosen[number],
-                    logprob=finals[at - 1] if own else chosen[number],
+                    raw_logprob=chosen[at],
+                    logprob=chosen[after],
                     raw_rank=raw_ranks[number],
-                    rank=ranks[number] if own else raw_ranks[number],
-                    raw_entropy=max(0.0, model.entropy[place]),
-                    stages=[
-                        _summary(after, first[id(stage)] + move.parent) for stage in entry.stages
-                    ],
+                    rank=ranks[number],
+                    raw_entropy=max(0.0, level.entropy[first]),
+                    stages=[level.summary(row) for row in later],
                     candidates=_candidates(
-                        reader, listed[number], most, entry.top_n, [probabilities[number], *own]
+                        reader, listed[number], most, entry.top_n, probabilities[at : after + 1]
                     ),
                 )
             )
-            number += 1
+            number, at = number + 1, after + 1
         found.append(choices)
     return found
 
@@ -129,85 +133,141 @@ def survivors(summaries: Sequence[StageSummary]) -> int:
     return min(summary.survivors for summary in summaries)
 
 
-def _stacked(entries: Sequence[Entry]) -> tuple[Tensor | None, dict[int, int]]:
-    """All stages' scores one below the other, and each tensor's first row by its identity."""
-    parts: list[Tensor] = []
-    first: dict[int, int] = {}
+class _Level:
+    """Every row of scores that a move was chosen from, and what is known of each.
+
+    Rows have numbers: those whose highest are wanted, which are the model's own and the last
+    stages', come before those between.
+    """
+
+    def __init__(self, entries: Sequence[Entry], count: int) -> None:
+        """``count`` highest are found."""
+        self._numbers: dict[tuple[int, int], int] = {}  # by the tensor's identity and its row
+        self.entropy: list[float] = []  # nats
+        self._survivors: list[int] = []
+        self._rows: list[tuple[Tensor, int]] = []
+        best, spread, values, indices = [], [], [], []
+        like = entries[0].model.scores
+        # Fresh memory costs more than what is computed in it: all chunks use the same.
+        space = like.new_empty(2, _CHUNK, like.shape[-1])
+        for rows, ends, staged in self._chunks(entries):
+            n = len(rows)
+            rows = in_pairs(rows)
+            if ends:
+                found, tokens = highest(rows, count)
+                values.append(found[:n])
+                indices.append(tokens[:n])
+                top = found[:, :1]
+            else:
+                top = rows.amax(-1, keepdim=True)
+            spare, weights = (half[: len(rows)] for half in space)
+            if staged:
+                # A comparison written as floats is several times faster than one as booleans.
+                left = torch.gt(rows, -torch.inf, out=spare).sum(-1)
+                self._survivors += map(int, left.tolist()[:n])
+            else:
+                self._survivors += [0] * n
+            below = torch.sub(rows, top, out=spare).clamp_min_(_DEEP)
+            torch.exp(below, out=weights)
+            total = weights.sum(-1)
+            logs = total.log()
+            self.entropy += (logs - weights.mul_(below).sum(-1) / total).tolist()[:n]
+            best.append(top[:n])
+            spread.append(logs[:n, None])
+        self._best, self._spread = torch.cat(best), torch.cat(spread)  # [rows, 1]
+        self.values, self.indices = torch.cat(values), torch.cat(indices)  # falling
+
+    def _chunks(self, entries: Sequence[Entry]) -> Iterator[tuple[Tensor, bool, bool]]:
+        """All rows once, with whether their highest and whether their survivors are wanted."""
+        ends: set[int] = set()
+        staged: set[int] = set()
+        wanted: dict[int, tuple[Tensor, set[int]]] = {}
+        for entry in entries:
+            for stage in (entry.model, *entry.stages) if entry.moves else ():
+                _, places = wanted.setdefault(id(stage.scores), (stage.scores, set()))
+                places.update(stage.places[move.parent] for move in entry.moves)
+            ends |= {id(entry.model.scores)} | {id(stage.scores) for stage in entry.stages[-1:]}
+            staged |= {id(stage.scores) for stage in entry.stages}
+        kinds: dict[tuple[bool, bool], list[tuple[Tensor, list[int]]]] = {}
+        for key, (scores, places) in wanted.items():
+            kinds.setdefault((key in ends, key in staged), []).append((scores, sorted(places)))
+        for kind in sorted(kinds, reverse=True):
+            for parts in _filled(kinds[kind]):
+                for scores, own in parts:
+                    for place in own:
+                        self._numbers[id(scores), place] = len(self._rows)
+                        self._rows.append((scores, place))
+                rows = [taken(scores, own) for scores, own in parts]
+                yield (rows[0] if len(rows) == 1 else torch.cat(rows)), *kind
+
+    def row(self, stage: Stage, parent: int) -> int:
+        """The number of a lane's row ``parent`` at ``stage``."""
+        return self._numbers[id(stage.scores), stage.places[parent]]
+
+    def summary(self, row: int) -> StageSummary:
+        return StageSummary.model_construct(
+            survivors=self._survivors[row], entropy=max(0.0, self.entropy[row])
+        )
+
+    def scores(self, rows: Sequence[int], ids: Tensor) -> Tensor:
+        """In each of ``rows`` the scores of its ``ids`` ``[len(rows), any]``."""
+        parts: dict[int, tuple[Tensor, list[int], list[int]]] = {}
+        for number, row in enumerate(rows):
+            scores, place = self._rows[row]
+            _, numbers, places = parts.setdefault(id(scores), (scores, [], []))
+            numbers.append(number)
+            places.append(place)
+        found = torch.empty(ids.shape, device=ids.device)
+        for scores, numbers, places in parts.values():
+            which, at = torch.tensor([numbers, places], device=ids.device)
+            found[which] = scores[at[:, None], ids[which]]
+        return found
+
+    def logprobs(self, rows: Sequence[int], ids: Tensor) -> Tensor:
+        at = torch.tensor(rows, device=ids.device)
+        return self.scores(rows, ids) - self._best[at] - self._spread[at]
+
+    def ranks(self, rows: Sequence[int], tokens: Sequence[int]) -> list[int]:
+        """Each token's rank in its row, from 1: how many score higher, and itself."""
+        device = self.values.device
+        chosen = self.scores(rows, torch.tensor(tokens, device=device)[:, None])
+        higher = self.values[torch.tensor(rows, device=device)] > chosen
+        ranks: list[int] = higher.sum(-1).add_(1).tolist()
+        for i, rank in enumerate(ranks):
+            if rank > self.values.shape[-1]:  # not among the highest: only now are all counted
+                scores, place = self._rows[rows[i]]
+                ranks[i] = int((scores[place] > chosen[i]).sum()) + 1
+        return ranks
+
+
+def _filled(parts: Sequence[tuple[Tensor, list[int]]]) -> Iterator[list[tuple[Tensor, list[int]]]]:
+    """Rows of tensors in groups of ``_CHUNK`` at most; what is left of several is put together."""
+    held: list[tuple[Tensor, list[int]]] = []
     count = 0
-    for entry in entries:
-        for stage in entry.stages if entry.moves else ():
-            if id(stage) not in first:
-                first[id(stage)] = count
-                parts.append(stage)
-                count += len(stage)
-    if not parts:
-        return None, first
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)), first
+    for scores, places in parts:
+        for start in range(0, len(places), _CHUNK):
+            own = places[start : start + _CHUNK]
+            if count + len(own) > _CHUNK:
+                yield held
+                held, count = [], 0
+            held.append((scores, own))
+            count += len(own)
+    if held:
+        yield held
 
 
-def _level(scores: Tensor, count: int) -> _Level:
-    """The ``count`` highest, survivors, and entropy of each row."""
-    values, indices, entropy, left, totals = [], [], [], [], []
-    for rows in _chunks(scores):
-        n = len(rows)
-        rows = in_pairs(rows)
-        top = rows.topk(count, dim=-1)
-        # A comparison written as floats is several times faster than one as booleans, and exact.
-        left += torch.gt(rows, -torch.inf, out=torch.empty_like(rows)).sum(-1).tolist()[:n]
-        below = (rows - top.values[:, :1]).clamp_min_(_DEEP)
-        weights = below.exp()
-        total = weights.sum(-1)
-        spread = total.log()
-        entropy += (spread - weights.mul_(below).sum(-1) / total).tolist()[:n]
-        totals.append((top.values[:, 0] + spread)[:n])
-        values.append(top.values[:n])
-        indices.append(top.indices[:n])
-    return _Level(
-        scores,
-        torch.cat(values),
-        torch.cat(indices),
-        entropy,
-        [int(n) for n in left],
-        torch.cat(totals),
-    )
+def _listed(level: _Level, rows: Sequence[Sequence[int]], tokens: Sequence[int]) -> Tensor:
+    """Each move's candidates: the model's likeliest, those after the last stage, the chosen token.
 
-
-def _chunks(scores: Tensor) -> Iterator[Tensor]:
-    for start in range(0, len(scores), _CHUNK):
-        yield scores[start : start + _CHUNK]
-
-
-def _summary(level: _Level, row: int) -> StageSummary:
-    return StageSummary.model_construct(
-        survivors=level.survivors[row], entropy=max(0.0, level.entropy[row])
-    )
-
-
-def _later(
-    moves: Sequence[tuple[Entry, Move]], first: dict[int, int], after: _Level, ids: Tensor
-) -> tuple[list[list[float]], list[float]]:
-    """Each move's candidates after each of its stages, and the chosen token's log-probability."""
-    of, rows = [], []
-    for number, (entry, move) in enumerate(moves):
-        for stage in entry.stages:
-            of.append(number)
-            rows.append(first[id(stage)] + move.parent)
-    at = torch.tensor(rows, device=ids.device)
-    wanted = ids[torch.tensor(of, device=ids.device)]
-    logprobs = after.scores[at[:, None], wanted] - after.normaliser[at, None]
-    probabilities: list[list[float]] = logprobs.exp().tolist()
-    chosen: list[float] = logprobs[:, -1].tolist()
-    return probabilities, chosen
-
-
-def _ranks(level: _Level, rows: Tensor, tokens: Tensor) -> list[int]:
-    """Each token's rank in its row, from 1: how many score higher, and itself."""
-    chosen = level.scores[rows, tokens]
-    ranks: list[int] = (level.values[rows] > chosen[:, None]).sum(-1).add_(1).tolist()
-    for i, rank in enumerate(ranks):
-        if rank > level.values.shape[-1]:  # not among the highest: only now are all counted
-            ranks[i] = int((level.scores[rows[i]] > chosen[i]).sum()) + 1
-    return ranks
+    A repeated id stands more than once.
+    """
+    device = level.indices.device
+    firsts = torch.tensor([own[0] for own in rows], device=device)
+    lasts = torch.tensor([own[-1] for own in rows], device=device)
+    chosen = torch.tensor(tokens, device=device)[:, None]
+    likely = level.indices[lasts, :_UPLIFTED]
+    kept = (level.values[lasts, :_UPLIFTED] > -torch.inf) & (lasts != firsts)[:, None]
+    return torch.cat([level.indices[firsts], torch.where(kept, likely, chosen), chosen], dim=-1)
 
 
 def _candidates(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from playground.engine.lane import Lane
-from playground.engine.record import Choice, Entry, in_pairs, record
+from playground.engine.record import Entry, Stage, in_pairs, record, taken
 from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.engine.text import Reader
 from playground.trace import Times
@@ -39,14 +39,14 @@ class Turn:
     given: Given = NOTHING
     draft: int | None = None
     rows: list[LaneRow] = field(init=False)
-    scores: Tensor = field(init=False)  # after the processors called so far
-    stages: list[Tensor] = field(default_factory=list)
+    model: Stage = field(init=False)  # what the model said of its rows
+    scores: Stage = field(init=False)  # after the processors called so far
+    stages: list[Stage] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     processors: float = 0.0  # seconds
     search: float = 0.0
     fault: Exception | None = None
     look: tuple[int, ...] | None = None  # next tokens that the search must see read first
-    logprobs: Tensor = field(init=False)  # the model's own, of its rows, while it waits for that
 
     def __post_init__(self) -> None:
         self.rows = self.lane.running
@@ -57,37 +57,38 @@ def take(turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store) ->
 
     What fails in one lane ends that lane alone. A turn with a ``look`` waits to be resumed.
     """
-    clock = perf_counter()
-    logprobs = torch.log_softmax(logits, dim=-1)
-    seconds = perf_counter() - clock
     for turn in turns:
-        turn.scores = _rows(logprobs if turn.lane.search.reads_logprobs else logits, turn.places)
+        turn.model = turn.scores = Stage(logits, turn.places)
+    seconds = _normalise([turn for turn in turns if turn.lane.search.reads_logprobs])
     _reshape(turns)
-    _finish(turns, logprobs, seconds, reader, store)
+    _finish(turns, seconds, reader, store)
 
 
 def resume(turns: Sequence[Turn], reader: Reader, store: Store) -> None:
     """The rest of turns that waited, now that what they looked at is given."""
-    logprobs = torch.cat([turn.logprobs for turn in turns])
-    first = 0
     for turn in turns:
         turn.look = None
-        turn.places = list(range(first, first + len(turn.rows)))
-        first += len(turn.rows)
-    _finish(turns, logprobs, 0.0, reader, store)
+    _finish(turns, 0.0, reader, store)
 
 
-def _finish(
-    turns: Sequence[Turn], logprobs: Tensor, seconds: float, reader: Reader, store: Store
-) -> None:
-    """Choose, write down and follow; ``seconds`` went into the rows' ``logprobs``."""
+def _normalise(turns: Sequence[Turn]) -> float:
+    """Give these turns log-softmax values; the seconds it took."""
+    clock = perf_counter()
+    if turns:
+        scores = torch.log_softmax(_together(turns), dim=-1)
+        _hand_out(turns, scores)
+    return perf_counter() - clock
+
+
+def _finish(turns: Sequence[Turn], seconds: float, reader: Reader, store: Store) -> None:
+    """Choose, write down and follow; ``seconds`` went into the rows' log-softmax."""
     for turn in turns:
         _choose(turn)
-        if turn.look is not None:
-            turn.logprobs = logprobs[turn.places]
     able = [turn for turn in turns if turn.fault is None and turn.look is None]
     clock = perf_counter()
-    written = _recorded(reader, logprobs, able)
+    written = record(
+        reader, [Entry(turn.model, turn.stages, turn.moves, turn.lane.top_n) for turn in able]
+    )
     seconds = (seconds + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
     for turn, choices in zip(able, written, strict=True):
         times = Times.model_construct(
@@ -136,7 +137,7 @@ def _process(group: Sequence[Turn], depth: int) -> None:
     clock = perf_counter()
     processor = group[0].lane.processors[depth]
     rows = [row for turn in group for row in turn.lane.seen(depth, turn.rows, turn.given)]
-    scores = group[0].scores if len(group) == 1 else torch.cat([turn.scores for turn in group])
+    scores = _together(group)
     views: list[Row] = rows * 2 if len(rows) == 1 else rows
     given = in_pairs(scores)
     out = processor(given, views)
@@ -145,37 +146,37 @@ def _process(group: Sequence[Turn], depth: int) -> None:
             f"{processor.info.id} returned scores of shape {tuple(out.shape)} for "
             f"{tuple(given.shape)}"
         )
-    first = 0
     seconds = (perf_counter() - clock) / len(rows)
+    if out is not given:  # else it changed nothing
+        _hand_out(group, out)
     for turn in group:
-        n = len(turn.rows)
-        if out is not given:  # else it changed nothing
-            turn.scores = out[first : first + n]
         turn.stages.append(turn.scores)
-        turn.processors += seconds * n
-        first += n
+        turn.processors += seconds * len(turn.rows)
+
+
+def _together(turns: Sequence[Turn]) -> Tensor:
+    """Their scores one below the other; no copy where they lie at equal distances already."""
+    scores = turns[0].scores.scores
+    if all(turn.scores.scores is scores for turn in turns):
+        return taken(scores, [place for turn in turns for place in turn.scores.places])
+    return torch.cat([turn.scores.rows for turn in turns])
+
+
+def _hand_out(turns: Sequence[Turn], scores: Tensor) -> None:
+    """The reverse: each turn gets as many rows of ``scores`` as it has, in order."""
+    first = 0
+    for turn in turns:
+        turn.scores = Stage(scores, range(first, first + len(turn.rows)))
+        first += len(turn.rows)
 
 
 def _choose(turn: Turn) -> None:
     if turn.fault is None:
         clock = perf_counter()
         try:
-            turn.moves = turn.lane.choose(turn.rows, turn.scores, turn.luck, turn.given)
+            turn.moves = turn.lane.choose(turn.rows, turn.scores.rows, turn.luck, turn.given)
         except Look as look:
             turn.look = look.tokens
         except Exception as error:
             turn.fault = error
         turn.search += perf_counter() - clock
-
-
-def _recorded(reader: Reader, logprobs: Tensor, turns: Sequence[Turn]) -> list[list[Choice]]:
-    entries = [Entry(turn.places, turn.stages, turn.moves, turn.lane.top_n) for turn in turns]
-    return record(reader, in_pairs(logprobs), entries)
-
-
-def _rows(scores: Tensor, places: list[int]) -> Tensor:
-    """These rows of ``scores``: a view where they are neighbours, else a copy."""
-    first = places[0]
-    if places == list(range(first, first + len(places))):
-        return scores[first : first + len(places)]
-    return scores[places]

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from playground.engine import Request
+from playground.engine.record import Choice, Entry, Stage, record, taken
+from playground.engine.text import Reader
+from strategies import Move
 from tests.engine.models import engine, finished
+from tests.folders import tokenizer
 
 RECIPE = "repetition_penalty(1.5) | temperature(0.7) | top_k(30) | top_p(0.8) | sample"
 
@@ -73,3 +77,76 @@ def test_clocks_run_forward() -> None:
     at = [step.at for step in lane.trace.path()]
     assert at == sorted(at) and at[0] > 0
     assert all(min(s.times.forward, s.times.search, s.times.record) > 0 for s in lane.trace.steps)
+
+
+def entries(vocab: int, count: int) -> list[Entry]:
+    """Lanes whose rows lie between those of others, through three stages; the second stays."""
+    chance = torch.Generator().manual_seed(vocab)
+    logits = torch.randn(3 * count, vocab, generator=chance) * 4
+    banned = logits.index_fill(1, torch.tensor([3, vocab - 1]), -torch.inf)
+    few = torch.where(banned >= banned.topk(9).values[:, -1:], banned, -torch.inf)
+    found = []
+    for i in range(count):
+        first = Stage(logits, [i, 2 * count + i])
+        second = Stage(banned, [i, 2 * count + i])
+        own = Stage(few[[i, 2 * count + i]] / 2, range(2))
+        moves = [
+            Move(row, int(stage.rows[row].topk(rank).indices[-1]))
+            for row, stage, rank in ((1, own, 2), (0, own, 7), (1, own, 1))
+        ]
+        found.append(Entry(first, [second, second, own], moves, top_n=4 + i % 3))
+        found.append(Entry(Stage(logits, [count + i]), [], [Move(0, int(vocab - 1 - i))], top_n=3))
+    return found
+
+
+def plain(choice: Choice) -> list[object]:
+    return [choice.raw_logprob, choice.logprob, choice.raw_rank, choice.rank, choice.raw_entropy]
+
+
+@pytest.mark.parametrize("vocab", [50, 4099])
+def test_every_stage_equals_a_direct_computation(vocab: int) -> None:
+    made = entries(vocab, 9)
+    reader = Reader(tokenizer())
+    for entry, choices in zip(made, record(reader, made), strict=True):
+        for move, choice in zip(entry.moves, choices, strict=True):
+            rows = [s.rows[move.parent].double() for s in (entry.model, *entry.stages)]
+            logprobs = [row.log_softmax(-1) for row in rows]
+            entropies = [torch.distributions.Categorical(logits=row).entropy() for row in rows]
+            ranks = [int((row > row[move.token]).sum()) + 1 for row in rows]
+            chosen = [float(values[move.token]) for values in logprobs]
+            assert plain(choice) == pytest.approx(
+                [chosen[0], chosen[-1], ranks[0], ranks[-1], float(entropies[0])], abs=2e-5
+            )
+            assert [s.survivors for s in choice.stages] == [int((r > -1e9).sum()) for r in rows[1:]]
+            assert [s.entropy for s in choice.stages] == pytest.approx(
+                [float(entropy) for entropy in entropies[1:]], abs=2e-5
+            )
+            seen = choice.candidates
+            assert {*rows[0].topk(entry.top_n).indices.tolist(), move.token} <= {*seen.ids}
+            assert len(seen.ids) <= entry.top_n + 5
+            for values, listed in zip(logprobs, [seen.raw, *seen.stages], strict=True):
+                assert listed == pytest.approx(values[seen.ids].exp().tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    made = [*entries(4099, 9), *entries(4099, 2)]
+    reader = Reader(tokenizer())
+    together = record(reader, made)
+    alone = [record(reader, [entry])[0] for entry in made]
+    torch.set_num_threads(before)
+    assert together == alone
+
+
+@pytest.mark.parametrize(
+    ("places", "copied"),
+    [([4], False), ([2, 3, 4], False), ([1, 4, 7], False), ([7, 4, 1], True), ([0, 1, 3], True)],
+)
+def test_rows_at_equal_distances_are_not_copied(places: list[int], copied: bool) -> None:
+    scores = torch.randn(9, 7)
+    rows = taken(scores, places)
+    assert torch.equal(rows, torch.stack([scores[place] for place in places]))
+    shared = rows.untyped_storage().data_ptr() == scores.untyped_storage().data_ptr()
+    assert shared != copied
