@@ -71,7 +71,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
         try:
             recipes[place] = Recipe.of(text)
         except RecipeError:  # said in red where the recipe is
-            views[place] = {"note": "This recipe cannot run as it is."}
+            views[place] = _refused("This recipe cannot run as it is.")
     while recipes:
         places = list(recipes)
         request = Request(
@@ -91,7 +91,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             if name != "recipes" or not number:
                 raise
             at = places[int(number.partition(".")[0])]
-            views[at] = {"note": str(problem)}
+            views[at] = _refused(str(problem))
             del recipes[at]
             continue
         if steps is None:
@@ -99,11 +99,14 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             return {"wait": "The prompt is being read."}
         for place, step in zip(places, steps, strict=True):
             recipe = recipes[place].at_least(asked.least)
-            views[place] = (
-                {"note": step} if isinstance(step, str) else view(step, recipe, vocab, place)
-            )
+            failed = isinstance(step, str)
+            views[place] = _refused(step) if failed else view(step, recipe, vocab, place)
         break
     return {"columns": {str(place): drawn for place, drawn in views.items()}}
+
+
+def _refused(why: str) -> dict[str, Any]:
+    return {"note": why, "refused": True}
 
 
 def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_candidates_keep_the_model_s_order_and_removed_ones_say_by_what(service)
 )
 def test_a_recipe_that_cannot_run_leaves_the_others_theirs(service, recipe, says):
     columns = answered(service, asked(recipes={"0": recipe, "1": "greedy"}))["columns"]
-    assert says in columns["0"]["note"]
+    assert says in columns["0"]["note"] and columns["0"]["refused"]
     assert columns["1"]["bars"]
 
 

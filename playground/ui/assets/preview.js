@@ -1,6 +1,6 @@
 // What this column's recipe would do to the next token. Text enters the page by textContent alone.
-// Told by the document event 'playground:preview' {columns: {lane: {bars, told} or {note}}}, or
-// {fault} or {wait}; without a detail an answer is on its way.
+// Told by the document event 'playground:preview' {columns: {lane: {bars, told} or {note, refused}}},
+// or {fault} or {wait}; without a detail an answer is on its way.
 // Constants: lane, colour
 const [box, note, bars] = ['.preview', '.note', '.bars'].map((s) => element.querySelector(s));
 const home = element.closest('.lane');
@@ -21,7 +21,8 @@ function cell() {
   return made;
 }
 
-function draw({ bars: list = [], told = '', note: said = '' }) {
+function draw({ bars: list = [], told = '', note: said = '', refused = false }) {
+  box.classList.toggle('refused', refused);
   note.textContent = said;
   note.hidden = !said;
   bars.hidden = !list.length;
