@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import base
 from .base import Info, Move, Step
+from .highest import likeliest
 
 
 class Greedy(base.Search):
@@ -21,5 +22,5 @@ class Greedy(base.Search):
     chooses = "likeliest"
 
     def advance(self, step: Step) -> list[Move]:
-        chosen = step.scores.argmax(-1).tolist()
+        chosen = likeliest(step.scores).tolist()
         return [step.move(row, token) for row, token in enumerate(chosen)]

@@ -1,4 +1,8 @@
-"""The highest scores of a row, found by looking into few of its tokens."""
+"""The highest scores of a row and what is left of it, found by looking into few of its tokens.
+
+Maxima of groups are cheap; what is dear of a token (to sort it, to compare it, to draw its noise)
+is then done in the groups that matter.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import torch
 from torch import Tensor
 
 _DEPTH = 16  # tokens of a group
+_RUN = 64  # tokens of a group of neighbours
 
 
 def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -31,3 +36,37 @@ def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if whole < vocab:
         tokens = torch.where(at < _DEPTH * count, tokens, at + (whole - _DEPTH * count))
     return top.values, tokens
+
+
+def likeliest(scores: Tensor) -> Tensor:
+    """What ``argmax`` finds in each row ``[n, vocab]``: the first of the highest, ``[n]``."""
+    vocab = scores.shape[-1]
+    groups = vocab // _RUN
+    if groups < _RUN:
+        return scores.argmax(-1)
+    runs = scores[:, : groups * _RUN].reshape(-1, groups, _RUN)
+    best, first = runs.amax(-1).max(-1)
+    inside = runs.gather(1, first[:, None, None].expand(-1, 1, _RUN))[:, 0]
+    found = first * _RUN + inside.argmax(-1)
+    if groups * _RUN == vocab:
+        return found
+    rest, last = scores[:, groups * _RUN :].max(-1)
+    return torch.where(rest > best, last + groups * _RUN, found)
+
+
+def left(scores: Tensor, most: int) -> Tensor | None:
+    """Tokens of a row ``[vocab]`` in rising order, all among them that are not removed.
+
+    None where these would be more than ``most``.
+    """
+    vocab = len(scores)
+    groups = vocab // _DEPTH
+    whole = _DEPTH * groups
+    kept = (scores[:whole].reshape(_DEPTH, groups).amax(0) > -torch.inf).nonzero().flatten()
+    if len(kept) * _DEPTH > most:
+        return None
+    first = torch.arange(_DEPTH, device=scores.device)[:, None] * groups
+    tokens = (first + kept).flatten()
+    if whole == vocab:
+        return tokens
+    return torch.cat([tokens, torch.arange(whole, vocab, device=scores.device)])

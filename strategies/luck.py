@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .highest import left, likeliest
+
 _MASK = (1 << 64) - 1
 _FEW = 4  # one token in so many left: beyond, all are drawn at once, and others may share them
 
@@ -92,10 +94,10 @@ def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
     Where few tokens are left, noise is drawn for them alone, if ``luck`` is a ``Luck``.
     """
     if isinstance(luck, Luck) and sample not in luck.drawn:
-        left = (scores > -torch.inf).nonzero().flatten()
-        if 0 < len(left) <= len(scores) // _FEW:
-            return int(left[(scores[left] + luck.of(sample, left)).argmax()])
-    return int((scores + luck(sample)).argmax())
+        few = left(scores, len(scores) // _FEW)
+        if few is not None and len(few):
+            return int(few[(scores[few] + luck.of(sample, few)).argmax()])
+    return int(likeliest((scores + luck(sample))[None]))
 
 
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, int32
 
+from .highest import highest
+
 HEAD = 256  # what is sorted of a row; only a flatter one is looked at whole
 BINS = 1 << 12  # of like floats: their exponent and four more bits
 
@@ -30,8 +32,9 @@ def farthest_within(distance: Tensor, probs: Tensor, mass: float) -> Tensor:
 
 
 def _reached(keys: Tensor, probs: Tensor, mass: float, *, falling: bool) -> Tensor:
-    head = keys.topk(min(HEAD, keys.shape[-1]), dim=-1, largest=falling)
-    found, short = _crossing(head.values, probs.gather(-1, head.indices), mass)
+    count = min(HEAD, keys.shape[-1])
+    values, tokens = highest(keys, count) if falling else keys.topk(count, largest=False)
+    found, short = _crossing(values, probs.gather(-1, tokens), mass)
     for i in short.nonzero().flatten().tolist():
         found[i] = _far_crossing(keys[i], probs[i], mass, falling)
     return found

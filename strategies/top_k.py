@@ -10,6 +10,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Row, setting
+from .highest import highest
 
 
 class TopK(base.Processor):
@@ -41,5 +42,5 @@ class TopK(base.Processor):
         k: int = self.params.top_k
         if k == 0 or k >= scores.shape[-1]:
             return scores
-        threshold = scores.topk(k, dim=-1).values[:, -1:]
+        threshold = highest(scores, k)[0][:, -1:]
         return torch.where(scores >= threshold, scores, -torch.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from strategies.highest import highest
+from strategies.highest import highest, left, likeliest
 
 
 @pytest.mark.parametrize("vocab", [5, 63, 300, 4096, 4099])
@@ -25,3 +25,28 @@ def test_they_are_those_of_a_sort(vocab: int, count: int, left: int) -> None:
         assert torch.equal(tokens[alive], order.indices[:, :count][alive])
         assert torch.equal(rows.gather(-1, tokens), values)
         assert all(len(set(row)) == count for row in tokens.tolist())
+
+
+@pytest.mark.parametrize("vocab", [5, 4096, 4099, 6016])
+def test_the_likeliest_is_what_argmax_finds(vocab: int) -> None:
+    """The first of equal ones too."""
+    for highest_score in (1, 3, 1000):
+        chance = torch.Generator().manual_seed(vocab)
+        scores = torch.randint(highest_score, (40, vocab), generator=chance).float()
+        scores[0] = -torch.inf
+        scores[1, -1] = 2000.0
+        for rows in (scores, scores[1::3], scores[:1]):
+            assert torch.equal(likeliest(rows), rows.argmax(-1))
+
+
+@pytest.mark.parametrize("vocab", [5, 4096, 4099])
+@pytest.mark.parametrize("count", [0, 1, 9, 4099])
+def test_what_is_left_is_there_or_too_much(vocab: int, count: int) -> None:
+    scores = torch.randn(vocab, generator=torch.Generator().manual_seed(count))
+    scores[torch.randperm(vocab, generator=torch.Generator().manual_seed(1))[count:]] = -torch.inf
+    tokens = left(scores, vocab // 4)
+    wanted = (scores > -torch.inf).nonzero().flatten().tolist()
+    if tokens is None:
+        assert len(wanted) * 16 > vocab // 4
+    else:
+        assert set(wanted) <= set(tokens.tolist()) and tokens.tolist() == sorted({*tokens.tolist()})
