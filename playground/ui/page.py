@@ -123,11 +123,16 @@ class Page:
             columns.choices, picker.stream, picker.inputs, picker.outputs, show_progress="hidden",
             trigger_mode="once", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        self.ran = knobs.run.click(
-            runner.stream, runner.inputs, runner.outputs, show_progress="hidden",
+        submitted = knobs.run.click(
+            runner.submit, runner.inputs, runner.outputs, show_progress="hidden",
             cancels=self.picked, concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        writing = [self.ran, self.picked]
+        self.ran = submitted.then(
+            runner.follow, columns.run, runner.followed, postprocess=False,
+            show_progress="hidden", concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
+        self.ran.then(lambda: runner.idle, None, [*runner.idle], **QUICK)
+        writing = [submitted, self.ran, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         self.cleared = knobs.clear.click(
             self.clear, [columns.count, *columns.recipes],

@@ -1,8 +1,13 @@
-"""Pressing Run: one generator that sends the whole page what was written since it last did."""
+"""Pressing Run: what is asked for is put in line, and the columns follow what is written.
+
+Two events, one after the other: Gradio builds every component an event may change anew at each of
+its frames, so what is sent ten times a second may change little.
+"""
 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,12 +33,14 @@ from playground.ui.visitor import visitor
 from strategies.recipe import Recipe, RecipeError
 
 FRAME_S = 0.1  # a slower laptop falls behind above ten updates a second
+FRAMES = 50  # a second for all pages together: the decode loop needs the time, too
+COME_S = 10.0  # a page that has not come for its run by then was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
 
 
 @dataclass(frozen=True)
 class Runner:
-    """The event behind Run, over the parts of the page it reads and writes."""
+    """The events behind Run, over the parts of the page they read and write."""
 
     service: Service
     header: Header
@@ -44,6 +51,7 @@ class Runner:
     first: gr.State  # the token the inspector opens on
     previews: gr.HTML  # knows what the shown run was asked
     running: dict[str, Run] = field(default_factory=dict)
+    awaited: set[str] = field(default_factory=set)  # those that no page follows yet
 
     @property
     def inputs(self) -> list[Any]:
@@ -57,14 +65,17 @@ class Runner:
     def outputs(self) -> list[Any]:
         return [
             self.status,
-            self.first,
             self.previews,
             self.limits.seed,
             self.columns.run,
-            *self.columns.strips,
             *self.idle,
             *self.faults,
         ]
+
+    @property
+    def followed(self) -> list[Any]:
+        """All that a frame may change."""
+        return [self.status, self.first, *self.columns.strips]
 
     @property
     def idle(self) -> Updates:
@@ -87,8 +98,8 @@ class Runner:
         places = [self.prompt.fault, *self.limits.faults.values(), self.header.fault]
         return dict.fromkeys([*places, *(c.fault for c in self.columns.columns)])
 
-    def stream(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        """Submit what the page asks for, then send frames until it is done or nobody looks."""
+    def submit(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Put in line what the page asks for, to be followed."""
         yield self.busy | self.faults | {self.status: status("running", "Starting …")}
         try:
             run, seed = self._submit(visitor(request, self.service.settings), *values)
@@ -105,18 +116,36 @@ class Runner:
             }
             return
         self.running[run.id] = run
+        self.awaited.add(run.id)
+        late = threading.Timer(COME_S, self._leave, [run])
+        late.daemon = True
+        late.start()
+        asked = preview.setup(run.comparison())
+        yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
+
+    def follow(self, name: str) -> Iterator[Updates]:
+        """Send frames of the run that was put in line until it is done or nobody looks."""
+        yield {self.status: gr.skip()}
+        run = self.running.get(name)
+        if run is None:  # nothing was put in line
+            return
+        self.awaited.discard(name)
         try:
-            asked = preview.setup(run.comparison())
-            yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
             yield from self._frames(run)
         finally:
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged
-            del self.running[run.id]
+            self.running.pop(name, None)
         comparison = run.comparison()
-        updates = self.idle | {self.status: self._outcome(run, comparison)}
+        updates: Updates = {self.status: self._outcome(run, comparison)}
         for lane in range(len(comparison.lanes)):
             updates[self.columns.strips[lane]] = strip.shown(comparison, lane)
         yield updates | {self.first: first(comparison)}
+
+    def _leave(self, run: Run) -> None:
+        if run.id in self.awaited:
+            self.awaited.discard(run.id)
+            self.running.pop(run.id, None)
+            run.cancel()
 
     def stop(self, run: str) -> None:
         """End the run a page shows; what it wrote stays and is drawn by its own last frame."""
@@ -151,20 +180,20 @@ class Runner:
 
     def _frames(self, run: Run) -> Iterator[Updates]:
         version, measured = -1, 0.0
+        # Even an unchanged one is sent: to leave it out takes Gradio longer than to compare it.
+        shown: Updates = dict.fromkeys(self.columns.strips)
         sent: list[Any] = [None] * len(run.lanes)
         figures = [strip.figures(None, None)] * len(run.lanes)
         while not run.done:
-            due = time.monotonic() + FRAME_S
+            due = time.monotonic() + max(FRAME_S, len(self.running) / FRAMES)
             version = run.wait(version, timeout=5 * FRAME_S)
             fresh = time.monotonic() - measured >= FIGURES_S
             measured = time.monotonic() if fresh else measured
-            updates: Updates = {}
-            before = None
-            changed = False
+            before, changed, most = None, False, 0
             for place, lane in enumerate(run.lanes):
                 path = lane.path()
-                recipe = run.request.recipes[place]
-                stages, search = [str(p) for p in recipe.processors], str(recipe.search)
+                most = max(most, len(path))
+                stages, search = [str(p) for p in lane.recipe.processors], str(lane.recipe.search)
                 over = lane.done
                 here = Side(LETTERS[place], stages, search, path, over=over)
                 mark = (len(path), path[-1] if path else None, over)
@@ -176,18 +205,17 @@ class Runner:
                         figures[place] = strip.figures(
                             measure_path(path), lane.finish_reason if over else None
                         )
-                    updates[self.columns.strips[place]] = strip.written(
-                        run.id, place, str(recipe), here, before
+                    shown[self.columns.strips[place]] = strip.written(
+                        run.id, place, str(run.request.recipes[place]), here, before
                     ) | {"figures": figures[place], "state": "done" if over else "running"}
                 before = here
             # An empty frame is sent as well: only at a frame is a closed page found out.
-            yield updates | {self.status: self._progress(run)}
+            yield shown | {self.status: self._progress(run, most)}
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def _progress(self, run: Run) -> dict[str, str]:
+    def _progress(self, run: Run, most: int) -> dict[str, str]:
         if run.state == "queued":
             return status("running", f"Waiting for free rows, place {run.place} in line …")
-        most = max((len(lane.path()) for lane in run.lanes), default=0)
         return status("running", f"Writing, {most} of {run.request.max_new_tokens} tokens …")
 
     def _outcome(self, run: Run, comparison: Comparison) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -37,25 +38,30 @@ MEANINGS = {
 MEASURED = "What a step of the recipe measures in this text."
 
 
-def tokens(path: Sequence[StepRecord], drafts: bool = True) -> list[list[Any]]:
+def tokens(path: Sequence[StepRecord], drafts: bool = True) -> str:
     """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
 
     Last, of a drafted place: True where the draft was accepted, else the text of the rejected one.
     Without ``drafts`` none is told: what a person chose before was no guess.
+
+    A line of JSON for each: Gradio walks through all that is in a value, several times a frame,
+    and of a text that grew it sends the end alone.
     """
-    return [
-        [
-            step.text,
-            step.token,
-            _rounded(step.raw_probability),
-            _rounded(step.probability),
-            step.raw_rank,
-            step.rank,
-            _rounded(step.raw_entropy),
-            drafts and _drafted(step),
-        ]
+    return "\n".join(
+        json.dumps(
+            [
+                step.text,
+                step.token,
+                _rounded(step.raw_probability),
+                _rounded(step.probability),
+                step.raw_rank,
+                step.rank,
+                _rounded(step.raw_entropy),
+                drafts and _drafted(step),
+            ]
+        )
         for step in path
-    ]
+    )
 
 
 def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]:
@@ -106,7 +112,7 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "error": None,
         "parted": None,
         "parting": None,
-        "tokens": [],
+        "tokens": "",
         "chooser": None,
         "figures": figures(None, None),
     }

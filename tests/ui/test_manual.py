@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,7 +67,7 @@ def test_a_text_that_waits_has_neither_ended_nor_a_speed() -> None:
     ahead = strip.shown(shown, 1)
     assert ahead["parting"] is None
     assert [f["value"] for f in ahead["figures"][:4]] == ["2", "—", "—", "—"]
-    assert {token[7] for token in ahead["tokens"]} == {False}
+    assert {json.loads(line)[7] for line in ahead["tokens"].splitlines()} == {False}
 
 
 def test_lanes_of_several_runs_stand_side_by_side() -> None:

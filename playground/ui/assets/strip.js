@@ -1,7 +1,7 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
 // Constants: colour
 // value: {run, source, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
-//         tokens: [[text, id, raw probability, probability, raw rank, rank, raw entropy, drafted], …],
+//         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted],
 //         drafted: false, true where the draft was accepted, else the rejected token's text
 //         figures: [{name, value, unit, meaning}, …], parting: {text, same}, chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
@@ -14,7 +14,7 @@ const chooser = playground.chooser(element.querySelector('.chooser'), (token) =>
   trigger('choose', { lane: props.value.lane, token, texts });
 });
 element.querySelector('.strip').style.setProperty('--colour', colour);
-const shown = []; // what each span was drawn from, as JSON, so that only changes are drawn
+const shown = []; // the line each span was drawn from, so that only changes are drawn
 let run = null;
 let active = 0;
 
@@ -58,9 +58,9 @@ function draw() {
     scroller.scrollTop = 0;
   }
   const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 24;
-  v.tokens.forEach((token, i) => {
-    const drawn = JSON.stringify(token);
-    if (shown[i] === drawn) return;
+  const tokens = v.tokens ? v.tokens.split('\n') : [];
+  tokens.forEach((line, i) => {
+    if (shown[i] === line) return;
     let span = text.children[i];
     if (!span) {
       span = document.createElement('span');
@@ -69,18 +69,18 @@ function draw() {
       span.tabIndex = -1;
       text.append(span);
     }
-    dress(span, token, i);
-    shown[i] = drawn;
+    dress(span, JSON.parse(line), i);
+    shown[i] = line;
   });
-  while (text.children.length > v.tokens.length) text.lastChild.remove();
-  shown.length = v.tokens.length;
+  while (text.children.length > tokens.length) text.lastChild.remove();
+  shown.length = tokens.length;
   for (const span of text.querySelectorAll('.parted')) span.classList.remove('parted');
   text.children[v.parted]?.classList.add('parted');
-  text.setAttribute('aria-label', `Column ${v.letter}, ${v.tokens.length} tokens`);
+  text.setAttribute('aria-label', `Column ${v.letter}, ${tokens.length} tokens`);
   // An empty listbox has no options to own, so it is only a listbox once it holds one.
-  if (v.tokens.length) text.setAttribute('role', 'listbox');
+  if (tokens.length) text.setAttribute('role', 'listbox');
   else text.removeAttribute('role');
-  roving(Math.min(active, v.tokens.length - 1));
+  roving(Math.min(active, tokens.length - 1));
   if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
 
   const { state, run: name, output } = v;
@@ -88,7 +88,7 @@ function draw() {
   chooser(v.chooser);
   if (v.chooser && v.state === 'done') scroller.scrollTop = scroller.scrollHeight;
   caret.hidden = v.state !== 'running';
-  blank.hidden = v.tokens.length > 0 || v.state === 'running';
+  blank.hidden = tokens.length > 0 || v.state === 'running';
   blank.textContent = v.note;
   note.classList.toggle('same', Boolean(v.parting?.same));
   note.classList.toggle('bad', Boolean(v.error));

@@ -1,0 +1,86 @@
+"""Following a run, without a browser: what a frame holds, and who ends a run nobody looks at."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from playground.engine import Request
+from playground.ui import run as running
+from playground.ui import strip
+from tests.engine.models import engine
+
+STRIPS = ["A", "B", "hidden"]
+ASKED = Request(
+    prompt="abab",
+    recipes=["temperature(1.5) | sample", "top_k(5) | temperature(0.6) | sample"],
+    max_new_tokens=6,
+    min_new_tokens=6,
+    seed=2,
+)
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    monkeypatch.setattr(running, "FRAME_S", 0.0)
+    monkeypatch.setattr(running, "FRAMES", 1e9)
+    columns = SimpleNamespace(strips=STRIPS)
+    return running.Runner(None, None, None, None, columns, "status", "first", None)
+
+
+def begun(runner, served, asked=ASKED):
+    run = served.submit(asked)
+    runner.running[run.id] = run
+    runner.awaited.add(run.id)
+    return run
+
+
+def test_frames_lead_to_what_is_shown_at_the_end(runner):
+    served = engine()
+    run = begun(runner, served)
+    frames = []
+    for frame in runner.follow(run.id):
+        frames.append(frame)
+        served.step()
+    _, *middle, last = frames
+    assert all(set(frame) == {*STRIPS, "status"} for frame in middle)
+    assert {frame["hidden"] for frame in middle} == {None}
+    lengths = [len(frame["B"]["tokens"].splitlines()) for frame in middle]
+    assert lengths == [2, 3, 4, 5]
+    assert "4 of 6 tokens" in middle[2]["status"]["text"]
+    shown = strip.shown(run.comparison(), 1)
+    assert last["B"] == shown and "top_k 5 removed" in shown["parting"]["text"]
+    assert middle[-1]["B"]["parting"] == shown["parting"]
+    assert shown["tokens"].startswith(middle[-1]["B"]["tokens"])
+    assert not runner.running and not runner.awaited
+
+
+def test_a_page_that_leaves_ends_its_run(runner):
+    run = begun(runner, engine())
+    frames = runner.follow(run.id)
+    next(frames), next(frames)
+    runner._leave(run)
+    assert not run.cancelled  # it is followed
+    frames.close()
+    assert run.cancelled and not runner.running
+
+
+def test_a_run_that_no_page_comes_for_is_ended(runner):
+    run = begun(runner, engine())
+    runner._leave(run)
+    assert run.cancelled and not runner.running
+    assert len(list(runner.follow(run.id))) == 1
+
+
+def test_many_pages_share_the_frames(runner, monkeypatch):
+    slept = []
+    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append)
+    monkeypatch.setattr(running, "FRAMES", 10)
+    monkeypatch.setattr(running, "time", clock)
+    run = begun(runner, engine())
+    runner.running.update((str(other), run) for other in range(29))
+    frames = runner.follow(run.id)
+    next(frames), next(frames), next(frames)
+    assert slept == [3.0]
+    frames.close()
