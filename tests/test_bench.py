@@ -1,13 +1,14 @@
-"""The table of what strategies add names each of them, and says which read more than their rows."""
+"""What the bench prints was measured: of every strategy, and of both sides alike."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from playground.bench import strategies
+from playground.bench import six, strategies
 from playground.bench.strategies import Report, usual
 from strategies.registry import registry
 from tests.folders import VOCAB, saved
@@ -48,3 +49,13 @@ def test_what_costs_a_forward_is_told_apart(report: Report) -> None:
 def test_a_strategy_is_measured_where_it_does_something(name: str) -> None:
     plugin = registry().get(name)
     assert not plugin.is_neutral(plugin.Params(**usual(plugin)))
+
+
+def test_six_strategies_are_measured_both_ways(tmp_path: Path) -> None:
+    folder = saved(tiny_llama(vocab=VOCAB, context=128), tmp_path)
+    found = six.compare(str(folder), tokens=5, repeats=2)
+    assert found.rows == 9 and found.ratio_least <= found.ratio <= found.ratio_most
+    assert min(found.generate_s, found.comparison_s, found.one_lane_ms, found.many_lanes_ms) > 0
+    assert found.forward_ms < found.step_ms and found.static_s is None
+    assert f"a step of 16 lanes        {found.many_lanes_ms:8.1f} ms" in str(found)
+    assert "static cache        1.50 s" in str(replace(found, static_s=1.5))

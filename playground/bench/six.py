@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +27,7 @@ SIX: dict[str, dict[str, Any]] = {
 }
 # Unset arguments would come from the model's own defaults, and ``top_k`` from 50.
 NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "num_beams": 1}
+MANY = 16  # lanes whose step is held against that of one
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Report:
     weights_bytes: int
     bandwidth: float  # bytes a second, read, measured here
     bandwidth_share: float  # of it that the weights alone, read once a step, use
+    one_lane_ms: float  # a step of one lane
+    many_lanes_ms: float  # of as many as MANY
+    static_s: float | None  # generate with a static cache, which it compiles; only on a GPU
 
     def __str__(self) -> str:
         return "\n".join(
@@ -60,6 +64,7 @@ class Report:
                 f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads",
                 f"six strategies, {self.tokens} tokens each, {self.repeats} repeats, medians",
                 f"  six calls of generate     {self.generate_s:8.2f} s",
+                *self._static(),
                 f"  one comparison, recorded  {self.comparison_s:8.2f} s",
                 f"  ratio                     {self.ratio:8.1f}   "
                 f"({self.ratio_least:.1f} to {self.ratio_most:.1f})",
@@ -71,8 +76,15 @@ class Report:
                 f"  memory bandwidth          {self.bandwidth / 1e9:8.1f} GB/s read here; the "
                 f"weights are {self.weights_bytes / 1e9:.2f} GB",
                 f"  fraction of it reached    {self.bandwidth_share:8.1%}",
+                f"  a step of {MANY} lanes        {self.many_lanes_ms:8.1f} ms, "
+                f"{self.many_lanes_ms / self.one_lane_ms:.1f} times one of one lane",
             )
         )
+
+    def _static(self) -> tuple[str, ...]:
+        if self.static_s is None:
+            return ()
+        return (f"  the same, static cache    {self.static_s:8.2f} s, beams with their own",)
 
 
 def compare(model: str | None, tokens: int, repeats: int) -> Report:
@@ -86,7 +98,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     plain.model.set_attn_implementation("sdpa")
 
-    def generate() -> None:
+    def generate(**more: Any) -> None:
         for arguments in SIX.values():
             plain.model.generate(
                 ids,
@@ -95,11 +107,15 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
                 min_new_tokens=tokens,
                 pad_token_id=0,
                 **{**NEUTRAL, **arguments},
+                **(more if "num_beams" not in arguments else {}),
             )
 
-    def comparison() -> Any:
+    def static() -> None:
+        generate(cache_implementation="static")
+
+    def comparison(recipes: Sequence[str] = tuple(SIX)) -> Any:
         own.engine.prompts.clear()  # generate reads its prompt anew each time
-        return own.compare(PROMPT, list(SIX), max_new_tokens=tokens, min_new_tokens=tokens, seed=7)
+        return own.compare(PROMPT, recipes, max_new_tokens=tokens, min_new_tokens=tokens, seed=7)
 
     for warm_up in (generate, comparison):
         warm_up()
@@ -111,6 +127,14 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
         fast.append(perf_counter() - begun)
     assert last is not None
     step = _step(last)
+    lanes = {
+        count: sum(_step(comparison(["temperature(0.8) | sample"] * count)).values())
+        for count in (1, MANY)
+    }
+    static_s = None
+    if own.model.device.type == "cuda":
+        static()  # compiles
+        static_s = statistics.median(_seconds(static) for _ in range(repeats))
     weights = sum(p.nbytes for p in own.model.parameters())
     bandwidth = read_bandwidth(own.model.device)
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
@@ -136,6 +160,9 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
         weights_bytes=weights,
         bandwidth=bandwidth,
         bandwidth_share=weights / bandwidth / total,
+        one_lane_ms=lanes[1] * 1e3,
+        many_lanes_ms=lanes[MANY] * 1e3,
+        static_s=static_s,
     )
 
 
