@@ -54,6 +54,10 @@ class Inspector:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
         event(self._told, self.view, self.outputs, **QUICK)
 
+    def open(self, opening: Any, selection: Any, *view: Any) -> Updates:
+        """Draw what a run opens on; where none was run, what is shown stays."""
+        return self.draw(selection if opening is None else opening, *view)
+
     def draw(self, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
         place = self.find(selection)

@@ -62,7 +62,7 @@ def build(service: Service) -> gr.Blocks:
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
             columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
             inspector = Inspector(resolve, first(sample), partial(uncached.measure, service))
-        opening = gr.State(first(sample))
+        opening = gr.State(None)
         previews = _previews(service, sample)
         runner = Runner(service, head, box, knobs, columns, line, opening, previews)
         picker = Picker(service, columns, line, opening)
@@ -76,7 +76,9 @@ def build(service: Service) -> gr.Blocks:
         for event in (parts.opened, parts.cleared):
             event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
         for event in (parts.ran, parts.picked):
-            event.then(inspector.draw, [opening, *look[0]], look[1], **QUICK)
+            event.then(
+                inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
+            )  # fmt: skip
     for event in page.fns.values():
         event.api_visibility = "private"  # gr.render has no such option of its own
     return page

@@ -108,6 +108,7 @@ def tokens(place: Place | None) -> dict[str, Any]:
         "maximum": max(2, length),
         "value": place.selection.step + 1 if place else 1,
         "interactive": length > 1,
+        "visible": place is not None,
     }
 
 

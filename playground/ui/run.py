@@ -48,7 +48,7 @@ class Runner:
     limits: Limits
     columns: Columns
     status: gr.HTML
-    first: gr.State  # the token the inspector opens on
+    first: gr.State  # the token the inspector opens on; None where nothing was run
     previews: gr.HTML  # knows what the shown run was asked
     running: dict[str, Run] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)  # those that no page follows yet
@@ -65,6 +65,7 @@ class Runner:
     def outputs(self) -> list[Any]:
         return [
             self.status,
+            self.first,
             self.previews,
             self.limits.seed,
             self.columns.run,
@@ -100,7 +101,8 @@ class Runner:
 
     def submit(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Put in line what the page asks for, to be followed."""
-        yield self.busy | self.faults | {self.status: status("running", "Starting …")}
+        starting = status("running", "Starting …")
+        yield self.busy | self.faults | {self.status: starting, self.first: None}
         try:
             run, seed = self._submit(visitor(request, self.service.settings), *values)
         except FieldError as problem:
