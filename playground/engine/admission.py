@@ -63,11 +63,15 @@ class Admission:
     def busy(self) -> bool:
         return bool(len(self.line) or self.asked or self.reading)
 
-    def turn(self, runs: list[Run], admit: Callable[[Run], None]) -> Iterator[Reading]:
-        """Prompts whose run can begin, or failed: known ones at once, one piece of a new one.
+    def turn(
+        self, runs: list[Run], admit: Callable[[Run], None], seconds: float
+    ) -> Iterator[Reading]:
+        """Prompts whose run can begin, or failed: known ones at once, new ones piece by piece.
 
-        ``admit`` moves a run from the line to ``runs``. Who takes a reading owns its slots.
+        One piece is read, and more for as long as ``seconds``. ``admit`` moves a run from the line
+        to ``runs``. Who takes a reading owns its slots.
         """
+        end = perf_counter() + seconds
         while True:
             if self.reading is None:
                 self.reading = self._next(runs, admit)
@@ -87,7 +91,7 @@ class Admission:
                 self.reading = None
             if reading.heard is not None or reading.error is not None:
                 yield reading
-            if reading.known is None:
+            if reading.known is None and perf_counter() >= end:
                 return
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> Reading | None:

@@ -1,7 +1,9 @@
 """Attention that reads rows where they stand in the slots, and keeps a row's bits its own.
 
-Neighbouring rows of one length are one strided view, so a decode step builds no mask and copies no
-keys. Outside a placement the model behaves exactly as with SDPA.
+A row's keys are laid out to a length that depends on its own position alone, and those that are not
+there are masked. Neighbouring rows of one such length are one strided view of the slots: a decode
+step copies no keys, and attends to rows of many lengths in a few calls. Outside a placement the
+model behaves exactly as with SDPA.
 """
 
 from __future__ import annotations
@@ -20,30 +22,47 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 ATTENTION = "decoding_slots"
+BLOCK = 64  # keys are laid out to a multiple of it
+
+
+@dataclass(frozen=True)
+class Part:
+    """A prompt, or a later piece of one: tokens of one row from position ``start`` on.
+
+    ``mask``, bool ``[tokens, tokens read before and now]``, is of a later piece.
+    """
+
+    slot: int
+    start: int
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows ``first`` to ``last`` (exclusive), in slots from ``slot`` on, each at ``position``."""
+    """Rows ``first`` to ``last`` (exclusive), in slots from ``slot`` on, seen to ``length``.
+
+    ``mask``, ``[rows, 1, 1, length]``, is -inf where a row has no token and 0 elsewhere.
+    """
 
     first: int
     last: int
     slot: int
-    position: int
+    length: int
+    mask: Tensor
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the forward in progress writes and reads. A prefill is one segment of one row.
+    """Where rows of one token each are written and read.
 
-    Rows after the last segment are padding: they write nothing and attend to nothing.
+    ``slots`` and ``positions``, ``[rows]``, are where each token stands. Rows after those are
+    padding: they write nothing and attend to nothing.
     """
 
     segments: tuple[Segment, ...]
+    slots: Tensor
+    positions: Tensor
     queries: int = 1
-    mask: Tensor | None = (
-        None  # bool [tokens, tokens read before and now], of a prompt's later piece
-    )
 
 
 @dataclass(frozen=True)
@@ -75,8 +94,13 @@ class Grouping:
     together: bool = True
 
 
-def place(slots: Sequence[int], positions: Sequence[int], grouping: Grouping) -> Placement:
-    """Rows in rising slot order, grouped where neighbours share a position."""
+def place(
+    slots: Sequence[int], positions: Sequence[int], grouping: Grouping, store: Tensor
+) -> Placement:
+    """Rows in rising slot order over a ``store`` ``[slots, heads, length, size]`` of a layer."""
+    most, device = store.shape[2], store.device
+    at = torch.tensor(list(positions), device=device)
+    lengths = [min(most, -(-(position + 1) // BLOCK) * BLOCK) for position in positions]
     segments: list[Segment] = []
     first = 0
     for i in range(1, len(slots) + 1):
@@ -84,23 +108,28 @@ def place(slots: Sequence[int], positions: Sequence[int], grouping: Grouping) ->
             i == len(slots)
             or not grouping.together
             or slots[i] != slots[i - 1] + 1
-            or positions[i] != positions[i - 1]
+            or lengths[i] != lengths[i - 1]
         ):
-            segments.append(Segment(first, i, slots[first], positions[first]))
+            absent = torch.arange(lengths[first], device=device) > at[first:i, None]
+            mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
+            mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
+            segments.append(Segment(first, i, slots[first], lengths[first], mask))
             first = i
-    return Placement(tuple(segments), grouping.queries)
+    where = torch.tensor(list(slots), device=device)
+    return Placement(tuple(segments), where, at, grouping.queries)
 
 
-_active: ContextVar[Placement | Gathered | None] = ContextVar("placement", default=None)
+Where = Part | Placement | Gathered
+_active: ContextVar[Where | None] = ContextVar("placement", default=None)
 
 
-def active() -> Placement | Gathered | None:
+def active() -> Where | None:
     """The placement of the engine's forward in progress on this thread, if there is one."""
     return _active.get()
 
 
 @contextmanager
-def placed(placement: Placement | Gathered) -> Iterator[None]:
+def placed(placement: Where) -> Iterator[None]:
     token = _active.set(placement)
     try:
         yield
@@ -136,17 +165,15 @@ def _attention(
         query = query.reshape(rows, groups, heads // groups, size)
         out = _attend(query, key, value, scaling, placement.queries, placement.mask)
         return out.reshape(rows, 1, heads, value.shape[-1]), None
-    if tokens > 1:
-        (s,) = placement.segments
-        keys = key[s.slot : s.slot + 1, :, : s.position + tokens]
-        values = value[s.slot : s.slot + 1, :, : s.position + tokens]
+    if isinstance(placement, Part):
+        end = placement.start + tokens
         out = F.scaled_dot_product_attention(
             query,
-            keys,
-            values,
+            key[placement.slot : placement.slot + 1, :, :end],
+            value[placement.slot : placement.slot + 1, :, :end],
             attn_mask=placement.mask,
             scale=scaling,
-            is_causal=placement.mask is None,
+            is_causal=not placement.start,
             enable_gqa=heads != groups,
         )
         return out.transpose(1, 2).contiguous(), None
@@ -156,10 +183,11 @@ def _attention(
     parts = [
         _attend(
             query[s.first : s.last],
-            key[s.slot : s.slot + s.last - s.first, :, : s.position + 1],
-            value[s.slot : s.slot + s.last - s.first, :, : s.position + 1],
+            key[s.slot : s.slot + s.last - s.first, :, : s.length],
+            value[s.slot : s.slot + s.last - s.first, :, : s.length],
             scaling,
             placement.queries,
+            s.mask,
         )
         for s in placement.segments
     ]
@@ -176,7 +204,7 @@ def _attend(
     value: Tensor,
     scale: float | None,
     queries: int,
-    mask: Tensor | None = None,
+    mask: Tensor,
 ) -> Tensor:
     """Attention of ``[rows, groups, share, size]`` queries, padded to a multiple of ``queries``."""
     share = query.shape[2]
@@ -197,18 +225,24 @@ def find_grouping(
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
 
-    rows, lengths = 12, (7, 31, 64, 129, 600, 1100)
+    rows, lengths = 12, [BLOCK * blocks for blocks in (1, 2, 3, 5, 10, 18)]
     query = draw(rows, groups, heads // groups, key_size)
     longest = lengths[-1]
     key, value = draw(rows, groups, longest, key_size), draw(rows, groups, longest, value_size)
+    ends = [13 * row % BLOCK for row in range(rows)]  # where in its last block a row stands
 
     def keeps_bits(queries: int) -> bool:
         for length in lengths:
-            k, v = key[:, :, :length], value[:, :, :length]
-            full = _attend(query, k, v, None, queries)
-            for n in (1, 2, 3, 5, 8):
-                if not torch.equal(_attend(query[:n], k[:n], v[:n], None, queries), full[:n]):
-                    return False
+            positions = [length - BLOCK + end for end in ends]
+            (whole,) = place(range(rows), positions, Grouping(), key[:, :, :length]).segments
+
+            def attended(n: int, *, length: int = length, mask: Tensor = whole.mask) -> Tensor:
+                k, v = key[:n, :, :length], value[:n, :, :length]
+                return _attend(query[:n], k, v, None, queries, mask[:n])
+
+            full = attended(rows)
+            if any(not torch.equal(attended(n), full[:n]) for n in (1, 2, 3, 5, 8)):
+                return False
         return True
 
     return next((Grouping(q) for q in (4, 16) if keeps_bits(q)), Grouping(1, together=False))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.attention import ATTENTION, Grouping, find_grouping, place, placed
+from playground.engine.attention import ATTENTION, Grouping, Part, find_grouping, place, placed
 from playground.engine.captured import Capture, Captured, captures
 from playground.engine.packed import can_pack, pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
@@ -24,9 +24,9 @@ from playground.engine.slots import Slots, fitting
 log = logging.getLogger(__name__)
 
 FIXED_ROWS = 16  # of a padded decode
-MOST_ROWS = 64  # of one decode; more are run in turns
+MOST_ROWS = 96  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
-_PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, MOST_ROWS)  # batch sizes compared
+_PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, 64, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
 
@@ -205,7 +205,7 @@ class Forward:
         if most is not None and n % most:
             states = torch.cat([states, states.new_zeros(-n % most, states.shape[-1])])
         head = self.model.get_output_embeddings()
-        with placed(place([0], [0], self.grouping)):  # else the weights are not packed
+        with placed(Part(0, 0)):  # else the weights are not packed
             parts = [head(part) for part in (torch.split(states, most) if most else [states])]
         scores: Tensor = torch.cat(parts)[:n].float()
         return scores
@@ -215,11 +215,10 @@ class Forward:
         tokens = torch.tensor([list(ids)], device=self.device)
         end = start + len(ids)
         positions = torch.arange(start, end, device=self.device)[None]
-        placement = place([slot], [start], self.grouping)
+        mask = None
         if start and len(ids) > 1:
             mask = torch.ones(len(ids), end, dtype=torch.bool, device=self.device).tril(start)
-            placement = replace(placement, mask=mask)
-        with placed(placement):
+        with placed(Part(slot, start, mask)):
             out = self._run(tokens, positions, keep, states)
         found = None
         if states:
@@ -239,7 +238,7 @@ class Forward:
         idle = max(0, (self.padded_to or 0) - n)
         tokens = torch.tensor([*ids, *[0] * idle], device=self.device)[:, None]
         places = torch.tensor([*positions, *[0] * idle], device=self.device)[:, None]
-        with placed(place(slots, positions, self.grouping)):
+        with placed(place(slots, positions, self.grouping, self.slots.keys[0])):
             out = self._run(tokens, places, 1, states)
         found = None
         if states:
@@ -256,7 +255,7 @@ class Forward:
     ) -> Heard:
         """The same with ``early``, in one product of the vocabulary head."""
         n = len(slots)
-        with placed(place(slots, positions, self.grouping)):
+        with placed(place(slots, positions, self.grouping, self.slots.keys[0])):
             out = self.model.base_model(
                 input_ids=torch.tensor(list(ids), device=self.device)[:, None],
                 position_ids=torch.tensor(list(positions), device=self.device)[:, None],

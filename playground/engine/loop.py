@@ -77,6 +77,7 @@ class Engine:
         self._runs: list[Run] = []  # admitted, not done
         self._pace = 1.0  # seconds between two runs that ended, of late
         self._last_end = perf_counter()
+        self._step_s = 0.0  # seconds that the last step of all lanes took
         self._work = threading.Condition()
         self._closed = False
         self._turn = threading.Lock()
@@ -245,7 +246,8 @@ class Engine:
                 self._end(run, reason)
         for run in list(self._runs):
             self._retire(run)
-        for reading in self._admission.turn(self._runs, self._admit):
+        # Who writes waits for others' prompts no longer than for a step of all.
+        for reading in self._admission.turn(self._runs, self._admit, self._step_s):
             assert reading.run is not None
             if reading.error is not None:
                 self._fail(reading.run, reading.error)
@@ -291,8 +293,9 @@ class Engine:
         for run in runs:
             self._retire(run)
             run.changed()
+        self._step_s = perf_counter() - clock
         if tokens:
-            self.watch.stepped(tokens, perf_counter() - clock)
+            self.watch.stepped(tokens, self._step_s)
 
     def _retire(self, run: Run) -> None:
         """Free what ended lanes held."""
@@ -301,7 +304,7 @@ class Engine:
             self._end(run, reason)
         for lane in run.lanes:
             if lane.done and lane.slots:
-                self.forward.slots.give(lane.slots)
+                self.forward.slots.give(lane.slots, heal=lane.error is not None)
                 lane.slots = []
         if all(lane.done for lane in run.lanes) and run in self._runs:
             self._runs.remove(run)

@@ -6,14 +6,18 @@ at its own position.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention import Gathered, active
+from playground.engine.attention import Gathered, Part, active
+
+_ALIGNED = 64  # bytes, as torch has it
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -40,13 +44,13 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 _gathered(self.keys, key_states, placement),
                 _gathered(self.values, value_states, placement),
             )
-        tokens = key_states.shape[2]
-        for s in placement.segments:
-            rows, end = s.last - s.first, s.position + tokens
-            self.keys[s.slot : s.slot + rows, :, s.position : end] = key_states[s.first : s.last]
-            self.values[s.slot : s.slot + rows, :, s.position : end] = value_states[
-                s.first : s.last
-            ]
+        for store, states in ((self.keys, key_states), (self.values, value_states)):
+            if isinstance(placement, Part):
+                end = placement.start + states.shape[2]
+                store[placement.slot, :, placement.start : end] = states[0]
+            else:
+                rows = states[: len(placement.slots), :, 0].to(store.dtype)
+                store[placement.slots, :, placement.positions] = rows
         return self.keys, self.values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -88,9 +92,8 @@ class Slots:
         heads, key_size, value_size = shapes[0]
         self.count, self.length = count, length
         grid = (len(shapes), count + spare, heads, length)
-        # Not zeroed: on the CPU pages that no row ever wrote are never made resident.
-        self.keys = torch.empty((*grid, key_size), dtype=dtype, device=device)
-        self.values = torch.empty((*grid, value_size), dtype=dtype, device=device)
+        self.keys = _zeros((*grid, key_size), dtype, device)
+        self.values = _zeros((*grid, value_size), dtype, device)
         self.cache = Cache(
             layers=[_Layer(k, v) for k, v in zip(self.keys, self.values, strict=True)]
         )
@@ -118,11 +121,17 @@ class Slots:
                 return slots
         return None
 
-    def give(self, slots: Sequence[int]) -> None:
+    def give(self, slots: Sequence[int], *, heal: bool = False) -> None:
+        """Free them. Where what they hold may be no number, ``heal`` zeroes it: what is masked
+        must weigh nothing.
+        """
         for slot in slots:
             if not self._taken[slot]:
                 raise ValueError(f"slot {slot} was already free")
             self._taken[slot] = False
+            for store in (self.keys, self.values) if heal else ():
+                if not bool(store[:, slot].isfinite().all()):
+                    store[:, slot] = 0
 
     def spread(self, source: int, targets: Sequence[int], length: int) -> None:
         """The first ``length`` positions of ``source`` into neighbouring ``targets``."""
@@ -147,6 +156,16 @@ class Slots:
         """What ``read`` gave, into the first positions of a slot."""
         self.keys[:, slot, :, : keys.shape[2]] = keys
         self.values[:, slot, :, : values.shape[2]] = values
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros; on the CPU pages that no row ever wrote are never made resident."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    block = np.zeros(size + _ALIGNED, np.uint8)  # torch would write its zeros
+    start = -block.ctypes.data % _ALIGNED
+    return torch.from_numpy(block[start : start + size]).view(dtype).view(shape)
 
 
 def fitting(

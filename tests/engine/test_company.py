@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, FieldError, Request, Run
+from playground.engine.attention import BLOCK
 from playground.engine.forward import FIXED_ROWS
 from playground.trace import Comparison
 from strategies import Recipe, RecipeStep
@@ -62,6 +63,7 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
         Request(prompt="x" * n, recipes=["sample", "greedy"], max_new_tokens=n, seed=n)
         for n in (3, 9, 17)
     ]
+    others.append(others[0].model_copy(update={"prompt": "y" * (BLOCK - 5), "max_new_tokens": 12}))
     wide = Request(prompt="one prompt", recipes=["beam(8)", "sample(6)"], max_new_tokens=count)
     wanted = [figures(driven(served, request).comparison()) for request in [mine, *others, wide]]
 
@@ -70,7 +72,7 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
     runs.insert(0, served.submit(mine))
     served.step()
     leaver = served.submit(Request(prompt="leaves", recipes=["sample(4)"], max_new_tokens=90))
-    runs += [served.submit(others[1]), served.submit(others[2]), served.submit(wide)]
+    runs += [served.submit(request) for request in (*others[1:], wide)]
     for _ in range(count // 2):
         served.step()
     leaver.cancel()

@@ -67,6 +67,25 @@ def test_a_prompt_that_cannot_be_read_ends_its_run_alone(monkeypatch: pytest.Mon
     assert served.rows_in_use == 0
 
 
+def test_what_a_failed_lane_left_reaches_nobody() -> None:
+    other = engine()
+    wanted = driven(other, ask(other, "next").request).comparison().lanes[0].token_ids
+    served = engine()
+    run = ask(served)
+    served.step()
+    (slot,) = run.lanes[0].slots
+    with torch.inference_mode():
+        for store in (served.forward.slots.keys, served.forward.slots.values):
+            store[:, slot, :, 3:] = torch.nan
+    served.drive(run)
+    assert reason(run) == "error"
+    again = ask(served, "next")
+    served.step()
+    assert again.lanes[0].slots == [slot]
+    served.drive(again)
+    assert again.comparison().lanes[0].token_ids == wanted
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     served = engine()

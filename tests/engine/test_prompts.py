@@ -51,6 +51,12 @@ def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.Monke
     assert seen == [19, 19, 19] and alone == ids(served, ASKED)
 
 
+def reading_for(seconds: float, served: Engine, patch: pytest.MonkeyPatch) -> None:
+    """Have prompts read for so long between two steps, however long a step takes."""
+    own = served._admission.turn
+    patch.setattr(served._admission, "turn", lambda runs, admit, _: own(runs, admit, seconds))
+
+
 @pytest.mark.parametrize("piece", [1, 2, 7, 19])
 def test_a_long_prompt_is_read_in_pieces_while_others_write(
     piece: int, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +64,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write(
     wanted = ids(engine(), ASKED)
     served = engine()
     served.forward.piece = piece
+    reading_for(0.0, served, monkeypatch)
     other = served.submit(Request(prompt="other", recipes=["greedy"], max_new_tokens=40))
     while not other.lanes[0].steps:
         served.step()
@@ -68,6 +75,23 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write(
     assert len(other.lanes[0].steps) - before >= -(-19 // piece)
     served.drive(run)
     assert [lane.token_ids for lane in run.comparison().lanes] == wanted
+
+
+@pytest.mark.parametrize("seconds, begun", [(0.0, 1), (1e9, 3)])
+def test_prompts_are_read_for_as_long_as_a_step(
+    seconds: float, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = engine()
+    reading_for(seconds, served, monkeypatch)
+    runs = [
+        served.submit(Request(prompt=prompt, recipes=["greedy"], max_new_tokens=4))
+        for prompt in ("one", "two", "three")
+    ]
+    served.step()
+    assert sum(bool(run.lanes[0].steps) for run in runs) == begun
+    for run in runs:
+        served.drive(run)
+    assert [len(run.lanes[0].steps) for run in runs] == [4, 4, 4]
 
 
 def test_a_run_given_up_while_its_prompt_is_read_leaves_nothing() -> None:

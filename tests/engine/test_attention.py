@@ -1,0 +1,33 @@
+"""Where the rows of a step stand, and what of each is seen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from playground.engine.attention import BLOCK, Grouping, place
+
+
+@pytest.mark.parametrize(
+    "slots, positions, together, segments",
+    [
+        ([0, 1, 2], [3, 60, 63], True, [(0, 3, 0, BLOCK)]),
+        ([0, 1, 2], [63, 64, 70], True, [(0, 1, 0, BLOCK), (1, 3, 1, 2 * BLOCK)]),
+        ([0, 2, 3], [5, 5, 9], True, [(0, 1, 0, BLOCK), (1, 3, 2, BLOCK)]),
+        ([4, 5], [5, 5], False, [(0, 1, 4, BLOCK), (1, 2, 5, BLOCK)]),
+        ([1], [149], True, [(0, 1, 1, 150)]),  # storage ends there
+    ],
+)
+def test_neighbours_of_one_length_are_seen_together(
+    slots: list[int],
+    positions: list[int],
+    together: bool,
+    segments: list[tuple[int, int, int, int]],
+) -> None:
+    store = torch.empty(8, 3, 150, 4)
+    placement = place(slots, positions, Grouping(together=together), store)
+    assert [(s.first, s.last, s.slot, s.length) for s in placement.segments] == segments
+    assert placement.slots.tolist() == slots and placement.positions.tolist() == positions
+    for segment in placement.segments:
+        seen = (segment.mask == 0).sum(-1).flatten().tolist()
+        assert seen == [p + 1 for p in positions[segment.first : segment.last]]
