@@ -210,6 +210,7 @@ def _serve(model: str | None, port: int) -> None:
     from playground.service import Service
 
     chosen: dict[str, Any] = {"deadline_s": 1800.0, "max_waiting": 1000, "max_client_runs": 1000}
+    chosen["prompt_bytes"] = 0  # who comes again reads the prompt again, as the first time
     if model is not None:
         chosen |= {"model": model, "models": (model,)}
     service = Service(Settings(**chosen))
