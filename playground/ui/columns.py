@@ -96,11 +96,12 @@ class Columns:
             return strip.empty(index)
         return strip.shown(comparison, index, output)
 
-    def wire(self, *, stop_first: Any, idle: Updates) -> None:
+    def wire(self, *, stop_first: Any, leave: Callable[[str], None], idle: Updates) -> None:
         """Adding, duplicating, removing, and turning to another text of a column.
 
         A run in progress writes by place, so it ends before places change: ``stop_first`` are the
-        events that write and ``idle`` what shows that none runs.
+        events that write, ``leave`` ends a run of which they have yet to write, and ``idle`` is
+        what shows that none runs.
         """
         inputs = [self.count, self.run, *self.recipes]
         outputs = [*self.outputs, *idle]
@@ -111,6 +112,7 @@ class Columns:
             lanes = list(range(len(shown.lanes) if shown else 0))
             if at >= count or (change == "duplicate" and count >= self.most):
                 return {self.count: gr.skip()}
+            leave(run)
             if change == "duplicate":
                 steps.insert(at, steps[at])
                 lanes[at:at] = [at] if at < len(lanes) else []
@@ -123,6 +125,7 @@ class Columns:
             steps = [recipes.read(value) for value in values[:count]]
             if count >= self.most:
                 return {self.count: gr.skip()}
+            leave(run)
             forms = [preset.recipe.to_steps() for preset in PRESETS]
             fresh = next((form for form in forms if form not in steps), forms[0])
             return self.draw([*steps, fresh], run)

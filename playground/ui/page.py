@@ -137,18 +137,19 @@ class Page:
         writing = [submitted, self.ran, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         self.cleared = knobs.clear.click(
-            self.clear, [columns.count, *columns.recipes],
+            self.clear, [columns.run, columns.count, *columns.recipes],
             [*columns.outputs, self.box.text, self.line, self.selection, *runner.idle,
              *runner.faults],
             cancels=writing, **QUICK,
         )  # fmt: skip
-        columns.wire(stop_first=writing, idle=runner.idle)
+        columns.wire(stop_first=writing, leave=runner.leave, idle=runner.idle)
         tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
         self._wire_model(page)
         self._wire_address()
 
-    def clear(self, count: int, *values: Any) -> Updates:
+    def clear(self, run: str, count: int, *values: Any) -> Updates:
         """An empty prompt and no results; recipes, limits and seed stay."""
+        self.runner.leave(run)
         updates: Updates = {
             self.columns.run: "",
             self.box.text: "",

@@ -119,11 +119,15 @@ class Runner:
             return
         self.running[run.id] = run
         self.awaited.add(run.id)
-        late = threading.Timer(COME_S, self._leave, [run])
+        late = threading.Timer(COME_S, self._late, [run.id])
         late.daemon = True
         late.start()
         asked = preview.setup(run.comparison())
-        yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
+        try:
+            yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
+        except GeneratorExit:  # the page has turned to something else
+            self.leave(run.id)
+            raise
 
     def follow(self, name: str) -> Iterator[Updates]:
         """Send frames of the run that was put in line until it is done or nobody looks."""
@@ -136,18 +140,26 @@ class Runner:
             yield from self._frames(run)
         finally:
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged
-            self.running.pop(name, None)
+            left = self.running.pop(name, None) is None
+        if left:  # the page shows something else, which Gradio's end of the event would undo
+            yield {self.status: gr.skip()}
+            return
         comparison = run.comparison()
         updates: Updates = {self.status: self._outcome(run, comparison)}
         for lane in range(len(comparison.lanes)):
             updates[self.columns.strips[lane]] = strip.shown(comparison, lane)
         yield updates | {self.first: first(comparison)}
 
-    def _leave(self, run: Run) -> None:
-        if run.id in self.awaited:
-            self.awaited.discard(run.id)
-            self.running.pop(run.id, None)
+    def leave(self, name: str) -> None:
+        """End the run that a page follows or was about to, and show no more of it."""
+        self.awaited.discard(name)
+        run = self.running.pop(name, None)
+        if run is not None:
             run.cancel()
+
+    def _late(self, name: str) -> None:
+        if name in self.awaited:
+            self.leave(name)
 
     def stop(self, run: str) -> None:
         """End the run a page shows; what it wrote stays and is drawn by its own last frame."""
@@ -211,6 +223,8 @@ class Runner:
                         run.id, place, str(run.request.recipes[place]), here, before
                     ) | {"figures": figures[place], "state": "done" if over else "running"}
                 before = here
+            if run.id not in self.running:
+                return
             # An empty frame is sent as well: only at a frame is a closed page found out.
             yield shown | {self.status: self._progress(run, most)}
             time.sleep(max(0.0, due - time.monotonic()))

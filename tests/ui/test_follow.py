@@ -60,15 +60,25 @@ def test_a_page_that_leaves_ends_its_run(runner):
     run = begun(runner, engine())
     frames = runner.follow(run.id)
     next(frames), next(frames)
-    runner._leave(run)
+    runner._late(run.id)
     assert not run.cancelled  # it is followed
     frames.close()
     assert run.cancelled and not runner.running
 
 
+def test_a_page_that_turned_to_something_else_is_sent_nothing_more(runner):
+    run = begun(runner, engine())
+    frames = runner.follow(run.id)
+    next(frames), next(frames)
+    runner.leave(run.id)
+    rest = list(frames)
+    assert run.cancelled and not runner.running
+    assert [list(frame) for frame in rest] == [[runner.status]]
+
+
 def test_a_run_that_no_page_comes_for_is_ended(runner):
     run = begun(runner, engine())
-    runner._leave(run)
+    runner._late(run.id)
     assert run.cancelled and not runner.running
     assert len(list(runner.follow(run.id))) == 1
 
