@@ -7,17 +7,15 @@ at its own position.
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from playground.engine.attention import Gathered, Part, active
-
-_ALIGNED = 64  # bytes, as torch has it
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -163,9 +161,11 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     size = math.prod(shape) * dtype.itemsize
-    block = np.zeros(size + _ALIGNED, np.uint8)  # torch would write its zeros
-    start = -block.ctypes.data % _ALIGNED
-    return torch.from_numpy(block[start : start + size]).view(dtype).view(shape)
+    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    how = {"flags": private} if private else {}
+    # Torch would write its zeros, and numpy asks for huge pages, each of which is whole at once.
+    block = mmap.mmap(-1, size, **how)
+    return torch.frombuffer(block, dtype=torch.uint8).view(dtype).view(shape)
 
 
 def fitting(
