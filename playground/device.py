@@ -27,7 +27,7 @@ def place(settings: Settings) -> tuple[torch.device, torch.dtype]:
     if device.type == "mps":
         newer = torch.backends.mps.is_macos_or_newer(14, 0)
         return device, torch.bfloat16 if newer else torch.float32
-    return device, torch.bfloat16 if _bfloat16_is_fast() else torch.float32
+    return device, torch.bfloat16 if bfloat16_is_fast() else torch.float32
 
 
 def free_bytes(device: torch.device) -> int:
@@ -70,7 +70,7 @@ def _device(asked: str) -> torch.device:
     return device
 
 
-def _bfloat16_is_fast() -> bool:
+def bfloat16_is_fast() -> bool:
     """Whether this processor multiplies bfloat16 natively; emulated, it is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()

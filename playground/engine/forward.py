@@ -17,7 +17,7 @@ from torch import Tensor
 
 from playground.engine.attention import ATTENTION, Grouping, Part, find_grouping, place, placed
 from playground.engine.captured import Capture, Captured, captures
-from playground.engine.packed import can_pack, pack, unpack, watched
+from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 FIXED_ROWS = 16  # of a padded decode
 MOST_ROWS = 96  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
-_PROBED = (1, 2, 3, 5, 8, 9, 12, 16, 24, 33, 48, 64, MOST_ROWS)  # batch sizes compared
+_PROBED = (1, 2, 3, 5, 7, 8, 9, 12, 14, 16, 24, 32, 33, 48, 64, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
 
@@ -111,7 +111,7 @@ class Forward:
         model, probe = self.model, prompts(self.vocab_size)
         with watched(model) as groups:
             wanted, shapes = own_scores(model, probe, self.device)
-        self.packed_bytes = pack(model, groups) if pack_weights and can_pack(model) else 0
+        self.packed_bytes = pack(model, groups) if pack_weights else 0
         model.set_attn_implementation(ATTENTION)
         spare = 1 if capture else 0
         rows, length = fitting(shapes, self.dtype, rows, length, budget, spare)
@@ -238,7 +238,7 @@ class Forward:
         idle = max(0, (self.padded_to or 0) - n)
         tokens = torch.tensor([*ids, *[0] * idle], device=self.device)[:, None]
         places = torch.tensor([*positions, *[0] * idle], device=self.device)[:, None]
-        with placed(place(slots, positions, self.grouping, self.slots.keys[0])):
+        with placed(place(slots, positions, self.grouping, self.slots.keys[0], idle)):
             out = self._run(tokens, places, 1, states)
         found = None
         if states:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention import Gathered, Part, active
+from playground.engine.attention import Gathered, Part, Placement, active
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -23,9 +23,9 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     is_compileable = False
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    def __init__(self, index: int, keys: Tensor, values: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.keys, self.values = keys, values
+        self.index, self.keys, self.values = index, keys, values
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
 
@@ -42,14 +42,17 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 _gathered(self.keys, key_states, placement),
                 _gathered(self.values, value_states, placement),
             )
-        for store, states in ((self.keys, key_states), (self.values, value_states)):
+        stores = self.keys, self.values
+        if isinstance(placement, Placement) and placement.stores is not None:
+            stores = placement.stores[0][self.index], placement.stores[1][self.index]
+        for store, states in zip(stores, (key_states, value_states), strict=True):
             if isinstance(placement, Part):
                 end = placement.start + states.shape[2]
                 store[placement.slot, :, placement.start : end] = states[0]
             else:
-                rows = states[: len(placement.slots), :, 0].to(store.dtype)
-                store[placement.slots, :, placement.positions] = rows
-        return self.keys, self.values
+                rows = states[: -placement.idle] if placement.idle else states
+                store[placement.slots, :, placement.positions] = rows[:, :, 0].to(store.dtype)
+        return stores
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
@@ -93,7 +96,10 @@ class Slots:
         self.keys = _zeros((*grid, key_size), dtype, device)
         self.values = _zeros((*grid, value_size), dtype, device)
         self.cache = Cache(
-            layers=[_Layer(k, v) for k, v in zip(self.keys, self.values, strict=True)]
+            layers=[
+                _Layer(index, k, v)
+                for index, (k, v) in enumerate(zip(self.keys, self.values, strict=True))
+            ]
         )
         self._taken = [False] * count
 

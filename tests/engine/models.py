@@ -57,9 +57,12 @@ def loaded(
     context: int = CONTEXT,
     dtype: torch.dtype = torch.float32,
     reads: Any = None,
+    kept: torch.dtype | None = None,
 ) -> LoadedModel:
-    """``reads`` is its tokenizer, if not the one with a token per byte."""
-    model: Any = MAKERS[kind](vocab=VOCAB, context=context).to(dtype)
+    """``reads`` is its tokenizer, if not the one with a token per byte; ``kept`` the format its
+    weights are rounded to, as if published in it.
+    """
+    model: Any = MAKERS[kind](vocab=VOCAB, context=context).to(kept).to(dtype)
     facts = ModelFacts(
         id=kind,
         title=kind,

@@ -26,8 +26,7 @@ def test_neighbours_of_one_length_are_seen_together(
 ) -> None:
     store = torch.empty(8, 3, 150, 4)
     placement = place(slots, positions, Grouping(together=together), store)
-    assert [(s.first, s.last, s.slot, s.length) for s in placement.segments] == segments
+    assert [tuple(segment) for segment in placement.segments.tolist()] == segments
     assert placement.slots.tolist() == slots and placement.positions.tolist() == positions
-    for segment in placement.segments:
-        seen = (segment.mask == 0).sum(-1).flatten().tolist()
-        assert seen == [p + 1 for p in positions[segment.first : segment.last]]
+    assert placement.mask.shape == (len(slots), 1, 1, max(length for *_, length in segments))
+    assert (placement.mask == 0).sum(-1).flatten().tolist() == [p + 1 for p in positions]

@@ -201,11 +201,11 @@ def test_a_step_that_is_wrong_for_long_texts_is_not_used(
     attend = attention._attend
 
     def long_in_half(
-        query: Tensor, key: Any, value: Any, scale: Any, n: int, mask: Tensor
+        query: Tensor, key: Any, value: Any, mask: Tensor, scale: Any, n: int
     ) -> Tensor:
         long = (mask == 0).sum(-1, keepdim=True) > 200
         wrong = long & isinstance(attention.active(), attention.Gathered)
-        return attend(query, key, value, scale, n, mask) * (1 - 0.5 * wrong)
+        return attend(query, key, value, mask, scale, n) * (1 - 0.5 * wrong)
 
     monkeypatch.setattr(attention, "_attend", long_in_half)
     assert served().captured is None

@@ -36,6 +36,7 @@ FP32, BF16 = torch.float32, torch.bfloat16
     [
         ("llama", FP32, "as measured", 1),
         ("llama", FP32, "padded", 1),
+        ("llama", FP32, "halved", 1),
         ("llama", FP32, "not packed", 1),
         ("llama", BF16, "as measured", 1),
         ("gpt2", FP32, "as measured", 1),
@@ -47,6 +48,9 @@ FP32, BF16 = torch.float32, torch.bfloat16
         ("threes", FP32, "padded", 1),
         ("threes", BF16, "as measured", 1),
         ("threes", FP32, "as measured", 2),
+        ("threes", FP32, "halved", 2),
+        ("gpt2", FP32, "halved", 1),
+        ("qwen2", FP32, "halved", 1),
         ("threes", FP32, "not packed", 2),
         ("gpt2", BF16, "as measured", 2),
     ],
@@ -54,7 +58,8 @@ FP32, BF16 = torch.float32, torch.bfloat16
 def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) -> None:
     """Runs that join before, with and after each other, one leaving early, in one batch or more."""
     torch.set_num_threads(threads)
-    served = engine(kind, pack_weights=how != "not packed", dtype=dtype)
+    kept = torch.float16 if how == "halved" else None
+    served = engine(kind, pack_weights=how != "not packed", dtype=dtype, kept=kept)
     if how == "padded":
         served.forward.padded_to = FIXED_ROWS
     count = 20 if threads == 1 else 8

@@ -1,0 +1,119 @@
+"""Products whose weights are kept in 16 bits and multiplied in 32, by torch's FBGEMM.
+
+A step of few rows takes about as long as its weights take to be read. Models are published in 16
+bits; brought to float32 for a processor's sake, every weight still fits float16 once the tensor is
+scaled by a power of two. Then half as much is read, and no bit of any weight or product is lost.
+
+Source: FBGEMM's float16 GEMM, ``torch.ops.quantized.linear_dynamic_fp16``.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from playground import device
+from playground.engine.recorded import whole
+
+COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
+_IDLE = 16  # rows that are computed for nobody, at most
+_COLUMNS = 64  # of the products that tell
+
+
+class Halved:
+    """``x @ weight.T + bias`` for ``x`` of any floating dtype, summed in float32.
+
+    ``weight``, float32 ``[outputs, inputs]``, times ``power`` must be exact in float16. A row's
+    bits do not depend on the rows beside it, up to ``COUNTED`` of them: the kernel sums one or
+    two rows in another order than more, so there may be idle ones after them, as ``rows`` says.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, power: float, rows: list[int]) -> None:
+        scaled = bias if bias is None else bias.float() * power
+        self.packed = _packed(weight * power, scaled)
+        self.nbytes = 2 * weight.numel()
+        self._back = 1 / power
+        self._rows = rows
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _product(x, self.packed, self._back, self._rows)
+
+
+@whole
+def _product(
+    x: Tensor,
+    packed: torch.classes.quantized.LinearPackedParamsBase,  # type: ignore[name-defined]
+    back: float,
+    rows: list[int],
+) -> Tensor:
+    flat = x.reshape(-1, x.shape[-1]).float()
+    n = flat.shape[0]
+    computed = rows[n] if n < len(rows) else n
+    if computed != n:
+        flat = F.pad(flat, [0, 0, 0, computed - n])
+    out: Tensor = torch.ops.quantized.linear_dynamic_fp16(flat, packed)
+    if computed != n:
+        out = out[:n]
+    if back != 1.0:
+        out = out.mul_(back)
+    return out.to(x.dtype).unflatten(0, x.shape[:-1])
+
+
+def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:
+    """The product with a weight ``[outputs, inputs]``, or None where it cannot be or would not
+    help: a weight that float16 cannot hold, a processor that the kernel is not for, or one that
+    multiplies bfloat16 by itself.
+    """
+    if weight.dtype == torch.bfloat16 and device.bfloat16_is_fast():
+        return None
+    rows = _rows_that_keep_bits(weight.shape[1], torch.get_num_threads())
+    if rows is None:
+        return None
+    wide = weight.float()
+    power = _power(wide)
+    return None if power is None else Halved(wide, bias, power, list(rows))
+
+
+def _power(weight: Tensor) -> float | None:
+    """A power of two by which float16 holds every element to its last bit, 1 if possible."""
+    largest = float(weight.abs().max())
+    if not math.isfinite(largest):
+        return None
+    if _is_exact(weight):
+        return 1.0
+    power = 2.0 ** (15 - math.frexp(largest)[1])  # the largest becomes less than 2¹⁵
+    return power if _is_exact(weight * power) else None
+
+
+def _is_exact(weight: Tensor) -> bool:
+    return torch.equal(weight.half().float(), weight)
+
+
+@lru_cache
+def _rows_that_keep_bits(inputs: int, threads: int) -> tuple[int, ...] | None:
+    """For each number of rows the least number of which so many get the bits they get in every
+    other, or None where there is no such number or no such kernel.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(_COLUMNS, inputs, generator=generator)
+    row = torch.randn(1, inputs, generator=generator)
+    try:
+        packed = _packed(weight, None)
+        products = [_product(row.repeat(n, 1), packed, 1.0, []) for n in range(COUNTED + _IDLE + 1)]
+    except (AttributeError, RuntimeError):
+        return None
+    usual = products[-1][0]
+    kept = [int((product == usual).all(1).long().cumprod(0).sum()) for product in products]
+    found = [
+        next((m for m in range(n, n + _IDLE + 1) if kept[m] >= n), -1) for n in range(COUNTED + 1)
+    ]
+    return None if -1 in found else tuple(found)
+
+
+def _packed(weight: Tensor, bias: Tensor | None) -> Any:
+    return torch.ops.quantized.linear_prepack_fp16(weight.contiguous(), bias)

@@ -1,0 +1,32 @@
+"""Functions that a recorded decode step calls whole.
+
+A trace keeps what one call did: the way it took at a branch, and how often it went round a loop.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def whole(function: Function) -> Function:
+    """The function, of which a trace records the call, with its branches and loops.
+
+    It is compiled as TorchScript when a trace first meets it, and runs as Python elsewhere.
+    """
+    compiled: list[Any] = []
+
+    @functools.wraps(function)
+    def call(*given: Any) -> Any:
+        if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return function(*given)
+        if not compiled:
+            compiled.append(torch.jit.script(function))
+        return compiled[0](*given)
+
+    return call  # type: ignore[return-value]
