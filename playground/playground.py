@@ -45,6 +45,7 @@ class Playground:
                     new_tokens=loaded.context_length, columns=64, width=64, deadline=86_400.0
                 ),
                 cache_bytes=settings.cache_bytes,
+                trace=settings.trace_steps,
                 draft=Models(settings).draft(loaded) if settings.draft_model else None,
             )
         except UnsupportedModel as error:

@@ -86,6 +86,7 @@ class Service:
                 prompt_bytes=self.settings.prompt_bytes,
                 watch=self.watches,
                 draft=self._draft(loaded),
+                trace=self.settings.trace_steps,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
             )
         except UnsupportedModel as error:

@@ -118,6 +118,10 @@ class Settings(BaseSettings):
         ge=16,
         description="Longest prompt and answer together, in tokens, whatever the model.",
     )
+    trace_steps: bool = Field(
+        True,
+        description="Whether decode steps on a CPU are traced with TorchScript, so that they run without Python.",
+    )
     draft_model: str | None = Field(
         None,
         min_length=1,

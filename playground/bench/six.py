@@ -51,7 +51,7 @@ class Report:
     recording_share: float  # of a step
     processors_share: float
     search_share: float
-    weights_bytes: int
+    weights_bytes: int  # as a step reads them
     bandwidth: float  # bytes a second, read, measured here
     bandwidth_share: float  # of it that the weights alone, read once a step, use
     one_lane_ms: float  # a step of one lane
@@ -74,7 +74,7 @@ class Report:
                 f"  processors                {self.processors_share:8.1%} of a step",
                 f"  search                    {self.search_share:8.1%} of a step",
                 f"  memory bandwidth          {self.bandwidth / 1e9:8.1f} GB/s read here; the "
-                f"weights are {self.weights_bytes / 1e9:.2f} GB",
+                f"weights are read as {self.weights_bytes / 1e9:.2f} GB",
                 f"  fraction of it reached    {self.bandwidth_share:8.1%}",
                 f"  a step of {MANY} lanes        {self.many_lanes_ms:8.1f} ms, "
                 f"{self.many_lanes_ms / self.one_lane_ms:.1f} times one of one lane",
@@ -90,11 +90,15 @@ class Report:
 def compare(model: str | None, tokens: int, repeats: int) -> Report:
     """Measure the six strategies both ways on one model."""
     from playground import Playground
+    from playground.engine.packed import unpack
 
     import torch  # isort: skip  # after it: the settings say how torch's threads wait
 
     plain = Playground(model)  # its weights serve generate, its engine is not used
+    plain.engine.close()
+    unpack(plain.model)
     own = Playground(model)
+    own.engine.settle()
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     plain.model.set_attn_implementation("sdpa")
 
@@ -135,7 +139,8 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     if own.model.device.type == "cuda":
         static()  # compiles
         static_s = statistics.median(_seconds(static) for _ in range(repeats))
-    weights = sum(p.nbytes for p in own.model.parameters())
+    forward = own.engine.forward
+    weights = forward.packed_bytes or sum(p.nbytes for p in own.model.parameters())
     bandwidth = read_bandwidth(own.model.device)
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     total = sum(step.values())

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from playground import device
-from playground.engine.forward import Forward, Heard
+from playground.engine.forward import Forward
+from playground.engine.heard import Heard
 from playground.engine.line import Line
 from playground.engine.prompts import Prefilled, Prompts
 from playground.engine.request import Limits

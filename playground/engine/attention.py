@@ -48,7 +48,7 @@ class Placement:
     the first one's slot, and the length to which they are seen. ``mask``, ``[rows, 1, 1,
     longest]``, is -inf where a row has no token and 0 elsewhere. ``idle`` rows come after those of
     the slots: they write nothing and attend to nothing. ``stores`` are keys and values of all
-    layers, ``[layers, slots, key-value heads, length, size]``, where not those of the model's own cache.
+    layers, ``[layers, slots, key-value heads, length, size]``, if not those of the model's cache.
     """
 
     slots: Tensor

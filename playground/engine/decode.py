@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from playground.engine.draft import Drafter
-from playground.engine.forward import Forward, Heard
+from playground.engine.forward import Forward
+from playground.engine.heard import Heard
 from playground.engine.lane import Lane
 from playground.engine.rows import NOTHING, Fault, Given, Look
 from playground.engine.run import Run

@@ -8,8 +8,8 @@ at one fixed number of rows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from playground.engine.attention import ATTENTION, Grouping, Part, find_grouping, place, placed
 from playground.engine.captured import Capture, Captured, captures
+from playground.engine.heard import Early, Heard, States, UnsupportedModel, early_rows
 from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
+from playground.engine.traced import Traced
 
 log = logging.getLogger(__name__)
 
@@ -28,37 +30,6 @@ MOST_ROWS = 96  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
 _PROBED = (1, 2, 3, 5, 7, 8, 9, 12, 14, 16, 24, 32, 33, 48, 64, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
-
-
-Early = tuple[int, tuple[int, ...]]  # a row, and the layers after which the head is to read it
-
-
-class UnsupportedModel(ValueError):
-    """A model the engine would not serve correctly; the message says why."""
-
-
-@dataclass(frozen=True)
-class States:
-    """Hidden states. ``last`` is ``[layers + 1, rows, width]``: of each row's last token, after the
-    embeddings and after each layer, the top one normalised. ``path`` is ``[tokens, width]``: the
-    top ones of every token read, where one row was.
-    """
-
-    last: Tensor
-    path: Tensor
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a forward said: ``scores`` float32 ``[rows, vocab]``, ``states`` where asked for.
-
-    ``early`` is what the vocabulary head said of a row's earlier layers, float32
-    ``[layers, vocab]``, where that was read along with the rest.
-    """
-
-    scores: Tensor
-    states: States | None = None
-    early: Mapping[Early, Tensor] = field(default_factory=dict)
 
 
 class Forward:
@@ -121,6 +92,7 @@ class Forward:
         self.padded_to: int | None = None
         self._reads_head_apart = False
         self.captured: Captured | None = None  # what decode runs instead, where there is one
+        self.traced: list[Traced] = []  # likewise: scores alone, and layers where the head is apart
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
         self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
@@ -179,7 +151,7 @@ class Forward:
             except RuntimeError as error:
                 self._do_without_captures(error)
         most = self.padded_to or MOST_ROWS
-        if states and self._reads_head_apart and len(slots) + _count(early) <= most:
+        if states and self._reads_head_apart and len(slots) + early_rows(early) <= most:
             return self._decode_with_early(slots, ids, positions, early)
         parts = [
             self._decode(slots[i : i + most], ids[i : i + most], positions[i : i + most], states)
@@ -210,6 +182,25 @@ class Forward:
         scores: Tensor = torch.cat(parts)[:n].float()
         return scores
 
+    def trace(self) -> None:
+        """Have the decode step recorded meanwhile, where its rows are independent, on a CPU."""
+        if self.device.type != "cpu" or self.padded_to is not None or self.captured is not None:
+            return
+        steps = [self._scores_of, *([self._layers_of] if self._reads_head_apart else [])]
+        self.traced = [Traced(self.model, self.slots, self.grouping, step) for step in steps]
+        for traced, before in zip(self.traced, [None, *self.traced], strict=False):
+            traced.start(after=before)
+
+    def settle(self) -> None:
+        """Wait until that is done."""
+        for traced in self.traced:
+            traced.wait()
+
+    def close(self) -> None:
+        """Record no more."""
+        for traced in self.traced:
+            traced.leave()
+
     def _read(self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool) -> Heard:
         """Tokens of one row, of which the last ``keep`` are answered."""
         tokens = torch.tensor([list(ids)], device=self.device)
@@ -234,6 +225,10 @@ class Forward:
     def _decode(
         self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
     ) -> Heard:
+        if self.traced and not states:
+            scores = self.traced[0].read(slots, ids, positions)
+            if scores is not None:
+                return Heard(scores)
         n = len(slots)
         idle = max(0, (self.padded_to or 0) - n)
         tokens = torch.tensor([*ids, *[0] * idle], device=self.device)[:, None]
@@ -255,15 +250,12 @@ class Forward:
     ) -> Heard:
         """The same with ``early``, in one product of the vocabulary head."""
         n = len(slots)
-        with placed(place(slots, positions, self.grouping, self.slots.keys[0])):
-            out = self.model.base_model(
-                input_ids=torch.tensor(list(ids), device=self.device)[:, None],
-                position_ids=torch.tensor(list(positions), device=self.device)[:, None],
-                past_key_values=self.slots.cache,
-                use_cache=True,
-                output_hidden_states=True,
-            )
-            layers = torch.stack([layer[:, 0] for layer in out.hidden_states])
+        placement = place(slots, positions, self.grouping, self.slots.keys[0])
+        with placed(placement):
+            layers = self.traced[-1].read(slots, ids, positions) if self.traced else None
+            if layers is None:
+                tokens = torch.tensor(list(ids), device=self.device)[:, None]
+                layers = self._layers_of(tokens, placement.positions[:, None])
             asked = [layers[list(wanted), row] for row, wanted in early]
             states = torch.cat([layers[-1], *asked])
             scores = self.model.get_output_embeddings()(states[:, None])[:, 0].float()
@@ -280,6 +272,22 @@ class Forward:
             logits_to_keep=keep,
             output_hidden_states=states,
         )
+
+    def _scores_of(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Float32 ``[rows, vocab]`` after one token of each row."""
+        scores: Tensor = self._run(tokens, positions, 1, False).logits[:, -1].float()
+        return scores
+
+    def _layers_of(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Hidden states of one token of each row, ``[layers + 1, rows, width]``."""
+        out = self.model.base_model(
+            input_ids=tokens,
+            position_ids=positions,
+            past_key_values=self.slots.cache,
+            use_cache=True,
+            output_hidden_states=True,
+        )
+        return torch.stack([layer[:, 0] for layer in out.hidden_states])
 
     def _check(self, probe: list[list[int]], wanted: list[Tensor]) -> None:
         """Two rows of different lengths over slots against the model's own scores."""
@@ -336,8 +344,3 @@ class Forward:
         except (AttributeError, TypeError, RuntimeError):
             return False
         return torch.equal(apart.scores, self._decode(*what, states=False).scores)
-
-
-def _count(early: Sequence[Early]) -> int:
-    """Rows of scores that these are."""
-    return sum(len(layers) for _, layers in early)

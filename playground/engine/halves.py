@@ -61,7 +61,7 @@ def _product(
         out = out[:n]
     if back != 1.0:
         out = out.mul_(back)
-    return out.to(x.dtype).unflatten(0, x.shape[:-1])
+    return torch.unflatten(out.to(x.dtype), 0, x.shape[:-1])
 
 
 def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:

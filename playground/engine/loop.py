@@ -42,11 +42,13 @@ class Engine:
         cache_bytes: int | None = None,
         prompt_bytes: int = 256 << 20,
         pack_weights: bool = True,
+        trace: bool = False,
         watch: Watch | None = None,
         draft: LoadedModel | None = None,
     ) -> None:
         """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
 
+        ``trace`` has decode steps recorded where that makes them faster, by threads of their own.
         ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
         """
         self.model, self.limits = model, limits or Limits()
@@ -62,6 +64,9 @@ class Engine:
         held = {"cache_bytes_per_token": self.forward.slots.bytes_per_token}
         self.model = model = replace(model, facts=model.facts.model_copy(update=held))
         self.drafter = Drafter.where_it_can(draft, model.facts.vocab_size, pack_weights)
+        self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
+        for forward in self._forwards if trace else ():
+            forward.trace()
         self.intake = Intake(
             model,
             self.limits,
@@ -187,12 +192,19 @@ class Engine:
         while not run.done:
             self.step()
 
+    def settle(self) -> None:
+        """Wait until every step that can be recorded is."""
+        for forward in self._forwards:
+            forward.settle()
+
     def close(self) -> None:
         """End every run where it is, and the thread."""
         atexit.unregister(self.close)
         with self._work:
             self._closed = True
             self._work.notify_all()
+        for forward in self._forwards:
+            forward.close()
         if self._thread is not None:
             self._thread.join()
         else:

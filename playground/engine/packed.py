@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from playground.engine.attention import active
 from playground.engine.halves import Halved, halved
+from playground.engine.recorded import whole
 
 _ROWS = 16  # the batch the layout is chosen for
 _FORWARD = "forward"
@@ -63,12 +65,12 @@ def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
         weights, bias = [_outputs_first(m) for m in group], _bias(group)
         key = tuple(part.data_ptr() for part in (*weights, bias) if part is not None)
         if key not in kept:
-            whole = weights[0] if len(group) == 1 else torch.cat(weights)
-            kept[key] = halved(whole, bias) or _Reordered.where_it_can(whole, bias)
+            weight = weights[0] if len(group) == 1 else torch.cat(weights)
+            kept[key] = halved(weight, bias) or _Reordered.where_it_can(weight, bias)
         product = kept[key]
         if product is None:
             continue
-        parted = _Parted(product, [len(weight) for weight in weights])
+        parted = _Parted(product, [len(part) for part in weights])
         for place, member in enumerate(group):
             setattr(member, _FORWARD, _PackedForward(parted, place, getattr(member, _FORWARD)))
     return sum(product.nbytes for product in kept.values() if product is not None)
@@ -80,6 +82,16 @@ def unpack(model: nn.Module) -> None:
         ours = getattr(module, _FORWARD)
         if isinstance(ours, _PackedForward):
             setattr(module, _FORWARD, ours.dense)
+
+
+def operands(model: nn.Module) -> list[Any]:
+    """What the packed layers of ``model`` multiply by."""
+    found = []
+    for module in model.modules():
+        ours = getattr(module, _FORWARD)
+        if isinstance(ours, _PackedForward) and ours.place == 0:
+            found.append(ours.product.product.packed)
+    return found
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -108,7 +120,7 @@ class _Reordered:
     """``x @ weight.T + bias`` by oneDNN, for ``x`` of the weight's dtype."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
+        self.packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         self._bias = bias
         self.nbytes = weight.nbytes
 
@@ -123,10 +135,14 @@ class _Reordered:
             return None
 
     def __call__(self, x: Tensor) -> Tensor:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._packed, self._bias, "none", [], ""
-        )
-        return product
+        return _product(x, self.packed, self._bias)
+
+
+@whole
+def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    none: list[int | float | complex | None] = []
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", none, "")
+    return product
 
 
 class _Parted:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from playground.engine.forward import Heard
+from playground.engine.heard import Heard
 
 
 @dataclass(frozen=True)

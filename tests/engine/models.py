@@ -85,6 +85,7 @@ def engine(
     rows: int = 32,
     pack_weights: bool = True,
     draft: LoadedModel | None = None,
+    trace: bool = False,
     **model: Any,
 ) -> Engine:
     return Engine(
@@ -93,6 +94,7 @@ def engine(
         rows=rows,
         pack_weights=pack_weights,
         draft=draft,
+        trace=trace,
     )
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from playground.engine import Request, attention
 from playground.engine.captured import Capture, Work
-from playground.engine.forward import FIXED_ROWS, Forward, Heard
+from playground.engine.forward import FIXED_ROWS, Forward
+from playground.engine.heard import Heard
 from playground.engine.slots import Slots, fitting
 from playground.trace import Comparison
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, Request
-from playground.engine.forward import Heard
+from playground.engine.heard import Heard
 from playground.engine.prompts import Prefilled, Prompts
 from tests.engine.models import driven, engine, finished
 

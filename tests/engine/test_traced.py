@@ -1,0 +1,177 @@
+"""Decode steps recorded as TorchScript: the bits of the plain ones, and the plain ones without."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import Request, traced
+from playground.engine.attention import BLOCK
+from playground.engine.forward import FIXED_ROWS, Forward
+from playground.engine.heard import Heard
+from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
+
+FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
+LENGTHS = {0: 3, 2: BLOCK - 1, 3: BLOCK, 7: 2 * BLOCK + 9, 8: 1}  # of texts, by slot
+LOST = "decode steps are not recorded"
+
+
+def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
+    model = MAKERS[kind](vocab=VOCAB, context=300).to(kept).to(dtype)
+    return Forward(model, rows=40, length=300)
+
+
+def settled(forward: Forward) -> Forward:
+    forward.trace()
+    forward.settle()
+    return forward
+
+
+def plain(forward: Forward, *step: Any, **more: Any) -> Heard:
+    recorded, forward.traced = forward.traced, []
+    heard = forward.decode(*step, **more)
+    forward.traced = recorded
+    return heard
+
+
+def never(*given: Any) -> Any:
+    raise AssertionError("the plain step was taken")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "kept"),
+    [
+        ("llama", FP32, None),
+        ("llama", FP32, FP16),
+        ("llama", BF16, None),
+        ("gpt2", FP32, None),
+        ("gpt2", FP32, FP16),
+        ("qwen2", FP32, None),
+        ("qwen2", BF16, None),
+        ("threes", FP32, FP16),
+        ("deep", FP32, None),
+    ],
+)
+def test_a_recorded_step_says_bit_for_bit_what_the_plain_one_does(
+    kind: str, dtype: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = settled(served(kind, dtype, kept))
+    for slot, length in LENGTHS.items():
+        forward.prefill(slot, [(7 * slot + i) % VOCAB for i in range(length)])
+    for count in (1, 2, 5):
+        step = [*LENGTHS][:count], [9, 8, 7, 6, 5][:count], [*LENGTHS.values()][:count]
+        early = [(count - 1, (1, 2))]
+        wanted = plain(forward, *step), plain(forward, *step, states=True, early=early)
+        with monkeypatch.context() as patch:
+            patch.setattr(forward, "_run", never)
+            patch.setattr(forward, "_layers_of", never)
+            heard = forward.decode(*step), forward.decode(*step, states=True, early=early)
+        for found, other in zip(heard, wanted, strict=True):
+            assert torch.equal(found.scores, other.scores)
+            assert found.scores.dtype == FP32 and found.scores.shape == (count, VOCAB)
+        assert heard[1].states is not None and wanted[1].states is not None
+        assert torch.equal(heard[1].states.last, wanted[1].states.last)
+        assert heard[1].early.keys() == wanted[1].early.keys() == {early[0]}
+        assert torch.equal(heard[1].early[early[0]], wanted[1].early[early[0]])
+
+
+def test_keys_and_values_are_written_where_they_belong() -> None:
+    forward = settled(served())
+    for slot in range(4):
+        forward.prefill(slot, [slot + 1] * 5)
+    before = forward.slots.keys.clone(), forward.slots.values.clone()
+    forward.decode([0, 2], [3, 4], [5, 5])
+    for store, was in zip((forward.slots.keys, forward.slots.values), before, strict=True):
+        changed = (store != was).any(-1).any(2).any(0).nonzero().tolist()
+        assert changed == [[0, 5], [2, 5]]
+
+
+def test_a_comparison_has_the_same_figures_recorded_or_not() -> None:
+    asked = Request(
+        prompt="as before",
+        recipes=["greedy", "beam(3)", "dola | greedy", "top_p(0.9) | sample(2)", "contrastive"],
+        max_new_tokens=BLOCK + 8,
+        seed=4,
+    )
+    plainly, recorded = engine("deep"), engine("deep", trace=True)
+    recorded.settle()
+    assert recorded.forward.traced and not plainly.forward.traced
+
+    def figures(served: Any) -> list[Any]:
+        return [
+            (lane.token_ids, [s.model_dump(exclude={"times", "at"}) for s in lane.trace.steps])
+            for lane in finished(served, asked).lanes
+        ]
+
+    assert figures(recorded) == figures(plainly)
+
+
+def test_rows_that_depend_on_their_company_stay_padded_and_are_not_recorded() -> None:
+    forward = served()
+    forward.padded_to = FIXED_ROWS
+    assert not settled(forward).traced
+
+
+def fails(*given: Any, **more: Any) -> Any:
+    raise RuntimeError("no such thing here")
+
+
+def lies(trace: Callable[..., Any]) -> Callable[..., Any]:
+    def other(*given: Any, **more: Any) -> Any:
+        program = trace(*given, **more)
+        return lambda *step: program(*step) + 1e-6
+
+    return other
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (lambda trace: fails, "no such thing here"),
+        (lies, "says something else than the step itself"),
+    ],
+)
+def test_what_cannot_be_recorded_is_logged_and_served_plainly(
+    broken: Any, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.jit, "trace", broken(torch.jit.trace))
+    forward = settled(served())
+    forward.prefill(0, [1, 2, 3])
+    assert torch.equal(forward.decode([0], [4], [3]).scores, plain(forward, [0], [4], [3]).scores)
+    assert LOST in caplog.text and says in caplog.text
+
+
+def test_a_recorded_step_that_fails_later_is_taken_plainly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    forward = settled(served())
+    forward.prefill(0, [1, 2, 3])
+    wanted = plain(forward, [0], [4], [3])
+    forward.traced[0]._program = fails
+    for _ in range(2):
+        assert torch.equal(forward.decode([0], [4], [3]).scores, wanted.scores)
+    assert caplog.text.count(LOST) == 1
+
+
+def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    made = []
+    monkeypatch.setattr(traced.Traced, "_traced", lambda self: made.append(self) or never)
+    gone = traced.Traced(None, None, None, never)  # type: ignore[arg-type]
+    gone.leave()
+    gone.start()
+    assert not gone.wait() and not made and gone.read([0], [1], [2]) is None
+
+
+def test_the_draft_model_s_steps_are_recorded_too() -> None:
+    served = engine("llama", draft=loaded("llama"), trace=True)
+    served.settle()
+    assert served.drafter is not None and served.drafter.forward.traced
+    served.close()
+    assert served.forward.traced[0].read([0], [1], [2]) is None
