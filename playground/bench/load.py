@@ -214,5 +214,5 @@ def _serve(model: str | None, port: int) -> None:
     if model is not None:
         chosen |= {"model": model, "models": (model,)}
     service = Service(Settings(**chosen))
-    service.engine()
+    service.engine().settle()
     uvicorn.run(application(service), host="127.0.0.1", port=port, log_level="warning")
