@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import base
 from .base import Choosing, Move, Row, Step, setting
+from .highest import highest
 
 
 class BeamParams(base.Params):
@@ -40,10 +41,11 @@ def accumulated(step: Step) -> Tensor:
 
 def likeliest(totals: Tensor, count: int) -> Iterator[tuple[float, int, int]]:
     """The ``count`` largest of ``[rows, vocab]`` as (score, row, token), the best first."""
-    best, places = totals.flatten().topk(min(count, totals.numel()))
-    vocab = totals.shape[-1]
-    for score, place in zip(best.tolist(), places.tolist(), strict=True):
-        yield score, place // vocab, place % vocab
+    first, tokens = highest(totals, min(count, totals.shape[-1]))
+    best, places = first.flatten().topk(min(count, first.numel()))
+    parents = places // first.shape[-1]
+    chosen = tokens.flatten()[places]
+    yield from zip(best.tolist(), parents.tolist(), chosen.tolist(), strict=True)
 
 
 class Beams(base.Search):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Move, Row, Step, setting
+from .highest import highest
 
 
 class StochasticBeam(base.Search):
@@ -46,15 +47,21 @@ class StochasticBeam(base.Search):
         reached = torch.tensor([_noisy(row) for row in step.rows], dtype=torch.float64)
         noise = torch.stack([step.luck(row) for row in range(len(step.rows))])
         scores = step.logprobs.double() + held.to(noise.device)[:, None]
-        noisy = _topped(scores + noise, reached.to(noise.device)[:, None])
+        # A row's order is that of its noisy scores: only the highest of each can be among the best.
+        first, tokens = highest(scores + noise, min(self.width(), noise.shape[-1]))
+        noisy = _topped(first, reached.to(noise.device)[:, None])
         best, places = noisy.flatten().topk(min(self.width(), noisy.numel()))
         rivals = [*map(_noisy, step.finished), *best.tolist()]
         least = sorted(rivals, reverse=True)[: self.width()][-1]
-        vocab = noisy.shape[-1]
+        parents, chosen = places // noisy.shape[-1], tokens.flatten()[places]
         return [
-            step.move(place // vocab, place % vocab, score=score, state=value)
-            for value, place, score in zip(
-                best.tolist(), places.tolist(), scores.flatten()[places].tolist(), strict=True
+            step.move(parent, token, score=score, state=value)
+            for value, parent, token, score in zip(
+                best.tolist(),
+                parents.tolist(),
+                chosen.tolist(),
+                scores[parents, chosen].tolist(),
+                strict=True,
             )
             if value >= least and value > -torch.inf
         ]
@@ -69,7 +76,7 @@ def _noisy(row: Row) -> float:
 
 
 def _topped(noisy: Tensor, top: Tensor) -> Tensor:
-    """Gumbel variables ``[rows, vocab]``, given that the largest of each row is ``top [rows, 1]``.
+    """Gumbel variables ``[rows, n]``, given that the largest of each row is ``top [rows, 1]``.
 
     In the stable form of the paper's appendix B.3.
     """

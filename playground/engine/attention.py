@@ -29,14 +29,23 @@ BLOCK = 64  # keys are laid out to a multiple of it
 
 @dataclass(frozen=True)
 class Part:
-    """A prompt, or a later piece of one: tokens of one row from position ``start`` on.
+    """A prompt, or a later piece of one: tokens of one row from a position on.
 
-    ``mask``, bool ``[tokens, tokens read before and now]``, is of a later piece.
+    ``where`` is the row's slot and that position, on the processor. ``mask``, bool ``[tokens,
+    tokens read before and now]``, is of a later piece of several tokens, and empty elsewhere.
+    ``stores`` are as of ``Placement``.
     """
 
-    slot: int
-    start: int
-    mask: Tensor | None = None
+    where: Tensor
+    mask: Tensor
+    stores: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, slot: int, start: int, tokens: int, device: torch.device) -> Part:
+        mask = torch.empty(0, dtype=torch.bool, device=device)
+        if start and tokens > 1:
+            mask = torch.ones(tokens, start + tokens, dtype=torch.bool, device=device).tril(start)
+        return cls(torch.tensor([slot, start]), mask)
 
 
 @dataclass(frozen=True)
@@ -154,26 +163,37 @@ def _attention(
     for name in ("softcap", "position_bias", "sliding_window", "s_aux"):
         if kwargs.get(name) is not None:
             raise ValueError(f"its attention uses {name}")
-    rows, heads, tokens, size = query.shape
-    groups = key.shape[1]
     if isinstance(placement, Gathered):
+        (rows, heads, _, size), groups = query.shape, key.shape[1]
         query = query.reshape(rows, groups, heads // groups, size)
         out = _attend(query, key, value, placement.mask, scaling, placement.queries)
         return out.reshape(rows, 1, heads, value.shape[-1]), None
     if isinstance(placement, Part):
-        end = placement.start + tokens
-        out = F.scaled_dot_product_attention(
-            query,
-            key[placement.slot : placement.slot + 1, :, :end],
-            value[placement.slot : placement.slot + 1, :, :end],
-            attn_mask=placement.mask,
-            scale=scaling,
-            is_causal=not placement.start,
-            enable_gqa=heads != groups,
-        )
-        return out.transpose(1, 2).contiguous(), None
+        return _attend_to_one(query, key, value, placement.where, placement.mask, scaling), None
     p = placement
     return _attend_in_place(query, key, value, p.segments, p.mask, scaling, p.queries), None
+
+
+@whole
+def _attend_to_one(
+    query: Tensor, key: Tensor, value: Tensor, where: Tensor, mask: Tensor, scale: float | None
+) -> Tensor:
+    """What tokens of one row see in a layer's storage, ``[1, tokens, heads, size]``."""
+    slot, start = int(where[0]), int(where[1])
+    end = start + query.shape[2]
+    seen: Tensor | None = None
+    if mask.numel() > 0:
+        seen = mask
+    out = F.scaled_dot_product_attention(
+        query,
+        key[slot : slot + 1, :, :end],
+        value[slot : slot + 1, :, :end],
+        attn_mask=seen,
+        scale=scale,
+        is_causal=start == 0,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return out.transpose(1, 2).contiguous()
 
 
 @whole

@@ -21,7 +21,7 @@ from playground.engine.heard import Early, Heard, States, UnsupportedModel, earl
 from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
-from playground.engine.traced import Traced
+from playground.engine.traced import Recorded
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Forward:
         self.padded_to: int | None = None
         self._reads_head_apart = False
         self.captured: Captured | None = None  # what decode runs instead, where there is one
-        self.traced: list[Traced] = []  # likewise: scores alone, and layers where the head is apart
+        self.traced: Recorded | None = None  # likewise
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
         self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
@@ -177,39 +177,36 @@ class Forward:
         if most is not None and n % most:
             states = torch.cat([states, states.new_zeros(-n % most, states.shape[-1])])
         head = self.model.get_output_embeddings()
-        with placed(Part(0, 0)):  # else the weights are not packed
+        with placed(Part.of(0, 0, 1, self.device)):  # else the weights are not packed
             parts = [head(part) for part in (torch.split(states, most) if most else [states])]
         scores: Tensor = torch.cat(parts)[:n].float()
         return scores
 
     def trace(self) -> None:
-        """Have the decode step recorded meanwhile, where its rows are independent, on a CPU."""
-        if self.device.type != "cpu" or self.padded_to is not None or self.captured is not None:
-            return
-        steps = [self._scores_of, *([self._layers_of] if self._reads_head_apart else [])]
-        self.traced = [Traced(self.model, self.slots, self.grouping, step) for step in steps]
-        for traced, before in zip(self.traced, [None, *self.traced], strict=False):
-            traced.start(after=before)
+        """Have the forwards recorded meanwhile, where rows are independent, on a CPU."""
+        if self.device.type == "cpu" and self.padded_to is None and self.captured is None:
+            layers = self._layers_of if self._reads_head_apart else None
+            self.traced = Recorded(self.model, self.slots, self.grouping, self._scores_of, layers)
 
     def settle(self) -> None:
         """Wait until that is done."""
-        for traced in self.traced:
-            traced.wait()
+        if self.traced is not None:
+            self.traced.wait()
 
     def close(self) -> None:
         """Record no more."""
-        for traced in self.traced:
-            traced.leave()
+        if self.traced is not None:
+            self.traced.leave()
 
     def _read(self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool) -> Heard:
         """Tokens of one row, of which the last ``keep`` are answered."""
+        if self.traced is not None and keep == 1 and not states:
+            scores = self.traced.piece.read(slot, ids, start)
+            if scores is not None:
+                return Heard(scores)
         tokens = torch.tensor([list(ids)], device=self.device)
-        end = start + len(ids)
-        positions = torch.arange(start, end, device=self.device)[None]
-        mask = None
-        if start and len(ids) > 1:
-            mask = torch.ones(len(ids), end, dtype=torch.bool, device=self.device).tril(start)
-        with placed(Part(slot, start, mask)):
+        positions = torch.arange(start, start + len(ids), device=self.device)[None]
+        with placed(Part.of(slot, start, len(ids), self.device)):
             out = self._run(tokens, positions, keep, states)
         found = None
         if states:
@@ -225,8 +222,8 @@ class Forward:
     def _decode(
         self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
     ) -> Heard:
-        if self.traced and not states:
-            scores = self.traced[0].read(slots, ids, positions)
+        if self.traced is not None and not states:
+            scores = self.traced.scores.read(slots, ids, positions)
             if scores is not None:
                 return Heard(scores)
         n = len(slots)
@@ -252,7 +249,9 @@ class Forward:
         n = len(slots)
         placement = place(slots, positions, self.grouping, self.slots.keys[0])
         with placed(placement):
-            layers = self.traced[-1].read(slots, ids, positions) if self.traced else None
+            layers = None
+            if self.traced is not None:
+                layers = self.traced.layers.read(slots, ids, positions)
             if layers is None:
                 tokens = torch.tensor(list(ids), device=self.device)[:, None]
                 layers = self._layers_of(tokens, placement.positions[:, None])
@@ -274,7 +273,7 @@ class Forward:
         )
 
     def _scores_of(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Float32 ``[rows, vocab]`` after one token of each row."""
+        """Float32 ``[rows, vocab]`` after the last token of each row."""
         scores: Tensor = self._run(tokens, positions, 1, False).logits[:, -1].float()
         return scores
 

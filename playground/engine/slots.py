@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention import Gathered, Part, Placement, active
+from playground.engine.attention import Gathered, Part, active
+from playground.engine.recorded import whole
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -43,12 +44,11 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 _gathered(self.values, value_states, placement),
             )
         stores = self.keys, self.values
-        if isinstance(placement, Placement) and placement.stores is not None:
+        if placement.stores is not None:
             stores = placement.stores[0][self.index], placement.stores[1][self.index]
         for store, states in zip(stores, (key_states, value_states), strict=True):
             if isinstance(placement, Part):
-                end = placement.start + states.shape[2]
-                store[placement.slot, :, placement.start : end] = states[0]
+                _write(store, states, placement.where)
             else:
                 rows = states[: -placement.idle] if placement.idle else states
                 store[placement.slots, :, placement.positions] = rows[:, :, 0].to(store.dtype)
@@ -70,6 +70,14 @@ def _gathered(store: Tensor, states: Tensor, placement: Gathered) -> Tensor:
     places, size = store.view(-1, store.shape[-1]), store.shape[-1]
     places.index_copy_(0, placement.write.flatten(), states.to(store.dtype).reshape(-1, size))
     return places.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
+
+
+@whole
+def _write(store: Tensor, states: Tensor, where: Tensor) -> Tensor:
+    """``store`` with one row's states ``[1, heads, tokens, size]`` in its slot, from there on."""
+    slot, start = int(where[0]), int(where[1])
+    store[slot, :, start : start + states.shape[2]] = states[0]
+    return store
 
 
 class Slots:

@@ -1,9 +1,9 @@
-"""The decode step on a processor, without Python between its operations.
+"""Forwards on a processor without Python between their operations.
 
 Of a step of few rows more time goes to Python's way through the model's modules than to arithmetic.
-TorchScript records the operations of one step, for any number of rows, and runs them by itself;
+TorchScript records the operations of one forward, for any number of rows, and runs them by itself;
 other threads have Python to themselves meanwhile. They are the operations of the model's own
-forward, so a row keeps its bits, which is checked before a recorded step is used.
+forward, so a row keeps its bits, which is checked before a recorded forward is used.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from playground.engine.attention import BLOCK, Grouping, Placement, place, placed
+from playground.engine.attention import BLOCK, Grouping, Part, Placement, place, placed
 from playground.engine.packed import operands
 from playground.engine.slots import Slots
 
@@ -26,52 +26,81 @@ log = logging.getLogger(__name__)
 # What a trace fixes, such as the number of layers, is fixed; the rest is checked.
 warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
 
-Forward = Callable[
-    [Tensor, Tensor], Tensor
-]  # of ids and positions, ``[rows, 1]``, under a placement
+Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``, placed
 _ROWS = 4  # at most, of the steps that are recorded and compared
 _PLACES = (5, BLOCK + 6, BLOCK + 6, 2 * BLOCK + 2)  # of their tokens
+_PIECES = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
 
 
 class CannotTrace(RuntimeError):
-    """A recorded step that says something else than the step; the message says so."""
+    """A recorded forward that says something else than the forward; the message says so."""
 
 
-class Traced:
-    """A forward over slots of one token for each row, recorded by a thread of its own.
+class Recorded:
+    """The forwards of a model over slots, recorded one after the other by a thread of its own.
 
-    Until it is recorded, and where it cannot be, ``read`` answers None.
+    Those that are not recorded, or not yet, answer None.
     """
 
-    def __init__(self, model: Any, slots: Slots, grouping: Grouping, forward: Forward) -> None:
-        self._slots, self._grouping, self._forward = slots, grouping, forward
-        self._model = model
-        self._program: Any = None
-        self._gone = False
+    def __init__(
+        self,
+        model: Any,
+        slots: Slots,
+        grouping: Grouping,
+        scores: Forward,
+        layers: Forward | None,
+    ) -> None:
+        """``scores`` and, if it may be read apart, ``layers`` are what the steps are to return."""
+        self.scores = Step(model, slots, grouping, scores)
+        self.piece = Piece(model, slots, grouping, scores)
+        self.layers = Step(model, slots, grouping, layers)
+        self._each: list[Traced] = [self.scores, self.piece, self.layers]
         self._thread = threading.Thread(target=self._record, name="trace")
-
-    def start(self, after: Traced | None = None) -> None:
-        self._after = after
         self._thread.start()
 
-    def wait(self) -> bool:
-        """Whether it is recorded, once that is known."""
+    def wait(self) -> None:
         self._thread.join()
-        return self._program is not None
 
     def leave(self) -> None:
         """Record no more, and run nothing that was recorded."""
+        for traced in self._each:
+            traced.leave()
+
+    @torch.inference_mode()
+    def _record(self) -> None:
+        for traced in self._each:
+            traced.record()
+
+
+class Traced:
+    """One forward over slots as a program, which ``read`` runs where there is one."""
+
+    def __init__(
+        self, model: Any, slots: Slots, grouping: Grouping, forward: Forward | None
+    ) -> None:
+        self._model, self._slots, self._grouping, self._forward = model, slots, grouping, forward
+        self._program: Any = None
+        self._gone = forward is None
+
+    def leave(self) -> None:
         self._gone, self._program = True, None
 
-    def read(
-        self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]
-    ) -> Tensor | None:
+    def record(self) -> None:
+        """Make the program; a word in the log where that cannot be."""
+        try:
+            program = None if self._gone else self._traced()
+            if not self._gone:
+                self._program = program
+        except Exception as error:
+            self._do_without(error)
+
+    def read(self, *rows: Any) -> Tensor | None:
         """What the forward returns for these rows, or None."""
         program = self._program
         if program is None:
             return None
         try:
-            said: Tensor = program(*self._given(self._slots, slots, ids, positions))
+            said: Tensor = program(*self.given(self._slots, *rows))
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -79,40 +108,22 @@ class Traced:
             return None
         return said
 
-    def _given(
-        self, slots: Slots, rows: Sequence[int], ids: Sequence[int], positions: Sequence[int]
-    ) -> tuple[Tensor, ...]:
-        p = place(rows, positions, self._grouping, slots.keys[0])
-        tokens = torch.tensor(list(ids))[:, None]
-        return tokens, slots.keys, slots.values, p.slots, p.positions, p.segments, p.mask
+    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+        """What the program is called with: ids and positions first, then keys and values."""
+        raise NotImplementedError
 
-    def _run(
-        self,
-        ids: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        slots: Tensor,
-        positions: Tensor,
-        segments: Tensor,
-        mask: Tensor,
-    ) -> Tensor:
-        """The step as it is recorded."""
-        queries = self._grouping.queries
-        placement = Placement(slots, positions, segments, mask, queries, stores=(keys, values))
-        with placed(placement):
-            return self._forward(ids, positions[:, None])
+    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Placement | Part:
+        """Where that has its rows stand."""
+        raise NotImplementedError
 
-    @torch.inference_mode()
-    def _record(self) -> None:
-        if self._after is not None:
-            self._after.wait()
-        try:
-            if not self._gone:
-                program = self._traced()
-                if not self._gone:
-                    self._program = program
-        except Exception as error:
-            self._do_without(error)
+    def examples(self, length: int) -> list[tuple[Any, ...]]:
+        """Rows of ``length`` tokens at most: the first are recorded, all are compared."""
+        raise NotImplementedError
+
+    def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
+        assert self._forward is not None
+        with placed(self.placement(*rest)):
+            return self._forward(ids, positions)
 
     def _traced(self) -> Any:
         store = self._slots.keys
@@ -121,28 +132,72 @@ class Traced:
         scratch = Slots([shape] * len(store), _ROWS, length, store.dtype, store.device)
         generator = torch.Generator().manual_seed(0)
         filled = [torch.randn(k.shape, generator=generator) for k in (scratch.keys, scratch.values)]
-        positions = [min(position, length - 1) for position in _PLACES]
+        first, *others = self.examples(length)
 
-        def given(rows: int) -> tuple[Tensor, ...]:
-            return self._given(scratch, range(rows), range(1, rows + 1), positions[:rows])
-
-        def ran(step: Callable[..., Tensor], rows: int) -> list[Tensor]:
+        def ran(forward: Callable[..., Tensor], rows: tuple[Any, ...]) -> list[Tensor]:
             for kept, value in zip((scratch.keys, scratch.values), filled, strict=True):
                 kept.copy_(value)
-            said = step(*given(rows))
+            said = forward(*self.given(scratch, *rows))
             return [said, scratch.keys.clone(), scratch.values.clone()]
 
         step = _module(self._model, self._run)
-        program: Any = torch.jit.trace(step, given(_ROWS - 1), check_trace=False)  # type: ignore[no-untyped-call]
-        for rows in (_ROWS, 1, _ROWS - 1):  # it is made faster as it runs for the second time
+        program: Any = torch.jit.trace(step, self.given(scratch, *first), check_trace=False)  # type: ignore[no-untyped-call]
+        for rows in others:  # it is made faster as it runs for the second time
             if not all(map(torch.equal, ran(program, rows), ran(self._run, rows))):
-                raise CannotTrace("a recorded step says something else than the step itself")
+                raise CannotTrace("a recorded forward says something else than the forward itself")
         return program
 
     def _do_without(self, error: Exception) -> None:
         self.leave()
         name = type(self._model).__name__
-        log.warning("%s: decode steps are not recorded and take longer: %s", name, error)
+        log.warning("%s: forwards are not recorded and take longer: %s", name, error)
+
+
+class Step(Traced):
+    """One token of each row."""
+
+    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+        """Of ``rows``' slots, ids and positions."""
+        where, ids, positions = rows
+        p = place(where, positions, self._grouping, slots.keys[0])
+        tokens = torch.tensor(list(ids))[:, None]
+        stores = slots.keys, slots.values
+        return tokens, p.positions[:, None], *stores, p.slots, p.segments, p.mask
+
+    def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
+        return super()._run(ids, positions, *rest, positions[:, 0])
+
+    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Placement:
+        slots, segments, mask, positions = rest
+        queries = self._grouping.queries
+        return Placement(slots, positions, segments, mask, queries, stores=(keys, values))
+
+    def examples(self, length: int) -> list[tuple[Any, ...]]:
+        places = [min(place, length - 1) for place in _PLACES]
+        return [
+            (range(rows), range(1, rows + 1), places[:rows])
+            for rows in (_ROWS - 1, _ROWS, 1, _ROWS - 1)
+        ]
+
+
+class Piece(Traced):
+    """Tokens of one row, of which the last is answered."""
+
+    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+        """Of one row's slot, its ids, and the position of the first of them."""
+        slot, ids, start = rows
+        part = Part.of(slot, start, len(ids), slots.keys.device)
+        positions = torch.arange(start, start + len(ids))[None]
+        stores = slots.keys, slots.values
+        return torch.tensor([list(ids)]), positions, *stores, part.where, part.mask
+
+    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Part:
+        where, mask = rest
+        return Part(where, mask, (keys, values))
+
+    def examples(self, length: int) -> list[tuple[Any, ...]]:
+        fitting = [(n, start) for n, start in _PIECES if n + start <= length]
+        return [(1, range(1, n + 1), start) for n, start in fitting]
 
 
 def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:

@@ -17,7 +17,7 @@ from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 LENGTHS = {0: 3, 2: BLOCK - 1, 3: BLOCK, 7: 2 * BLOCK + 9, 8: 1}  # of texts, by slot
-LOST = "decode steps are not recorded"
+LOST = "forwards are not recorded"
 
 
 def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
@@ -31,9 +31,9 @@ def settled(forward: Forward) -> Forward:
     return forward
 
 
-def plain(forward: Forward, *step: Any, **more: Any) -> Heard:
-    recorded, forward.traced = forward.traced, []
-    heard = forward.decode(*step, **more)
+def plain(forward: Forward, *step: Any, how: str = "decode", **more: Any) -> Heard:
+    recorded, forward.traced = forward.traced, None
+    heard: Heard = getattr(forward, how)(*step, **more)
     forward.traced = recorded
     return heard
 
@@ -90,6 +90,28 @@ def test_keys_and_values_are_written_where_they_belong() -> None:
         assert changed == [[0, 5], [2, 5]]
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "threes"])
+def test_a_prompt_is_read_bit_for_bit_as_without(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = settled(served(kind, FP32, FP16))
+    forward.piece = 2 * BLOCK
+    ids = [(7 * i) % VOCAB for i in range(2 * BLOCK + 20)]
+    wanted = plain(forward, 3, ids, how="prefill")
+    kept = forward.slots.read(3, len(ids))
+    with monkeypatch.context() as patch:
+        patch.setattr(forward, "_run", never)
+        heard = forward.prefill(5, ids), forward.prefill(6, ids[:1])
+        again = forward.prefill(5, ids[-1:], len(ids) - 1)
+    assert torch.equal(heard[0].scores, wanted.scores)
+    assert torch.equal(heard[1].scores, plain(forward, 6, ids[:1], how="prefill").scores)
+    assert torch.equal(
+        again.scores, plain(forward, 3, ids[-1:], len(ids) - 1, how="prefill").scores
+    )
+    forward.prefill(5, ids)
+    assert all(map(torch.equal, forward.slots.read(5, len(ids)), kept))
+
+
 def test_a_comparison_has_the_same_figures_recorded_or_not() -> None:
     asked = Request(
         prompt="as before",
@@ -132,7 +154,7 @@ def lies(trace: Callable[..., Any]) -> Callable[..., Any]:
     ("broken", "says"),
     [
         (lambda trace: fails, "no such thing here"),
-        (lies, "says something else than the step itself"),
+        (lies, "says something else than the forward itself"),
     ],
 )
 def test_what_cannot_be_recorded_is_logged_and_served_plainly(
@@ -151,7 +173,8 @@ def test_a_recorded_step_that_fails_later_is_taken_plainly(
     forward = settled(served())
     forward.prefill(0, [1, 2, 3])
     wanted = plain(forward, [0], [4], [3])
-    forward.traced[0]._program = fails
+    assert forward.traced is not None
+    forward.traced.scores._program = fails
     for _ in range(2):
         assert torch.equal(forward.decode([0], [4], [3]).scores, wanted.scores)
     assert caplog.text.count(LOST) == 1
@@ -163,15 +186,16 @@ def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
     caplog.set_level(logging.DEBUG)
     made = []
     monkeypatch.setattr(traced.Traced, "_traced", lambda self: made.append(self) or never)
-    gone = traced.Traced(None, None, None, never)  # type: ignore[arg-type]
+    gone = traced.Step(None, None, None, never)  # type: ignore[arg-type]
     gone.leave()
-    gone.start()
-    assert not gone.wait() and not made and gone.read([0], [1], [2]) is None
+    gone.record()
+    assert not made and gone.read([0], [1], [2]) is None
 
 
 def test_the_draft_model_s_steps_are_recorded_too() -> None:
     served = engine("llama", draft=loaded("llama"), trace=True)
     served.settle()
-    assert served.drafter is not None and served.drafter.forward.traced
+    assert served.drafter is not None and served.drafter.forward.traced is not None
     served.close()
-    assert served.forward.traced[0].read([0], [1], [2]) is None
+    assert served.forward.traced is not None
+    assert served.forward.traced.scores.read([0], [1], [2]) is None
