@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ import torch
 from playground.errors import ModelError
 from playground.settings import Settings
 from playground.trace import Memory
+
+CAPTURING = threading.Lock()  # CUDA has one capture at a time in a process
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
 
@@ -28,6 +31,13 @@ def place(settings: Settings) -> tuple[torch.device, torch.dtype]:
         newer = torch.backends.mps.is_macos_or_newer(14, 0)
         return device, torch.bfloat16 if newer else torch.float32
     return device, torch.bfloat16 if bfloat16_is_fast() else torch.float32
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give back memory that torch holds for later, where it does; not while a graph is captured."""
+    if device.type == "cuda":
+        with CAPTURING:
+            torch.cuda.empty_cache()
 
 
 def free_bytes(device: torch.device) -> int:

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from playground import builtin, device, hub
@@ -205,8 +204,7 @@ class Models:
                 self._loaded.pop(dropped, None)
             log.info("dropped %s to make room for %s", dropped, id)
             gc.collect()
-            if where.type == "cuda":
-                torch.cuda.empty_cache()
+            device.empty_cache(where)
 
 
 def _hub_entry(id: str) -> Entry:

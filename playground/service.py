@@ -115,11 +115,15 @@ class Service:
     def submit_all(self, requests: Sequence[Request], model: str | None = None) -> list[Run]:
         """Put several of one client in line, which count as one, or none of them."""
         while True:
+            engine = self.engine(model)
             try:
-                runs = self.engine(model).submit_all(requests)
+                runs = engine.submit_all(requests)
                 break
-            except EngineClosed:  # released for another model's sake since it was found
-                continue
+            except EngineClosed as error:  # released for another model's sake since it was found
+                with self._lock:
+                    if engine in self._engines.values():  # no: it ended by itself
+                        title = engine.model.facts.title
+                        raise ModelError(f"{title} is served no more: {error}.") from error
         with self._lock:
             self._runs.update((run.id, run) for run in runs)
             while len(self._runs) > self.settings.keep_runs:
@@ -185,4 +189,5 @@ class Service:
                 return False
             engine.close()
             del self._engines[id]
-            return True
+        engine.settle()  # what is being recorded holds the model
+        return True

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     trace_steps: bool = Field(
         True,
-        description="Whether decode steps on a CPU are traced with TorchScript, and run by it.",
+        description="Whether forwards on a CPU are traced with TorchScript, and run by it.",
     )
     draft_model: str | None = Field(
         None,

@@ -55,9 +55,9 @@ def likeliest(scores: Tensor) -> Tensor:
 
 
 def left(scores: Tensor, most: int) -> Tensor | None:
-    """Tokens of a row ``[vocab]`` in rising order, all among them that are not removed.
+    """Some tokens of a row ``[vocab]``, in rising order, all that are not removed among them.
 
-    None where these would be more than ``most``.
+    They come by the group. None where those of groups would be more than ``most``.
     """
     vocab = len(scores)
     groups = vocab // _DEPTH

@@ -33,6 +33,7 @@ class Reading:
     done: int = 0
     seconds: float = 0.0
     error: Exception | None = None
+    sound: bool = True  # the model said numbers
     heard: Heard | None = None  # after its last token, once all is read
     paths: list[Tensor] = field(default_factory=list)  # hidden states of its pieces, where asked
 
@@ -140,6 +141,7 @@ class Admission:
                 piece = reading.ids[reading.done : reading.done + self.forward.piece]
                 heard = self.forward.prefill(slot, piece, reading.done, states=reading.states)
                 reading.done += len(piece)
+                reading.sound &= not bool(heard.scores.isnan().any())
                 if heard.states is not None:
                     reading.paths.append(heard.states.path)
             self._synchronize()
@@ -150,12 +152,13 @@ class Admission:
                 whole = replace(heard.states, path=torch.cat(reading.paths))
                 heard = replace(heard, states=whole)
             reading.heard = heard
-            if reading.known is None and reading.remembered:
+            if reading.known is None and reading.remembered and reading.sound:
                 kept = store.read(slot, len(reading.ids))
                 self.prompts.put(reading.ids, Prefilled(*kept, heard))
         except Exception as error:
             reading.error = error
 
     def _put_down(self, reading: Reading) -> None:
-        self.forward.slots.give(reading.slots)
+        wipe = 0 if reading.sound and reading.error is None else len(reading.ids)
+        self.forward.slots.give(reading.slots, wipe=wipe)
         self.reading = None

@@ -8,7 +8,6 @@ bits whichever is taken, for that depends on its company: buckets that give it o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from playground import device
 from playground.engine.attention import Gathered, Grouping, placed
 from playground.engine.slots import Slots
 
@@ -26,7 +26,6 @@ Bucket = tuple[int, int]  # rows, tokens
 
 _SHORTEST = 128  # tokens of the smallest bucket; each next one is twice as long
 _PLACE = 11  # of a short text's last token, when buckets are compared
-_capturing = threading.Lock()  # CUDA has one capture at a time in a process
 
 
 class CannotCapture(RuntimeError):
@@ -226,7 +225,7 @@ class _Graphs:
 
     def __call__(self, work: Work) -> Work:
         graph = torch.cuda.CUDAGraph()
-        with _capturing, torch.cuda.device(self._device):
+        with device.CAPTURING, torch.cuda.device(self._device):
             here = torch.cuda.current_stream()
             with torch.cuda.stream(here):  # a capture that fails leaves its own stream in place
                 self._stream.wait_stream(here)

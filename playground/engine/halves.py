@@ -35,7 +35,7 @@ class Halved:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, power: float, rows: list[int]) -> None:
         scaled = bias if bias is None else bias.float() * power
-        self.packed = _packed(weight * power, scaled)
+        self.packed = _packed(weight if power == 1 else weight * power, scaled)
         self.nbytes = 2 * weight.numel()
         self._back = 1 / power
         self._rows = rows

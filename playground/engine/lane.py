@@ -62,6 +62,7 @@ class Lane:
         self.index = 0
         self.offer: StepRecord | None = None  # what a person may choose from
         self._asking = False
+        self._drafted = 0  # at most, so far
         self._found: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
@@ -75,6 +76,12 @@ class Lane:
             self.copies * len(row.tokens) + sum(len(s) + len(row.generated) for s in self.seconds)
             for row in (held.row for held in self.running)
         )
+
+    @property
+    def reach(self) -> int:
+        """Positions of a slot that it may have written, with those of a draft not taken."""
+        prompt = max(self.held[0].row.prompt_length, *map(len, self.seconds), 0)
+        return prompt + max(len(h.row.generated) for h in self.held) + self._drafted
 
     def start(self, slots: list[int], clock: float) -> None:
         """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
@@ -108,6 +115,7 @@ class Lane:
         tokens = guess(self, count) if count and guess else self.search.draft(held.row)
         if not all(0 <= token < self.vocab_size for token in tokens):
             raise Fault(f"the search drafted {list(tokens)}")
+        self._drafted = max(self._drafted, len(tokens))
         return list(tokens)[:left]
 
     def choose(

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import torch
 
+from playground import device
 from playground.engine.admission import Admission, Reading
 from playground.engine.decode import Decoder
 from playground.engine.draft import Drafter
@@ -48,7 +49,7 @@ class Engine:
     ) -> None:
         """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
 
-        ``trace`` has decode steps recorded where that makes them faster, by threads of their own.
+        ``trace`` has forwards recorded where that makes them faster, by threads of their own.
         ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
         """
         self.model, self.limits = model, limits or Limits()
@@ -242,9 +243,12 @@ class Engine:
             try:
                 self._step()
             except (MemoryError, torch.OutOfMemoryError) as error:
-                self._fail(max(self._runs, key=lambda run: run.held, default=None), error)
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                device.empty_cache(self.device)
+                greatest = max(self._runs, key=lambda run: run.held, default=None)
+                if greatest is None:
+                    log.error("there was not enough memory, and no run to end", exc_info=error)
+                else:
+                    self._fail(greatest, error)
             except Exception as error:
                 for run in list(self._runs):
                     self._fail(run, error)
@@ -316,8 +320,8 @@ class Engine:
             self._end(run, reason)
         for lane in run.lanes:
             if lane.done and lane.slots:
-                self.forward.slots.give(lane.slots, heal=lane.error is not None)
-                lane.slots = []
+                slots, lane.slots = lane.slots, []
+                self.forward.slots.give(slots, wipe=lane.reach if lane.error is not None else 0)
         if all(lane.done for lane in run.lanes) and run in self._runs:
             self._runs.remove(run)
             now = perf_counter()
@@ -341,9 +345,7 @@ class Engine:
                 lane.end(reason, error)
         run.changed()
 
-    def _fail(self, run: Run | None, error: Exception) -> None:
-        if run is None:
-            raise error
+    def _fail(self, run: Run, error: Exception) -> None:
         log.error("run %s: the model failed", run.id, exc_info=error)
         what = "The memory was not enough" if _is_memory(error) else "The model failed"
         run.error = f"{what}: {str(error) or type(error).__name__}."

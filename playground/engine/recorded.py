@@ -1,4 +1,4 @@
-"""Functions that a recorded decode step calls whole.
+"""Functions that a recorded forward calls whole.
 
 A trace keeps what one call did: the way it took at a branch, and how often it went round a loop.
 """

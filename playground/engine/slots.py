@@ -133,17 +133,17 @@ class Slots:
                 return slots
         return None
 
-    def give(self, slots: Sequence[int], *, heal: bool = False) -> None:
-        """Free them. Where what they hold may be no number, ``heal`` zeroes it: what is masked
-        must weigh nothing.
+    def give(self, slots: Sequence[int], *, wipe: int = 0) -> None:
+        """Free them. What may be no number in their first ``wipe`` positions is zeroed, in place:
+        a later row reads on past its own, and what is masked must weigh nothing.
         """
         for slot in slots:
             if not self._taken[slot]:
                 raise ValueError(f"slot {slot} was already free")
             self._taken[slot] = False
-            for store in (self.keys, self.values) if heal else ():
-                if not bool(store[:, slot].isfinite().all()):
-                    store[:, slot] = 0
+            if wipe:
+                self.keys[:, slot, :, :wipe] = 0
+                self.values[:, slot, :, :wipe] = 0
 
     def spread(self, source: int, targets: Sequence[int], length: int) -> None:
         """The first ``length`` positions of ``source`` into neighbouring ``targets``."""

@@ -8,9 +8,11 @@ forward, so a row keeps its bits, which is checked before a recorded forward is 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +30,13 @@ warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ign
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``, placed
 _ROWS = 4  # at most, of the steps that are recorded and compared
-_PLACES = (5, BLOCK + 6, BLOCK + 6, 2 * BLOCK + 2)  # of their tokens
+_LONGEST = BLOCK + 16  # tokens of a row, whose keys are then laid out to more than one length
+_PLACES = (5, BLOCK + 6, BLOCK + 6, BLOCK - 1)  # of the steps' tokens
 _PIECES = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
+
+
+_tracing = threading.Lock()  # torch keeps what is being traced for the whole process
+_recording: weakref.WeakSet[Recorded] = weakref.WeakSet()
 
 
 class CannotTrace(RuntimeError):
@@ -55,7 +62,9 @@ class Recorded:
         self.piece = Piece(model, slots, grouping, scores)
         self.layers = Step(model, slots, grouping, layers)
         self._each: list[Traced] = [self.scores, self.piece, self.layers]
-        self._thread = threading.Thread(target=self._record, name="trace")
+        # Nobody waits for it at the end of a program, but for the one forward being recorded then.
+        self._thread = threading.Thread(target=self._record, name="trace", daemon=True)
+        _recording.add(self)
         self._thread.start()
 
     def wait(self) -> None:
@@ -72,6 +81,13 @@ class Recorded:
             traced.record()
 
 
+@atexit.register
+def _stop() -> None:
+    for recorded in list(_recording):
+        recorded.leave()
+        recorded.wait()
+
+
 class Traced:
     """One forward over slots as a program, which ``read`` runs where there is one."""
 
@@ -81,16 +97,19 @@ class Traced:
         self._model, self._slots, self._grouping, self._forward = model, slots, grouping, forward
         self._program: Any = None
         self._gone = forward is None
+        self._failed = False
+        self._lock = threading.Lock()
 
     def leave(self) -> None:
-        self._gone, self._program = True, None
+        with self._lock:
+            self._gone, self._program = True, None
 
     def record(self) -> None:
         """Make the program; a word in the log where that cannot be."""
         try:
             program = None if self._gone else self._traced()
-            if not self._gone:
-                self._program = program
+            with self._lock:
+                self._program = None if self._gone else program
         except Exception as error:
             self._do_without(error)
 
@@ -101,11 +120,12 @@ class Traced:
             return None
         try:
             said: Tensor = program(*self.given(self._slots, *rows))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            self._do_without(error)
+        except RuntimeError as error:  # of memory, too, whose lack may pass
+            if self._failed:
+                self._do_without(error)
+            self._failed = True
             return None
+        self._failed = False
         return said
 
     def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
@@ -127,23 +147,27 @@ class Traced:
 
     def _traced(self) -> Any:
         store = self._slots.keys
-        length = min(self._slots.length, 3 * BLOCK)
+        length = min(self._slots.length, _LONGEST)
         shape = (store.shape[2], store.shape[4], self._slots.values.shape[4])
         scratch = Slots([shape] * len(store), _ROWS, length, store.dtype, store.device)
-        generator = torch.Generator().manual_seed(0)
-        filled = [torch.randn(k.shape, generator=generator) for k in (scratch.keys, scratch.values)]
+        stores = scratch.keys, scratch.values
         first, *others = self.examples(length)
 
-        def ran(forward: Callable[..., Tensor], rows: tuple[Any, ...]) -> list[Tensor]:
-            for kept, value in zip((scratch.keys, scratch.values), filled, strict=True):
-                kept.copy_(value)
-            said = forward(*self.given(scratch, *rows))
-            return [said, scratch.keys.clone(), scratch.values.clone()]
+        def ran(forward: Callable[..., Tensor], rows: tuple[Any, ...]) -> Tensor:
+            generator = torch.Generator().manual_seed(0)
+            for store in stores:
+                store.normal_(generator=generator)
+            return forward(*self.given(scratch, *rows))
 
         step = _module(self._model, self._run)
-        program: Any = torch.jit.trace(step, self.given(scratch, *first), check_trace=False)  # type: ignore[no-untyped-call]
+        given = self.given(scratch, *first)
+        with _tracing:
+            program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
         for rows in others:  # it is made faster as it runs for the second time
-            if not all(map(torch.equal, ran(program, rows), ran(self._run, rows))):
+            said = ran(program, rows)
+            written = [store.clone() for store in stores]
+            wanted = ran(self._run, rows)
+            if not all(map(torch.equal, (said, *written), (wanted, *stores))):
                 raise CannotTrace("a recorded forward says something else than the forward itself")
         return program
 

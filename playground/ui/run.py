@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,7 @@ class Runner:
     previews: gr.HTML  # knows what the shown run was asked
     running: dict[str, Run] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)  # those that no page follows yet
+    lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
 
     @property
     def inputs(self) -> list[Any]:
@@ -132,8 +134,12 @@ class Runner:
     def follow(self, name: str) -> Iterator[Updates]:
         """Send frames of the run that was put in line until it is done or nobody looks."""
         yield {self.status: gr.skip()}
+        if name in self.lost:
+            sentence = "Not run: the page took too long to come back for it. Press Run again."
+            yield self.idle | {self.status: status("bad", sentence)}
+            return
         run = self.running.get(name)
-        if run is None:  # nothing was put in line
+        if run is None or name not in self.awaited:  # nothing was put in line now
             return
         self.awaited.discard(name)
         try:
@@ -159,6 +165,7 @@ class Runner:
 
     def _late(self, name: str) -> None:
         if name in self.awaited:
+            self.lost.append(name)
             self.leave(name)
 
     def stop(self, run: str) -> None:

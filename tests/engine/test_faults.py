@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_what_a_failed_lane_left_reaches_nobody() -> None:
     (slot,) = run.lanes[0].slots
     with torch.inference_mode():
         for store in (served.forward.slots.keys, served.forward.slots.values):
-            store[:, slot, :, 3:] = torch.nan
+            store[:, slot, :, 3 : run.lanes[0].reach] = torch.nan
     served.drive(run)
     assert reason(run) == "error"
     again = ask(served, "next")
@@ -84,6 +85,62 @@ def test_what_a_failed_lane_left_reaches_nobody() -> None:
     assert again.lanes[0].slots == [slot]
     served.drive(again)
     assert again.comparison().lanes[0].token_ids == wanted
+
+
+def test_a_prompt_that_is_no_number_is_not_kept_and_leaves_nothing() -> None:
+    other = engine()
+    wanted = driven(other, ask(other, "next").request).comparison().lanes[0].token_ids
+    served = engine()
+    prefill, store = served.forward.prefill, served.forward.slots
+
+    def overflowing(slot: int, ids: Any, *rest: Any, **more: Any) -> Any:
+        heard = prefill(slot, ids, *rest, **more)
+        store.keys[:, slot, :, : len(ids)] = torch.nan
+        return replace(heard, scores=heard.scores * torch.nan)
+
+    served.forward.prefill = overflowing  # type: ignore[method-assign]
+    served.read("before", chat=False)  # as for a preview
+    served.step()
+    assert reason(driven(served, ask(served, "same").request)) == "error"
+    assert not store.keys.isnan().any() and not served.prompts.nbytes
+    served.forward.prefill = prefill  # type: ignore[method-assign]
+    assert driven(served, ask(served, "next").request).comparison().lanes[0].token_ids == wanted
+
+
+def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is left is served on: nothing that follows asks for memory again."""
+    served = engine()
+    run = ask(served)
+    served.step()
+
+    def lacks(*given: Any, **more: Any) -> Any:
+        raise torch.OutOfMemoryError("no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.forward, "decode", lacks)
+        for name in ("isfinite", "isnan", "clone"):
+            patch.setattr(torch.Tensor, name, lacks)
+        served.step()
+        served.step()
+    assert reason(run) == "error" and run.error == "The memory was not enough: no more."
+    assert served.forward.slots.free == served.forward.slots.count
+
+    monkeypatch.setattr(served, "_step", lacks)
+    served.step()  # with nobody there to end
+
+
+@pytest.mark.parametrize("recipe", ["top_k(1) | manual([5])", "no_repeat_ngram(2) | greedy"])
+def test_only_what_was_written_is_wiped(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    wiped = []
+    give = served.forward.slots.give
+    monkeypatch.setattr(
+        served.forward.slots, "give", lambda slots, wipe=0: (wiped.append(wipe), give(slots))
+    )
+    run = driven(served, Request(prompt="abcd", recipes=[recipe], max_new_tokens=100))
+    assert max(wiped) <= len(run.prompt_ids) + len(run.lanes[0].steps) + 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

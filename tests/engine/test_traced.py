@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +28,8 @@ def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
 
 
 def settled(forward: Forward) -> Forward:
-    forward.trace()
+    if forward.traced is None:
+        forward.trace()
     forward.settle()
     return forward
 
@@ -190,6 +193,29 @@ def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
     gone.leave()
     gone.record()
     assert not made and gone.read([0], [1], [2]) is None
+
+
+def test_models_are_recorded_side_by_side_and_leave_nothing_behind() -> None:
+    forwards = [served("deep"), served("llama")]
+    models = [weakref.ref(forward.model) for forward in forwards]
+    for forward in forwards:
+        forward.trace()
+    for forward in forwards:
+        settled(forward)
+        forward.close()
+        assert forward.traced is not None and forward.traced.scores.read([0], [1], [2]) is None
+    assert torch.jit._trace._trace_module_map is None
+    del forward, forwards
+    gc.collect()
+    assert [model() for model in models] == [None, None]
+
+
+def test_a_program_that_ends_waits_for_no_recording() -> None:
+    forward = served("deep")
+    forward.trace()
+    traced._stop()
+    assert forward.traced is not None and forward.traced.layers._program is None
+    assert not forward.traced._thread.is_alive()
 
 
 def test_the_draft_model_s_steps_are_recorded_too() -> None:

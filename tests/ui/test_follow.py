@@ -26,7 +26,8 @@ def runner(monkeypatch):
     monkeypatch.setattr(running, "FRAME_S", 0.0)
     monkeypatch.setattr(running, "FRAMES", 1e9)
     columns = SimpleNamespace(strips=STRIPS)
-    return running.Runner(None, None, None, None, columns, "status", "first", None)
+    limits = SimpleNamespace(run="run", stop="stop")
+    return running.Runner(None, None, None, limits, columns, "status", "first", None)
 
 
 def begun(runner, served, asked=ASKED):
@@ -80,7 +81,18 @@ def test_a_run_that_no_page_comes_for_is_ended(runner):
     run = begun(runner, engine())
     runner._late(run.id)
     assert run.cancelled and not runner.running
-    assert len(list(runner.follow(run.id))) == 1
+    *_, told = list(runner.follow(run.id))
+    assert "took too long to come back" in str(told["status"]) and set(told) >= {"run", "stop"}
+
+
+def test_a_refused_run_follows_no_earlier_one(runner):
+    """The page still names the run it shows, which may even be running elsewhere."""
+    run = begun(runner, engine())
+    frames = runner.follow(run.id)
+    next(frames), next(frames)
+    assert [list(frame) for frame in runner.follow(run.id)] == [["status"]]
+    assert not run.cancelled and run.id in runner.running
+    frames.close()
 
 
 def test_many_pages_share_the_frames(runner, monkeypatch):
