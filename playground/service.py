@@ -123,7 +123,9 @@ class Service:
                 with self._lock:
                     if engine in self._engines.values():  # no: it ended by itself
                         title = engine.model.facts.title
-                        raise ModelError(f"{title} is served no more: {error}.") from error
+                        raise ModelError(
+                            f"{title} is served no more: its decode loop has stopped."
+                        ) from error
         with self._lock:
             self._runs.update((run.id, run) for run in runs)
             while len(self._runs) > self.settings.keep_runs:

@@ -173,3 +173,11 @@ def test_a_draft_model_guesses_where_it_can(folders, tmp_path, drafting):
             service.submit(request)
     assert [entry.id for entry in service.models.catalogue()] == ["a"]
     service.close()
+
+
+def test_a_loop_that_stopped_by_itself_is_told_of_and_not_asked_for_ever(folders):
+    service = Service(host(folders[:1]))
+    service.engine().close()
+    with pytest.raises(ModelError, match="a is served no more: its decode loop has stopped"):
+        service.submit(Request(prompt="one two", recipes=["greedy"]))
+    service.close()

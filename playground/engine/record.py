@@ -93,15 +93,16 @@ def record(reader: Reader, entries: Sequence[Entry]) -> list[list[Choice]]:
         [level.row(stage, move.parent) for stage in (entry.model, *entry.stages)]
         for entry, move in moves
     ]
-    tokens = [move.token for _, move in moves]
-    ids = _listed(level, rows, tokens)
+    ids = _listed(level, rows, [move.token for _, move in moves])
+    every = [row for own in rows for row in own]
     counts = torch.tensor([len(own) for own in rows], device=ids.device)
-    logprobs = level.logprobs(
-        [row for own in rows for row in own], ids.repeat_interleave(counts, 0)
-    )
+    scores = level.scores(every, ids.repeat_interleave(counts, 0))
+    logprobs = level.logprobs(every, scores)
     probabilities, chosen = logprobs.exp().tolist(), logprobs[:, -1].tolist()
-    raw_ranks = level.ranks([own[0] for own in rows], tokens)
-    ranks = level.ranks([own[-1] for own in rows], tokens)
+    lasts = counts.cumsum(0) - 1
+    ends = torch.cat([lasts - counts + 1, lasts])  # of each move the first row and the last
+    ranked = level.ranks([every[i] for i in ends.tolist()], scores[ends, -1:])
+    raw_ranks, ranks = ranked[: len(rows)], ranked[len(rows) :]
     listed = ids.tolist()
     found: list[list[Choice]] = []
     number, at = 0, 0
@@ -223,15 +224,16 @@ class _Level:
             found[which] = scores[at[:, None], ids[which]]
         return found
 
-    def logprobs(self, rows: Sequence[int], ids: Tensor) -> Tensor:
-        at = torch.tensor(rows, device=ids.device)
-        return self.scores(rows, ids) - self._best[at] - self._spread[at]
+    def logprobs(self, rows: Sequence[int], scores: Tensor) -> Tensor:
+        """Log-probabilities in nats of what ``scores`` found in ``rows``."""
+        at = torch.tensor(rows, device=scores.device)
+        return scores - self._best[at] - self._spread[at]
 
-    def ranks(self, rows: Sequence[int], tokens: Sequence[int]) -> list[int]:
-        """Each token's rank in its row, from 1: how many score higher, and itself."""
-        device = self.values.device
-        chosen = self.scores(rows, torch.tensor(tokens, device=device)[:, None])
-        higher = self.values[torch.tensor(rows, device=device)] > chosen
+    def ranks(self, rows: Sequence[int], chosen: Tensor) -> list[int]:
+        """The rank in its row of what has the score ``chosen`` ``[rows, 1]``, from 1: how many
+        score higher, and itself.
+        """
+        higher = self.values[torch.tensor(rows, device=chosen.device)] > chosen
         ranks: list[int] = higher.sum(-1).add_(1).tolist()
         for i, rank in enumerate(ranks):
             if rank > self.values.shape[-1]:  # not among the highest: only now are all counted
