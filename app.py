@@ -1,5 +1,6 @@
 """The playground as a program: settings, then service, then page and routes on one port."""
 
+import gc
 import sys
 
 from playground.errors import ModelError
@@ -23,6 +24,7 @@ def main() -> None:
         run_history=False, footer_links=[], **look(),
     )  # fmt: skip
     print(f"Decoding playground at {address} with {service.models.default}", flush=True)
+    gc.freeze()  # to look through all that was imported would halt every stream for a while
     try:
         service.engine()
     except ModelError as error:

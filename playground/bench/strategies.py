@@ -106,6 +106,8 @@ def measure(
     from strategies.registry import registry
 
     own, other = Playground(model), Playground(model)
+    for each in (own, other):
+        each.engine.settle()
     prompt = PROMPT
     while len(own.engine.tokens(prompt)) < prompt_tokens:
         prompt += f" many things. {PROMPT}"
