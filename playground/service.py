@@ -191,5 +191,5 @@ class Service:
                 return False
             engine.close()
             del self._engines[id]
-        engine.settle()  # what is being recorded holds the model
+        engine.settle()  # what is being traced holds the model
         return True

@@ -1,6 +1,6 @@
 """The decode loop: one model, one forward, everybody's rows. Knows no page and no charts."""
 
-from playground.engine.heard import UnsupportedModel
+from playground.engine.forward import UnsupportedModel
 from playground.engine.lane import Lane
 from playground.engine.loop import Engine
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request

@@ -21,7 +21,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from playground.engine.recorded import whole
+from playground.engine.scripted import scripted
 
 ATTENTION = "decoding_slots"
 BLOCK = 64  # keys are laid out to a multiple of it
@@ -174,7 +174,7 @@ def _attention(
     return _attend_in_place(query, key, value, p.segments, p.mask, scaling, p.queries), None
 
 
-@whole
+@scripted
 def _attend_to_one(
     query: Tensor, key: Tensor, value: Tensor, where: Tensor, mask: Tensor, scale: float | None
 ) -> Tensor:
@@ -196,7 +196,7 @@ def _attend_to_one(
     return out.transpose(1, 2).contiguous()
 
 
-@whole
+@scripted
 def _attend_in_place(
     query: Tensor,
     key: Tensor,

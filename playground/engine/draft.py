@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from playground import device
-from playground.engine.forward import Forward
-from playground.engine.heard import UnsupportedModel
+from playground.engine.forward import Forward, UnsupportedModel
 from playground.engine.lane import Lane
 from playground.engine.record import in_pairs
 from playground.loading import LoadedModel

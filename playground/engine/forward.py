@@ -17,11 +17,11 @@ from torch import Tensor
 
 from playground.engine.attention import ATTENTION, Grouping, Part, find_grouping, place, placed
 from playground.engine.captured import Capture, Captured, captures
-from playground.engine.heard import Early, Heard, States, UnsupportedModel, early_rows
+from playground.engine.heard import Early, Heard, States, early_rows
 from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
-from playground.engine.traced import Recorded
+from playground.engine.traced import Traces
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ MOST_ROWS = 96  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
 _PROBED = (1, 2, 3, 5, 7, 8, 9, 12, 14, 16, 24, 32, 33, 48, 64, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
+
+
+class UnsupportedModel(ValueError):
+    """A model the engine would not serve correctly; the message says why."""
 
 
 class Forward:
@@ -92,7 +96,7 @@ class Forward:
         self.padded_to: int | None = None
         self._reads_head_apart = False
         self.captured: Captured | None = None  # what decode runs instead, where there is one
-        self.traced: Recorded | None = None  # likewise
+        self.traced: Traces | None = None  # likewise
         self._check(probe, wanted)
         self.padded_to = None if self._rows_are_independent(probe) else FIXED_ROWS
         self._reads_head_apart = self.padded_to is None and self._head_is_apart(probe)
@@ -183,10 +187,10 @@ class Forward:
         return scores
 
     def trace(self) -> None:
-        """Have the forwards recorded meanwhile, where rows are independent, on a CPU."""
+        """Have the forwards traced meanwhile, where rows are independent, on a CPU."""
         if self.device.type == "cpu" and self.padded_to is None and self.captured is None:
             layers = self._layers_of if self._reads_head_apart else None
-            self.traced = Recorded(self.model, self.slots, self.grouping, self._scores_of, layers)
+            self.traced = Traces(self.model, self.slots, self.grouping, self._scores_of, layers)
 
     def settle(self) -> None:
         """Wait until that is done."""
@@ -194,7 +198,7 @@ class Forward:
             self.traced.wait()
 
     def close(self) -> None:
-        """Record no more."""
+        """Trace no more."""
         if self.traced is not None:
             self.traced.leave()
 

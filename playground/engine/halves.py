@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from playground import device
-from playground.engine.recorded import whole
+from playground.engine.scripted import scripted
 
 COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
 _IDLE = 16  # rows that are computed for nobody, at most
@@ -28,15 +28,14 @@ _COLUMNS = 64  # of the products that tell
 class Halved:
     """``x @ weight.T + bias`` for ``x`` of any floating dtype, summed in float32.
 
-    ``weight``, float32 ``[outputs, inputs]``, times ``power`` must be exact in float16. A row's
+    ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16. A row's
     bits do not depend on the rows beside it, up to ``COUNTED`` of them: the kernel sums one or
     two rows in another order than more, so there may be idle ones after them, as ``rows`` says.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, power: float, rows: list[int]) -> None:
-        scaled = bias if bias is None else bias.float() * power
-        self.packed = _packed(weight if power == 1 else weight * power, scaled)
-        self.nbytes = 2 * weight.numel()
+    def __init__(self, scaled: Tensor, power: float, bias: Tensor | None, rows: list[int]) -> None:
+        self.packed = _packed(scaled, bias if bias is None else bias.float() * power)
+        self.nbytes = 2 * scaled.numel()
         self._back = 1 / power
         self._rows = rows
 
@@ -44,7 +43,7 @@ class Halved:
         return _product(x, self.packed, self._back, self._rows)
 
 
-@whole
+@scripted
 def _product(
     x: Tensor,
     packed: torch.classes.quantized.LinearPackedParamsBase,  # type: ignore[name-defined]
@@ -74,20 +73,20 @@ def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:
     rows = _rows_that_keep_bits(weight.shape[1], torch.get_num_threads())
     if rows is None:
         return None
-    wide = weight.float()
-    power = _power(wide)
-    return None if power is None else Halved(wide, bias, power, list(rows))
+    found = _scaled(weight.float())
+    return None if found is None else Halved(*found, bias, rows)
 
 
-def _power(weight: Tensor) -> float | None:
-    """A power of two by which float16 holds every element to its last bit, 1 if possible."""
+def _scaled(weight: Tensor) -> tuple[Tensor, float] | None:
+    """The weight times a power of two, 1 if possible, of which float16 loses no bit; the power."""
     largest = float(weight.abs().max())
     if not math.isfinite(largest):
         return None
     if _is_exact(weight):
-        return 1.0
+        return weight, 1.0
     power = 2.0 ** (15 - math.frexp(largest)[1])  # the largest becomes less than 2¹⁵
-    return power if _is_exact(weight * power) else None
+    scaled = weight * power
+    return (scaled, power) if _is_exact(scaled) else None
 
 
 def _is_exact(weight: Tensor) -> bool:
@@ -95,7 +94,7 @@ def _is_exact(weight: Tensor) -> bool:
 
 
 @lru_cache
-def _rows_that_keep_bits(inputs: int, threads: int) -> tuple[int, ...] | None:
+def _rows_that_keep_bits(inputs: int, threads: int) -> list[int] | None:
     """For each number of rows the least number of which so many get the bits they get in every
     other, or None where there is no such number or no such kernel.
     """
@@ -112,7 +111,7 @@ def _rows_that_keep_bits(inputs: int, threads: int) -> tuple[int, ...] | None:
     found = [
         next((m for m in range(n, n + _IDLE + 1) if kept[m] >= n), -1) for n in range(COUNTED + 1)
     ]
-    return None if -1 in found else tuple(found)
+    return None if -1 in found else found
 
 
 def _packed(weight: Tensor, bias: Tensor | None) -> Any:

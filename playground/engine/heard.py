@@ -10,10 +10,6 @@ from torch import Tensor
 Early = tuple[int, tuple[int, ...]]  # a row, and the layers after which the head is to read it
 
 
-class UnsupportedModel(ValueError):
-    """A model the engine would not serve correctly; the message says why."""
-
-
 @dataclass(frozen=True)
 class States:
     """Hidden states. ``last`` is ``[layers + 1, rows, width]``: of each row's last token, after the

@@ -49,7 +49,7 @@ class Engine:
     ) -> None:
         """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
 
-        ``trace`` has forwards recorded where that makes them faster, by threads of their own.
+        ``trace`` has forwards traced where that makes them faster, by threads of their own.
         ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
         """
         self.model, self.limits = model, limits or Limits()
@@ -194,7 +194,7 @@ class Engine:
             self.step()
 
     def settle(self) -> None:
-        """Wait until every step that can be recorded is."""
+        """Wait until every forward that can be traced is."""
         for forward in self._forwards:
             forward.settle()
 

@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from playground.engine.attention import active
 from playground.engine.halves import Halved, halved
-from playground.engine.recorded import whole
+from playground.engine.scripted import scripted
 
 _ROWS = 16  # the batch the layout is chosen for
 _FORWARD = "forward"
@@ -138,7 +138,7 @@ class _Reordered:
         return _product(x, self.packed, self._bias)
 
 
-@whole
+@scripted
 def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     none: list[int | float | complex | None] = []
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", none, "")

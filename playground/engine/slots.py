@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from playground.engine.attention import Gathered, Part, active
-from playground.engine.recorded import whole
+from playground.engine.scripted import scripted
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -72,7 +72,7 @@ def _gathered(store: Tensor, states: Tensor, placement: Gathered) -> Tensor:
     return places.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
 
 
-@whole
+@scripted
 def _write(store: Tensor, states: Tensor, where: Tensor) -> Tensor:
     """``store`` with one row's states ``[1, heads, tokens, size]`` in its slot, from there on."""
     slot, start = int(where[0]), int(where[1])

@@ -1,9 +1,9 @@
 """Forwards on a processor without Python between their operations.
 
 Of a step of few rows more time goes to Python's way through the model's modules than to arithmetic.
-TorchScript records the operations of one forward, for any number of rows, and runs them by itself;
+TorchScript traces the operations of one forward, for any number of rows, and runs them by itself;
 other threads have Python to themselves meanwhile. They are the operations of the model's own
-forward, so a row keeps its bits, which is checked before a recorded forward is used.
+forward, so a row keeps its bits, which is checked before a traced forward is used.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ log = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``, placed
-_ROWS = 4  # at most, of the steps that are recorded and compared
+_ROWS = 4  # at most, of the steps that are traced and compared
 _LONGEST = BLOCK + 16  # tokens of a row, whose keys are then laid out to more than one length
 _PLACES = (5, BLOCK + 6, BLOCK + 6, BLOCK - 1)  # of the steps' tokens
 _PIECES = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
 
 
 _tracing = threading.Lock()  # torch keeps what is being traced for the whole process
-_recording: weakref.WeakSet[Recorded] = weakref.WeakSet()
+_traces: weakref.WeakSet[Traces] = weakref.WeakSet()
 
 
 class CannotTrace(RuntimeError):
-    """A recorded forward that says something else than the forward; the message says so."""
+    """A traced forward that says something else than the forward; the message says so."""
 
 
-class Recorded:
-    """The forwards of a model over slots, recorded one after the other by a thread of its own.
+class Traces:
+    """The forwards of a model over slots, traced one after the other by a thread of its own.
 
-    Those that are not recorded, or not yet, answer None.
+    Those that are not traced, or not yet, answer None.
     """
 
     def __init__(
@@ -62,30 +62,30 @@ class Recorded:
         self.piece = Piece(model, slots, grouping, scores)
         self.layers = Step(model, slots, grouping, layers)
         self._each: list[Traced] = [self.scores, self.piece, self.layers]
-        # Nobody waits for it at the end of a program, but for the one forward being recorded then.
-        self._thread = threading.Thread(target=self._record, name="trace", daemon=True)
-        _recording.add(self)
+        # Nobody waits for it at the end of a program, but for the one forward being traced then.
+        self._thread = threading.Thread(target=self._trace, name="trace", daemon=True)
+        _traces.add(self)
         self._thread.start()
 
     def wait(self) -> None:
         self._thread.join()
 
     def leave(self) -> None:
-        """Record no more, and run nothing that was recorded."""
+        """Trace no more, and run nothing that was traced."""
         for traced in self._each:
             traced.leave()
 
     @torch.inference_mode()
-    def _record(self) -> None:
+    def _trace(self) -> None:
         for traced in self._each:
-            traced.record()
+            traced.trace()
 
 
 @atexit.register
 def _stop() -> None:
-    for recorded in list(_recording):
-        recorded.leave()
-        recorded.wait()
+    for traces in list(_traces):
+        traces.leave()
+        traces.wait()
 
 
 class Traced:
@@ -104,10 +104,10 @@ class Traced:
         with self._lock:
             self._gone, self._program = True, None
 
-    def record(self) -> None:
+    def trace(self) -> None:
         """Make the program; a word in the log where that cannot be."""
         try:
-            program = None if self._gone else self._traced()
+            program = None if self._gone else self._made()
             with self._lock:
                 self._program = None if self._gone else program
         except Exception as error:
@@ -132,20 +132,22 @@ class Traced:
         """What the program is called with: ids and positions first, then keys and values."""
         raise NotImplementedError
 
-    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Placement | Part:
+    def placement(
+        self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
+    ) -> Placement | Part:
         """Where that has its rows stand."""
         raise NotImplementedError
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
-        """Rows of ``length`` tokens at most: the first are recorded, all are compared."""
+        """Rows of ``length`` tokens at most: the first are traced, the others compared."""
         raise NotImplementedError
 
     def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
         assert self._forward is not None
-        with placed(self.placement(*rest)):
+        with placed(self.placement(positions, *rest)):
             return self._forward(ids, positions)
 
-    def _traced(self) -> Any:
+    def _made(self) -> Any:
         store = self._slots.keys
         length = min(self._slots.length, _LONGEST)
         shape = (store.shape[2], store.shape[4], self._slots.values.shape[4])
@@ -168,13 +170,13 @@ class Traced:
             written = [store.clone() for store in stores]
             wanted = ran(self._run, rows)
             if not all(map(torch.equal, (said, *written), (wanted, *stores))):
-                raise CannotTrace("a recorded forward says something else than the forward itself")
+                raise CannotTrace("a traced forward says something else than the forward itself")
         return program
 
     def _do_without(self, error: Exception) -> None:
         self.leave()
         name = type(self._model).__name__
-        log.warning("%s: forwards are not recorded and take longer: %s", name, error)
+        log.warning("%s: forwards are not traced and take longer: %s", name, error)
 
 
 class Step(Traced):
@@ -188,13 +190,12 @@ class Step(Traced):
         stores = slots.keys, slots.values
         return tokens, p.positions[:, None], *stores, p.slots, p.segments, p.mask
 
-    def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
-        return super()._run(ids, positions, *rest, positions[:, 0])
-
-    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Placement:
-        slots, segments, mask, positions = rest
-        queries = self._grouping.queries
-        return Placement(slots, positions, segments, mask, queries, stores=(keys, values))
+    def placement(
+        self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
+    ) -> Placement:
+        slots, segments, mask = rest
+        queries, stores = self._grouping.queries, (keys, values)
+        return Placement(slots, positions[:, 0], segments, mask, queries, stores=stores)
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         places = [min(place, length - 1) for place in _PLACES]
@@ -215,7 +216,7 @@ class Piece(Traced):
         stores = slots.keys, slots.values
         return torch.tensor([list(ids)]), positions, *stores, part.where, part.mask
 
-    def placement(self, keys: Tensor, values: Tensor, *rest: Tensor) -> Part:
+    def placement(self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor) -> Part:
         where, mask = rest
         return Part(where, mask, (keys, values))
 
@@ -231,15 +232,15 @@ def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
     the rest of it.
     """
 
-    class Step(nn.Module):
+    class Holder(nn.Module):
         def forward(self, *given: Tensor) -> Tensor:
             return run(*given)
 
-    step = Step()
+    holder = Holder()
     parts = [*model.parameters(), *model.buffers(), *operands(model)]
     for index, part in enumerate({id(part): part for part in parts}.values()):
         if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
-            step.register_buffer(f"part{index}", part)
+            holder.register_buffer(f"part{index}", part)
         else:
-            setattr(step, f"part{index}", part)
-    return step.eval()
+            setattr(holder, f"part{index}", part)
+    return holder.eval()

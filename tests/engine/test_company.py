@@ -37,8 +37,8 @@ FP32, BF16 = torch.float32, torch.bfloat16
         ("llama", FP32, "as measured", 1),
         ("llama", FP32, "padded", 1),
         ("llama", FP32, "halved", 1),
-        ("llama", FP32, "recorded", 1),
-        ("threes", BF16, "recorded", 2),
+        ("llama", FP32, "traced", 1),
+        ("threes", BF16, "traced", 2),
         ("llama", FP32, "not packed", 1),
         ("llama", BF16, "as measured", 1),
         ("gpt2", FP32, "as measured", 1),
@@ -62,7 +62,7 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
     torch.set_num_threads(threads)
     kept = torch.float16 if how == "halved" else None
     served = engine(kind, pack_weights=how != "not packed", dtype=dtype, kept=kept)
-    if how == "recorded":
+    if how == "traced":
         served.forward.trace()
         served.settle()
     if how == "padded":

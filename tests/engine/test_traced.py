@@ -1,4 +1,4 @@
-"""Decode steps recorded as TorchScript: the bits of the plain ones, and the plain ones without."""
+"""Forwards traced with TorchScript: the bits of the plain ones, and the plain ones without."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 LENGTHS = {0: 3, 2: BLOCK - 1, 3: BLOCK, 7: 2 * BLOCK + 9, 8: 1}  # of texts, by slot
-LOST = "forwards are not recorded"
+LOST = "forwards are not traced"
 
 
 def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
@@ -35,9 +35,9 @@ def settled(forward: Forward) -> Forward:
 
 
 def plain(forward: Forward, *step: Any, how: str = "decode", **more: Any) -> Heard:
-    recorded, forward.traced = forward.traced, None
+    traces, forward.traced = forward.traced, None
     heard: Heard = getattr(forward, how)(*step, **more)
-    forward.traced = recorded
+    forward.traced = traces
     return heard
 
 
@@ -59,7 +59,7 @@ def never(*given: Any) -> Any:
         ("deep", FP32, None),
     ],
 )
-def test_a_recorded_step_says_bit_for_bit_what_the_plain_one_does(
+def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
     kind: str, dtype: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = settled(served(kind, dtype, kept))
@@ -115,16 +115,16 @@ def test_a_prompt_is_read_bit_for_bit_as_without(
     assert all(map(torch.equal, forward.slots.read(5, len(ids)), kept))
 
 
-def test_a_comparison_has_the_same_figures_recorded_or_not() -> None:
+def test_a_comparison_has_the_same_figures_traced_or_not() -> None:
     asked = Request(
         prompt="as before",
         recipes=["greedy", "beam(3)", "dola | greedy", "top_p(0.9) | sample(2)", "contrastive"],
         max_new_tokens=BLOCK + 8,
         seed=4,
     )
-    plainly, recorded = engine("deep"), engine("deep", trace=True)
-    recorded.settle()
-    assert recorded.forward.traced and not plainly.forward.traced
+    plainly, swiftly = engine("deep"), engine("deep", trace=True)
+    swiftly.settle()
+    assert swiftly.forward.traced and not plainly.forward.traced
 
     def figures(served: Any) -> list[Any]:
         return [
@@ -132,10 +132,10 @@ def test_a_comparison_has_the_same_figures_recorded_or_not() -> None:
             for lane in finished(served, asked).lanes
         ]
 
-    assert figures(recorded) == figures(plainly)
+    assert figures(swiftly) == figures(plainly)
 
 
-def test_rows_that_depend_on_their_company_stay_padded_and_are_not_recorded() -> None:
+def test_rows_that_depend_on_their_company_stay_padded_and_are_not_traced() -> None:
     forward = served()
     forward.padded_to = FIXED_ROWS
     assert not settled(forward).traced
@@ -160,7 +160,7 @@ def lies(trace: Callable[..., Any]) -> Callable[..., Any]:
         (lies, "says something else than the forward itself"),
     ],
 )
-def test_what_cannot_be_recorded_is_logged_and_served_plainly(
+def test_what_cannot_be_traced_is_logged_and_served_plainly(
     broken: Any, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch.jit, "trace", broken(torch.jit.trace))
@@ -170,7 +170,7 @@ def test_what_cannot_be_recorded_is_logged_and_served_plainly(
     assert LOST in caplog.text and says in caplog.text
 
 
-def test_a_recorded_step_that_fails_later_is_taken_plainly(
+def test_a_traced_step_that_fails_later_is_taken_plainly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     forward = settled(served())
@@ -188,14 +188,14 @@ def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     made = []
-    monkeypatch.setattr(traced.Traced, "_traced", lambda self: made.append(self) or never)
+    monkeypatch.setattr(traced.Traced, "_made", lambda self: made.append(self) or never)
     gone = traced.Step(None, None, None, never)  # type: ignore[arg-type]
     gone.leave()
-    gone.record()
+    gone.trace()
     assert not made and gone.read([0], [1], [2]) is None
 
 
-def test_models_are_recorded_side_by_side_and_leave_nothing_behind() -> None:
+def test_models_are_traced_side_by_side_and_leave_nothing_behind() -> None:
     forwards = [served("deep"), served("llama")]
     models = [weakref.ref(forward.model) for forward in forwards]
     for forward in forwards:
@@ -210,7 +210,7 @@ def test_models_are_recorded_side_by_side_and_leave_nothing_behind() -> None:
     assert [model() for model in models] == [None, None]
 
 
-def test_a_program_that_ends_waits_for_no_recording() -> None:
+def test_a_program_that_ends_waits_for_no_trace() -> None:
     forward = served("deep")
     forward.trace()
     traced._stop()
@@ -218,7 +218,7 @@ def test_a_program_that_ends_waits_for_no_recording() -> None:
     assert not forward.traced._thread.is_alive()
 
 
-def test_the_draft_model_s_steps_are_recorded_too() -> None:
+def test_the_draft_model_s_steps_are_traced_too() -> None:
     served = engine("llama", draft=loaded("llama"), trace=True)
     served.settle()
     assert served.drafter is not None and served.drafter.forward.traced is not None

@@ -1,4 +1,4 @@
-"""Functions that a recorded forward calls whole.
+"""Functions that a traced forward calls whole.
 
 A trace keeps what one call did: the way it took at a branch, and how often it went round a loop.
 """
@@ -14,8 +14,8 @@ import torch
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def whole(function: Function) -> Function:
-    """The function, of which a trace records the call, with its branches and loops.
+def scripted(function: Function) -> Function:
+    """The function, of which a trace keeps the call, with its branches and loops.
 
     It is compiled as TorchScript when a trace first meets it, and runs as Python elsewhere.
     """
