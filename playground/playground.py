@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from playground.engine import Engine, Limits, Request, UnsupportedModel
-from playground.errors import ModelError
+from playground.engine import Engine, Limits, Request
+from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
 from playground.settings import Settings
 from playground.trace import Comparison

@@ -6,15 +6,19 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from playground import device
 from playground.aside import aside
-from playground.engine import Engine, EngineClosed, Limits, Request, Run, UnsupportedModel, Watches
-from playground.errors import ModelError
+from playground.engine import EngineClosed, Limits, Request, Run, Watches
+from playground.errors import ModelError, UnsupportedModel
 from playground.loading import LoadedModel
 from playground.models import Models
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
+
+if TYPE_CHECKING:
+    from playground.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,8 @@ class Service:
             return engine
 
     def _built(self, loaded: LoadedModel) -> Engine:
+        from playground.engine import Engine  # with transformers: the page does not wait for it
+
         budget = self.settings.cache_bytes
         place = next(loaded.model.parameters()).device
         try:

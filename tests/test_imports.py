@@ -135,7 +135,9 @@ def test_a_name_says_what_is_inside(file):
         ("playground.trace", ["torch", "gradio", "transformers", "plotly", "pandas"]),
         ("playground.charts", ["torch", "gradio", "transformers"]),
         ("playground.models", ["gradio", "transformers", "plotly"]),
-        ("playground.service", ["gradio", "fastapi", "plotly"]),
+        ("playground.service", ["gradio", "fastapi", "plotly", "transformers"]),
+        ("playground.api", ["gradio", "plotly", "transformers"]),
+        ("playground.ui", ["transformers"]),
         ("strategies.registry", ["gradio", "transformers", "plotly"]),
     ],
 )
@@ -145,3 +147,17 @@ def test_importing_a_part_does_not_load_what_it_does_not_need(module, without):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_gradio_is_imported_without_the_stubs_it_would_write():
+    code = """
+import ast, inspect
+found = []
+ast.get_source_segment = lambda *given: found.append(given)  # how a stub begins
+import playground.ui
+print(len(found), inspect.getfile.__module__ == "playground.ui.gradio_import")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["0", "False"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from prometheus_client import (
@@ -15,8 +16,11 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from playground.engine import Busy, Engine, FieldError, Request, Run, Watch
+from playground.engine import Busy, FieldError, Request, Run, Watch
 from playground.service import Service
+
+if TYPE_CHECKING:
+    from playground.engine import Engine
 
 _STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)

@@ -1,11 +1,16 @@
 """The decode loop: one model, one forward, everybody's rows. Knows no page and no charts."""
 
-from playground.engine.forward import UnsupportedModel
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from playground.engine.lane import Lane
-from playground.engine.loop import Engine
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.watch import Watch, Watches
+
+if TYPE_CHECKING:
+    from playground.engine.loop import Engine
 
 __all__ = [
     "Busy",
@@ -16,7 +21,18 @@ __all__ = [
     "Limits",
     "Request",
     "Run",
-    "UnsupportedModel",
     "Watch",
     "Watches",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``Engine``, and transformers with it, only where a model is served.
+
+    That takes some seconds, in which the page and the routes can already be up.
+    """
+    if name == "Engine":
+        from playground.engine.loop import Engine
+
+        return Engine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

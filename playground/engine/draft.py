@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from playground import device
-from playground.engine.forward import Forward, UnsupportedModel
+from playground.engine.forward import Forward
 from playground.engine.lane import Lane
 from playground.engine.record import in_pairs
+from playground.errors import UnsupportedModel
 from playground.loading import LoadedModel
 from strategies import Step
 from strategies.luck import Luck

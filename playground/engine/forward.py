@@ -22,6 +22,7 @@ from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
 from playground.engine.traced import Traces
+from playground.errors import UnsupportedModel
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,6 @@ MOST_ROWS = 96  # of one decode; more are run in turns
 PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
 _PROBED = (1, 2, 3, 5, 7, 8, 9, 12, 14, 16, 24, 32, 33, 48, 64, MOST_ROWS)  # batch sizes compared
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
-
-
-class UnsupportedModel(ValueError):
-    """A model the engine would not serve correctly; the message says why."""
 
 
 class Forward:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Engine, FieldError, Limits, Request, UnsupportedModel
+from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine import attention as attention_module
+from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
 from strategies.registry import registry
 from tests.engine.models import CONTEXT, engine, finished, loaded
