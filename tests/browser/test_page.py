@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from playground.ui import recorded
@@ -221,6 +223,19 @@ def test_a_link_restores_the_set_up(page, visit):
     assert opened.evaluate("navigator.clipboard.readText()") == opened.url
 
 
+@pytest.fixture
+def unhurried(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps so slow that a long run outlasts the slowest browser."""
+    forward = site.service.engine().forward
+    decode = forward.decode
+
+    def slowly(*what: Any, **how: Any) -> Any:
+        time.sleep(0.1)
+        return decode(*what, **how)
+
+    monkeypatch.setattr(forward, "decode", slowly)
+
+
 def start_long(page: Page) -> None:
     write(page, "A", "temperature(5) | min_new_tokens(400) | sample")
     page.locator("#tokens input").fill("400")
@@ -228,7 +243,7 @@ def start_long(page: Page) -> None:
     expect(lane(page, "A").locator(".strip")).to_have_attribute("data-state", "running")
 
 
-def test_stop_keeps_what_was_written(page):
+def test_stop_keeps_what_was_written(page, unhurried):
     start_long(page)
     expect(lane(page, "A").locator(".token").nth(3)).to_be_attached()
     page.locator("#stop").click()
@@ -236,7 +251,7 @@ def test_stop_keeps_what_was_written(page):
     assert 3 < lane(page, "A").locator(".token").count() < 400
 
 
-def test_leaving_the_page_ends_its_run(page, site: Site):
+def test_leaving_the_page_ends_its_run(page, site: Site, unhurried):
     before = set(site.service._runs)
     start_long(page)
     (run_id,) = set(site.service._runs) - before
