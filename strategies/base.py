@@ -7,13 +7,16 @@ Everything a host needs (controls, validation, documentation, schema) derives fr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+from .highest import likeliest
+from .luck import draw
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,10 @@ class Step:
     """What a search looks at to choose its next rows.
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
-    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position;
-    ``strategies.luck.draw`` draws a token with it, cheaply where few are left.
+    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
+    ``draw`` is the cheap way to a token drawn with it. ``known`` holds what an engine found for
+    several lanes at once: by row and sample what ``draw`` gives, by row and None what
+    ``likeliest`` does.
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 
@@ -165,11 +170,22 @@ class Step:
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
     peek: Callable[[int, Sequence[int]], Tensor] = _unable
+    known: Mapping[tuple[int, int | None], int] = field(default_factory=dict)
 
     @cached_property
     def logprobs(self) -> Tensor:
         """Log-softmax of ``scores``, float32 ``[len(rows), vocab]``, in nats."""
         return torch.log_softmax(self.scores, dim=-1)
+
+    def draw(self, row: int, sample: int) -> int:
+        """The token that is drawn from a row's scores by the luck of ``sample``."""
+        token = self.known.get((row, sample))
+        return draw(self.scores[row], self.luck, sample) if token is None else token
+
+    def likeliest(self, row: int) -> int:
+        """The token of a row's highest score, the first of equal ones."""
+        token = self.known.get((row, None))
+        return int(likeliest(self.scores[row][None])) if token is None else token
 
     def move(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import base
 from .base import Info, Move, Step
-from .highest import likeliest
 
 
 class Greedy(base.Search):
@@ -22,5 +21,4 @@ class Greedy(base.Search):
     chooses = "likeliest"
 
     def advance(self, step: Step) -> list[Move]:
-        chosen = likeliest(step.scores).tolist()
-        return [step.move(row, token) for row, token in enumerate(chosen)]
+        return [step.move(row, step.likeliest(row)) for row in range(len(step.rows))]

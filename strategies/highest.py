@@ -6,6 +6,8 @@ is then done in the groups that matter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -70,3 +72,27 @@ def left(scores: Tensor, most: int) -> Tensor | None:
     if whole == vocab:
         return tokens
     return torch.cat([tokens, torch.arange(whole, vocab, device=scores.device)])
+
+
+def left_each(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """The same of rows ``[n, vocab]``: each token's row and the token, both ``[any]``.
+
+    Of a row that has more left, or is not ``able``, there are none.
+    """
+    vocab, device = scores.shape[-1], scores.device
+    groups = vocab // _DEPTH
+    whole = _DEPTH * groups
+    kept = scores[:, :whole].reshape(len(scores), _DEPTH, groups).amax(1) > -torch.inf
+    few = (kept.sum(-1) * _DEPTH <= most) & torch.tensor(able, device=device)
+    rows, kept_groups = (kept & few[:, None]).nonzero(as_tuple=True)
+    first = torch.arange(_DEPTH, device=device)[:, None] * groups
+    tokens = (first + kept_groups).flatten()
+    rows = rows.repeat(_DEPTH)
+    if whole == vocab:
+        return rows, tokens
+    rest = torch.arange(whole, vocab, device=device)
+    others = few.nonzero().flatten()
+    return (
+        torch.cat([rows, others.repeat_interleave(len(rest))]),
+        torch.cat([tokens, rest.repeat(len(others))]),
+    )

@@ -6,12 +6,12 @@ part exactly where a setting changed the choice, and never because a random stre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .highest import left, likeliest
+from .highest import left, left_each, likeliest
 
 _MASK = (1 << 64) - 1
 _FEW = 4  # one token in so many left: beyond, all are drawn at once, and others may share them
@@ -52,8 +52,12 @@ def gumbel_of(seed: int, sample: int, position: int, tokens: Tensor) -> Tensor:
     The hash is integer arithmetic, equal bit for bit everywhere; the logarithms are float64, so
     rounding to float32 hides how devices differ in their last bits.
     """
+    return _noise(tokens, _signed(_key(seed, sample, position, "token")))
+
+
+def _noise(tokens: Tensor, key: Tensor | int) -> Tensor:
     value = (tokens + 1).mul_(_signed(0x9E3779B97F4A7C15))
-    value.add_(_signed(_key(seed, sample, position, "token")))
+    value.add_(key)
     value.bitwise_xor_(_shift(value, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
     value.bitwise_xor_(_shift(value, 27)).mul_(_signed(0x94D049BB133111EB))
     value.bitwise_xor_(_shift(value, 31))
@@ -98,6 +102,28 @@ def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
         if few is not None and len(few):
             return int(few[(scores[few] + luck.of(sample, few)).argmax()])
     return int(likeliest((scores + luck(sample))[None]))
+
+
+def draw_each(scores: Tensor, lucks: Sequence[Luck], samples: Sequence[int]) -> list[int]:
+    """What ``draw`` finds in each row ``[n, vocab]``: at once in all of which few are left."""
+    most = scores.shape[-1] // _FEW
+    able = [sample not in luck.drawn for luck, sample in zip(lucks, samples, strict=True)]
+    rows, tokens = left_each(scores, most, able)
+    keys = [
+        _signed(_key(luck.seed, sample, luck.position, "token"))
+        for luck, sample in zip(lucks, samples, strict=True)
+    ]
+    noise = _noise(tokens, torch.tensor(keys, device=scores.device)[rows])
+    values = scores[rows, tokens] + noise
+    best = values.new_full([len(scores)], -torch.inf).scatter_reduce_(0, rows, values, "amax")
+    # Of equal ones the first; of what is no number none, nor of a row that had too many left.
+    none = scores.shape[-1]
+    first = torch.where(values == best[rows], tokens, none)
+    found = first.new_full([len(scores)], none).scatter_reduce_(0, rows, first, "amin").tolist()
+    return [
+        token if token < none else draw(scores[row], lucks[row], samples[row])
+        for row, token in enumerate(found)
+    ]
 
 
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import base
 from .base import Info, Move, Step, setting
-from .luck import draw
 
 
 class Sample(base.Search):
@@ -41,6 +40,6 @@ class Sample(base.Search):
         samples = range(self.params.n) if first else [row.sample for row in step.rows]
         rows = [0 if first else i for i in range(len(samples))]
         return [
-            step.move(row, draw(step.scores[row], step.luck, sample), sample=sample)
+            step.move(row, step.draw(row, sample), sample=sample)
             for row, sample in zip(rows, samples, strict=True)
         ]

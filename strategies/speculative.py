@@ -7,7 +7,6 @@ from typing import Literal
 
 from . import base
 from .base import Info, Move, Row, Step, Strategy, setting
-from .luck import draw
 
 
 class Speculative(base.Search):
@@ -73,4 +72,4 @@ class Speculative(base.Search):
         return ()
 
     def advance(self, step: Step) -> list[Move]:
-        return [step.move(0, draw(step.scores[0], step.luck, step.rows[0].sample))]
+        return [step.move(0, step.draw(0, step.rows[0].sample))]

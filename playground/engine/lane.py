@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -124,6 +124,7 @@ class Lane:
         scores: Tensor,
         luck: Callable[[int], Tensor],
         given: Given = NOTHING,
+        known: Mapping[tuple[int, int | None], int] | None = None,
     ) -> list[Move]:
         """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones."""
         self._found = {}
@@ -139,6 +140,7 @@ class Lane:
             ends=ends,
             finished=[held.row for held in self.held if held.reason is not None],
             hidden=given.hidden,
+            known=known or {},
             **({"peek": given.peek} if given.peek else {}),
         )
         moves = self.search.advance(step)

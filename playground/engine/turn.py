@@ -6,6 +6,7 @@ together: thirty columns cost little more than one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.engine.text import Reader
 from playground.trace import Times
 from strategies import Move, Refusal, Row
+from strategies.highest import likeliest
+from strategies.luck import Luck, draw_each
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ class Turn:
 
     lane: Lane
     places: list[int]
-    luck: Callable[[int], Tensor]
+    luck: Luck
     forward: float = 0.0
     sharers: int = 1
     given: Given = NOTHING
@@ -42,6 +45,7 @@ class Turn:
     model: Stage = field(init=False)  # what the model said of its rows
     scores: Stage = field(init=False)  # after the processors called so far
     stages: list[Stage] = field(default_factory=list)
+    known: dict[tuple[int, int | None], int] = field(default_factory=dict)  # see ``Step``
     moves: list[Move] = field(default_factory=list)
     processors: float = 0.0  # seconds
     search: float = 0.0
@@ -82,6 +86,7 @@ def _normalise(turns: Sequence[Turn]) -> float:
 
 def _finish(turns: Sequence[Turn], seconds: float, reader: Reader, store: Store) -> None:
     """Choose, write down and follow; ``seconds`` went into the rows' log-softmax."""
+    _foresee(turns)
     for turn in turns:
         _choose(turn)
     able = [turn for turn in turns if turn.fault is None and turn.look is None]
@@ -170,11 +175,43 @@ def _hand_out(turns: Sequence[Turn], scores: Tensor) -> None:
         first += len(turn.rows)
 
 
+def _foresee(turns: Sequence[Turn]) -> None:
+    """Find what several searches will ask for in the same scores: the likeliest, or a draw."""
+    groups: dict[Hashable, list[Turn]] = {}
+    for turn in turns:
+        if turn.fault is None and turn.lane.search.chooses in ("likeliest", "draw"):
+            key = turn.lane.search.chooses, id(turn.scores.scores)
+            groups.setdefault(key, []).append(turn)
+    for group in groups.values():
+        if len(group) > 1:
+            # What fails here fails again in the lane whose it is, and is told there.
+            with contextlib.suppress(Exception):
+                _find(group)
+
+
+def _find(group: Sequence[Turn]) -> None:
+    clock = perf_counter()
+    scores = _together(group)
+    asked = [(turn, row, held) for turn in group for row, held in enumerate(turn.rows)]
+    samples = [held.row.sample for _, _, held in asked]
+    draws = group[0].lane.search.chooses == "draw"
+    if draws:
+        tokens = draw_each(scores, [turn.luck for turn, _, _ in asked], samples)
+    else:
+        tokens = likeliest(scores).tolist()
+    seconds = (perf_counter() - clock) / len(asked)
+    for (turn, row, _), sample, token in zip(asked, samples, tokens, strict=True):
+        turn.known[row, sample if draws else None] = token
+        turn.search += seconds
+
+
 def _choose(turn: Turn) -> None:
     if turn.fault is None:
         clock = perf_counter()
         try:
-            turn.moves = turn.lane.choose(turn.rows, turn.scores.rows, turn.luck, turn.given)
+            turn.moves = turn.lane.choose(
+                turn.rows, turn.scores.rows, turn.luck, turn.given, turn.known
+            )
         except Look as look:
             turn.look = look.tokens
         except Exception as error:

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import gumbel_r, kstest, pearsonr
 from scipy.stats import uniform as flat
 
-from strategies.luck import Luck, draw, gumbel, gumbel_of, uniform
+from strategies.luck import Luck, draw, draw_each, gumbel, gumbel_of, uniform
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,24 @@ def test_a_stream_of_its_own_is_uniform() -> None:
     drawn = [uniform(seed, 0, position, "xtc") for seed in range(50) for position in range(100)]
     assert 0 < min(drawn) < max(drawn) < 1
     assert kstest(drawn, flat.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("vocab", [5, 400, 407, 49_152])
+def test_draws_at_once_are_those_one_by_one(vocab: int) -> None:
+    """However much is left of each row: equal scores, no numbers, and nothing at all included."""
+    generator = torch.Generator().manual_seed(vocab)
+    scores = (torch.randn(40, vocab, generator=generator) * 2).round()
+    for row, own in enumerate(scores[:36]):
+        own[torch.randperm(vocab, generator=generator)[vocab * row // 140 :]] = -torch.inf
+    scores[36, :2], scores[37] = torch.nan, torch.nan
+    scores[3, scores[3] > -torch.inf] = torch.nan
+    samples = [row % 3 for row in range(40)]
+
+    def lucks() -> list[Luck]:
+        made = [Luck(row // 2, 7, vocab) for row in range(40)]
+        made[5](samples[5])  # all of its noise is drawn already
+        return made
+
+    alone = [draw(*what) for what in zip(scores, lucks(), samples, strict=True)]
+    assert draw_each(scores, lucks(), samples) == alone
+    assert draw_each(scores[::3], lucks()[::3], samples[::3]) == alone[::3]
