@@ -65,11 +65,18 @@ class Choice:
 
 def taken(scores: Tensor, places: Sequence[int]) -> Tensor:
     """These rows of ``scores``: a view where they lie at equal distances, else a copy."""
+    view = _view(scores, places)
+    if view is None:
+        return scores.index_select(0, torch.tensor(places, device=scores.device))
+    return view
+
+
+def _view(scores: Tensor, places: Sequence[int]) -> Tensor | None:
     first, last = places[0], places[-1]
     step = places[1] - first if len(places) > 1 else 1
     if step > 0 and list(places) == list(range(first, last + 1, step)):
         return scores[first : last + 1 : step]
-    return scores[torch.tensor(places, device=scores.device)]
+    return None
 
 
 def in_pairs(scores: Tensor) -> Tensor:
@@ -150,8 +157,8 @@ class _Level:
         best, spread, values, indices = [], [], [], []
         like = entries[0].model.scores
         # Fresh memory costs more than what is computed in it: all chunks use the same.
-        space = like.new_empty(2, _CHUNK, like.shape[-1])
-        for rows, ends, staged in self._chunks(entries):
+        *space, room = like.new_empty(3, _CHUNK, like.shape[-1])
+        for rows, ends, staged in self._chunks(entries, room):
             n = len(rows)
             rows = in_pairs(rows)
             if ends:
@@ -178,8 +185,13 @@ class _Level:
         self._best, self._spread = torch.cat(best), torch.cat(spread)  # [rows, 1]
         self.values, self.indices = torch.cat(values), torch.cat(indices)  # falling
 
-    def _chunks(self, entries: Sequence[Entry]) -> Iterator[tuple[Tensor, bool, bool]]:
-        """All rows once, with whether their highest and whether their survivors are wanted."""
+    def _chunks(
+        self, entries: Sequence[Entry], room: Tensor
+    ) -> Iterator[tuple[Tensor, bool, bool]]:
+        """All rows once, with whether their highest and whether their survivors are wanted.
+
+        Those that lie apart are put together in ``room``, which holds one chunk.
+        """
         ends: set[int] = set()
         staged: set[int] = set()
         wanted: dict[int, tuple[Tensor, set[int]]] = {}
@@ -194,12 +206,16 @@ class _Level:
             kinds.setdefault((key in ends, key in staged), []).append((scores, sorted(places)))
         for kind in sorted(kinds, reverse=True):
             for parts in _filled(kinds[kind]):
+                rows: list[Tensor] = []
+                before = len(self._rows)
                 for scores, own in parts:
                     for place in own:
                         self._numbers[id(scores), place] = len(self._rows)
                         self._rows.append((scores, place))
-                rows = [taken(scores, own) for scores, own in parts]
-                yield (rows[0] if len(rows) == 1 else torch.cat(rows)), *kind
+                    view = _view(scores, own)
+                    rows += [scores[p : p + 1] for p in own] if view is None else [view]
+                count = len(self._rows) - before
+                yield (rows[0] if len(rows) == 1 else torch.cat(rows, out=room[:count])), *kind
 
     def row(self, stage: Stage, parent: int) -> int:
         """The number of a lane's row ``parent`` at ``stage``."""

@@ -27,7 +27,9 @@ class Reader:
         self.tokenizer = tokenizer
         self._special = frozenset(tokenizer.all_special_ids)
         self._pieces: dict[int, str] = {}
+        self._alone: dict[int, str] = {}
         self._anchor = tokenizer.encode("a", add_special_tokens=False)[-1:]
+        self._head = tokenizer.decode(self._anchor, clean_up_tokenization_spaces=False)
 
     def begin(self, prompt: Sequence[int]) -> Text:
         """The empty text after a prompt."""
@@ -41,7 +43,7 @@ class Reader:
 
         Bytes that are no whole character yet wait for the tokens that complete them.
         """
-        before = self._decode(tokens[text.start : text.read])
+        before = self._before(text, tokens)
         after = self._decode(tokens[text.start :])
         if after.endswith(_BROKEN) and len(tokens) - text.read < _LOOKBACK:
             return text
@@ -51,7 +53,7 @@ class Reader:
         """The text with what was still waiting, written as the decoder writes broken characters."""
         if text.read == len(tokens):
             return text
-        before = self._decode(tokens[text.start : text.read])
+        before = self._before(text, tokens)
         after = self._decode(tokens[text.start :])
         return self._longer(text, before, after, len(tokens))
 
@@ -64,6 +66,16 @@ class Reader:
         """
         added = after[len(before) :]
         return Text(text.value + added, text.read if added else text.start, read)
+
+    def _before(self, text: Text, tokens: Sequence[int]) -> str:
+        """What those decoded again were, which is mostly one token that was met before."""
+        ids = tokens[text.start : text.read]
+        if len(ids) != 1:
+            return self._decode(ids)
+        known = self._alone.get(ids[0])
+        if known is None:
+            known = self._alone[ids[0]] = self._decode(ids)
+        return known
 
     def _decode(self, ids: Sequence[int]) -> str:
         result: str = self.tokenizer.decode(
@@ -85,8 +97,7 @@ class Reader:
         if token in self._special:
             return str(name)
         anchored = self.tokenizer.decode([*self._anchor, token], clean_up_tokenization_spaces=False)
-        head = self.tokenizer.decode(self._anchor, clean_up_tokenization_spaces=False)
-        piece: str = anchored[len(head) :] if anchored.startswith(head) else anchored
+        piece: str = anchored.removeprefix(self._head)
         return piece if piece and _BROKEN not in piece else f"⟨{_bytes(str(name))}⟩"
 
 
