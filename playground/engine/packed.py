@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,24 +57,32 @@ def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
     """
     if next(model.parameters()).device.type != "cpu":
         return 0
-    kept: dict[tuple[int, ...], Halved | _Reordered | None] = {}
     grouped = {id(module): group for group in groups for module in group if len(group) > 1}
+    found: dict[int, Group] = {}
     for module in model.modules():
-        if not _is_linear(module) or isinstance(getattr(module, _FORWARD), _PackedForward):
-            continue
-        group = grouped.get(id(module), [module])
-        weights, bias = [_outputs_first(m) for m in group], _bias(group)
-        key = tuple(part.data_ptr() for part in (*weights, bias) if part is not None)
-        if key not in kept:
-            weight = weights[0] if len(group) == 1 else torch.cat(weights)
-            kept[key] = halved(weight, bias) or _Reordered.where_it_can(weight, bias)
-        product = kept[key]
-        if product is None:
-            continue
-        parted = _Parted(product, [len(part) for part in weights])
-        for place, member in enumerate(group):
-            setattr(member, _FORWARD, _PackedForward(parted, place, getattr(member, _FORWARD)))
-    return sum(product.nbytes for product in kept.values() if product is not None)
+        if _is_linear(module) and not isinstance(getattr(module, _FORWARD), _PackedForward):
+            group = grouped.get(id(module), [module])
+            found[id(group[0])] = group
+    alike: dict[tuple[int, ...], list[Group]] = {}  # which share their weights
+    for group in found.values():
+        own = tuple(part.data_ptr() for m in group for part in m.parameters(recurse=False))
+        alike.setdefault(own, []).append(group)
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # packing uses one of a weight's
+        products = list(threads.map(_packed_group, (groups[0] for groups in alike.values())))
+    for product, same in zip(products, alike.values(), strict=True):
+        for group in same if product is not None else ():
+            assert product is not None
+            parted = _Parted(product, [len(_outputs_first(m)) for m in group])
+            for place, member in enumerate(group):
+                setattr(member, _FORWARD, _PackedForward(parted, place, getattr(member, _FORWARD)))
+    return sum(product.nbytes for product in products if product is not None)
+
+
+@torch.inference_mode()
+def _packed_group(group: Group) -> Halved | _Reordered | None:
+    weights = [_outputs_first(m) for m in group]
+    weight, bias = weights[0] if len(group) == 1 else torch.cat(weights), _bias(group)
+    return halved(weight, bias) or _Reordered.where_it_can(weight, bias)
 
 
 def unpack(model: nn.Module) -> None:
