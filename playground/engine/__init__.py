@@ -10,7 +10,7 @@ from playground.engine.run import Run
 from playground.engine.watch import Watch, Watches
 
 if TYPE_CHECKING:
-    from playground.engine.loop import Engine
+    from playground.engine.engine import Engine
 
 __all__ = [
     "Busy",
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
     That takes some seconds, in which the page and the routes can already be up.
     """
     if name == "Engine":
-        from playground.engine.loop import Engine
+        from playground.engine.engine import Engine
 
         return Engine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

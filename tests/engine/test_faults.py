@@ -127,7 +127,7 @@ def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
     assert reason(run) == "error" and run.error == "The memory was not enough: no more."
     assert served.forward.slots.free == served.forward.slots.count
 
-    monkeypatch.setattr(served, "_step", lacks)
+    monkeypatch.setattr(served.loop, "_step", lacks)
     served.step()  # with nobody there to end
 
 
@@ -150,7 +150,7 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
     def die() -> None:
         raise SystemExit
 
-    monkeypatch.setattr(served, "step", die)
+    monkeypatch.setattr(served.loop, "step", die)
     served.start()
     run = ask(served)
     assert run.join(30) and run.error == "The decode loop stopped." and reason(run) == "error"
@@ -160,8 +160,8 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
 
 def taken(served: Engine) -> int:
     """Slots that someone owns, by what the runs and the prompt being read say."""
-    reading = served._admission.reading
-    owned = [slot for run in served._runs for lane in run.lanes for slot in lane.slots]
+    reading = served.loop.admission.reading
+    owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots]
     owned += reading.slots if reading else []
     assert len(owned) == len(set(owned))
     return len(owned)
@@ -190,7 +190,7 @@ def test_a_thousand_people_come_and_leave_at_any_step() -> None:
     for run in present:
         run.cancel()
     served.step()
-    assert served.rows_in_use == 0 and not served._runs
+    assert served.rows_in_use == 0 and not served.loop.runs
 
 
 def resident() -> int:

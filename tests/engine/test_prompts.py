@@ -53,8 +53,8 @@ def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.Monke
 
 def reading_for(seconds: float, served: Engine, patch: pytest.MonkeyPatch) -> None:
     """Have prompts read for so long between two steps, however long a step takes."""
-    own = served._admission.turn
-    patch.setattr(served._admission, "turn", lambda runs, admit, _: own(runs, admit, seconds))
+    own = served.loop.admission.turn
+    patch.setattr(served.loop.admission, "turn", lambda runs, admit, _: own(runs, admit, seconds))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 19])

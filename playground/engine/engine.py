@@ -1,0 +1,189 @@
+"""One loaded model and the loop that serves it: what the rest of the program calls."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from playground.engine.draft import Drafter
+from playground.engine.forward import Forward
+from playground.engine.intake import Intake
+from playground.engine.loop import Loop
+from playground.engine.preview import preview
+from playground.engine.request import Busy, FieldError, Limits, Request
+from playground.engine.run import Run
+from playground.engine.scoring import logprobs
+from playground.engine.watch import Watch
+from playground.loading import LoadedModel
+from playground.trace import PromptToken, StepRecord
+
+
+class Engine:
+    """Serves one model, from a thread of its own (``start``) or the caller's (``drive``).
+
+    Raises ``UnsupportedModel`` where the model cannot be served correctly.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        limits: Limits | None = None,
+        rows: int = 64,
+        cache_bytes: int | None = None,
+        prompt_bytes: int = 256 << 20,
+        pack_weights: bool = True,
+        trace: bool = False,
+        watch: Watch | None = None,
+        draft: LoadedModel | None = None,
+    ) -> None:
+        """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
+
+        ``trace`` has forwards traced where that makes them faster, by threads of their own.
+        ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
+        """
+        self.model, self.limits = model, limits or Limits()
+        self.watch = watch or Watch()
+        self.forward = Forward(
+            model.model,
+            rows=rows,
+            length=model.context_length,
+            budget=cache_bytes,
+            pack_weights=pack_weights,
+        )
+        self.context_length = self.forward.slots.length
+        held = {"cache_bytes_per_token": self.forward.slots.bytes_per_token}
+        self.model = model = replace(model, facts=model.facts.model_copy(update=held))
+        self.drafter = Drafter.where_it_can(draft, model.facts.vocab_size, pack_weights)
+        self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
+        for forward in self._forwards if trace else ():
+            forward.trace()
+        self.intake = Intake(
+            model,
+            self.limits,
+            self.forward.slots.count,
+            self.context_length,
+            draft_model=self.drafter.title if self.drafter else None,
+        )
+        self.device = self.forward.device
+        self.loop = Loop(
+            self.forward, self.intake.reader, self.limits, prompt_bytes, self.drafter, self.watch
+        )
+        self.prompts = self.loop.admission.prompts
+        self._scoring = threading.Lock()  # one at a time: they take memory nobody has set aside
+        self._thread: threading.Thread | None = None
+
+    def submit(self, request: Request) -> Run:
+        """Check a request and put it in line.
+
+        ``FieldError`` names what cannot be run; ``Busy`` says when there may be room.
+        """
+        return self.submit_all([request])[0]
+
+    def submit_all(self, requests: Sequence[Request]) -> list[Run]:
+        """The same for several of one client, which count as one: all are put in line or none."""
+        runs: list[Run] = []
+        try:
+            for request in requests:
+                run = self.intake.run(request)
+                run.told(self.loop.wake, self.watch.ended)
+                runs.append(run)
+                run.batch = runs[0].batch
+            self.loop.add(runs)
+        except (FieldError, Busy) as error:
+            if isinstance(error, FieldError):
+                error.number = len(runs)
+            self.watch.refused(request, error)
+            raise
+        return runs
+
+    def prompt_logprobs(
+        self, prompt: Sequence[int], cancelled: Callable[[], bool] = lambda: False
+    ) -> list[float | None]:
+        """Each token's log-probability after those before it; None for the first, which has none.
+
+        Beside the loop, on the calling thread; ends early, with fewer, where ``cancelled``.
+        """
+        with self._scoring:
+            return logprobs(self.forward, prompt, cancelled)
+
+    def read(self, prompt: str, chat: bool = False) -> None:
+        """Have a prompt read while nobody waits, so that its scores are there when asked for."""
+        ids = tuple(token.id for token in self.tokens(prompt, chat))
+        if len(ids) < self.context_length:
+            self.loop.read(ids)
+
+    def preview(self, request: Request) -> list[StepRecord | str] | None:
+        """What each recipe would do to the next token, or why it would fail; no forward.
+
+        None where the prompt was not read lately: ``read`` asks for that. ``FieldError`` names
+        what cannot be run.
+        """
+        run = self.intake.run(request)
+        known = self.prompts.get(run.prompt_ids)
+        return preview(run, known.heard.scores, self.intake.reader) if known else None
+
+    def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
+        """The ids the model is fed for a prompt, each with its text."""
+        return self.intake.tokens(prompt, chat)
+
+    @property
+    def rows(self) -> int:
+        return self.forward.slots.count
+
+    @property
+    def rows_in_use(self) -> int:
+        return self.rows - self.forward.slots.free
+
+    @property
+    def key_value_bytes(self) -> int:
+        """Keys and values of every token of the rows in use."""
+        return self.forward.slots.bytes_per_token * sum(run.held for run in list(self.loop.runs))
+
+    @property
+    def people(self) -> int:
+        """Runs in line or at work."""
+        return len(self.loop.runs) + len(self.loop.line)
+
+    @property
+    def waiting(self) -> int:
+        """Runs in line."""
+        return len(self.loop.line)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is there to serve."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Serve from a thread of its own until ``close``."""
+        self._thread = threading.Thread(target=self.loop.serve, name="decode-loop", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)  # torch may not be left computing while Python goes down
+
+    def drive(self, run: Run) -> None:
+        """Step on the calling thread until ``run`` is done; only without ``start``."""
+        while not run.done:
+            self.step()
+
+    def step(self) -> None:
+        """One turn of the loop, on the calling thread; only without ``start``."""
+        self.loop.step()
+
+    def settle(self) -> None:
+        """Wait until every forward that can be traced is."""
+        for forward in self._forwards:
+            forward.settle()
+
+    def close(self) -> None:
+        """End every run where it is, and the thread."""
+        atexit.unregister(self.close)
+        self.loop.close()
+        for forward in self._forwards:
+            forward.close()
+        if self._thread is not None:
+            self._thread.join()
+        else:
+            self.step()
