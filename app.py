@@ -24,11 +24,12 @@ def main() -> None:
         run_history=False, footer_links=[], **look(),
     )  # fmt: skip
     print(f"Decoding playground at {address} with {service.models.default}", flush=True)
+    service.prepare()
+    gc.freeze()  # to look through all that was imported would halt every stream for a while
     try:
         service.engine()
     except ModelError as error:
         print(f"The page is up without a model: {error}", file=sys.stderr, flush=True)
-    gc.freeze()  # to look through all that was imported would halt every stream for a while
     page.block_thread()
     service.close()
 

@@ -203,8 +203,17 @@ class Models:
             with self._lock:
                 self._loaded.pop(dropped, None)
             log.info("dropped %s to make room for %s", dropped, id)
-            gc.collect()
+            _collect()
             device.empty_cache(where)
+
+
+def _collect() -> None:
+    """Free what is in cycles, as a packed model is; among what a host froze as well."""
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()
 
 
 def _hub_entry(id: str) -> Entry:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_importing = threading.Lock()
+
 # Of the free memory, for keys and values. A processor's slots take memory only where they are
 # written, and few texts fill theirs: who is admitted is measured against what is free then.
 _CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
@@ -55,12 +57,21 @@ class Service:
         self._lock = threading.Lock()
         self._closed = False
 
+    def prepare(self) -> None:
+        """Import what any model is served with: some seconds, which a page need not wait for.
+
+        By one thread at a time, as parts of transformers import each other.
+        """
+        with _importing:
+            import playground.engine.engine  # noqa: F401
+
     def engine(self, model: str | None = None) -> Engine:
         """The engine of a model, loaded and started on first use; None is the host's default.
 
         Raises ``ModelError`` where the model cannot be had or cannot be served correctly.
         """
         if self.models.loaded(model) is None:
+            self.prepare()
             aside(self.models.load, model)
         loaded = self.models.load(model)
         with self._lock:
@@ -80,7 +91,7 @@ class Service:
             return engine
 
     def _built(self, loaded: LoadedModel) -> Engine:
-        from playground.engine import Engine  # with transformers: the page does not wait for it
+        from playground.engine import Engine  # see ``prepare``
 
         budget = self.settings.cache_bytes
         place = next(loaded.model.parameters()).device

@@ -149,9 +149,9 @@ class Step:
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
     every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
-    ``draw`` is the cheap way to a token drawn with it. ``known`` holds what an engine found for
-    several lanes at once: by row and sample what ``draw`` gives, by row and None what
-    ``likeliest`` does.
+    ``draw`` is the cheap way to a token drawn with it. ``known`` holds what an engine found in
+    these scores for several lanes at once: by row and sample what ``draw`` gives, by row and None
+    what ``likeliest`` does.
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 
@@ -170,7 +170,7 @@ class Step:
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
     peek: Callable[[int, Sequence[int]], Tensor] = _unable
-    known: Mapping[tuple[int, int | None], int] = field(default_factory=dict)
+    known: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
 
     @cached_property
     def logprobs(self) -> Tensor:
@@ -273,8 +273,9 @@ class Processor(Strategy):
 class Search(Strategy):
     """Maps a lane's current rows to its next rows.
 
-    ``chooses`` is only told to people; None where it is something else. Who says "draw" draws from
-    the scores, by the luck of the row's ``sample`` alone.
+    ``chooses`` is told to people; None where it is something else. Who says "draw" draws from the
+    scores, by the luck of the row's ``sample`` alone. What "likeliest" and "draw" will ask of their
+    step is found for all lanes at once beforehand.
     """
 
     kind = "search"

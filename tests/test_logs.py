@@ -39,7 +39,7 @@ def asked(prompt: str, *recipes: str) -> Request:
 def run(watches: Watches) -> str:
     """One run, and one refused of each kind; the run's id."""
     served = engine(rows=3, limits=Limits(waiting=1, prompt_chars=40))
-    served.watch = watches
+    served.loop.watch = watches
     made = served.submit(asked(SECRET, "greedy", "beam(2)"))
     for prompt, error in ((SECRET, Busy), (SECRET * 9, FieldError)):
         with pytest.raises(error):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -126,6 +128,21 @@ def test_the_least_recently_used_model_makes_room(folders):
     models.load("c")
     assert released == ["b"]
     assert loaded(models) == ["a", "c"]
+
+
+def test_a_dropped_model_s_memory_is_free_though_a_host_froze_it(folders):
+    size = Models(host(folders)).load().facts.memory
+    models = Models(host(folders, models_bytes=int(1.5 * size)))
+    model = models.load("a").model
+    model.__dict__["itself"] = model  # as a packed layer knows the layer it was
+    gone = weakref.ref(model)
+    del model
+    gc.freeze()
+    try:
+        models.load("b")
+        assert gone() is None and gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_a_model_in_use_is_never_dropped(folders):

@@ -215,6 +215,7 @@ def _serve(model: str | None, port: int) -> None:
     if model is not None:
         chosen |= {"model": model, "models": (model,)}
     service = Service(Settings(**chosen))
-    service.engine().settle()
+    service.prepare()
     gc.freeze()  # as the page's program does
+    service.engine().settle()
     uvicorn.run(application(service), host="127.0.0.1", port=port, log_level="warning")

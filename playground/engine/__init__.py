@@ -26,13 +26,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load ``Engine``, and transformers with it, only where a model is served.
+if not TYPE_CHECKING:  # where any name would pass as one of this module's
 
-    That takes some seconds, in which the page and the routes can already be up.
-    """
-    if name == "Engine":
-        from playground.engine.engine import Engine
+    def __getattr__(name: str) -> Any:
+        """Load ``Engine``, and transformers with it, only where a model is served.
 
-        return Engine
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        That takes some seconds, in which the page and the routes can already be up.
+        """
+        if name == "Engine":
+            from playground.engine.engine import Engine
+
+            return Engine
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

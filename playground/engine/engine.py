@@ -45,7 +45,6 @@ class Engine:
         ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
         """
         self.model, self.limits = model, limits or Limits()
-        self.watch = watch or Watch()
         self.forward = Forward(
             model.model,
             rows=rows,
@@ -69,7 +68,12 @@ class Engine:
         )
         self.device = self.forward.device
         self.loop = Loop(
-            self.forward, self.intake.reader, self.limits, prompt_bytes, self.drafter, self.watch
+            self.forward,
+            self.intake.reader,
+            self.limits,
+            prompt_bytes,
+            self.drafter,
+            watch or Watch(),
         )
         self.prompts = self.loop.admission.prompts
         self._scoring = threading.Lock()  # one at a time: they take memory nobody has set aside
@@ -88,14 +92,14 @@ class Engine:
         try:
             for request in requests:
                 run = self.intake.run(request)
-                run.told(self.loop.wake, self.watch.ended)
+                run.told(self.loop.wake, self.loop.watch.ended)
                 runs.append(run)
                 run.batch = runs[0].batch
             self.loop.add(runs)
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(runs)
-            self.watch.refused(request, error)
+            self.loop.watch.refused(request, error)
             raise
         return runs
 

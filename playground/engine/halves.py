@@ -10,6 +10,7 @@ Source: FBGEMM's float16 GEMM, ``torch.ops.quantized.linear_dynamic_fp16``.
 from __future__ import annotations
 
 import math
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from playground.engine.scripted import scripted
 COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
 _IDLE = 16  # rows that are computed for nobody, at most
 _COLUMNS = 64  # of the products that tell
+_measuring = threading.Lock()
 
 
 class Halved:
@@ -70,7 +72,8 @@ def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:
     """
     if weight.dtype == torch.bfloat16 and device.bfloat16_is_fast():
         return None
-    rows = _rows_that_keep_bits(weight.shape[1], torch.get_num_threads())
+    with _measuring:  # once for all who pack weights of this width
+        rows = _rows_that_keep_bits(weight.shape[1], torch.get_num_threads())
     if rows is None:
         return None
     found = _scaled(weight.float())

@@ -28,7 +28,9 @@ class Intake:
         draft_model: str | None = None,
     ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
-        self.model, self.limits = model, limits
+        # Not the model itself: a run is kept for long after it is gone, and knows its intake.
+        self.facts, self.tokenizer, self.limits = model.facts, model.tokenizer, limits
+        self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
         self._draft_model = draft_model
@@ -53,7 +55,7 @@ class Intake:
             self._lane(i, request, [token.id for token in tokens], room)
             for i in range(len(request.recipes))
         ]
-        run = Run(request, self.model.facts, tokens, lanes, tokenize)
+        run = Run(request, self.facts, tokens, lanes, tokenize)
         if run.width > self.rows:
             raise FieldError(
                 "recipes",
@@ -63,7 +65,7 @@ class Intake:
 
     def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text."""
-        tokenizer = self.model.tokenizer
+        tokenizer = self.tokenizer
         with self._lock:
             if chat and tokenizer.chat_template:
                 text = tokenizer.apply_chat_template(
@@ -73,7 +75,7 @@ class Intake:
                 )
                 ids = tokenizer.encode(text, add_special_tokens=False)
             elif chat:
-                raise FieldError("chat", f"{self.model.facts.title} has no chat template.")
+                raise FieldError("chat", f"{self.facts.title} has no chat template.")
             else:
                 ids = tokenizer.encode(prompt)
             if not ids:
@@ -83,8 +85,8 @@ class Intake:
     def context(self, max_new_tokens: int) -> Context:
         """What strategies may know of this model, in a run of this length."""
         return Context(
-            vocab_size=self.model.facts.vocab_size,
-            eos_token_ids=self.model.eos_token_ids,
+            vocab_size=self.facts.vocab_size,
+            eos_token_ids=self.eos_token_ids,
             max_new_tokens=max_new_tokens,
             encode=self._encode,
             decode=self._decode,
@@ -95,11 +97,11 @@ class Intake:
 
     def _encode(self, text: str) -> list[int]:
         with self._lock:
-            ids: list[int] = self.model.tokenizer.encode(text, add_special_tokens=False)
+            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
             return ids
 
     def _decode(self, ids: Sequence[int]) -> str:
-        text: str = self.model.tokenizer.decode(list(ids))
+        text: str = self.tokenizer.decode(list(ids))
         return text
 
     def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
@@ -115,7 +117,7 @@ class Intake:
                 prompt=prompt,
                 seed=request.seed,
                 ends=Ends(
-                    frozenset(self.model.eos_token_ids),
+                    frozenset(self.eos_token_ids),
                     tuple(request.stop),
                     request.min_new_tokens,
                     limit,

@@ -12,12 +12,13 @@ from torch import Tensor
 from playground.engine.record import Choice
 from playground.engine.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
 from playground.engine.text import Reader, Text, find_stop
-from playground.trace import FinishReason, Output, StepRecord, Times, Trace
-from strategies import Context, EarlyLayers, Move, Recipe, Row, SecondPrompt, Step
+from playground.engine.written import Written
+from playground.trace import FinishReason, StepRecord, Times
+from strategies import Context, EarlyLayers, Move, Recipe, Row, Step
 
 
-class Lane:
-    """Not thread-safe: the loop advances it; other threads read ``held`` and ``steps``."""
+class Lane(Written):
+    """Only the loop advances it."""
 
     def __init__(
         self,
@@ -30,37 +31,18 @@ class Lane:
         reader: Reader,
         top_n: int,
     ) -> None:
-        self.recipe = recipe
-        self.processors, self.search = recipe.build(context)
-        self.rows = self.search.width()
-        self.needs = [p.needs(prompt) for p in self.processors]
-        asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
-        self.seconds = list(dict.fromkeys(asked))  # prompts that its rows also follow
+        super().__init__(recipe, context, prompt, seed, reader)
         self.reads_states = self.search.needs_hidden or any(
             isinstance(need, EarlyLayers) for need in self.needs
         )
-        self.copies = self.rows if self.search.needs_hidden else 1
         self.width = self.rows * (1 + len(self.seconds))  # slots
-        self.ends, self.reader = ends, reader
+        self.ends = ends
         self.top_n, self.vocab_size = top_n, context.vocab_size
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.shared = [(type(p), repr(p.params), context) for p in self.processors]
-        self.steps: list[StepRecord] = []
         self.slots: list[int] = []
         self.started = 0.0  # the clock its records count from
-        self.error: str | None = None
-        self.done = False
-        self._ended: FinishReason | None = None
-        first = LaneRow(
-            Row(tuple(prompt), len(prompt), seed=seed),
-            tuple(p.initial_state() for p in self.processors),
-            reader.begin(prompt),
-            None,
-            -1,
-        )
-        self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.index = 0
-        self.offer: StepRecord | None = None  # what a person may choose from
         self._asking = False
         self._drafted = 0  # at most, so far
         self._found: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
@@ -140,9 +122,9 @@ class Lane:
             ends=ends,
             finished=[held.row for held in self.held if held.reason is not None],
             hidden=given.hidden,
-            known=known or {},
             **({"peek": given.peek} if given.peek else {}),
         )
+        step.known.update(known or {})
         moves = self.search.advance(step)
         for move in moves:
             if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
@@ -293,68 +275,4 @@ class Lane:
             draft_text="" if draft is None else self.reader.piece(draft),
             times=times,
             at=at,
-        )
-
-    def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """Stop where it is, for a reason from outside."""
-        self._ended, self.error, self.done = reason, error, True
-
-    def ordered(self) -> list[LaneRow]:
-        """Finished and running rows, the one a person is shown first."""
-        held = self.held
-        if len(held) == 1:
-            return list(held)
-        by_row = {id(h.row): h for h in held}
-        return [by_row[id(row)] for row in self.search.order([h.row for h in held])]
-
-    def nodes(self, held: LaneRow, known: Sequence[int] = ()) -> list[int]:
-        """The step records that lead to a row, in order, after those of ``known`` that do."""
-        path, node = [], held.node
-        while node is not None and node not in known[(at := self.steps[node].index) : at + 1]:
-            path.append(node)
-            node = self.steps[node].parent
-        return path[::-1]
-
-    def path(self) -> list[StepRecord]:
-        """The records of the text shown now. A beam may rewrite what it showed before."""
-        return [self.steps[node] for node in self.nodes(self.ordered()[0])]
-
-    def measured(self) -> dict[str, float]:
-        """What its processors find in the shown text."""
-        shown = self.ordered()[0]
-        found: dict[str, float] = {}
-        for depth, processor in enumerate(self.processors):
-            found.update(processor.measure(replace(shown.row, state=shown.states[depth])))
-        return found
-
-    @property
-    def text(self) -> str:
-        return self.ordered()[0].text.value
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the shown text ended; None while it runs."""
-        return self.ordered()[0].reason or self._ended
-
-    def trace(self, vocab_size: int) -> Trace:
-        outputs = [
-            Output(
-                text=held.text.value,
-                token_ids=list(held.row.generated),
-                nodes=self.nodes(held),
-                score=held.row.score,
-                finish_reason=held.reason or self._ended,
-            )
-            for held in self.ordered()
-        ]
-        return Trace.model_construct(
-            recipe=str(self.recipe),
-            stages=[str(step) for step in self.recipe.processors],
-            search=str(self.recipe.search),
-            vocab_size=vocab_size,
-            steps=list(self.steps),
-            outputs=outputs,
-            copies=self.copies,
-            second_prompts=[len(second) for second in self.seconds],
-            offer=self.offer,
         )

@@ -15,7 +15,7 @@ from playground.engine.run import Run
 
 
 class Line:
-    """Runs that wait for free rows. Not thread-safe: the engine holds its lock."""
+    """Runs that wait for free rows. Not thread-safe: the loop holds its lock."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -22,6 +22,7 @@ from playground.engine.halves import Halved, halved
 from playground.engine.scripted import scripted
 
 _ROWS = 16  # the batch the layout is chosen for
+_PACKERS = 4  # threads, at most
 _FORWARD = "forward"
 
 Group = list[nn.Module]  # linear layers that are given the same tensor, in the order of their calls
@@ -67,11 +68,13 @@ def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
     for group in found.values():
         own = tuple(part.data_ptr() for m in group for part in m.parameters(recurse=False))
         alike.setdefault(own, []).append(group)
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # packing uses one of a weight's
+    # The kernels that pack use one thread, and memory for a few copies of a weight.
+    with ThreadPoolExecutor(min(_PACKERS, torch.get_num_threads())) as threads:
         products = list(threads.map(_packed_group, (groups[0] for groups in alike.values())))
     for product, same in zip(products, alike.values(), strict=True):
-        for group in same if product is not None else ():
-            assert product is not None
+        if product is None:
+            continue
+        for group in same:
             parted = _Parted(product, [len(_outputs_first(m)) for m in group])
             for place, member in enumerate(group):
                 setattr(member, _FORWARD, _PackedForward(parted, place, getattr(member, _FORWARD)))

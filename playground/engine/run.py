@@ -147,8 +147,9 @@ class Run:
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
                 self._memory = device.memory(torch.device(self.facts.device))
-                self._luck = None  # a kept run need not hold its last step's noise
                 self._tell(self)
+                # A kept run need not hold its last step's noise, nor the loop it ran in.
+                self._luck, self._wake = None, lambda: None
             self._changed.notify_all()
             followers = list(self._followers)
         for tell in followers:

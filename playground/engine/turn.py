@@ -6,7 +6,6 @@ together: thirty columns cost little more than one.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -184,9 +183,10 @@ def _foresee(turns: Sequence[Turn]) -> None:
             groups.setdefault(key, []).append(turn)
     for group in groups.values():
         if len(group) > 1:
-            # What fails here fails again in the lane whose it is, and is told there.
-            with contextlib.suppress(Exception):
+            try:
                 _find(group)
+            except Exception as error:  # each lane does it itself, and is told what fails
+                log.warning("tokens could not be found for all at once", exc_info=error)
 
 
 def _find(group: Sequence[Turn]) -> None:

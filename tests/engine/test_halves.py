@@ -119,3 +119,19 @@ def test_a_model_is_packed_in_half_the_bytes_where_nothing_is_lost(
     model = MAKERS["llama"](vocab=VOCAB, context=64).to(dtype).float()
     layers = [module for module in model.modules() if type(module) is torch.nn.Linear]
     assert pack(model) == each * sum(layer.weight.numel() for layer in layers)
+
+
+def test_layers_that_share_a_weight_share_what_is_packed() -> None:
+    layers = torch.nn.ModuleList(torch.nn.Linear(64, 48) for _ in range(3))
+    layers[0].weight.data = layers[0].weight.half().float()
+    layers[1].weight, layers[1].bias = layers[0].weight, layers[0].bias
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        bytes_added = pack(layers)
+    finally:
+        torch.set_num_threads(threads)
+    products = [layer.forward.product.product for layer in layers]
+    assert products[0] is products[1] is not products[2]
+    assert bytes_added == products[0].nbytes + products[2].nbytes
+    assert pack(layers) == 0

@@ -1,8 +1,11 @@
 """A run tells what memory it took."""
 
+import gc
+import weakref
+
 from playground.charts.memory import held
 from playground.engine import Request
-from tests.engine.models import engine, finished
+from tests.engine.models import driven, engine, finished
 
 
 def test_a_run_knows_its_keys_and_values_and_what_the_process_holds() -> None:
@@ -37,3 +40,15 @@ def test_memory_is_told_only_of_what_ended() -> None:
     assert run.comparison().timings.memory is None
     served.drive(run)
     assert run.comparison().timings.memory is not None
+
+
+def test_a_run_that_is_kept_keeps_no_model() -> None:
+    served = engine()
+    recipes = ["sample", "guidance(2) | sample", "contrastive(top_k=2)", "beam(2)"]
+    run = driven(served, Request(prompt="abc", recipes=recipes, max_new_tokens=4))
+    gone = weakref.ref(served.model.model)
+    served.close()
+    del served
+    gc.collect()
+    assert gone() is None
+    assert [lane.error for lane in run.comparison().lanes] == [None] * 4

@@ -41,7 +41,7 @@ def test_what_happens_to_runs_is_told_once_and_in_order() -> None:
     notes, watches = Notes(), Watches()
     watches.all += [Broken(), notes]
     served = engine(rows=3, limits=Limits(waiting=2))
-    served.watch = served.loop.watch = watches
+    served.loop.watch = watches
     first, second = (
         served.submit(Request(prompt=name, recipes=["greedy", "beam(2)"], max_new_tokens=3))
         for name in "ab"

@@ -1,0 +1,104 @@
+"""What a lane wrote, as others read it: its rows, its step records, and the texts they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from playground.engine.rows import LaneRow
+from playground.engine.text import Reader
+from playground.trace import FinishReason, Output, StepRecord, Trace
+from strategies import Context, Recipe, Row, SecondPrompt
+
+
+class Written:
+    """A lane without its steps. Any thread may read it while the loop goes on writing."""
+
+    def __init__(
+        self, recipe: Recipe, context: Context, prompt: Sequence[int], seed: int, reader: Reader
+    ) -> None:
+        self.recipe, self.reader = recipe, reader
+        self.processors, self.search = recipe.build(context)
+        self.needs = [p.needs(prompt) for p in self.processors]
+        asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
+        self.seconds = list(dict.fromkeys(asked))  # prompts that its rows also follow
+        self.rows = self.search.width()
+        self.copies = self.rows if self.search.needs_hidden else 1  # of a row's keys and values
+        first = LaneRow(
+            Row(tuple(prompt), len(prompt), seed=seed),
+            tuple(p.initial_state() for p in self.processors),
+            reader.begin(prompt),
+            None,
+            -1,
+        )
+        self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
+        self.steps: list[StepRecord] = []
+        self.offer: StepRecord | None = None  # what a person may choose from
+        self.done = False
+        self.error: str | None = None
+        self._ended: FinishReason | None = None
+
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """Stop where it is, for a reason from outside."""
+        self._ended, self.error, self.done = reason, error, True
+
+    def ordered(self) -> list[LaneRow]:
+        """Finished and running rows, the one a person is shown first."""
+        held = self.held
+        if len(held) == 1:
+            return list(held)
+        by_row = {id(h.row): h for h in held}
+        return [by_row[id(row)] for row in self.search.order([h.row for h in held])]
+
+    def nodes(self, held: LaneRow, known: Sequence[int] = ()) -> list[int]:
+        """The step records that lead to a row, in order, after those of ``known`` that do."""
+        path, node = [], held.node
+        while node is not None and node not in known[(at := self.steps[node].index) : at + 1]:
+            path.append(node)
+            node = self.steps[node].parent
+        return path[::-1]
+
+    def path(self) -> list[StepRecord]:
+        """The records of the text shown now. A beam may rewrite what it showed before."""
+        return [self.steps[node] for node in self.nodes(self.ordered()[0])]
+
+    def measured(self) -> dict[str, float]:
+        """What its processors find in the shown text."""
+        shown = self.ordered()[0]
+        found: dict[str, float] = {}
+        for depth, processor in enumerate(self.processors):
+            found.update(processor.measure(replace(shown.row, state=shown.states[depth])))
+        return found
+
+    @property
+    def text(self) -> str:
+        return self.ordered()[0].text.value
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the shown text ended; None while it runs."""
+        return self.ordered()[0].reason or self._ended
+
+    def trace(self, vocab_size: int) -> Trace:
+        """All of it, with every text it has so far, the one a person is shown first."""
+        outputs = [
+            Output(
+                text=held.text.value,
+                token_ids=list(held.row.generated),
+                nodes=self.nodes(held),
+                score=held.row.score,
+                finish_reason=held.reason or self._ended,
+            )
+            for held in self.ordered()
+        ]
+        return Trace.model_construct(
+            recipe=str(self.recipe),
+            stages=[str(step) for step in self.recipe.processors],
+            search=str(self.recipe.search),
+            vocab_size=vocab_size,
+            steps=list(self.steps),
+            outputs=outputs,
+            copies=self.copies,
+            second_prompts=[len(second) for second in self.seconds],
+            offer=self.offer,
+        )
