@@ -56,28 +56,12 @@ def likeliest(scores: Tensor) -> Tensor:
     return torch.where(rest > best, last + groups * _RUN, found)
 
 
-def left(scores: Tensor, most: int) -> Tensor | None:
-    """Some tokens of a row ``[vocab]``, in rising order, all that are not removed among them.
+def left(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """Some tokens of rows ``[n, vocab]``, all that are not removed among them: of each its row and
+    itself, both ``[any]``, those of a row in rising order.
 
-    They come by the group. None where those of groups would be more than ``most``.
-    """
-    vocab = len(scores)
-    groups = vocab // _DEPTH
-    whole = _DEPTH * groups
-    kept = (scores[:whole].reshape(_DEPTH, groups).amax(0) > -torch.inf).nonzero().flatten()
-    if len(kept) * _DEPTH > most:
-        return None
-    first = torch.arange(_DEPTH, device=scores.device)[:, None] * groups
-    tokens = (first + kept).flatten()
-    if whole == vocab:
-        return tokens
-    return torch.cat([tokens, torch.arange(whole, vocab, device=scores.device)])
-
-
-def left_each(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    """The same of rows ``[n, vocab]``: each token's row and the token, both ``[any]``.
-
-    Of a row that has more left, or is not ``able``, there are none.
+    They come by the group. There are none of a row whose groups hold more than ``most``, nor of one
+    that is not ``able``.
     """
     vocab, device = scores.shape[-1], scores.device
     groups = vocab // _DEPTH

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .highest import left, left_each, likeliest
+from .highest import left, likeliest
 
 _MASK = (1 << 64) - 1
 _FEW = 4  # one token in so many left: beyond, all are drawn at once, and others may share them
@@ -98,8 +98,8 @@ def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
     Where few tokens are left, noise is drawn for them alone, if ``luck`` is a ``Luck``.
     """
     if isinstance(luck, Luck) and sample not in luck.drawn:
-        few = left(scores, len(scores) // _FEW)
-        if few is not None and len(few):
+        _, few = left(scores[None], len(scores) // _FEW, [True])
+        if len(few):
             return int(few[(scores[few] + luck.of(sample, few)).argmax()])
     return int(likeliest((scores + luck(sample))[None]))
 
@@ -108,7 +108,7 @@ def draw_each(scores: Tensor, lucks: Sequence[Luck], samples: Sequence[int]) -> 
     """What ``draw`` finds in each row ``[n, vocab]``: at once in all of which few are left."""
     most = scores.shape[-1] // _FEW
     able = [sample not in luck.drawn for luck, sample in zip(lucks, samples, strict=True)]
-    rows, tokens = left_each(scores, most, able)
+    rows, tokens = left(scores, most, able)
     keys = [
         _signed(_key(luck.seed, sample, luck.position, "token"))
         for luck, sample in zip(lucks, samples, strict=True)

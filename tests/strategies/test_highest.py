@@ -44,9 +44,9 @@ def test_the_likeliest_is_what_argmax_finds(vocab: int) -> None:
 def test_what_is_left_is_there_or_too_much(vocab: int, count: int) -> None:
     scores = torch.randn(vocab, generator=torch.Generator().manual_seed(count))
     scores[torch.randperm(vocab, generator=torch.Generator().manual_seed(1))[count:]] = -torch.inf
-    tokens = left(scores, vocab // 4)
-    wanted = (scores > -torch.inf).nonzero().flatten().tolist()
-    if tokens is None:
-        assert len(wanted) * 16 > vocab // 4
-    else:
-        assert set(wanted) <= set(tokens.tolist()) and tokens.tolist() == sorted({*tokens.tolist()})
+    rows, tokens = left(torch.stack([scores, -scores, scores]), vocab // 4, [True, True, False])
+    own, wanted = tokens[rows == 0].tolist(), (scores > -torch.inf).nonzero().flatten().tolist()
+    if not set(wanted) <= set(own):
+        assert own == [] and len(wanted) * 16 > vocab // 4
+    assert own == sorted(set(own)) == left(scores[None], vocab // 4, [True])[1].tolist()
+    assert not (rows == 2).any()  # it was not able
