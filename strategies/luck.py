@@ -101,6 +101,10 @@ def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
         _, few = left(scores[None], len(scores) // _FEW, [True])
         if len(few):
             return int(few[(scores[few] + luck.of(sample, few)).argmax()])
+    return _of_all(scores, luck, sample)
+
+
+def _of_all(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
     return int(likeliest((scores + luck(sample))[None]))
 
 
@@ -116,14 +120,17 @@ def draw_each(scores: Tensor, lucks: Sequence[Luck], samples: Sequence[int]) -> 
     noise = _noise(tokens, torch.tensor(keys, device=scores.device)[rows])
     values = scores[rows, tokens] + noise
     best = values.new_full([len(scores)], -torch.inf).scatter_reduce_(0, rows, values, "amax")
-    # Of equal ones the first; of what is no number none, nor of a row that had too many left.
+    # Of equal ones the first. Of what is no number ``none``; more, where none were looked into.
     none = scores.shape[-1]
     first = torch.where(values == best[rows], tokens, none)
-    found = first.new_full([len(scores)], none).scatter_reduce_(0, rows, first, "amin").tolist()
-    return [
-        token if token < none else draw(scores[row], lucks[row], samples[row])
-        for row, token in enumerate(found)
-    ]
+    found = first.new_full([len(scores)], none + 1).scatter_reduce_(0, rows, first, "amin")
+    drawn = []
+    for token, row, luck, sample in zip(found.tolist(), scores, lucks, samples, strict=True):
+        if token < none:
+            drawn.append(token)
+        else:
+            drawn.append((draw if token == none else _of_all)(row, luck, sample))
+    return drawn
 
 
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:
