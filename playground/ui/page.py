@@ -125,6 +125,8 @@ class Page:
             columns.choices, picker.stream, picker.inputs, picker.outputs, show_progress="hidden",
             trigger_mode="once", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
+        for ended in (self.picked.then, self.picked.failure):
+            ended(None, None, None, js="() => playground.answered()", **QUICK)
         submitted = knobs.run.click(
             runner.submit, runner.inputs, runner.outputs, show_progress="hidden",
             cancels=self.picked, concurrency_limit=None, api_visibility="private",

@@ -80,7 +80,8 @@ async def _launched(service: Service) -> tuple[Blocks, str]:
     return page, address
 
 
-def _served(service: Service) -> Iterator[Site]:
+def served(service: Service) -> Iterator[Site]:
+    """The page over this service; closed when it is gone on with."""
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
         page, address = apart.submit(lambda: asyncio.run(_launched(service))).result()
     yield Site(address, service)
@@ -89,7 +90,7 @@ def _served(service: Service) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def site(service: Service) -> Iterator[Site]:
-    yield from _served(service)
+    yield from served(service)
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +99,7 @@ def hostile_site(service: Service) -> Iterator[Site]:
     run = comparison(COLUMNS, length=48, run=recorded.ID)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorded, "recorded", lambda: run)
-        yield from _served(service)
+        yield from served(service)
 
 
 @pytest.fixture(scope="package")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from playground.service import Service
+from playground.ui.pick import Picker
+from playground.ui.run import Runner
 from strategies.registry import registry
-from tests.browser.conftest import SLOW_MS, Site
+from tests.browser.conftest import SLOW_MS, Site, served
 from tests.browser.test_page import lane, run, steps, title, write, written
 from tests.browser.test_run import HOSTILE, Dictate
 
@@ -159,6 +165,43 @@ def test_hostile_text_is_offered_as_it_is(
         expect(choices(page).locator(".label")).to_have_text([character])
         picked(page, lambda: chooser(page).press("1"), length)
     assert text(page, "B") == said
+
+
+def _slow_to_end(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """The same frames, but Gradio is told a while after the last one that no more will come."""
+
+    @wraps(stream)
+    def slow(*given: Any) -> Iterator[Any]:
+        yield from stream(*given)
+        time.sleep(0.5)
+
+    return slow
+
+
+def test_a_choice_is_taken_as_soon_as_it_is_offered(
+    service: Service, visit: Callable[..., Page]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picker, "stream", _slow_to_end(Picker.stream))
+        patch.setattr(Runner, "follow", _slow_to_end(Runner.follow))
+        for site in served(service):
+            query = urlencode({"prompt": "Hi", "recipe": ["greedy", YOURS]}, doseq=True)
+            page = visit(f"{site.address}?{query}")
+            page.locator("#run").click()
+            for length in (1, 2, 3):
+                expect(choices(page)).to_have_count(10)
+                picked(page, choices(page).nth(0).click, length)
+            picked(page, chooser(page).locator(".undo").click, 2)
+            assert len(ids(page)) == 2
+            # One that is told twice, before its answer is there, is one.
+            page.evaluate("""() => {
+                const press = (key) => document.querySelector('.chooser:not([hidden])')
+                    .dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+                press('1'); press('2');
+            }""")
+            picked(page, lambda: None, 3)
+            page.wait_for_timeout(1500)  # the second had gone in its place by then
+            assert len(ids(page)) == 3
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -95,3 +95,20 @@ window.playground.chooser = (box, tell) => {
   });
   return draw;
 };
+
+// A choice waits for the page's run and for the choice before it: their last frame is drawn a
+// moment before Gradio is done with them, and drops what is told in between. The last one counts.
+{
+  let busy = false;
+  let waiting = null;
+  Object.assign(window.playground, {
+    // `act` says whether it told Gradio something, whose end calls answered().
+    inTurn(act) {
+      clearTimeout(waiting);
+      if (busy || document.querySelector('#run').disabled)
+        waiting = setTimeout(window.playground.inTurn, 30, act);
+      else busy = act();
+    },
+    answered() { busy = false; },
+  });
+}

@@ -9,9 +9,13 @@ const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].
 const [note, outputs, figures] = ['.parting', '.outputs', '.figures'].map((s) =>
   element.querySelector(s));
 const chooser = playground.chooser(element.querySelector('.chooser'), (token) => {
-  if (document.querySelector('#run').disabled) return; // what runs would write over the choice
-  const texts = [...document.querySelectorAll('.strip')].map(({ dataset }) => Number(dataset.output));
-  trigger('choose', { lane: props.value.lane, token, texts });
+  const asked = props.value;
+  playground.inTurn(() => {
+    if (props.value?.run !== asked.run || props.value.state !== 'done') return false;
+    const texts = [...document.querySelectorAll('.strip')].map(({ dataset }) => Number(dataset.output));
+    trigger('choose', { lane: asked.lane, token, texts });
+    return true;
+  });
 });
 element.querySelector('.strip').style.setProperty('--colour', colour);
 const shown = []; // the line each span was drawn from, so that only changes are drawn
