@@ -21,7 +21,7 @@ def main() -> None:
     _, address, _ = page.launch(
         server_name=settings.listen, server_port=settings.port, prevent_thread_lock=True,
         app_kwargs={"routes": routes(service)}, ssr_mode=False, quiet=True, max_threads=128,
-        run_history=False, footer_links=[], **look(),
+        run_history=False, enable_monitoring=False, footer_links=[], **look(),
     )  # fmt: skip
     print(f"Decoding playground at {address} with {service.models.default}", flush=True)
     service.prepare()

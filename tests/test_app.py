@@ -79,6 +79,8 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         assert [(each["id"], each["source"]) for each in models] == [("tiny", "folder")]
         assert "paths" in httpx.get(f"{address}/api/openapi.json").json()
         assert "/api/compare" in httpx.get(f"{address}/api/docs").text
+        monitoring = httpx.get(f"{address}/monitoring/summary")
+        assert monitoring.status_code == 403  # who uses the page is the host's to know
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and "Traceback" not in out + errors
