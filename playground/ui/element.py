@@ -17,6 +17,7 @@ import gradio as gr
 QUICK: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
+    "show_progress_on": [],
     "api_visibility": "private",
 }
 ASSETS = Path(__file__).parent / "assets"

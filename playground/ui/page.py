@@ -80,6 +80,9 @@ def build(service: Service) -> gr.Blocks:
                 inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
             )  # fmt: skip
     for event in page.fns.values():
+        # At every frame of every event, Gradio's page goes through all components that any event
+        # so far has named here, by default its outputs: on a slow laptop that was half a second.
+        event.show_progress_on = []
         event.api_visibility = "private"  # gr.render has no such option of its own
     return page
 

@@ -21,6 +21,9 @@ element.querySelector('.strip').style.setProperty('--colour', colour);
 const shown = []; // the line each span was drawn from, so that only changes are drawn
 let run = null;
 let active = 0;
+let following = true; // the end of the text, until a person scrolls back from it
+let top = 0; // where the text was scrolled to
+let told = null; // the figures as they stand
 
 const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
   : (100 * p).toPrecision(1)) + ' %';
@@ -59,9 +62,9 @@ function draw() {
     shown.length = 0;
     text.replaceChildren();
     active = 0;
-    scroller.scrollTop = 0;
+    scroller.scrollTop = top = 0;
+    following = true;
   }
-  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 24;
   const tokens = v.tokens ? v.tokens.split('\n') : [];
   tokens.forEach((line, i) => {
     if (shown[i] === line) return;
@@ -85,22 +88,39 @@ function draw() {
   if (tokens.length) text.setAttribute('role', 'listbox');
   else text.removeAttribute('role');
   roving(Math.min(active, tokens.length - 1));
-  if (v.state === 'running' && atEnd) scroller.scrollTop = scroller.scrollHeight;
-
   const { state, run: name, output } = v;
-  Object.assign(element.querySelector('.strip').dataset, { state, run: name, output });
+  const { dataset } = element.querySelector('.strip');
+  const grew = state === 'running' || dataset.state === 'running';
+  Object.assign(dataset, { state, run: name, output });
   chooser(v.chooser);
-  if (v.chooser && v.state === 'done') scroller.scrollTop = scroller.scrollHeight;
+  if (grew && following || v.chooser && state === 'done') toEnd();
   caret.hidden = v.state !== 'running';
   blank.hidden = tokens.length > 0 || v.state === 'running';
   blank.textContent = v.note;
   note.classList.toggle('same', Boolean(v.parting?.same));
   note.classList.toggle('bad', Boolean(v.error));
   note.textContent = v.error || v.parting?.text || '';
-  figures.replaceChildren(...v.figures.map(figure));
+  const measured = JSON.stringify(v.figures);
+  if (measured !== told) figures.replaceChildren(...v.figures.map(figure));
+  told = measured;
   outputs.hidden = v.outputs < 2;
   outputs.querySelector('.which').textContent = `${v.output + 1}/${v.outputs}`;
 }
+
+// Once all columns are drawn: a height that is read or a scroll in between lays out the page anew.
+function toEnd() {
+  requestAnimationFrame(() => {
+    scroller.scrollTop = scroller.scrollHeight;
+    top = scroller.scrollTop;
+  });
+}
+scroller.addEventListener('scroll', () => {
+  const { scrollTop, scrollHeight, clientHeight } = scroller;
+  // Text that has grown meanwhile is not a person who went back.
+  if (scrollTop < top) following = false;
+  else if (scrollHeight - scrollTop - clientHeight < 24) following = true;
+  top = scrollTop;
+});
 
 function figure({ name, value, unit, meaning }) {
   const box = document.createElement('div');
