@@ -21,6 +21,7 @@ from playground.ui.inspector import Inspector
 from playground.ui.limits import Limits, limits
 from playground.ui.links import Setup
 from playground.ui.names import chosen
+from playground.ui.pace import Pace
 from playground.ui.pick import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
 from playground.ui.run import Runner, first, status
@@ -33,7 +34,7 @@ TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("o
 def build(service: Service) -> gr.Blocks:
     """The whole page over this service; launch it with ``look()``."""
     sample = recorded.recorded()
-    start = recorded.setup(sample)
+    start, pace = recorded.setup(sample), Pace()
 
     def resolve(run: str) -> Comparison | None:
         return chosen(
@@ -48,7 +49,10 @@ def build(service: Service) -> gr.Blocks:
                 box = prompt(start.prompt, sample.prompt_tokens, service)
                 knobs = limits(start, chat=sample.model.has_chat_template)
             with gr.Row(elem_id="bar"):
-                line = element("status", status("recorded", recorded.label(sample)), elem_id="line")
+                line = element(
+                    "status", status("recorded", recorded.label(sample)), elem_id="line",
+                    server_functions=[pace.asked()],
+                )  # fmt: skip
                 tint = gr.Radio(
                     TINTS,
                     value="surprise",
@@ -64,7 +68,7 @@ def build(service: Service) -> gr.Blocks:
             inspector = Inspector(resolve, first(sample), partial(uncached.measure, service))
         opening = gr.State(None)
         previews = _previews(service, sample)
-        runner = Runner(service, head, box, knobs, columns, line, opening, previews)
+        runner = Runner(service, head, box, knobs, columns, line, opening, previews, pace)
         picker = Picker(service, columns, line, opening)
         parts = Page(
             service, head, box, knobs, line, columns, runner, picker, inspector.selection, start

@@ -29,12 +29,12 @@ from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, stop_strings
+from playground.ui.pace import Pace
 from playground.ui.prompt import Prompt
 from playground.ui.visitor import visitor
 from strategies.recipe import Recipe, RecipeError
 
-FRAME_S = 0.1  # a slower laptop falls behind above ten updates a second
-FRAMES = 50  # a second for all pages together: the decode loop needs the time, too
+LOOK_S = 0.5  # at the latest, a run without news is looked at again
 COME_S = 10.0  # a page that has not come for its run by then was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
 
@@ -51,6 +51,7 @@ class Runner:
     status: gr.HTML
     first: gr.State  # the token the inspector opens on; None where nothing was run
     previews: gr.HTML  # knows what the shown run was asked
+    pace: Pace
     running: dict[str, Run] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)  # those that no page follows yet
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
@@ -142,9 +143,11 @@ class Runner:
         if run is None or name not in self.awaited:  # nothing was put in line now
             return
         self.awaited.discard(name)
+        self.pace.start(name)
         try:
             yield from self._frames(run)
         finally:
+            self.pace.end(name)
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged
             left = self.running.pop(name, None) is None
         if left:  # the page shows something else, which Gradio's end of the event would undo
@@ -206,8 +209,8 @@ class Runner:
         sent: list[Any] = [None] * len(run.lanes)
         figures = [strip.figures(None, None)] * len(run.lanes)
         while not run.done:
-            due = time.monotonic() + max(FRAME_S, len(self.running) / FRAMES)
-            version = run.wait(version, timeout=5 * FRAME_S)
+            began = time.monotonic()
+            version = run.wait(version, timeout=LOOK_S)
             fresh = time.monotonic() - measured >= FIGURES_S
             measured = time.monotonic() if fresh else measured
             before, changed, most = None, False, 0
@@ -233,10 +236,11 @@ class Runner:
             if run.id not in self.running:
                 return
             # An empty frame is sent as well: only at a frame is a closed page found out.
-            yield shown | {self.status: self._progress(run, most)}
-            time.sleep(max(0.0, due - time.monotonic()))
+            frame = {"run": run.id, "sent": time.time()}
+            yield shown | {self.status: self._progress(run, most) | {"frame": frame}}
+            time.sleep(max(0.0, began + self.pace.interval(run.id) - time.monotonic()))
 
-    def _progress(self, run: Run, most: int) -> dict[str, str]:
+    def _progress(self, run: Run, most: int) -> dict[str, Any]:
         if run.state == "queued":
             return status("running", f"Waiting for free rows, place {run.place} in line …")
         return status("running", f"Writing, {most} of {run.request.max_new_tokens} tokens …")

@@ -251,6 +251,19 @@ def test_stop_keeps_what_was_written(page, unhurried):
     assert 3 < lane(page, "A").locator(".token").count() < 400
 
 
+def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, unhurried):
+    # A clock on which every frame comes a second later than the one before.
+    page.evaluate("() => { const now = Date.now; let s = 0; Date.now = () => now() + 1e3 * s++; }")
+    before = set(site.service._runs)
+    with page.expect_response(lambda r: '"slower"' in (r.request.post_data or "")) as asked:
+        start_long(page)
+    assert asked.value.ok and {asked.value.request.post_data_json["data"]} | before == set(
+        site.service._runs
+    )
+    page.locator("#stop").click()
+    expect(page.locator("#run")).to_be_enabled()
+
+
 def test_leaving_the_page_ends_its_run(page, site: Site, unhurried):
     before = set(site.service._runs)
     start_long(page)

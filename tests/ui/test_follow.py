@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from playground.engine import Request
+from playground.ui import pace, strip
 from playground.ui import run as running
-from playground.ui import strip
 from tests.engine.models import engine
 
 STRIPS = ["A", "B", "hidden"]
@@ -23,11 +23,11 @@ ASKED = Request(
 
 @pytest.fixture
 def runner(monkeypatch):
-    monkeypatch.setattr(running, "FRAME_S", 0.0)
-    monkeypatch.setattr(running, "FRAMES", 1e9)
+    monkeypatch.setattr(pace, "FRAME_S", 0.0)
+    monkeypatch.setattr(pace, "FRAMES", 1e9)
     columns = SimpleNamespace(strips=STRIPS)
     limits = SimpleNamespace(run="run", stop="stop")
-    return running.Runner(None, None, None, limits, columns, "status", "first", None)
+    return running.Runner(None, None, None, limits, columns, "status", "first", None, pace.Pace())
 
 
 def begun(runner, served, asked=ASKED):
@@ -95,14 +95,42 @@ def test_a_refused_run_follows_no_earlier_one(runner):
     frames.close()
 
 
-def test_many_pages_share_the_frames(runner, monkeypatch):
+@pytest.fixture
+def slept(monkeypatch):
+    """Seconds between the frames, which are not waited for."""
     slept = []
-    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append)
-    monkeypatch.setattr(running, "FRAMES", 10)
+    clock = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0, sleep=slept.append)
     monkeypatch.setattr(running, "time", clock)
-    run = begun(runner, engine())
-    runner.running.update((str(other), run) for other in range(29))
-    frames = runner.follow(run.id)
+    return slept
+
+
+def test_many_pages_share_the_frames(runner, monkeypatch, slept):
+    monkeypatch.setattr(pace, "FRAMES", 10)
+    for other in range(29):
+        runner.pace.start(str(other))
+    frames = runner.follow(begun(runner, engine()).id)
     next(frames), next(frames), next(frames)
     assert slept == [3.0]
     frames.close()
+    assert len(runner.pace.runs) == 29
+
+
+def test_a_page_that_falls_behind_is_sent_fewer(runner, monkeypatch, slept):
+    monkeypatch.setattr(pace, "FRAME_S", 0.5)
+    run, slower = begun(runner, engine()), runner.pace.asked()
+    other = begun(runner, engine())
+    frames, others = runner.follow(run.id), runner.follow(other.id)
+    next(frames), next(frames), next(others), next(others)
+    for no_run in ("", "elsewhere", 7, None, [run.id]):
+        slower(no_run)
+    next(frames)
+    slower(run.id)
+    next(frames), next(others)
+    assert slept == [0.5, 1.0, 0.5]
+    for _ in range(9):
+        slower(run.id)
+    assert runner.pace.interval(run.id) == pace.SLOWEST_S
+    for opened in (frames, others):
+        opened.close()
+    slower(run.id)
+    assert not runner.pace.runs
