@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
 from playground.engine import Busy, FieldError, Request, Run, Watch
 from playground.service import Service
+from strategies.recipe import Recipe, RecipeStep
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class Journal(Watch):
             run=run.id,
             **more,
             model=run.facts.id,
-            recipes=[str(recipe) for recipe in asked.recipes],
+            recipes=[self._recipe(recipe) for recipe in asked.recipes],
             prompt_tokens=len(run.prompt_tokens),
             max_new_tokens=asked.max_new_tokens,
             **self._prompt(asked),
@@ -55,7 +58,7 @@ class Journal(Watch):
             "refused",
             why="busy" if isinstance(error, Busy) else error.field,
             message=error.message,
-            recipes=[str(recipe) for recipe in request.recipes],
+            recipes=[self._recipe(recipe) for recipe in request.recipes],
             prompt_characters=len(request.prompt),
             **self._prompt(request),
         )
@@ -72,7 +75,7 @@ class Journal(Watch):
             outcome=run.outcome,
             lanes=[
                 {
-                    "recipe": str(lane.recipe),
+                    "recipe": self._recipe(lane.recipe),
                     "finish_reason": lane.finish_reason,
                     "tokens": len(lane.steps),
                     **({"error": lane.error} if lane.error is not None else {}),
@@ -86,6 +89,12 @@ class Journal(Watch):
     def _prompt(self, request: Request) -> dict[str, str]:
         return {"prompt": request.prompt} if self.prompts else {}
 
+    def _recipe(self, recipe: Recipe) -> str:
+        """Its written form, without the words, schemas and picks in it, as they are a visitor's."""
+        if self.prompts:
+            return str(recipe)
+        return " | ".join(str(_silent(step)) for step in recipe.steps)
+
 
 def keep(service: Service) -> None:
     """Write down this service's runs, and whatever else the playground logs, from now on."""
@@ -95,6 +104,16 @@ def keep(service: Service) -> None:
     whole.handlers, whole.propagate = [handler], False
     whole.setLevel(logging.INFO)
     service.watches.all.append(Journal(service.settings.log_prompts))
+
+
+def _silent(step: RecipeStep) -> RecipeStep:
+    hidden = {
+        name: "…"
+        for name, field in type(step.params).model_fields.items()
+        if field.annotation is str or isinstance(getattr(step.params, name), tuple | list | Mapping)
+        if getattr(step.params, name) != field.get_default(call_default_factory=True)
+    }
+    return replace(step, params=step.params.model_copy(update=hidden))
 
 
 def _write(event: str, **told: Any) -> None:

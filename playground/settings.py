@@ -180,7 +180,9 @@ class Settings(BaseSettings):
         "commas between; unset is any number, as always from this machine.",
     )
     log_prompts: bool = Field(
-        False, description="Write visitors' prompts into the log, which never has them otherwise."
+        False,
+        description="Write visitors' prompts, and the texts in their recipes, into the log, which "
+        "never has them otherwise.",
     )
     proxies: int | None = Field(
         None,
@@ -300,10 +302,10 @@ def quiet_libraries() -> None:
     """Keep gradio and the hub client from reporting home, and idle work off the processor.
 
     Call before gradio, the hub client or torch is imported. Gradio would make a table of its last
-    10,000 events after every one of them, for a page of its own that is not served here: 4 to 14 ms
-    in which no other thread of Python moves. A thread of OpenMP that waits for its team in a busy
-    loop takes the processor from whoever the team waits for: on two cores shared with a browser or
-    another process that made a step twenty times slower.
+    10,000 events after every one of them, for a page of its own that the program does not serve:
+    4 to 14 ms in which no other thread of Python moves. A thread of OpenMP that waits for its team
+    in a busy loop takes the processor from whoever the team waits for: on two cores shared with a
+    browser or another process that made a step twenty times slower.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**12))

@@ -11,6 +11,7 @@ from playground import logs
 from playground.engine import Busy, FieldError, Limits, Request, Watches
 from playground.service import Service
 from playground.settings import Settings
+from strategies.recipe import Recipe
 from tests.engine.models import engine
 
 SECRET = "My diary, "
@@ -74,6 +75,25 @@ def test_prompts_are_written_only_where_the_host_asked_for_it(kept, wanted):
     )
     assert len(told) == 5 and (SECRET in json.dumps(told)) == wanted
     assert "203.0.113.5" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    "written, kept",
+    [
+        ("temperature(0.7) | dola('low') | sample(3)", None),
+        (
+            "guidance(2, negative_prompt='My diary') | greedy",
+            'guidance(2.0, negative_prompt="…") | greedy',
+        ),
+        ("constrained('My .*') | greedy", 'constrained("…") | greedy'),
+        ("~bad_words(['My', 'diary']) | manual([7, 8])", '~bad_words("…") | manual("…")'),
+        ("no_repeat_ngram(2) | manual", None),
+    ],
+)
+def test_a_recipe_is_written_without_what_a_visitor_wrote_in_it(written, kept):
+    recipe = Recipe.parse(written)
+    assert logs.Journal()._recipe(recipe) == (kept or str(recipe))
+    assert logs.Journal(prompts=True)._recipe(recipe) == str(recipe)
 
 
 def test_other_messages_and_their_traces_are_lines_too(kept):

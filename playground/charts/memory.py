@@ -55,7 +55,7 @@ def memory(comparison: Comparison) -> go.Figure | None:
         height=HEIGHT,
         margin={"l": 58, "r": 92, "t": 8, "b": 40},
         xaxis={
-            "title": {"text": "token"},
+            "title": {"text": "step"},
             "range": [0.5, longest + 0.5],
             "fixedrange": True,
             "showgrid": False,

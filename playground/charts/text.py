@@ -9,6 +9,7 @@ from playground.trace import StepRecord
 
 _SHOWN = {"\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
+LONGEST = 40  # characters of a step's name
 
 
 def visible(text: str, limit: int | None = None, space: str = "·") -> str:
@@ -59,8 +60,9 @@ def piece(step: StepRecord) -> str:
 
 
 def reads(written: str) -> str:
-    """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``."""
-    return re.sub(r"^(\w+)\((.*)\)$", r"\1 \2", written).strip()
+    """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``; cut if long."""
+    name = re.sub(r"^(\w+)\((.*)\)$", r"\1 \2", written, flags=re.DOTALL).strip()
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def percent(probability: float) -> str:

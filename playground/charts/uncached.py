@@ -17,6 +17,7 @@ from playground.trace import Comparison
 
 HEIGHT = 190  # pixels
 EDGE = 4  # steps at either end whose mean is told
+WHOLE = 12  # so few tokens get a tick each: by itself Plotly would put some between them
 
 
 def seconds(run: Comparison) -> list[float]:
@@ -41,6 +42,8 @@ def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> go.Figure 
         xaxis={
             "title": {"text": "token"},
             "range": [1.5, longest + 1.5],
+            "tickformat": "d",
+            **({"dtick": 1} if longest <= WHOLE else {}),
             "fixedrange": True,
             "showgrid": False,
         },
@@ -96,13 +99,13 @@ def about_uncached(lane: int, kept: Comparison, bare: Comparison) -> str:
         f"{text.milliseconds(slow)} without it, where each reads the whole text again: "
         f"{slow / fast:.1f} times as long. "
     )
-    edge = min(EDGE, count)
-    told += (
-        f"Without it a step went from {text.milliseconds(fmean(alone[:edge]))} to "
-        f"{text.milliseconds(fmean(alone[count - edge : count]))}, with it from "
-        f"{text.milliseconds(fmean(steps[:edge]))} to "
-        f"{text.milliseconds(fmean(steps[count - edge : count]))}. "
-    )
+    if count >= 2 * EDGE:  # else both ends are made of the same steps
+        told += (
+            f"Without it a step went from {text.milliseconds(fmean(alone[:EDGE]))} to "
+            f"{text.milliseconds(fmean(alone[count - EDGE : count]))}, with it from "
+            f"{text.milliseconds(fmean(steps[:EDGE]))} to "
+            f"{text.milliseconds(fmean(steps[count - EDGE : count]))}. "
+        )
     per_token = kept.model.cache_bytes_per_token
     if per_token is None:
         return told.strip()

@@ -12,6 +12,8 @@ from playground.engine.text import Reader
 from playground.engine.turn import Turn, take
 from playground.trace import StepRecord
 
+UNSEEN = "It reads more than the scores after the prompt: press Run to see."
+
 
 class _NoStore:
     """Rows without keys and values: nothing is written after a preview."""
@@ -24,6 +26,8 @@ class _NoStore:
 def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
     """Each lane's first step on ``scores``, float32 ``[1, vocab]``; or the sentence of its error.
 
+    The sentence is ``UNSEEN`` where the scores are not all that a recipe reads.
+
     ``run`` was made for this and is in no line. Safe on any thread.
     """
     turns = []
@@ -33,6 +37,6 @@ def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
         if not (lane.reads_states or lane.seconds):
             turns.append(Turn(lane, [0], luck))
         else:
-            lane.end("error", "It reads more than the scores after the prompt: press Run to see.")
+            lane.end("error", UNSEEN)
     take(turns, scores, reader, _NoStore())
     return [lane.steps[0] if lane.steps else lane.offer or str(lane.error) for lane in run.lanes]

@@ -6,7 +6,9 @@ import random
 from dataclasses import dataclass
 
 import gradio as gr
+from pydantic import ValidationError
 
+from playground.engine import FieldError
 from playground.ui.element import message
 from playground.ui.links import Setup
 
@@ -69,6 +71,16 @@ def limits(start: Setup, *, chat: bool) -> Limits:
         "stop": ends_fault,
     }
     return Limits(run, stop, clear, tokens, least, seed, lock, ends, chat_box, alone, faults)
+
+
+def fault(problem: ValidationError) -> FieldError:
+    """What a number field left empty, or a call by hand, gave in place of what is asked for."""
+    first = problem.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    given = "nothing" if first["input"] is None else f"{first['input']!r:.60}"
+    whole = first["type"].startswith("int_")
+    must = "must be a whole number" if whole else first["msg"].removeprefix("Input ")
+    return FieldError(name, f"{name} is {given}; it {must}.")
 
 
 def stop_strings(typed: str) -> list[str]:

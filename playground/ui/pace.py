@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +21,15 @@ class Pace:
     """
 
     runs: dict[str, float] = field(default_factory=dict)
+    _change: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, run: str) -> None:
-        self.runs[run] = FRAME_S
+        with self._change:
+            self.runs[run] = FRAME_S
 
     def end(self, run: str) -> None:
-        self.runs.pop(run, None)
+        with self._change:
+            self.runs.pop(run, None)
 
     def interval(self, run: str) -> float:
         """Seconds from one frame of this run to the next."""
@@ -35,7 +39,8 @@ class Pace:
         """What a page calls with the name of the run that it cannot follow as fast as it goes."""
 
         def slower(run: Any) -> None:
-            if isinstance(run, str) and run in self.runs:
-                self.runs[run] = min(SLOWEST_S, 2 * self.interval(run))
+            with self._change:
+                if isinstance(run, str) and run in self.runs:
+                    self.runs[run] = min(SLOWEST_S, 2 * self.interval(run))
 
         return slower

@@ -142,7 +142,8 @@ class Page:
             runner.follow, columns.run, runner.followed, postprocess=False,
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        self.ran.then(lambda: runner.idle, None, [*runner.idle], **QUICK)
+        for ended in (self.ran.then, self.ran.failure, submitted.failure):
+            ended(lambda: runner.idle, None, [*runner.idle], **QUICK)
         writing = [submitted, self.ran, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         self.cleared = knobs.clear.click(

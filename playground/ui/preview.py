@@ -10,10 +10,13 @@ from playground.charts import percent, quoted, reads, visible
 from playground.charts.distribution import removed_by
 from playground.colours import LETTERS
 from playground.engine import FieldError, Request
+from playground.engine.preview import UNSEEN
 from playground.errors import ModelError
+from playground.parting import Side
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import chooser
+from playground.ui.limits import fault
 from strategies.recipe import Recipe, RecipeError
 
 SHOWN = 5  # candidates of a column
@@ -53,8 +56,7 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
     try:
         asked = Asked.model_validate(sent)
     except ValidationError as problem:
-        first = problem.errors()[0]
-        return {"fault": f"{'.'.join(map(str, first['loc']))}: {first['msg']}."}
+        return {"fault": str(fault(problem))}
     try:
         loaded = service.models.loaded(asked.model)
         if loaded is None or loaded.id not in service.engines:
@@ -99,8 +101,10 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             return {"wait": "The prompt is being read."}
         for place, step in zip(places, steps, strict=True):
             recipe = recipes[place].at_least(asked.least)
-            failed = isinstance(step, str)
-            views[place] = _refused(step) if failed else view(step, recipe, vocab, place)
+            if isinstance(step, str):
+                views[place] = {"note": step} if step == UNSEEN else _refused(step)
+            else:
+                views[place] = view(step, recipe, vocab, place)
         break
     return {"columns": {str(place): drawn for place, drawn in views.items()}}
 
@@ -119,6 +123,7 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
     trace = Trace(recipe=str(recipe), stages=stages, search=str(recipe.search), vocab_size=vocab)
     known = step.candidates
     asked = chooser.asks(trace) and not getattr(recipe.search.params, "picks", ())
+    whole = Side.of(LETTERS[place], trace).chooses in ("text", "drawn text")
     chosen = known.ids.index(step.token)
     best = max(range(len(known.ids)), key=known.final.__getitem__)
     listed = list(dict.fromkeys([chosen, best, *range(len(known.ids))]))[:SHOWN]
@@ -133,17 +138,18 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
                 float(f"{raw:.3g}"),
                 float(f"{final:.3g}"),
                 removed is not None,
-                c == chosen and not asked,
+                c == chosen and not (asked or whole),
                 values,
             ]
         )
         after = f"{percent(final)} %" if removed is None else f"removed by {reads(stages[removed])}"
         told.append(f"{quoted(known.texts[c])} {percent(raw)} %, {after}")
-    choice = "asks you" if asked else f"would choose {quoted(known.texts[chosen])}"
+    choice = f"would choose {quoted(known.texts[chosen])} next"
+    if asked or whole:
+        choice = "asks you next" if asked else "goes on with several, and chooses among whole texts"
     return {
         "bars": bars,
-        "told": f"Column {LETTERS[place]} {choice} next. "
-        f"The model, then the recipe: {'; '.join(told)}.",
+        "told": f"Column {LETTERS[place]} {choice}. The model, then the recipe: {'; '.join(told)}.",
     }
 
 

@@ -28,7 +28,7 @@ from playground.ui import preview, strip
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
-from playground.ui.limits import SEEDS, Limits, stop_strings
+from playground.ui.limits import SEEDS, Limits, fault, stop_strings
 from playground.ui.pace import Pace
 from playground.ui.prompt import Prompt
 from playground.ui.visitor import visitor
@@ -199,7 +199,7 @@ class Runner:
                 client=client,
             )
         except ValidationError as problem:
-            raise _fault(problem) from problem
+            raise fault(problem) from problem
         return self.service.submit(request, model), seed
 
     def _frames(self, run: Run) -> Iterator[Updates]:
@@ -236,9 +236,9 @@ class Runner:
             if run.id not in self.running:
                 return
             # An empty frame is sent as well: only at a frame is a closed page found out.
-            frame = {"run": run.id, "sent": time.time()}
+            frame = {"run": run.id, "sent": time.monotonic()}
             yield shown | {self.status: self._progress(run, most) | {"frame": frame}}
-            time.sleep(max(0.0, began + self.pace.interval(run.id) - time.monotonic()))
+            run.join(max(0.0, began + self.pace.interval(run.id) - time.monotonic()))
 
     def _progress(self, run: Run, most: int) -> dict[str, Any]:
         if run.state == "queued":
@@ -261,7 +261,10 @@ class Runner:
         name, _, place = problem.field.partition(".")
         updates: Updates = {self.status: status("bad", "Not run: see the message in red.")}
         if name == "recipes" and place.split(".")[0].isdigit():
-            updates[self.columns.columns[int(place.split(".")[0])].fault] = str(problem)
+            column = int(place.split(".")[0])
+            updates[self.columns.columns[column].fault] = str(problem)
+            where = f"Not run: see the message in red in column {LETTERS[column]}."
+            updates[self.status] = status("bad", where)
         elif name in self.limits.faults:
             updates[self.limits.faults[name]] = str(problem)
         elif name == "model":
@@ -271,14 +274,6 @@ class Runner:
         else:
             updates[self.status] = status("bad", str(problem))
         return updates
-
-
-def _fault(problem: ValidationError) -> FieldError:
-    """What a number field left empty, or a call by hand, gave in place of what is asked for."""
-    first = problem.errors()[0]
-    name = ".".join(map(str, first["loc"]))
-    given = "nothing" if first["input"] is None else f"{first['input']!r:.60}"
-    return FieldError(name, f"{name} is {given}; it {first['msg'].removeprefix('Input ')}.")
 
 
 def status(kind: str, text: str) -> dict[str, str]:

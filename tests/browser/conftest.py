@@ -81,7 +81,7 @@ async def _launched(service: Service) -> tuple[Blocks, str]:
 
 
 def served(service: Service) -> Iterator[Site]:
-    """The page over this service; closed when it is gone on with."""
+    """The page over this service; closed when the loop over it goes on."""
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
         page, address = apart.submit(lambda: asyncio.run(_launched(service))).result()
     yield Site(address, service)

@@ -200,8 +200,34 @@ def test_a_choice_is_taken_as_soon_as_it_is_offered(
                 press('1'); press('2');
             }""")
             picked(page, lambda: None, 3)
-            page.wait_for_timeout(1500)  # the second had gone in its place by then
-            assert len(ids(page)) == 3
+            picked(page, choices(page).nth(0).click, 4)
+            assert len(ids(page)) == 4
+            page.close()  # before the server that it talks to
+
+
+def test_a_choice_that_failed_keeps_no_other_from_being_taken(
+    service: Service, visit: Callable[..., Page]
+) -> None:
+    stream, faults = Picker.stream, [RuntimeError("the first choice fails")]
+
+    @wraps(stream)
+    def once(*given: Any) -> Iterator[Any]:
+        if faults:
+            raise faults.pop()
+        yield from stream(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picker, "stream", once)
+        for site in served(service):
+            page = visit(f"{site.address}?{urlencode({'prompt': 'Hi', 'recipe': YOURS})}")
+            run(page, tokens=4)
+            choices(page).nth(0).click()
+            until = time.monotonic() + SLOW_MS / 1000
+            while faults and time.monotonic() < until:
+                page.wait_for_timeout(20)
+            choices(page).nth(0).click()
+            expect(lane(page, "A").locator(".token")).to_have_count(1)
+            page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -251,9 +251,43 @@ def test_stop_keeps_what_was_written(page, unhurried):
     assert 3 < lane(page, "A").locator(".token").count() < 400
 
 
+def test_a_text_is_followed_to_its_end_until_a_person_goes_back(page, unhurried):
+    page.evaluate(
+        "document.querySelector('.gradio-container').style.setProperty('--pg-text', '52px')"
+    )
+    start_long(page)
+    text, tokens = lane(page, "A").locator(".strip .text"), lane(page, "A").locator(".token")
+
+    def at_end() -> None:
+        page.wait_for_function(
+            "e => e.scrollTop > 0 && e.scrollHeight - e.scrollTop - e.clientHeight < 2",
+            arg=text.element_handle(),
+        )
+
+    def grown() -> None:
+        expect(tokens.nth(tokens.count() + 60)).to_be_attached()
+
+    at_end()
+    page.set_viewport_size({"width": 1800, "height": 900})  # which makes the text shorter
+    grown()
+    at_end()
+    text.evaluate("e => { e.scrollTop = 3; }")
+    grown()
+    assert text.evaluate("e => e.scrollTop") == 3
+    text.evaluate("e => { e.scrollTop = e.scrollHeight; }")
+    grown()
+    at_end()
+    page.locator("#stop").click()
+    expect(page.locator("#run")).to_be_enabled()
+    at_end()
+
+
 def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, unhurried):
     # A clock on which every frame comes a second later than the one before.
-    page.evaluate("() => { const now = Date.now; let s = 0; Date.now = () => now() + 1e3 * s++; }")
+    page.evaluate(
+        "() => { let late = 0; const now = performance.now.bind(performance); "
+        "performance.now = () => now() + 1e3 * late++; }"
+    )
     before = set(site.service._runs)
     with page.expect_response(lambda r: '"slower"' in (r.request.post_data or "")) as asked:
         start_long(page)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from playground.engine import Request
+from playground.engine import Request, Run
 from playground.ui import pace, strip
 from playground.ui import run as running
 from tests.engine.models import engine
@@ -99,8 +99,8 @@ def test_a_refused_run_follows_no_earlier_one(runner):
 def slept(monkeypatch):
     """Seconds between the frames, which are not waited for."""
     slept = []
-    clock = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0, sleep=slept.append)
-    monkeypatch.setattr(running, "time", clock)
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(Run, "join", lambda run, timeout: slept.append(timeout))
     return slept
 
 

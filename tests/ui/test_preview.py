@@ -54,7 +54,11 @@ def test_the_marked_token_is_the_one_that_run_chooses(service, least):
     assert run.join(60)
     for (place, view), lane in zip(columns.items(), run.comparison().lanes, strict=True):
         step = lane.trace.steps[0]
-        [marked] = [bar for bar in view["bars"] if bar[4]]
+        marks = [bar for bar in view["bars"] if bar[4]]
+        if lane.trace.search.startswith("beam"):  # it chooses among whole texts
+            assert not marks and "goes on with several" in view["told"]
+            continue
+        [marked] = marks
         at = step.candidates.ids.index(step.token)
         assert marked[1:3] == pytest.approx(
             [step.candidates.raw[at], step.candidates.final[at]], rel=0.01

@@ -93,7 +93,9 @@ function draw() {
   const grew = state === 'running' || dataset.state === 'running';
   Object.assign(dataset, { state, run: name, output });
   chooser(v.chooser);
-  if (grew && following || v.chooser && state === 'done') toEnd();
+  const asks = v.chooser && state === 'done';
+  if (asks) following = true;
+  if (asks || grew && following) toEnd();
   caret.hidden = v.state !== 'running';
   blank.hidden = tokens.length > 0 || v.state === 'running';
   blank.textContent = v.note;
@@ -108,17 +110,22 @@ function draw() {
 }
 
 // Once all columns are drawn: a height that is read or a scroll in between lays out the page anew.
+let soon = 0;
 function toEnd() {
-  requestAnimationFrame(() => {
+  cancelAnimationFrame(soon);
+  soon = requestAnimationFrame(() => {
+    if (!following) return;
     scroller.scrollTop = scroller.scrollHeight;
     top = scroller.scrollTop;
   });
 }
 scroller.addEventListener('scroll', () => {
   const { scrollTop, scrollHeight, clientHeight } = scroller;
-  // Text that has grown meanwhile is not a person who went back.
-  if (scrollTop < top) following = false;
-  else if (scrollHeight - scrollTop - clientHeight < 24) following = true;
+  const left = scrollHeight - scrollTop - clientHeight;
+  // Further up, but not at the end of a text that got shorter: a person went back. Text that has
+  // grown meanwhile is no such thing.
+  if (left >= 1 && scrollTop < top) following = false;
+  else if (left < 24) following = true;
   top = scrollTop;
 });
 
