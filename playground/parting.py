@@ -14,9 +14,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
+from playground.charts.text import reads
 from playground.trace import StepRecord, Trace
 from strategies.base import Choosing, Search
-from strategies.notation import shorten
 from strategies.registry import registry
 
 Why = Literal[
@@ -65,8 +65,8 @@ class Side:
         return self.output, own.group(1) if own else ""
 
     def stage(self, index: int) -> str:
-        """A stage as the page shows it: ``top_p 0.95`` for ``top_p(0.95)``; cut if long."""
-        return shorten(self.stages[index].replace("(", " ", 1).removesuffix(")").strip(), 40)
+        """A stage as the page shows it: ``top_p 0.95`` for ``top_p(0.95)``."""
+        return reads(self.stages[index])
 
 
 @dataclass(frozen=True)

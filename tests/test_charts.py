@@ -460,6 +460,10 @@ def test_milliseconds(seconds, told):
 def test_recipes_read_as_words():
     assert text.reads("top_p(0.95)") == "top_p 0.95"
     assert text.reads("greedy") == "greedy"
+    assert text.reads('bad_words(["a (b)"])') == 'bad_words ["a (b)"]'
+    schema = r'constrained(json_schema="{\"type\":\"object\",\"required\":[]}")'
+    assert text.reads(schema) == "constrained json_schema=…"
+    assert len(text.reads(f"bad_words({['word'] * 20})")) == text.LONGEST
 
 
 # Sentences

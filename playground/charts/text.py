@@ -60,8 +60,12 @@ def piece(step: StepRecord) -> str:
 
 
 def reads(written: str) -> str:
-    """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``; cut if long."""
+    """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``.
+
+    A long text in it is left out, and what is still long is cut.
+    """
     name = re.sub(r"^(\w+)\((.*)\)$", r"\1 \2", written, flags=re.DOTALL).strip()
+    name = re.sub(r'"(?:[^"\\]|\\.){20,}"', "…", name, flags=re.DOTALL)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
