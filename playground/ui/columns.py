@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from playground.trace import Comparison
 from playground.ui import recipe as recipes
@@ -96,9 +97,12 @@ class Columns:
             return strip.empty(index)
         return strip.shown(comparison, index, output)
 
-    def wire(self, *, stop_first: Any, leave: Callable[[str], None], idle: Updates) -> None:
+    def wire(
+        self, *, stop_first: Any, leave: Callable[[str], None], idle: Updates
+    ) -> list[Dependency]:
         """Adding, duplicating, removing, and turning to another text of a column.
 
+        The events after which columns stand elsewhere are returned.
         A run in progress writes by place, so it ends before places change: ``stop_first`` are the
         events that write, ``leave`` ends a run of which they have yet to write, and ``idle`` is
         what shows that none runs.
@@ -141,12 +145,13 @@ class Columns:
             trigger_mode="always_last",
             **QUICK,
         )
-        self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK)
+        rearranged = [self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK)]
         for c in self.columns:
             for event, change in ((c.recipe.duplicate, "duplicate"), (c.recipe.discard, "remove")):
                 act = partial(rearrange, change, c.index)
-                event(act, inputs, outputs, cancels=stop_first, **QUICK)
+                rearranged.append(event(act, inputs, outputs, cancels=stop_first, **QUICK))
             c.strip.turn(self._turner(c.index), None, c.strip, **QUICK)
+        return rearranged
 
     def _turner(self, index: int) -> Callable[[gr.EventData], Any]:
         def turn(event: gr.EventData) -> Any:

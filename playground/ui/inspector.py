@@ -26,6 +26,7 @@ from playground.errors import ModelError
 from playground.trace import Comparison
 from playground.ui import place as values
 from playground.ui.element import QUICK, element, message
+from playground.ui.names import moved
 from playground.ui.place import SIDES, Place, Selection
 from playground.ui.plot import plot
 
@@ -57,6 +58,20 @@ class Inspector:
     def open(self, opening: Any, selection: Any, *view: Any) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
         return self.draw(selection if opening is None else opening, *view)
+
+    def follow(self, run: str, selection: Any, *view: Any) -> Updates:
+        """Draw the token that is shown where its column stands in ``run`` now.
+
+        Where it was removed, the first token of the column in its place.
+        """
+        place, shown = self.find(selection), self.resolve(run) if run else None
+        if shown is None:
+            return self.draw(None, *view)
+        at = place.selection if place else Selection(run=run, lane=0, step=0)
+        lane = moved(at.run, at.lane, run, len(shown.lanes))
+        if lane is None:
+            at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
+        return self.draw(at.model_dump() | {"run": run, "lane": lane}, *view)
 
     def draw(self, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""

@@ -37,6 +37,13 @@ def source(name: str, at: int) -> str:
     return f"{other or known}/{number}"
 
 
+def moved(name: str, lane: int, to: str, lanes: int) -> int | None:
+    """Where a lane of ``name`` stands among the ``lanes`` of ``to``; None where it was removed."""
+    known = source(name, lane)
+    same = [n for n in range(lanes) if source(to, n) == known]
+    return min(same, key=lambda n: abs(n - lane), default=None)
+
+
 def chosen(name: str, resolve: Resolve) -> Comparison | None:
     """What is shown under this name; None where a part of it is not known.
 

@@ -79,6 +79,10 @@ def build(service: Service) -> gr.Blocks:
             inspector.listen(column.strip.pick)
         for event in (parts.opened, parts.cleared):
             event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
+        for event in parts.rearranged:
+            event.then(
+                inspector.follow, [columns.run, inspector.selection, *look[0]], look[1], **QUICK
+            )  # fmt: skip
         for event in (parts.ran, parts.picked):
             event.then(
                 inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
@@ -152,7 +156,7 @@ class Page:
              *runner.faults],
             cancels=writing, **QUICK,
         )  # fmt: skip
-        columns.wire(stop_first=writing, leave=runner.leave, idle=runner.idle)
+        self.rearranged = columns.wire(stop_first=writing, leave=runner.leave, idle=runner.idle)
         tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
         self._wire_model(page)
         self._wire_address()

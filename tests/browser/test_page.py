@@ -112,6 +112,26 @@ def test_columns_are_added_duplicated_and_removed(page):
     expect(title(page)).to_contain_text("token 8:")
 
 
+def test_the_inspector_goes_with_its_column(page):
+    head = page.locator("#inspector .letter")
+    lane(page, "B").locator(".token").nth(5).click()
+    expect(title(page)).to_contain_text("token 6:")
+    told = title(page).inner_text()
+    lane(page, "A").locator(".copy").click()
+    expect(head).to_have_text("C")
+    expect(title(page)).to_have_text(told)
+    for _ in range(2):
+        lane(page, "A").locator(".close").click()
+    expect(head).to_have_text("A")
+    expect(title(page)).to_have_text(told)
+    lane(page, "A").locator(".token").nth(2).click()  # of a column under its new name
+    expect(title(page)).to_contain_text("token 3:")
+    lane(page, "A").locator(".close").click()  # the shown one: the next takes its place
+    expect(head).to_have_text("A")
+    expect(title(page)).to_contain_text("token 1:")
+    expect(lane(page, "A").locator(".token").first).to_have_attribute("aria-selected", "true")
+
+
 def test_hostile_text_is_shown_as_it_is(visit, hostile_site):
     page = visit(hostile_site.address)
     sample = comparison(COLUMNS, length=48, run=recorded.ID)

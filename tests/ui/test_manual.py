@@ -129,3 +129,17 @@ def test_what_is_looked_at_outlives_the_runs_of_many_choices(tmp_path: Path) -> 
         assert service.comparison(others[0]) is None
     finally:
         service.close()
+
+
+@pytest.mark.parametrize(
+    "name, lane, to, lanes, stands",
+    [
+        ("r", 1, "r:0.2", 2, None),
+        ("r", 2, "r:0.2", 2, 1),
+        ("r:0.2", 1, "r:0.2.2", 3, 1),  # the nearer of two
+        ("r:0.1@s.2", 1, "r:1@s.2", 2, 0),
+        ("r", 1, "s", 3, None),
+    ],
+)
+def test_a_lane_is_found_where_it_stands_now(name, lane, to, lanes, stands):
+    assert names.moved(name, lane, to, lanes) == stands
