@@ -82,7 +82,7 @@ def _divergence(last: Tensor, early: Tensor) -> Tensor:
     """Jensen-Shannon, ``[layers]`` in nats: the mixture's entropy less the mean of both entropies.
 
     ``last`` are log-probabilities ``[1, vocab]``, ``early`` scores ``[layers, vocab]``. In place in
-    two buffers: to ask for a new one at every turn took five times as long.
+    two buffers: fresh memory at every turn may cost more than the arithmetic.
     """
     last = last.clamp(min=DEEP)
     logs = early.log_softmax(-1).clamp_(min=DEEP)

@@ -24,8 +24,8 @@ def test_bars_come_with_an_edit_and_go_with_run(page: Page, site: Site) -> None:
     runs, shown = len(site.service._runs), lane(page, "B").locator(".tokens").inner_text()
     expect(page.locator(".preview:visible")).to_have_count(0)
     page.locator("#prompt textarea").fill("Once upon a time")
-    does_what = {"A": ("would choose", 1), "B": ("would choose", 1), "C": ("goes on with several", 0)}
-    for letter, (does, marked) in does_what.items():
+    one, several = ("would choose", 1), ("goes on with several", 0)
+    for letter, (does, marked) in {"A": one, "B": one, "C": several}.items():
         expect(bars(page, letter)).to_have_attribute("aria-label", re.compile(does))
         expect(bars(page, letter).locator(".chosen")).to_have_count(marked)
         expect(lane(page, letter)).to_have_class(re.compile("edited"))
