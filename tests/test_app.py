@@ -82,7 +82,11 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         monitoring = httpx.get(f"{address}/monitoring/summary")
         assert monitoring.status_code == 403  # who uses the page is the host's to know
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
+        try:
+            out, errors = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:  # Python loses one that falls into a finalizer
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and "Traceback" not in out + errors
     addresses = set(re.findall(r"ADDRESS (\S+)", errors))
     assert addresses <= {"127.0.0.1", "localhost", "::1"}
