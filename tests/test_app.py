@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 
 # Runs app.py and reports every address it looks up or connects to.
 WATCHED = """
-import runpy, sys
+import faulthandler, runpy, sys
+faulthandler.enable()  # where every thread is, should it have to be aborted
 def watch(event, details):
     if event == "socket.getaddrinfo":
         print("ADDRESS", details[0], file=sys.stderr, flush=True)
@@ -83,10 +84,10 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         assert monitoring.status_code == 403  # who uses the page is the host's to know
         process.send_signal(signal.SIGINT)
         try:
-            out, errors = process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:  # Python loses one that falls into a finalizer
-            process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            pytest.fail(f"It goes on after an interrupt:\n{process.communicate()[1]}")
     assert process.returncode == 0 and "Traceback" not in out + errors
     addresses = set(re.findall(r"ADDRESS (\S+)", errors))
     assert addresses <= {"127.0.0.1", "localhost", "::1"}
