@@ -111,7 +111,6 @@ SMALL = {
         ("MambaConfig", "linear attention"),
         ("RwkvConfig", "recurrent state"),
         ("BertConfig", "later tokens"),
-        ("GPTJConfig", "attention code of its own"),
         ("FalconConfig", "attention code of its own"),
     ],
 )

@@ -19,6 +19,7 @@ from torch import Tensor
 from playground import device
 from playground.engine.attention import Gathered, Grouping, placed
 from playground.engine.slots import Slots
+from playground.engine.transformers_compat import cache_argument
 
 Work = Callable[[], None]
 Capture = Callable[[Work], Work]  # of one call of the work, what does it again
@@ -121,7 +122,7 @@ class Captured:
             return self._model(
                 input_ids=ids,
                 position_ids=positions,
-                past_key_values=self._slots.cache,
+                **cache_argument(self._model, self._slots.cache),
                 use_cache=True,
                 logits_to_keep=1,
                 output_hidden_states=True,

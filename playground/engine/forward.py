@@ -22,6 +22,7 @@ from playground.engine.packed import pack, unpack, watched
 from playground.engine.probe import own_scores, prompts
 from playground.engine.slots import Slots, fitting
 from playground.engine.traced import Traces
+from playground.engine.transformers_compat import cache_argument
 from playground.errors import UnsupportedModel
 
 log = logging.getLogger(__name__)
@@ -267,7 +268,7 @@ class Forward:
         return self.model(
             input_ids=tokens,
             position_ids=positions,
-            past_key_values=self.slots.cache,
+            **cache_argument(self.model, self.slots.cache),
             use_cache=True,
             logits_to_keep=keep,
             output_hidden_states=states,
@@ -283,7 +284,7 @@ class Forward:
         out = self.model.base_model(
             input_ids=tokens,
             position_ids=positions,
-            past_key_values=self.slots.cache,
+            **cache_argument(self.model.base_model, self.slots.cache),
             use_cache=True,
             output_hidden_states=True,
         )

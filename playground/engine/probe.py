@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from playground.engine.transformers_compat import cache_argument
+
 
 def prompts(vocab: int) -> list[list[int]]:
     """Two short prompts and the tokens that follow them, the same for a vocabulary always."""
@@ -28,7 +30,7 @@ def own_scores(
         out = model(
             tokens,
             attention_mask=torch.ones_like(tokens),
-            past_key_values=cache,
+            **cache_argument(model, cache),
             use_cache=True,
         )
         wanted.append(out.logits[0].float())

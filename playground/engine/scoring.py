@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from playground.engine.forward import Forward
+from playground.engine.transformers_compat import cache_argument
 
 
 @torch.inference_mode()
@@ -32,7 +33,7 @@ def logprobs(
             input_ids=tokens[:, start:end],
             attention_mask=torch.ones_like(tokens[:, :end]),
             position_ids=torch.arange(start, end, device=forward.device)[None],
-            past_key_values=cache,
+            **cache_argument(forward.model, cache),
             use_cache=True,
         )
         scores = out.logits[0].float()
