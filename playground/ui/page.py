@@ -157,7 +157,10 @@ class Page:
             cancels=writing, **QUICK,
         )  # fmt: skip
         self.rearranged = columns.wire(stop_first=writing, leave=runner.leave, idle=runner.idle)
-        tint.change(None, tint, None, js="(t) => { document.body.dataset.tint = t; }", **QUICK)
+        tint.change(
+            None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
+            **QUICK,
+        )  # fmt: skip
         self._wire_model(page)
         self._wire_address()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import Any
@@ -110,6 +111,26 @@ def test_columns_are_added_duplicated_and_removed(page):
     expect(steps(page, "A")).to_have_text(["temperature 0.8", "top_p 0.95", "sample"])
     lane(page, "A").locator(".token").nth(7).click()
     expect(title(page)).to_contain_text("token 8:")
+
+
+def test_a_tokens_background_says_what_was_asked(page):
+    """Each token's opacity in every mode, from the record it was drawn from."""
+    path = recorded.recorded().lanes[1].trace.path()
+    heats = {
+        "surprise": [-math.log(max(step.raw_probability, 1e-9)) / 6 for step in path],
+        "rank": [math.log2(step.raw_rank) / 7 for step in path],
+        "entropy": [step.raw_entropy / 6 for step in path],
+        "off": [0.0 for _ in path],
+    }
+    read = """spans => spans.map((span) => {
+        const told = getComputedStyle(span).backgroundColor;
+        return Number(told.match(/[,/] *([0-9.e-]+)\\)$/)?.[1] ?? 1); })"""
+    for mode in ("rank", "entropy", "off", "surprise"):
+        page.locator("#tint label", has_text=mode).click()
+        expect(page.locator("#page")).to_have_attribute("data-tint", mode)
+        found = lane(page, "B").locator(".token").evaluate_all(read)
+        wanted = [0.92 * min(1.0, max(0.0, heat)) for heat in heats[mode]]
+        assert found == pytest.approx(wanted, abs=0.01), mode
 
 
 def test_the_inspector_goes_with_its_column(page):
