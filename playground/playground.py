@@ -56,27 +56,29 @@ class Playground:
     def compare(
         self,
         prompt: str,
-        recipes: Iterable[str | Recipe],
+        recipes: str | Recipe | Iterable[str | Recipe],
         *,
         max_new_tokens: int = 64,
         min_new_tokens: int = 0,
         seed: int = 0,
-        stop: Iterable[str] = (),
+        stop: str | Iterable[str] = (),
         top_n: int = 20,
         chat: bool = False,
         alone: bool = False,
     ) -> Comparison:
         """What every recipe writes after ``prompt``, with the record of every token.
 
+        One recipe, or one stop string, may stand without a list around it.
         Raises ``FieldError`` or ``RecipeError``, each naming what to change.
         """
+        several = [recipes] if isinstance(recipes, str | Recipe) else recipes
         request = Request(
             prompt=prompt,
-            recipes=[Recipe.of(recipe) for recipe in recipes],
+            recipes=[Recipe.of(recipe) for recipe in several],
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,
             seed=seed,
-            stop=list(stop),
+            stop=[stop] if isinstance(stop, str) else list(stop),
             top_n=top_n,
             chat=chat,
             alone=alone,

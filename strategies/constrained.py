@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -58,6 +58,12 @@ class Constrained(base.Processor):
         @classmethod
         def _expression(cls, regex: str) -> str:
             return _sound(regex, LLMatcher.grammar_from_regex(regex))
+
+        @field_validator("json_schema", mode="before")
+        @classmethod
+        def _written(cls, schema: Any) -> Any:
+            """A schema that is not a text yet, as one."""
+            return json.dumps(schema, ensure_ascii=False) if isinstance(schema, Mapping) else schema
 
         @field_validator("json_schema")
         @classmethod

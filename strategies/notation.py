@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST = 20_000  # characters of a recipe
+_JSON = {"true": True, "false": False, "null": None}  # as a schema pasted into a recipe has them
 _ESCAPES = frozenset("\\'\"abfnrtvxNuU01234567")  # what may follow a backslash in quotes
 
 
@@ -70,6 +71,15 @@ def literal(text: str) -> Any:
         return _literal(ast.parse(text.strip(), mode="eval").body, 0, "")
     except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
         return text
+
+
+def half_character(text: str) -> str | None:
+    """The first lone surrogate as it is written, such as ``\\ud83d``; None in a proper text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(text[error.start]):04x}"
+    return None
 
 
 def _quote(value: Any) -> str:
@@ -138,14 +148,16 @@ def _call(piece: str, step: int) -> Call:
 
 
 def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None) -> Any:
-    """A plain value, a list of them, or several under texts."""
+    """A plain value, a list of values, or several under texts; JSON may stand as it is."""
     if isinstance(node, ast.List):
-        return [_plain(item, step, strategy, field) for item in node.elts]
+        return [_literal(item, step, strategy, field) for item in node.elts]
     if isinstance(node, ast.Dict):
         return {
-            _plain(key, step, strategy, field): _plain(value, step, strategy, field)
+            _plain(key, step, strategy, field): _literal(value, step, strategy, field)
             for key, value in zip(node.keys, node.values, strict=True)
         }
+    if isinstance(node, ast.Name) and node.id in _JSON:
+        return _JSON[node.id]
     return _plain(node, step, strategy, field)
 
 

@@ -10,17 +10,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from .base import Params, Strategy
-from .notation import RecipeError, quote, shorten
+from .notation import RecipeError, half_character, quote, shorten
 
 
 def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
     """Validated settings; raises ``RecipeError`` naming the setting, what was given and allowed.
 
     Strict, so that True is no number and "5" neither; a whole float does for an integer and a list
-    for a tuple, since JSON and sliders do not tell them apart.
+    for a tuple, since JSON and sliders do not tell them apart. One text does for a list of texts.
     """
     schemas = _schemas(plugin.Params)
     values = {name: _fitted(value, schemas.get(name, {})) for name, value in given.items()}
+    _check_texts(plugin, values, step)
     try:
         return plugin.Params.model_validate(values, strict=True)
     except ValidationError as error:
@@ -35,7 +36,25 @@ def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:
     kind = schema.get("type")
     if kind == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
+    if kind == "array" and isinstance(value, str) and schema["items"].get("type") == "string":
+        return (value,)  # not a list of its letters
     return tuple(value) if kind == "array" and isinstance(value, list) else value
+
+
+def _check_texts(plugin: type[Strategy], values: Mapping[str, Any], step: int) -> None:
+    """Refuse half a character in any text: in a list, a mapping or its names, as in a name."""
+    for name, value in values.items():
+        left = [name, value]
+        while left:
+            one = left.pop()
+            if isinstance(one, Mapping):
+                left += [*one, *one.values()]
+            elif isinstance(one, list | tuple):
+                left += one
+            elif isinstance(one, str) and (half := half_character(one)) is not None:
+                what = name if name in plugin.Params.model_fields else "a setting's name"
+                sentence = f"{what} has half a character in it ({half}), which is no text."
+                raise RecipeError.at(step, plugin.info.id, sentence, what)
 
 
 @lru_cache(maxsize=256)  # pydantic makes it anew each time, in about a millisecond

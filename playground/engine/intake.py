@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from playground.engine.lane import Lane
-from playground.engine.request import FieldError, Limits, Request
+from playground.engine.request import FieldError, Limits, Request, check_text
 from playground.engine.rows import Ends
 from playground.engine.run import Run
 from playground.engine.text import Reader
@@ -65,6 +65,7 @@ class Intake:
 
     def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text."""
+        check_text("prompt", prompt)  # typed, it is read before anything is asked for
         tokenizer = self.tokenizer
         with self._lock:
             if chat and tokenizer.chat_template:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from strategies.notation import half_character
 from strategies.recipe import Recipe
 
 SEEDS = 2**63  # a seed is one of these
@@ -57,6 +58,18 @@ class Request(BaseModel):
     deadline: float | None = None  # seconds
     client: str = ""  # who asks, where shares are kept; empty shares with nobody
 
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_several(cls, stop: Any) -> Any:
+        return [stop] if isinstance(stop, str) else stop
+
+
+def check_text(field: str, text: str) -> None:
+    """Raise ``FieldError`` for a text that no tokenizer reads: one with half a character in it."""
+    half = half_character(text)
+    if half is not None:
+        raise FieldError(field, f"{field} has half a character in it ({half}), which is no text.")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -83,6 +96,7 @@ class Limits:
                 f"The prompt has {len(request.prompt):,} characters; at most "
                 f"{self.prompt_chars:,} are allowed.",
             )
+        check_text("prompt", request.prompt)
         if not request.recipes:
             raise FieldError("recipes", "There is no recipe; give at least one.")
         if len(request.recipes) > self.columns:
@@ -109,6 +123,7 @@ class Limits:
         for string in stop:
             if not string:
                 raise FieldError("stop", "A stop string is empty; it must have a character.")
+            check_text("stop", string)
             if len(string) > self.stop_chars:
                 raise FieldError(
                     "stop",

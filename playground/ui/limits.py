@@ -87,7 +87,7 @@ def stop_strings(typed: str) -> list[str]:
     r"""One stop string per line; ``\n``, ``\t`` and ``\\`` stand for what a line cannot hold."""
     marks = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
     found = []
-    for line in typed.splitlines():
+    for line in typed.replace("\r\n", "\n").split("\n"):  # no other character ends a line here
         text, at = "", 0
         while at < len(line):
             pair = line[at : at + 2]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Engine, Request, Run
+from playground.engine import Engine, FieldError, Request, Run
 from tests.engine.models import driven, engine
 
 RECIPES = ["greedy", "sample(2)", "temperature(0.7) | top_k(9) | sample", "beam(3)"]
@@ -209,3 +209,17 @@ def test_hundreds_of_runs_leave_the_memory_flat() -> None:
         driven(served, Request(prompt=f"run {number}", recipes=RECIPES[:2], max_new_tokens=4))
     gc.collect()
     assert resident() - before < 8 << 20
+
+
+@pytest.mark.parametrize("field", ["prompt", "stop"])
+def test_half_a_character_is_refused_where_it_enters(field: str) -> None:
+    served, asked = engine(), {"prompt": "a", "recipes": ["greedy"]}
+    with pytest.raises(FieldError, match=r"half a character in it \(\\ud83d\)") as caught:
+        served.submit(Request(**asked | {field: "a\ud83d"}))
+    assert caught.value.field == field
+    with pytest.raises(FieldError, match="half a character"):
+        served.tokens("a\ud83d")
+
+
+def test_one_stop_string_is_not_its_letters() -> None:
+    assert Request(prompt="a", recipes=["greedy"], stop="ab").stop == ["ab"]

@@ -105,7 +105,14 @@ def test_values_arrive_as_their_types() -> None:
         ("top_k(1 + 1) | greedy", 0, None, "must be a number, True, False, None or a quoted"),
         ("top_k(--1) | greedy", 0, None, "must be a number, True, False"),
         ("top_k(-True) | greedy", 0, None, "must be a number, True, False"),
-        ("top_k([[1]]) | greedy", 0, None, "must be a number, True, False"),
+        ("top_k([[1]]) | greedy", 0, "top_k", "a whole number from 0 to 1,000,000, but [[1]] was"),
+        ("top_k([x]) | greedy", 0, None, "must be a number, True, False"),
+        ("top_k({1: [x]}) | greedy", 0, None, "must be a number, True, False"),
+        ('bad_words("a\\ud83d") | greedy', 0, "words", "half a character in it (\\ud83d)"),
+        ('bad_words(["b", "\\udc00"]) | greedy', 0, "words", "half a character in it (\\udc00)"),
+        ('logit_bias({"\\ud83d": 1}) | greedy', 0, "bias", "half a character in it (\\ud83d)"),
+        ('guidance(negative_prompt="\\ud83d") | greedy', 0, "negative_prompt", "half a character"),
+        ('top_k({"\\ud83d": 1}) | greedy', 0, "top_k", "half a character in it (\\ud83d)"),
         ("top_k(1j) | greedy", 0, None, "must be a number, True, False"),
         ("top_k(b'1') | greedy", 0, None, "must be a number, True, False"),
         ("top_k(f'1') | greedy", 0, None, "must be a number, True, False"),
@@ -365,3 +372,19 @@ def test_the_two_orders_differ_in_their_order_only() -> None:
     acting = [{str(step) for step in r.processors if not step.neutral} for r in orders]
     assert acting[0] == acting[1] and len(acting[0]) == 5
     assert [len(recipe.steps) for recipe in orders] == [16, 12]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ('bad_words("row") | greedy', 'bad_words(["row"]) | greedy'),
+        ('dry(breakers="ab") | greedy', 'dry(breakers=["ab"]) | greedy'),
+        (
+            'constrained(json_schema={"enum": [1, null, true, {"a": []}]}) | greedy',
+            'constrained(json_schema="{\\"enum\\": [1, null, true, {\\"a\\": []}]}") | greedy',
+        ),
+    ],
+)
+def test_one_text_does_for_a_list_and_a_schema_for_its_text(given: str, written: str) -> None:
+    assert str(Recipe.parse(given)) == written
+    assert Recipe.parse(written) == Recipe.parse(given)

@@ -14,6 +14,8 @@ from playground.ui.limits import stop_strings
         ("\n\n", []),
         ("End", ["End"]),
         ("one\ntwo", ["one", "two"]),
+        ("one\r\ntwo", ["one", "two"]),
+        *((f"a{mark}b", [f"a{mark}b"]) for mark in "\x0b\x0c\x1c\x85\u2028\u2029"),
         (r"\n", ["\n"]),
         (r"\n\n", ["\n\n"]),
         (r"a\tb", ["a\tb"]),
