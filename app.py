@@ -13,16 +13,12 @@ def main() -> None:
     from playground import logs
     from playground.api import routes
     from playground.service import Service
-    from playground.ui import build, look
+    from playground.ui import build, serve
 
     service = Service(settings)
     logs.keep(service)
     page = build(service)
-    _, address, _ = page.launch(
-        server_name=settings.listen, server_port=settings.port, prevent_thread_lock=True,
-        app_kwargs={"routes": routes(service)}, ssr_mode=False, quiet=True, max_threads=128,
-        run_history=False, enable_monitoring=False, footer_links=[], **look(),
-    )  # fmt: skip
+    address = serve(page, settings, routes(service))
     print(f"Decoding playground at {address} with {service.models.default}", flush=True)
     service.prepare()
     gc.freeze()  # to look through all that was imported would halt every stream for a while

@@ -191,6 +191,22 @@ class Settings(BaseSettings):
         description="Proxies in front, each adding to X-Forwarded-For; unset is 1 on a Space, "
         "else 0.",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names this server is reached by, separated by commas, such as "
+        "play.example,*.lab.example; addresses and this machine's own name always are. "
+        "* is any name, and gives up the protection against rebound ones.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Pages of other origins that may use the HTTP API, separated by commas, such "
+        "as https://notes.example; * is any. None may use what the page itself calls.",
+    )
+    frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Other origins that may show the page in a frame, separated by commas, such "
+        "as https://course.example; * is any. On a Space the hub always may.",
+    )
 
     # What a Space tells about itself
     system: str = Field("", validation_alias="SYSTEM", description="`spaces` on a Space.")
@@ -210,7 +226,7 @@ class Settings(BaseSettings):
         description="The Space's own address, for links from outside its frame.",
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "allowed_hosts", "cors_origins", "frame_ancestors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -223,6 +239,22 @@ class Settings(BaseSettings):
         if not re.match(r"https?://[^/]+", value):
             raise ValueError("an address that begins with https:// or http://")
         return value.rstrip("/")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*", name, re.ASCII):
+                raise ValueError("names such as play.example or *.play.example, without a port")
+        return tuple(name.lower() for name in value)
+
+    @field_validator("cors_origins", "frame_ancestors")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"\*|null|https?://(\*\.)?[\w.-]+(:\d+)?", origin, re.ASCII):
+                raise ValueError("origins such as https://notes.example, without a path")
+        return tuple(origin.lower() for origin in value)
 
     @field_validator("device")
     @classmethod
@@ -318,7 +350,7 @@ def _default(name: str) -> str:
     if name == "cache_dir":
         return "`~/.cache/decoding-playground`"
     value = Settings.model_fields[name].default
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return "unset"
     if isinstance(value, tuple):
         value = ",".join(value)

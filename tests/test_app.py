@@ -81,7 +81,15 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         assert "paths" in httpx.get(f"{address}/api/openapi.json").json()
         assert "/api/compare" in httpx.get(f"{address}/api/docs").text
         monitoring = httpx.get(f"{address}/monitoring/summary")
-        assert monitoring.status_code == 403  # who uses the page is the host's to know
+        assert monitoring.status_code == 404  # who uses the page is the host's to know
+        assert "frame-ancestors" in page.headers["content-security-policy"]
+        evil = {"host": "play.example", "origin": "http://evil.example"}
+        for path in ("/", "/api/compare", "/gradio_api/queue/join", "/healthz"):
+            answer = httpx.post(f"{address}{path}", headers=evil, json=body)
+            assert answer.status_code == 421
+            assert "access-control-allow-origin" not in answer.headers
+        files = {"files": ("a.bin", b"x" * 1000)}
+        assert httpx.post(f"{address}/gradio_api/upload", files=files).status_code == 404
         process.send_signal(signal.SIGINT)
         try:
             out, errors = process.communicate(timeout=120)

@@ -17,9 +17,9 @@ from playground.api.waiting import ended
 from playground.engine import FieldError, Run
 from playground.engine import Request as RunRequest
 from playground.errors import ModelError
+from playground.guard.sizes import request_bytes
 from playground.service import Service
 from playground.settings import Settings
-from strategies.notation import LONGEST
 
 WORKERS = 256  # threads that put runs in line and make answers; further clients take turns
 LOOK_S = 0.25  # how long one waits before one looks whether the client is still there
@@ -48,7 +48,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
 
     def route(path: str, prompts: int = 1, **more: Any) -> Callable[..., Any]:
-        size = bounded(_most_bytes(settings, prompts))
+        size = bounded(request_bytes(settings, prompts))
         responses = {**more.pop("responses", {}), **FAILED}
 
         def put(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -205,13 +205,3 @@ def _generated(service: Service, run: Run, body: Any) -> wire.Generated:
 
 def _batch(service: Service, runs: Sequence[Run], body: Any) -> wire.GeneratedBatch:
     return wire.GeneratedBatch(answers=[_generated(service, run, body) for run in runs])
-
-
-def _most_bytes(settings: Settings, prompts: int) -> int:
-    """No request within the other limits is longer: JSON writes a character in 12 bytes at most."""
-    characters = (
-        prompts * settings.max_prompt_chars
-        + settings.max_columns * LONGEST
-        + settings.max_stop_strings * settings.max_stop_chars
-    )
-    return 12 * characters + 4096

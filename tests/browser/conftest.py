@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from playground.service import Service
 from playground.settings import Settings
-from playground.ui import build, look, recorded
+from playground.ui import build, recorded, serve
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 from tests.traces import COLUMNS, comparison
@@ -74,10 +74,7 @@ def free_port() -> int:
 async def _launched(service: Service) -> tuple[Blocks, str]:
     """In a running loop: without one, Gradio makes loops that nothing closes."""
     page = build(service)
-    _, address, _ = page.launch(
-        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
-    )
-    return page, address
+    return page, serve(page, service.settings, port=free_port())
 
 
 def served(service: Service) -> Iterator[Site]:

@@ -1,0 +1,195 @@
+"""The application around the page's and the API's own: who may ask, how much, and what is told.
+
+It stands outside everything else, so that nothing the libraries below decide by themselves (which
+origins may read an answer, what of an exception is printed) gets past it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from playground.guard.headers import SecurityHeaders
+from playground.guard.names import Names
+from playground.guard.writing import Reader
+from playground.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not passed on: a status, the field at fault and one sentence."""
+
+    status: int
+    field: str
+    sentence: str
+
+    def response(self) -> Response:
+        detail = [{"loc": [self.field], "msg": self.sentence}]
+        return JSONResponse({"detail": detail}, self.status)
+
+
+class Door(Protocol):
+    """What the page's own routes take: asked before Gradio is."""
+
+    bytes_allowed: int  # in one body
+
+    def path(self, method: str, path: str) -> Refusal | None:
+        """Why nothing is served at this path, if so."""
+
+    def body(self, path: str, body: bytes) -> Refusal | None:
+        """Why what was sent to this path cannot be meant for the page, if so."""
+
+
+class Gate:
+    """``app``, behind the checks. ``api`` are the paths, and what lies below them, of the API."""
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, door: Door | None = None, api: Collection[str] = ()
+    ) -> None:
+        self.app, self.door = app, door
+        self.names, self.headers = Names(settings), SecurityHeaders(settings)
+        self.api = tuple(api)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(self, scope, send)
+        try:
+            refusal = self._refuses(scope)
+            if refusal is None and self.door is not None and not self._is_api(scope):
+                receive, refusal = await self._bounded(self.door, scope, receive)
+            if answer.shared and _is_preflight(scope):
+                await Response(status_code=204)(scope, receive, answer.send)
+            elif refusal is not None:
+                await refusal.response()(scope, receive, answer.send)
+            else:
+                await self.app(answer.scope, receive, answer.send)
+        except Exception as error:
+            if not answer.failed:  # else it was logged and answered where it was found
+                name = secrets.token_hex(4)
+                log.error("unforeseen error %s", name, exc_info=error)
+                if answer.started:
+                    answer.reader.drop()
+                    return
+                told = f"Something went wrong on the server; its log has it as {name}."
+                await Refusal(500, "server", told).response()(scope, receive, answer.send)
+        await answer.reader.finish()
+
+    def _refuses(self, scope: Scope) -> Refusal | None:
+        headers, method = Headers(scope=scope), scope["method"]
+        if not self.names.served(method, headers):
+            name = headers.get("host", "")[:100]
+            return Refusal(
+                421,
+                "host",
+                f"This server is not known as {name}. Whoever hosts it can name it in "
+                "PLAYGROUND_ALLOWED_HOSTS.",
+            )
+        if (method in _UNSAFE or _is_preflight(scope)) and not self.names.own(headers):
+            if self._is_api(scope) and self.names.shared(headers.get("origin", "")):
+                return None
+            origin = headers.get("origin", "another site")[:100]
+            return Refusal(
+                403,
+                "origin",
+                f"A page of {origin} may not use this server. Whoever hosts it can name its own "
+                "address in PLAYGROUND_ALLOWED_HOSTS, and pages that may use the API in "
+                "PLAYGROUND_CORS_ORIGINS.",
+            )
+        return None
+
+    async def _bounded(
+        self, door: Door, scope: Scope, receive: Receive
+    ) -> tuple[Receive, Refusal | None]:
+        """The body, read whole where it is small enough, to be received again."""
+        path = _path(scope)
+        refusal = door.path(scope["method"], path)
+        if refusal is not None or scope["method"] not in _UNSAFE:
+            return receive, refusal
+        too_long = Refusal(413, "body", f"The body may have at most {door.bytes_allowed:,} bytes.")
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > door.bytes_allowed:
+            return receive, too_long
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return receive, Refusal(400, "body", "The body broke off.")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > door.bytes_allowed:
+                return receive, too_long
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def again() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return again, door.body(path, bytes(body))
+
+    def _is_api(self, scope: Scope) -> bool:
+        path = _path(scope)
+        return any(path == known or path.startswith(f"{known}/") for known in self.api)
+
+
+class _Answer:
+    """One answer on its way out: its headers, and a reader that has to read."""
+
+    def __init__(self, gate: Gate, scope: Scope, send: Send) -> None:
+        self.gate, self.started, self.failed = gate, False, False
+        self._left_out = False
+        self.reader = Reader(send)
+        headers = Headers(scope=scope)
+        origin = headers.get("origin", "")
+        self.shared = (
+            origin if origin and gate._is_api(scope) and gate.names.shared(origin) else None
+        )
+        # What Gradio is not told of another origin it cannot let in.
+        kept = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+        self.scope: Scope = {**scope, "headers": kept} if origin else scope
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            plain = not headers.get("content-type", "").startswith("application/json")
+            # Starlette answers so, in words of its own, before it raises what went wrong.
+            self._left_out = message["status"] == 500 and plain
+            self.failed = message["status"] == 500 and not plain
+        if self._left_out:
+            return
+        if message["type"] == "http.response.start":
+            self.started = True
+            for name in [n for n in headers if n.startswith("access-control-")]:
+                del headers[name]
+            self.gate.headers.set(headers)
+            if self.shared is not None:
+                headers["Access-Control-Allow-Origin"] = self.shared
+                headers["Access-Control-Allow-Methods"] = "GET, POST"
+                headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+                headers["Access-Control-Max-Age"] = "600"
+                headers.add_vary_header("Origin")
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        await self.reader.send(message)
+
+
+def _path(scope: Scope) -> str:
+    """The path below where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return scope["method"] == "OPTIONS" and any(
+        name == b"access-control-request-method" for name, _ in scope["headers"]
+    )

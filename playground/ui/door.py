@@ -1,0 +1,98 @@
+"""What of Gradio's many routes the page uses; the others are not served.
+
+The page takes no files, is not edited in the browser, keeps no history on the server and fetches
+nothing for anybody. Its events name themselves and the visitor's session by ids; what has none of
+the page's is told so here, where Gradio would answer 500.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from pydantic_core import from_json
+
+from playground.guard import Refusal
+from playground.guard.sizes import request_bytes
+from playground.settings import Settings
+from playground.ui import gradio_compat
+from playground.ui.plot import LIBRARY
+
+_READ = {"GET", "HEAD"}
+_ROUTES = (
+    (_READ, r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json)?"),
+    (_READ, r"/(assets|static|svelte)/.+"),
+    (_READ, r"/pwa_icon(/\d+)?"),
+    (_READ, rf"/gradio_api/file={re.escape(LIBRARY.as_posix())}"),
+    (_READ, r"/gradio_api/(app_id|info|queue/data|queue/status|startup-events|theme\.css)/?"),
+    (_READ, r"/gradio_api/heartbeat/\w{1,64}"),
+    ({"POST"}, r"/gradio_api/(cancel|reset|component_server|queue/join|run/predict)/?"),
+)
+_SESSION = re.compile(r"\w{1,64}", re.ASCII)
+
+
+class PageDoor:
+    """The page's door, over the page once it is launched."""
+
+    def __init__(self, page: gr.Blocks, settings: Settings, *more: str) -> None:
+        """``more`` are patterns of paths that are read beside Gradio's."""
+        self.page = page
+        # An event brings every recipe as it is written and, beside that, as steps.
+        self.bytes_allowed = 2 * request_bytes(settings)
+        routes = (*_ROUTES, *((_READ, pattern) for pattern in more))
+        self._routes = [(methods, re.compile(pattern)) for methods, pattern in routes]
+
+    def path(self, method: str, path: str) -> Refusal | None:
+        known = [methods for methods, pattern in self._routes if pattern.fullmatch(path)]
+        if not known:
+            return Refusal(404, "path", "There is nothing at this address.")
+        if not any(method in methods for methods in known):
+            return Refusal(405, "method", f"{method[:20]} is not served here.")
+        return None
+
+    def body(self, path: str, body: bytes) -> Refusal | None:
+        try:
+            sent = from_json(body)
+        except ValueError:
+            return Refusal(422, "body", "The body is not JSON, or nested too deeply.")
+        if not isinstance(sent, dict):
+            return Refusal(422, "body", "The body must be a JSON object.")
+        session = sent.get("session_hash")
+        if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
+            return Refusal(422, "session_hash", "session_hash must be letters and digits.")
+        check = _CHECKS.get(path.rstrip("/").rpartition("/gradio_api/")[2])
+        return check(self.page, session, sent) if check is not None else None
+
+
+def _event(page: gr.Blocks, session: str | None, sent: dict[str, Any]) -> Refusal | None:
+    number, values = sent.get("fn_index"), sent.get("data")
+    if session is None:
+        return Refusal(422, "session_hash", "session_hash is missing.")
+    event = gradio_compat.functions(page, session).get(number) if type(number) is int else None
+    if event is None:
+        return Refusal(404, "fn_index", "The page has no such event; load it again.")
+    if not isinstance(values, list) or not (
+        gradio_compat.replaces_inputs(event) or len(values) == len(event.inputs)
+    ):
+        wanted = len(event.inputs)
+        return Refusal(422, "data", f"data must be a list of {wanted} values for this event.")
+    return None
+
+
+def _server_function(page: gr.Blocks, session: str | None, sent: dict[str, Any]) -> Refusal | None:
+    number, name = sent.get("component_id"), sent.get("fn_name")
+    part = gradio_compat.component(page, session, number) if type(number) is int else None
+    if part is None or not isinstance(name, str) or not gradio_compat.answers(part, name):
+        return Refusal(404, "component_id", "The page has no such function; load it again.")
+    if session is None or "data" not in sent:
+        return Refusal(422, "data", "session_hash or data is missing.")
+    return None
+
+
+_CHECKS: dict[str, Callable[[gr.Blocks, str | None, dict[str, Any]], Refusal | None]] = {
+    "queue/join": _event,
+    "run/predict": _event,
+    "component_server": _server_function,
+}

@@ -1,0 +1,40 @@
+"""Everything the page needs of Gradio that has no public name, each under a name of our own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import gradio as gr
+
+
+def functions(page: gr.Blocks, session: str | None) -> dict[int, Any]:
+    """The events that a visitor may trigger, by number; ``gr.render`` gives each session more."""
+    known = _session(page, session)
+    found: dict[int, Any] = page.fns if known is None else known.blocks_config.fns
+    return found
+
+
+def component(page: gr.Blocks, session: str | None, number: int) -> Any:
+    """A component by its number, or None; a session may have some of its own."""
+    known = _session(page, session)
+    if known is not None and number in known:
+        return known[number]
+    return page.blocks.get(number)
+
+
+def answers(part: Any, function: str) -> bool:
+    """Whether this is one of the ``server_functions`` of a component."""
+    found = inspect.getattr_static(part, function, None)
+    return bool(getattr(found, "_is_server_fn", False))
+
+
+def replaces_inputs(event: Any) -> bool:
+    """Whether Gradio replaces what an event is sent: it does where the event cancels others."""
+    return bool(event.cancels)
+
+
+def _session(page: gr.Blocks, session: str | None) -> Any:
+    """A visitor's own state, where there is one; to ask Gradio for it would make one."""
+    holder = page.app.state_holder if hasattr(page, "app") else None
+    return holder.session_data.get(session) if holder is not None else None
