@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 
 from playground.loading import LoadedModel
 from playground.models import Models
 from playground.settings import Settings, quiet_libraries, variables
+from tests.judge import judged
 
 quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field):
         os.environ.pop(_name, None)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own record of a test's warnings
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Fail a test whose code causes a warning, through however many functions of others."""
+    with judged():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

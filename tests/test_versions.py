@@ -1,0 +1,128 @@
+"""What is required is what is imported, and what was tested lies in what is believed."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from tests import versions
+
+ROOT = versions.ROOT
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FRONT = dict(
+    re.findall(
+        r"^(\w+): \"?(.+?)\"?$", (ROOT / "README.md").read_text("utf-8").split("---")[1], re.M
+    )
+)
+OURS = {"app", "playground", "strategies", "tests"}
+
+# Named in requirements.txt though no line imports them: transformers does, to read a GGUF file.
+THROUGH_TRANSFORMERS = {"gguf", "accelerate"}
+# The same of the tests' own: plugins and programs.
+TOOLS = {"pytest-xdist", "ruff", "mypy"}
+# Imported, and pinned to one version by what is named.
+PINNED_BY = {"pydantic-core": "pydantic"}
+
+
+def imported(*patterns: str) -> set[str]:
+    """The distributions, other than ours and Python's own, that files import anywhere in them."""
+    modules = set()
+    for file in (file for pattern in patterns for file in ROOT.glob(pattern)):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add(node.module.split(".")[0])
+    provided = importlib.metadata.packages_distributions()
+    return {
+        name.lower().replace("_", "-")
+        for module in modules - OURS - sys.stdlib_module_names
+        for name in provided.get(module, [module])[:1]
+    }
+
+
+def test_the_requirements_are_what_the_program_imports() -> None:
+    found = imported("app.py", "playground/**/*.py", "strategies/**/*.py") - PINNED_BY.keys()
+    assert found == versions.pins("requirements.txt").keys() - THROUGH_TRANSFORMERS
+
+
+def test_the_tests_requirements_are_what_they_import_beside_it() -> None:
+    program = versions.pins("requirements.txt").keys()
+    found = imported("tests/**/*.py") - program - PINNED_BY.keys()
+    assert found == versions.pins().keys() - program - TOOLS
+
+
+@pytest.mark.parametrize("name, by", PINNED_BY.items())
+def test_what_is_pinned_by_another_is(name: str, by: str) -> None:
+    lines = [Requirement(line) for line in importlib.metadata.requires(by) or []]
+    assert [re.sub(r"[\d.]+", "x", str(each.specifier)) for each in lines if each.name == name] == [
+        "==x"
+    ]
+
+
+@pytest.mark.parametrize("name, versions_", versions.pins().items())
+def test_one_version_is_named_and_lies_in_its_range(name: str, versions_: str) -> None:
+    believed = SpecifierSet(versions.ranges()[name])
+    if name == "torch":  # the one that pip takes here and the one that a Space has
+        known = [
+            "2.8.0",
+            "2.9.1",
+            "2.10.0",
+            "2.11.0",
+            "2.12.0",
+            "2.12.1",
+            "2.13.0",
+            "2.14.0",
+            "2.15.0",
+        ]
+        assert list(SpecifierSet(versions_).filter(known)) == ["2.11.0", "2.13.0"]
+        assert "2.11.0" in believed and "2.13.0" in believed
+    else:
+        assert versions_.startswith("==") and "*" not in versions_ and "," not in versions_
+        assert versions_.removeprefix("==") in believed
+
+
+def test_a_range_is_from_the_oldest_to_below_what_is_not_believed() -> None:
+    assert versions.ranges().keys() == versions.pins().keys()
+    for name, range_ in versions.ranges().items():
+        assert re.fullmatch(r">=\d+(\.\d+)*,<\d+(\.\d+)*", range_), name
+
+
+def test_the_ends_of_the_ranges() -> None:
+    oldest = versions.wanted("oldest", keep=["torch"])
+    assert oldest["transformers"] == "==5.23" and oldest["torch"] == versions.pins()["torch"]
+    assert versions.wanted("newest", keep=[]) == versions.ranges()
+
+
+def test_a_space_can_install_the_requirements() -> None:
+    """A Space installs gradio with these extras, at its sdk_version, beside the requirements."""
+    pins = versions.pins("requirements.txt")
+    assert pins["gradio"] == "==" + FRONT["sdk_version"]
+    assert FRONT["python_version"] in SpecifierSet(PROJECT["project"]["requires-python"])
+    for line in importlib.metadata.requires("gradio") or []:
+        requirement = Requirement(line)
+        taken = requirement.marker is None or any(
+            requirement.marker.evaluate({"extra": extra, "python_version": FRONT["python_version"]})
+            for extra in ("", "oauth", "mcp")
+        )
+        pin = pins.get(requirement.name.replace("_", "-"), "").removeprefix("==")
+        if taken and re.fullmatch(r"[\d.]+", pin):
+            assert Version(pin) in requirement.specifier, line
+
+
+def test_the_readme_names_the_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    commands = re.findall(r"^python3 -m tests\.versions .+$", readme, re.M)
+    assert [command.split()[3] for command in commands] == ["newest", "oldest", "oldest"]
+    runs = re.findall(r"^run '(.+)'$", ci, re.M)
+    first = [next(line for line in readme.splitlines() if text in line) for text in runs]
+    assert first[0].endswith("-m pytest -n 2 --dist loadfile") and first[1:] == [commands[-1]]
