@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 LONGEST = 20_000  # characters of a recipe
 _JSON = {"true": True, "false": False, "null": None}  # as a schema pasted into a recipe has them
 _ESCAPES = frozenset("\\'\"abfnrtvxNuU01234567")  # what may follow a backslash in quotes
+_SOURCE = "<recipe>"  # where Python says that what it reads is from
+
+# Python reads ``1or 2`` and an unknown escape with a warning in the log; a recipe has neither.
+warnings.filterwarnings("error", module=f"{_SOURCE}$")
 
 
 class RecipeError(ValueError):
@@ -68,8 +73,8 @@ def quote(value: Any) -> str:
 def literal(text: str) -> Any:
     """The value that ``quote`` wrote, for a field that takes any; other text is itself."""
     try:
-        return _literal(ast.parse(text.strip(), mode="eval").body, 0, "")
-    except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+        return _literal(_expression(text.strip()), 0, "")
+    except ValueError:
         return text
 
 
@@ -124,8 +129,8 @@ def _call(piece: str, step: int) -> Call:
     if not piece:
         raise RecipeError.at(step, "", "it is empty; write a strategy, such as top_k(50).")
     try:
-        node = ast.parse(piece, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+        node = _expression(piece)
+    except ValueError:
         node = None
     call = node if isinstance(node, ast.Call) else None
     name = call.func if call else node
@@ -145,6 +150,14 @@ def _call(piece: str, step: int) -> Call:
             raise RecipeError.at(step, name.id, f"{keyword.arg} is given twice.", keyword.arg)
         named[keyword.arg] = _literal(keyword.value, step, name.id, keyword.arg)
     return Call(name.id, values, named, enabled)
+
+
+def _expression(text: str) -> ast.expr:
+    """What the text is to Python, unevaluated; raises ``ValueError`` where it is no expression."""
+    try:
+        return ast.parse(text, _SOURCE, mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError, Warning) as error:
+        raise ValueError(str(error)) from error
 
 
 def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None) -> Any:

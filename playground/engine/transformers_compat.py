@@ -12,7 +12,7 @@ def cache_argument(model: Any, cache: Any) -> dict[str, Any]:
 
     transformers 5.24 renamed ``past_key_values`` to ``cache`` and drops the old name in 5.40.
     """
-    return {_cache_name(type(model)): cache}
+    return {_cache_name(model.__class__): cache}
 
 
 @lru_cache

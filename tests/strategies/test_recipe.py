@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from strategies import Recipe, RecipeError, RecipeStep
-from strategies.notation import read, write
+from strategies.notation import literal, read, write
 from strategies.params import make
 from strategies.presets import GROUPS, OWN, PRESETS
 from tests.strategies.cases import PROCESSORS, SEARCHES, values
@@ -260,6 +260,17 @@ def test_reading_raises_nothing_but_recipe_errors(text: str) -> None:
         assert str(error)
     else:
         assert Recipe.parse(str(recipe)) == recipe
+
+
+@pytest.mark.parametrize("text", ["top_k(1or 2) | greedy", "top_k(0x1for x in [1])"])
+def test_what_python_reads_with_a_warning_is_no_recipe(text: str) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        Recipe.parse(text)
+
+
+def test_a_text_that_python_reads_with_a_warning_stays_itself() -> None:
+    assert literal(r'"\d"') == r'"\d"'
+    assert literal(r'"\\d"') == r"\d"
 
 
 json_values = st.recursive(
