@@ -73,6 +73,7 @@ class Context:
     decode: Callable[[Sequence[int]], str]
     tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
     layers: int | None = None  # of the model, where there is one
+    tied: bool | None = None  # whether its vocabulary head is its embeddings' own weights
     draft_model: str | None = None  # the title of the smaller one that guesses, where there is one
 
 
@@ -88,7 +89,7 @@ class SecondPrompt:
 
 @dataclass(frozen=True)
 class EarlyLayers:
-    """Asks for what the model would say if it ended after these layers, counted from 1.
+    """Asks for what the model would say if it ended after these layers, counted from 1; 0 is none.
 
     ``row.given`` is then float32 ``[len(layers), vocab]``: its vocabulary head on their states.
     """

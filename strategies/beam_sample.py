@@ -11,10 +11,11 @@ from .beams import Beams, accumulated
 
 
 class BeamSample(Beams):
-    """Equals transformers' ``generate(do_sample=True)`` for the same draws.
+    """Equals ``generate(do_sample=True)`` of transformers 5.24 for the same draws.
 
-    The largest of scores plus Gumbel noise are a draw without replacement from their softmax, in
-    the order drawn (Vieira 2014).
+    The largest of scores plus Gumbel noise are a draw without replacement from their softmax
+    (Vieira 2014). What was drawn comes sorted by score, so that those among the likeliest
+    ``num_beams`` of it may end; before 5.24 they were the first ``num_beams`` drawn.
     """
 
     info = Info(
@@ -40,6 +41,6 @@ class BeamSample(Beams):
         drawn = min(count, totals.numel()) if self.width() > 1 else 1
         places = (totals + noise).flatten().topk(drawn).indices
         vocab = totals.shape[-1]
-        scores = totals.flatten()[places].tolist()
-        for score, place in zip(scores, places.tolist(), strict=True):
+        scores, order = totals.flatten()[places].sort(descending=True, stable=True)
+        for score, place in zip(scores.tolist(), places[order].tolist(), strict=True):
             yield score, place // vocab, place % vocab

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from . import base
 from .base import EarlyLayers, Info, Row, Strategy, setting
-from .mass import entropy
 
 RELATIVE_TOP = math.log(0.1)  # a token this far below the likeliest is not weighed
-DEEP = -80.0  # nats; below this nothing weighs, and such numbers are slow to reckon with
+DEEP = -80.0  # nats; no weight is less, since such numbers are slow to reckon with
+LOWEST = -1e9  # nats; so that 0 · log 0 is 0
 FEWEST = 6  # layers of a model that has an earlier half to choose from
 SPAN = 20  # layers considered of a model with more than twice as many
 
@@ -25,12 +25,14 @@ class Dola(base.Processor):
         title="DoLa",
         summary="Contrasts the last layer with the earlier one that differs from it most.",
         formula=r"z'_i = \log p_i - \log q_i \;\text{ where } p_i \ge 0.1 \max_j p_j, \quad "
-        r"q = \operatorname*{arg\,max}_{q^{(j)}} \mathrm{JSD}(p \,\Vert\, q^{(j)})",
-        source="Chuang et al. 2023",
+        r"q = \operatorname*{arg\,max}_{q^{(j)}} \mathrm{KL}(m \Vert p) + \mathrm{KL}(m \Vert "
+        r"q^{(j)}), \quad m = \tfrac{p + q^{(j)}}{2}",
+        source="Chuang et al. 2023, as in its authors' code and transformers 4.49",
         url="https://arxiv.org/abs/2309.03883",
         advice="Use high for short factual answers and low for reasoning, with a repetition "
-        "penalty of about 1.2 beside it. It was made for models of many layers, and small ones "
-        "gain little.",
+        "penalty of about 1.2 behind it, and know that small models gain little. The layer is "
+        "chosen as the authors' code chooses it: the paper's divergence has the terms the other "
+        "way round, and cannot tell layers apart that share no likely token with the last.",
     )
 
     class Params(base.Params):
@@ -53,9 +55,10 @@ class Dola(base.Processor):
         half = count // 2 if count <= 2 * SPAN else (SPAN if self._low else count - SPAN)
         if self.params.layers == "off":
             return None
-        # Every second one. The embeddings themselves are none: where they are the vocabulary
-        # head's own weights, they only say the last token again.
-        return EarlyLayers(tuple(range(2, half, 2) if self._low else range(half, count, 2)))
+        # Every second one. Embeddings that are the vocabulary head's own weights only say the last
+        # token again.
+        first = 0 if self.context.tied is False else 2
+        return EarlyLayers(tuple(range(first, half, 2) if self._low else range(half, count, 2)))
 
     @property
     def _low(self) -> bool:
@@ -73,21 +76,24 @@ class Dola(base.Processor):
     def _contrast(self, scores: Tensor, early: Tensor) -> Tensor:
         """``scores`` ``[1, vocab]`` against the farthest of ``early`` ``[layers, vocab]``."""
         last = scores.log_softmax(-1)
-        farthest = int(_divergence(last, early).argmax())
+        left = last[0] > -torch.inf
+        whole = bool(left.all())  # a step before may have removed some: they have no part in it
+        far = _divergence(*(last, early) if whole else (last[:, left], early[:, left])).argmax()
         kept = last >= last.amax(-1, True) + RELATIVE_TOP
-        return torch.where(kept, last - early[farthest].log_softmax(-1), -torch.inf)
+        return torch.where(kept, last - early[int(far)].log_softmax(-1), -torch.inf)
 
 
 def _divergence(last: Tensor, early: Tensor) -> Tensor:
-    """Jensen-Shannon, ``[layers]`` in nats: the mixture's entropy less the mean of both entropies.
+    """KL(m ‖ p) + KL(m ‖ q), ``[layers]`` in nats, where m is the even mixture of both.
+
+    The paper's is that of KL(p ‖ m) and KL(q ‖ m): at most 2 log 2, which every layer reaches that
+    is sure of other tokens, as most are that are read without the last one's norm.
 
     ``last`` are log-probabilities ``[1, vocab]``, ``early`` scores ``[layers, vocab]``. In place in
     two buffers: fresh memory at every turn may cost more than the arithmetic.
     """
-    last = last.clamp(min=DEEP)
-    logs = early.log_softmax(-1).clamp_(min=DEEP)
-    p, q = last.exp(), logs.exp()
-    own = -logs.mul_(q).sum(-1)
-    mixture = q.add_(p).mul_(0.5)
-    mixed = -torch.log(mixture, out=logs).mul_(mixture).sum(-1)
-    return mixed - (entropy(p, last) + own) / 2
+    logs = early.log_softmax(-1).clamp_(min=LOWEST)
+    mixture = logs.clamp(min=DEEP).exp_().add_(last.clamp(min=DEEP).exp_()).mul_(0.5)
+    apart = logs.add_(last).mul_(mixture).sum(-1)
+    own = torch.log(mixture, out=logs).mul_(mixture).sum(-1)
+    return 2 * own - apart

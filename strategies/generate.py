@@ -29,7 +29,7 @@ class Argument:
 
 
 # In the order in which generate applies them, whatever order they are given in; from
-# ``_get_logits_processor`` of transformers 5.23.
+# ``_get_logits_processor`` of transformers 5.24 (5.23 has the same).
 ARGUMENTS = (
     Argument("guidance_scale", "guidance", "scale", 1.0),
     Argument("sequence_bias", "logit_bias", "bias", None),
@@ -78,7 +78,7 @@ FOREIGN: dict[str, Any] = {
 NO_MODEL = "its token ids depend on a model; none is given."
 
 # What left the core of transformers, and the repository it went to; from
-# ``GENERATION_MODES_MAPPING`` of transformers 5.23.
+# ``GENERATION_MODES_MAPPING`` of transformers 5.24 (5.23 has the same).
 MOVED = {
     "dola": "transformers-community/dola",
     "contrastive": "transformers-community/contrastive-search",

@@ -34,7 +34,8 @@ class Intake:
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
         self._draft_model = draft_model
-        self._layers = int(model.model.config.get_text_config().num_hidden_layers)
+        config = model.model.config.get_text_config()
+        self._layers, self._tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
 
@@ -93,6 +94,7 @@ class Intake:
             decode=self._decode,
             tokenizer=self._backend and self._backend.to_str,
             layers=self._layers,
+            tied=self._tied,
             draft_model=self._draft_model,
         )
 
