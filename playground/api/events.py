@@ -19,9 +19,19 @@ InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 FRAME_S = 0.03  # what comes faster is sent together: it reads no differently, and costs less
 
 
+# Line breaks to Unicode, which JSON leaves as they are and many clients' line readers split at.
+BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u0085\u2028\u2029"}
+
+
 def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
-    """One event; JSON has no raw line break, so ``data`` is always one line."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), to_json(data, inf_nan_mode="null"))
+    """One event. ``data`` is one line of JSON to every reader, whatever it takes for a line break.
+
+    The standard knows CR and LF alone, but ``str.splitlines`` and what is built on it know more.
+    """
+    body = to_json(data, inf_nan_mode="null")
+    for mark, escape in BREAKS.items():
+        body = body.replace(mark, escape)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), body)
 
 
 class Feed:

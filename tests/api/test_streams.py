@@ -130,3 +130,10 @@ def test_a_server_that_went_down_does_not_stop_the_loop(run):
     run.changed()
     assert not waiting.done()
     waiting._log_destroy_pending = False
+
+
+def test_an_event_is_two_lines_to_every_reader():
+    marks = "".join(map(chr, [*range(32), 0x7F, 0x85, 0xA0, 0x2028, 0x2029, 0xFEFF, 0x1F3B2]))
+    told = streams.event("token", {"text": marks, "more": "a" + marks}).decode()
+    assert told.endswith("\n\n") and len(told[:-2].splitlines()) == 2
+    assert list(events(told)) == [("token", {"text": marks, "more": "a" + marks})]
