@@ -78,12 +78,13 @@ class Feed:
         lane, sent = self.run.lanes[number], self.sent[number]
         done = lane.done  # before its rows: a lane that is done writes no more
         shown, steps = lane.ordered()[0], lane.steps
-        news = lane.nodes(shown, sent)
-        kept = len(shown.row.tokens) - shown.row.prompt_length - len(news)
+        news, settled = lane.nodes(shown, sent), lane.settled(shown)
+        kept = min(settled, len(shown.row.tokens) - shown.row.prompt_length - len(news))
+        news = news[: settled - kept]
         told = kept
         # What another row wrote instead is no news as far as it is the same.
         for before, now in zip(sent[kept:], news, strict=False):
-            if steps[before].token != steps[now].token:
+            if any(getattr(steps[before], n) != getattr(steps[now], n) for n in ("token", "text")):
                 break
             told += 1
         if told < len(sent):

@@ -36,7 +36,7 @@ class Lane(Written):
             isinstance(need, EarlyLayers) for need in self.needs
         )
         self.width = self.rows * (1 + len(self.seconds))  # slots
-        self.ends = ends
+        self.ends, self.stop = ends, ends.stop
         self.top_n, self.vocab_size = top_n, context.vocab_size
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.shared = [(type(p), repr(p.params), context) for p in self.processors]
@@ -202,6 +202,9 @@ class Lane(Written):
                 slot = spare.pop(0)
                 sources.append(parent.slot)
                 targets.append(slot)
+            if reason == "stop":
+                twins = [m for m in moves if m.parent == move.parent]
+                parent, text = self._stopped(parent, text, shared=len(twins) > 1)
             nexts.append(self._next(parent, move, choice, text, reason, slot, times, at, draft))
         prompt, length = rows[0].row.prompt_length, len(rows[0].row.tokens)
         store.copy(sources, targets, prompt, length)
@@ -229,9 +232,6 @@ class Lane(Written):
         if reason is not None:
             text = self.reader.finish(text, tokens)
         added = text.value[len(parent.text.value) :]
-        if reason == "stop":
-            place = find_stop(text.value, len(added), self.ends.stop)
-            text = text if place is None else replace(text, value=text.value[:place])
         self.steps.append(self._record(parent, move, choice, added, times, at, draft))
         row = Row(
             tokens,
@@ -247,6 +247,32 @@ class Lane(Written):
             for p, state in zip(self.processors, parent.states, strict=True)
         )
         return LaneRow(row, states, text, len(self.steps) - 1, slot, reason)
+
+    def _stopped(self, parent: LaneRow, text: Text, *, shared: bool) -> tuple[LaneRow, Text]:
+        """``text`` before its stop string, and ``parent`` without what it holds of that.
+
+        Where another row has the same records in its text, as where the parent is ``shared``, this
+        one gets copies of its own.
+        """
+        known = parent.text.value
+        place = find_stop(text.value, len(text.value) - len(known), self.stop)
+        if place is None:  # the search ended it
+            return parent, text
+        path, node, over = [], parent.node, len(known) - place
+        while over > 0 and node is not None:
+            path.append(node)
+            over -= len(self.steps[node].text)
+            node = self.steps[node].parent
+        others = (self.nodes(held) for held in self.held if held.row is not parent.row)
+        shared = shared or not all(map(set(path).isdisjoint, others))
+        for number in reversed(path):
+            step, kept = self.steps[number], -over if number == path[-1] else 0
+            cut = step.model_copy(update={"parent": node, "text": step.text[:kept]})
+            node = len(self.steps) if shared else number
+            self.steps[node : node + 1] = [cut]
+        if path:
+            parent = replace(parent, node=node, text=Text(known[:place]))
+        return parent, Text(text.value[:place], start=len(parent.row.tokens) + 1)
 
     def _record(
         self,

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from codecs import utf_8_decode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 _BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
-_LOOKBACK = 6  # tokens re-read so that a token's text is what it is in company
+_LONGEST = 4  # bytes of a character in UTF-8
+_LOOKBACK = 6  # tokens that are decoded again where a token's text depends on those before it
+
+# Decoders of the tokenizers library to which a token's text depends on nothing but whether any
+# text stands before it.
+_CONTEXT_FREE = {"ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "WordPiece"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A row's readable text so far. ``read`` tokens of the row are in ``value`` already."""
+    """A row's readable text so far: ``value``, and what is known of its end.
+
+    ``pending`` are bytes of a character whose others are still to come. ``blank`` says that no
+    readable token stands before, in the prompt or since. A decoder whose tokens depend on each
+    other is given those from ``start`` again, whose first ``shown`` characters are told.
+    """
 
     value: str
-    start: int  # first token that is decoded again with the next ones
-    read: int
+    pending: bytes = b""
+    blank: bool = True
+    start: int = 0
+    shown: int = 0
 
 
 class Reader:
@@ -25,63 +39,58 @@ class Reader:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._special = frozenset(tokenizer.all_special_ids)
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        self.special = frozenset(tokenizer.all_special_ids) | {
+            id for id, token in added.items() if token.special
+        }
+        self._together = not _context_free(tokenizer)
         self._pieces: dict[int, str] = {}
-        self._alone: dict[int, str] = {}
-        self._anchor = tokenizer.encode("a", add_special_tokens=False)[-1:]
-        self._head = tokenizer.decode(self._anchor, clean_up_tokenization_spaces=False)
+        self._spelled: dict[int, str | bytes] = {}  # within a text
+        self._first: dict[int, str | bytes] = {}  # at the beginning of one
+        self._anchor = self._letter()
+        self._head = self._decode(self._anchor)
 
     def begin(self, prompt: Sequence[int]) -> Text:
         """The empty text after a prompt."""
-        start = max(0, len(prompt) - _LOOKBACK)
-        while start > 0 and self._special.issuperset(prompt[start:]):
-            start -= 1
-        return Text("", start, len(prompt))
+        readable = [token for token in prompt[-_LOOKBACK:] if token not in self.special]
+        blank = not readable and self.special.issuperset(prompt)
+        if self._together:
+            start = max(0, len(prompt) - _LOOKBACK)
+            while start > 0 and self.special.issuperset(prompt[start:]):
+                start -= 1
+            return Text("", b"", blank, start, len(self._decode(prompt[start:])))
+        parts = [self._spelling(token) for token in readable[-_LONGEST:]]
+        last = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+        return Text("", last[utf_8_decode(last, "replace", False)[1] :], blank)
 
     def extend(self, text: Text, tokens: Sequence[int]) -> Text:
         """The text once ``tokens``, the whole row, is longer by one.
 
-        Bytes that are no whole character yet wait for the tokens that complete them.
+        Bytes that are no whole character yet wait for the tokens that complete them, however many
+        those are; characters before them do not.
         """
-        before = self._before(text, tokens)
-        after = self._decode(tokens[text.start :])
-        if after.endswith(_BROKEN) and len(tokens) - text.read < _LOOKBACK:
-            return text
-        return self._longer(text, before, after, len(tokens))
+        if self._together:
+            return self._extend_together(text, tokens)
+        token = tokens[-1]
+        spelling = self._spelling(token, text.blank)
+        blank = text.blank and token in self.special
+        if isinstance(spelling, str):
+            if not text.pending:
+                return Text(text.value + spelling, b"", blank)
+            spelling = spelling.encode()
+        data = text.pending + spelling
+        characters, whole = utf_8_decode(data, "replace", False)
+        return Text(text.value + characters, data[whole:], blank)
 
     def finish(self, text: Text, tokens: Sequence[int]) -> Text:
         """The text with what was still waiting, written as the decoder writes broken characters."""
-        if text.read == len(tokens):
+        if self._together:
+            waiting = self._decode(tokens[text.start :])[text.shown :]
+            shown = text.shown + len(waiting)
+            return Text(text.value + waiting, b"", text.blank, text.start, shown)
+        if not text.pending:
             return text
-        before = self._before(text, tokens)
-        after = self._decode(tokens[text.start :])
-        return self._longer(text, before, after, len(tokens))
-
-    @staticmethod
-    def _longer(text: Text, before: str, after: str, read: int) -> Text:
-        """The text with what ``after`` has beyond ``before``.
-
-        A special token has no text, and a decoder drops the space of a word that begins what it is
-        given: what is decoded again starts at a token with a text.
-        """
-        added = after[len(before) :]
-        return Text(text.value + added, text.read if added else text.start, read)
-
-    def _before(self, text: Text, tokens: Sequence[int]) -> str:
-        """What those decoded again were, which is mostly one token that was met before."""
-        ids = tokens[text.start : text.read]
-        if len(ids) != 1:
-            return self._decode(ids)
-        known = self._alone.get(ids[0])
-        if known is None:
-            known = self._alone[ids[0]] = self._decode(ids)
-        return known
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        result: str = self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return result
+        return Text(text.value + text.pending.decode("utf-8", "replace"), b"", text.blank)
 
     def piece(self, token: int) -> str:
         """One token by itself, as a candidate is shown: ``" worm"``, or bytes as ``"⟨E2 80⟩"``."""
@@ -90,25 +99,108 @@ class Reader:
             known = self._pieces[token] = self._piece(token)
         return known
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds to the text of all of them, special ones by their names.
+
+        A character that is split between tokens comes with its last one, a special token after
+        what waits before it.
+        """
+        text, row, found = Text(""), [], []
+        for token in tokens:
+            row.append(token)
+            before = len(text.value)
+            if token in self.special:
+                text = self.finish(text, row[:-1])
+                longer = replace(text, value=text.value + self.piece(token))
+            else:
+                longer = self.extend(text, row)
+            found.append(longer.value[before:])
+            text = longer
+        waiting = self.finish(text, row).value[len(text.value) :]
+        if waiting:
+            found[-1] += waiting
+        return found
+
+    def _extend_together(self, text: Text, tokens: Sequence[int]) -> Text:
+        after = self._decode(tokens[text.start :])
+        # An unfinished character is at most so many broken ones, and what is before them stays.
+        known = after.rstrip(_BROKEN)
+        known += _BROKEN * (len(after) - len(known) - _LONGEST + 1)
+        value, shown = text.value + known[text.shown :], max(text.shown, len(known))
+        blank = text.blank and tokens[-1] in self.special
+        start = text.start
+        if known == after and not blank and len(tokens) - start > 2 * _LOOKBACK:
+            start = self.begin(tokens).start
+            shown = len(self._decode(tokens[start:]))
+        return Text(value, b"", blank, start, shown)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        result: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return result
+
+    def _spelling(self, token: int, first: bool = False) -> str | bytes:
+        """What a token adds to a text, or begins one with; bytes that are no whole character."""
+        known = self._first if first else self._spelled
+        found = known.get(token)
+        if found is None:
+            found = known[token] = self._spell(token, first)
+        return found
+
+    def _spell(self, token: int, first: bool) -> str | bytes:
+        head = [] if first else self._anchor
+        text = self._decode([*head, token]).removeprefix("" if first else self._head)
+        if _BROKEN not in text:
+            return text
+        data = _bytes(str(self.tokenizer.convert_ids_to_tokens(token)))
+        return text if data is None else data
+
+    def _letter(self) -> list[int]:
+        """A token with a text, after which others are what they are within one."""
+        for letter in "aA0.":
+            ids: list[int] = self.tokenizer.encode(letter, add_special_tokens=False)[-1:]
+            if ids and self._decode(ids):
+                return ids
+        return next(([i] for i in range(len(self.tokenizer)) if self._decode([i]).strip()), [])
+
     def _piece(self, token: int) -> str:
         name = self.tokenizer.convert_ids_to_tokens(token)
         if name is None:
             return f"⟨{token}⟩"
-        if token in self._special:
+        if token in self.special:
             return str(name)
-        anchored = self.tokenizer.decode([*self._anchor, token], clean_up_tokenization_spaces=False)
-        piece: str = anchored.removeprefix(self._head)
-        return piece if piece and _BROKEN not in piece else f"⟨{_bytes(str(name))}⟩"
+        spelling = self._spelling(token)
+        if isinstance(spelling, bytes):
+            return f"⟨{spelling.hex(' ').upper()}⟩"
+        return spelling if spelling and _BROKEN not in spelling else f"⟨{name}⟩"
 
 
-def _bytes(name: str) -> str:
-    """The bytes of a token that is no whole character, in hexadecimal where they are known."""
-    if name.startswith("<0x"):  # sentencepiece's fallback for single bytes
-        return name[3:-1]
+def _context_free(tokenizer: Any) -> bool:
+    """Whether a token's text does not depend on its neighbours."""
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+    if decoder is None:
+        return False
+    steps = [json.loads(decoder.__getstate__())]
+    while steps:
+        step = steps.pop()
+        if step["type"] == "Sequence":
+            steps += step["decoders"]
+        elif step["type"] == "Strip" and step["stop"] == 0:
+            continue  # only from the beginning
+        elif step["type"] not in _CONTEXT_FREE:
+            return False
+    return True
+
+
+def _bytes(name: str) -> bytes | None:
+    """The bytes of a token that is no whole character, where they are known from its name."""
+    if len(name) == 6 and name.startswith("<0x"):  # sentencepiece's fallback for single bytes
+        return bytes.fromhex(name[3:-1])
     table = _byte_alphabet()
     if all(letter in table for letter in name):
-        return " ".join(f"{table[letter]:02X}" for letter in name)
-    return name
+        return bytes(table[letter] for letter in name)
+    return None
 
 
 @cache
@@ -128,3 +220,16 @@ def find_stop(text: str, added: int, stop: Sequence[str]) -> int | None:
         if (place := text.find(string, max(0, len(text) - added - len(string) + 1))) >= 0
     ]
     return min(found, default=None)
+
+
+def unsettled(text: str, stop: Sequence[str]) -> int:
+    """How many characters at the end of a text begin a stop string, which may still follow."""
+    return max(
+        (
+            count
+            for string in stop
+            for count in range(min(len(string) - 1, len(text)), 0, -1)
+            if text.endswith(string[:count])
+        ),
+        default=0,
+    )

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from playground.engine.rows import LaneRow
-from playground.engine.text import Reader
+from playground.engine.text import Reader, unsettled
 from playground.trace import FinishReason, Output, StepRecord, Trace
 from strategies import Context, Recipe, Row, SecondPrompt
 
 
 class Written:
     """A lane without its steps. Any thread may read it while the loop goes on writing."""
+
+    stop: Sequence[str] = ()  # strings that end its texts
 
     def __init__(
         self, recipe: Recipe, context: Context, prompt: Sequence[int], seed: int, reader: Reader
@@ -58,9 +60,28 @@ class Written:
             node = self.steps[node].parent
         return path[::-1]
 
+    def settled(self, held: LaneRow) -> int:
+        """How many of a row's tokens have a text that stays.
+
+        The end of a text may be the beginning of a stop string, which is cut off once it is whole:
+        until then nobody is told the tokens that hold it.
+        """
+        count, node = len(held.row.tokens) - held.row.prompt_length, held.node
+        if not self.stop or self.done or held.reason is not None:
+            return count
+        over = unsettled(held.text.value, self.stop)
+        while over > 0 and node is not None:
+            over -= len(self.steps[node].text)
+            count, node = count - 1, self.steps[node].parent
+        return count
+
     def path(self) -> list[StepRecord]:
-        """The records of the text shown now. A beam may rewrite what it showed before."""
-        return [self.steps[node] for node in self.nodes(self.ordered()[0])]
+        """The records of the text shown now, as far as they stay.
+
+        A beam may rewrite what it showed before.
+        """
+        shown = self.ordered()[0]
+        return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
     def measured(self) -> dict[str, float]:
         """What its processors find in the shown text."""
