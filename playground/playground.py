@@ -65,10 +65,14 @@ class Playground:
         top_n: int = 20,
         chat: bool = False,
         alone: bool = False,
+        split_special_tokens: bool = False,
     ) -> Comparison:
         """What every recipe writes after ``prompt``, with the record of every token.
 
-        One recipe, or one stop string, may stand without a list around it.
+        One recipe, or one stop string, may stand without a list around it. With ``max_new_tokens``
+        0 nothing is written and the prompt is scored: its ``prompt_tokens`` have ``logprob``, and
+        there is a ``prompt_perplexity``. With ``split_special_tokens`` names of control tokens in
+        the prompt are plain text.
         Raises ``FieldError`` or ``RecipeError``, each naming what to change.
         """
         several = [recipes] if isinstance(recipes, str | Recipe) else recipes
@@ -82,10 +86,13 @@ class Playground:
             top_n=top_n,
             chat=chat,
             alone=alone,
+            split_special_tokens=split_special_tokens,
         )
         run = self.engine.submit(request)
         try:
             self.engine.drive(run)
+            if max_new_tokens == 0:
+                self.engine.score(run)
         except BaseException:
             run.cancel()
             self.engine.step()

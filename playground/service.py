@@ -152,28 +152,22 @@ class Service:
                 del self._runs[oldest]
         return runs
 
-    def prompt_text(self, run: Run) -> str:
-        """What the model was fed, in its own form where that was asked for."""
-        if not run.request.chat:
-            return run.request.prompt
-        text: str = self.engine(run.facts.id).model.tokenizer.decode(run.prompt_ids)
-        return text
-
-    def prompt_logprobs(self, run: Run) -> list[float | None]:
-        """Each prompt token's log-probability after those before it; None for the first.
+    def score(self, run: Run) -> None:
+        """Have each token of a run's prompt know its log-probability after those before it.
 
         Ends early, with fewer, where the run is cancelled meanwhile.
         """
-        engine = self.engine(run.facts.id)
-        return aside(engine.prompt_logprobs, run.prompt_ids, lambda: run.cancelled)
+        aside(self.engine(run.facts.id).score, run)
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token; None until the prompt was read."""
         return aside(self.engine(model).preview, request)
 
-    def read(self, prompt: str, chat: bool = False, model: str | None = None) -> None:
+    def read(
+        self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
+    ) -> None:
         """Have a prompt read while nobody waits, so that a preview finds its scores."""
-        self.engine(model).read(prompt, chat)
+        self.engine(model).read(prompt, chat, split)
 
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as it stands, or None where it is not kept any more."""
@@ -184,10 +178,10 @@ class Service:
         return found.comparison() if found else None
 
     def tokens(
-        self, prompt: str, chat: bool = False, model: str | None = None
+        self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> list[PromptToken]:
-        """The ids a model is fed for a prompt, each with its text."""
-        return self.engine(model).tokens(prompt, chat)
+        """The ids a model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
+        return self.engine(model).tokens(prompt, chat, split)
 
     def close(self) -> None:
         """End every run where it is; nothing can be asked afterwards."""

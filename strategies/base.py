@@ -75,6 +75,7 @@ class Context:
     layers: int | None = None  # of the model, where there is one
     tied: bool | None = None  # whether its vocabulary head is its embeddings' own weights
     draft_model: str | None = None  # the title of the smaller one that guesses, where there is one
+    encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ def _second_prompt(
         return {}
     if context is None:
         raise RecipeError.at(at, step.strategy, NO_MODEL)
-    ids = context.encode(text)
+    ids = (context.encode_prompt or context.encode)(text)
     if not ids:
         return {}
     return {"negative_prompt_ids": torch.tensor([ids] * found.get("num_return_sequences", 1))}

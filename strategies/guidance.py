@@ -35,7 +35,8 @@ class Guidance(base.Processor):
         )
         negative_prompt: str = setting(
             "",
-            "The second prompt; empty is the last token of the prompt alone.",
+            "The second prompt, begun as the prompt is and in its chat template, where it is in "
+            "one; empty is the last token of the prompt alone.",
             max_length=400,
         )
 
@@ -44,7 +45,8 @@ class Guidance(base.Processor):
     def needs(self, prompt: Sequence[int]) -> SecondPrompt | None:
         if self.params.scale == 1.0:
             return None
-        tokens = self.context.encode(self.params.negative_prompt)
+        text, encode = self.params.negative_prompt, self.context.encode_prompt
+        tokens = (encode or self.context.encode)(text) if text else ()
         return SecondPrompt(tuple(tokens or prompt[-1:]))
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:

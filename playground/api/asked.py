@@ -77,7 +77,10 @@ def bodies(settings: Settings) -> Bodies:
 
     class Limited(Asked):
         max_new_tokens: int = Field(
-            min(64, most), ge=1, le=most, description="Most tokens one recipe may write."
+            min(64, most),
+            ge=0,
+            le=most,
+            description="Most tokens one recipe may write. 0 writes nothing and scores the prompt.",
         )
         min_new_tokens: int = Field(
             0, ge=0, le=most, description="End-of-sequence tokens are held back until then."
@@ -92,6 +95,11 @@ def bodies(settings: Settings) -> Bodies:
         )
         chat: bool = Field(
             False, description="Put the prompt into the model's chat template as a user's message."
+        )
+        split_special_tokens: bool = Field(
+            False,
+            description="Read names of control tokens in the prompt, such as `<|im_end|>`, as the "
+            "plain text they are; a chat template's own still control.",
         )
         deadline: float | None = Field(
             None,

@@ -106,7 +106,7 @@ def add(router: APIRouter, service: Service) -> None:
         """
         wanted = [_run(body, body.prompt, body.recipes, client(request, settings))]
         (run,) = await in_thread(_submit, service, wanted, body)
-        answer = functools.partial(_compared, run)
+        answer = functools.partial(_compared, service, run)
         return stream(run, answer) if body.stream else await answered(request, [run], answer)
 
     @route(
@@ -193,14 +193,16 @@ def _offered(service: Service, model: str | None) -> bool:
     return any(entry.id == model for entry in service.models.catalogue())
 
 
-def _compared(run: Run) -> wire.Compared:
+def _compared(service: Service, run: Run) -> wire.Compared:
+    if run.request.max_new_tokens == 0:
+        service.score(run)
     return wire.Compared.of(run.comparison())
 
 
 def _generated(service: Service, run: Run, body: Any) -> wire.Generated:
-    echoed = service.prompt_text(run) if body.echo else None
-    before = service.prompt_logprobs(run) if body.echo and body.logprobs else None
-    return wire.Generated.of(run, body.logprobs, echoed, before)
+    if body.max_new_tokens == 0 or (body.echo and body.logprobs):
+        service.score(run)
+    return wire.Generated.of(run, logprobs=body.logprobs, echo=body.echo)
 
 
 def _batch(service: Service, runs: Sequence[Run], body: Any) -> wire.GeneratedBatch:

@@ -1,6 +1,5 @@
 """What the API answers and tells as events, each field described for ``/api/docs``."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,6 +65,11 @@ class Compared(Comparison):
     prompt_tokens: list[PromptToken] = Field(
         description="As fed to the model, chat template included."
     )
+    prompt_perplexity: float | None = Field(
+        None,
+        description="Of the prompt under the model itself, its first token left out, where "
+        "`max_new_tokens` is 0.",
+    )
     timings: Timings = Field(description="Seconds the run as a whole took; shared by its lanes.")
     lanes: list[Lane] = Field(description="One per recipe.")
 
@@ -98,35 +102,43 @@ class Generated(Closed):
     id: str = Field(description="The run's id.")
     model: str = Field(description="The model that wrote.")
     recipe: str = Field(description="The recipe in its one-line form.")
-    text: str = Field(description="The new text, with `echo` after the prompt.")
+    text: str = Field(
+        description="The new text, with `echo` after the prompt; always the texts of `tokens`."
+    )
     tokens: list[Piece] = Field(description="The tokens of that text, in order.")
     prompt_tokens: int = Field(description="How many tokens the prompt has.")
+    prompt_perplexity: float | None = Field(
+        None,
+        description="Of the prompt under the model itself, its first token left out. Null unless "
+        "its log-probabilities were asked for, or `max_new_tokens` is 0.",
+    )
     finish_reason: FinishReason | None = Field(description="As for a lane of a comparison.")
     error: str | None = Field(None, description="What went wrong while it was written.")
     timings: Timings = Field(description="Seconds.")
 
     @classmethod
-    def of(
-        cls, run: Run, logprobs: bool, prompt: str | None, before: Sequence[float | None] | None
-    ) -> "Generated":
-        """``prompt`` begins the text where it is echoed, and ``before`` are its tokens' own."""
+    def of(cls, run: Run, *, logprobs: bool, echo: bool) -> "Generated":
+        """With ``echo`` the prompt and its tokens come first."""
         told = run.comparison()
         (lane,) = told.lanes
         tokens = [
             Piece(id=step.token, text=step.text, logprob=step.raw_logprob if logprobs else None)
             for step in lane.trace.path()
         ]
-        if prompt is not None:
-            scores = before or [None] * len(told.prompt_tokens)
-            pairs = zip(told.prompt_tokens, scores, strict=True)
-            tokens = [Piece(**dict(token), logprob=score) for token, score in pairs] + tokens
+        if echo:
+            prompt = [
+                Piece(id=token.id, text=token.text, logprob=token.logprob if logprobs else None)
+                for token in told.prompt_tokens
+            ]
+            tokens = prompt + tokens
         return cls(
             id=run.id,
             model=run.facts.id,
             recipe=lane.recipe,
-            text=(prompt or "") + lane.text,
+            text=(run.prompt_text if echo else "") + lane.text,
             tokens=tokens,
             prompt_tokens=len(told.prompt_tokens),
+            prompt_perplexity=told.prompt_perplexity,
             finish_reason=lane.finish_reason,
             error=lane.error,
             timings=told.timings,

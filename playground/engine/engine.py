@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from playground.engine.draft import Drafter
@@ -12,7 +12,7 @@ from playground.engine.forward import Forward
 from playground.engine.intake import Intake
 from playground.engine.loop import Loop
 from playground.engine.preview import preview
-from playground.engine.request import Busy, FieldError, Limits, Request
+from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
 from playground.engine.scoring import logprobs
 from playground.engine.watch import Watch
@@ -95,7 +95,7 @@ class Engine:
                 run.told(self.loop.wake, self.loop.watch.ended)
                 runs.append(run)
                 run.batch = runs[0].batch
-            self.loop.add(runs)
+            self._submitted(runs)
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(runs)
@@ -103,19 +103,29 @@ class Engine:
             raise
         return runs
 
-    def prompt_logprobs(
-        self, prompt: Sequence[int], cancelled: Callable[[], bool] = lambda: False
-    ) -> list[float | None]:
-        """Each token's log-probability after those before it; None for the first, which has none.
+    def _submitted(self, runs: list[Run]) -> None:
+        """Put runs in line, or end them at once where nothing is to be written."""
+        if runs and all(lane.done for run in runs for lane in run.lanes):
+            if self.loop.closed:
+                raise EngineClosed("the engine is closed")
+            for run in runs:
+                self.loop.watch.submitted(run)
+                run.changed()
+        else:
+            self.loop.add(runs)
 
-        Beside the loop, on the calling thread; ends early, with fewer, where ``cancelled``.
+    def score(self, run: Run) -> None:
+        """Have each token of a run's prompt know its log-probability after those before it.
+
+        Beside the loop, on the calling thread; ends early where the run is cancelled meanwhile.
         """
         with self._scoring:
-            return logprobs(self.forward, prompt, cancelled)
+            if run.prompt_perplexity is None:
+                run.score(logprobs(self.forward, run.prompt_ids, lambda: run.cancelled))
 
-    def read(self, prompt: str, chat: bool = False) -> None:
+    def read(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         """Have a prompt read while nobody waits, so that its scores are there when asked for."""
-        ids = tuple(token.id for token in self.tokens(prompt, chat))
+        ids = tuple(token.id for token in self.tokens(prompt, chat, split))
         if len(ids) < self.context_length:
             self.loop.read(ids)
 
@@ -129,9 +139,13 @@ class Engine:
         known = self.prompts.get(run.prompt_ids)
         return preview(run, known.heard.scores, self.intake.reader) if known else None
 
-    def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
-        """The ids the model is fed for a prompt, each with its text."""
-        return self.intake.tokens(prompt, chat)
+    def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
+        """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
+        return self.intake.encoder.prompt(prompt, chat, split)
+
+    def control_tokens(self, prompt: str) -> list[str]:
+        """The names of control tokens that stand in a prompt."""
+        return self.intake.encoder.control_tokens(prompt)
 
     @property
     def rows(self) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from time import perf_counter
 
+from playground.engine.encoder import AsPrompt, Encoder
 from playground.engine.lane import Lane
-from playground.engine.request import FieldError, Limits, Request, check_text
+from playground.engine.request import FieldError, Limits, Request
 from playground.engine.rows import Ends
 from playground.engine.run import Run
 from playground.engine.text import Reader
 from playground.loading import LoadedModel
-from playground.trace import FinishReason, PromptToken
+from playground.trace import FinishReason
 from strategies import Context, RecipeError
 
 
@@ -33,24 +33,26 @@ class Intake:
         self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length
         self.reader = Reader(model.tokenizer)
+        self.encoder = Encoder(model.tokenizer, self.reader, model.facts.title)
         self._draft_model = draft_model
         config = model.model.config.get_text_config()
         self._layers, self._tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
-        self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
 
     def run(self, request: Request) -> Run:
         """A checked run; ``FieldError`` names what cannot be run."""
         self.limits.check(request)
         clock = perf_counter()
-        tokens = self.tokens(request.prompt, request.chat)
+        tokens = self.encoder.prompt(request.prompt, request.chat, request.split_special_tokens)
         tokenize = perf_counter() - clock
         room = self.context_length - len(tokens)
-        if room < 1:
+        least = min(1, request.max_new_tokens)
+        if room < least:
+            more = "with room for one more " if least else ""
             raise FieldError(
                 "prompt",
-                f"The prompt has {len(tokens):,} tokens; with room for one more the context "
-                f"holds {self.context_length - 1:,}.",
+                f"The prompt has {len(tokens):,} tokens; {more}the context holds "
+                f"{self.context_length - least:,}.",
             )
         lanes = [
             self._lane(i, request, [token.id for token in tokens], room)
@@ -64,33 +66,17 @@ class Intake:
             )
         return run
 
-    def tokens(self, prompt: str, chat: bool = False) -> list[PromptToken]:
-        """The ids the model is fed for a prompt, each with its text."""
-        check_text("prompt", prompt)  # typed, it is read before anything is asked for
-        tokenizer = self.tokenizer
-        with self._lock:
-            if chat and tokenizer.chat_template:
-                text = tokenizer.apply_chat_template(
-                    [{"role": "user", "content": prompt}],
-                    tokenize=False,
-                    add_generation_prompt=True,
-                )
-                ids = tokenizer.encode(text, add_special_tokens=False)
-            elif chat:
-                raise FieldError("chat", f"{self.facts.title} has no chat template.")
-            else:
-                ids = tokenizer.encode(prompt)
-            if not ids:
-                raise FieldError("prompt", "The prompt has no token for this model.")
-            return [PromptToken(id=i, text=self.reader.piece(i)) for i in ids]
+    def context(self, max_new_tokens: int, chat: bool = False, split: bool = False) -> Context:
+        """What strategies may know of this model, in a run of this length.
 
-    def context(self, max_new_tokens: int) -> Context:
-        """What strategies may know of this model, in a run of this length."""
+        ``chat`` and ``split`` say how the prompt is encoded.
+        """
         return Context(
             vocab_size=self.facts.vocab_size,
             eos_token_ids=self.eos_token_ids,
             max_new_tokens=max_new_tokens,
-            encode=self._encode,
+            encode=self.encoder.text,
+            encode_prompt=AsPrompt(self.encoder, chat, split),
             decode=self._decode,
             tokenizer=self._backend and self._backend.to_str,
             layers=self._layers,
@@ -98,19 +84,14 @@ class Intake:
             draft_model=self._draft_model,
         )
 
-    def _encode(self, text: str) -> list[int]:
-        with self._lock:
-            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-            return ids
-
     def _decode(self, ids: Sequence[int]) -> str:
-        text: str = self.tokenizer.decode(list(ids))
+        text: str = self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
         return text
 
     def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
         limit = min(request.max_new_tokens, room)
         limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
-        context = self.context(limit)
+        context = self.context(limit, request.chat, request.split_special_tokens)
         recipe = request.recipes[number]
         try:
             recipe.build(context)  # first as it was written, so that a refusal counts its steps
@@ -148,4 +129,6 @@ class Intake:
             raise FieldError(
                 "cache", f"{recipe.search} looks ahead in the cache and cannot go without it."
             )
+        if request.max_new_tokens == 0:
+            lane.end("length")
         return lane

@@ -47,12 +47,13 @@ class Request(BaseModel):
 
     prompt: str
     recipes: list[Recipe]
-    max_new_tokens: int = 64
+    max_new_tokens: int = 64  # 0 writes nothing: the prompt is scored
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
     top_n: int = 20  # candidates recorded per token
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
+    split_special_tokens: bool = False  # read names of control tokens in the prompt as plain text
     alone: bool = False  # lanes one after the other, for figures that are a lane's own
     cache: bool = True  # False reads the whole text again at every step, to see what that costs
     deadline: float | None = None  # seconds
@@ -103,7 +104,7 @@ class Limits:
             raise FieldError(
                 "recipes", f"{len(request.recipes)} recipes; at most {self.columns} are allowed."
             )
-        self._whole("max_new_tokens", request.max_new_tokens, 1, self.new_tokens)
+        self._whole("max_new_tokens", request.max_new_tokens, 0, self.new_tokens)
         self._whole("min_new_tokens", request.min_new_tokens, 0, request.max_new_tokens)
         self._whole("seed", request.seed, 0, SEEDS - 1)
         self._whole("top_n", request.top_n, 1, self.top_n)

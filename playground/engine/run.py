@@ -15,7 +15,7 @@ import torch
 from playground import device
 from playground.engine.lane import Lane
 from playground.engine.request import Request
-from playground.metrics import measure
+from playground.metrics import measure, perplexity
 from playground.trace import (
     Comparison,
     LaneResult,
@@ -67,6 +67,25 @@ class Run:
     @property
     def prompt_ids(self) -> list[int]:
         return [token.id for token in self.prompt_tokens]
+
+    @property
+    def prompt_text(self) -> str:
+        """What the prompt's tokens were read from, the chat template around it included."""
+        return "".join(token.text for token in self.prompt_tokens)
+
+    @property
+    def prompt_perplexity(self) -> float | None:
+        """Of the prompt under the raw model, its first token left out; None until it is scored."""
+        scores = [token.logprob for token in self.prompt_tokens if token.logprob is not None]
+        return perplexity(scores)
+
+    def score(self, logprobs: Sequence[float | None]) -> None:
+        """Take down what the model gave the first tokens of the prompt, in nats."""
+        scored = [
+            token.model_copy(update={"logprob": logprob})
+            for token, logprob in zip(self.prompt_tokens, logprobs, strict=False)
+        ]
+        self.prompt_tokens = scored + self.prompt_tokens[len(scored) :]
 
     @property
     def done(self) -> bool:
@@ -170,7 +189,9 @@ class Run:
             model=self.facts,
             prompt=self.request.prompt,
             prompt_tokens=self.prompt_tokens,
+            prompt_perplexity=self.prompt_perplexity,
             chat=self.request.chat,
+            split_special_tokens=self.request.split_special_tokens,
             seed=self.request.seed,
             max_new_tokens=self.request.max_new_tokens,
             min_new_tokens=self.request.min_new_tokens,

@@ -124,6 +124,7 @@ def again(shown: Comparison, recipe: Recipe, client: str) -> Request:
         seed=shown.seed,
         stop=shown.stop,
         chat=shown.chat,
+        split_special_tokens=shown.split_special_tokens,
         client=client,
     )
 

@@ -77,7 +77,7 @@ def chips_of(found: Sequence[PromptToken], context: int | None = None) -> dict[s
     rest = len(found) - MOST_CHIPS
     of = f" of {context:,}" if context else ""
     return {
-        "tokens": [[token.text, token.id] for token in found[:MOST_CHIPS]],
+        "tokens": [[token.alone, token.id] for token in found[:MOST_CHIPS]],
         "more": f"… and {rest:,} more" if rest > 0 else "",
         "count": f"{len(found):,}{of} tokens",
     }

@@ -28,6 +28,7 @@ def measure(
         "seed": comparison.seed,
         "stop": comparison.stop,
         "chat": comparison.chat,
+        "split_special_tokens": comparison.split_special_tokens,
         "alone": True,
     }
     first = None

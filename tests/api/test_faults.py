@@ -52,7 +52,7 @@ FAULTS = [
     ),
     ({"recipes": ["greedy", "sample(17)"]}, ["recipes", 1], "17 rows"),
     ({"recipes": ["sample(16)", "sample(16)"]}, ["recipes"], "32 rows"),
-    ({"max_new_tokens": 0}, ["max_new_tokens"], "at least 1, but 0"),
+    ({"max_new_tokens": -1}, ["max_new_tokens"], "at least 0, but -1"),
     ({"max_new_tokens": 1501}, ["max_new_tokens"], "at most 1,500, but 1501"),
     ({"max_new_tokens": "5"}, ["max_new_tokens"], "whole number"),
     ({"max_new_tokens": True}, ["max_new_tokens"], "whole number"),

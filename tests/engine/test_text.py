@@ -8,11 +8,14 @@ from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from playground.engine.text import Reader, find_stop
+from playground.engine.text import Reader, find_stop, unsettled
 from tests.folders import tokenizer
+from tests.vocabularies import KINDS, byte_level, bytes_named
 
 TEXTS = [
     "plain words",
@@ -51,6 +54,8 @@ def metaspace() -> Any:
 
 @cache
 def reader(kind: str) -> Reader:
+    if kind in KINDS:
+        return Reader(KINDS[kind]())
     return Reader(metaspace() if kind == "metaspace" else tokenizer())
 
 
@@ -169,3 +174,107 @@ def words_of() -> dict[str, str]:
 )
 def test_where_a_stop_string_begins(text: str, added: int, stop: list[str], place: Any) -> None:
     assert find_stop(text, added, stop) == place
+
+
+# Tokens of GPT-2 that begin in one character and end in another: of 興 (E8 88 88), and of others.
+CROSSING = [b"\xe8\x88", b"\x88\xe8", b"\x88\xe8\x88", b"\xe8", b"\x88", b"\xf0\x9f", b"\xe2\x80"]
+
+
+@cache
+def crossing() -> Reader:
+    return Reader(byte_level(pieces=CROSSING))
+
+
+def test_characters_that_no_token_ends_with_are_told_one_by_one() -> None:
+    """興興興…, cut so that each token but the last ends inside a character."""
+    known = crossing()
+    first, middle, tail = (known.tokenizer.convert_tokens_to_ids(n) for n in ("èĪ", "ĪèĪ", "Ī"))
+    pieces = read(known, [], [first, *[middle] * 11, tail])
+    assert pieces == ["", *["興"] * 12]
+    cut = read(known, [], [first, *[middle] * 11])
+    assert cut == ["", *["興"] * 10, "興\ufffd"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_bytes_in_any_tokens_are_told_as_soon_as_they_are_characters(data: Any) -> None:
+    known = crossing()
+    parts = [*CROSSING, *(bytes([byte]) for byte in "aé興🎲\ufffd".encode())]
+    written = data.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=24))
+    letters = known.tokenizer.get_vocab()
+    tokens = [letters[bytes_named(part)] for part in written]
+    text, row, told = known.begin([]), [], b""
+    for part, token in zip(written, tokens, strict=True):
+        row.append(token)
+        told += part
+        text = known.extend(text, row)
+        whole = told.decode("utf-8", "replace")
+        late = next((n for n in range(1, 4) if _begins_character(told[-n:])), 0)
+        expected = told[: len(told) - late].decode("utf-8", "replace") if late else whole
+        assert text.value == expected
+    assert known.finish(text, row).value == whole
+    assert known.tokenizer.decode(tokens) == whole  # and the tokenizer's own decoder agrees
+
+
+def _begins_character(end: bytes) -> bool:
+    """Whether these bytes are the beginning of a character and not the whole of one."""
+    try:
+        end.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data" and error.start == 0
+    return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_kind_of_tokenizer_is_read_as_its_decoder_would_have_it(kind: str, data: Any) -> None:
+    known = reader(kind)
+    ids = st.integers(0, len(known.tokenizer) - 1)
+    letters = known.tokenizer.encode("the new row a", add_special_tokens=False)
+    prompt = data.draw(st.sampled_from([letters[:1], letters]))
+    tokens = data.draw(st.lists(st.one_of(st.sampled_from(letters), ids), min_size=1, max_size=20))
+    mine = "".join(read(known, prompt, tokens))
+    theirs = decoded(known, [*prompt, *tokens])[len(decoded(known, prompt)) :]
+    # Byte fallback gives up a whole stretch of bytes for a wrong one; reading does not.
+    assert mine == theirs or (kind.startswith("sentencepiece") and "\ufffd" in theirs)
+
+
+def decoded(known: Reader, ids: Sequence[int]) -> str:
+    text: str = known.tokenizer.decode(
+        list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return text
+
+
+def test_a_prompt_that_ends_inside_a_character_leaves_it_to_the_text() -> None:
+    known = reader("bytes")
+    dice = known.tokenizer.encode("🎲")
+    assert read(known, dice[:2], dice[2:]) == ["", "🎲"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pieces_of_a_text_have_special_tokens_by_name(kind: str) -> None:
+    known = reader(kind)
+    ids = known.tokenizer.encode("the row<|im_end|>a", add_special_tokens=False)
+    pieces = known.pieces(ids)
+    assert len(pieces) == len(ids) and "<|im_end|>" in pieces
+    assert "".join(pieces).replace(" a", "a") == "the row<|im_end|>a"
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "count"),
+    [
+        ("one", ["two"], 0),
+        ("one t", ["two"], 1),
+        ("one tw", ["two"], 2),
+        ("one two", ["two"], 0),  # whole, and no beginning of another
+        ("aa", ["aaa"], 2),
+        ("ab", ["bc", "abx"], 2),
+        ("", ["a"], 0),
+        ("t", ["two"], 1),
+        ("one", [], 0),
+    ],
+)
+def test_how_much_of_a_text_may_begin_a_stop_string(text: str, stop: list[str], count: int) -> None:
+    assert unsettled(text, stop) == count

@@ -1,0 +1,213 @@
+"""Text to token ids: a prompt as the model is fed it, in its template or not, and bare text."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from playground.engine.request import FieldError, check_text
+from playground.engine.text import Reader
+from playground.trace import PromptToken
+
+_FIELD = "split_special_tokens"
+_STAND_INS = range(0xE000, 0xF900)  # characters that no text has: Unicode's private use
+_ANCHORS = ("\n", ".", "a", "0")  # texts after which others go on as they do within a text
+
+
+class Encoder:
+    """Encodes with one tokenizer. Any thread may call it."""
+
+    def __init__(self, tokenizer: Any, reader: Reader, title: str) -> None:
+        """``title`` is the model's, for the sentences of errors."""
+        self.tokenizer, self.reader, self.title = tokenizer, reader, title
+        self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
+        names = [reader.piece(id) for id in reader.special]
+        self._ids = {name: id for name, id in zip(names, reader.special, strict=True) if name}
+        longest = sorted(self._ids, key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, longest)) if longest else r"(?!)")
+
+    def text(self, text: str) -> list[int]:
+        """The ids of a text by itself, nothing added."""
+        with self._lock:
+            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+            return ids
+
+    def control_tokens(self, prompt: str) -> list[str]:
+        """The control tokens whose names stand in a prompt, each once, in order."""
+        return list(dict.fromkeys(self._special.findall(prompt)))
+
+    def prompt(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
+        """What the model is fed for a prompt, each token with its text.
+
+        With ``chat`` in the model's chat template, as the user's message. With ``split`` the names
+        of control tokens in the prompt are text like any other; the template's own stay.
+        """
+        fed = self._fed(prompt, chat, split)
+        if not fed.ids:
+            raise FieldError("prompt", "The prompt has no token for this model.")
+        texts = self._texts(fed)
+        return [
+            PromptToken(
+                id=id,
+                text=text,
+                name=None if (name := self.reader.piece(id)) == text else name,
+                control=id in self.reader.special,
+            )
+            for id, text in zip(fed.ids, texts, strict=True)
+        ]
+
+    def ids(self, prompt: str, chat: bool = False, split: bool = False) -> list[int]:
+        """The same without the texts; none where the prompt has no token."""
+        return self._fed(prompt, chat, split).ids
+
+    def _fed(self, prompt: str, chat: bool, split: bool) -> _Fed:
+        check_text("prompt", prompt)  # typed, it is read before anything is asked for
+        if chat and not self.tokenizer.chat_template:
+            raise FieldError("chat", f"{self.title} has no chat template.")
+        with self._lock:
+            names = self.control_tokens(prompt) if split else []
+            return self._split(prompt, chat, names) if names else self._whole(prompt, chat)
+
+    def _rendered(self, prompt: str, chat: bool) -> str:
+        if not chat:
+            return prompt
+        text: str = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def _whole(self, prompt: str, chat: bool) -> _Fed:
+        text = self._rendered(prompt, chat)
+        offsets = bool(getattr(self.tokenizer, "is_fast", False))
+        found = self.tokenizer(
+            text,
+            add_special_tokens=not chat,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=offsets,
+        )
+        added = [bool(mask) for mask in found["special_tokens_mask"]]
+        return _Fed(text, list(found["input_ids"]), added, found.get("offset_mapping"))
+
+    def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> _Fed:
+        """As ``_whole``, with ``names`` of control tokens in the prompt as plain text.
+
+        They are put out of sight while the template's own control tokens are looked for; what
+        stands between two of those is encoded by itself, as a tokenizer does it.
+        """
+        taken = set(self._rendered(prompt, chat))
+        free = (chr(code) for code in _STAND_INS if chr(code) not in taken)
+        stand_ins = dict(zip(names, free, strict=False))
+        hidden = {stand_in: name for name, stand_in in stand_ins.items()}
+        fed = self._whole(self._special.sub(lambda found: stand_ins[found[0]], prompt), chat)
+        first = fed.added.index(False) if False in fed.added else len(fed.ids)
+        last = len(fed.ids) - (fed.added[::-1].index(False) if False in fed.added else 0)
+        own = self._special.findall(fed.text)
+        controls = {self._ids[name] for name in own}
+        spans: list[list[int]] = [[]]  # of ids, between control tokens
+        for id in fed.ids[first:last]:
+            if id in controls:
+                spans.append([])
+            else:
+                spans[-1].append(id)
+        parts = self._special.split(fed.text)
+        if len(spans) != len(parts):
+            raise self._unable()
+        ids = list(fed.ids[:first])
+        for part, span, before in zip(parts, spans, [None, *own], strict=True):
+            if before is not None:
+                ids.append(self._ids[before])
+            plain = _shown(part, hidden)
+            ids += span if plain == part else self._plain(plain, before)
+        added = [True] * first + [False] * (len(ids) - first)
+        ids += fed.ids[last:]
+        added += [True] * (len(ids) - len(added))
+        return _Fed(_shown(fed.text, hidden), ids, added, None)
+
+    def _plain(self, text: str, after: str | None) -> list[int]:
+        """The ids of a text without control tokens, at the beginning or ``after`` one."""
+        ids = self._encode(text)
+        if after is not None and self._encode("a", after)[1:] != self._encode("a"):
+            # This tokenizer begins a text in another way than it goes on after a control token.
+            for anchor in _ANCHORS:
+                head, whole = self._encode(anchor), self._encode(anchor + text)
+                if head and whole[: len(head)] == head:
+                    ids = whole[len(head) :]
+                    break
+        if not self.reader.special.isdisjoint(set(ids) - {self.tokenizer.unk_token_id}):
+            raise self._unable()
+        return ids
+
+    def _unable(self) -> FieldError:
+        return FieldError(
+            _FIELD, f"The tokenizer of {self.title} cannot read control tokens as plain text."
+        )
+
+    def _encode(self, text: str, control: str | None = None) -> list[int]:
+        """The ids of plain text, or of one after a control token."""
+        ids: list[int] = self.tokenizer.encode(
+            (control or "") + text, add_special_tokens=False, split_special_tokens=control is None
+        )
+        return ids
+
+    def _texts(self, fed: _Fed) -> list[str]:
+        """What each token adds to what was fed, where a tokenizer tells; else as it is read back.
+
+        A character that is split between tokens comes with the last of them.
+        """
+        own = [id for id, added in zip(fed.ids, fed.added, strict=True) if not added]
+        read = _without_prefixes(self.reader.pieces(own), fed.text)
+        if fed.offsets is None or "".join(read) == fed.text:
+            pieces = iter(read)
+            return ["" if added else next(pieces) for added in fed.added]
+        spans = [span for span, added in zip(fed.offsets, fed.added, strict=True) if not added]
+        starts = [*(start for start, _ in spans[1:]), len(fed.text)]
+        found, done = [], 0
+        for number, ((_, end), following) in enumerate(zip(spans, starts, strict=True)):
+            # What another token is of as well comes with that one; the last has all that is left.
+            cut = max(done, min(end, following)) if number < len(spans) - 1 else len(fed.text)
+            found.append(fed.text[done:cut])
+            done = cut
+        pieces = iter(found)
+        return ["" if added else next(pieces) for added in fed.added]
+
+
+def _without_prefixes(pieces: Sequence[str], text: str) -> list[str]:
+    """The pieces of a text without spaces that the tokenizer itself put before some, if any."""
+    found, at = [], 0
+    for piece in pieces:
+        bare = piece.removeprefix(" ")
+        found.append(
+            bare if not text.startswith(piece, at) and text.startswith(bare, at) else piece
+        )
+        at += len(found[-1])
+    return found
+
+
+def _shown(text: str, hidden: Mapping[str, str]) -> str:
+    """A text with what was hidden in it by single characters."""
+    return "".join(hidden.get(letter, letter) for letter in text)
+
+
+@dataclass(frozen=True)
+class AsPrompt:
+    """Encodes any text as the prompt of a run is encoded."""
+
+    encoder: Encoder
+    chat: bool
+    split: bool
+
+    def __call__(self, text: str) -> list[int]:
+        return self.encoder.ids(text, self.chat, self.split)
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """What a model is fed for ``text``. ``added`` are tokens that stand for none of it."""
+
+    text: str
+    ids: list[int]
+    added: list[bool]
+    offsets: Sequence[tuple[int, int]] | None  # in characters of ``text``
