@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from playground.engine.draft import Drafter
@@ -114,14 +114,20 @@ class Engine:
         else:
             self.loop.add(runs)
 
-    def score(self, run: Run) -> None:
-        """Have each token of a run's prompt know its log-probability after those before it.
+    def prompt_logprobs(
+        self, prompt: Sequence[int], cancelled: Callable[[], bool] = lambda: False
+    ) -> list[float | None]:
+        """Each token's log-probability after those before it; None for the first, which has none.
 
-        Beside the loop, on the calling thread; ends early where the run is cancelled meanwhile.
+        Beside the loop, on the calling thread; ends early, with fewer, where ``cancelled``.
         """
         with self._scoring:
-            if run.prompt_perplexity is None:
-                run.score(logprobs(self.forward, run.prompt_ids, lambda: run.cancelled))
+            return logprobs(self.forward, prompt, cancelled)
+
+    def score(self, run: Run) -> None:
+        """Have each token of a run's prompt know its log-probability, where it does not yet."""
+        if run.prompt_perplexity is None:
+            run.score(self.prompt_logprobs(run.prompt_ids, lambda: run.cancelled))
 
     def read(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         """Have a prompt read while nobody waits, so that its scores are there when asked for."""

@@ -79,7 +79,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
         request = Request(
             prompt=asked.prompt,
             recipes=[recipes[place] for place in places],
-            max_new_tokens=max(1, asked.tokens),  # 0 scores the prompt, after which none follows
+            max_new_tokens=asked.tokens or 1,  # 0 scores the prompt, after which none follows
             min_new_tokens=asked.least,
             seed=asked.seed,
             chat=asked.chat,

@@ -153,3 +153,37 @@ def test_the_longest_valid_batch_is_read(client):
 def test_a_batch_is_one_of_a_clients_share(service):
     far = TestClient(application(service), client=("203.0.113.9", 5000))
     assert batch(far, prompts=["a"] * 20, max_new_tokens=2).status_code == 200
+
+
+def test_a_prompt_is_scored_without_a_word_written(client, service):
+    asked = {"prompt": "Hello there", "max_new_tokens": 0, "logprobs": True, "echo": True}
+    body = generate(client, **asked).json()
+    assert body["text"] == "Hello there" and body["finish_reason"] == "length"
+    scored = [token["logprob"] for token in body["tokens"]]
+    longer = generate(client, **{**asked, "max_new_tokens": 3}).json()
+    assert scored == [token["logprob"] for token in longer["tokens"]][: len(scored)]
+    assert body["prompt_perplexity"] == longer["prompt_perplexity"] > 0
+    bare = generate(client, prompt="Hello there", max_new_tokens=0).json()
+    assert (bare["text"], bare["tokens"]) == ("", [])
+    assert bare["prompt_perplexity"] == body["prompt_perplexity"]
+    done = list(events(generate(client, **asked, stream=True).text))
+    assert [name for name, _ in done] == ["start", "lane", "done"]
+    assert done[-1][1]["tokens"] == body["tokens"]
+    compared = ask(client, prompt="Hello there", max_new_tokens=0).json()
+    assert [token["logprob"] for token in compared["prompt_tokens"]] == scored
+    assert compared["prompt_perplexity"] == body["prompt_perplexity"]
+    several = batch(client, prompts=["Hello there", "x"], max_new_tokens=0, echo=True).json()
+    first, second = several["answers"]
+    assert first["prompt_perplexity"] == body["prompt_perplexity"]
+    assert second["prompt_perplexity"] is None  # a single token follows nothing
+
+
+def test_names_of_control_tokens_are_text_where_that_is_asked_for(client):
+    asked = {"prompt": "a<|im_end|>", "max_new_tokens": 2, "echo": True}
+    control, plain = (
+        generate(client, **asked, split_special_tokens=s).json() for s in (False, True)
+    )
+    assert control["prompt_tokens"] == 2 and plain["prompt_tokens"] == 11
+    for body in (control, plain):
+        assert body["text"] == "".join(token["text"] for token in body["tokens"])
+        assert body["text"].startswith("a<|im_end|>")

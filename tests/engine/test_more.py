@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from playground.engine import Engine, FieldError, Request
 from playground.engine.forward import Forward
 from strategies import EarlyLayers
 from tests.engine.models import driven, engine, finished, loaded
+from tests.tiny import tiny_llama
+from tests.vocabularies import byte_level
 
 PROMPT = "one two one two one"
 MORE = [
@@ -47,7 +50,7 @@ def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
     served = engine(kind)
     (found,) = ids(served, f'guidance(1.8, negative_prompt="{negative}") | greedy')
     tokens = torch.tensor([[token.id for token in served.tokens(PROMPT)]])
-    other = torch.tensor([served.intake._encode(negative)]) if negative else None
+    other = torch.tensor([served.intake.encoder.text(negative)]) if negative else None
     model = engine(kind).model.model  # whose attention no engine has replaced
     model.set_attn_implementation("eager")
     wanted = model.generate(
@@ -60,6 +63,26 @@ def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
         negative_prompt_ids=other,
     )
     assert found == wanted[0, tokens.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("split", [False, True])
+def test_a_second_prompt_begins_as_the_first_does(chat: bool, split: bool) -> None:
+    """With the token that begins a text, in the template, control tokens read or not."""
+    read = byte_level(words=(), begins=True)
+    served = Engine(replace(loaded(reads=read), model=tiny_llama(vocab=len(read))), rows=4)
+    asked = Request(
+        prompt="abc",
+        recipes=['guidance(2, negative_prompt="no<|im_end|>") | greedy'],
+        max_new_tokens=2,
+        chat=chat,
+        split_special_tokens=split,
+    )
+    (lane,) = served.submit(asked).lanes
+    wanted = [token.id for token in served.tokens("no<|im_end|>", chat, split)]
+    assert lane.seconds == [tuple(wanted)]
+    assert wanted[0] == served.tokens("abc", chat)[0].id
+    assert len(wanted) - len(served.tokens("no", chat)) == (len("<|im_end|>") if split else 1)
 
 
 @pytest.mark.parametrize("search", ["sample(3)", "beam(4)", "diverse_beam(4, num_beam_groups=2)"])
@@ -221,7 +244,7 @@ BIAS = '{"o": 40, "n": 40, "e": 40}'
 
 def likeliest(served: Engine, tokens: list[int]) -> list[tuple[int, float]]:
     scores = heard(served, tokens).logits[0, -1].float().clone()
-    scores[served.intake._encode("one")] += 40
+    scores[served.intake.encoder.text("one")] += 40
     values, found = (scores / 5).topk(3)
     return list(zip(found.tolist(), values.softmax(-1).tolist(), strict=True))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from playground.engine import Engine, Request
+from playground.engine import Engine, EngineClosed, FieldError, Request
+from playground.trace import Comparison
 from tests.engine.models import MAKERS, engine
 
 
@@ -48,3 +51,36 @@ def test_they_end_where_nobody_waits_for_them() -> None:
     served.forward.piece = 4
     looks = iter([False, False, True])
     assert len(served.prompt_logprobs(range(3, 40), lambda: next(looks))) == 1 + 2 * 4
+
+
+def test_with_nothing_to_write_the_prompt_is_scored() -> None:
+    served = engine()
+    run = served.submit(Request(prompt="hello", recipes=["greedy", "beam(3)"], max_new_tokens=0))
+    assert run.done and served.people == 0 and served.rows_in_use == 0
+    assert [lane.finish_reason for lane in run.lanes] == ["length", "length"]
+    assert run.comparison().prompt_perplexity is None
+    served.score(run)
+    told = run.comparison()
+    wanted = served.prompt_logprobs(run.prompt_ids)
+    assert [token.logprob for token in told.prompt_tokens] == wanted and wanted[0] is None
+    mean = sum(score for score in wanted[1:] if score is not None) / (len(wanted) - 1)
+    assert told.prompt_perplexity == pytest.approx(math.exp(-mean))
+    assert [(lane.text, lane.token_ids) for lane in told.lanes] == [("", [])] * 2
+    assert Comparison.from_json(told.to_json()) == told
+
+
+def test_a_prompt_that_fills_the_context_can_be_scored_and_none_that_is_longer() -> None:
+    served = engine()
+    full = "x" * served.context_length
+    run = served.submit(Request(prompt=full, recipes=["greedy"], max_new_tokens=0))
+    served.score(run)
+    assert run.prompt_perplexity is not None
+    with pytest.raises(FieldError, match="the context holds 128"):
+        served.submit(Request(prompt=full + "x", recipes=["greedy"], max_new_tokens=0))
+
+
+def test_a_closed_engine_scores_nothing() -> None:
+    served = engine()
+    served.close()
+    with pytest.raises(EngineClosed):
+        served.submit(Request(prompt="a", recipes=["greedy"], max_new_tokens=0))

@@ -89,7 +89,7 @@ def test_a_recipe_that_cannot_run_leaves_the_others_theirs(service, recipe, says
     [
         ({"seed": None}, "seed"),
         ({"seed": -1}, "seed is -1"),
-        ({"tokens": 0}, "max_new_tokens is 0"),
+        ({"tokens": -1}, "max_new_tokens is -1"),
         ({"prompt": ["x"]}, "prompt"),
         ({"prompt": "x" * 200}, "prompt"),
         ({"model": "nobody/offers"}, "not offered"),
