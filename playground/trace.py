@@ -77,7 +77,13 @@ class StepRecord(Record):
     index: int = Field(description="Position among the generated tokens, from 0.")
     parent: int | None
     token: int
-    text: str = Field(description="What it adds to the readable text; may be empty mid-character.")
+    text: str = Field(
+        description="What it adds to the readable text; may be empty mid-character, and is for a "
+        "special token."
+    )
+    special: bool = Field(
+        False, description="Whether it is a special token, such as the end of a text."
+    )
     raw_logprob: float = Field(description="Log-probability the model gave it.")
     logprob: float = Field(description="The same after all stages.")
     raw_rank: int

@@ -289,6 +289,7 @@ class Lane(Written):
             parent=parent.node,
             token=move.token,
             text=text,
+            special=move.token in self.reader.special,
             raw_logprob=choice.raw_logprob,
             logprob=choice.logprob,
             raw_rank=choice.raw_rank,

@@ -45,7 +45,7 @@ def restored(query: Iterable[tuple[str, str]], start: Setup, settings: Settings)
         "least": _whole(asked, "least", start.least, 0, settings.max_new_tokens),
         "seed": _whole(asked, "seed", start.seed, 0, MOST_SEED),
         "stop": tuple(asked.get("stop", start.stop))[: settings.max_stop_strings],
-        "chat": _last(asked, "chat", "") == "1",
+        "chat": _last(asked, "chat", "") in ("1", "typed"),
         "alone": _last(asked, "alone", "") == "1",
         "model": _last(asked, "model", "") or None,
     }

@@ -12,6 +12,8 @@ from gradio.themes.utils import fonts
 
 from playground.ui.element import ASSETS
 
+SCRIPTS = ("page", "chat", "chooser")
+
 
 def theme() -> gr.themes.Base:
     """Fonts and colours. Gradio serves these fonts itself, whole in these two weights only."""
@@ -60,7 +62,7 @@ def theme() -> gr.themes.Base:
 
 def look() -> dict[str, Any]:
     """What ``Blocks.launch`` takes to show the page as it is meant."""
-    scripts = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", "chooser")]
+    scripts = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     script = "\n".join(scripts)
     return {
         "theme": theme(),

@@ -186,7 +186,7 @@ class Page:
         head.model.input(
             self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
             api_visibility="private",
-        )  # fmt: skip
+        ).then(None, None, None, js="() => playground.chat.follow()", **QUICK)  # fmt: skip
         restored = [
             *shown, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.alone,
             self.line, self.selection, *self.columns.outputs,
@@ -224,7 +224,11 @@ class Page:
             return {self.head.facts: status("bad", "not loaded")}
         return {
             self.head.facts: status("", facts_line(facts)),
-            self.knobs.chat: gr.update(visible=facts.has_chat_template),
+            self.knobs.chat: (
+                gr.update(visible=True)
+                if facts.has_chat_template
+                else gr.update(visible=False, value=False)
+            ),
             self.box.chips: tokens(self.service, text, chat, model),
         }
 

@@ -44,7 +44,7 @@ def prompt(text: str, read: Sequence[PromptToken], service: Service) -> Prompt:
             lines=2,
             max_lines=6,
             max_length=service.settings.max_prompt_chars,
-            placeholder="Type the beginning of a text, and the columns continue it.",
+            placeholder="Type a question, an instruction, or the beginning of a text.",
             elem_id="prompt",
             container=False,
         )

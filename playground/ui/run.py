@@ -229,8 +229,9 @@ class Runner:
                         figures[place] = strip.figures(
                             measure_path(path), lane.finish_reason if over else None
                         )
+                    reason = lane.finish_reason if over else None
                     shown[self.columns.strips[place]] = strip.written(
-                        run.id, place, str(run.request.recipes[place]), here, before
+                        run.id, place, str(run.request.recipes[place]), here, before, reason
                     ) | {"figures": figures[place], "state": "done" if over else "running"}
                 before = here
             if run.id not in self.running:

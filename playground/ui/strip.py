@@ -7,10 +7,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from playground import charts
 from playground.colours import LETTERS
 from playground.parting import Side, parting
-from playground.trace import Comparison, LaneResult, LaneTimings, Metrics, StepRecord
-from playground.ui import chooser
+from playground.trace import (
+    Comparison,
+    FinishReason,
+    LaneResult,
+    LaneTimings,
+    Metrics,
+    StepRecord,
+)
+from playground.ui import chooser, nothing
 from playground.ui.names import source
 
 REASONS = {
@@ -38,30 +46,32 @@ MEANINGS = {
 MEASURED = "What a step of the recipe measures in this text."
 
 
-def tokens(path: Sequence[StepRecord], drafts: bool = True) -> str:
+def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: bool = False) -> str:
     """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
 
-    Last, of a drafted place: True where the draft was accepted, else the text of the rejected one.
+    Then, of a drafted place: True where the draft was accepted, else the text of the rejected one.
     Without ``drafts`` none is told: what a person chose before was no guess.
+    Last, of a special token, its name; ``ended`` tells that the last token ended the text.
 
     A line of JSON for each: Gradio walks through all that is in a value, several times a frame,
     and of a text that grew it sends the end alone.
     """
-    return "\n".join(
-        json.dumps(
-            [
-                step.text,
-                step.token,
-                _rounded(step.raw_probability),
-                _rounded(step.probability),
-                step.raw_rank,
-                step.rank,
-                _rounded(step.raw_entropy),
-                drafts and _drafted(step),
-            ]
-        )
-        for step in path
-    )
+    lines = []
+    for number, step in enumerate(path, 1):
+        facts = [
+            step.text,
+            step.token,
+            _rounded(step.raw_probability),
+            _rounded(step.probability),
+            step.raw_rank,
+            step.rank,
+            _rounded(step.raw_entropy),
+            drafts and _drafted(step),
+        ]
+        if step.special or (ended and number == len(path) and not step.text):
+            facts.append(charts.piece(step))
+        lines.append(json.dumps(facts))
+    return "\n".join(lines)
 
 
 def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]:
@@ -109,6 +119,7 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "outputs": 1,
         "state": "empty",
         "note": note or "Press Run, and this column writes.",
+        "offer": "",
         "error": None,
         "parted": None,
         "parting": None,
@@ -129,8 +140,10 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
     metrics, offered = result.metrics, chooser.view(result)
     if offered is not None:  # its tokens were gone through again, in no time that means anything
         metrics = metrics.model_copy(update={"timings": LaneTimings(), "acceptance": None})
-    return written(comparison.id, lane, result.recipe, here, before) | {
+    reason = result.finish_reason
+    return written(comparison.id, lane, result.recipe, here, before, reason) | {
         "state": "done",
+        "offer": nothing.offer(here.path, reason, comparison),
         "outputs": max(1, len(result.trace.outputs)),
         "error": result.error,
         "chooser": offered,
@@ -138,8 +151,18 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
     }
 
 
-def written(run: str, lane: int, recipe: str, here: Side, before: Side | None) -> dict[str, Any]:
-    """The strip of a text as far as it is written, and where it left the column before."""
+def written(
+    run: str,
+    lane: int,
+    recipe: str,
+    here: Side,
+    before: Side | None,
+    reason: FinishReason | None = None,
+) -> dict[str, Any]:
+    """The strip of a text as far as it is written, and where it left the column before.
+
+    ``reason`` is why it ended, None while it goes on.
+    """
     apart = parting(before, here) if before else None
     yours = here.chooses == "person"
     return empty(lane) | {
@@ -148,10 +171,10 @@ def written(run: str, lane: int, recipe: str, here: Side, before: Side | None) -
         "recipe": recipe,
         "output": here.output,
         "state": "running",
-        "note": "" if yours else "It ended before it wrote anything.",
+        "note": nothing.sentence(here.path, reason),
         "parted": apart.index if apart else None,
         "parting": {"text": _sentence(apart.text), "same": apart.why == "same"} if apart else None,
-        "tokens": tokens(here.path, drafts=not yours),
+        "tokens": tokens(here.path, drafts=not yours, ended=reason == "eos"),
         "chooser": chooser.waiting() if yours else None,
     }
 

@@ -257,11 +257,57 @@ def test_a_link_restores_the_set_up(page, visit):
     expect(title(opened)).to_have_text("No run to look into")
     write(opened, "A", "greedy")
     run(opened, 9)
-    expect(title(opened)).to_contain_text("token 1")
+    expect(title(opened)).to_contain_text(re.compile(r"token \d+:"))
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened.locator("#share").click()
     expect(opened.locator("#share")).to_have_text("Link copied")
     assert opened.evaluate("navigator.clipboard.readText()") == opened.url
+
+
+def test_the_chat_template_follows_what_is_typed_until_it_is_set(page, visit):
+    box, switch, prompt = (
+        page.locator("#chat"), page.locator("#chat input"), page.locator("#prompt textarea")
+    )  # fmt: skip
+    prompt.press("End")
+    page.keyboard.type(" life")
+    expect(box).to_have_attribute("data-why", "off for examples")
+    expect(switch).not_to_be_checked()
+    prompt.fill("Write a haiku.")
+    expect(switch).to_be_checked()
+    expect(box).to_have_attribute("data-why", "on for a typed prompt")
+    page.wait_for_function("() => location.search.includes('chat=typed')")
+    page.get_by_role("button", name="Story").click()
+    expect(switch).not_to_be_checked()
+    prompt.fill("Write a haiku.")
+    expect(switch).to_be_checked()
+    switch.click()
+    expect(box).to_have_attribute("data-why", "as you set it")
+    prompt.fill("Tell me a story.")
+    expect(switch).not_to_be_checked()
+    page.wait_for_function("() => location.search.includes('chat=0')")
+    opened = visit(page.url)
+    expect(opened.locator("#chat")).to_have_attribute("data-why", "as in the link")
+    opened.locator("#prompt textarea").fill("Tell me another.")
+    expect(opened.locator("#chat input")).not_to_be_checked()
+
+
+def test_a_text_that_ended_at_once_shows_its_end_and_offers_the_template(page):
+    write(page, "A", 'logit_bias({"0": 100}) | greedy')
+    run(page)
+    token = lane(page, "A").locator(".token")
+    expect(token).to_have_count(1)
+    expect(token).to_have_attribute("data-special", "<|endoftext|>")
+    assert token.bounding_box()["width"] > 60  # the name is drawn, and is no part of the text
+    assert lane(page, "A").locator(".tokens").evaluate("e => e.textContent") == ""
+    expect(lane(page, "A").locator(".blank .why")).to_contain_text("Ended at once: <|endoftext|>")
+    expect(lane(page, "B").locator(".blank")).to_be_hidden()
+    before = lane(page, "A").locator(".strip").get_attribute("data-run")
+    lane(page, "A").locator(".blank .help").click()
+    expect(lane(page, "A").locator(".strip")).not_to_have_attribute("data-run", before)
+    expect(page.locator("#run")).to_be_enabled()
+    expect(page.locator("#chat input")).to_be_checked()
+    expect(page.locator("#prompt-tokens .chip").first).to_contain_text("<|im_start|>")
+    expect(lane(page, "A").locator(".blank .help")).to_be_hidden()
 
 
 @pytest.fixture

@@ -55,6 +55,12 @@ def test_what_a_link_cannot_mean_is_left_or_bounded(query, field, value):
     assert getattr(found, field) == value
 
 
+@pytest.mark.parametrize("told, on", [("1", True), ("typed", True), ("0", False), ("x", False)])
+def test_a_link_holds_the_chat_template_chosen_or_not(told, on):
+    found = restored([("prompt", "a"), ("chat", told)], START, SETTINGS)
+    assert found is not None and found.chat is on
+
+
 def test_what_is_too_many_is_cut():
     query = [("recipe", "greedy")] * 5 + [("stop", "x")] * 5
     found = restored(query, START, SETTINGS)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from playground.engine import Request
-from playground.ui import strip
+from playground.trace import Comparison
+from playground.ui import nothing, strip
 from tests.engine.models import engine, finished
 
 MARKED = 'logit_bias({"a": 90, "b": 80}) | temperature(4) | watermark(bias=3) | speculative(6)'
@@ -33,3 +36,56 @@ def test_drafts_and_what_processors_measure_are_shown():
     assert marked["figures"][8]["value"] == f"{100 * metrics.acceptance:.0f}"
     assert marked["figures"][10]["value"] == f"{metrics.found['watermark z']:.2f}"
     assert all(figure["meaning"] for figure in marked["figures"])
+
+
+ENDS = 'logit_bias({"0": 100}) | greedy'  # the first token is <|endoftext|>
+SPEAKS = 'logit_bias({"1": 100}) | greedy'  # <|im_start|>, which ends nothing
+
+
+@pytest.fixture(scope="module")
+def ended() -> Comparison:
+    served = engine(eos=(0,), chat=True)
+    return finished(
+        served, Request(prompt="ab", recipes=[ENDS, SPEAKS, "greedy"], max_new_tokens=3)
+    )
+
+
+def test_special_tokens_are_named_and_others_are_not(ended):
+    special = [[token[8:] for token in read(strip.shown(ended, lane))] for lane in range(3)]
+    assert special == [[["<|endoftext|>"]], [["<|im_start|>"]] * 3, [[]] * 3]
+    assert all(token[0] == "" for token in read(strip.shown(ended, 1)))
+
+
+def test_the_end_of_a_trace_from_before_special_tokens_were_told_is_named(ended):
+    raw = json.loads(ended.to_json())
+    for step in raw["lanes"][0]["trace"]["steps"]:
+        del step["special"]
+    old = Comparison.from_json(json.dumps(raw))
+    assert [token[8:] for token in read(strip.shown(old, 0))] == [["<|endoftext|>"]]
+
+
+def test_an_empty_text_says_why_and_what_may_help(ended):
+    shown = strip.shown(ended, 0)
+    end = ended.lanes[0].trace.path()[0]
+    assert end.special and end.raw_probability < 0.5
+    assert (
+        shown["note"]
+        .replace("\N{NO-BREAK SPACE}", " ")
+        .startswith("Ended at once: <|endoftext|> 100 % (of the model")
+    )
+    assert shown["offer"] == nothing.CHAT
+    for change in (
+        {"chat": True},
+        {"model": ended.model.model_copy(update={"has_chat_template": False})},
+    ):
+        assert strip.shown(ended.model_copy(update=change), 0)["offer"] == ""
+    readable = strip.shown(ended, 2)
+    assert (readable["note"], readable["offer"]) == ("", "")
+    silent = strip.shown(ended, 1)
+    assert silent["note"] == nothing.REASONS["length"] and silent["offer"] == ""
+
+
+def test_nothing_is_said_of_a_text_that_goes_on(ended):
+    assert nothing.sentence([], None) == ""
+    assert nothing.sentence([], "cancelled") == "Stopped before it wrote anything."
+    assert nothing.sentence(ended.lanes[0].trace.path(), None) == ""

@@ -22,7 +22,8 @@ window.playground = (() => {
     if (setup.least) q.set('least', setup.least);
     q.set('seed', setup.seed);
     for (const stop of setup.stop.split('\n').filter(Boolean)) q.append('stop', stop);
-    if (setup.chat) q.set('chat', '1');
+    const chat = playground.chat.told(Boolean(setup.chat));
+    if (chat) q.set('chat', chat);
     if (setup.alone) q.set('alone', '1');
     return '?' + q;
   }
@@ -68,6 +69,7 @@ window.playground = (() => {
     address(setup) {
       last = query(setup);
       now = setup;
+      playground.chat.follow();
       lanes().forEach(dress);
       announce();
       const search = last === opened ? asked : last;
@@ -86,7 +88,10 @@ window.playground = (() => {
       lanes().forEach(dress);
       announce();
     },
-    opened() { opened = last ?? ''; },
+    opened() {
+      opened = last ?? '';
+      playground.chat.follow();
+    },
     async share(base) {
       const link = (base || location.origin + location.pathname) + (last ?? location.search);
       try {

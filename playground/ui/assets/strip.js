@@ -1,11 +1,14 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
 // Constants: colour
 // value: {run, source, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
-//         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted],
-//         drafted: false, true where the draft was accepted, else the rejected token's text
+//         offer: what a button beside the note says, or '',
+//         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special],
+//         drafted: false, true where the draft was accepted, else the rejected token's text,
+//         special: the name of a special token, which adds nothing to the text; left out of others,
 //         figures: [{name, value, unit, meaning}, …], parting: {text, same}, chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
+const [why, help] = ['.why', '.help'].map((s) => blank.querySelector(s));
 const [note, outputs, figures] = ['.parting', '.outputs', '.figures'].map((s) =>
   element.querySelector(s));
 const chooser = playground.chooser(element.querySelector('.chooser'), (token) => {
@@ -30,8 +33,11 @@ const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 *
 const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
 const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
 
-function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted], index) {
+function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, special], index) {
   span.textContent = string;
+  // Shown by the style sheet, so that a copied text is the text.
+  if (special) span.dataset.special = special;
+  else delete span.dataset.special;
   span.classList.toggle('accepted', drafted === true);
   const rejected = typeof drafted === 'string';
   if (rejected) span.dataset.rejected = drafted;
@@ -39,7 +45,7 @@ function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted], 
   span.style.setProperty('--surprise', unit(-Math.log(Math.max(raw, 1e-9)) / 6));
   span.style.setProperty('--rank', unit(Math.log2(rawRank) / 7));
   span.style.setProperty('--entropy', unit(entropy / 6));
-  const facts = `token ${index + 1}: ${named(string)}, id ${id}\n` +
+  const facts = `token ${index + 1}: ${special ? `${special}, no part of the text` : named(string)}, id ${id}\n` +
     `model ${percent(raw)}, rank ${rawRank} · after the recipe ${percent(final)}, rank ${rank}\n` +
     `entropy ${entropy.toFixed(2)} nats` +
     (rejected ? `\nguessed ${named(drafted)}, rejected` : drafted ? '\nguessed, accepted' : '');
@@ -97,8 +103,10 @@ function draw() {
   if (asks) following = true;
   if (asks || grew && following) toEnd();
   caret.hidden = v.state !== 'running';
-  blank.hidden = tokens.length > 0 || v.state === 'running';
-  blank.textContent = v.note;
+  blank.hidden = !v.note || v.state === 'running';
+  why.textContent = v.note;
+  help.textContent = v.offer;
+  help.hidden = !v.offer;
   note.classList.toggle('same', Boolean(v.parting?.same));
   note.classList.toggle('bad', Boolean(v.error));
   note.textContent = v.error || v.parting?.text || '';
@@ -207,6 +215,7 @@ text.addEventListener('keydown', (event) => {
   event.preventDefault();
   choose(next(), true);
 });
+help.addEventListener('click', () => playground.chat.use());
 for (const [name, by] of [['.before', -1], ['.after', 1]])
   outputs.querySelector(name).addEventListener('click', () => {
     const { run, lane, output, outputs: n } = props.value;

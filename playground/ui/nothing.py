@@ -1,0 +1,43 @@
+"""What is said in place of a text that holds nothing to read, and what may help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from playground import charts
+from playground.trace import Comparison, FinishReason, StepRecord
+
+CHAT = "Use the chat template and run again"
+REASONS: dict[FinishReason, str] = {
+    "stop": "A stop string came first, and it is no part of the text.",
+    "length": "It wrote nothing that can be read.",
+    "context": "The context is full: nothing could be added to the prompt.",
+    "deadline": "The time was up before it wrote anything.",
+    "cancelled": "Stopped before it wrote anything.",
+}
+
+
+def sentence(path: Sequence[StepRecord], reason: FinishReason | None) -> str:
+    """Why a text that is over holds nothing to read; empty where it holds something, or goes on.
+
+    An end by an error has its own sentence, and a column that waits for a person asks.
+    """
+    if any(step.text.strip() for step in path):
+        return ""
+    if reason != "eos":
+        return REASONS.get(reason, "") if reason else ""
+    end = path[-1]
+    told = f"{charts.piece(end)} {charts.percent(end.probability)}\N{NO-BREAK SPACE}%"
+    if charts.percent(end.raw_probability) != charts.percent(end.probability):
+        told += f" (of the model {charts.percent(end.raw_probability)}\N{NO-BREAK SPACE}%)"
+    return f"{'Ended at once' if len(path) == 1 else 'Ended with nothing to read'}: {told}."
+
+
+def offer(path: Sequence[StepRecord], reason: FinishReason | None, comparison: Comparison) -> str:
+    """What a press of a button would do about it; empty where nothing is known to help.
+
+    A model that was trained on conversations reads a prompt without its chat template as a text
+    that is complete.
+    """
+    able = comparison.model.has_chat_template and not comparison.chat
+    return CHAT if able and reason == "eos" and sentence(path, reason) else ""
