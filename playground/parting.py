@@ -14,7 +14,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from playground.charts.text import reads
+from playground.charts.text import count, reads
+from playground.course import course, gains, odds, removal
+from playground.difference import Difference, differences, phrase
 from playground.trace import StepRecord, Trace
 from strategies.base import Choosing, Search
 from strategies.registry import registry
@@ -29,7 +31,8 @@ WHOLE = ("text", "drawn text")  # what chooses by more than the next token
 class Side:
     """One column as written so far: its recipe in parts, the shown text's records.
 
-    ``output`` numbers the shown text among the lane's; ``over`` tells that it will not grow.
+    ``output`` numbers the shown text among the lane's; ``over`` tells that it will not grow, and
+    ``vocab`` is the size of the vocabulary, 0 where it is not known.
     """
 
     letter: str
@@ -38,12 +41,14 @@ class Side:
     path: Sequence[StepRecord]
     output: int = 0
     over: bool = True
+    vocab: int = 0
 
     @classmethod
     def of(cls, letter: str, trace: Trace, output: int = 0, over: bool = True) -> Side:
         """A lane's side; the first text where it has no ``output``-th one."""
         output = output if output < len(trace.outputs) else 0
-        return cls(letter, trace.stages, trace.search, trace.path(output), output, over)
+        path = trace.path(output)
+        return cls(letter, trace.stages, trace.search, path, output, over, trace.vocab_size)
 
     @property
     def kind(self) -> str:
@@ -89,11 +94,12 @@ def parting(left: Side, right: Side) -> Parting | None:
     if not (a and b and left.over and right.over):
         return None
     if len(a) == len(b):
-        return Parting(None, "same", f"the same text as {left.letter}, all {len(b)} tokens")
+        told = f"all {len(b)} tokens" if len(b) > 1 else "one token"
+        return Parting(None, "same", f"the same text as {left.letter}, {told}")
     shared = min(len(a), len(b))
     longer, shorter = (left, right) if len(a) > len(b) else (right, left)
     text = (
-        f"the same as {left.letter} for {shared} tokens; there {shorter.letter} ended "
+        f"the same as {left.letter} for {count(shared, 'token')}; there {shorter.letter} ended "
         f"and {longer.letter} went on"
     )
     return Parting(shared if longer is right else None, "ended", text)
@@ -111,28 +117,23 @@ class _Fork:
     def reason(self) -> tuple[Why, str]:
         """The strongest account the records bear: what was impossible, then what was reshaped."""
         left, right, was, now = self.left, self.right, self.was, self.now
-        removed = _removal(now, was.token)
-        if removed is not None:
-            before = _course(now, was.token)[removed]
-            return "removed", (
-                f"{self.luck}{right.stage(removed)} removed {_quote(was)} "
-                f"({_percent(before)} before it)"
-            )
-        removed = _removal(was, now.token)
-        if removed is not None:
-            return "allowed", (
-                f"{self.luck}{left.letter}’s {left.stage(removed)} had removed {_quote(now)}, "
-                f"which stays here ({_percent(now.probability)})"
-            )
+        cut = removal(now, was.token, right.vocab)
+        if cut and self.decisive(right, now, was, cut):
+            return "removed", f"{self.luck}{self.removed(cut)}; {self.fate(now)}"
+        cut = removal(was, now.token, left.vocab)
+        if cut and self.decisive(left, was, now, cut):
+            return "allowed", f"{self.luck}{self.allowed(cut)}; {self.fate(was)}"
         if right.chooses in WHOLE or left.chooses in WHOLE:
             return right.chooses if right.chooses in WHOLE else left.chooses, self.whole()
         if left.chooses == right.chooses == "draw":
             if left.luck != right.luck:
-                return "luck", f"its own luck preferred {self.chosen} to {self.other}"
-            return self.weighed()
+                return "luck", f"{self.own_luck} preferred {self.chosen} to {self.other}"
+            return "reshaped", f"{self.luck}{self.causes}{self.fates}"
         flipped = None if "person" in (left.chooses, right.chooses) else self.flipped()
         if flipped:
             return "reshaped", flipped
+        if left.chooses == right.chooses == "likeliest" and self.unlike:
+            return "reshaped", f"{self.causes}{self.fates}"
         if "likeness" in (right.chooses, left.chooses):
             return "likeness", self.likeness()
         if right.chooses in ("likeliest", "person"):
@@ -140,6 +141,92 @@ class _Fork:
         who = "the draw" if right.chooses == "draw" else right.kind
         why: Why = right.chooses or "chosen"
         return why, f"{who} preferred {self.chosen} to {self.other}{self.raised()}"
+
+    @cached_property
+    def unlike(self) -> list[Difference]:
+        """The steps that the two recipes do not share."""
+        return differences(self.left.stages, self.right.stages)
+
+    @property
+    def causes(self) -> str:
+        """The steps that differ, the one that moved the odds of the two tokens most first."""
+        here, there = gains(self.here), gains(self.there)
+
+        def moved(difference: Difference) -> float:
+            up = 0.0 if difference.right is None else here.get(difference.right, 0.0)
+            return up - (0.0 if difference.left is None else there.get(difference.left, 0.0))
+
+        told = [self.phrase(d) for d in sorted(self.unlike, key=moved, reverse=True)]
+        if len(told) > 2:
+            told = [told[0], count(len(told) - 1, "more difference")]
+        return " and ".join(told) + ": " if told else ""
+
+    def phrase(self, difference: Difference) -> str:
+        return phrase(difference, self.left.stages, self.right.stages, self.left.letter)
+
+    @property
+    def fates(self) -> str:
+        """What became of both tokens, in the left column and here."""
+        return f"{self.fate(self.now)}; {self.fate(self.was)}"
+
+    def fate(self, chosen: StepRecord) -> str:
+        """What either recipe left of a token; of the model, where that was not recorded."""
+        parts = []
+        for where, side, step in (
+            (f"in {self.left.letter}", self.left, self.was),
+            ("here", self.right, self.now),
+        ):
+            known = course(step, chosen.token)
+            if removal(step, chosen.token, side.vocab):
+                parts.append(f"removed {where}")
+            elif known:
+                parts.append(f"{_percent(known[-1])} {where}")
+        if len(parts) == 1:
+            parts.insert(0, f"{_percent(chosen.raw_probability)} of the model")
+        return f"{_quote(chosen)} {', '.join(parts)}"
+
+    def decisive(self, side: Side, step: StepRecord, lost: StepRecord, cut: Sequence[int]) -> bool:
+        """Whether ``side`` might have chosen what it removed: one that takes the likeliest would
+        not, where that was less likely anyway.
+        """
+        if side.chooses != "likeliest" or len(cut) > 1:
+            return True
+        mine, other = course(step, step.token), course(step, lost.token)
+        return not other or other[cut[0]] > mine[cut[0]]
+
+    def removed(self, cut: Sequence[int]) -> str:
+        """Which of the right's steps removed the left's token, and why it did not in the left."""
+        known = course(self.now, self.was.token)
+        before = f"{_percent(known[cut[0]])} before it" if known else self.number
+        names = " › ".join(self.right.stage(stage) for stage in cut)
+        own = [d for d in self.unlike if d.right in cut]
+        if own and len(cut) == 1 and own[0].left is not None:
+            names = self.phrase(own[0])
+        why = "" if own else self.causes
+        return f"{why}{names} removed {_quote(self.was)} ({before})"
+
+    def allowed(self, cut: Sequence[int]) -> str:
+        """Which of the left's steps had removed the right's token, and why it stays."""
+        names = " › ".join(self.left.stage(stage) for stage in cut)
+        had = f"{self.left.letter}’s {names} had removed"
+        stays = f"{_quote(self.now)} ({_percent(self.now.probability)})"
+        own = [d for d in self.unlike if d.left in cut]
+        if own and len(cut) == 1 and own[0].right is not None:
+            return f"{self.phrase(own[0])} keeps {stays}, which is removed in {self.left.letter}"
+        if own or not self.causes:
+            return f"{had} {_quote(self.now)}, which stays here ({_percent(self.now.probability)})"
+        return f"{self.causes}{stays} stays, which {had}"
+
+    @property
+    def number(self) -> str:
+        return f"the model’s number {self.was.raw_rank}"
+
+    @property
+    def own_luck(self) -> str:
+        mine, theirs = self.right.luck[1], self.left.luck[1]
+        if mine:
+            return f"its own luck (seed {mine})"
+        return f"other luck than {self.left.letter}’s (seed {theirs})" if theirs else "its own luck"
 
     @property
     def luck(self) -> str:
@@ -177,58 +264,55 @@ class _Fork:
     @property
     def other(self) -> str:
         """The left column's token, with its probability here where that was recorded."""
-        course = _course(self.now, self.was.token)
-        known = _percent(course[-1]) if course else f"the model’s number {self.was.raw_rank}"
-        return f"{_quote(self.was)} ({known})"
+        known = course(self.now, self.was.token)
+        return f"{_quote(self.was)} ({_percent(known[-1]) if known else self.number})"
 
     @cached_property
     def here(self) -> list[float]:
         """At the right, log-odds of its token against the left's, raw and after each stage."""
-        return _odds(self.now, self.now.token, self.was.token)
+        return odds(self.now, self.now.token, self.was.token)
 
     @cached_property
     def there(self) -> list[float]:
-        return _odds(self.was, self.now.token, self.was.token)
+        return odds(self.was, self.now.token, self.was.token)
 
     def flipped(self) -> str | None:
-        """The stage that put one token above the other, where the model had them the other way."""
+        """The stage that put one token above the other, where the model had them the other way.
+
+        None where both columns have that stage: it cannot be why they part.
+        """
         if self.here and self.here[0] < 0 < self.here[-1]:
             stage = next(s for s, odds in enumerate(self.here[1:]) if odds > 0)
-            return self.moved(self.right, self.now, stage, "")
+            own = next((d for d in self.unlike if d.right == stage), None)
+            if own is not None:
+                name = self.right.stage(stage) if own.left is None else self.phrase(own)
+                return self.moved(self.now, stage, name)
         if self.there and self.there[-1] < 0 < self.there[0]:
             stage = next(s for s, odds in enumerate(self.there[1:]) if odds < 0)
-            return self.moved(self.left, self.was, stage, f"{self.left.letter}’s ")
+            if any(d.left == stage for d in self.unlike):
+                name = f"{self.left.letter}’s {self.left.stage(stage)}"
+                return self.moved(self.was, stage, name)
         return None
 
-    def moved(self, side: Side, step: StepRecord, stage: int, owner: str) -> str:
-        """How one stage of ``side`` moved its own token past the other."""
-        up, down = (self.now, self.was) if side is self.right else (self.was, self.now)
-        before, after = (_course(step, down.token)[s] for s in (stage, stage + 1))
-        verb, what, than = "lowered", down, ("below", up)
-        if after >= before:
-            before, after = (_course(step, up.token)[s] for s in (stage, stage + 1))
-            verb, what, than = "raised", up, ("above", down)
-        return (
-            f"{owner}{side.stage(stage)} {verb} {_quote(what)} from {_percent(before)} to "
-            f"{_percent(after)}, {than[0]} {_quote(than[1])}"
-        )
+    def moved(self, step: StepRecord, stage: int, name: str) -> str:
+        """How one stage moved the token of ``step`` past the other, and what it did to that one."""
+        up, down = (self.now, self.was) if step is self.now else (self.was, self.now)
 
-    def weighed(self) -> tuple[Why, str]:
-        """Same luck, both possible: the stage that changed their odds most made the draw turn."""
-        if not (self.here and self.there):
-            return (
-                "draw",
-                f"{self.luck}{self.right.search} preferred {self.chosen} to {self.other}",
-            )
-        gains = _gains(self.right, self.here)
-        holds = _gains(self.left, self.there)
-        weight = {s: gains.get(s, 0.0) - holds.get(s, 0.0) for s in [*gains, *holds]}
-        cause = max(weight, key=weight.__getitem__, default="the recipe")
-        if cause not in gains and cause in holds:
-            cause = f"the lack of {self.left.letter}’s {cause}"
-        return "reshaped", (
-            f"same luck; {cause} moved the odds of {_quote(self.now)} against {_quote(self.was)} "
-            f"from {_ratio(self.there[-1])} to {_ratio(self.here[-1])}, and the draw turned"
+        def change(token: StepRecord) -> tuple[str, str]:
+            before, after = (course(step, token.token)[s] for s in (stage, stage + 1))
+            if _percent(before) == _percent(after):
+                return "left", f"at {_percent(after)}"
+            verb = "lowered" if after < before else "raised"
+            return verb, f"from {_percent(before)} to {_percent(after)}"
+
+        (lowered, fell), (raised, rose) = change(down), change(up)
+        if lowered == "lowered":
+            first, then = (lowered, down, fell, "below"), (raised, up, rose)
+        else:
+            first, then = (raised, up, rose, "above"), (lowered, down, fell)
+        return (
+            f"{name} {first[0]} {_quote(first[1])} {first[2]}, {first[3]} {_quote(then[1])}, "
+            f"which it {then[0]} {then[2]}"
         )
 
     def raised(self) -> str:
@@ -237,10 +321,10 @@ class _Fork:
         if not steps or max(steps) < math.log(1.5):
             return ""
         stage = steps.index(max(steps))
-        course = _course(self.now, self.now.token)
+        known = course(self.now, self.now.token)
         return (
-            f", which {self.right.stage(stage)} had raised from {_percent(course[stage])} "
-            f"to {_percent(course[stage + 1])}"
+            f", which {self.right.stage(stage)} had raised from {_percent(known[stage])} "
+            f"to {_percent(known[stage + 1])}"
         )
 
     def whole(self) -> str:
@@ -266,38 +350,6 @@ class _Fork:
         return f"{self.takes}; {self.had}"
 
 
-def _course(step: StepRecord, token: int) -> list[float]:
-    """A token's probability, raw and after each stage; empty where it was not recorded."""
-    candidates = step.candidates
-    if token not in candidates.ids:
-        return []
-    at = candidates.ids.index(token)
-    return [candidates.raw[at], *(stage[at] for stage in candidates.stages)]
-
-
-def _removal(step: StepRecord, token: int) -> int | None:
-    """The stage that removed a token; None where none did, or it was not recorded."""
-    ids = step.candidates.ids
-    return step.candidates.removed_by(ids.index(token)) if token in ids else None
-
-
-def _odds(step: StepRecord, token: int, against: int) -> list[float]:
-    """Log-odds of one token against another, raw and after each stage; empty where unrecorded."""
-    pairs = list(zip(_course(step, token), _course(step, against), strict=False))
-    if any(p == 0.0 or q == 0.0 for p, q in pairs):
-        return []
-    return [math.log(p / q) for p, q in pairs]
-
-
-def _gains(side: Side, odds: list[float]) -> dict[str, float]:
-    """What each stage, by its written form, added to the log-odds."""
-    gains: dict[str, float] = {}
-    for stage, (before, after) in enumerate(pairwise(odds)):
-        name = side.stage(stage)
-        gains[name] = gains.get(name, 0.0) + after - before
-    return gains
-
-
 def _quote(step: StepRecord) -> str:
     """A token between quotes, with what has no shape of its own made visible."""
     text, known = step.text, step.candidates
@@ -312,10 +364,3 @@ def _percent(p: float) -> str:
     return (
         f"{100 * p:.0f}\N{NO-BREAK SPACE}%" if p >= 0.0995 else f"{100 * p:.2g}\N{NO-BREAK SPACE}%"
     )
-
-
-def _ratio(odds: float) -> str:
-    """Odds as a person says them: 1 : 12, or 3 : 1."""
-    ratio = math.exp(abs(odds))
-    number = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}".removesuffix(".0")
-    return f"{number} : 1" if odds > 0 else f"1 : {number}"

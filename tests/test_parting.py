@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
+from playground.difference import differences
 from playground.parting import Side, parting
 from playground.trace import Candidates, StageSummary, StepRecord, Times
 from strategies.base import Choosing, Search
@@ -45,9 +46,14 @@ def step(token: int, raw: dict[int, float], *stages: dict[int, float]) -> StepRe
     )
 
 
+def shown(token: int) -> str:
+    return f"“{traces.VOCABULARY[token]}”".replace("\n", "⏎").replace("\t", "⇥")
+
+
 RAW = {1: 0.6, 2: 0.3, 3: 0.1}
 CUT = {1: 1.0, 2: 0.0, 3: 0.0}
 FLIPPED = {1: 0.3, 2: 0.6, 3: 0.1}
+SHARP = {1: 0.77, 2: 0.2, 3: 0.03}
 FLAT = {1: 0.4, 2: 0.35, 3: 0.25}
 
 
@@ -63,19 +69,96 @@ def side(letter: str, recipe: str, record: StepRecord) -> Side:
             ("sample", step(2, RAW)),
             ("top_k(1) | sample", step(1, RAW, CUT)),
             "removed",
-            "same luck; top_k 1 removed “ dog” (30 % before it)",
+            "same luck; top_k 1 removed “ dog” (30 % before it); “ cat” 60 % in A, 100 % here",
         ),
         (
-            ("top_k(1) | greedy", step(1, RAW, CUT)),
+            ("top_k(1) | sample", step(1, RAW, CUT)),
             ("sample", step(2, RAW)),
             "allowed",
-            "A’s top_k 1 had removed “ dog”, which stays here (30 %)",
+            "same luck; A’s top_k 1 had removed “ dog”, which stays here (30 %); “ cat” 100 % in "
+            "A, 60 % here",
+        ),
+        (  # what greedy would not have chosen anyway is no matter of what removed it
+            ("top_k(1) | greedy", step(1, RAW, CUT)),
+            ("sample", step(2, RAW)),
+            "draw",
+            "the draw preferred “ dog” (30 %) to “ cat” (60 %)",
+        ),
+        (
+            ("sample", step(2, RAW)),
+            ("top_k(1) | greedy", step(1, RAW, CUT)),
+            "likeliest",
+            "greedy takes the likeliest, “ cat” (100 %); A’s draw had preferred “ dog” (30 %)",
+        ),
+        (
+            ("top_k(2) | sample", step(2, RAW, {1: 0.66, 2: 0.34, 3: 0.0})),
+            ("top_k(1) | sample", step(1, RAW, CUT)),
+            "removed",
+            "top_k 1 instead of A’s 2 removed “ dog” (30 % before it); “ cat” 66 % in A, 100 %",
+        ),
+        (
+            ("top_k(1) | sample", step(1, RAW, CUT)),
+            ("top_k(2) | sample", step(2, RAW, {1: 0.66, 2: 0.34, 3: 0.0})),
+            "allowed",
+            "top_k 2 instead of A’s 1 keeps “ dog” (34 %), which is removed in A; “ cat” 100 %",
+        ),
+        (  # the step that removes it is the same in both: what differs is before it
+            ("temperature(3) | top_p(0.7) | sample", step(3, RAW, FLAT, FLAT)),
+            ("temperature(0.6) | top_p(0.7) | sample", step(1, RAW, SHARP, CUT)),
+            "removed",
+            "temperature 0.6 instead of A’s 3: top_p 0.7 removed “⏎” (3 % before it); “ cat” 40 % "
+            "in A, 100 % here",
+        ),
+        (
+            ("temperature(0.6) | top_p(0.7) | sample", step(1, RAW, SHARP, CUT)),
+            ("temperature(3) | top_p(0.7) | sample", step(3, RAW, FLAT, FLAT)),
+            "allowed",
+            "temperature 3 instead of A’s 0.6: “⏎” (25 %) stays, which A’s top_p 0.7 had removed; "
+            "“ cat” 100 % in A, 40 % here",
+        ),
+        (
+            ("temperature(0.6) | sample", step(1, RAW, SHARP)),
+            ("temperature(1.2) | sample", step(2, RAW, FLAT)),
+            "reshaped",
+            "same luck; temperature 1.2 instead of A’s 0.6: “ dog” 20 % in A, 35 % here; “ cat” "
+            "77 % in A, 40 % here",
+        ),
+        (  # all that survive are recorded, so that the other must have been removed
+            ("sample", step(2, {2: 0.3})),
+            ("top_k(1) | sample", step(1, {1: 0.6}, {1: 1.0})),
+            "removed",
+            "top_k 1 removed “ dog” (the model’s number 1); “ cat” 60 % of the model, 100 % here",
+        ),
+        (
+            ("temperature(0.5) | min_p(0.01) | sample", step(1, RAW, SHARP, SHARP)),
+            ("top_k(9) | temperature(3) | top_a(0.1) | sample", step(2, RAW, RAW, FLAT, FLAT)),
+            "reshaped",
+            "temperature 3 instead of A’s 0.5 and 3 more differences: “ dog” 20 % in A, 35 % here",
+        ),
+        (
+            ("min_p(0.01) | temperature(3) | sample", step(1, RAW, RAW, FLIPPED)),
+            ("temperature(3) | min_p(0.01) | sample", step(2, RAW, FLAT, FLAT)),
+            "reshaped",
+            " in another place than in A: “ dog” 60 % in A, 35 % here",
+        ),
+        (  # both columns have the step that flips them, so the search is why
+            ("repetition_penalty(2) | sample", step(1, RAW, FLIPPED)),
+            ("repetition_penalty(2) | greedy", step(2, RAW, FLIPPED)),
+            "likeliest",
+            "greedy takes the likeliest, “ dog” (60 %); A’s draw had preferred “ cat” (30 %)",
         ),
         (
             ("greedy", step(1, RAW)),
             ("repetition_penalty(2) | greedy", step(2, RAW, FLIPPED)),
             "reshaped",
-            "repetition_penalty 2 lowered “ cat” from 60 % to 30 %, below “ dog”",
+            "repetition_penalty 2 lowered “ cat” from 60 % to 30 %, below “ dog”, which it raised "
+            "from 30 % to 60 %",
+        ),
+        (
+            ("repetition_penalty(1.1) | greedy", step(1, RAW, RAW)),
+            ("repetition_penalty(2) | greedy", step(2, RAW, FLIPPED)),
+            "reshaped",
+            "repetition_penalty 2 instead of A’s 1.1 lowered “ cat” from 60 % to 30 %, below",
         ),
         (
             ("sample", step(3, RAW)),
@@ -99,19 +182,19 @@ def side(letter: str, recipe: str, record: StepRecord) -> Side:
             ("sample", step(1, RAW)),
             ("temperature(3) | sample", step(3, RAW, FLAT)),
             "reshaped",
-            "temperature 3 moved the odds of “⏎” against “ cat” from 1 : 6 to 1 : 1.6",
+            "same luck; temperature 3, which A lacks: “⏎” 10 % in A, 25 % here; “ cat” 60 % in A",
         ),
         (
             ("temperature(3) | sample", step(3, RAW, FLAT)),
             ("sample", step(1, RAW)),
             "reshaped",
-            "the lack of A’s temperature 3 moved the odds",
+            "no temperature 3, which A has: “ cat” 40 % in A, 60 % here; “⏎” 25 % in A, 10 % here",
         ),
         (
             ("sample", step(1, RAW)),
             ("sample(seed=4)", step(2, RAW)),
             "luck",
-            "its own luck preferred “ dog” (30 %) to “ cat” (60 %)",
+            "its own luck (seed 4) preferred “ dog” (30 %) to “ cat” (60 %)",
         ),
         (
             ("greedy", step(1, RAW)),
@@ -148,7 +231,7 @@ def side(letter: str, recipe: str, record: StepRecord) -> Side:
             ("sample", step(1, RAW)),
             ("temperature(3) | speculative(2)", step(3, RAW, FLAT)),
             "reshaped",
-            "same luck; temperature 3 moved the odds",
+            "same luck; temperature 3, which A lacks: “⏎” 10 % in A, 25 % here",
         ),
         (
             ("speculative", step(2, RAW)),
@@ -263,3 +346,62 @@ def test_in_whole_runs_the_place_is_the_first_token_that_differs(seed):
             place = now.candidates.ids.index(was.token)
             assert now.candidates.removed_by(place) is not None
     assert {parting(a, b).why for a, b in pairwise(sides)} - {"same"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_two_temperatures_the_one_that_differs_is_always_named(seed):
+    """With both tokens' probabilities in both columns, also where top_p removes one of them."""
+    cool, warm = (
+        traces.Column({f"temperature({t})": traces.temperature(t), "top_p(0.9)": traces.top_p(0.9)})
+        for t in (0.6, 1.2)
+    )
+    run = traces.comparison((cool, warm), seed=seed)
+    a, b = (Side.of(letter, lane.trace) for letter, lane in zip("AB", run.lanes, strict=True))
+    for left, right, named in (
+        (a, b, "temperature 1.2 instead of A’s 0.6"),
+        (b, a, "temperature 0.6 instead of B’s 1.2"),
+    ):
+        found = parting(left, right)
+        assert found and found.index is not None and f": same luck; {named}: " in found.text
+        was, now = left.path[found.index], right.path[found.index]
+        for token in (was.token, now.token):
+            assert shown(token) in found.text
+
+
+def test_the_setting_is_named_where_a_token_was_not_recorded_in_the_other_column():
+    cool, warm = step(1, {1: 0.6}, {1: 0.8}), step(2, {2: 0.3}, {2: 0.35})
+    for record in (cool, warm):
+        record.stages[0].survivors = 9
+    a = Side("A", ["temperature(0.6)"], "sample", [cool], vocab=9)
+    found = parting(a, Side("B", ["temperature(1.2)"], "sample", [warm], vocab=9))
+    assert found and found.why == "reshaped"
+    assert found.text.replace("\N{NO-BREAK SPACE}", " ").endswith(
+        "same luck; temperature 1.2 instead of A’s 0.6: “ dog” 30 % of the model, 35 % here; "
+        "“ cat” 60 % of the model, 80 % in A"
+    )
+
+
+def test_what_underflows_was_not_removed():
+    cold = {1: 1.0, 2: 0.0, 3: 0.0}
+    frozen = step(1, RAW, cold)
+    frozen.stages[0].survivors = 3
+    left = Side("A", [], "sample", [step(2, RAW)], vocab=3)
+    found = parting(left, Side("B", ["temperature(0.001)"], "sample", [frozen], vocab=3))
+    assert found and found.why == "reshaped" and "removed" not in found.text
+    assert "“ dog” 30\N{NO-BREAK SPACE}% in A, 0\N{NO-BREAK SPACE}% here" in found.text
+
+
+@pytest.mark.parametrize(
+    "left, right, found",
+    [
+        ([], ["a"], [(None, 0)]),
+        (["a(1)"], ["a(2)"], [(0, 0)]),
+        (["a", "b"], ["b"], [(0, None)]),
+        (["a", "b", "c"], ["c", "a", "b"], [(2, 0)]),
+        (["a(1)", "a(2)"], ["a(1)", "a(3)"], [(1, 1)]),
+        (["a(1)", "b", "a(2)"], ["a(1)", "b"], [(2, None)]),
+        (["a", "b(x=1)"], ["a", "b(x=1)"], []),
+    ],
+)
+def test_differences_stand_by_strategy_then_place(left, right, found):
+    assert [(d.left, d.right) for d in differences(left, right)] == found
