@@ -49,12 +49,15 @@ class Encoder:
         if not fed.ids:
             raise FieldError("prompt", "The prompt has no token for this model.")
         texts = self._texts(fed)
+        special, piece = self.reader.special, self.reader.piece
         return [
-            PromptToken(
+            PromptToken(id=id, text=text)
+            if id not in special and piece(id) == text  # as nearly all
+            else PromptToken(
                 id=id,
                 text=text,
-                name=None if (name := self.reader.piece(id)) == text else name,
-                control=id in self.reader.special,
+                name=None if piece(id) == text else piece(id),
+                control=id in special,
             )
             for id, text in zip(fed.ids, texts, strict=True)
         ]
@@ -81,15 +84,9 @@ class Encoder:
 
     def _whole(self, prompt: str, chat: bool) -> _Fed:
         text = self._rendered(prompt, chat)
-        offsets = bool(getattr(self.tokenizer, "is_fast", False))
-        found = self.tokenizer(
-            text,
-            add_special_tokens=not chat,
-            return_special_tokens_mask=True,
-            return_offsets_mapping=offsets,
-        )
+        found = self.tokenizer(text, add_special_tokens=not chat, return_special_tokens_mask=True)
         added = [bool(mask) for mask in found["special_tokens_mask"]]
-        return _Fed(text, list(found["input_ids"]), added, found.get("offset_mapping"))
+        return _Fed(text, list(found["input_ids"]), added, not chat)
 
     def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> _Fed:
         """As ``_whole``, with ``names`` of control tokens in the prompt as plain text.
@@ -124,7 +121,7 @@ class Encoder:
         added = [True] * first + [False] * (len(ids) - first)
         ids += fed.ids[last:]
         added += [True] * (len(ids) - len(added))
-        return _Fed(_shown(fed.text, hidden), ids, added, None)
+        return _Fed(_shown(fed.text, hidden), ids, added, None)  # which no offsets are known of
 
     def _plain(self, text: str, after: str | None) -> list[int]:
         """The ids of a text without control tokens, at the beginning or ``after`` one."""
@@ -159,10 +156,15 @@ class Encoder:
         """
         own = [id for id, added in zip(fed.ids, fed.added, strict=True) if not added]
         read = _without_prefixes(self.reader.pieces(own), fed.text)
-        if fed.offsets is None or "".join(read) == fed.text:
+        fast = bool(getattr(self.tokenizer, "is_fast", False))
+        if fed.special is None or not fast or "".join(read) == fed.text:
             pieces = iter(read)
             return ["" if added else next(pieces) for added in fed.added]
-        spans = [span for span, added in zip(fed.offsets, fed.added, strict=True) if not added]
+        with self._lock:
+            offsets = self.tokenizer(
+                fed.text, add_special_tokens=fed.special, return_offsets_mapping=True
+            )["offset_mapping"]
+        spans = [span for span, added in zip(offsets, fed.added, strict=True) if not added]
         starts = [*(start for start, _ in spans[1:]), len(fed.text)]
         found, done = [], 0
         for number, ((_, end), following) in enumerate(zip(spans, starts, strict=True)):
@@ -174,14 +176,20 @@ class Encoder:
         return ["" if added else next(pieces) for added in fed.added]
 
 
-def _without_prefixes(pieces: Sequence[str], text: str) -> list[str]:
-    """The pieces of a text without spaces that the tokenizer itself put before some, if any."""
+def _without_prefixes(pieces: list[str], text: str) -> list[str]:
+    """The pieces of a text without spaces that the tokenizer itself put before some.
+
+    As they were, where the text is not read from them that way either.
+    """
     found, at = [], 0
     for piece in pieces:
         bare = piece.removeprefix(" ")
-        found.append(
-            bare if not text.startswith(piece, at) and text.startswith(bare, at) else piece
-        )
+        if text.startswith(piece, at):
+            found.append(piece)
+        elif text.startswith(bare, at):
+            found.append(bare)
+        else:
+            return pieces
         at += len(found[-1])
     return found
 
@@ -205,9 +213,12 @@ class AsPrompt:
 
 @dataclass(frozen=True)
 class _Fed:
-    """What a model is fed for ``text``. ``added`` are tokens that stand for none of it."""
+    """What a model is fed for ``text``. ``added`` are tokens that stand for none of it.
+
+    ``special`` says whether they were asked for, None where it was not encoded as a whole.
+    """
 
     text: str
     ids: list[int]
     added: list[bool]
-    offsets: Sequence[tuple[int, int]] | None  # in characters of ``text``
+    special: bool | None

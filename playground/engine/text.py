@@ -108,6 +108,11 @@ class Reader:
         text, row, found = Text(""), [], []
         for token in tokens:
             row.append(token)
+            if not (text.blank or text.pending or self._together or token in self.special):
+                plain = self._spelling(token)
+                if isinstance(plain, str):  # as nearly all are
+                    found.append(plain)
+                    continue
             before = len(text.value)
             if token in self.special:
                 text = self.finish(text, row[:-1])
