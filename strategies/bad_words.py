@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import base
 from .base import Context, Info, Row, setting
-from .tokens import Text, ban, completes
+from .tokens import Text, ban, completes, spellings
 
 
 class BadWords(base.Processor):
@@ -27,19 +27,21 @@ class BadWords(base.Processor):
 
     class Params(base.Params):
         words: tuple[Text, ...] = setting(
-            (), "What is never written, each as it stands and after a space.", max_length=100
+            (),
+            "What is never written: not at the beginning, after a space or within a word.",
+            max_length=100,
         )
 
     neutral: ClassVar = {"words": ()}
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        spelled = [tuple(context.encode(s + word)) for word in params.words for s in ("", " ")]
+        spelled = [sequence for word in params.words for sequence in spellings(context, word)]
         ends = {(token,) for token in context.eos_token_ids}
         self.sequences = [
             sequence
             for sequence in dict.fromkeys(spelled)
-            if sequence and sequence not in ends and sequence[-1] < context.vocab_size
+            if sequence not in ends and sequence[-1] < context.vocab_size
         ]
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import base
 from .base import Context, Info, Row, setting
-from .tokens import Text, completes
+from .tokens import Text, completes, spellings
 
 
 class LogitBias(base.Processor):
@@ -22,16 +22,17 @@ class LogitBias(base.Processor):
         formula=r"z'_i = z_i + b_i",
         source="OpenAI API; for several tokens in a row, transformers (sequence_bias)",
         url="https://platform.openai.com/docs/api-reference/chat/create",
-        advice="Use it to nudge single words up or down, or to ban one with -100. A word has "
-        "several tokens (with a space before it, capitalised, in pieces), so a bias on one of "
-        "them leaves the others free.",
+        advice="Use it to nudge single words up or down, or to ban one with -100. A text is "
+        "biased with and without a space before it; capitalised, or cut into other pieces, it "
+        "has other tokens and stays free.",
     )
 
     class Params(base.Params):
         bias: Mapping[Text, Annotated[float, Field(ge=-100, le=100)]] = setting(
             {},
-            "What is added, by token: digits are a token's id, anything else is a text, whose last "
-            "token is biased where the others stand before it.",
+            "What is added, by token: digits are a token's id, anything else is a text, at the "
+            "beginning, after a space or within a word; its last token is biased where its others "
+            "stand before it.",
             max_length=300,
         )
 
@@ -42,18 +43,19 @@ class LogitBias(base.Processor):
         self.biases = [
             (sequence, bias)
             for name, bias in params.bias.items()
-            if (sequence := self._sequence(name)) and sequence[-1] < context.vocab_size
+            for sequence in self._sequences(name)
+            if sequence[-1] < context.vocab_size
         ]
 
-    def _sequence(self, name: str) -> tuple[int, ...]:
+    def _sequences(self, name: str) -> list[tuple[int, ...]]:
         if not (name.isascii() and name.isdigit()):
-            return tuple(self.context.encode(name))
+            return spellings(self.context, name)
         if int(name) >= self.context.vocab_size:
             raise ValueError(
                 f"bias names the token {name}, but this model's last is "
                 f"{self.context.vocab_size - 1}."
             )
-        return (int(name),)
+        return [(int(name),)]
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if not self.biases:

@@ -1,4 +1,4 @@
-"""Token ids: the ones a row has seen, sequences it may complete, and banning some."""
+"""Token ids: those that write a text, the ones a row has seen, and banning some."""
 
 from __future__ import annotations
 
@@ -10,11 +10,39 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .base import Row
+from .base import Context, Row
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]  # what names a token, or several in turn
 
 _FIRST = 256
+
+# Texts within which another goes on: a tokenizer may merge one of them with what follows, may put a
+# space behind it, or may not know it. Letters come first, since a word goes on after those alone.
+_ANCHORS = ("a", "\n", "x", "q", "0", ".")
+
+
+def spellings(context: Context, text: str) -> list[tuple[int, ...]]:
+    """The sequences of tokens that write ``text``, by which every setting that is a text is meant.
+
+    At the beginning of a text, after a space, and in the middle of a word, each as the tokenizer
+    cuts it there: many begin a text in another way than they go on. One that ends in another is
+    left out, as whoever looks at a row's last tokens meets the shorter one there. A text with a
+    space of its own is only found behind one.
+    """
+    found = [tuple(context.encode(text)), tuple(context.encode(f" {text}"))]
+    for wanted in (text, f" {text}"):
+        for anchor in _ANCHORS:
+            head = context.encode(anchor)
+            whole = context.encode(anchor + wanted)
+            if head and whole[: len(head)] == head and len(whole) > len(head):
+                if context.decode(whole) == context.decode(head) + wanted:
+                    found.append(tuple(whole[len(head) :]))
+                    break
+    kept: list[tuple[int, ...]] = []
+    for sequence in sorted(dict.fromkeys(found), key=len):
+        if sequence and not any(sequence[-len(shorter) :] == shorter for shorter in kept):
+            kept.append(sequence)
+    return kept
 
 
 def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:

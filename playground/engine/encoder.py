@@ -14,6 +14,7 @@ from playground.trace import PromptToken
 
 _FIELD = "split_special_tokens"
 _STAND_INS = range(0xE000, 0xF900)  # characters that no text has: Unicode's private use
+_KEPT, _SHORT = 4096, 200  # texts whose ids are kept, and their characters
 _ANCHORS = ("\n", ".", "a", "0")  # texts after which others go on as they do within a text
 
 
@@ -24,6 +25,7 @@ class Encoder:
         """``title`` is the model's, for the sentences of errors."""
         self.tokenizer, self.reader, self.title = tokenizer, reader, title
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
+        self._known: dict[str, list[int]] = {}
         names = [reader.piece(id) for id in reader.special]
         self._ids = {name: id for name, id in zip(names, reader.special, strict=True) if name}
         longest = sorted(self._ids, key=len, reverse=True)
@@ -32,8 +34,14 @@ class Encoder:
     def text(self, text: str) -> list[int]:
         """The ids of a text by itself, nothing added."""
         with self._lock:
-            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-            return ids
+            ids = self._known.get(text)
+            if ids is None:
+                ids = self.tokenizer.encode(text, add_special_tokens=False)
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                if len(text) <= _SHORT:  # what settings name is asked for again with every lane
+                    self._known[text] = ids
+            return list(ids)
 
     def control_tokens(self, prompt: str) -> list[str]:
         """The control tokens whose names stand in a prompt, each once, in order."""
