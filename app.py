@@ -18,7 +18,7 @@ def main() -> None:
     service = Service(settings)
     logs.keep(service)
     page = build(service)
-    address = serve(page, settings, routes(service))
+    address = serve(page, service, routes(service))
     print(f"Decoding playground at {address} with {service.models.default}", flush=True)
     service.prepare()
     gc.freeze()  # to look through all that was imported would halt every stream for a while

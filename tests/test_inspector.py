@@ -1,13 +1,17 @@
 """The inspector's answers, without a browser: what is drawn, what is skipped, what is refused."""
 
 import asyncio
-from pathlib import Path
+import re
+from urllib.parse import unquote
 
 import gradio as gr
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from playground.ui import downloads
 from playground.ui.inspector import Inspector
-from playground.ui.place import KEPT, Place, Selection, stage_of, stages
+from playground.ui.place import Place, Selection, stage_of, stages
 from tests.traces import COLUMNS, comparison
 
 RUN = comparison(COLUMNS, length=6)
@@ -132,13 +136,32 @@ def test_no_event_is_part_of_the_public_interface(inspector):
     assert {fn.api_visibility for fn in inspector.page.fns.values()} == {"private"}
 
 
-def test_files_are_the_run(inspector):
-    updates = inspector.draw(HERE, "data", "final", "model")
-    with open(updates[inspector.json], encoding="utf-8") as file:
-        assert file.read() == RUN.to_json()
+def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    links = inspector.draw(HERE, "data", "final", "model")[inspector.files]
+    client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
+    whole, table = (client.get(f"/{links[kind]}") for kind in ("json", "csv"))
+    assert whole.text == RUN.to_json()
+    assert table.text == RUN.frame().to_csv(index=False)
+    for kind, answer in (("json", whole), ("csv", table)):
+        told = answer.headers["content-disposition"]
+        assert told == f'attachment; filename="comparison-{RUN.id}.{kind}"'
+        assert answer.headers["cache-control"] == "no-store"
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_files_do_not_pile_up(inspector):
-    for _ in range(KEPT + 3):
-        inspector.draw(HERE, "data", "final", "model")
-    assert len(list(Path(inspector.files.name).iterdir())) <= KEPT + 1
+@pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])
+def test_a_file_that_is_not_there_is_told_so(path):
+    client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
+    assert client.get(f"/{path}").status_code == 404
+
+
+def test_the_name_of_what_is_shown_survives_its_link():
+    asked = []
+    client = TestClient(Starlette(routes=downloads.routes(asked.append)))
+    names = ["0af3", "0af3:0.0.2", "0af3:0.1@77be.2.0@recorded"]
+    for name in names:
+        link = f"/{downloads.links(name)['csv']}"
+        assert re.fullmatch(downloads.PATHS, unquote(link)) and client.get(link).status_code == 404
+    assert asked == names

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -47,7 +46,6 @@ class Inspector:
         """``measure`` runs a column again, with its cache and without; without it none is."""
         self.resolve, self.measure = resolve, measure
         self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
-        self.files = TemporaryDirectory(prefix="decoding-playground-")
         self._build(self.find(first))
         self._wire()
 
@@ -142,9 +140,7 @@ class Inspector:
                     )
                     self.steps = plot()
                 with gr.Tab("Data") as data:
-                    with gr.Row(elem_classes=["downloads"]):
-                        self.csv = gr.DownloadButton("CSV, a row per token", size="sm")
-                        self.json = gr.DownloadButton("JSON, everything", size="sm")
+                    self.files = element("downloads")
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
@@ -167,8 +163,7 @@ class Inspector:
             self.stage,
             *self.charts,
             self.table,
-            self.csv,
-            self.json,
+            self.files,
         ]
 
     def _wire(self) -> None:
@@ -196,7 +191,7 @@ class Inspector:
         if tab == "steps":
             return self._named(values.steps(place, side))
         if tab == "data":
-            return self._named(values.data(place, self.files.name))
+            return self._named(values.data(place))
         return self._named(values.distribution(place, stage))
 
     def _measured(self, selection: Any) -> Iterator[Updates]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -33,14 +33,8 @@ TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("o
 
 def build(service: Service) -> gr.Blocks:
     """The whole page over this service; launch it with ``look()``."""
-    sample = recorded.recorded()
+    sample, resolve = recorded.recorded(), resolver(service)
     start, pace = recorded.setup(sample), Pace()
-
-    def resolve(run: str) -> Comparison | None:
-        return chosen(
-            run, lambda known: sample if known == recorded.ID else service.comparison(known)
-        )
-
     with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
         page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
         with gr.Column(elem_id="page"):
@@ -93,6 +87,18 @@ def build(service: Service) -> gr.Blocks:
         event.show_progress_on = []
         event.api_visibility = "private"  # gr.render has no such option of its own
     return page
+
+
+def resolver(service: Service) -> Callable[[str], Comparison | None]:
+    """What a page shows under a name, the recorded run among it."""
+    sample = recorded.recorded()
+
+    def resolve(run: str) -> Comparison | None:
+        return chosen(
+            run, lambda known: sample if known == recorded.ID else service.comparison(known)
+        )
+
+    return resolve
 
 
 def _previews(service: Service, sample: Comparison) -> gr.HTML:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.trace import Comparison, StepRecord, Trace
+from playground.ui import downloads
 from playground.ui.chooser import asks
 from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
 
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
-KEPT = 32  # downloads made last, and columns measured last
+KEPT = 32  # columns measured last
 NO_RUN = "No run to look into"
 NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
 NOTHING_RAN = "Nothing was written yet, or it is no longer kept. Press Run."
@@ -178,24 +174,13 @@ def steps(place: Place, side: str) -> dict[str, Any]:
     }
 
 
-def data(place: Place, folder: str) -> dict[str, Any]:
-    """The table, and the two files, written now into a place of their own under ``folder``.
-
-    Gradio copies what it serves, so only the latest few are kept.
-    """
+def data(place: Place) -> dict[str, Any]:
+    """The table, and where the run is to be had as a file."""
     run = place.comparison
     frame = run.frame()
-    with suppress(FileNotFoundError):  # somebody else's request may be clearing too
-        earlier = sorted(Path(folder).iterdir(), key=lambda made: made.stat().st_mtime)
-        for old in earlier[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
-    stem = Path(mkdtemp(dir=folder)) / f"comparison-{re.sub(r'[^A-Za-z0-9_-]', '', run.id)}"
-    csv, json = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    frame.to_csv(csv, index=False)
-    json.write_text(run.to_json(), encoding="utf-8")
     shown = frame.drop(columns=["recipe", "raw_logprob", "logprob", "score", "forward_rows"])
     shown["lane"] = [LETTERS[lane] for lane in frame["lane"]]
     shown["index"] += 1
     shown["text"] = [charts.visible(text) for text in frame["text"]]
     shown = shown.rename(columns={"lane": "column", "index": "token", "token": "id"}).round(3)
-    return {"table": shown, "csv": str(csv), "json": str(json)}
+    return {"table": shown, "files": downloads.links(run.id)}

@@ -74,7 +74,7 @@ def free_port() -> int:
 async def _launched(service: Service) -> tuple[Blocks, str]:
     """In a running loop: without one, Gradio makes loops that nothing closes."""
     page = build(service)
-    return page, serve(page, service.settings, port=free_port())
+    return page, serve(page, service, port=free_port())
 
 
 def served(service: Service) -> Iterator[Site]:

@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from playground import charts
+from playground.ui import downloads
 from playground.ui.inspector import Inspector
 from playground.ui.look import look
 from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
@@ -49,8 +50,9 @@ def address(browser) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     _, local, _ = page.launch(
-        server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
-    )
+        server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False,
+        app_kwargs={"routes": downloads.routes(RUNS.get)}, **look(),
+    )  # fmt: skip
     yield local
     page.close()
 
@@ -200,12 +202,12 @@ def test_downloads_are_the_run(page):
     frame = RUN.frame()
     expect(page.locator("#inspector [role=gridcell], #inspector td").first).to_be_attached()
     with page.expect_download() as csv:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("link", name="CSV").click()
     read = pd.read_csv(csv.value.path(), keep_default_na=False)
     assert list(read.columns) == list(frame.columns)
     assert read["text"].tolist() == frame["text"].tolist()
     with page.expect_download() as whole:
-        page.get_by_role("button", name="JSON").click()
+        page.get_by_role("link", name="JSON").click()
     assert json.loads(whole.value.path().read_text()) == json.loads(RUN.to_json())
 
 

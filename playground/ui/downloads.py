@@ -1,0 +1,42 @@
+"""A run as a file, made when it is asked for: nothing of a visitor's is ever written to a disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from playground.trace import Comparison
+
+PATHS = r"/runs/[^/]+\.(csv|json)"
+
+_NONE = {"loc": ["run"], "msg": "This run is no longer kept on the server. Press Run again."}
+
+
+def links(run: str) -> dict[str, str]:
+    """Where what is shown under this name is to be had, relative to the page."""
+    return {kind: f"runs/{quote(run, safe='')}.{kind}" for kind in ("csv", "json")}
+
+
+def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
+    """What ``links`` leads to."""
+
+    def sent(request: Request) -> Response:  # on a thread: a long run takes a while
+        name, kind = request.path_params["name"], request.path_params["kind"]
+        run = resolve(name)
+        if run is None or kind not in ("csv", "json"):
+            return JSONResponse({"detail": [_NONE]}, 404)
+        text = run.to_json() if kind == "json" else run.frame().to_csv(index=False)
+        stem = re.sub(r"[^A-Za-z0-9_-]", "", run.id)
+        headers = {
+            "Content-Disposition": f'attachment; filename="comparison-{stem}.{kind}"',
+            "Cache-Control": "no-store",
+        }
+        media = "application/json" if kind == "json" else "text/csv; charset=utf-8"
+        return Response(text, media_type=media, headers=headers)
+
+    return [Route("/runs/{name}.{kind}", sent, name="download")]
