@@ -13,21 +13,24 @@ def main() -> None:
     from playground import logs
     from playground.api import routes
     from playground.service import Service
+    from playground.stopping import Stopping
     from playground.ui import build, serve
 
+    stopping = Stopping()
     service = Service(settings)
     logs.keep(service)
     page = build(service)
-    address = serve(page, service, routes(service))
-    print(f"Decoding playground at {address} with {service.models.default}", flush=True)
+    served = serve(page, service, routes(service))
+    print(f"Decoding playground at {served.address} with {service.models.default}", flush=True)
     service.prepare()
     gc.freeze()  # to look through all that was imported would halt every stream for a while
     try:
         service.engine()
     except ModelError as error:
         print(f"The page is up without a model: {error}", file=sys.stderr, flush=True)
-    page.block_thread()
-    service.close()
+    stopping.wait()
+    service.close()  # every run says why it ends, while those who read it are still served
+    served.close()
 
 
 if __name__ == "__main__":

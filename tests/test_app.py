@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from playground.settings import Settings, variables
+from tests.api.asking import events
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
@@ -62,7 +64,7 @@ def started(*command, **settings):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return str(saved(tiny_llama(VOCAB), tmp_path_factory.mktemp("models") / "tiny"))
+    return str(saved(tiny_llama(VOCAB, context=20_000), tmp_path_factory.mktemp("models") / "tiny"))
 
 
 def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
@@ -117,6 +119,33 @@ def test_without_its_model_the_page_is_up_where_the_host_wants_it_and_says_so(tm
         assert httpx.get(address).status_code == 200
         answer = httpx.post(f"{address}/api/compare", json={"prompt": "a", "recipes": ["greedy"]})
         assert answer.status_code in {422, 503} and told in answer.text
+
+
+def test_a_stopped_server_says_so_in_every_stream_and_leaves_nothing(tiny, tmp_path):
+    limits = {"PLAYGROUND_MAX_NEW_TOKENS": "100000", "PLAYGROUND_MAX_CONTEXT": "100000"}
+    where = {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path / "gradio")}
+    body = {"prompt": "abc", "recipes": ["sample"], "max_new_tokens": 9000}
+    with started(PLAYGROUND_MODEL=tiny, PLAYGROUND_MODELS=tiny, **limits, **where) as running:
+        process, address, _ = running
+        with ThreadPoolExecutor(2) as others:
+            whole = others.submit(httpx.post, f"{address}/api/compare", json=body, timeout=60)
+            with httpx.stream("POST", f"{address}/api/compare", json=body | {"stream": True},
+                              timeout=60) as stream:  # fmt: skip
+                pieces = stream.iter_text()
+                while "event: token" not in next(pieces):
+                    pass
+                process.send_signal(signal.SIGTERM)
+                rest = "".join(pieces)
+            partial = whole.result().json()
+        out, errors = process.communicate(timeout=60)
+    told = list(events(rest[rest.index("event: lane") :]))
+    assert [name for name, _ in told] == ["lane", "done"]
+    (lane,) = partial["lanes"]
+    for ending in (told[0][1], told[1][1]["lanes"][0], lane):
+        assert ending["finish_reason"] == "cancelled" and "server was stopped" in ending["error"]
+    assert told[1][1]["lanes"][0]["token_ids"]  # what was written is not lost
+    assert process.returncode == 0 and "Traceback" not in out + errors
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
 def ended(**settings):

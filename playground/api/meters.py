@@ -110,7 +110,7 @@ class Meters(Watch):
         for lane in run.lanes:
             self._lanes.labels(lane.finish_reason or "error").inc()
             self._tokens.inc(len(lane.steps))
-            if lane.error is not None and run.error is None:
+            if lane.finish_reason == "error" and run.error is None:
                 self.fail("lane")
         if run.error is not None:
             self.fail("run")

@@ -47,8 +47,8 @@ class Lane(LaneResult):
     finish_reason: FinishReason | None = Field(
         description="`eos`: the model ended the text; `stop`: a stop string; `length`: "
         "`max_new_tokens`; `context`: the model's context is full; `waiting`: a person chooses "
-        "the next token; `deadline`: the time is up; `cancelled`: the client left; `error`: see "
-        "`error`."
+        "the next token; `deadline`: the time is up; `cancelled`: the client left, or the server "
+        "was stopped, as `error` then says; `error`: see `error`."
     )
     error: str | None = Field(None, description="What went wrong in this lane alone.")
     trace: Trace = Field(description="Every step: candidates, stages, ranks, entropies, times.")

@@ -22,6 +22,8 @@ from playground.trace import FinishReason
 
 log = logging.getLogger(__name__)
 
+STOPPED = "The server was stopped before this text was finished."
+
 
 class Loop:
     """Admits runs and steps them. One thread at a time steps; any may add runs, or read.
@@ -202,6 +204,8 @@ class Loop:
         return "deadline" if perf_counter() - run.submitted > limit else None
 
     def _end(self, run: Run, reason: FinishReason, error: str | None = None) -> None:
+        if error is None and self.closed and not run.cancelled:
+            error = STOPPED
         for lane in run.lanes:
             if not lane.done:
                 lane.end(reason, error)

@@ -6,6 +6,7 @@ origins may read an answer, what of an exception is printed) gets past it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Collection
@@ -60,12 +61,24 @@ class Gate:
         self.app, self.door = app, door
         self.names, self.headers = Names(settings), SecurityHeaders(settings)
         self.api = tuple(api)
+        self.answering = 0  # answers under way that have an end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         answer = _Answer(self, scope, send)
+        endless = "/heartbeat/" in scope["path"]  # as long as a page is open
+        self.answering += not endless
+        try:
+            await self._answer(answer, scope, receive)
+            await answer.reader.finish()
+        except asyncio.CancelledError:  # the server ends; uvicorn would log it as a failure
+            answer.reader.drop()
+        finally:
+            self.answering -= not endless
+
+    async def _answer(self, answer: _Answer, scope: Scope, receive: Receive) -> None:
         try:
             refusal = self._refuses(scope)
             if refusal is None and self.door is not None and not self._is_api(scope):
@@ -85,7 +98,6 @@ class Gate:
                     return
                 told = f"Something went wrong on the server; its log has it as {name}."
                 await Refusal(500, "server", told).response()(scope, receive, answer.send)
-        await answer.reader.finish()
 
     def _refuses(self, scope: Scope) -> Refusal | None:
         headers, method = Headers(scope=scope), scope["method"]

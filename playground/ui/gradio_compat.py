@@ -34,6 +34,14 @@ def replaces_inputs(event: Any) -> bool:
     return bool(event.cancels)
 
 
+def close(page: gr.Blocks, within: float) -> None:
+    """Listen no more. Gradio waits for every open page; after ``within`` seconds none is."""
+    server: Any = page.server
+    if server is not None:
+        server.config.timeout_graceful_shutdown = within
+    page.close(verbose=False)
+
+
 def _session(page: gr.Blocks, session: str | None) -> Any:
     """A visitor's own state, where there is one; to ask Gradio for it would make one."""
     holder = page.app.state_holder if hasattr(page, "app") else None

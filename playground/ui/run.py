@@ -249,6 +249,11 @@ class Runner:
     def _outcome(self, run: Run, comparison: Comparison) -> dict[str, str]:
         if run.error:
             return status("bad", run.error)
+        stopped = next(
+            (lane.error for lane in run.lanes if lane.finish_reason == "cancelled"), None
+        )
+        if stopped:
+            return status("bad", f"{stopped} What there is stays.")
         total = sum(lane.metrics.tokens for lane in comparison.lanes)
         times = comparison.timings
         how = "each column alone" if times.alone else "once for all columns"

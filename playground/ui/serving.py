@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import gradio as gr
 from starlette.applications import Starlette
@@ -11,31 +13,49 @@ from starlette.routing import Route
 
 from playground.guard import Gate
 from playground.service import Service
-from playground.ui import downloads
+from playground.ui import downloads, gradio_compat
 from playground.ui.door import PageDoor
 from playground.ui.look import look
 from playground.ui.page import resolver
 
 SESSIONS = 500  # open pages that Gradio remembers; each holds what it shows, up to some MB
+LAST_WORDS_S = 2.0  # for what is told of runs that were ended
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page that is listened for."""
+
+    address: str
+    page: gr.Blocks
+    gates: list[Gate]
+
+    def close(self) -> None:
+        """Let answers under way come to their end, as far as they do in a moment, and end."""
+        end = time.monotonic() + LAST_WORDS_S
+        while any(gate.answering for gate in self.gates) and time.monotonic() < end:
+            time.sleep(0.02)
+        gradio_compat.close(self.page, within=1)
 
 
 def serve(
     page: gr.Blocks, service: Service, routes: Sequence[Route] = (), port: int | None = None
-) -> str:
-    """Listen, and return the page's address; the caller's thread goes on.
+) -> Served:
+    """Listen, and return; a thread of the server's own goes on.
 
     ``routes`` come before the page's own and are not asked by its door.
     """
     settings, files = service.settings, downloads.routes(resolver(service))
     api = {route.path for route in routes if "{" not in route.path}
+    gates: list[Gate] = []
 
     @asynccontextmanager
     async def gated(app: Starlette) -> AsyncIterator[None]:
         """Outside every middleware: Gradio adds its own after any that it is given."""
         assert app.middleware_stack is not None
-        app.middleware_stack = Gate(
-            app.middleware_stack, settings, PageDoor(page, settings, downloads.PATHS), api
-        )
+        door = PageDoor(page, settings, downloads.PATHS)
+        gates.append(Gate(app.middleware_stack, settings, door, api))
+        app.middleware_stack = gates[0]
         yield
 
     _, address, _ = page.launch(
@@ -44,4 +64,4 @@ def serve(
         max_threads=128, state_session_capacity=SESSIONS, run_history=False,
         enable_monitoring=False, footer_links=[], **look(),
     )  # fmt: skip
-    return str(address)
+    return Served(str(address), page, gates)

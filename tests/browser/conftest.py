@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from gradio import Blocks
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from playground.service import Service
 from playground.settings import Settings
 from playground.ui import build, recorded, serve
+from playground.ui.serving import Served
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 from tests.traces import COLUMNS, comparison
@@ -71,18 +71,17 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-async def _launched(service: Service) -> tuple[Blocks, str]:
+async def _launched(service: Service) -> Served:
     """In a running loop: without one, Gradio makes loops that nothing closes."""
-    page = build(service)
-    return page, serve(page, service, port=free_port())
+    return serve(build(service), service, port=free_port())
 
 
 def served(service: Service) -> Iterator[Site]:
     """The page over this service; closed when the loop over it goes on."""
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
-        page, address = apart.submit(lambda: asyncio.run(_launched(service))).result()
-    yield Site(address, service)
-    page.close()
+        found = apart.submit(lambda: asyncio.run(_launched(service))).result()
+    yield Site(found.address, service)
+    found.close()
 
 
 @pytest.fixture(scope="session")
