@@ -27,14 +27,15 @@ class AsLogitsProcessor:
     The search stays ``generate``'s own, as do its ``temperature``, ``top_k`` … : leave those
     neutral. A stateful processor's rows are recognised by their tokens from step to step.
 
-    Raises ``RecipeError`` where a processor reads more than scores and tokens.
+    Raises ``RecipeError`` where a processor reads more than scores and tokens, and, called by
+    ``generate``, where one leaves a text nothing to go on with.
     """
 
     def __init__(self, recipe: Recipe | str, context: Context, prompt_length: int) -> None:
         recipe = Recipe.of(recipe)
         self._processors = recipe.build(context)[0]
-        numbers = [i for i, step in enumerate(recipe.steps[:-1]) if step.enabled]
-        for i, processor in zip(numbers, self._processors, strict=True):
+        self._numbers = [i for i, step in enumerate(recipe.steps[:-1]) if step.enabled]
+        for i, processor in zip(self._numbers, self._processors, strict=True):
             need = processor.needs((0,) * prompt_length)  # what it asks for, whatever the prompt
             if need is not None:
                 what = _WHAT.get(type(need), "more than scores and tokens")
@@ -57,6 +58,10 @@ class AsLogitsProcessor:
                 for text, state in zip(texts, states, strict=True)
             ]
             out = processor(out, rows)
+            for i in (out.amax(-1) == -torch.inf).nonzero().flatten().tolist():
+                why = processor.dead_end(rows[i])
+                if why:  # else generate would write any token
+                    raise RecipeError.at(self._numbers[p], processor.info.id, why)
         if any(processor.stateful for processor in self._processors):
             logprobs = out.log_softmax(-1)
             self._last = dict(zip(texts, zip(states, logprobs, strict=True), strict=True))

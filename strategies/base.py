@@ -267,6 +267,13 @@ class Processor(Strategy):
         """What this reads beside the scores, given the prompt's tokens; in ``row.given``."""
         return None
 
+    def dead_end(self, row: Row) -> str:
+        """Why this leaves ``row`` no token to go on with, in a sentence; empty where it says none.
+
+        It is told where a lane ends for it.
+        """
+        return ""
+
     def measure(self, row: Row) -> Mapping[str, float]:
         """What this finds in the text ``row`` holds so far, by name, for a person to read."""
         return {}

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from llguidance import LLMatcher, LLTokenizer
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 from torch import Tensor
 
 from . import base
 from .base import Context, Info, Row, Strategy, setting
-
-
-@dataclass(frozen=True)
-class Matched:
-    """A text's tokens, and the matcher that has read them; None once one of them did not fit."""
-
-    tokens: tuple[int, ...]
-    matcher: LLMatcher | None = field(compare=False)
+from .grammars import Matching, Unfit, exists, longer, of_regex, of_schema, vocabulary
 
 
 class Constrained(base.Processor):
@@ -53,111 +42,84 @@ class Constrained(base.Processor):
             max_length=8_000,
             examples=["", '{"type": "array", "items": {"type": "boolean"}}'],
         )
+        whitespace: int = setting(
+            1,
+            "The longest white space between two parts of the JSON, in characters; 0 has none.",
+            usual=(0, 20),
+            step=1,
+            ge=0,
+            le=100,
+        )
 
-        @field_validator("regex")
+        @field_validator("regex", "json_schema")
         @classmethod
-        def _expression(cls, regex: str) -> str:
-            return _sound(regex, LLMatcher.grammar_from_regex(regex))
-
-        @field_validator("json_schema", mode="before")
-        @classmethod
-        def _written(cls, schema: Any) -> Any:
-            """A schema that is not a text yet, as one."""
-            return json.dumps(schema, ensure_ascii=False) if isinstance(schema, Mapping) else schema
-
-        @field_validator("json_schema")
-        @classmethod
-        def _schema(cls, schema: str) -> str:
-            return _sound(schema, _grammar(schema)) if schema else schema
+        def _read(cls, text: str, field: ValidationInfo) -> str:
+            if text:
+                of_regex(text) if field.field_name == "regex" else of_schema(text, 0)
+            return text
 
     neutral: ClassVar = {"regex": "", "json_schema": ""}
     stateful = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        self._start: LLMatcher | None = None
+        self._start: Matching | None = None  # the empty text
+        self._least = 0  # tokens that are asked for
         if self.is_neutral(params):
             return
         if params.regex and params.json_schema:
             raise ValueError("give a regex or a json_schema, not both.")
         if context.tokenizer is None or not context.eos_token_ids:
             raise ValueError("the bytes of this model's tokens are not known, or no token ends it.")
-        tokenizer = _tokenizer(context.tokenizer, context.vocab_size, context.eos_token_ids)
-        grammar = (
-            LLMatcher.grammar_from_regex(params.regex)
+        self._vocabulary = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
+        self._grammar = (
+            of_regex(params.regex)
             if params.regex
-            else _grammar(params.json_schema)
+            else of_schema(params.json_schema, params.whitespace)
         )
-        self._start = LLMatcher(tokenizer, grammar, log_level=0)
-        self._allowed(self._start)
+        try:
+            self._start = Matching.begin(self._vocabulary, self._grammar)
+        except Unfit as error:
+            raise ValueError(f"{'regex' if params.regex else 'json_schema'}: {error}") from None
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
-        before = {strategy.info.id for strategy in chain[: chain.index(self)]}
-        if before - {"min_new_tokens"}:
+        at = chain.index(self)
+        if {strategy.info.id for strategy in chain[:at]} - {"min_new_tokens"}:
             raise ValueError(
                 "it comes first, since a step before it may remove every token that fits; move it "
                 "to the front."
             )
+        if any(s.info.id == "min_new_tokens" and s.params.count for s in chain[at:]):
+            raise ValueError(
+                "min_new_tokens has no effect after it where the text cannot go on; move that to "
+                "the front."
+            )
+        self._least = max((getattr(s.params, "count", 0) for s in chain[:at]), default=0)
+        regex: str = self.params.regex
+        if self._least and regex and not exists(self._vocabulary, longer(regex, self._least)):
+            raise ValueError(
+                f"no text that matches has the {self._least} tokens that min_new_tokens asks for."
+            )
 
-    def initial_state(self) -> Matched:
-        return Matched((), self._start)
+    def initial_state(self) -> Matching | None:
+        start, self._start = self._start, None  # each text's own, and let go with it
+        if start or self.is_neutral(self.params):
+            return start
+        return Matching.begin(self._vocabulary, self._grammar)
 
-    def observe(self, state: Any, token: int, logprob: float) -> Matched:
-        matcher = state.matcher and state.matcher.deep_copy()
-        if matcher and not matcher.consume_token(token):
-            matcher = None
-        return Matched((*state.tokens, token), matcher)
+    def observe(self, state: Matching | None, token: int, logprob: float) -> Matching | None:
+        return state.after(token) if state else None
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        if self._start is None:
+        if self.is_neutral(self.params):
             return scores
-        out = scores.clone()
-        for i, row in enumerate(rows):
-            if row.state.matcher:
-                kept = self._allowed(row.state.matcher).to(scores.device)
-                out[i] = torch.where(kept, scores[i], -torch.inf)  # all of it at a dead end
-        return out
+        kept = torch.stack([row.state.allowed() for row in rows])
+        return torch.where(kept.to(scores.device), scores, -torch.inf)
 
-    def _allowed(self, matcher: LLMatcher) -> Tensor:
-        """Tokens that may follow, bool ``[vocab]``; ``ValueError`` where matching is at its end."""
-        flags = torch.frombuffer(bytearray(matcher.compute_logit_bias()), dtype=torch.uint8)
-        if matcher.is_error():
-            raise ValueError(_reason(matcher.get_error()))
-        return flags[: self.context.vocab_size] > 0
-
-
-def _grammar(schema: str) -> str:
-    try:
-        parsed = json.loads(schema)
-    except ValueError as error:
-        raise ValueError(f"this is no JSON: {error}.") from None
-    if not isinstance(parsed, dict):
-        raise ValueError('a schema is a JSON object, such as {"type": "integer"}.')
-    return LLMatcher.grammar_from_json_schema(parsed)
-
-
-def _sound(text: str, grammar: str) -> str:
-    """The text, if its grammar can be matched; ``ValueError`` with the library's reason."""
-    fault = LLMatcher.validate_grammar(grammar)
-    if fault:
-        raise ValueError(_reason(fault))
-    return text
-
-
-def _reason(fault: str) -> str:
-    """The one line of a fault's several that says what it is."""
-    if fault.startswith("NoExtension"):
-        return "there is no text that matches."
-    lines = fault.splitlines()
-    what = next((line for line in lines if line.startswith("error: ")), lines[0])
-    return f"it cannot be matched: {what.removeprefix('error: ')}."
-
-
-@lru_cache(maxsize=4)  # made in a quarter of a second, used by every lane of a model
-def _tokenizer(
-    source: Callable[[], str], vocab_size: int, eos_token_ids: tuple[int, ...]
-) -> LLTokenizer:
-    try:
-        return LLTokenizer(source(), n_vocab=vocab_size, eos_token=list(eos_token_ids))
-    except ValueError as error:
-        raise ValueError(f"the bytes of this model's tokens are not known: {error}.") from None
+    def dead_end(self, row: Row) -> str:
+        if not row.state or row.state.stuck or not row.state.whole:
+            return row.state.stuck if row.state else ""
+        return (
+            "the text matches and cannot go on, but it may not end before it has "
+            f"{self._least} tokens (min_new_tokens)."
+        )

@@ -93,8 +93,11 @@ class Intake:
         limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
         context = self.context(limit, request.chat, request.split_special_tokens)
         recipe = request.recipes[number]
+        added = 0  # steps before the first that a person sees
         try:
-            recipe.build(context)  # first as it was written, so that a refusal counts its steps
+            if request.min_new_tokens:
+                recipe.build(context)  # first as it was written: what it refuses is its own
+                added = 1
             lane = Lane(
                 recipe.at_least(request.min_new_tokens),
                 context,
@@ -111,7 +114,11 @@ class Intake:
                 top_n=request.top_n,
             )
         except RecipeError as error:
-            raise FieldError(f"recipes.{number}", str(error)) from error
+            said = str(error)
+            if added and error.step:
+                at = error.step - added
+                said = str(RecipeError.at(at, recipe.steps[at].strategy, said.partition(": ")[2]))
+            raise FieldError(f"recipes.{number}", said) from error
         if lane.width > self.limits.width:
             raise FieldError(
                 f"recipes.{number}",

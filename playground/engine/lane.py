@@ -14,7 +14,7 @@ from playground.engine.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
 from playground.engine.text import Reader, Text, find_stop
 from playground.engine.written import Written
 from playground.trace import FinishReason, StepRecord, Times
-from strategies import Context, EarlyLayers, Move, Recipe, Row, Step
+from strategies import Context, EarlyLayers, Move, Recipe, Refusal, Row, Step
 
 
 class Lane(Written):
@@ -133,6 +133,8 @@ class Lane(Written):
         if self._asking:  # recorded as if the likeliest were chosen
             return [Move(0, int(scores[0].argmax()))]
         if not moves and not step.finished:
+            for depth in range(len(self.processors)):
+                self._dead_end(depth, rows[0])
             raise Fault(f"{self.search.info.id} found no token to continue with")
         return moves
 
@@ -146,10 +148,11 @@ class Lane(Written):
         draft: int | None = None,
     ) -> None:
         """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
-        for choice in choices:
-            for processor, stage in zip(self.processors, choice.stages, strict=True):
+        for move, choice in zip(moves, choices, strict=True):
+            for depth, stage in enumerate(choice.stages):
                 if stage.survivors == 0:
-                    raise Fault(f"{processor.info.id} removed every token")
+                    self._dead_end(depth, rows[move.parent])
+                    raise Fault(f"{self.processors[depth].info.id} removed every token")
             if not choice.logprob > -math.inf:  # NaN as well
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
         if self._asking:
@@ -162,6 +165,13 @@ class Lane(Written):
         self.index += 1
         if not self.running:
             self.done = True
+
+    def _dead_end(self, depth: int, held: LaneRow) -> None:
+        """``Refusal`` where the processor at ``depth`` knows why nothing may follow a row."""
+        (row,) = self.seen(depth, [held], NOTHING)
+        why = self.processors[depth].dead_end(row)
+        if why:
+            raise Refusal(f"{self.processors[depth].info.id}: {why}")
 
     def _outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
         """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""

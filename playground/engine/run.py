@@ -169,6 +169,8 @@ class Run:
                 self._tell(self)
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
                 self._luck, self._wake = None, lambda: None
+                for lane in self.lanes:
+                    lane.forget()
             self._changed.notify_all()
             followers = list(self._followers)
         for tell in followers:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from playground.engine.rows import LaneRow
 from playground.engine.text import Reader, unsettled
 from playground.trace import FinishReason, Output, StepRecord, Trace
-from strategies import Context, Recipe, Row, SecondPrompt
+from strategies import Context, Processor, Recipe, Row, SecondPrompt
 
 
 class Written:
@@ -43,6 +43,20 @@ class Written:
     def end(self, reason: FinishReason, error: str | None = None) -> None:
         """Stop where it is, for a reason from outside."""
         self._ended, self.error, self.done = reason, error, True
+
+    def forget(self) -> None:
+        """Let go of its processors' states, once done: only those that measure are asked again."""
+        measures = [type(p).measure is not Processor.measure for p in self.processors]
+        self.held = tuple(
+            replace(
+                held,
+                states=tuple(
+                    state if kept else None
+                    for state, kept in zip(held.states, measures, strict=True)
+                ),
+            )
+            for held in self.held
+        )
 
     def ordered(self) -> list[LaneRow]:
         """Finished and running rows, the one a person is shown first."""

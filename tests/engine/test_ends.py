@@ -219,8 +219,19 @@ def test_a_model_whose_scores_differ_over_slots_is_refused(
 def test_a_dead_end_is_told_and_ends_its_lane_alone() -> None:
     """The end is held back, and nothing else fits after a text that is whole."""
     served = engine(eos=(0,))
-    recipes = ['min_new_tokens(9) | constrained("none") | greedy', 'constrained("none") | greedy']
-    dead, whole = finished(served, Request(prompt="p", recipes=recipes, max_new_tokens=12)).lanes
-    assert (dead.text, dead.finish_reason) == ("none", "error")
-    assert dead.error == "constrained removed every token."
+    told = r'min_new_tokens(9) | constrained(json_schema="{\"const\": \"none\"}") | greedy'
+    recipes = [told, 'constrained("none") | greedy', told.replace("greedy", "beam(2)")]
+    request = Request(prompt="p", recipes=recipes, max_new_tokens=12)
+    dead, whole, beams = finished(served, request).lanes
+    assert (dead.text, dead.finish_reason) == ('"none"', "error")
+    assert dead.error == (
+        "constrained: the text matches and cannot go on, but it may not end before it has 9 tokens "
+        "(min_new_tokens)."
+    )
+    assert beams.error == dead.error
+    plain = Request(prompt="p", recipes=['constrained("none") | greedy'], min_new_tokens=9)
+    with pytest.raises(
+        FieldError, match=r"^Step 1 \(constrained\): no text that matches has the 9"
+    ):
+        served.submit(plain)
     assert (whole.text, whole.finish_reason, whole.error) == ("none", "eos", None)

@@ -1,0 +1,139 @@
+"""What a person writes, a regular expression or a JSON schema, as a grammar of llguidance.
+
+What the library would get wrong without a word, or follow only in part, is refused here with
+``ValueError``; each check costs no more than reading the text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Context, Decimal
+from typing import Any
+
+from llguidance import LLMatcher, regex_to_lark
+
+# The library reads numbers as doubles, and rounds those it cannot read in one multiplication.
+LARGEST = 2**53
+FINEST = -22  # the power of ten of a last digit
+
+# Where bytes are forced it would leave the one way that its own tokenizer cuts them.
+_EVERY_WAY = '%llguidance {"no_forcing": true}\nstart: '
+_ANY = Context(prec=8_000, Emax=10**6, Emin=-(10**6))
+_BACKSLASHES = re.compile(r"\\*\Z")
+
+
+def of_regex(regex: str) -> str:
+    """The grammar of texts that a regular expression matches as a whole."""
+    _whole(regex)
+    if len(_BACKSLASHES.findall(regex)[0]) % 2:
+        raise ValueError("it ends in a backslash that stands before nothing.")
+    return LLMatcher.grammar_from_lark(f"{_EVERY_WAY}/{regex_to_lark(regex)}/")
+
+
+def longer(regex: str, bytes: int) -> str:
+    """The grammar of what ``regex`` matches and may have so many bytes, for all one can tell.
+
+    A text of that size has as many characters, or one outside ASCII and a quarter as many.
+    """
+    quarter = math.ceil(bytes / 4)
+    wide = rf"/(?s:.*[^\x00-\x7f].*)/ & /(?s:.{{{quarter},}})/"
+    return LLMatcher.grammar_from_lark(
+        f"{_EVERY_WAY}LONG\nLONG: /{regex_to_lark(regex)}/ & (/(?s:.{{{bytes},}})/ | ({wide}))"
+    )
+
+
+def of_schema(schema: str, whitespace: int) -> str:
+    """The grammar of JSON that is valid for a schema, with ``whitespace`` characters in a run."""
+    read = _read(schema)
+    between = rf"[\x20\x0A\x0D\x09]{{1,{whitespace}}}"
+    blank = {"whitespace_pattern": between} if whitespace else {"whitespace_flexible": False}
+    written = json.dumps(read | {"x-guidance": blank})
+    return LLMatcher.grammar_from_lark(f"{_EVERY_WAY}%json {written}")
+
+
+def _read(schema: str) -> dict[str, Any]:
+    """A schema's object, every number in it exact."""
+    _whole(schema)
+    try:
+        read = json.loads(
+            schema,
+            object_pairs_hook=_object,
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=_constant,
+        )
+        json.dumps(read, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise ValueError(f"this is no JSON: {error}.") from None
+    except UnicodeEncodeError:
+        raise ValueError("a text in it has half of a character.") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply.") from None
+    if not isinstance(read, dict):
+        raise ValueError('a schema is a JSON object, such as {"type": "integer"}.')
+    if "x-guidance" in read:
+        raise ValueError("x-guidance has no meaning here; set whitespace beside the schema.")
+    _multiples(read)
+    return read
+
+
+def _whole(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a character in it.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {_short(name)} is given twice.")
+        found[name] = value
+    return found
+
+
+def _constant(written: str) -> Any:
+    raise ValueError(f"{written} is no number in JSON.")
+
+
+def _number(written: str) -> int | float:
+    try:
+        exact = Decimal(written).normalize(_ANY)
+        power = int(exact.as_tuple().exponent)
+        kept = max(abs(exact), abs(exact.scaleb(-power, _ANY))) <= LARGEST and power >= FINEST
+    except ArithmeticError:  # of an exponent beyond all bounds
+        kept = False
+    if not kept:
+        raise ValueError(
+            f"the number {_short(written)} cannot be kept to exactly: it may have 15 digits, and "
+            f"be {LARGEST:,} at most."
+        )
+    return int(exact) if power >= 0 else float(exact)
+
+
+def _multiples(read: Any) -> None:
+    """Refuse values of ``multipleOf`` whose common multiple the library could not hold.
+
+    It finds that of two as their product, in 32 bits, without a word where that overflows.
+    """
+    found: set[Decimal] = set()
+    rest = [read]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            multiple = value.get("multipleOf")
+            if isinstance(multiple, int | float) and not isinstance(multiple, bool) and multiple:
+                found.add(abs(Decimal(repr(multiple))))
+        if isinstance(value, dict | list):
+            rest.extend(value.values() if isinstance(value, dict) else value)
+    places = max((-int(each.normalize().as_tuple().exponent) for each in found), default=0)
+    whole = [int(each * 10 ** max(0, places)) for each in found]
+    if len(whole) > 1 and math.lcm(*whole) * max(whole) >= 2**32:
+        raise ValueError("its values of multipleOf have too large a common multiple.")
+
+
+def _short(text: str) -> str:
+    return json.dumps(text if len(text) <= 40 else f"{text[:39]}…", ensure_ascii=False)
