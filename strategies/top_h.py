@@ -45,7 +45,10 @@ class TopH(base.Processor):
             return scores
         head = scores.topk(min(HEAD, scores.shape[-1]), dim=-1).values
         logprobs = head.log_softmax(-1)
-        growing = -(logprobs.exp() * logprobs.clamp(min=-1e4)).cumsum(-1)
-        within = (growing <= self.params.h * growing[:, -1:]).sum(-1, keepdim=True)
+        probs = logprobs.exp()
+        growing = -(probs * logprobs.clamp(min=-1e4)).cumsum(-1)
+        # Where the model is as good as certain, the entropy is 0 in float32, and the others', too.
+        within = (growing <= self.params.h * growing[:, -1:]) & (probs > 0)
+        within = within.sum(-1, keepdim=True)
         least = head.gather(-1, (within - 1).clamp(min=0))
         return torch.where(scores >= least, scores, -torch.inf)
