@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from . import base
 from .base import Context, Info, Row, setting
+from .breakers import Breakers
 from .tokens import Text
 
 LONGEST = 50  # matched tokens, as in text-generation-webui: beyond that the power overflows
@@ -59,7 +60,7 @@ class Dry(base.Processor):
         )
         breakers: tuple[Text, ...] = setting(
             ("\n", ":", '"', "*"),
-            "Texts no match reaches across, each by its last token.",
+            "Texts no match reaches across, in a token with others or over several.",
             max_length=50,
         )
         window: int = setting(
@@ -75,9 +76,7 @@ class Dry(base.Processor):
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        # After a letter, since some tokenizers begin a text in another way than they go on.
-        ends = [context.encode(f"a{text}")[-1:] for text in params.breakers]
-        self._breakers = torch.tensor(sorted({token for end in ends for token in end}))
+        self._breaks = Breakers(params.breakers, context)
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.multiplier == 0.0:
@@ -95,7 +94,7 @@ class Dry(base.Processor):
     def _matches(self, text: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Distinct tokens, and how long an end of ``text`` each has followed before."""
         ids = torch.frombuffer(array("q", text), dtype=torch.int64)
-        breaks = torch.isin(ids, self._breakers)
+        breaks = torch.tensor(self._breaks(text))
         places = ((ids[:-1] == ids[-1]) & ~breaks[1:]).nonzero().flatten()
         # Where the text begins and where it breaks, nothing equals anything.
         end = pad(ids.masked_fill(breaks, -1), (LONGEST, 0), value=-1)[-LONGEST:]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Row, setting
-from .tokens import seen
+from .tokens import WINDOW, seen
 
 
 class FrequencyPenalty(base.Processor):
@@ -34,6 +34,7 @@ class FrequencyPenalty(base.Processor):
             le=10.0,
         )
         prompt: bool = setting(False, "Whether appearances in the prompt count.")
+        window: int = WINDOW
 
     neutral: ClassVar = {"penalty": 0.0}
 
@@ -43,6 +44,8 @@ class FrequencyPenalty(base.Processor):
             return scores
         out, vocab = scores.clone(), scores.shape[-1]
         for i, row in enumerate(rows):
-            counts = seen(row, scores, prompt=self.params.prompt).bincount(minlength=vocab)
+            counts = seen(
+                row, scores, prompt=self.params.prompt, window=self.params.window
+            ).bincount(minlength=vocab)
             out[i] -= penalty * counts
         return out

@@ -265,6 +265,8 @@ def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | No
         return "generate does not take rejected tokens back from its second prompt."
     if step.strategy == "repetition_penalty" and not params["prompt"]:
         return "generate always counts the prompt; set prompt to True."
+    if step.strategy == "repetition_penalty" and params["window"]:
+        return "generate always looks at the whole text; set window to 0."
     if step.strategy == "temperature" and params["temperature"] == 0:
         return "generate wants a temperature above 0; use greedy."
     return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Row, setting
-from .tokens import seen
+from .tokens import WINDOW, seen
 
 
 class PresencePenalty(base.Processor):
@@ -34,6 +34,7 @@ class PresencePenalty(base.Processor):
             le=10.0,
         )
         prompt: bool = setting(False, "Whether the prompt's tokens count as having appeared.")
+        window: int = WINDOW
 
     neutral: ClassVar = {"penalty": 0.0}
 
@@ -43,6 +44,6 @@ class PresencePenalty(base.Processor):
             return scores
         out = scores.clone()
         for i, row in enumerate(rows):
-            ids = seen(row, scores, prompt=self.params.prompt)
+            ids = seen(row, scores, prompt=self.params.prompt, window=self.params.window)
             out[i, ids] = scores[i, ids] - penalty
         return out

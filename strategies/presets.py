@@ -16,6 +16,12 @@ GROUPS = {
 }
 OWN = "model"  # the preset that follows from the loaded model's own generation_config
 
+# What was read of programs: the version, and its month.
+_HF = {"version": "5.24", "date": "November 2026"}
+_OPENAI = {"version": "as its Python client 3.57 has it", "date": "November 2026"}
+_GGML = {"version": "b10470", "date": "August 2026"}
+_OLLAMA = {"version": "commit fb30760", "date": "August 2026"}
+
 # What the two orders have in common, so that between them only the order differs.
 _TRANSFORMERS = (
     "guidance | logit_bias | repetition_penalty(1.1) | no_repeat_ngram | bad_words | min_new_tokens"
@@ -27,13 +33,19 @@ _LLAMA_CPP = (
     " | dry | top_n_sigma | top_k(40) | typical_p | top_p(0.95) | min_p(0.05) | xtc"
     " | temperature(0.8) | sample"
 )
+# One step of llama.cpp's: they share a window, and the prompt's tokens count.
+_PENALTIES = (
+    "repetition_penalty(window=64) | frequency_penalty(prompt=True, window=64)"
+    " | presence_penalty(prompt=True, window=64)"
+)
 
 
 @dataclass(frozen=True)
 class Preset:
     """A recipe with a name: ``text`` is its written form, ``group`` a key of ``GROUPS``.
 
-    ``source`` is where its settings are from.
+    ``source`` is where its settings are from. Where that is a program, whose settings move,
+    ``version`` says which one was read and ``date`` the month it is from.
     """
 
     id: str
@@ -42,6 +54,13 @@ class Preset:
     text: str
     source: str
     group: str = "ideas"
+    version: str = ""
+    date: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The source, with the version and the month of a program."""
+        return ", ".join(filter(None, (self.source, self.version, self.date)))
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -55,6 +74,7 @@ PRESETS: tuple[Preset, ...] = (
         "Always the likeliest token.",
         "greedy",
         "transformers (generate without do_sample)",
+        **_HF,
     ),
     Preset(
         "pure",
@@ -76,6 +96,7 @@ PRESETS: tuple[Preset, ...] = (
         "Drawn from the 50 likeliest tokens.",
         "top_k(50) | sample",
         "transformers (generate with do_sample)",
+        **_HF,
     ),
     Preset(
         "nucleus",
@@ -104,6 +125,7 @@ PRESETS: tuple[Preset, ...] = (
         "A low temperature, for facts and code.",
         "temperature(0.2) | sample",
         "OpenAI API reference (0.2 for focused text)",
+        **_OPENAI,
     ),
     Preset(
         "anti_repetition",
@@ -125,6 +147,7 @@ PRESETS: tuple[Preset, ...] = (
         "The likeliest whole text four beams find.",
         "beam",
         "transformers (num_beams)",
+        **_HF,
     ),
     Preset(
         "beam_no_repeat",
@@ -140,23 +163,28 @@ PRESETS: tuple[Preset, ...] = (
         "presence_penalty | frequency_penalty | temperature | top_p | sample",
         "OpenAI API reference (chat completions)",
         "defaults",
+        **_OPENAI,
     ),
     Preset(
         "llama_cpp_defaults",
         "llama.cpp",
-        "Three truncations, then temperature 0.8; the repeat penalty is there and off.",
-        "repetition_penalty | top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8) | sample",
+        "Three truncations, then temperature 0.8; its penalties, which look at the last 64 tokens, "
+        "are there and off.",
+        f"{_PENALTIES} | dry(window=64) | top_k(40) | top_p(0.95) | min_p(0.05)"
+        " | temperature(0.8) | sample",
         "llama.cpp (common_params_sampling)",
         "defaults",
+        **_GGML,
     ),
     Preset(
         "ollama",
         "Ollama",
-        "Top-k 40, temperature 0.8, top-p 0.9 and a repeat penalty of 1.1, which there looks at "
-        "the last 64 tokens and here at all.",
-        "repetition_penalty(1.1) | top_k(40) | temperature(0.8) | top_p(0.9) | min_p | sample",
-        "Ollama (Modelfile reference; sample/samplers.go)",
+        "Top-k 40 and top-p 0.9, then temperature 0.8, as llama.cpp, which it runs, orders them; "
+        "the repeat penalty of 1.1 went in August 2026.",
+        f"{_PENALTIES} | top_k(40) | top_p(0.9) | min_p | temperature(0.8) | sample",
+        "Ollama (api/types.go, llm/llama_server.go)",
         "defaults",
+        **_OLLAMA,
     ),
     Preset(
         "transformers",
@@ -165,6 +193,7 @@ PRESETS: tuple[Preset, ...] = (
         _TRANSFORMERS,
         "transformers (_get_logits_processor)",
         "orders",
+        **_HF,
     ),
     Preset(
         "llama_cpp",
@@ -173,5 +202,6 @@ PRESETS: tuple[Preset, ...] = (
         _LLAMA_CPP,
         "llama.cpp (common_params_sampling, samplers)",
         "orders",
+        **_GGML,
     ),
 )

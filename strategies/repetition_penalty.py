@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import base
 from .base import Info, Row, setting
-from .tokens import seen
+from .tokens import WINDOW, seen
 
 
 class RepetitionPenalty(base.Processor):
@@ -36,6 +36,7 @@ class RepetitionPenalty(base.Processor):
             le=10.0,
         )
         prompt: bool = setting(True, "Whether the prompt's tokens count as seen.")
+        window: int = WINDOW
 
     neutral: ClassVar = {"penalty": 1.0}
 
@@ -45,7 +46,7 @@ class RepetitionPenalty(base.Processor):
             return scores
         out = scores.clone()
         for i, row in enumerate(rows):
-            ids = seen(row, scores, prompt=self.params.prompt)
+            ids = seen(row, scores, prompt=self.params.prompt, window=self.params.window)
             old = scores[i, ids]
             out[i, ids] = torch.where(old > 0, old / penalty, old * penalty)
         return out

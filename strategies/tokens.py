@@ -10,9 +10,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .base import Context, Row
+from .base import Context, Row, setting
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]  # what names a token, or several in turn
+
+# How far back a penalty looks.
+WINDOW = setting(
+    0,
+    "How many of the last tokens that count it looks at; 0 looks at all of them.",
+    usual=(0, 1024),
+    step=32,
+    ge=0,
+    le=1_000_000,
+)
 
 _FIRST = 256
 
@@ -45,12 +55,13 @@ def spellings(context: Context, text: str) -> list[tuple[int, ...]]:
     return kept
 
 
-def seen(row: Row, scores: Tensor, *, prompt: bool) -> Tensor:
+def seen(row: Row, scores: Tensor, *, prompt: bool, window: int = 0) -> Tensor:
     """Ids in the row's text in order, repeats included, int64; only those ``scores`` reaches.
 
+    Of its last ``window`` tokens, or of all where that is 0; without the prompt's, if so wished.
     A model may embed more tokens than it can write, so a prompt can hold ids beyond the scores.
     """
-    tokens = row.tokens if prompt else row.generated
+    tokens = (row.tokens if prompt else row.generated)[-window:]
     if not tokens:
         return torch.empty(0, dtype=torch.int64, device=scores.device)
     # torch.tensor(tuple) takes longer than everything else a penalty does.

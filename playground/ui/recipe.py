@@ -34,7 +34,12 @@ def constants() -> dict[str, Any]:
         for plugin in registry().broken
     ]
     presets = [
-        {"id": p.id, "title": p.title, "summary": f"{p.summary}\n{p.source}", "group": p.group}
+        {
+            "id": p.id,
+            "title": f"{p.title} ({p.date})" if p.date and p.group != "ideas" else p.title,
+            "summary": f"{p.summary}\n{p.origin}",
+            "group": p.group,
+        }
         for p in PRESETS
     ]
     own = "What generate does with this model when it is told nothing.\nIts generation_config"

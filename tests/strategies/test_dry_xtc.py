@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,10 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import Row
+from strategies import Context, Row
+from strategies.breakers import Breakers
+from strategies.dry import Dry
 from strategies.luck import uniform
 from tests.strategies.cases import INF
-from tests.strategies.driver import run, transitions
+from tests.strategies.driver import context, run, transitions
 from tests.strategies.test_processors import processor
 
 
@@ -85,6 +89,73 @@ def test_dry_equals_the_slow_search(text: list[int], breakers: set[int], allowed
     listed = ", ".join(f'" {token}"' for token in sorted(breakers))
     out = repeated(f"1.0, base=2.0, allowed_length={allowed}, breakers=[{listed}]", tuple(text), 6)
     assert out == [-slowly(tuple(text), breakers, allowed, token) for token in range(6)]
+
+
+PIECES = ["a", "one", " two", ".\n", "x:y", "\n", ":", "ja", "ck", " black", '"', "ck:"]
+
+
+def worded(calls: list[int]) -> Context:
+    """A context whose tokens are ``PIECES``; ``calls`` grows by one with each text decoded."""
+
+    def decode(tokens: Sequence[int]) -> str:
+        calls.append(len(tokens))
+        return "".join(PIECES[token] for token in tokens if token < len(PIECES))
+
+    return replace(context(12), encode=lambda text: [0], decode=decode)
+
+
+@pytest.mark.parametrize(
+    ("breakers", "broken"),
+    [
+        (("\n",), {3, 5}),
+        ((":",), {4, 6, 11}),
+        (("\n", ":", '"', "*"), {3, 4, 5, 6, 10, 11}),
+        (("black",), {9}),
+        (("*",), set()),
+        ((), set()),
+    ],
+)
+def test_a_token_that_contains_a_breaker_breaks(
+    breakers: tuple[str, ...], broken: set[int]
+) -> None:
+    """As in llama.cpp and vLLM, not the breaker's own token alone."""
+    found = Breakers(breakers, worded([]))(range(12))
+    assert {token for token in range(12) if found[token]} == broken
+
+
+@pytest.mark.parametrize(
+    ("breaker", "text", "where"),
+    [
+        ("jack", (1, 7, 8, 2), [2]),
+        ("jack black", (7, 8, 9, 7, 8), [2]),
+        ("\n\n", (3, 5, 5, 1, 5), [1, 2]),
+        ("y\n", (4, 5, 1), [1]),
+        ("ck:", (11, 8, 6), [0, 2]),
+        ("black", (9, 8), [0]),
+    ],
+)
+def test_a_breaker_over_several_tokens_ends_in_the_last(
+    breaker: str, text: tuple[int, ...], where: list[int]
+) -> None:
+    found = Breakers((breaker,), worded([]))(text)
+    assert [at for at, broken in enumerate(found) if broken] == where
+
+
+def test_breakers_stop_matches_and_are_never_penalised() -> None:
+    """After 'one two .\n one two', nothing crosses the line's end, and it is not taken off."""
+    text = (1, 2, 9, 3, 1, 2, 9)
+    for breakers, penalty in (((), 0.8 * 1.75), (("\n",), 0.0), ((" two",), 0.0), (("one",), 0.8)):
+        made = Dry(Dry.Params(multiplier=0.8, breakers=breakers), worded([]))
+        out = made(torch.zeros(1, 12), [Row(text, 1)])[0]
+        assert float(out[3]) == pytest.approx(-penalty)
+
+
+def test_each_token_is_decoded_once() -> None:
+    calls: list[int] = []
+    made = Dry(Dry.Params(multiplier=0.8), worded(calls))
+    for end in range(2, 40):
+        made(torch.zeros(1, 12), [Row(tuple(i % 7 for i in range(end)), 1)])
+    assert len(calls) == 1 + 7
 
 
 def excluded(

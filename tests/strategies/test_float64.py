@@ -170,9 +170,7 @@ def special(test: Callable[..., None]) -> Callable[..., None]:
 @pytest.mark.parametrize(("written", "margins", "values"), TRUNCATIONS, ids=lambda v: str(v)[:12])
 @special
 @given(rows)
-def test_what_stays(
-    written: str, margins: Margins, values: list[float], row: list[float]
-) -> None:
+def test_what_stays(written: str, margins: Margins, values: list[float], row: list[float]) -> None:
     z = np.array(torch.tensor(row).tolist())
     left = z > -INF
     for value in values:

@@ -155,6 +155,7 @@ def test_generate_samples_from_what_the_recipe_leaves(own: Any, recipe: str) -> 
         ("top_k(9) | greedy", "Step 1 (top_k): generate applies it only where it samples"),
         ("temperature(0) | sample", "wants a temperature above 0"),
         ("repetition_penalty(1.2, prompt=False) | greedy", "always counts the prompt"),
+        ("repetition_penalty(1.2, window=64) | greedy", "always looks at the whole text"),
         ("beam(1)", "does not search with one beam"),
         ("top_p(0.5) | beam_sample", "keeps more tokens than this step, where it samples with"),
         ("diverse_beam", 'it left the core of transformers for custom_generate="transformers-comm'),

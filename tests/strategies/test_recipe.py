@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -372,9 +373,36 @@ def test_presets_are_recipes_in_their_shortest_form() -> None:
         assert str(preset.recipe) == preset.text
         assert preset.title and preset.source
         assert preset.summary.endswith(".") and ". " not in preset.summary
+        assert bool(preset.version) == bool(preset.date)
+        papers = re.search(r"\b(19|20)\d\d\b|pull request \d+", preset.source)
+        assert papers or re.search(r"(20\d\d)$", preset.origin), "which version, and of when"
     groups = [preset.group for preset in PRESETS]
     assert list(dict.fromkeys(groups)) == [group for group in GROUPS if group != OWN]
     assert groups == sorted(groups, key=list(GROUPS).index)
+
+
+def test_the_defaults_of_programs_are_theirs() -> None:
+    """As their sources have them: llama.cpp b10470, and Ollama of August 2026."""
+    steps = {
+        preset.id: {step.strategy: step.params.model_dump() for step in preset.recipe.steps}
+        for preset in PRESETS
+    }
+    for id, top_p, min_p in (("llama_cpp_defaults", 0.95, 0.05), ("ollama", 0.9, 0.0)):
+        found = steps[id]
+        assert list(found)[-2:] == ["temperature", "sample"], "temperature comes last"
+        assert found["temperature"]["temperature"] == 0.8 and found["top_k"]["top_k"] == 40
+        assert (found["top_p"]["top_p"], found["min_p"]["min_p"]) == (top_p, min_p)
+        penalties = {name: value for name, value in found.items() if "penalty" in name}
+        assert [value["window"] for value in penalties.values()] == [64] * 3
+        assert all(value["prompt"] for value in penalties.values())
+        assert [value["penalty"] for value in penalties.values()] == [1.0, 0.0, 0.0]
+    dry = steps["llama_cpp_defaults"]["dry"]
+    assert (dry["multiplier"], dry["base"], dry["allowed_length"], dry["window"]) == (
+        0,
+        1.75,
+        2,
+        64,
+    )
 
 
 def test_the_two_orders_differ_in_their_order_only() -> None:
