@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from playground.engine import Busy, FieldError, Request, Run, Watch
+from playground.redaction import redact, trace
 from playground.service import Service
 from strategies.recipe import Recipe, RecipeStep
 
@@ -19,7 +20,14 @@ log = logging.getLogger(__name__)
 
 
 class Lines(logging.Formatter):
-    """A record as one line of JSON: what ``extra`` names ``told``, else its message."""
+    """A record as one line of JSON: what ``extra`` names ``told``, else its message.
+
+    Exceptions quote visitors: their messages are written only where ``prompts`` may be.
+    """
+
+    def __init__(self, prompts: bool = False) -> None:
+        super().__init__()
+        self.prompts = prompts
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -28,8 +36,12 @@ class Lines(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "told", {}),
         }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            told = self.formatException(record.exc_info) if self.prompts else trace(error)
+            line["trace"] = told
+        elif record.exc_text:
+            line["trace"] = record.exc_text
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
@@ -57,10 +69,10 @@ class Journal(Watch):
         _write(
             "refused",
             why="busy" if isinstance(error, Busy) else error.field,
-            message=error.message,
             recipes=[self._recipe(recipe) for recipe in request.recipes],
             prompt_characters=len(request.prompt),
             **self._prompt(request),
+            **self._said("message", error.message),
         )
 
     def started(self, run: Run) -> None:
@@ -78,7 +90,7 @@ class Journal(Watch):
                     "recipe": self._recipe(lane.recipe),
                     "finish_reason": lane.finish_reason,
                     "tokens": len(lane.steps),
-                    **({"error": lane.error} if lane.error is not None else {}),
+                    **self._said("error", lane.error),
                 }
                 for lane in run.lanes
             ],
@@ -89,6 +101,10 @@ class Journal(Watch):
     def _prompt(self, request: Request) -> dict[str, str]:
         return {"prompt": request.prompt} if self.prompts else {}
 
+    def _said(self, name: str, sentence: str | None) -> dict[str, str]:
+        """What a visitor was told may quote the visitor."""
+        return {name: sentence} if self.prompts and sentence is not None else {}
+
     def _recipe(self, recipe: Recipe) -> str:
         """Its written form, without the words, schemas and picks in it, as they are a visitor's."""
         if self.prompts:
@@ -97,13 +113,18 @@ class Journal(Watch):
 
 
 def keep(service: Service) -> None:
-    """Write down this service's runs, and whatever else the playground logs, from now on."""
+    """Write down this service's runs, and whatever else is logged, from now on."""
+    prompts = service.settings.log_prompts
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(Lines(prompts))
     whole = logging.getLogger("playground")
     whole.handlers, whole.propagate = [handler], False
     whole.setLevel(logging.INFO)
-    service.watches.all.append(Journal(service.settings.log_prompts))
+    if not logging.getLogger().handlers:  # else whoever set them up reads them
+        logging.getLogger().addHandler(handler)
+    if not prompts:
+        redact()
+    service.watches.all.append(Journal(prompts))
 
 
 def _silent(step: RecipeStep) -> RecipeStep:

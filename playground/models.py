@@ -168,7 +168,9 @@ class Models:
         else:
             if not hub.is_id(entry.id):
                 raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
-            builtin.say(f"{entry.id}: looking for it here, then at {settings.hub} ...")
+            known = entry.id in self._entries  # else it is a visitor's word until it is found
+            name = entry.id if known else "A model that a visitor asked for"
+            builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
             folder = hub.fetch(entry.id, settings, lambda folder: self._fits(folder, entry.id))
         return load_folder(folder, settings, id=entry.id, make_room=self._make_room)
 

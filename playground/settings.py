@@ -181,8 +181,8 @@ class Settings(BaseSettings):
     )
     log_prompts: bool = Field(
         False,
-        description="Write visitors' prompts, and the texts in their recipes, into the log, which "
-        "never has them otherwise.",
+        description="Write visitors' prompts, the texts in their recipes and the messages of "
+        "exceptions, which may quote them, into the log, which never has them otherwise.",
     )
     proxies: int | None = Field(
         None,

@@ -46,11 +46,11 @@ def environment(**settings):
 
 
 @contextmanager
-def started(*command, **settings):
-    """The program, running, its address, and the lines it printed so far."""
+def started(*command, stderr=-1, **settings):
+    """The program, running, its address, and the model it named."""
     process = subprocess.Popen(
         [sys.executable, *(command or ["app.py"])],
-        cwd=ROOT, env=environment(**settings), stdout=-1, stderr=-1, text=True,
+        cwd=ROOT, env=environment(**settings), stdout=-1, stderr=stderr, text=True,
     )  # fmt: skip
     try:
         line = process.stdout.readline()

@@ -18,10 +18,11 @@ SECRET = "My diary, "
 
 
 @pytest.fixture
-def kept(capsys):
+def kept(capsys, monkeypatch):
     """What a service keeps a log of: its watches, and the lines written since last asked."""
     root = logging.getLogger("playground")
     before = root.handlers, root.propagate, root.level
+    monkeypatch.setattr(logs, "redact", lambda: None)  # it is for good
 
     def begun(**settings):
         service = Service(Settings(**settings))
@@ -96,12 +97,13 @@ def test_a_recipe_is_written_without_what_a_visitor_wrote_in_it(written, kept):
     assert logs.Journal(prompts=True)._recipe(recipe) == str(recipe)
 
 
-def test_other_messages_and_their_traces_are_lines_too(kept):
-    _, lines = kept()
+@pytest.mark.parametrize("wanted", [False, True])
+def test_other_messages_and_their_traces_are_lines_too(kept, wanted):
+    _, lines = kept(log_prompts=wanted)
     try:
-        raise ValueError("two\nlines")
+        raise ValueError("two\nwords".replace("w", SECRET))
     except ValueError:
         logging.getLogger("playground.api.problems").exception("unforeseen error %s", "0f3a")
     (line,) = lines()
     assert (line["level"], line["event"]) == ("error", "unforeseen error 0f3a")
-    assert "ValueError: two\nlines" in line["trace"]
+    assert "ValueError" in line["trace"] and (SECRET in line["trace"]) == wanted

@@ -109,7 +109,8 @@ def _finish(turns: Sequence[Turn], seconds: float, reader: Reader, store: Store)
         elif isinstance(turn.fault, Refusal):
             turn.lane.end("error", str(turn.fault))
         elif turn.fault is not None:
-            log.error("%s failed", turn.lane.recipe, exc_info=turn.fault)
+            strategies = " | ".join(step.strategy for step in turn.lane.recipe.steps)
+            log.error("%s failed", strategies, exc_info=turn.fault)  # without a visitor's words
             turn.lane.end("error", f"{type(turn.fault).__name__}: {turn.fault}")
 
 

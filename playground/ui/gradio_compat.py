@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any
 
 import gradio as gr
+from gradio import queueing, route_utils, routes
+
+log = logging.getLogger(__name__)
+
+
+def log_failures() -> None:
+    """Have what goes wrong in an event logged; Gradio prints it, with the visitor's words in it."""
+    for module in (queueing, routes, route_utils):
+        vars(module)["traceback"] = _Log
+
+
+class _Log:
+    """What of the module ``traceback`` Gradio calls where an event fails."""
+
+    @staticmethod
+    def print_exc(*given: Any, **named: Any) -> None:
+        log.error("an event of the page failed", exc_info=True)
 
 
 def functions(page: gr.Blocks, session: str | None) -> dict[int, Any]:

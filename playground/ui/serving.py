@@ -45,6 +45,7 @@ def serve(
 
     ``routes`` come before the page's own and are not asked by its door.
     """
+    gradio_compat.log_failures()
     settings, files = service.settings, downloads.routes(resolver(service))
     api = {route.path for route in routes if "{" not in route.path}
     gates: list[Gate] = []

@@ -1,0 +1,75 @@
+"""Keeps visitors' words out of what is printed, whoever prints it.
+
+An exception's message quotes what could not be read, a library's log line names the file or the
+model that was asked for. So of an exception its kind and the places in the code are written, and
+of another library's message the place it comes from.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_OWN = ("playground", "strategies")
+
+
+def trace(error: BaseException | None) -> str:
+    """Where an exception and those behind it were raised, and of what kind they are."""
+    return "\n".join(_lines(error, set()))
+
+
+def redact() -> None:
+    """From now on, in the whole process."""
+    made = logging.getLogRecordFactory()
+
+    def record(*given: Any, **named: Any) -> logging.LogRecord:
+        found = made(*given, **named)
+        if found.name.split(".")[0] not in _OWN:
+            # A message without arguments may have been put together; the place tells which it is.
+            place = f"{found.filename}:{found.lineno}"
+            told = found.msg if found.args else "a message"
+            found.msg, found.args = f"{told} ({found.name}, {place})", ()
+            if found.exc_info:
+                found.exc_text, found.exc_info = trace(found.exc_info[1]), None
+            found.stack_info = None
+        return found
+
+    logging.setLogRecordFactory(record)
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _in_thread
+    warnings.showwarning = _warned
+
+
+def _lines(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    yield from _lines(before, seen)
+    yield from (line.rstrip("\n") for line in traceback.format_tb(error.__traceback__))
+    yield type(error).__qualname__
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _lines(each, seen)
+
+
+def _unraisable(given: Any) -> None:
+    log.error("an exception had nowhere to go", exc_info=given.exc_value)
+
+
+def _in_thread(given: threading.ExceptHookArgs) -> None:
+    name = given.thread.name.split("-")[0] if given.thread else "unnamed"
+    log.error("a thread (%s) ended with an exception", name, exc_info=given.exc_value)
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: object
+) -> None:
+    log.warning("%s at %s:%d", category.__name__, filename, lineno)
