@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,7 +80,7 @@ class AsLogitsProcessor:
         ]
 
 
-class FromLogitsProcessor(Processor):
+class FromLogitsProcessor(Processor, ABC):
     """Base of a plugin that wraps a transformers ``LogitsProcessor``, which ``wrapped`` makes.
 
     Only for processors that keep nothing between calls; each row is passed on its own.
@@ -89,9 +90,9 @@ class FromLogitsProcessor(Processor):
         super().__init__(params, context)
         self._wrapped = self.wrapped()
 
+    @abstractmethod
     def wrapped(self) -> LogitsProcessor:
         """The transformers processor for ``self.params`` and ``self.context``."""
-        raise NotImplementedError
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.is_neutral(self.params):

@@ -105,9 +105,12 @@ class Row:
     ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
     (a beam's summed log-probability); ``sample`` numbers the luck this row draws from; ``given``
     is what the asking processor ``needs``.
+
+    ``tokens`` are the prompt's, then the generated ones. A model may read more tokens than it can
+    write, so those of the prompt may be ids beyond the scores: leave them out before indexing.
     """
 
-    tokens: tuple[int, ...]  # prompt, then generated
+    tokens: tuple[int, ...]
     prompt_length: int
     score: float = 0.0
     state: Any = None
@@ -251,7 +254,8 @@ class Processor(Strategy):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         """New scores, float32 ``[len(rows), vocab]``; removed tokens are −inf.
 
-        Pure: the input is never written, and a row's result depends on that row alone.
+        Pure: the input is never written, and a row's result depends on that row alone. Its prompt
+        may hold ids of ``vocab`` and more.
         """
         raise NotImplementedError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
@@ -48,7 +49,7 @@ def likeliest(totals: Tensor, count: int) -> Iterator[tuple[float, int, int]]:
     yield from zip(best.tolist(), parents.tolist(), chosen.tolist(), strict=True)
 
 
-class Beams(base.Search):
+class Beams(base.Search, ABC):
     """A search over whole texts, ruled as in transformers' ``_beam_search``.
 
     A row's score is its summed log-probability. A kind of beam search says only which

@@ -29,6 +29,8 @@ def _rules(strategy: Any) -> Any:
         getattr(strategy, method) is not getattr(base_class, method),
         f"it does not define {method}",
     )
+    missing = sorted(getattr(strategy, "__abstractmethods__", ()))
+    yield not missing, f"it does not define {', '.join(missing)}"
     info: Any = getattr(strategy, "info", None)
     yield isinstance(info, Info), "it has no info = Info(…)"
     yield (

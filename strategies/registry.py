@@ -6,13 +6,14 @@ import difflib
 import importlib
 import importlib.metadata
 import pkgutil
+from abc import ABC
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from .base import Strategy
+from .base import Processor, Search, Strategy
 from .contract import check
 from .notation import RecipeError, quote, shorten
 
@@ -85,16 +86,26 @@ def _modules(package: str) -> Iterator[tuple[str, Any]]:
 
 
 def _offered(found: Any) -> list[type[Strategy]]:
-    """The strategies of a module, or the class an entry point names."""
+    """The strategies of a module, or the class an entry point names.
+
+    Not what is there to be extended: one that is an ``ABC``, or that others in the module extend.
+    One without ``info`` is meant to be a strategy, and is found to be broken.
+    """
     if not isinstance(found, ModuleType):
         return [found]
-    return [
+    own = [
         value
         for value in vars(found).values()
         if isinstance(value, type)
         and issubclass(value, Strategy)
         and value.__module__ == found.__name__
-        and hasattr(value, "info")
+        and value not in (Strategy, Processor, Search)
+    ]
+    extended = {base for value in own for base in value.__mro__[1:]}
+    return [
+        value
+        for value in own
+        if hasattr(value, "info") or not (ABC in value.__bases__ or value in extended)
     ]
 
 

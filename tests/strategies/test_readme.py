@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +21,9 @@ from strategies import Recipe, Row
 from strategies.registry import GROUP, Registry
 from tests.strategies import test_contract
 from tests.strategies.driver import context, run, transitions
+from tests.strategies.test_contract import two_threads as two_threads
 
+ROOT = Path(strategies.__file__).parents[1]
 README = Path(strategies.__file__).with_name("README.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- file: (\w+)\.py -->\n```python\n(.*?)```", README, re.S))
 TABLE = torch.tensor([[0.1, 0.5, 0.4], [0.2, 0.7, 0.1], [0.3, 0.1, 0.6]])
@@ -59,18 +65,61 @@ def test_what_a_plugin_may_define_is_told(kind: type[strategies.Strategy]) -> No
     assert names - told <= {"kind", "is_neutral", "best"}  # these follow from the others
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_the_examples_keep_the_contract(name: str, installed: Registry) -> None:
-    strategy = installed.strategies[name]
-    test_contract.test_every_setting_is_written_and_read_back(strategy)
-    if strategy.kind == "search":
-        test_contract.test_a_search_starts_from_one_row_and_keeps_its_width(strategy)
-        test_contract.test_a_search_ends_and_orders_its_texts(strategy)
-        return
-    test_contract.test_neutral_changes_nothing(strategy)
-    test_contract.test_scores_are_pure_and_never_empty(strategy, 300)
-    test_contract.test_state_is_a_value(strategy)
-    test_contract.test_a_row_is_alone_in_company(strategy, 300, None)
+def contract() -> Iterator[tuple[str, Callable[..., None], dict[str, Any]]]:
+    """Every check of ``test_contract``, for each example of the kind it is made for."""
+    for test in vars(test_contract).values():
+        given = {mark.args[0]: mark.args[1] for mark in getattr(test, "pytestmark", ())}
+        if "strategy" not in given:
+            continue
+        kinds = {strategy.kind for strategy in given.pop("strategy")}
+        taken = inspect.signature(test).parameters
+        for values in product(*given.values()):
+            settings = {name: None for name in taken if name not in ("strategy", *given)}
+            settings |= dict(zip(given, values, strict=True))
+            for name, source in EXAMPLES.items():
+                if ("search" if "(Search)" in source else "processor") in kinds:
+                    yield name, test, settings
+
+
+CONTRACT = [
+    pytest.param(*check, id=f"{check[0]}-{check[1].__name__}-{check[2].get('vocab', '')}")
+    for check in contract()
+]
+
+
+@pytest.mark.parametrize(("name", "check", "settings"), CONTRACT)
+def test_the_examples_keep_the_contract(
+    name: str,
+    check: Callable[..., None],
+    settings: dict[str, Any],
+    installed: Registry,
+    two_threads: None,
+) -> None:
+    check(strategy=installed.strategies[name], **settings)
+
+
+def test_the_examples_are_held_to_the_whole_contract() -> None:
+    assert {check.values[1] for check in CONTRACT} == {
+        test
+        for name, test in vars(test_contract).items()
+        if name.startswith("test_") and name != "test_nothing_installed_here_is_broken"
+    }
+
+
+@pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", "mypy"])
+def test_the_examples_pass_the_tools_of_this_project(tool: str, tmp_path: Path) -> None:
+    """Saved as told, checked with the settings this folder is checked with."""
+    for name, source in EXAMPLES.items():
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    settings = "--config-file" if tool == "mypy" else "--config"
+    files = [str(tmp_path / f"{name}.py") for name in EXAMPLES]
+    done = subprocess.run(
+        [sys.executable, "-m", *tool.split(), settings, "pyproject.toml", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_processor_does_what_it_says(installed: Registry) -> None:

@@ -86,6 +86,7 @@ def test_a_file_in_the_folder_is_a_plugin(folder: Folder) -> None:
         (good("Bad-Id"), "the id 'Bad-Id' is not a lower-case name"),
         (good("lambda"), "the id 'lambda' is not a lower-case name"),
         (good("bad", info="info = dict("), "it has no info"),
+        (good("bad", info="told = Info("), "Plus: it has no info = Info(…)"),
         (good("bad").replace('title="Plus"', 'title=""'), "info.title is empty"),
         (good("bad", amount='setting(0.0, "", ge=0, le=9)'), "amount has no description"),
         (good("bad", amount='setting(..., "How much.", ge=0, le=9)'), "amount has no default"),
@@ -144,6 +145,39 @@ def test_entry_points_name_a_class_or_a_module(folder: Folder) -> None:
 def test_what_a_plugin_imports_is_not_its_own(folder: Folder) -> None:
     folder.write("child", "from strategies.top_k import TopK\n" + good("child"))
     assert list(folder.discover().strategies) == ["child"]
+
+
+def test_what_is_there_to_be_extended_is_no_plugin(folder: Folder) -> None:
+    """A base of the module's own, whatever it is called, and an ABC, though without ``info``."""
+    bare = (
+        "\nclass Shared(Processor):\n    def __call__(self, scores, rows):\n        return scores\n"
+    )
+    folder.write(
+        "child",
+        good("child")
+        .replace("\nclass", bare + "\nclass", 1)
+        .replace("(Processor):\n    info", "(Shared):\n    info"),
+    )
+    folder.write(
+        "other",
+        "from abc import ABC\n"
+        + good("other").replace(
+            "\nclass", bare.replace("(Processor)", "(Processor, ABC)") + "\nclass", 1
+        ),
+    )
+    found = folder.discover()
+    assert list(found.strategies) == ["child", "other"] and found.broken == []
+
+
+def test_an_unfinished_subclass_says_what_is_left_to_define(folder: Folder) -> None:
+    source = good("bad").replace("Processor", "FromLogitsProcessor").replace("__call__", "call")
+    folder.write(
+        "bad",
+        "from strategies.adapters import FromLogitsProcessor\n"
+        + source.replace("Params, FromLogitsProcessor", "Params"),
+    )
+    (broken,) = folder.discover().broken
+    assert "Plus: it does not define wrapped" in broken.error
 
 
 def test_an_unknown_name_lists_the_near_ones() -> None:
