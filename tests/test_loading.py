@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -214,11 +215,31 @@ def test_a_folder_that_cannot_be_read_is_told_in_a_sentence(tmp_path, damage):
     else:
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
-    with pytest.raises(
-        ModelError, match=r"^(tiny|gone) cannot be (loaded|served): .+\.$"
-    ) as caught:
+    with pytest.raises(ModelError) as caught:
         load_folder(folder, CPU)
+    assert re.fullmatch(r"(tiny|gone) cannot be (loaded|served): .+\.", str(caught.value))
     assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, kept, said",
+    [
+        ("model.safetensors", -1, "where [0-9,]+ were written"),
+        ("model.safetensors", 1000, "no readable beginning"),
+        ("model.safetensors", 0, "it has 0 bytes"),
+        ("tokenizer.json", -5, "are not JSON"),
+        ("generation_config.json", 3, "its 3 bytes are not JSON"),
+    ],
+)
+def test_a_file_that_was_cut_off_is_named_and_the_host_is_told_the_folder(
+    tmp_path, name, kept, said
+):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    (folder / name).write_bytes((folder / name).read_bytes()[:kept])
+    with pytest.raises(ModelError, match=f"tiny cannot be loaded: {name} is damaged: ") as caught:
+        load_folder(folder, CPU)
+    assert re.search(said, str(caught.value)) and str(tmp_path) not in str(caught.value)
+    assert caught.value.__notes__ == [f"The folder is {folder}."]
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "mps"])

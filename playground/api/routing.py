@@ -112,12 +112,19 @@ def router(service: Service, meters: Meters) -> APIRouter:
         summary="Is it well?",
         response_model=wire.Health,
         response_description="It is, or it is starting.",
-        responses={503: {"model": wire.Health, "description": "The decode loop has stopped."}},
+        responses={
+            503: {
+                "model": wire.Health,
+                "description": "The decode loop has stopped, or there is no model.",
+            }
+        },
     )
     async def healthz() -> Response:  # on the event loop: it answers when all threads are busy
         """For a load balancer or a watchdog: whether the decode loop is alive."""
         health = _health(service)
-        return JSONResponse(health.model_dump(), 503 if health.status == "failing" else 200)
+        return JSONResponse(
+            health.model_dump(exclude_none=True), 503 if health.status == "failing" else 200
+        )
 
     @watch.get(
         "/metrics",
@@ -164,6 +171,8 @@ def _models(service: Service) -> wire.ModelList:
 
 def _health(service: Service) -> wire.Health:
     engines = service.engines
+    if not engines and service.failure is not None:
+        return wire.Health(status="failing", models=[], error=service.failure)
     if not engines:
         return wire.Health(status="starting", models=[])
     alive = all(engine.alive for engine in engines.values())

@@ -251,6 +251,7 @@ class ModelList(Closed):
 class Health(Closed):
     status: Literal["ok", "starting", "failing"] = Field(
         description="`starting` until a model is loaded; `failing`, with 503, where the decode "
-        "loop has stopped."
+        "loop has stopped, or the host's model could not be loaded and none is."
     )
+    error: str | None = Field(None, description="Why it could not be loaded.")
     models: list[str] = Field(description="The models that are ready to write.")
