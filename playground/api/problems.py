@@ -42,6 +42,8 @@ _RULES = {
     "too_long": "may have at most {max_length:,} entries",
 }
 
+_DEEP = "What was sent is nested too deeply."
+
 
 class NoModel(Exception):
     """The model asked for cannot write: a fault of the request where it is not ``offered``."""
@@ -104,6 +106,7 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(NoModel, _no_model)
     app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(TooFast, _busy)
+    app.add_exception_handler(RecursionError, _deep)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -116,6 +119,12 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _unfit(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FieldError)
     return problem(422, Fault(loc=["body", *_path(error.field)], msg=str(error)))
+
+
+async def _deep(request: Request, error: Exception) -> JSONResponse:
+    """Whatever walks through what was sent, and a library does, ends at Python's own bound."""
+    request.app.state.meters.refuse("invalid")
+    return problem(422, Fault(loc=["body"], msg=_DEEP))
 
 
 async def _no_model(request: Request, error: Exception) -> JSONResponse:
@@ -158,6 +167,8 @@ def _explained(entry: dict[str, Any]) -> Fault:
     cause = entry.get("ctx", {}).get("error")
     if isinstance(cause, RecipeError):
         return Fault(loc=loc + _inside(cause, entry["input"]), msg=str(cause))
+    if entry["type"] == "json_invalid" and "recursion limit" in str(cause):
+        return Fault(loc=["body"], msg=_DEEP)
     if entry["type"] == "json_invalid":
         return Fault(loc=["body"], msg=f"The body is not JSON: {cause}.")
     if entry["type"] == "missing":

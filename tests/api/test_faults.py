@@ -252,3 +252,39 @@ def test_no_request_is_answered_with_500(client, sent):
         faults(answer)
     elif "event-stream" in answer.headers["content-type"]:
         assert list(events(answer.text))[-1][0] == "done"
+
+
+def _nested(depth):
+    """What may be sent and is nested so deep, each in its place."""
+    lists, maps = "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth
+    schema = '{"not":' * depth + "{}" + "}" * depth
+    in_steps = {"steps": [{"strategy": "constrained", "params": {"json_schema": schema}}]}
+    in_steps["steps"].append({"strategy": "greedy"})
+    for value in (lists, maps):
+        yield f'{{"prompt": "a", "recipes": {value}}}'
+        yield f'{{"prompt": {value}, "recipes": ["greedy"]}}'
+        params = f'{{"steps": [{{"strategy": "bad_words", "params": {{"words": {value}}}}}]}}'
+        yield f'{{"prompt": "a", "recipes": [{params}]}}'
+    recipes = [f"constrained(json_schema='{schema}') | greedy", in_steps]
+    recipes += [f"bad_words({lists}) | greedy", f"logit_bias({maps}) | greedy"]
+    recipes += [f"constrained(json_schema='{lists}') | greedy", "~" * depth + "top_k(3) | greedy"]
+    recipes += [f"temperature({'-' * depth}3) | greedy", "(" * depth + "greedy" + ")" * depth]
+    for recipe in recipes:
+        yield json.dumps({"prompt": "a", "max_new_tokens": 1, "recipes": [recipe]})
+
+
+@pytest.mark.parametrize("depth", [150, 900, 5000])
+def test_what_is_nested_too_deeply_is_never_a_failure_of_the_server(client, depth):
+    for body in _nested(depth):
+        answer = client.post("/api/compare", content=body)
+        assert answer.status_code in ((200, 422) if depth < 200 else (422,)), body[:80]
+        if answer.status_code == 422:
+            faults(answer)
+
+
+def test_a_walk_that_python_ends_is_the_requests_fault(client, monkeypatch):
+    def deep(self, requests, model=None):
+        return deep(self, requests, model)
+
+    monkeypatch.setattr("playground.service.Service.submit_all", deep)
+    assert faults(ask(client)) == {("body",): "What was sent is nested too deeply."}
