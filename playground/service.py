@@ -14,6 +14,7 @@ from playground.engine import EngineClosed, Limits, Request, Run, Watches
 from playground.errors import ModelError, UnsupportedModel
 from playground.loading import LoadedModel
 from playground.models import Models
+from playground.rate_limits import Rates
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
 
@@ -53,6 +54,7 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self.rates = Rates(self.settings.rate_limit)  # of the page and of the routes together
         self.watches = Watches()  # these hear of the runs of every engine
         self._lock = threading.Lock()
         self._closed = False

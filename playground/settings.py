@@ -177,7 +177,8 @@ class Settings(BaseSettings):
     rate_limit: str = Field(
         "",
         description="Requests one address may make over HTTP, such as 60/minute, several with "
-        "commas between; unset is any number, as always from this machine.",
+        "commas between; what the page runs or loads counts too. Unset is any number, as always "
+        "from this machine.",
     )
     log_prompts: bool = Field(
         False,

@@ -21,7 +21,7 @@ WORD = "Zwetschgenmus"
 # The program, in which whatever sees the word fails with a message that quotes it.
 FAILING = f"""
 import logging, runpy, threading, warnings
-import strategies.min_p, playground.service, playground.api.rates
+import strategies.min_p, playground.service
 
 def fails(self, scores, rows):
     raise ValueError({WORD!r})

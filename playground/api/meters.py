@@ -85,6 +85,7 @@ class Meters(Watch):
         registry.register(Engines(service))
         ProcessCollector(registry=registry)
         service.watches.all.append(self)
+        service.rates.refused = lambda: self.refuse("rate")
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from playground.api.rates import TooFast
 from playground.engine import Busy, FieldError
 from playground.errors import ModelError
+from playground.rate_limits import TooFast
 from strategies.notation import RecipeError, quote, shorten
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,6 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(FieldError, _unfit)
     app.add_exception_handler(NoModel, _no_model)
     app.add_exception_handler(Busy, _busy)
-    app.add_exception_handler(TooFast, _busy)
     app.add_exception_handler(RecursionError, _deep)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -137,10 +136,8 @@ async def _no_model(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Busy | TooFast)
-    if isinstance(error, TooFast):
-        request.app.state.meters.refuse("rate")
-    fault = Fault(loc=["run" if isinstance(error, Busy) else "client"], msg=error.message)
+    assert isinstance(error, Busy)
+    fault = Fault(loc=["client" if isinstance(error, TooFast) else "run"], msg=error.message)
     return problem(429, fault, headers={"Retry-After": str(error.retry_after_s)})
 
 

@@ -11,7 +11,6 @@ from playground.api import docs, runs, wire
 from playground.api.body import bounded
 from playground.api.meters import Meters
 from playground.api.problems import Problem, handle
-from playground.api.rates import Rates
 from playground.service import Service
 from strategies.registry import registry
 
@@ -83,10 +82,9 @@ def application(service: Service) -> FastAPI:
 
 def router(service: Service, meters: Meters) -> APIRouter:
     """The routes a program uses. Those that watch the server are answered however often."""
-    rates = Rates(service.settings.rate_limit)
 
     async def counted(request: Request) -> None:
-        rates.count(runs.client(request, service.settings))
+        service.rates.count(runs.client(request, service.settings))
 
     route = bounded(SMALL)
     router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)

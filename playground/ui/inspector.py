@@ -30,7 +30,7 @@ from playground.ui.place import SIDES, Place, Selection
 from playground.ui.plot import plot
 
 Updates = dict[Any, Any]
-Measure = Callable[[Comparison, int], Iterator[tuple[Comparison, Comparison | None]]]
+Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
 TABS = ("distribution", "timings", "steps", "data")
 
 
@@ -194,7 +194,7 @@ class Inspector:
             return self._named(values.data(place))
         return self._named(values.distribution(place, stage))
 
-    def _measured(self, selection: Any) -> Iterator[Updates]:
+    def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
         """Run the inspected column twice, and draw its steps with the cache and without."""
         yield {self.again: gr.update(interactive=False), self.fault: None, self.uncached: None}
         idle = {self.again: gr.update(interactive=True)}
@@ -204,7 +204,7 @@ class Inspector:
             return
         run, lane = place.comparison, place.selection.lane
         try:
-            for kept, bare in self.measure(run, lane):
+            for kept, bare in self.measure(run, lane, request):
                 drawn = values.uncached(lane, kept, bare)
                 yield {self.uncached: drawn}
             assert bare is not None  # the last is of both

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from playground.engine import Busy
 from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
@@ -25,7 +26,7 @@ from playground.ui.pace import Pace
 from playground.ui.pick import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
 from playground.ui.run import Runner, first, status
-from playground.ui.visitor import visitor
+from playground.ui.visitor import counted, visitor
 from strategies.recipe import Recipe, RecipeError
 
 TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("off", "off")]
@@ -212,13 +213,17 @@ class Page:
             **QUICK,
         )
 
-    def choose(self, asked: Any, loaded: str, text: Any, chat: Any) -> Iterator[Updates]:
+    def choose(
+        self, request: gr.Request, asked: Any, loaded: str, text: Any, chat: Any
+    ) -> Iterator[Updates]:
         """Load a model and tell its facts; where it will not load, the earlier one stays."""
         head = self.head
         yield {head.fault: None, head.facts: status("", f"loading {asked} …")}
         try:
+            if self.service.models.loaded(asked) is None:
+                counted(request, self.service)
             facts = self.service.engine(asked).model.facts
-        except ModelError as problem:
+        except (ModelError, Busy) as problem:
             yield {head.fault: str(problem), head.model: loaded} | self._facts(loaded, text, chat)
             return
         yield {self.model: facts.id} | self._facts(facts.id, text, chat)

@@ -20,7 +20,7 @@ from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.names import with_lane
 from playground.ui.place import NO_RUN_ADVICE
-from playground.ui.visitor import visitor
+from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
 FRAME_S = 0.3  # a choice that takes longer says what it waits for
@@ -63,7 +63,7 @@ class Picker:
             return
         try:
             recipe = changed(shown.lanes[lane], told.get("token"))
-            asked = again(shown, recipe, visitor(request, self.service.settings))
+            asked = again(shown, recipe, counted(request, self.service))
             run = self.service.submit(asked, shown.model.id)
         except (RecipeError, FieldError, ModelError) as problem:
             yield {fault: str(problem)}

@@ -31,7 +31,7 @@ from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, fault, stop_strings
 from playground.ui.pace import Pace
 from playground.ui.prompt import Prompt
-from playground.ui.visitor import visitor
+from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
 LOOK_S = 0.5  # at the latest, a run without news is looked at again
@@ -107,7 +107,7 @@ class Runner:
         starting = status("running", "Starting …")
         yield self.busy | self.faults | {self.status: starting, self.first: None}
         try:
-            run, seed = self._submit(visitor(request, self.service.settings), *values)
+            run, seed = self._submit(counted(request, self.service), *values)
         except FieldError as problem:
             yield self.idle | self._beside(problem)
             return

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gradio as gr
+
 from playground.engine import Request
 from playground.service import Service
 from playground.trace import Comparison
+from playground.ui.visitor import counted
 from strategies.recipe import Recipe
 
 FRAME_S = 0.5
 
 
 def measure(
-    service: Service, comparison: Comparison, lane: int
+    service: Service, comparison: Comparison, lane: int, request: gr.Request
 ) -> Iterator[tuple[Comparison, Comparison | None]]:
     """Both runs as far as they are, the second None while the first goes on.
 
-    The last is of the whole texts. Raises ``FieldError``, ``ModelError`` or ``Busy``; whoever
-    stops listening ends them.
+    The last is of the whole texts, and ``request`` says who asks. Raises ``FieldError``,
+    ``ModelError`` or ``Busy``; whoever stops listening ends them.
     """
     asked = {
         "prompt": comparison.prompt,
@@ -30,6 +33,7 @@ def measure(
         "chat": comparison.chat,
         "split_special_tokens": comparison.split_special_tokens,
         "alone": True,
+        "client": counted(request, service),
     }
     first = None
     for cache in (True, False):

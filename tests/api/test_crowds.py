@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from playground.api import application
-from playground.api.rates import Rates, TooFast
 from playground.engine import Request
+from playground.rate_limits import Rates, TooFast
 from strategies import Recipe
 from tests.api.asking import ask, faults, freed
 
@@ -61,7 +61,7 @@ def test_a_full_line_refuses_before_a_stream_begins(service, held, monkeypatch, 
 def limited(service):
     """A host that takes two requests a minute from one address."""
     strict = copy(service)
-    strict.settings = service.settings.model_copy(update={"rate_limit": "2/minute, 9 per hour"})
+    strict.rates = Rates("2/minute, 9 per hour")
     return application(strict)
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from playground.engine.request import Busy
 
-class TooFast(RuntimeError):
+
+class TooFast(Busy):
     """A client has made all the requests it may for now; ``retry_after_s`` is when it may again."""
-
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.retry_after_s = max(1, retry_after_s)
 
 
 class Rates:
@@ -26,6 +24,7 @@ class Rates:
         """``limits`` is written ``60/minute``, several apart by commas; none where empty."""
         self._limits: list[RateLimitItem] = parse_many(limits) if limits else []
         self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self.refused: Callable[[], None] = lambda: None  # is told of each that was too fast
 
     def count(self, client: str) -> None:
         """Count a request, or raise ``TooFast`` and count none; an empty name is not counted."""
@@ -35,6 +34,7 @@ class Rates:
             if not self._windows.test(limit, client):
                 free_at = self._windows.get_window_stats(limit, client).reset_time
                 wait = max(1, math.ceil(free_at - time.time()))
+                self.refused()
                 raise TooFast(f"One client may make {_words(limit)}; try again in {wait} s.", wait)
         for limit in self._limits:
             self._windows.hit(limit, client)
