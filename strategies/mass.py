@@ -1,4 +1,4 @@
-"""Where a row's probabilities, taken in some order, together reach a mass; and its entropy."""
+"""Where a row's probabilities, taken in some order, together reach a mass; its entropy and collisions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def entropy(probs: Tensor, logprobs: Tensor) -> Tensor:
     """Each row's entropy ``[n]`` in nats, from its probabilities ``[n, vocab]``."""
     terms = probs * logprobs.clamp(min=-1e4)  # so that 0 · log 0 is 0
     return torch.stack([-row.sum() for row in terms])  # one sum over all would split by company
+
+
+def collision(probs: Tensor) -> Tensor:
+    """The chance ``[n]`` that two draws from a row ``[n, vocab]`` agree, its sum of squares."""
+    return torch.stack([row.sum() for row in probs.double().square()])
 
 
 def least_within(probs: Tensor, mass: float) -> Tensor:

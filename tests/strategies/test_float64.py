@@ -134,6 +134,14 @@ def tail_free(z: Floats, share: float) -> Floats:
     return together(left, z)
 
 
+def p_less(z: Floats, normalised: float) -> Floats:
+    p = np.exp(log_softmax(z))
+    n, bar = len(z), float((p**2).sum())
+    if normalised:
+        bar = (n * bar - 1) / (n - 1) if n > 1 else 0.0
+    return np.where(z == z.max(), INF, (p - bar) / p.max())
+
+
 TRUNCATIONS: list[tuple[str, Margins, list[float]]] = [
     ("top_p({})", top_p, [0.05, 0.5, 0.9, 0.999]),
     ("typical_p({})", typical, [0.05, 0.5, 0.9, 0.999]),
@@ -148,6 +156,8 @@ TRUNCATIONS: list[tuple[str, Margins, list[float]]] = [
     ("top_h({})", top_h, [0.05, 0.4, 0.9]),
     ("top_a({})", top_a, [0.01, 0.3, 1.0]),
     ("tail_free({})", tail_free, [0.1, 0.5, 0.95]),
+    ("p_less", lambda z, _: p_less(z, 0), [0]),
+    ("p_less_norm", lambda z, _: p_less(z, 1), [0]),
 ]
 
 
