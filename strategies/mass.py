@@ -1,4 +1,4 @@
-"""Where a row's probabilities, taken in some order, together reach a mass; its entropy and collisions."""
+"""Where a row's probabilities reach a mass, in some order; its entropy and collisions."""
 
 from __future__ import annotations
 
