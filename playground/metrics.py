@@ -9,8 +9,9 @@ from playground.trace import LaneTimings, Metrics, StepRecord, Trace
 
 
 def measure(trace: Trace) -> Metrics:
-    """The numbers of the shown text."""
-    return measure_path(trace.path())
+    """The numbers of the first text."""
+    found = trace.outputs[0].found if trace.outputs else {}
+    return measure_path(trace.path()).model_copy(update={"found": dict(found)})
 
 
 def measure_path(path: Sequence[StepRecord]) -> Metrics:

@@ -7,6 +7,7 @@ without a model. Probabilities are of the whole vocabulary, entropies in nats, t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,6 +103,11 @@ class StepRecord(Record):
     at: float = Field(description="Seconds since the run was submitted.")
 
     @property
+    def piece(self) -> str:
+        """The token's own text; what it adds to the readable text may be less, or nothing."""
+        return self.candidates.texts[self.candidates.ids.index(self.token)]
+
+    @property
     def raw_probability(self) -> float:
         return math.exp(self.raw_logprob)
 
@@ -122,6 +128,9 @@ class Output(Record):
     nodes: list[int]
     score: float = 0.0
     finish_reason: FinishReason | None = None
+    found: dict[str, float] = Field(
+        default_factory=dict, description="What the recipe's processors measure in it, by name."
+    )
 
 
 class Trace(Record):
@@ -284,22 +293,29 @@ class Comparison(Record):
     def from_json(cls, text: str | bytes) -> Comparison:
         return cls.model_validate_json(text)
 
-    def frame(self) -> pd.DataFrame:
-        """A row per token of every lane's shown text."""
+    def frame(self, samples: Literal["shown", "all"] | Sequence[int] = "shown") -> pd.DataFrame:
+        """A row per token: of every lane's first text, of all its texts, or of these by number.
+
+        What a person counts is counted as on the page: columns are A, B, C …, ``sample`` numbers a
+        column's texts from 1 and ``position`` a text's tokens from 1. ``token`` is a token by
+        itself, ``text`` what it adds to the readable text.
+        """
         import pandas as pd
 
         columns = [
-            "lane", "recipe", "index", "token", "text", "raw_probability", "probability",
-            "raw_logprob", "logprob", "raw_rank", "rank", "raw_entropy", "entropy", "survivors",
-            "score", "forward_ms", "processors_ms", "search_ms", "record_ms", "forward_rows",
-            "at_s",
+            "column", "recipe", "sample", "position", "token_id", "token", "text",
+            "raw_probability", "probability", "raw_logprob", "logprob", "raw_rank", "rank",
+            "raw_entropy", "entropy", "survivors", "score", "forward_ms", "processors_ms",
+            "search_ms", "record_ms", "forward_rows", "at_s",
         ]  # fmt: skip
         rows = [
             {
-                "lane": number,
+                "column": column_name(number),
                 "recipe": lane.recipe,
-                "index": step.index,
-                "token": step.token,
+                "sample": output + 1,
+                "position": step.index + 1,
+                "token_id": step.token,
+                "token": step.piece,
                 "text": step.text,
                 "raw_probability": step.raw_probability,
                 "probability": step.probability,
@@ -319,6 +335,29 @@ class Comparison(Record):
                 "at_s": step.at,
             }
             for number, lane in enumerate(self.lanes)
-            for step in lane.trace.path()
+            for output in _samples(samples, number, len(lane.trace.outputs))
+            for step in lane.trace.path(output)
         ]
         return pd.DataFrame(rows, columns=columns)
+
+
+def column_name(lane: int) -> str:
+    """What a lane is called, counted from 0: A to Z, then AA, AB …"""
+    name = ""
+    while lane >= 0:
+        name = chr(ord("A") + lane % 26) + name
+        lane = lane // 26 - 1
+    return name
+
+
+def _samples(samples: str | Sequence[int], lane: int, texts: int) -> Sequence[int]:
+    """Which of a lane's texts are asked for, counted from 0."""
+    if samples == "all":
+        return range(texts)
+    if samples == "shown":
+        return [0]
+    if isinstance(samples, str):
+        raise ValueError(
+            f"samples is {samples!r}; it must be 'shown', 'all', or a text's number for each lane."
+        )
+    return [samples[lane] if lane < len(samples) and samples[lane] < texts else 0]

@@ -488,12 +488,31 @@ def test_the_stage_sentence_counts_what_was_removed(run):
     assert f"top_p 0.8 removes {removed} tokens." in charts.about_stages(step, trace)
 
 
+def test_partings_are_from_the_lane_before_or_from_the_reference():
+    run = comparison([GREEDY, NUCLEUS, PENALTY, GREEDY], length=20)
+    tokens = [lane.token_ids for lane in run.lanes]
+
+    def first(a, b):
+        return next(i for i, (x, y) in enumerate(zip(tokens[a], tokens[b], strict=True)) if x != y)
+
+    assert charts.partings(run) == {n: (n - 1, first(n - 1, n)) for n in (1, 2, 3)}
+    assert charts.partings(run, 2) == {n: (2, first(2, n)) for n in (0, 1, 3)}
+    assert charts.partings(run, 0) == {n: (0, first(0, n)) for n in (1, 2)}
+    drawn = charts.steps(run, reference=2).layout.shapes
+    assert {(line.x0 - 1, line.line.color) for line in drawn} == {
+        (first(2, n), COLOURS[n]) for n in (0, 1, 3)
+    }
+    assert "A parts from C at token" in charts.about_steps(run, reference=2)
+
+
 def test_the_steps_sentence_finds_the_parting_and_the_least_expected_token():
     same = comparison([GREEDY, GREEDY], length=20)
     assert "write the same so far" in charts.about_steps(same)
     parted = comparison([GREEDY, NUCLEUS], length=20)
     told = charts.about_steps(parted)
-    assert "part at the first token" in told or "write the same up to token" in told
+    (found,) = charts.partings(parted).items()
+    assert found[0] == 1 and found[1][0] == 0
+    assert f"B parts from A at token {found[1][1] + 1} (dotted)." in told
     lane, step = min(
         ((i, s) for i, one in enumerate(parted.lanes) for s in one.trace.path()),
         key=lambda pair: pair[1].raw_logprob,

@@ -92,13 +92,15 @@ def test_a_selection_sent_by_hand_is_checked(inspector, change, field):
 def test_a_point_sent_by_hand_is_checked(inspector, told):
     event = gr.EventData(None, told)
     with pytest.raises(gr.Error, match="whole numbers"):
-        inspector._pointed(HERE, "steps", "final", "model", event)
+        inspector._pointed(HERE, "steps", "final", "model", "shown", event)
 
 
 def test_a_point_selects_its_token(inspector):
     event = gr.EventData(None, {"data": [2, 4, "text", "9 %"]})
-    updates = inspector._pointed(HERE, "steps", "final", "model", event)
-    assert updates[inspector.selection] == {"run": RUN.id, "lane": 2, "step": 4, "output": 0}
+    updates = inspector._pointed(HERE, "steps", "final", "model", "shown", event)
+    assert updates[inspector.selection] == {
+        "run": RUN.id, "lane": 2, "step": 4, "output": 0, "texts": [0, 0, 0], "reference": None
+    }  # fmt: skip
 
 
 def test_what_a_person_moves_is_not_written_back(inspector):
@@ -110,7 +112,7 @@ def test_what_a_person_moves_is_not_written_back(inspector):
 
 def place(lane):
     path = RUN.lanes[lane].trace.path()
-    return Place(RUN, Selection(run=RUN.id, lane=lane, step=0), path)
+    return Place(RUN, Selection(run=RUN.id, lane=lane, step=0), path, RUN)
 
 
 def test_the_stage_control_offers_this_lane_s_stages():
@@ -149,6 +151,23 @@ def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypat
         assert told == f'attachment; filename="comparison-{RUN.id}.{kind}"'
         assert answer.headers["cache-control"] == "no-store"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(several):
+    made = Inspector({several.id: several}.get)
+    client = TestClient(Starlette(routes=downloads.routes({several.id: several}.get)))
+    here = {"run": several.id, "lane": 1, "step": 9, "output": 2, "texts": [0, 0, 0]}
+    for which, samples in (("shown", [0, 2, 0]), ("all", "all")):
+        updates = made.draw(here, "data", "final", "model", which)
+        table, frame = updates[made.table], several.frame(samples)
+        for name in ("column", "sample", "position", "token_id"):
+            assert table[name].tolist() == frame[name].tolist()
+        assert client.get(f"/{updates[made.files]['csv']}").text == frame.to_csv(index=False)
+    assert updates[made.caption]["facts"].startswith("text 3 of 3 · id")
+    assert updates[made.selection]["step"] == 4  # the last of the shorter text
+    assert updates[made.texts]["visible"] and not made.draw(HERE, *VIEW)[made.texts]["visible"]
+    odd = client.get(f"/runs/{several.id}.csv?samples=1;drop")
+    assert odd.text == several.frame().to_csv(index=False)
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from playground import charts
-from playground.trace import Comparison
+from playground.texts import showing
+from playground.trace import Comparison, column_name
 from tests.traces import COLUMNS, NO_REPEAT, comparison
 
 ROOT = Path(__file__).parent.parent
@@ -45,15 +46,77 @@ def test_frame_has_a_row_per_token(run):
     frame = run.frame()
     assert len(frame) == sum(len(lane.token_ids) for lane in run.lanes)
     for number, lane in enumerate(run.lanes):
-        rows = frame[frame["lane"] == number]
-        assert rows["token"].tolist() == lane.token_ids
-        assert rows["index"].tolist() == list(range(len(lane.token_ids)))
+        rows = frame[frame["column"] == "ABCD"[number]]
+        assert rows["token_id"].tolist() == lane.token_ids
+        assert rows["position"].tolist() == list(range(1, len(lane.token_ids) + 1))
+        assert rows["token"].tolist() == [step.piece for step in lane.trace.path()]
+        assert set(rows["sample"]) == {1}
         assert "".join(rows["text"]) == lane.text
         assert rows["recipe"].unique().tolist() == [lane.recipe]
 
 
+@pytest.fixture(scope="module")
+def several():
+    """The second column wrote three texts."""
+    made = comparison()
+    texts = comparison(COLUMNS[1:2], seed=9).lanes
+    lane = made.lanes[1]
+    longer = [*lane.trace.steps, *texts[0].trace.steps]
+    count = len(lane.trace.steps)
+    second = (
+        texts[0]
+        .trace.outputs[0]
+        .model_copy(update={"nodes": list(range(count, 2 * count)), "found": {"green tokens": 3.0}})
+    )
+    short = second.model_copy(
+        update={
+            "nodes": second.nodes[:5],
+            "token_ids": second.token_ids[:5],
+            "text": "".join(step.text for step in texts[0].trace.steps[:5]),
+            "finish_reason": "stop",
+        }
+    )
+    outputs = [*lane.trace.outputs, second, short]
+    trace = lane.trace.model_copy(update={"steps": longer, "outputs": outputs})
+    made.lanes[1] = lane.model_copy(update={"trace": trace})
+    return made
+
+
+def test_frame_holds_the_first_texts_or_all_or_those_asked_for(several):
+    first, every, asked = several.frame(), several.frame("all"), several.frame([0, 2])
+    counts = every.groupby(["column", "sample"]).size().to_dict()
+    assert counts == {("A", 1): 24, ("B", 1): 24, ("B", 2): 24, ("B", 3): 5, ("C", 1): 24}
+    assert len(first) == 72 and set(first["sample"]) == {1}
+    assert asked[asked.column == "B"].position.tolist() == [1, 2, 3, 4, 5]
+    assert set(asked[asked.column == "B"]["sample"]) == {3}
+    for output in range(3):
+        rows = every[(every.column == "B") & (every["sample"] == output + 1)]
+        assert rows.token_id.tolist() == several.lanes[1].trace.outputs[output].token_ids
+    with pytest.raises(ValueError, match="samples is 'both'; it must be 'shown', 'all'"):
+        several.frame("both")
+
+
+def test_what_a_column_shows_of_several_texts_is_what_its_figures_are_of(several):
+    shown = showing(several, [0, 2])
+    lane, was = shown.lanes[1], several.lanes[1].trace
+    assert [step.token for step in lane.trace.path()] == was.outputs[2].token_ids
+    assert (lane.text, lane.finish_reason) == (was.outputs[2].text, "stop")
+    assert lane.metrics.tokens == 5 and lane.metrics.found == {"green tokens": 3.0}
+    assert lane.metrics.perplexity == pytest.approx(
+        math.exp(-sum(step.raw_logprob for step in was.path(2)) / 5)
+    )
+    assert shown.lanes[0] == several.lanes[0]
+    assert showing(several, [0, 9]).lanes[1] == several.lanes[1]
+    assert several.lanes[1].trace.outputs[0].nodes[0] == 0  # the run itself stays as it was
+
+
+@pytest.mark.parametrize("lane, name", [(0, "A"), (5, "F"), (25, "Z"), (26, "AA"), (63, "BL")])
+def test_columns_have_letters_however_many_there_are(lane, name):
+    assert column_name(lane) == name
+
+
 def test_frame_agrees_with_the_records(run):
-    row = run.frame().query("lane == 1").iloc[5]
+    row = run.frame().query("column == 'B'").iloc[5]
     step = run.lanes[1].trace.path()[5]
     assert row["raw_probability"] == pytest.approx(math.exp(step.raw_logprob))
     assert row["probability"] == pytest.approx(math.exp(step.logprob))
@@ -63,7 +126,7 @@ def test_frame_agrees_with_the_records(run):
 
 
 def test_without_stages_the_whole_vocabulary_survives(run):
-    frame = run.frame().query("lane == 0")
+    frame = run.frame().query("column == 'A'")
     assert set(frame["survivors"]) == {run.lanes[0].trace.vocab_size}
     assert (frame["entropy"] == frame["raw_entropy"]).all()
 

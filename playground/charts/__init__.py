@@ -11,7 +11,7 @@ from playground.charts.sentences import (
     about_timeline,
 )
 from playground.charts.stages import stages
-from playground.charts.steps import steps
+from playground.charts.steps import partings, steps
 from playground.charts.text import percent, piece, quoted, reads, visible
 from playground.charts.timeline import timeline
 from playground.charts.timings import per_step
@@ -27,6 +27,7 @@ __all__ = [
     "about_uncached",
     "distribution",
     "memory",
+    "partings",
     "per_step",
     "percent",
     "piece",

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from playground.charts import text
 from playground.charts.memory import held
 from playground.charts.stages import summaries
-from playground.charts.steps import WINDOW
+from playground.charts.steps import WINDOW, partings
 from playground.charts.timeline import unseen
 from playground.charts.timings import decode_steps, rates, shared_rows
 from playground.colours import LETTERS
@@ -153,8 +153,10 @@ def about_timeline(comparison: Comparison) -> str:
     return f"{told}. Too short to be seen: {' and '.join(hidden)}." if hidden else f"{told}."
 
 
-def about_steps(comparison: Comparison, after: bool = False) -> str:
-    """What the two panels are, where the columns part, and the least expected token of all."""
+def about_steps(comparison: Comparison, after: bool = False, reference: int | None = None) -> str:
+    """What the two panels are, where each column parts from the lane ``reference`` or from the one
+    before it, and the least expected token of all.
+    """
     whose = "after the recipe" if after else "the model's own"
     told = f"Uncertainty before each token, and the probability of the chosen one, {whose}."
     paths = [lane.trace.path() for lane in comparison.lanes]
@@ -162,15 +164,15 @@ def about_steps(comparison: Comparison, after: bool = False) -> str:
     if not tokens:
         return told
     if len(tokens) > 1:
-        same = next(
-            (i for i, column in enumerate(zip(*tokens, strict=False)) if len(set(column)) > 1), None
-        )
+        found = partings(comparison, reference)
+        parted = [
+            f"{LETTERS[lane]} parts from {LETTERS[other]} at token {step + 1}"
+            for lane, (other, step) in found.items()
+        ]
         told += (
-            " The columns write the same so far as they go."
-            if same is None
-            else " The columns part at the first token."
-            if same == 0
-            else f" The columns write the same up to token {same}."
+            f" {', '.join(parted)} (dotted)."
+            if parted
+            else " The columns write the same so far as they go."
         )
     lane, step = min(
         ((lane, step) for lane, path in enumerate(paths) for step in path),

@@ -20,13 +20,17 @@ APART = 0.13  # of a panel's height, between letters
 
 
 def steps(
-    comparison: Comparison, selected: tuple[int, int] | None = None, after: bool = False
+    comparison: Comparison,
+    selected: tuple[int, int] | None = None,
+    after: bool = False,
+    reference: int | None = None,
 ) -> go.Figure:
     """Entropy (nats) above, probability of the chosen token (log axis) below, token by token.
 
     Raw, or ``after`` the recipe. Points are tokens; where a text is long enough the line is their
     running mean over 8 tokens, and the lane of ``selected``, a (lane, step), has a thin line
-    through the points too. customdata of a point holds its lane and step.
+    through the points too. A dotted line of a lane's colour stands where it parts from the lane
+    ``reference``, or from the one before it. customdata of a point holds its lane and step.
     """
     paths = [lane.trace.path() for lane in comparison.lanes]
     drawn = [_Values(path, after) for path in paths]
@@ -69,12 +73,48 @@ def steps(
             "ticktext": [DECADES[decade] for decade in ticks],
             "fixedrange": True,
         },
+        shapes=[
+            _parted(lane, step, axis)
+            for lane, (_, step) in partings(comparison, reference).items()
+            for axis in ("y", "y2")
+        ],
         annotations=[
             _heading("entropy, nats", "y domain"),
             _heading("probability of the chosen token", "y2 domain"),
             *badges,
         ],
     )
+
+
+def partings(comparison: Comparison, reference: int | None = None) -> dict[int, tuple[int, int]]:
+    """By lane, the lane it is compared with and its first token, from 0, that differs.
+
+    That is the lane ``reference``, or the one before it. A lane without such a token is left out.
+    """
+    tokens = [lane.token_ids for lane in comparison.lanes]
+    found = {}
+    for lane, mine in enumerate(tokens):
+        other = lane - 1 if reference is None or reference >= len(tokens) else reference
+        if other < 0 or other == lane:
+            continue
+        pairs = enumerate(zip(tokens[other], mine, strict=False))
+        step = next((i for i, (a, b) in pairs if a != b), None)
+        if step is not None:
+            found[lane] = other, step
+    return found
+
+
+def _parted(lane: int, step: int, axis: str) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "yref": f"{axis} domain",
+        "x0": step + 1,
+        "x1": step + 1,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": COLOURS[lane], "width": 1, "dash": "dot"},
+        "layer": "below",
+    }
 
 
 class _Values:

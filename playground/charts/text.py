@@ -56,7 +56,7 @@ def quoted(text: str, limit: int = 40) -> str:
 
 def piece(step: StepRecord) -> str:
     """The chosen token's own text; what it adds to the readable text may be less, or nothing."""
-    return step.candidates.texts[step.candidates.ids.index(step.token)]
+    return step.piece
 
 
 def reads(written: str) -> str:

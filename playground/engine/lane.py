@@ -161,7 +161,9 @@ class Lane(Written):
             self.offer = self._record(rows[0], moves[0], choices[0], piece, times, at, None)
             self.end("waiting")
             return
-        self._commit(rows, moves, choices, times, store, draft)
+        # What a person picked before is read ahead like a draft, but nobody guessed it.
+        guess = None if self.search.asks else draft
+        self._commit(rows, moves, choices, times, store, guess)
         self.index += 1
         if not self.running:
             self.done = True

@@ -227,5 +227,5 @@ class Run:
             finish_reason=shown.finish_reason,
             error=lane.error,
             trace=trace,
-            metrics=measure(trace).model_copy(update={"found": lane.measured()}),
+            metrics=measure(trace),
         )

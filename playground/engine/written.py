@@ -97,12 +97,11 @@ class Written:
         shown = self.ordered()[0]
         return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
-    def measured(self) -> dict[str, float]:
-        """What its processors find in the shown text."""
-        shown = self.ordered()[0]
+    def measured(self, held: LaneRow) -> dict[str, float]:
+        """What its processors find in a row's text."""
         found: dict[str, float] = {}
         for depth, processor in enumerate(self.processors):
-            found.update(processor.measure(replace(shown.row, state=shown.states[depth])))
+            found.update(processor.measure(replace(held.row, state=held.states[depth])))
         return found
 
     @property
@@ -115,7 +114,10 @@ class Written:
         return self.ordered()[0].reason or self._ended
 
     def trace(self, vocab_size: int) -> Trace:
-        """All of it, with every text it has so far, the one a person is shown first."""
+        """All of it, with the texts it has so far, as many as it was asked for at the most.
+
+        The one a person is shown stands first. A beam search meets more ends than it has beams.
+        """
         outputs = [
             Output(
                 text=held.text.value,
@@ -123,8 +125,9 @@ class Written:
                 nodes=self.nodes(held),
                 score=held.row.score,
                 finish_reason=held.reason or self._ended,
+                found=self.measured(held),
             )
-            for held in self.ordered()
+            for held in self.ordered()[: self.rows]
         ]
         return Trace.model_construct(
             recipe=str(self.recipe),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -17,9 +18,24 @@ PATHS = r"/runs/[^/]+\.(csv|json)"
 _NONE = {"loc": ["run"], "msg": "This run is no longer kept on the server. Press Run again."}
 
 
-def links(run: str) -> dict[str, str]:
-    """Where what is shown under this name is to be had, relative to the page."""
-    return {kind: f"runs/{quote(run, safe='')}.{kind}" for kind in ("csv", "json")}
+def links(run: str, samples: Literal["shown", "all"] | Sequence[int] = "shown") -> dict[str, str]:
+    """Where what is shown under this name is to be had, relative to the page.
+
+    The CSV is of these texts of its lanes, as ``Comparison.frame`` takes them; JSON is everything.
+    """
+    path = f"runs/{quote(run, safe='')}"
+    if samples != "all":
+        samples = "" if samples == "shown" or not any(samples) else ".".join(map(str, samples))
+    csv = f"{path}.csv?samples={samples}" if samples else f"{path}.csv"
+    return {"csv": csv, "json": f"{path}.json"}
+
+
+def _samples(told: str) -> Literal["shown", "all"] | list[int]:
+    """What ``links`` wrote; the first texts for what it did not."""
+    if told == "all":
+        return "all"
+    known = re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,63}", told)
+    return [int(number) for number in told.split(".")] if known else "shown"
 
 
 def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
@@ -30,7 +46,8 @@ def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
         run = resolve(name)
         if run is None or kind not in ("csv", "json"):
             return JSONResponse({"detail": [_NONE]}, 404)
-        text = run.to_json() if kind == "json" else run.frame().to_csv(index=False)
+        samples = _samples(request.query_params.get("samples", ""))
+        text = run.to_json() if kind == "json" else run.frame(samples).to_csv(index=False)
         stem = re.sub(r"[^A-Za-z0-9_-]", "", run.id)
         headers = {
             "Content-Disposition": f'attachment; filename="comparison-{stem}.{kind}"',

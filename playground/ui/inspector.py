@@ -22,11 +22,12 @@ from pydantic import ValidationError
 
 from playground.engine import Busy, FieldError
 from playground.errors import ModelError
+from playground.texts import showing
 from playground.trace import Comparison
 from playground.ui import place as values
 from playground.ui.element import QUICK, element, message
 from playground.ui.names import moved
-from playground.ui.place import SIDES, Place, Selection
+from playground.ui.place import SIDES, TEXTS, Place, Selection
 from playground.ui.plot import plot
 
 Updates = dict[Any, Any]
@@ -53,9 +54,44 @@ class Inspector:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
         event(self._told, self.view, self.outputs, **QUICK)
 
+    def hear(self, event: Callable[..., Any], act: Callable[..., Updates]) -> None:
+        """Have ``act`` answer an element's event, which changes what is drawn of the selection."""
+        event(act, [self.selection, *self.view], self.outputs, **QUICK)
+
+    def turned(
+        self,
+        selection: Any,
+        tab: str,
+        stage: str | None,
+        side: str,
+        texts: str,
+        event: gr.EventData,
+    ) -> Updates:
+        """Draw the columns' texts once another of a column is shown."""
+        told = event._data
+        change = {"texts": told.get("texts"), "reference": told.get("reference")}
+        if selection is not None and selection["lane"] == told.get("lane"):
+            change["output"] = told.get("output")
+        return self._changed(selection, change, tab, stage, side, texts)
+
+    def referred(
+        self,
+        selection: Any,
+        tab: str,
+        stage: str | None,
+        side: str,
+        texts: str,
+        event: gr.EventData,
+    ) -> Updates:
+        """Draw once the columns are compared with another one."""
+        change = {"reference": event._data.get("reference")}
+        return self._changed(selection, change, tab, stage, side, texts)
+
     def open(self, opening: Any, selection: Any, *view: Any) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
-        return self.draw(selection if opening is None else opening, *view)
+        if opening is None:
+            return self.draw(selection, *view)
+        return self.draw(opening | {"reference": (selection or {}).get("reference")}, *view)
 
     def follow(self, run: str, selection: Any, *view: Any) -> Updates:
         """Draw the token that is shown where its column stands in ``run`` now.
@@ -69,9 +105,12 @@ class Inspector:
         lane = moved(at.run, at.lane, run, len(shown.lanes))
         if lane is None:
             at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
-        return self.draw(at.model_dump() | {"run": run, "lane": lane}, *view)
+        first = {"output": 0, "texts": []}  # rearranged columns show these
+        return self.draw(at.model_dump() | {"run": run, "lane": lane} | first, *view)
 
-    def draw(self, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
+    def draw(
+        self, selection: Any, tab: str, stage: str | None, side: str, texts: str = "shown"
+    ) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
         place = self.find(selection)
         updates: Updates = {
@@ -80,10 +119,11 @@ class Inspector:
             self.column: gr.update(**values.columns(place)),
             self.token: gr.update(**values.tokens(place)),
             self.stage: gr.update(**values.stages(place, stage)),
+            self.texts: gr.update(**values.texts(place, texts)),
         }
         if place is None or place.step is None:
             return updates | dict.fromkeys(self.charts)
-        return updates | self._tab(place, tab, stage, side)
+        return updates | self._tab(place, tab, stage, side, texts)
 
     def find(self, selection: Any) -> Place | None:
         """Where a selection leads; a step past a text's end is its last. None without a run."""
@@ -98,9 +138,14 @@ class Inspector:
         comparison = self.resolve(asked.run)
         if comparison is None or asked.lane >= len(comparison.lanes):
             return None
-        path = comparison.lanes[asked.lane].trace.path(asked.output)
+        output = (
+            asked.output if asked.output < len(comparison.lanes[asked.lane].trace.outputs) else 0
+        )
+        asked = asked.model_copy(update={"output": output})
+        shown = showing(comparison, asked.shown(len(comparison.lanes)))
+        path = shown.lanes[asked.lane].trace.path()
         step = min(asked.step, max(0, len(path) - 1))
-        return Place(comparison, asked.model_copy(update={"step": step}), path)
+        return Place(shown, asked.model_copy(update={"step": step}), path, comparison)
 
     def _build(self, place: Place | None) -> None:
         first = {} if place is None or place.step is None else values.distribution(place, "final")
@@ -140,12 +185,18 @@ class Inspector:
                     )
                     self.steps = plot()
                 with gr.Tab("Data") as data:
+                    self.texts = gr.Radio(
+                        TEXTS,
+                        label="Texts",
+                        elem_classes=["segments"],
+                        **values.texts(place, "shown"),
+                    )
                     self.files = element("downloads")
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
         self.tabs = dict(zip(TABS, (distribution, timings, steps, data), strict=True))
-        self.view = [self.tab, self.stage, self.side]
+        self.view = [self.tab, self.stage, self.side, self.texts]
         self.charts = [
             self.bars,
             self.stages,
@@ -161,6 +212,7 @@ class Inspector:
             self.column,
             self.token,
             self.stage,
+            self.texts,
             *self.charts,
             self.table,
             self.files,
@@ -173,6 +225,7 @@ class Inspector:
         self.column.input(self._turned, [self.column, *moved], self.outputs, **latest)
         self.stage.input(self._restaged, moved, self.outputs, **latest)
         self.side.input(self.draw, moved, self.outputs, **latest)
+        self.texts.input(self.draw, moved, self.outputs, **latest)
         self.per_step.point(self._pointed, moved, self.outputs, **QUICK)
         self.memory.point(self._pointed, moved, self.outputs, **QUICK)
         self.steps.point(self._pointed, moved, self.outputs, **QUICK)
@@ -184,14 +237,14 @@ class Inspector:
         for name, tab in self.tabs.items():
             tab.select(partial(self._opened, name), moved, [self.tab, *self.outputs], **QUICK)
 
-    def _tab(self, place: Place, tab: str, stage: str | None, side: str) -> Updates:
+    def _tab(self, place: Place, tab: str, stage: str | None, side: str, texts: str) -> Updates:
         if tab == "timings":
             known = self.measured.get((place.comparison.id, place.selection.lane))
             return self._named(values.timings(place)) | {self.uncached: known}
         if tab == "steps":
             return self._named(values.steps(place, side))
         if tab == "data":
-            return self._named(values.data(place))
+            return self._named(values.data(place, texts))
         return self._named(values.distribution(place, stage))
 
     def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
@@ -223,13 +276,15 @@ class Inspector:
     def _named(self, named: dict[str, Any]) -> Updates:
         return {getattr(self, name): value for name, value in named.items()}
 
-    def _opened(self, name: str, selection: Any, tab: str, stage: str | None, side: str) -> Updates:
+    def _opened(self, name: str, selection: Any, tab: str, *view: Any) -> Updates:
         if name == tab:  # as the page opens, Gradio selects the tab that is selected
             return {self.tab: name}
-        return {self.tab: name, **self.draw(selection, name, stage, side)}
+        return {self.tab: name, **self.draw(selection, name, *view)}
 
-    def _told(self, tab: str, stage: str | None, side: str, event: gr.EventData) -> Updates:
-        return self.draw(event._data, tab, stage, side)
+    def _told(
+        self, tab: str, stage: str | None, side: str, texts: str, event: gr.EventData
+    ) -> Updates:
+        return self.draw(event._data, tab, stage, side, texts)
 
     # What a person is moving is not written back: the answer would undo what came after it.
 
@@ -238,7 +293,7 @@ class Inspector:
         return {part: value for part, value in updates.items() if part is not self.token}
 
     def _turned(self, lane: Any, selection: Any, *view: Any) -> Updates:
-        updates = self._changed(selection, {"lane": lane, "output": 0}, *view)
+        updates = self._changed(selection, self._elsewhere(selection, lane), *view)
         return {part: value for part, value in updates.items() if part is not self.column}
 
     def _restaged(self, selection: Any, *view: Any) -> Updates:
@@ -246,15 +301,36 @@ class Inspector:
         return {part: value for part, value in updates.items() if part is not self.stage}
 
     def _pointed(
-        self, selection: Any, tab: str, stage: str | None, side: str, event: gr.EventData
+        self,
+        selection: Any,
+        tab: str,
+        stage: str | None,
+        side: str,
+        texts: str,
+        event: gr.EventData,
     ) -> Updates:
         lane, step = _numbers(event, 2)
-        return self._changed(selection, {"lane": lane, "step": step, "output": 0}, tab, stage, side)
+        change = self._elsewhere(selection, lane) | {"step": step}
+        return self._changed(selection, change, tab, stage, side, texts)
 
     def _staged(
-        self, selection: Any, tab: str, stage: str | None, side: str, event: gr.EventData
+        self,
+        selection: Any,
+        tab: str,
+        stage: str | None,
+        side: str,
+        texts: str,
+        event: gr.EventData,
     ) -> Updates:
-        return self.draw(selection, tab, str(_numbers(event, 1)[0]), side)
+        return self.draw(selection, tab, str(_numbers(event, 1)[0]), side, texts)
+
+    def _elsewhere(self, selection: Any, lane: int) -> dict[str, Any]:
+        """What changes of a selection with its lane: the text is the one that column shows."""
+        place = self.find(selection)
+        if place is None or not 0 <= lane < len(place.comparison.lanes):
+            return {"lane": lane, "output": 0}
+        shown = place.selection.shown(len(place.comparison.lanes))
+        return {"lane": lane, "output": shown[lane], "texts": shown}
 
     def _changed(self, selection: Any, change: dict[str, Any], *view: Any) -> Updates:
         return self.draw(None if selection is None else {**selection, **change}, *view)

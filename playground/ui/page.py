@@ -56,6 +56,7 @@ def build(service: Service) -> gr.Blocks:
                     elem_classes="segments",
                 )
                 gr.HTML('<p class="scale"><span></span></p>', apply_default_css=False, min_width=0)
+                reference = element("reference")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
@@ -72,6 +73,8 @@ def build(service: Service) -> gr.Blocks:
         look = [*inspector.view], inspector.outputs
         for column in columns.columns:
             inspector.listen(column.strip.pick)
+            inspector.hear(column.strip.turn, inspector.turned)
+        inspector.hear(reference.refer, inspector.referred)
         for event in (parts.opened, parts.cleared):
             event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
         for event in parts.rearranged:

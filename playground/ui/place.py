@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from playground.ui.chooser import asks
 from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
 
+TEXTS = [("that are shown", "shown"), ("all", "all")]
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
 KEPT = 32  # columns measured last
 NO_RUN = "No run to look into"
@@ -23,7 +24,11 @@ NOTHING_RAN = "Nothing was written yet, or it is no longer kept. Press Run."
 
 
 class Selection(BaseModel):
-    """A token of a run: ``step`` counts the tokens of text ``output`` of this lane, from 0."""
+    """A token of a run: ``step`` counts the tokens of text ``output`` of this lane, from 0.
+
+    ``texts`` are those that the columns show, the first where none is told, and ``reference`` is
+    the lane that the others are compared with, None where each is with the one before it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -31,15 +36,28 @@ class Selection(BaseModel):
     lane: int = Field(ge=0, lt=len(LETTERS))
     step: int = Field(ge=0)
     output: int = Field(0, ge=0)
+    texts: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=len(LETTERS))
+    reference: int | None = Field(None, ge=0, lt=len(LETTERS))
+
+    def shown(self, lanes: int) -> list[int]:
+        """The text that each of the lanes shows; the one looked into is its own lane's."""
+        texts = [*self.texts, *[0] * lanes][:lanes]
+        texts[self.lane] = self.output
+        return texts
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a selection leads: a step of a text, or none where nothing was written yet."""
+    """Where a selection leads: a step of a text, or none where nothing was written yet.
+
+    Of every lane the text that its column shows stands first in ``comparison``; ``whole`` is the
+    run as it was kept.
+    """
 
     comparison: Comparison
     selection: Selection
     path: list[StepRecord]
+    whole: Comparison
 
     @property
     def trace(self) -> Trace:
@@ -50,9 +68,9 @@ class Place:
         return self.path[self.selection.step] if self.path else None
 
     @property
-    def marked(self) -> tuple[int, int] | None:
-        """The token in charts of all lanes, which show each lane's first text."""
-        return None if self.selection.output else (self.selection.lane, self.selection.step)
+    def marked(self) -> tuple[int, int]:
+        """The token in charts of all lanes."""
+        return self.selection.lane, self.selection.step
 
 
 def caption(place: Place | None) -> dict[str, Any]:
@@ -67,7 +85,9 @@ def caption(place: Place | None) -> dict[str, Any]:
         asked = place.trace.offer is not None
         told = "Choose the first one in the column." if asked else "This column wrote nothing."
         return {**head, "title": "no token yet", "facts": failed or told}
-    facts = f"id {step.token:,} · the model gave it {charts.percent(step.raw_probability)} %"
+    texts = len(place.trace.outputs)
+    which = f"text {place.selection.output + 1} of {texts} · " if texts > 1 else ""
+    facts = f"{which}id {step.token:,} · the model gave it {charts.percent(step.raw_probability)} %"
     if place.trace.stages:
         facts += f", the recipe {charts.percent(step.probability)} %"
     facts += f" · entropy {step.raw_entropy:.2f}"
@@ -167,20 +187,25 @@ def steps(place: Place, side: str) -> dict[str, Any]:
     run, after = place.comparison, side == "recipe"
     return {
         "steps": drawing(
-            charts.steps(run, place.marked, after),
-            charts.about_steps(run, after),
+            charts.steps(run, place.marked, after, place.selection.reference),
+            charts.about_steps(run, after, place.selection.reference),
             f"{run.id}/steps",
         )
     }
 
 
-def data(place: Place) -> dict[str, Any]:
-    """The table, and where the run is to be had as a file."""
-    run = place.comparison
-    frame = run.frame()
-    shown = frame.drop(columns=["recipe", "raw_logprob", "logprob", "score", "forward_rows"])
-    shown["lane"] = [LETTERS[lane] for lane in frame["lane"]]
-    shown["index"] += 1
-    shown["text"] = [charts.visible(text) for text in frame["text"]]
-    shown = shown.rename(columns={"lane": "column", "index": "token", "token": "id"}).round(3)
-    return {"table": shown, "files": downloads.links(run.id)}
+def texts(place: Place | None, asked: str) -> dict[str, Any]:
+    """The choice of the texts that the table and the CSV hold, where a column has several."""
+    several = place is not None and any(len(x.trace.outputs) > 1 for x in place.whole.lanes)
+    return {"value": asked, "visible": several}
+
+
+def data(place: Place, which: str) -> dict[str, Any]:
+    """The table, and where the run is to be had as a file; of the shown texts, or of ``all``."""
+    run = place.whole
+    samples = "all" if which == "all" else place.selection.shown(len(run.lanes))
+    frame = run.frame(samples)
+    left_out = ["recipe", "text", "raw_logprob", "logprob", "score", "forward_rows"]
+    shown = frame.drop(columns=left_out)
+    shown["token"] = [charts.visible(token) for token in frame["token"]]
+    return {"table": shown.round(3), "files": downloads.links(run.id, samples)}

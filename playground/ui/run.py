@@ -21,7 +21,7 @@ from playground.colours import LETTERS
 from playground.engine import Busy, FieldError, Request, Run
 from playground.metrics import measure_path
 from playground.models import ModelError
-from playground.parting import Side
+from playground.parting import Side, parting
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import preview, strip
@@ -30,6 +30,7 @@ from playground.ui.columns import Columns
 from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, fault, stop_strings
 from playground.ui.pace import Pace
+from playground.ui.partings import Partings
 from playground.ui.prompt import Prompt
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
@@ -206,40 +207,41 @@ class Runner:
         version, measured = -1, 0.0
         # Even an unchanged one is sent: to leave it out takes Gradio longer than to compare it.
         shown: Updates = dict.fromkeys(self.columns.strips)
-        sent: list[Any] = [None] * len(run.lanes)
+        sent: list[Any] = []
+        partings = Partings()
         figures = [strip.figures(None, None)] * len(run.lanes)
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)
             fresh = time.monotonic() - measured >= FIGURES_S
             measured = time.monotonic() if fresh else measured
-            before, changed, most = None, False, 0
-            for place, lane in enumerate(run.lanes):
-                path = lane.path()
-                most = max(most, len(path))
-                stages, search = [str(p) for p in lane.recipe.processors], str(lane.recipe.search)
-                over = lane.done
-                here = Side(LETTERS[place], stages, search, path, over=over)
-                mark = (len(path), path[-1] if path else None, over)
-                # A column is sent again when the one before it grew: they may only now part.
-                changed, grown = sent[place] != mark, changed
-                if changed or grown or fresh:
-                    sent[place] = mark
-                    if fresh or over:
-                        figures[place] = strip.figures(
-                            measure_path(path), lane.finish_reason if over else None
-                        )
-                    reason = lane.finish_reason if over else None
-                    shown[self.columns.strips[place]] = strip.written(
-                        run.id, place, str(run.request.recipes[place]), here, before, reason
-                    ) | {"figures": figures[place], "state": "done" if over else "running"}
-                before = here
+            sides = [self._side(run, place) for place in range(len(run.lanes))]
+            marks = [(len(s.path), s.path[-1] if s.path else None, s.over) for s in sides]
+            # When one grew all are sent again: they may only now part from it.
+            grew, sent = marks != sent, marks
+            for place, lane in enumerate(run.lanes) if grew or fresh else ():
+                here, recipe = sides[place], str(run.request.recipes[place])
+                reason = lane.finish_reason if here.over else None
+                if fresh or here.over:
+                    by_hand = here.chooses == "person"
+                    figures[place] = strip.figures(measure_path(here.path), reason, by_hand)
+                shown[self.columns.strips[place]] = strip.written(
+                    run.id, place, recipe, sides, partings, reason
+                ) | {"figures": figures[place], "state": "done" if here.over else "running"}
+            most = max(len(side.path) for side in sides)
             if run.id not in self.running:
                 return
             # An empty frame is sent as well: only at a frame is a closed page found out.
             frame = {"run": run.id, "sent": time.monotonic()}
             yield shown | {self.status: self._progress(run, most) | {"frame": frame}}
             run.join(max(0.0, began + self.pace.interval(run.id) - time.monotonic()))
+
+    def _side(self, run: Run, place: int) -> Side:
+        """A lane as written so far."""
+        lane = run.lanes[place]
+        over, vocab = lane.done, run.facts.vocab_size
+        stages, search = [str(p) for p in lane.recipe.processors], str(lane.recipe.search)
+        return Side(LETTERS[place], stages, search, lane.path(), over=over, vocab=vocab)
 
     def _progress(self, run: Run, most: int) -> dict[str, Any]:
         if run.state == "queued":
@@ -288,8 +290,11 @@ def status(kind: str, text: str) -> dict[str, str]:
 
 def first(comparison: Comparison) -> dict[str, Any] | None:
     """The token worth looking at first: where the second column parts from the first."""
-    lane = 1 if len(comparison.lanes) > 1 else 0
-    if not comparison.lanes[lane].trace.path():
-        lane = 0
-    parted = strip.shown(comparison, lane)["parted"]
-    return {"run": comparison.id, "lane": lane, "step": parted or 0, "output": 0}
+    sides = [
+        Side.of(letter, lane.trace)
+        for letter, lane in zip(LETTERS[:2], comparison.lanes, strict=False)
+    ]
+    lane = 1 if len(sides) > 1 and sides[1].path else 0
+    apart = parting(*sides) if lane else None
+    step = apart.index if apart and apart.index is not None else 0
+    return {"run": comparison.id, "lane": lane, "step": step, "output": 0}

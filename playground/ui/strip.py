@@ -9,7 +9,8 @@ from typing import Any
 
 from playground import charts
 from playground.colours import LETTERS
-from playground.parting import Side, parting
+from playground.parting import Side
+from playground.texts import first
 from playground.trace import (
     Comparison,
     FinishReason,
@@ -20,6 +21,7 @@ from playground.trace import (
 )
 from playground.ui import chooser, nothing
 from playground.ui.names import source
+from playground.ui.partings import Partings
 
 REASONS = {
     "eos": "end",
@@ -42,6 +44,11 @@ MEANINGS = {
     "distinct-2": "Share of token pairs that are different: 1 where no pair comes twice.",
     "4-gram repeats": "Share of four-token sequences that had already been written.",
     "accepted": "Share of the guessed tokens that the recipe would have chosen itself.",
+}
+TEXTS = {  # of a column that wrote several
+    "draw": "texts, each with luck of its own",
+    "text": "texts that score best, the best first",
+    "drawn text": "different texts, as they were drawn",
 }
 MEASURED = "What a step of the recipe measures in this text."
 
@@ -74,13 +81,18 @@ def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: bool = False)
     return "\n".join(lines)
 
 
-def figures(metrics: Metrics | None, reason: str | None) -> list[dict[str, str]]:
+def figures(
+    metrics: Metrics | None, reason: str | None, by_hand: bool = False
+) -> list[dict[str, str]]:
     """The eight figures, always in the same order, a dash where there is none yet.
 
-    Then what only this recipe has: accepted guesses, what its processors measure.
+    Then what only this recipe has: accepted guesses, what its processors measure. Tokens that were
+    chosen ``by_hand`` are gone through again, in no time that means anything.
     """
     if metrics is None:
         metrics = Metrics(tokens=0)
+    if by_hand:
+        metrics = metrics.model_copy(update={"timings": LaneTimings(), "acceptance": None})
     times = metrics.timings
     ended = REASONS[reason] if reason else ""
     shown = [
@@ -117,12 +129,12 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "recipe": "",
         "output": 0,
         "outputs": 1,
+        "texts": "",
         "state": "empty",
         "note": note or "Press Run, and this column writes.",
         "offer": "",
         "error": None,
-        "parted": None,
-        "parting": None,
+        "partings": "{}",
         "tokens": "",
         "chooser": None,
         "figures": figures(None, None),
@@ -130,24 +142,23 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
 
 
 def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
-    """The strip of one lane's ``output``-th text."""
+    """The strip of one lane's ``output``-th text, and of the others' texts of that number."""
     result = comparison.lanes[lane]
-    here = Side.of(LETTERS[lane], result.trace, output, _over(result))
-    before = None
-    if lane > 0:
-        left = comparison.lanes[lane - 1]
-        before = Side.of(LETTERS[lane - 1], left.trace, output, _over(left))
-    metrics, offered = result.metrics, chooser.view(result)
-    if offered is not None:  # its tokens were gone through again, in no time that means anything
-        metrics = metrics.model_copy(update={"timings": LaneTimings(), "acceptance": None})
-    reason = result.finish_reason
-    return written(comparison.id, lane, result.recipe, here, before, reason) | {
+    sides = [
+        Side.of(LETTERS[number], other.trace, output, _over(other))
+        for number, other in enumerate(comparison.lanes)
+    ]
+    here, count = sides[lane], max(1, len(result.trace.outputs))
+    text, offered = first(result, here.output), chooser.view(result)
+    reason = text.finish_reason
+    return written(comparison.id, lane, result.recipe, sides, Partings(), reason) | {
         "state": "done",
         "offer": nothing.offer(here.path, reason, comparison),
-        "outputs": max(1, len(result.trace.outputs)),
+        "outputs": count,
+        "texts": f"{count} {TEXTS.get(here.chooses or '', 'texts')}",
         "error": result.error,
         "chooser": offered,
-        "figures": figures(metrics, result.finish_reason),
+        "figures": figures(text.metrics, reason, offered is not None),
     }
 
 
@@ -155,15 +166,15 @@ def written(
     run: str,
     lane: int,
     recipe: str,
-    here: Side,
-    before: Side | None,
+    sides: Sequence[Side],
+    partings: Partings,
     reason: FinishReason | None = None,
 ) -> dict[str, Any]:
-    """The strip of a text as far as it is written, and where it left the column before.
+    """The strip of a text as far as it is written, and where it left the other columns.
 
-    ``reason`` is why it ended, None while it goes on.
+    ``sides`` are all columns, and ``reason`` is why this one ended, None while it goes on.
     """
-    apart = parting(before, here) if before else None
+    here = sides[lane]
     yours = here.chooses == "person"
     return empty(lane) | {
         "run": run,
@@ -172,8 +183,7 @@ def written(
         "output": here.output,
         "state": "running",
         "note": nothing.sentence(here.path, reason),
-        "parted": apart.index if apart else None,
-        "parting": {"text": _sentence(apart.text), "same": apart.why == "same"} if apart else None,
+        "partings": partings.told(sides, lane),
         "tokens": tokens(here.path, drafts=not yours, ended=reason == "eos"),
         "chooser": chooser.waiting() if yours else None,
     }
@@ -186,10 +196,6 @@ def _drafted(step: StepRecord) -> bool | str:
 def _over(result: LaneResult) -> bool:
     """Whether its text will not grow: one that waits for a person may."""
     return result.finish_reason not in (None, "waiting")
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _rounded(value: float) -> float:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from playground.api import wire
 from playground.api.events import Feed
 from playground.engine import Engine, Request, Run
-from playground.trace import Comparison
+from playground.trace import Comparison, column_name
 from playground.ui import strip
 from strategies import Info, Move, Params, Search, Step, setting
 from strategies.registry import registry
@@ -105,7 +105,7 @@ def agrees(run: Run) -> None:
     loaded_back = Comparison.from_json(comparison.to_json())
     rows = loaded_back.frame()
     for number, lane in enumerate(loaded_back.lanes):
-        assert "".join(rows[rows.lane == number].text) == lane.text
+        assert "".join(rows[rows.column == column_name(number)].text) == lane.text
         drawn = strip.shown(comparison, number)["tokens"]
         assert "".join(shown[0] for shown in map(json.loads, drawn.split("\n"))) == lane.text
     if len(comparison.lanes) == 1:

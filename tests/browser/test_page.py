@@ -174,9 +174,12 @@ def test_a_column_of_several_texts_shows_each(page):
     outputs = lane(page, "B").locator(".outputs")
     expect(outputs).to_contain_text("1/3")
     first = lane(page, "B").locator(".tokens").inner_text()
+    figures = lane(page, "B").locator(".figures").inner_text()
     outputs.get_by_role("button", name="Next text").click()
     expect(outputs).to_contain_text("2/3")
     assert lane(page, "B").locator(".tokens").inner_text() != first
+    assert lane(page, "B").locator(".figures").inner_text() != figures
+    expect(page.locator("#inspector .facts")).to_contain_text("text 2 of 3")
     token = lane(page, "B").locator(".token").nth(1)
     token.focus()
     token.press("Enter")
@@ -262,6 +265,25 @@ def test_a_link_restores_the_set_up(page, visit):
     opened.locator("#share").click()
     expect(opened.locator("#share")).to_have_text("Link copied")
     assert opened.evaluate("navigator.clipboard.readText()") == opened.url
+
+
+def test_any_column_may_be_what_the_others_are_compared_with(page, visit):
+    parting = {letter: lane(page, letter).locator(".parting") for letter in "ABC"}
+    expect(parting["C"]).to_contain_text("Parts from B at token 4")
+    page.get_by_role("tab", name="Steps").click()
+    sentence = page.locator("#inspector .sentence:visible")
+    expect(sentence).to_contain_text("C parts from B at token 4")
+    page.locator(".reference select").select_option(label="column C")
+    expect(parting["A"]).to_contain_text("Parts from C at token 4")
+    expect(parting["B"]).to_contain_text("Parts from C at token 4")
+    expect(parting["C"]).to_be_empty()
+    expect(page.locator(".lane:visible .token.parted")).to_have_count(2)
+    expect(lane(page, "A").locator(".token.parted")).to_have_text(" form")
+    expect(sentence).to_contain_text("A parts from C at token 4, B parts from C at token 4")
+    page.locator("#seed input").fill("8")  # the address tells what differs from what was opened
+    page.wait_for_function("() => new URLSearchParams(location.search).get('from') === 'C'")
+    opened = visit(page.url)
+    expect(opened.locator(".reference select")).to_have_value("2")
 
 
 def test_the_chat_template_follows_what_is_typed_until_it_is_set(page, visit):

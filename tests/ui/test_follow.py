@@ -51,8 +51,8 @@ def test_frames_lead_to_what_is_shown_at_the_end(runner):
     assert lengths == [2, 3, 4, 5]
     assert "4 of 6 tokens" in middle[2]["status"]["text"]
     shown = strip.shown(run.comparison(), 1)
-    assert last["B"] == shown and "top_k 5 removed" in shown["parting"]["text"]
-    assert middle[-1]["B"]["parting"] == shown["parting"]
+    assert last["B"] == shown and "top_k 5 removed" in shown["partings"]
+    assert middle[-1]["B"]["partings"] == shown["partings"]
     assert shown["tokens"].startswith(middle[-1]["B"]["tokens"])
     assert not runner.running and not runner.awaited
 

@@ -65,7 +65,7 @@ def test_no_other_thing_is_picked(token: object) -> None:
 def test_a_text_that_waits_has_neither_ended_nor_a_speed() -> None:
     shown = run("manual([7])", "manual([7, 8])")
     ahead = strip.shown(shown, 1)
-    assert ahead["parting"] is None
+    assert ahead["partings"] == "{}"
     assert [f["value"] for f in ahead["figures"][:4]] == ["2", "—", "—", "—"]
     assert {json.loads(line)[7] for line in ahead["tokens"].splitlines()} == {False}
 

@@ -25,6 +25,7 @@ window.playground = (() => {
     const chat = playground.chat.told(Boolean(setup.chat));
     if (chat) q.set('chat', chat);
     if (setup.alone) q.set('alone', '1');
+    if (playground.reference.letter) q.set('from', playground.reference.letter);
     return '?' + q;
   }
 

@@ -1,11 +1,12 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
 // Constants: colour
-// value: {run, source, lane, letter, output, outputs, state, note, recipe, error, parted, selected,
+// value: {run, source, lane, letter, output, outputs, texts, state, note, recipe, error, selected,
+//         texts: what the column's outputs are, partings: JSON by lane, [token, sentence, same],
 //         offer: what a button beside the note says, or '',
 //         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special],
 //         drafted: false, true where the draft was accepted, else the rejected token's text,
 //         special: the name of a special token, which adds nothing to the text; left out of others,
-//         figures: [{name, value, unit, meaning}, …], parting: {text, same}, chooser: see there}
+//         figures: [{name, value, unit, meaning}, …], chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
 const [why, help] = ['.why', '.help'].map((s) => blank.querySelector(s));
@@ -87,8 +88,7 @@ function draw() {
   });
   while (text.children.length > tokens.length) text.lastChild.remove();
   shown.length = tokens.length;
-  for (const span of text.querySelectorAll('.parted')) span.classList.remove('parted');
-  text.children[v.parted]?.classList.add('parted');
+  part();
   text.setAttribute('aria-label', `Column ${v.letter}, ${tokens.length} tokens`);
   // An empty listbox has no options to own, so it is only a listbox once it holds one.
   if (tokens.length) text.setAttribute('role', 'listbox');
@@ -107,15 +107,29 @@ function draw() {
   why.textContent = v.note;
   help.textContent = v.offer;
   help.hidden = !v.offer;
-  note.classList.toggle('same', Boolean(v.parting?.same));
-  note.classList.toggle('bad', Boolean(v.error));
-  note.textContent = v.error || v.parting?.text || '';
   const measured = JSON.stringify(v.figures);
   if (measured !== told) figures.replaceChildren(...v.figures.map(figure));
   told = measured;
   outputs.hidden = v.outputs < 2;
+  outputs.title = v.texts;
   outputs.querySelector('.which').textContent = `${v.output + 1}/${v.outputs}`;
 }
+
+// Where the column parts from the one that it is compared with, and why.
+function part() {
+  const v = props.value;
+  const [at, sentence, same] = JSON.parse(v.partings)[playground.reference.of(v.lane)] ?? [];
+  for (const span of text.querySelectorAll('.parted')) span.classList.remove('parted');
+  text.children[at]?.classList.add('parted');
+  note.classList.toggle('same', Boolean(same));
+  note.classList.toggle('bad', Boolean(v.error));
+  note.textContent = v.error || sentence || '';
+}
+function refer() {
+  if (!element.isConnected) return document.removeEventListener('playground:reference', refer);
+  if (props.value) part();
+}
+document.addEventListener('playground:reference', refer);
 
 // Once all columns are drawn: a height that is read or a scroll in between lays out the page anew.
 let soon = 0;
@@ -177,7 +191,7 @@ function choose(index, focus) {
     wait = null;
     latest = Date.now();
     trigger('pick', { run: props.value.run, lane: props.value.lane,
-      output: props.value.output, step: index });
+      output: props.value.output, step: index, ...playground.reference.view() });
   };
   clearTimeout(wait); // a held arrow key asks for the last token only
   if (Date.now() - latest > 150) tell();
@@ -219,7 +233,9 @@ help.addEventListener('click', () => playground.chat.use());
 for (const [name, by] of [['.before', -1], ['.after', 1]])
   outputs.querySelector(name).addEventListener('click', () => {
     const { run, lane, output, outputs: n } = props.value;
-    trigger('turn', { run, lane, output: (output + by + n) % n });
+    const { texts, ...view } = playground.reference.view();
+    texts[lane] = (output + by + n) % n;
+    trigger('turn', { run, lane, output: texts[lane], texts, ...view });
   });
 document.addEventListener('playground:mark', ({ detail }) => {
   const v = props.value;

@@ -1,0 +1,37 @@
+"""A comparison as a person has it before them: of each lane that wrote several texts, one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from playground.metrics import measure
+from playground.trace import Comparison, LaneResult
+
+
+def showing(comparison: Comparison, texts: Sequence[int]) -> Comparison:
+    """The comparison with text ``texts[n]`` of lane ``n`` first, and the lane's figures of it.
+
+    Charts and figures are of a lane's first text. A lane without such a text, or that none is told
+    for, stays as it is.
+    """
+    wanted = [*texts, *[0] * len(comparison.lanes)]
+    lanes = [first(lane, wanted[number]) for number, lane in enumerate(comparison.lanes)]
+    return comparison.model_copy(update={"lanes": lanes})
+
+
+def first(lane: LaneResult, text: int) -> LaneResult:
+    """The lane with this text first, and its figures of it; as it is where it has no such text."""
+    outputs = list(lane.trace.outputs)
+    if not 0 < text < len(outputs):
+        return lane
+    shown = outputs.pop(text)
+    trace = lane.trace.model_copy(update={"outputs": [shown, *outputs]})
+    return lane.model_copy(
+        update={
+            "text": shown.text,
+            "token_ids": shown.token_ids,
+            "finish_reason": shown.finish_reason,
+            "trace": trace,
+            "metrics": measure(trace),
+        }
+    )
