@@ -12,9 +12,10 @@ from starlette.testclient import TestClient
 from playground.ui import downloads
 from playground.ui.inspector import Inspector
 from playground.ui.place import Place, Selection, stage_of, stages
-from tests.traces import COLUMNS, comparison
+from tests.traces import COLUMNS, comparison, several_texts
 
 RUN = comparison(COLUMNS, length=6)
+SEVERAL = several_texts()
 HERE = {"run": RUN.id, "lane": 1, "step": 2}
 
 
@@ -23,7 +24,7 @@ def inspector():
     async def build():
         """In a running loop: without one, Blocks makes a loop that nothing closes."""
         with gr.Blocks() as page:
-            made = Inspector({RUN.id: RUN}.get, first=HERE)
+            made = Inspector({run.id: run for run in (RUN, SEVERAL)}.get, first=HERE)
         made.page = page
         return made
 
@@ -153,21 +154,52 @@ def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(several):
-    made = Inspector({several.id: several}.get)
-    client = TestClient(Starlette(routes=downloads.routes({several.id: several}.get)))
-    here = {"run": several.id, "lane": 1, "step": 9, "output": 2, "texts": [0, 0, 0]}
+def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
+    client = TestClient(Starlette(routes=downloads.routes({SEVERAL.id: SEVERAL}.get)))
+    here = {"run": SEVERAL.id, "lane": 1, "step": 9, "output": 2, "texts": [0, 0, 0]}
     for which, samples in (("shown", [0, 2, 0]), ("all", "all")):
-        updates = made.draw(here, "data", "final", "model", which)
-        table, frame = updates[made.table], several.frame(samples)
+        updates = inspector.draw(here, "data", "final", "model", which)
+        table, frame = updates[inspector.table], SEVERAL.frame(samples)
         for name in ("column", "sample", "position", "token_id"):
             assert table[name].tolist() == frame[name].tolist()
-        assert client.get(f"/{updates[made.files]['csv']}").text == frame.to_csv(index=False)
-    assert updates[made.caption]["facts"].startswith("text 3 of 3 · id")
-    assert updates[made.selection]["step"] == 4  # the last of the shorter text
-    assert updates[made.texts]["visible"] and not made.draw(HERE, *VIEW)[made.texts]["visible"]
-    odd = client.get(f"/runs/{several.id}.csv?samples=1;drop")
-    assert odd.text == several.frame().to_csv(index=False)
+        told = client.get(f"/{updates[inspector.files]['csv']}")
+        assert told.text == frame.to_csv(index=False)
+    assert updates[inspector.caption]["facts"].startswith("text 3 of 3 · id")
+    assert updates[inspector.selection]["step"] == 4  # the last of the shorter text
+    assert updates[inspector.texts]["visible"]
+    assert not inspector.draw(HERE, "data", "final", "model")[inspector.texts]["visible"]
+    odd = client.get(f"/runs/{SEVERAL.id}.csv?samples=1;drop")
+    assert odd.text == SEVERAL.frame().to_csv(index=False)
+
+
+def test_turning_to_another_text_turns_the_drawings_too(inspector):
+    here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 0}
+    view = ("steps", "final", "model", "shown")
+
+    def told(event):
+        return inspector.turned(here, *view, gr.EventData(None, event))[inspector.selection]
+
+    turned = told({"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": 2})
+    assert (turned["output"], turned["texts"], turned["reference"]) == (2, [0, 2, 0], 2)
+    looked_at_elsewhere = inspector.turned(
+        {**here, "lane": 0},
+        *view,
+        gr.EventData(None, {"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": None}),
+    )
+    assert looked_at_elsewhere[inspector.selection]["output"] == 0
+    drawn = looked_at_elsewhere[inspector.steps]["figure"]["data"]
+    assert (
+        max(
+            len(line["x"])
+            for line in drawn
+            if line.get("customdata") and line["customdata"][0][0] == 1
+        )
+        == 5
+    )
+    pointed = inspector._pointed(
+        {**here, "lane": 0, "texts": [0, 2, 0]}, *view, gr.EventData(None, {"data": [1, 3]})
+    )
+    assert pointed[inspector.selection]["output"] == 2
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from playground import charts
 from playground.texts import showing
 from playground.trace import Comparison, column_name
-from tests.traces import COLUMNS, NO_REPEAT, comparison
+from tests.traces import COLUMNS, NO_REPEAT, comparison, several_texts
 
 ROOT = Path(__file__).parent.parent
 
@@ -57,29 +57,7 @@ def test_frame_has_a_row_per_token(run):
 
 @pytest.fixture(scope="module")
 def several():
-    """The second column wrote three texts."""
-    made = comparison()
-    texts = comparison(COLUMNS[1:2], seed=9).lanes
-    lane = made.lanes[1]
-    longer = [*lane.trace.steps, *texts[0].trace.steps]
-    count = len(lane.trace.steps)
-    second = (
-        texts[0]
-        .trace.outputs[0]
-        .model_copy(update={"nodes": list(range(count, 2 * count)), "found": {"green tokens": 3.0}})
-    )
-    short = second.model_copy(
-        update={
-            "nodes": second.nodes[:5],
-            "token_ids": second.token_ids[:5],
-            "text": "".join(step.text for step in texts[0].trace.steps[:5]),
-            "finish_reason": "stop",
-        }
-    )
-    outputs = [*lane.trace.outputs, second, short]
-    trace = lane.trace.model_copy(update={"steps": longer, "outputs": outputs})
-    made.lanes[1] = lane.model_copy(update={"trace": trace})
-    return made
+    return several_texts()
 
 
 def test_frame_holds_the_first_texts_or_all_or_those_asked_for(several):

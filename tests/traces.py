@@ -272,3 +272,25 @@ def comparison(
         ),
         lanes=lanes,
     )
+
+
+def several_texts() -> Comparison:
+    """Three columns, of which the second wrote three texts; the last one is short."""
+    made = comparison(run="several")
+    lane = made.lanes[1]
+    other = comparison(COLUMNS[1:2], seed=9).lanes[0].trace
+    count, short = len(lane.trace.steps), 5
+    whole = other.outputs[0].model_copy(
+        update={"nodes": list(range(count, 2 * count)), "found": {"green tokens": 3.0}}
+    )
+    cut = {
+        "nodes": whole.nodes[:short],
+        "token_ids": whole.token_ids[:short],
+        "text": "".join(step.text for step in other.steps[:short]),
+        "finish_reason": "stop",
+    }
+    outputs = [*lane.trace.outputs, whole, whole.model_copy(update=cut)]
+    steps = [*lane.trace.steps, *other.steps]
+    trace = lane.trace.model_copy(update={"steps": steps, "outputs": outputs})
+    made.lanes[1] = lane.model_copy(update={"trace": trace})
+    return made
