@@ -87,7 +87,22 @@ def half_character(text: str) -> str | None:
     return None
 
 
+def longer(value: Any, most: int) -> bool:
+    """Whether a value's texts and members come to more than ``most``; looks no further then."""
+    size, rest = 0, [value]
+    while rest and size <= most:
+        one = rest.pop()
+        if isinstance(one, Mapping):
+            rest.extend([*one, *one.values()] if len(one) <= most else [])
+        elif isinstance(one, list | tuple):
+            rest.extend(one if len(one) <= most else [])
+        size += len(one) if isinstance(one, str | list | tuple | Mapping) else 1
+    return size > most
+
+
 def _quote(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**100:
+        return f"{'-' * (value < 0)}1e{int(value.bit_length() * 0.30103)} or so"
     if not isinstance(value, str):
         return repr(value)
     text = json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from .base import Context, Params, Processor, Search, Strategy
-from .notation import RecipeError, quote, read, shorten, write
+from .notation import LONGEST, RecipeError, longer, quote, read, shorten, write
 from .params import make
 from .registry import registry
 
@@ -94,6 +94,11 @@ class Recipe:
         """A recipe from ``[{"strategy": …, "params": {…}, "enabled": true}, …]``."""
         if isinstance(steps, str | Mapping) or not isinstance(steps, Iterable):
             raise RecipeError(f"steps must be a list, but {shorten(quote(steps))} was given.")
+        steps = list(steps)
+        if len(steps) > MOST_STEPS:
+            raise RecipeError(f"A recipe has at most {MOST_STEPS} steps, but has {len(steps)}.")
+        if longer(steps, LONGEST):
+            raise RecipeError(f"A recipe has at most {LONGEST:,} characters; shorten its texts.")
         return cls(tuple(_from_mapping(i, step) for i, step in enumerate(steps)))
 
     @classmethod

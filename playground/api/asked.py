@@ -1,9 +1,18 @@
 """What the API is asked: the bodies of its requests, bounded by what this host allows."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from playground.settings import Settings
 from strategies.recipe import Recipe
@@ -47,8 +56,22 @@ BATCH_EXAMPLES: dict[str, Any] = {
 }
 
 
+NOW = object()  # the context of a validation that is meant
+
+
 class Asked(BaseModel):
+    """A body, or what it inherits from.
+
+    FastAPI checks bodies on the event loop, where everybody would wait while recipes are parsed:
+    it gets what was sent, and a thread has it checked by ``read``.
+    """
+
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _later(cls, sent: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Any:
+        return check(sent) if info.context is NOW else sent
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,17 @@ class Bodies:
     compare: type[BaseModel]
     generate: type[BaseModel]
     batch: type[BaseModel]
+
+
+def read(model: type[BaseModel], sent: Any) -> Any:
+    """A checked body; ``RequestValidationError`` names every field at fault."""
+    try:
+        return model.model_validate(sent, context=NOW)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise RequestValidationError(
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in found], body=sent
+        ) from None
 
 
 def most_prompts(settings: Settings) -> int:

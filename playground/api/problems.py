@@ -22,6 +22,8 @@ from strategies.notation import RecipeError, quote, shorten
 
 log = logging.getLogger(__name__)
 
+MOST_FAULTS = 50  # told of one request
+
 Loc = Sequence[str | int]
 
 # What pydantic found, as in the engine's and the recipes' own sentences.
@@ -112,7 +114,7 @@ def handle(app: FastAPI) -> None:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     request.app.state.meters.refuse("invalid")
-    return problem(422, *(_explained(entry) for entry in error.errors()))
+    return problem(422, *(_explained(entry) for entry in error.errors()[:MOST_FAULTS]))
 
 
 async def _unfit(request: Request, error: Exception) -> JSONResponse:

@@ -93,7 +93,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def compare(
         request: Request,
-        body: Annotated[bodies.compare, Body(openapi_examples=asked.COMPARE_EXAMPLES)],
+        sent: Annotated[bodies.compare, Body(openapi_examples=asked.COMPARE_EXAMPLES)],
     ) -> Response:
         """Runs the recipes side by side and answers when all have ended.
 
@@ -104,8 +104,9 @@ def add(router: APIRouter, service: Service) -> None:
 
         Closing the connection ends the run. The same seed, settings and model give the same text.
         """
-        wanted = [_run(body, body.prompt, body.recipes, client(request, settings))]
-        (run,) = await in_thread(_submit, service, wanted, body)
+        body, (run,) = await in_thread(
+            _submit, service, bodies.compare, sent, client(request, settings)
+        )
         answer = functools.partial(_compared, service, run)
         return stream(run, answer) if body.stream else await answered(request, [run], answer)
 
@@ -117,7 +118,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def generate(
         request: Request,
-        body: Annotated[bodies.generate, Body(openapi_examples=asked.GENERATE_EXAMPLES)],
+        sent: Annotated[bodies.generate, Body(openapi_examples=asked.GENERATE_EXAMPLES)],
     ) -> Response:
         """Continues the prompt and answers when the text has ended, or streams as `compare` does.
 
@@ -126,8 +127,9 @@ def add(router: APIRouter, service: Service) -> None:
         first has none. A stream's `token` events are of the new tokens, with both their
         log-probabilities always; what was asked for comes with `done`.
         """
-        wanted = [_run(body, body.prompt, [body.recipe], client(request, settings))]
-        (run,) = await in_thread(_submit, service, wanted, body)
+        body, (run,) = await in_thread(
+            _submit, service, bodies.generate, sent, client(request, settings)
+        )
         answer = functools.partial(_generated, service, run, body)
         return stream(run, answer) if body.stream else await answered(request, [run], answer)
 
@@ -140,16 +142,16 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def generate_batch(
         request: Request,
-        body: Annotated[bodies.batch, Body(openapi_examples=asked.BATCH_EXAMPLES)],
+        sent: Annotated[bodies.batch, Body(openapi_examples=asked.BATCH_EXAMPLES)],
     ) -> Response:
         """Continues every prompt, all in one batch, and answers when all texts have ended.
 
         The texts are those that `generate` gives one by one. All prompts are run or, where one
         cannot be, none; together they count as one request and one run of a client's share.
         """
-        who = client(request, settings)
-        wanted = [_run(body, prompt, [body.recipe], who) for prompt in body.prompts]
-        runs = await in_thread(_submit, service, wanted, body)
+        body, runs = await in_thread(
+            _submit, service, bodies.batch, sent, client(request, settings)
+        )
         answer = functools.partial(_batch, service, runs, body)
         return await answered(request, runs, answer)
 
@@ -171,11 +173,18 @@ def _run(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequ
     )
 
 
-def _submit(service: Service, wanted: list[RunRequest], body: Any) -> list[Run]:
+def _submit(
+    service: Service, model: type[BaseModel], sent: Any, client: str
+) -> tuple[Any, list[Run]]:
+    """What was sent, checked, and its runs in line."""
+    body = asked.read(model, sent)
+    recipes = body.recipes if hasattr(body, "recipes") else [body.recipe]
+    prompts = body.prompts if hasattr(body, "prompts") else [body.prompt]
+    wanted = [_run(body, prompt, recipes, client) for prompt in prompts]
     try:
-        return service.submit_all(wanted, body.model)
+        return body, service.submit_all(wanted, body.model)
     except FieldError as error:
-        raise FieldError(_as_sent(error, type(body).model_fields), error.message) from error
+        raise FieldError(_as_sent(error, model.model_fields), error.message) from error
     except ModelError as error:
         raise NoModel(error, _offered(service, body.model)) from error
 

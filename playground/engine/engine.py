@@ -89,13 +89,15 @@ class Engine:
     def submit_all(self, requests: Sequence[Request]) -> list[Run]:
         """The same for several of one client, which count as one: all are put in line or none."""
         runs: list[Run] = []
+        request = requests[0]
         try:
-            for request in requests:
-                run = self.intake.run(request)
-                run.told(self.loop.wake, self.loop.watch.ended)
-                runs.append(run)
-                run.batch = runs[0].batch
-            self._submitted(runs)
+            with self.loop.asking(request.client):
+                for request in requests:
+                    run = self.intake.run(request)
+                    run.told(self.loop.wake, self.loop.watch.ended)
+                    runs.append(run)
+                    run.batch = runs[0].batch
+                self._submitted(runs)
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(runs)

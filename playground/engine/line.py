@@ -8,6 +8,7 @@ many runs waits behind its own, not before everybody else's.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from playground.engine.request import Busy, Limits
@@ -21,6 +22,7 @@ class Line:
         self.limits = limits
         self._waiting: list[Run] = []  # in the order they are served
         self._tags: dict[str, float] = {}  # by run
+        self._asking: Counter[str] = Counter()  # by client: what is being checked
         self._served: dict[str, float] = {}  # by client: when its runs so far are served
         self._now = 0.0  # virtual time, in rows times tokens
 
@@ -34,21 +36,27 @@ class Line:
     def first(self) -> Run | None:
         return self._waiting[0] if self._waiting else None
 
+    def ask(self, client: str, at_work: Sequence[Run], pace: float) -> None:
+        """Count what a client is asking for, until ``asked``; ``Busy`` where its share is full.
+
+        So many can be checked at once as may be in line, however long that takes.
+        """
+        if client:
+            self._share(client, at_work, pace, self._asking[client])
+        self._asking[client] += 1
+
+    def asked(self, client: str) -> None:
+        """It is in line by now, or refused."""
+        self._asking -= Counter([client])
+
     def add(self, runs: Sequence[Run], at_work: Sequence[Run], pace: float) -> None:
         """Put runs of one batch in their places; ``Busy`` where line or client's share is full.
 
         ``at_work`` are running already; ``pace`` is the seconds after which a place comes free.
         """
         client = runs[0].request.client
-        others = [run for run in [*at_work, *self._waiting] if run.request.client == client]
-        own = len({run.batch for run in others})
-        if client and own >= self.limits.client_runs:
-            raise Busy(
-                f"{own} of your runs {_are(own)} still in line or at work; at most "
-                f"{self.limits.client_runs} {_are(self.limits.client_runs)} taken at once. "
-                "Wait for one to end.",
-                math.ceil(pace),
-            )
+        if client:
+            self._share(client, at_work, pace)
         if len(self) + len(runs) > self.limits.waiting:
             raise Busy(
                 f"{len(self)} {'run' if len(self) == 1 else 'runs'} {_are(len(self))} waiting "
@@ -63,6 +71,17 @@ class Line:
             self._waiting.append(run)
         self._waiting.sort(key=lambda waiting: self._tags[waiting.id])  # stable: else by arrival
         self._tell()
+
+    def _share(self, client: str, at_work: Sequence[Run], pace: float, asking: int = 0) -> None:
+        others = [run for run in [*at_work, *self._waiting] if run.request.client == client]
+        own = asking + len({run.batch for run in others})
+        if own >= self.limits.client_runs:
+            raise Busy(
+                f"{own} of your runs {_are(own)} still in line or at work; at most "
+                f"{self.limits.client_runs} {_are(self.limits.client_runs)} taken at once. "
+                "Wait for one to end.",
+                math.ceil(pace),
+            )
 
     def remove(self, run: Run) -> None:
         """Take a run out: it is served, or it was given up."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import torch
@@ -52,6 +53,17 @@ class Loop:
         self._step_s = 0.0  # seconds that the last step of all lanes took
         self._news = threading.Condition()  # held while the line changes
         self._turn = threading.Lock()
+
+    @contextmanager
+    def asking(self, client: str) -> Iterator[None]:
+        """Count a request to a client's share while it is checked; ``Busy`` where that is full."""
+        with self._news:
+            self.line.ask(client, list(self.runs), self._pace)
+        try:
+            yield
+        finally:
+            with self._news:
+                self.line.asked(client)
 
     def add(self, runs: Sequence[Run]) -> None:
         """Put runs in line. Raises ``Busy`` where it is full, ``EngineClosed`` at the end."""

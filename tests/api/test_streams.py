@@ -26,6 +26,7 @@ class Held(Lane):
 
     def __init__(self):
         self.done, self.error, self.slots, self._ended = False, None, [], "length"
+        self.processors = []
         self.steps = [
             StepRecord.model_construct(
                 index=index, parent=parent, token=token, text="x", logprob=-1.0, raw_logprob=-1.0

@@ -85,3 +85,18 @@ def test_nobody_named_shares_with_nobody() -> None:
     for run in runs:
         served.drive(run)
     assert all(run.comparison().lanes[0].finish_reason == "length" for run in runs)
+
+
+def test_what_is_being_checked_counts_to_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a check takes, one client has only so many at once, and no more are begun."""
+    served = engine(rows=2, limits=Limits(client_runs=2))
+    with served.loop.asking("a"), served.loop.asking("a"):
+        ask(served, "b")
+        with monkeypatch.context() as patch:
+            patch.setattr(served.intake, "run", lambda request: pytest.fail("it was checked"))
+            with pytest.raises(Busy, match="2 of your runs are still in line"):
+                ask(served, "a")
+    ask(served, "a")
+    ask(served, "a")
+    with pytest.raises(Busy, match="2 of your runs"):
+        ask(served, "a")
