@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -50,6 +51,12 @@ class Constrained(base.Processor):
             ge=0,
             le=100,
         )
+
+        @field_validator("json_schema", mode="before")
+        @classmethod
+        def _written(cls, schema: Any) -> Any:
+            """A schema that is not a text yet, as one."""
+            return json.dumps(schema, ensure_ascii=False) if isinstance(schema, Mapping) else schema
 
         @field_validator("regex", "json_schema")
         @classmethod
