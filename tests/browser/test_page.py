@@ -386,8 +386,11 @@ def test_a_text_is_followed_to_its_end_until_a_person_goes_back(page, unhurried)
     text.evaluate("e => { e.scrollTop = e.scrollHeight; }")
     grown()
     at_end()
+    old = page.locator("#inspector .old")
+    expect(old).to_have_text("of the run before")
     page.locator("#stop").click()
     expect(page.locator("#run")).to_be_enabled()
+    expect(old).to_be_hidden()
     at_end()
 
 

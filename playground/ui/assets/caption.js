@@ -1,6 +1,8 @@
 // Which token the charts are about. value: {letter, colour, ink, title, facts, mark}; text by textContent alone.
 // Whoever moves the selection, the columns hear of it: document event 'playground:mark' {run, lane, output, step}.
-const [letter, title, facts] = ['.letter', '.title', '.facts'].map((s) => element.querySelector(s));
+// While a run is written the charts are of the one before, which is said: 'playground:shown' tells of a new one.
+const [letter, title, old, facts] = ['.letter', '.title', '.old', '.facts'].map((s) =>
+  element.querySelector(s));
 function draw() {
   const value = props.value;
   element.hidden = !value;
@@ -11,7 +13,15 @@ function draw() {
   letter.style.color = value.ink;
   title.textContent = value.title;
   facts.textContent = value.facts;
+  age();
   if (value.mark) document.dispatchEvent(new CustomEvent('playground:mark', { detail: value.mark }));
 }
+function age() {
+  if (!element.isConnected) return document.removeEventListener('playground:shown', age);
+  const { run } = document.querySelector('.strip')?.dataset ?? {};
+  old.hidden = !props.value?.mark || !run || props.value.mark.run === run;
+  element.closest('#inspector')?.classList.toggle('old', !old.hidden);
+}
+document.addEventListener('playground:shown', age);
 watch('value', draw);
 draw();

@@ -97,7 +97,9 @@ function draw() {
   const { state, run: name, output } = v;
   const { dataset } = element.querySelector('.strip');
   const grew = state === 'running' || dataset.state === 'running';
+  const other = dataset.run !== name;
   Object.assign(dataset, { state, run: name, output });
+  if (other) document.dispatchEvent(new CustomEvent('playground:shown'));
   chooser(v.chooser);
   const asks = v.chooser && state === 'done';
   if (asks) following = true;
