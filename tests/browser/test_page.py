@@ -280,6 +280,11 @@ def test_any_column_may_be_what_the_others_are_compared_with(page, visit):
     expect(page.locator(".lane:visible .token.parted")).to_have_count(2)
     expect(lane(page, "A").locator(".token.parted")).to_have_text(" form")
     expect(sentence).to_contain_text("A parts from C at token 4, B parts from C at token 4")
+    lane(page, "A").locator(".close").click()  # the reference goes with its text
+    expect(page.locator(".reference select")).to_have_value("1")
+    expect(parting["A"]).to_contain_text("Parts from B at token 4")
+    lane(page, "A").locator(".copy").click()
+    expect(page.locator(".reference select")).to_have_value("2")
     page.locator("#seed input").fill("8")  # the address tells what differs from what was opened
     page.wait_for_function("() => new URLSearchParams(location.search).get('from') === 'C'")
     opened = visit(page.url)

@@ -5,7 +5,30 @@ window.playground.reference = (() => {
   const columns = () => [...document.querySelectorAll('.strip')].filter((s) => s.offsetParent);
   const known = () => (chosen < columns().length ? chosen : -1);
 
+  // Columns that are removed or duplicated move the others: the reference goes with its text.
+  let source = null;
+  let settling = null;
+  function settle() {
+    const sources = columns().map((strip) => strip.dataset.source);
+    const at = sources.indexOf(source);
+    if (chosen < 0 || sources[chosen] === source) return;
+    if (source && at >= 0) choose(at);
+    else source = sources[chosen];
+  }
+  document.addEventListener('playground:shown', () => {
+    clearTimeout(settling);
+    settling = setTimeout(settle, 50); // every strip is drawn by then
+  });
+
+  function choose(lane) {
+    chosen = lane;
+    source = columns()[lane]?.dataset.source ?? null;
+    document.dispatchEvent(new CustomEvent('playground:reference'));
+    playground.address(playground.setup());
+  }
+
   return {
+    choose,
     // The lane that a lane is compared with; none for the reference itself.
     of: (lane) => (known() < 0 ? lane - 1 : known()),
     get letter() { return letters[chosen] ?? ''; },
@@ -15,10 +38,5 @@ window.playground.reference = (() => {
       reference: known() < 0 ? null : known(),
       texts: columns().map(({ dataset }) => Number(dataset.output) || 0),
     }),
-    choose(lane) {
-      chosen = lane;
-      document.dispatchEvent(new CustomEvent('playground:reference'));
-      playground.address(playground.setup());
-    },
   };
 })();

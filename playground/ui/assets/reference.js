@@ -12,9 +12,12 @@ function draw() {
   select.replaceChildren(...names.map((name, i) => new Option(name, i - 1)));
   select.value = playground.reference.view().reference ?? -1;
 }
-select.addEventListener('change', () => {
-  playground.reference.choose(Number(select.value));
+function chosen() {
+  if (!element.isConnected) return document.removeEventListener('playground:reference', chosen);
+  select.value = playground.reference.view().reference ?? -1;
   trigger('refer', playground.reference.view());
-});
+}
+select.addEventListener('change', () => playground.reference.choose(Number(select.value)));
+document.addEventListener('playground:reference', chosen);
 document.addEventListener('playground:setup', draw);
 draw();

@@ -98,7 +98,7 @@ function draw() {
   const { dataset } = element.querySelector('.strip');
   const grew = state === 'running' || dataset.state === 'running';
   const other = dataset.run !== name;
-  Object.assign(dataset, { state, run: name, output });
+  Object.assign(dataset, { state, run: name, output, source: v.source });
   if (other) document.dispatchEvent(new CustomEvent('playground:shown'));
   chooser(v.chooser);
   const asks = v.chooser && state === 'done';
