@@ -41,6 +41,8 @@ def test_a_text_is_gone_through_again_in_few_forwards() -> None:
     done = lane(engine(), f"manual({[7] * 40})", max_new_tokens=60)
     assert sum(step.times.forward > 0 for step in done.trace.path()) <= 4
     assert done.token_ids == [7] * 40
+    assert done.metrics.acceptance is None  # what a person picked before was no guess
+    assert {step.draft for step in done.trace.steps} == {None}
 
 
 def test_a_pick_that_the_recipe_removed_is_told(caplog: pytest.LogCaptureFixture) -> None:

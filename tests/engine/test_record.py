@@ -11,7 +11,7 @@ from playground.engine import Request
 from playground.engine.record import Choice, Entry, Stage, record, taken
 from playground.engine.text import Reader
 from strategies import Move
-from tests.engine.models import engine, finished
+from tests.engine.models import driven, engine, finished
 from tests.folders import tokenizer
 
 RECIPE = "repetition_penalty(1.5) | temperature(0.7) | top_k(30) | top_p(0.8) | sample"
@@ -62,6 +62,21 @@ def test_beams_record_a_tree_whose_best_path_is_the_text() -> None:
     assert path[-1].score == pytest.approx(sum(s.raw_logprob for s in path), abs=1e-3)
     scores = [output.score for output in lane.trace.outputs if output.finish_reason]
     assert len(lane.trace.outputs) >= 4 and scores[0] == max(scores)
+
+
+def test_a_beam_shows_as_many_texts_as_it_has_beams_the_best_ones() -> None:
+    """However many ended: each end that was good enough when it came is kept by the search."""
+    ids = finished(engine(), Request(prompt="abc", recipes=["greedy"], max_new_tokens=9))
+    served = engine(eos=tuple(set(ids.lanes[0].token_ids)))
+    asked = Request(prompt="abc", recipes=['beam(3, early_stopping="never")'], max_new_tokens=40)
+    run = driven(served, asked)
+    assert len(run.lanes[0].held) > 3
+    outputs = run.comparison().lanes[0].trace.outputs
+    assert len(outputs) == 3
+    means = [output.score / len(output.token_ids) for output in outputs]
+    assert means == sorted(means, reverse=True)
+    held = run.lanes[0].ordered()
+    assert [output.token_ids for output in outputs] == [list(h.row.generated) for h in held[:3]]
 
 
 def test_samples_share_a_prompt_and_part() -> None:
