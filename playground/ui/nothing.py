@@ -24,6 +24,8 @@ def sentence(path: Sequence[StepRecord], reason: FinishReason | None) -> str:
     """
     if any(step.text.strip() for step in path):
         return ""
+    if not path and reason == "length":
+        return "Nothing was to be written: the prompt was scored."
     if reason != "eos":
         return REASONS.get(reason, "") if reason else ""
     end = path[-1]

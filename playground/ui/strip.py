@@ -53,12 +53,13 @@ TEXTS = {  # of a column that wrote several
 MEASURED = "What a step of the recipe measures in this text."
 
 
-def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: bool = False) -> str:
+def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: int = 0) -> str:
     """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
 
     Then, of a drafted place: True where the draft was accepted, else the text of the rejected one.
     Without ``drafts`` none is told: what a person chose before was no guess.
-    Last, of a special token, its name; ``ended`` tells that the last token ended the text.
+    Last, of a special token, its name, and of the ``ended`` last ones, which ended the text and are
+    no part of it.
 
     A line of JSON for each: Gradio walks through all that is in a value, several times a frame,
     and of a text that grew it sends the end alone.
@@ -75,7 +76,7 @@ def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: bool = False)
             _rounded(step.raw_entropy),
             drafts and _drafted(step),
         ]
-        if step.special or (ended and number == len(path) and not step.text):
+        if step.special or (number > len(path) - ended and not step.text):
             facts.append(charts.piece(step))
         lines.append(json.dumps(facts))
     return "\n".join(lines)
@@ -184,9 +185,16 @@ def written(
         "state": "running",
         "note": nothing.sentence(here.path, reason),
         "partings": partings.told(sides, lane),
-        "tokens": tokens(here.path, drafts=not yours, ended=reason == "eos"),
+        "tokens": tokens(here.path, drafts=not yours, ended=_ending(here.path, reason)),
         "chooser": chooser.waiting() if yours else None,
     }
+
+
+def _ending(path: Sequence[StepRecord], reason: FinishReason | None) -> int:
+    """How many tokens at the end of a text ended it: that of its end, or those of a stop string."""
+    if reason == "stop":
+        return next((n for n, step in enumerate(reversed(path)) if step.text), len(path))
+    return int(reason == "eos")
 
 
 def _drafted(step: StepRecord) -> bool | str:

@@ -56,6 +56,15 @@ def test_special_tokens_are_named_and_others_are_not(ended):
     assert all(token[0] == "" for token in read(strip.shown(ended, 1)))
 
 
+def test_the_tokens_of_a_stop_string_are_named_and_no_part_of_the_text():
+    served = engine()
+    picks = served.intake.encoder.text("xyxy")
+    request = Request(prompt="ab", recipes=[f"manual({picks})"], stop=["yx"], max_new_tokens=9)
+    shown = read(strip.shown(finished(served, request), 0))
+    assert [token[0] for token in shown] == ["x", "", ""]
+    assert [token[8:] for token in shown] == [[], ["y"], ["x"]]
+
+
 def test_the_end_of_a_trace_from_before_special_tokens_were_told_is_named(ended):
     raw = json.loads(ended.to_json())
     for step in raw["lanes"][0]["trace"]["steps"]:
