@@ -35,10 +35,10 @@ def model(name: str, **own: Any) -> Any:
     return made
 
 
-def generated(model: Any, given: dict[str, Any], texts: int = 0) -> Any:
+def generated(model: Any, given: dict[str, Any], texts: int = 0, new: int = NEW) -> Any:
     """The tokens of its text, or of each of its texts."""
     ids = torch.tensor([PROMPT])
-    limits = {"max_new_tokens": NEW, "pad_token_id": 1}
+    limits = {"max_new_tokens": new, "pad_token_id": 1}
     out = model.generate(ids, attention_mask=torch.ones_like(ids), **limits, **given)
     assert len(out) == max(1, texts)
     return out.tolist() if texts else out[0].tolist()
@@ -110,7 +110,7 @@ def test_guesses_leave_the_distribution_of_generate_as_it_is() -> None:
     counts = []
     for arguments_ in given:
         torch.manual_seed(0)
-        texts = [generated(theirs, arguments_)[len(PROMPT) : len(PROMPT) + 3] for _ in range(120)]
+        texts = [generated(theirs, arguments_, new=6)[len(PROMPT) :][:3] for _ in range(120)]
         counts.append(Counter(map(tuple, texts)))
     both = sorted({*counts[0], *counts[1]})
     assert 4 <= len(both) <= 8
