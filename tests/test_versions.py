@@ -102,6 +102,13 @@ def test_the_ends_of_the_ranges() -> None:
     assert versions.wanted("newest", keep=[]) == versions.ranges()
 
 
+def test_what_follows_the_end_of_the_ranges_goes_to_pytest() -> None:
+    rest = ["-n", "2", "--dist", "loadfile", "-q", "tests/engine"]
+    options, given = versions.asked(["oldest", "--keep", "torch", *rest])
+    assert (options.end, options.keep, given) == ("oldest", ["torch"], rest)
+    assert versions.asked(["newest", *rest])[1] == rest
+
+
 def test_a_space_can_install_the_requirements() -> None:
     """A Space installs gradio with these extras, at its sdk_version, beside the requirements."""
     pins = versions.pins("requirements.txt")

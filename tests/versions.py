@@ -59,7 +59,8 @@ def wanted(end: str, keep: list[str]) -> dict[str, str]:
     return found
 
 
-def main(arguments: list[str]) -> int:
+def asked(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What a command line asks for, and the rest of it, which is for pytest."""
     parser = argparse.ArgumentParser(prog="python -m tests.versions", allow_abbrev=False)
     parser.add_argument("end", choices=["newest", "oldest"])
     parser.add_argument(
@@ -68,13 +69,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, help="keep the environment, and use it if it is there"
     )
-    options, for_pytest = parser.parse_known_args(arguments)
+    return parser.parse_known_args(arguments)
 
+
+def main(arguments: list[str]) -> int:
+    options, for_pytest = asked(arguments)
     with tempfile.TemporaryDirectory(prefix="versions-") as temporary:
         folder = options.folder or Path(temporary)
         python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         if not python.exists():
-            venv.create(folder, with_pip=True)
+            venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
         lines = [name + versions for name, versions in wanted(options.end, options.keep).items()]
         subprocess.run([python, "-m", "pip", "install", "-q", "--upgrade", *lines], check=True)
         done = subprocess.run([python, "-m", "pytest", *for_pytest], cwd=ROOT)
