@@ -18,6 +18,15 @@ for _field in Settings.model_fields.keys() - {"cache_dir"}:
         os.environ.pop(_name, None)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist's workers take the files in their order: the browser's early, small ones last.
+
+    It would begin with the files of most tests, and end with one worker alone at a slow file.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own record of a test's warnings
 def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Fail a test whose code causes a warning, through however many functions of others."""
