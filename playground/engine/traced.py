@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # What a trace fixes, such as the number of layers, is fixed; the rest is checked.
 warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+# Everybody is told so from torch 2.15 on; where it is gone, forwards are not traced.
+warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``, placed
 _ROWS = 4  # at most, of the steps that are traced and compared
