@@ -85,9 +85,9 @@ def column(
             fault=message(f"column-fault-{index}"),
             strip=element("strip", text, render=False, constants={"colour": COLOURS[index]}),
         )
-        element("preview", constants={"lane": index, "colour": COLOURS[index]})
         with gr.Column(elem_classes="drawer"):
             _drawer(parts, count)
+        element("preview", constants={"lane": index, "colour": COLOURS[index]})
         parts.strip.render()
     _wire(parts, count, bridge)
     return parts

@@ -150,6 +150,7 @@ class Inspector:
     def _build(self, place: Place | None) -> None:
         first = {} if place is None or place.step is None else values.distribution(place, "final")
         with gr.Column(elem_id="inspector", elem_classes=["card"]):
+            element("dock")
             self.selection = gr.State(place.selection.model_dump() if place else None)
             self.tab = gr.State("distribution")
             with gr.Row(elem_id="inspector-head"):

@@ -67,7 +67,7 @@ def look() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": [
-            ASSETS / f"{name}.css" for name in ("page", "preview", "chooser", "inspector")
+            ASSETS / f"{name}.css" for name in ("page", "preview", "chooser", "inspector", "dock")
         ],
         "head": f"<script>\n{script}\n</script>",
     }

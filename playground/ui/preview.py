@@ -45,7 +45,9 @@ def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] |
     if run is None:
         return None
     model = None if recorded else run.model.id
-    return {"prompt": run.prompt, "chat": run.chat, "model": model}
+    return {
+        "prompt": run.prompt, "chat": run.chat, "model": model, "tokens": run.max_new_tokens,
+    }  # fmt: skip
 
 
 def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:

@@ -36,7 +36,7 @@ window.playground = (() => {
   const asked = location.search;
 
   let now = null; // the set-up as it stands
-  let ran = null; // what the run on the page was asked: {prompt, chat, model}; a model of null is any
+  let ran = null; // what the run on the page was asked: {prompt, chat, model, tokens}; a model of null is any
 
   // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
   function outdated({ dataset: { ran: recipe, written } }) {
@@ -58,6 +58,7 @@ window.playground = (() => {
   const announce = () => document.dispatchEvent(new CustomEvent('playground:setup'));
 
   return {
+    remember,
     toggleTheme() {
       const name = dark() ? 'light' : 'dark';
       remember('playground-theme', name);
@@ -87,6 +88,7 @@ window.playground = (() => {
     ran(setup) {
       ran = setup;
       lanes().forEach(dress);
+      document.dispatchEvent(new CustomEvent('playground:ran', { detail: setup }));
       announce();
     },
     opened() {

@@ -64,7 +64,8 @@ function draw() {
   lane.classList.toggle('choosing', Boolean(v.chooser));
   playground.edited(lane);
   const key = `${v.source}/${v.output}`;
-  if (key !== run) {
+  const fresh = key !== run;
+  if (fresh) {
     run = key;
     shown.length = 0;
     text.replaceChildren();
@@ -97,13 +98,16 @@ function draw() {
   const { state, run: name, output } = v;
   const { dataset } = element.querySelector('.strip');
   const grew = state === 'running' || dataset.state === 'running';
+  const ended = state === 'done' && (fresh || dataset.state === 'running' && following);
   const other = dataset.run !== name;
-  Object.assign(dataset, { state, run: name, output, source: v.source });
+  Object.assign(dataset, { state, run: name, output, source: v.source, parted: v.parted ?? '' });
   if (other) document.dispatchEvent(new CustomEvent('playground:shown'));
   chooser(v.chooser);
   const asks = v.chooser && state === 'done';
   if (asks) following = true;
-  if (asks || grew && following) toEnd();
+  if (asks || state === 'running' && following) toEnd();
+  else if (ended) toParting();
+  else if (grew) cancelAnimationFrame(soon); // a person went back, and stays there
   caret.hidden = v.state !== 'running';
   blank.hidden = !v.note || v.state === 'running';
   why.textContent = v.note;
@@ -139,18 +143,44 @@ function toEnd() {
   cancelAnimationFrame(soon);
   soon = requestAnimationFrame(() => {
     if (!following) return;
-    scroller.scrollTop = scroller.scrollHeight;
-    top = scroller.scrollTop;
+    scrollTo(scroller.scrollHeight);
   });
+}
+// Where this text parts from the one before it, else where the next one parts from this: a line or
+// two above, and the beginning wherever that shows it too.
+function toParting() {
+  cancelAnimationFrame(soon);
+  soon = requestAnimationFrame(() => {
+    const next = element.closest('.lane').nextElementSibling?.querySelector('.strip');
+    const at = [props.value.parted, next?.dataset.parted].find((n) => n || n === 0);
+    const parting = text.children[at];
+    const line = parting ? parting.offsetTop - scroller.clientTop : 0;
+    const seen = parting && line + 2 * parting.offsetHeight < scroller.clientHeight;
+    scrollTo(seen ? 0 : line - 2 * (parting?.offsetHeight ?? 0));
+    following = false;
+  });
+}
+function scrollTo(to) {
+  scroller.scrollTop = to;
+  top = scroller.scrollTop;
 }
 scroller.addEventListener('scroll', () => {
   const { scrollTop, scrollHeight, clientHeight } = scroller;
+  if (scrollTop === top) return; // it was this code
   const left = scrollHeight - scrollTop - clientHeight;
   // Further up, but not at the end of a text that got shorter: a person went back. Text that has
   // grown meanwhile is no such thing.
   if (left >= 1 && scrollTop < top) following = false;
   else if (left < 24) following = true;
   top = scrollTop;
+  if (document.querySelector('#together input')?.checked)
+    document.dispatchEvent(new CustomEvent('playground:scroll', { detail: { top, from: scroller } }));
+});
+document.addEventListener('playground:scroll', function along({ detail }) {
+  if (!element.isConnected) return document.removeEventListener('playground:scroll', along);
+  if (detail.from === scroller) return;
+  scrollTo(detail.top);
+  following = scroller.scrollHeight - top - scroller.clientHeight < 24;
 });
 
 function figure({ name, value, unit, meaning }) {
@@ -189,6 +219,7 @@ let latest = 0;
 function choose(index, focus) {
   mark(index);
   if (focus) text.children[index].focus({ preventScroll: false });
+  document.dispatchEvent(new CustomEvent('playground:pick', { detail: text.children[index] }));
   const tell = () => {
     wait = null;
     latest = Date.now();
