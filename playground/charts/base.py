@@ -12,16 +12,17 @@ MONO = "monospace"
 
 def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
     """A figure of plain traces, without Plotly's 6 KB template or a background of its own."""
-    drawn = go.Figure(data=list(data))
-    drawn.update_layout(
-        template=None,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        showlegend=False,
-        font={"size": 12},
-        hoverlabel={"align": "left"},
-        **layout,
-    )
+    shared = {
+        "template": {},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": False,
+        "font": {"size": 12},
+        "hoverlabel": {"align": "left"},
+    }
+    # All at once: update_layout takes three times as long, at every click on a token.
+    drawn = go.Figure({"data": list(data), "layout": shared | layout})
+    drawn.layout.template = None  # where it is made, None means Plotly's own
     return drawn
 
 

@@ -57,9 +57,7 @@ def build(service: Service) -> gr.Blocks:
                 )
                 gr.HTML('<p class="scale"><span></span></p>', apply_default_css=False, min_width=0)
                 reference = element("reference")
-                gr.Checkbox(
-                    label="scroll together", elem_id="together", interactive=True, min_width=0
-                )
+                gr.Checkbox(label="scroll together", elem_id="together", interactive=True)
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
