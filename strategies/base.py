@@ -250,6 +250,12 @@ class Processor(Strategy):
 
     kind = "processor"
     stateful: ClassVar[bool] = False
+    beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
+
+    @classmethod
+    def leaves_one(cls, params: Any) -> bool:
+        """Whether these settings leave one token, behind which no step changes anything."""
+        return False
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         """New scores, float32 ``[len(rows), vocab]``; removed tokens are −inf.

@@ -66,6 +66,7 @@ class Constrained(base.Processor):
             return text
 
     neutral: ClassVar = {"regex": "", "json_schema": ""}
+    beside: ClassVar = "bad_words"
     stateful = True
 
     def __init__(self, params: Any, context: Context) -> None:

@@ -41,6 +41,7 @@ class Dola(base.Processor):
         )
 
     neutral: ClassVar = {"layers": "off"}
+    beside: ClassVar = "guidance"
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
         count = self.context.layers

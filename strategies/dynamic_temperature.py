@@ -57,6 +57,7 @@ class DynamicTemperature(base.Processor):
         )
 
     neutral: ClassVar = {"low": 1.0, "high": 1.0}
+    beside: ClassVar = "temperature"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.is_neutral(self.params):

@@ -45,6 +45,7 @@ class Quadratic(base.Processor):
         )
 
     neutral: ClassVar = {"factor": 0.0}
+    beside: ClassVar = "temperature"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.factor == 0.0:

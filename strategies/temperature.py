@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,10 @@ class Temperature(base.Processor):
         )
 
     neutral: ClassVar = {"temperature": 1.0}
+
+    @classmethod
+    def leaves_one(cls, params: Any) -> bool:
+        return bool(params.temperature < SMALLEST)
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         temperature: float = self.params.temperature

@@ -36,6 +36,7 @@ class TopA(base.Processor):
         )
 
     neutral: ClassVar = {"a": 0.0}
+    beside: ClassVar = "min_p"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.a == 0.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,10 @@ class TopK(base.Processor):
         )
 
     neutral: ClassVar = {"top_k": 0}
+
+    @classmethod
+    def leaves_one(cls, params: Any) -> bool:
+        return bool(params.top_k == 1)
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         k: int = self.params.top_k

@@ -37,6 +37,7 @@ class TopNSigma(base.Processor):
         )
 
     neutral: ClassVar = {"n": 0.0}
+    beside: ClassVar = "temperature"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.n == 0.0:

@@ -16,6 +16,7 @@ from playground.ui import recipe as recipes
 from playground.ui.bridge import Bridge
 from playground.ui.element import QUICK, element, message
 from playground.ui.recipe import Steps
+from strategies.order import insert
 from strategies.presets import OWN, PRESETS
 from strategies.recipe import Recipe, RecipeError
 from strategies.registry import registry
@@ -97,7 +98,10 @@ def _wire(column: Column, count: gr.State, bridge: Bridge) -> None:
     """The steps changed, a preset chosen, the line rewritten."""
 
     def edit(columns: int, event: gr.EventData) -> Updates:
-        return column.draw(recipes.read(event._data), columns, event._data.get("open"))
+        steps, at = recipes.read(event._data), event._data.get("open")
+        if event._data.get("add") in registry().strategies:
+            steps, at = insert(steps, event._data["add"])
+        return column.draw(steps, columns, at)
 
     def choose(columns: int, model: str, event: gr.EventData) -> Updates:
         asked = event._data.get("preset")

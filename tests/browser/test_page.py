@@ -88,7 +88,7 @@ def test_controls_are_made_of_the_parameters(page):
     expect(panel.get_by_role("link")).to_have_attribute("href", re.compile("^https://"))
     page.locator("#line").click()
     lane(page, "C").locator(".add button").click()
-    lane(page, "C").get_by_role("menuitem", name="repetition_penalty").click()
+    lane(page, "C").get_by_role("option", name="repetition_penalty").click()
     expect(steps(page, "C")).to_have_text(["repetition_penalty 1", "beam"])
     expect(lane(page, "C").locator(".step.off")).to_have_count(1)  # it changes nothing yet
     lane(page, "A").locator(".preset").select_option("pure")
@@ -434,3 +434,25 @@ def test_clear_leaves_the_recipes(page):
     expect(page.locator(".lane:visible .token")).to_have_count(0)
     expect(title(page)).to_have_text("No run to look into")
     expect(written(page, "C")).to_have_value("beam")
+
+
+def test_a_step_is_found_by_typing_and_stands_where_it_belongs(page):
+    lane(page, "B").locator(".add button").press("Enter")
+    find = lane(page, "B").locator(".find")
+    expect(find).to_be_focused()
+    page.keyboard.type("already")
+    expect(lane(page, "B").get_by_role("option").filter(visible=True)).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(steps(page, "B")).to_have_text(
+        ["repetition_penalty 1", "temperature 0.8", "top_p 0.95", "sample"]
+    )
+    page.keyboard.press("Escape")
+    plus = lane(page, "B").locator(".add button")
+    plus.click()
+    page.keyboard.type("no such step")
+    expect(lane(page, "B").locator(".menu .none")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(find).to_be_hidden()
+    expect(plus).to_be_focused()

@@ -124,7 +124,7 @@ function draw() {
   add.className = 'add';
   const plus = button('', 'Add a step to column ' + v.letter, toggleMenu);
   plus.textContent = '+';
-  plus.setAttribute('aria-haspopup', 'menu');
+  plus.setAttribute('aria-haspopup', 'listbox');
   plus.setAttribute('aria-expanded', String(!menu.hidden));
   add.append(plus);
   steps.setAttribute('aria-label', `Recipe of column ${v.letter}`);
@@ -134,6 +134,7 @@ function draw() {
     item?.querySelector('button').focus();
     focus = null;
   }
+  find.setAttribute('aria-label', `Add a step to column ${v.letter}`);
   preset.setAttribute('aria-label', `Recipe preset of column ${v.letter}`);
   preset.value = v.preset ?? '';
   preset.title = presets.find((p) => p.id === v.preset)?.summary ?? 'A recipe of your own';
@@ -149,28 +150,59 @@ function draw() {
   panel();
 }
 
+// The menu of strategies: what is typed narrows it, the arrows move in it, Enter takes one.
+const [find, found, none] = ['.find', '.found', '.none'].map($);
+const options = [];
+let marked = -1; // the option that Enter takes
+const id = (i) => `${element.closest('[id]')?.id ?? 'menu'}-option-${i}`;
+
 function toggleMenu() {
-  menu.hidden = !menu.hidden;
-  steps.querySelector('.add button').setAttribute('aria-expanded', String(!menu.hidden));
-  if (!menu.hidden) menu.querySelector('button:not([disabled])').focus();
+  if (!menu.hidden) return closeMenu();
+  menu.hidden = false;
+  steps.querySelector('.add button').setAttribute('aria-expanded', 'true');
+  find.value = '';
+  narrow();
+  find.focus({ preventScroll: true });
+  menu.scrollIntoView({ block: 'nearest' });
 }
 
-function closeMenu() {
+function closeMenu(back = false) {
   if (menu.hidden) return;
   menu.hidden = true;
-  steps.querySelector('.add button').setAttribute('aria-expanded', 'false');
+  const plus = steps.querySelector('.add button');
+  plus.setAttribute('aria-expanded', 'false');
+  if (back) plus.focus();
 }
 
-function add({ id, kind }) {
-  const list = copy();
-  const search = list.findIndex((step) => step.kind === 'search');
-  const step = { strategy: id, params: {}, enabled: true };
-  let at = search < 0 ? list.length : search;
-  if (kind === 'search' && search >= 0) list.splice(search, 1, step); // a recipe has one search
-  else list.splice(at, 0, step);
+function add({ id: strategy }) {
   closeMenu();
   anew = true;
-  edit(list, at);
+  trigger('edit', { steps: plain(props.value.steps), open: null, add: strategy });
+}
+
+// Every typed word in the name or the summary; names that begin so come first.
+function narrow() {
+  const words = find.value.toLowerCase().split(/[\s_]+/).filter(Boolean);
+  for (const option of options) {
+    const { name, says } = option;
+    const fits = words.every((word) => name.includes(word) || says.includes(word));
+    const first = words.length && name.replaceAll('_', ' ').startsWith(words.join(' '));
+    option.rank = !fits ? 0 : first ? 3 : words.every((word) => name.includes(word)) ? 2 : 1;
+    option.item.hidden = !fits;
+  }
+  for (const group of found.children)
+    group.hidden = !group.querySelector('[role="option"]:not([hidden])');
+  const best = Math.max(...options.map(({ rank }) => rank));
+  none.hidden = best > 0;
+  markOption(best ? options.findIndex(({ rank, broken }) => rank === best && !broken) : -1);
+}
+
+function markOption(i) {
+  options[marked]?.item.removeAttribute('aria-selected');
+  marked = i;
+  find.setAttribute('aria-activedescendant', i < 0 ? '' : id(i));
+  options[i]?.item.setAttribute('aria-selected', 'true');
+  options[i]?.item.scrollIntoView({ block: 'nearest' });
 }
 
 const written = new Option('Own recipe', '');
@@ -189,35 +221,44 @@ for (const group of groups) {
 preset.addEventListener('change', () => trigger('preset', { preset: preset.value }));
 
 for (const kind of ['processor', 'search']) {
+  const group = document.createElement('div');
+  group.setAttribute('role', 'group');
   const head = document.createElement('p');
   head.className = 'kind';
   head.setAttribute('role', 'presentation');
   head.textContent = { processor: 'Reshape the scores', search: 'Choose the token' }[kind];
-  menu.append(head);
+  group.setAttribute('aria-label', head.textContent);
+  group.append(head);
   for (const strategy of strategies.filter((s) => s.kind === kind)) {
-    const item = button('', '', () => add(strategy));
-    item.removeAttribute('aria-label');
-    item.setAttribute('role', 'menuitem');
-    item.tabIndex = -1;
+    const item = document.createElement('div');
+    const says = strategy.broken ?? strategy.summary;
+    item.setAttribute('role', 'option');
+    item.id = id(options.length);
     const name = document.createElement('b');
     name.textContent = strategy.id;
-    item.append(name, ' ', strategy.broken ?? strategy.summary);
-    item.disabled = Boolean(strategy.broken);
-    menu.append(item);
+    item.append(name, ' ', says);
+    if (strategy.broken) item.setAttribute('aria-disabled', 'true');
+    else item.addEventListener('click', () => add(strategy));
+    options.push({ ...strategy, item, name: strategy.id.toLowerCase(), says: says.toLowerCase() });
+    group.append(item);
   }
+  found.append(group);
 }
-menu.addEventListener('keydown', (event) => {
-  const items = [...menu.querySelectorAll('button:not([disabled])')];
-  const at = items.indexOf(document.activeElement);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
-  if (event.key === 'Escape' || event.key === 'Tab') {
-    closeMenu();
-    steps.querySelector('.add button').focus();
-    event.stopPropagation();
-  }
-  if (to === undefined) return;
+found.id = id('s');
+find.setAttribute('aria-controls', found.id);
+find.addEventListener('input', narrow);
+find.addEventListener('keydown', (event) => {
+  const near = options.map((_, i) => i).filter((i) => options[i].rank && !options[i].broken);
+  const at = near.indexOf(marked);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 6, PageUp: at - 6 }[event.key];
+  const ends = event.key.startsWith('Page');
+  if (event.key === 'Escape' || event.key === 'Tab') closeMenu(true);
+  else if (event.key === 'Enter' && marked >= 0 && !event.ctrlKey && !event.metaKey) add(options[marked]);
+  else if (to !== undefined && near.length)
+    markOption(near[ends ? Math.max(0, Math.min(to, near.length - 1)) : (to + near.length) % near.length]);
+  else return;
   event.preventDefault();
-  items[(to + items.length) % items.length].focus();
+  event.stopPropagation();
 });
 
 $('.copy').addEventListener('click', () => trigger('duplicate', {}));
