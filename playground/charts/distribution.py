@@ -29,7 +29,13 @@ class Bar:
     removed_by: int | None = None
     chosen: bool = False
     others: bool = False
-    trail: str = ""
+    told: tuple[str, ...] = ()
+
+    @property
+    def trail(self) -> str:
+        """What is told of it, for Plotly's own hover."""
+        first, *rest = map(text.literal, self.told)
+        return "<br>".join([f"<b>{first}</b>", *rest])
 
 
 def distribution(
@@ -105,6 +111,7 @@ def distribution(
             *(line for _, rows in cuts for line in _bracket(rows, longest)),
         ],
         annotations=[*notes, *(_value(bar, paired, [note["y"] for note in notes]) for bar in bars)],
+        meta={"rows": [{"y": bar.y, "told": list(bar.told)} for bar in bars]},
     )
 
 
@@ -133,7 +140,7 @@ def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
                 y=row + (GAP if c not in likeliest else 0.0),
                 removed_by=removed if removed is not None and removed <= stage else None,
                 chosen=c == chosen,
-                trail=_trail(step, trace, c),
+                told=_life(step, trace, c),
             )
         )
     rest = trace.vocab_size - len(shown)
@@ -144,9 +151,9 @@ def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
         if survivors <= sum(bar.shown > 0 for bar in bars):
             left = 0.0  # what the sum leaves is rounding
         label = text.count(rest, "other")
-        bars.append(
-            Bar(label, raw, left, bars[-1].y + 1 + GAP, others=True, trail=f"{label} together")
-        )
+        told = (f"{label} together", f"model {text.percent(raw)} %")
+        told += (f"shown {text.percent(left)} %",) if stage >= 0 else ()
+        bars.append(Bar(label, raw, left, bars[-1].y + 1 + GAP, others=True, told=told))
     return bars
 
 
@@ -162,20 +169,20 @@ def removed_by(step: StepRecord, trace: Trace, candidate: int) -> int | None:
     return stage if step.stages[stage].survivors < before else None
 
 
-def _trail(step: StepRecord, trace: Trace, c: int) -> str:
-    """A candidate through the stages, for the hover."""
+def _life(step: StepRecord, trace: Trace, c: int) -> tuple[str, ...]:
+    """A candidate through the stages: a line for its text, the model, and each stage it reached."""
     candidates = step.candidates
     removed = removed_by(step, trace, c)
     lines = [
-        f"<b>{text.token(candidates.texts[c], 60)}</b>  id {candidates.ids[c]}",
-        f"model {text.literal(text.percent(candidates.raw[c]))} %",
+        f"{text.visible(candidates.texts[c], 60)}  id {candidates.ids[c]}",
+        f"model {text.percent(candidates.raw[c])} %",
     ]
     for stage, (name, after) in enumerate(zip(trace.stages, candidates.stages, strict=True)):
-        told = "removed" if stage == removed else f"{text.literal(text.percent(after[c]))} %"
-        lines.append(f"after {text.literal(text.reads(name))}: {told}")
+        told = "removed" if stage == removed else f"{text.percent(after[c])} %"
+        lines.append(f"after {text.reads(name)}: {told}")
         if stage == removed:
             break
-    return "<br>".join(lines)
+    return tuple(lines)
 
 
 def _grey(bar: Bar) -> str:

@@ -27,14 +27,12 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
     ceilings = [math.log(summary.survivors) for _, summary in rows]
     longest = max(max(ceilings), max(s.entropy for _, s in rows), 0.1)
     colours = [MODEL_GREY] + [colour] * len(trace.stages)
-    hover = [
-        [
-            number - 1,
-            f"{text.literal(name)}: {text.count(summary.survivors, 'token')}, "
-            f"{summary.entropy:.2f} of at most {math.log(summary.survivors):.2f} nats",
-        ]
-        for number, (name, summary) in enumerate(rows)
+    told = [
+        f"{name}: {text.count(summary.survivors, 'token')}, "
+        f"{summary.entropy:.2f} of at most {math.log(summary.survivors):.2f} nats"
+        for name, summary in rows
     ]
+    hover = [[number - 1, text.literal(line)] for number, line in enumerate(told)]
     bar = {
         "type": "bar",
         "orientation": "h",
@@ -70,6 +68,7 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
         annotations=[
             part for row, (name, summary) in enumerate(rows) for part in _labels(row, name, summary)
         ],
+        meta={"rows": [{"y": n, "told": [t], "tell": [n - 1]} for n, t in enumerate(told)]},
     )
 
 

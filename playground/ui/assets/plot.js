@@ -1,25 +1,32 @@
 // A Plotly figure that follows the theme. Model text in it was made literal where it was drawn.
 // value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
-// Annotations named 'wide' give way on a narrow page.
-// Tells 'point' {data: the clicked point's customdata}.
+// Annotations named 'wide' give way on a narrow page. Where its layout.meta has rows, {y, told, tell},
+// each is pointed at over its whole width, labels included, in place of Plotly's bars.
+// Tells 'point' {data: the clicked point's customdata, or a row's tell}.
 // Constants: source, the library's file
-const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
+const [sentence, chart, pointed, life] = ['.sentence', '.chart', '.pointed', '.life'].map((s) =>
+  element.querySelector(s));
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
 let drawn = null; // what is on the page: value and theme
+let shown = null; // its layout
 
 function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
     const { root = '', api_prefix: prefix = '/gradio_api' } = window.gradio_config ?? {};
     const script = document.createElement('script');
     script.src = `${root}${prefix}/file=${encodeURI(source)}`;
+    script.async = true;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => {
       window.playgroundPlotly = null;
       script.remove();
       reject(new Error('The drawing library did not arrive; open the tab again to retry.'));
     };
-    document.head.append(script);
+    // It takes a second or two to be read, in which the page would not answer: first the page.
+    const fetch = () => document.head.append(script);
+    if (window.requestIdleCallback) requestIdleCallback(fetch, { timeout: 1500 });
+    else setTimeout(fetch, 300);
   });
   return window.playgroundPlotly;
 }
@@ -37,6 +44,7 @@ function theme() {
     dim: colour('--body-text-color-subdued'),
     line: colour('--border-color-primary'),
     narrow: chart.clientWidth < 440,
+    type: parseFloat(style.getPropertyValue('--pg-type')) || 1,
     paper: colour('--background-fill-primary'),
     sans: style.fontFamily,
     mono: style.getPropertyValue('--font-mono').trim() || 'monospace',
@@ -44,19 +52,22 @@ function theme() {
 }
 
 function themed({ data, layout }, look) {
+  const sizes = ['size', 'l', 'r', 't', 'b', 'height', 'xshift', 'yshift'];
   const made = JSON.parse(JSON.stringify({ data, layout }), (key, value) =>
-    (key === 'family' && value === 'monospace' ? look.mono : value));
+    (key === 'family' && value === 'monospace' ? look.mono
+      : typeof value === 'number' && sizes.includes(key) ? value * look.type : value));
   const dressed = made.layout;
   dressed.font = { ...dressed.font, color: look.ink, family: look.sans };
   for (const [name, axis] of Object.entries(dressed)) {
     if (!/^[xy]axis\d*$/.test(name)) continue;
     Object.assign(axis, { gridcolor: look.line, zerolinecolor: look.dim, linecolor: look.dim });
     axis.tickfont = { color: axis.tickfont?.family ? look.ink : look.dim, ...axis.tickfont };
-    if (axis.title) axis.title.font = { size: 12, color: look.dim, ...axis.title.font };
+    if (axis.title) axis.title.font = { size: 12 * look.type, color: look.dim, ...axis.title.font };
   }
   if (look.narrow) dressed.annotations = dressed.annotations?.filter(({ name }) => name !== 'wide');
   dressed.hoverlabel = { ...dressed.hoverlabel, bgcolor: look.paper, bordercolor: look.dim,
-    font: { color: look.ink, family: look.sans, size: 12 } };
+    font: { color: look.ink, family: look.sans, size: 12 * look.type } };
+  if (dressed.meta?.rows) dressed.hovermode = false;
   dressed.dragmode = matchMedia('(pointer: coarse)').matches ? false : 'zoom';
   return made;
 }
@@ -68,7 +79,8 @@ async function draw() {
   sentence.textContent = value.sentence;
   chart.hidden = !value.figure;
   if (!value.figure) return;
-  chart.style.height = `${value.figure.layout.height}px`;
+  const look = theme();
+  chart.style.height = `${value.figure.layout.height * look.type}px`;
   if (!seen) return;
   let Plotly;
   try {
@@ -77,7 +89,7 @@ async function draw() {
     sentence.textContent = error.message;
     return;
   }
-  const look = theme();
+  await turn(); // the charts of one answer are drawn a frame each, the first of them at once
   const key = JSON.stringify([value, look]);
   if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
   if (key === drawn || !chart.clientWidth) return;
@@ -87,13 +99,71 @@ async function draw() {
   chart.setAttribute('aria-label', value.sentence);
   const { data, layout } = themed(value.figure, look);
   layout.uirevision = value.view;
+  shown = layout;
+  leave();
   await Plotly.react(chart, data, layout, { displayModeBar: false, responsive: false, showTips: false });
   if (first) {
     chart.on('plotly_click', ({ points }) => {
-      if (points[0]?.customdata) trigger('point', { data: points[0].customdata });
+      if (points[0]?.customdata && !shown.meta?.rows) trigger('point', { data: points[0].customdata });
     });
   }
 }
+
+// One chart a frame, over the whole page.
+function turn() {
+  const before = window.playgroundCharts;
+  const mine = (async () => {
+    if (!before) return;
+    await before;
+    await new Promise((resolve) => setTimeout(resolve)); // after what the one before has painted
+  })();
+  const over = mine.then(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+  window.playgroundCharts = over;
+  over.then(() => { if (window.playgroundCharts === over) window.playgroundCharts = null; });
+  return mine;
+}
+
+// Rows: their height is the layout's, so that labels beside the bars belong to them as well.
+function row(event) {
+  const rows = shown?.meta?.rows;
+  if (!rows || drawn === null) return null;
+  const { top } = chart.getBoundingClientRect();
+  const { margin: { t, b }, height, yaxis: { range: [bottom, first] } } = shown;
+  const per = (height - t - b) / (bottom - first);
+  const y = (event.clientY - top - t) / per + first;
+  const near = rows.reduce((a, c) => (Math.abs(c.y - y) < Math.abs(a.y - y) ? c : a));
+  return Math.abs(near.y - y) <= 0.7 ? { ...near, at: t + (near.y - first) * per, per } : null;
+}
+function point(event) {
+  const found = row(event);
+  if (!found) return leave();
+  pointed.hidden = life.hidden = false;
+  chart.style.cursor = found.tell ? 'pointer' : '';
+  pointed.style.top = `${chart.offsetTop + found.at - found.per / 2}px`;
+  pointed.style.height = `${found.per}px`;
+  const [first, ...rest] = found.told;
+  const name = document.createElement('b');
+  name.textContent = first;
+  life.replaceChildren(name, ...rest.flatMap((line) => [document.createElement('br'), line]));
+  const box = chart.parentElement.getBoundingClientRect();
+  const x = event.clientX - box.left + 16;
+  life.style.left = `${Math.max(0, Math.min(x, box.width - life.offsetWidth))}px`;
+  // Below the row, or above it where the window or what scrolls ends.
+  const below = chart.offsetTop + found.at + found.per / 2 + 4;
+  const frame = element.closest('.tabitem')?.getBoundingClientRect().bottom ?? innerHeight;
+  const fits = box.top + below + life.offsetHeight < Math.min(frame, innerHeight);
+  life.style.top = `${fits ? below : below - found.per - 8 - life.offsetHeight}px`;
+}
+function leave() {
+  pointed.hidden = life.hidden = true;
+}
+chart.addEventListener('pointermove', point);
+chart.addEventListener('pointerdown', point);
+chart.addEventListener('pointerleave', leave);
+chart.addEventListener('click', (event) => {
+  const found = row(event);
+  if (found?.tell) trigger('point', { data: found.tell });
+});
 
 probe.hidden = true;
 element.append(probe);
