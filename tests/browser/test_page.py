@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -456,3 +457,73 @@ def test_a_step_is_found_by_typing_and_stands_where_it_belongs(page):
     page.keyboard.press("Escape")
     expect(find).to_be_hidden()
     expect(plus).to_be_focused()
+
+
+def test_the_inspector_is_seen_and_covers_no_text_it_explains(page):
+    frame, inspector = page.locator("#page"), page.locator("#inspector")
+    expect(frame).to_have_attribute("data-dock", "fits")
+    page.set_viewport_size({"width": 720, "height": 450})  # a laptop's screen at 200 %
+    expect(frame).to_have_attribute("data-dock", "rest")
+    token = lane(page, "B").locator(".token").nth(4)
+    token.click()
+    expect(frame).to_have_attribute("data-dock", "raised")
+    expect(title(page)).to_contain_text("token 5:")
+    expect(inspector).to_be_in_viewport(ratio=0.99)
+    page.wait_for_function(
+        "token => token.getBoundingClientRect().bottom "
+        "< document.querySelector('#inspector').getBoundingClientRect().top",
+        arg=token.element_handle(),
+    )
+    sizer = page.get_by_role("separator", name="Size of the inspector")
+    before = inspector.bounding_box()["height"]
+    sizer.press("ArrowUp")
+    page.wait_for_function(
+        "before => document.querySelector('#inspector').offsetHeight > before", arg=before
+    )
+    page.keyboard.press("Escape")
+    expect(frame).to_have_attribute("data-dock", "rest")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    expect(frame).to_have_attribute("data-dock", "side")
+    columns = page.locator("#columns").bounding_box()
+    assert inspector.bounding_box()["x"] >= columns["x"] + columns["width"]
+    assert columns["width"] + inspector.bounding_box()["width"] > 1800
+    size = "e => parseFloat(getComputedStyle(e).fontSize)"
+    assert page.locator("#inspector .facts").evaluate(size) > 14
+    page.get_by_role("button", name="Put the inspector below the columns").click()
+    expect(frame).to_have_attribute("data-dock", re.compile("fits|raised"))
+
+
+def test_controls_of_a_step_cover_neither_its_text_nor_its_preview(page):
+    steps(page, "B").nth(0).click()
+    expect(lane(page, "B").locator(".controls")).to_be_visible()
+    tops = [
+        lane(page, "B").locator(part).bounding_box()
+        for part in (".controls", ".preview", ".strip .text", ".figures")
+    ]
+    for above, below in pairwise(tops):
+        assert above["y"] + above["height"] <= below["y"] + 1
+    assert tops[2]["height"] > 60
+
+
+def test_columns_scroll_together_where_one_asks_for_it(page):
+    page.evaluate("document.querySelector('#page').style.setProperty('--pg-least', '40px')")
+    a, b = (lane(page, letter).locator(".strip .text") for letter in "AB")
+    page.wait_for_function("e => e.scrollHeight > e.clientHeight + 20", arg=b.element_handle())
+    page.wait_for_function("e => e.scrollHeight > e.clientHeight + 15", arg=a.element_handle())
+    b.evaluate("e => { e.scrollTop = 8; }")
+    page.wait_for_timeout(100)
+    assert a.evaluate("e => e.scrollTop") == 0
+    page.get_by_label("scroll together").check()
+    b.evaluate("e => { e.scrollTop = 15; }")
+    page.wait_for_function("e => e.scrollTop === 15", arg=a.element_handle())
+
+
+def test_a_candidate_is_pointed_at_over_its_whole_row(page):
+    chart = page.locator("#inspector .chart").first
+    label = chart.locator(".ytick text").nth(1)  # beside the bars, not on them
+    label.hover(force=True)
+    life = page.locator("#inspector .life").first
+    expect(life).to_contain_text("after temperature 0.8")
+    expect(life).to_contain_text(label.inner_text().strip().removeprefix("▸ "))
+    page.locator("#line").hover()
+    expect(life).to_be_hidden()
