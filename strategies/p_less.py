@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class PLess(base.Processor):
         "along. It leaves one or two tokens where the model is fairly sure, so stories read "
         "flat; its normalised form keeps more.",
     )
+
+    beside: ClassVar = "top_p"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         probs = scores.softmax(-1)

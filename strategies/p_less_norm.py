@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class PLessNorm(base.Processor):
         "vocabulary its bar is hardly lower; it parts from p-less behind another truncation or in "
         "a flat distribution.",
     )
+
+    beside: ClassVar = "top_p"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         probs = scores.softmax(-1)
