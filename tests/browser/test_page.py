@@ -507,10 +507,10 @@ def test_controls_of_a_step_cover_neither_its_text_nor_its_preview(page):
 
 
 def test_columns_scroll_together_where_one_asks_for_it(page):
-    page.evaluate("document.querySelector('#page').style.setProperty('--pg-least', '40px')")
     a, b = (lane(page, letter).locator(".strip .text") for letter in "AB")
-    page.wait_for_function("e => e.scrollHeight > e.clientHeight + 20", arg=b.element_handle())
-    page.wait_for_function("e => e.scrollHeight > e.clientHeight + 15", arg=a.element_handle())
+    for text in (a, b):
+        text.evaluate("e => Object.assign(e.style, {flex: '0 0 40px', minHeight: '0'})")
+        assert text.evaluate("e => e.scrollHeight > e.clientHeight + 20")
     b.evaluate("e => { e.scrollTop = 8; }")
     page.wait_for_timeout(100)
     assert a.evaluate("e => e.scrollTop") == 0
