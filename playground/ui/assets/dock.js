@@ -63,9 +63,12 @@ function arrange() {
 }
 
 function put(dock) {
-  page.dataset.dock = dock;
-  page.style.setProperty('--pg-dock', `${Math.round(size)}px`);
-  page.style.setProperty('--pg-room', `${room}px`);
+  // Only what differs: whatever is told here is looked up anew for every token on the page.
+  if (page.dataset.dock !== dock) page.dataset.dock = dock;
+  for (const [name, value] of [['--pg-dock', Math.round(size)], ['--pg-room', room]]) {
+    const told = `${value}px`;
+    if (page.style.getPropertyValue(name) !== told) page.style.setProperty(name, told);
+  }
   const width = inspector.clientWidth; // of which its head takes one line, two, or three
   inspector.dataset.lines = width > 1150 ? 1 : width > 680 ? 2 : 3;
   const side = dock === 'side';
