@@ -17,6 +17,7 @@ from .registry import registry
 __all__ = ["Recipe", "RecipeError", "RecipeStep"]
 
 MOST_STEPS = 32
+MOST_TEXTS = 500  # each is encoded several times, with every lane
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Recipe:
         steps, known = self.steps, registry().strategies
         if len(steps) > MOST_STEPS:
             raise RecipeError(f"A recipe has at most {MOST_STEPS} steps, but has {len(steps)}.")
+        values = [value for step in steps for value in dict(step.params).values()]
+        lists = [value for value in values if isinstance(value, tuple | Mapping)]
+        texts = sum(isinstance(one, str) for value in lists for one in value)
+        if texts > MOST_TEXTS:
+            raise RecipeError(f"A recipe lists at most {MOST_TEXTS} texts, but has {texts:,}.")
         searches = [i for i, step in enumerate(steps) if step.plugin.kind == "search"]
         if not searches:
             names = [name for name, strategy in known.items() if strategy.kind == "search"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,21 @@ class Encoder:
         """The control tokens whose names stand in a prompt, each once, in order."""
         return list(dict.fromkeys(self._special.findall(prompt)))
 
-    def prompt(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
+    def prompt(
+        self,
+        prompt: str,
+        chat: bool = False,
+        split: bool = False,
+        check: Callable[[int], None] = lambda count: None,
+    ) -> list[PromptToken]:
         """What the model is fed for a prompt, each token with its text.
 
         With ``chat`` in the model's chat template, as the user's message. With ``split`` the names
-        of control tokens in the prompt are text like any other; the template's own stay.
+        of control tokens in the prompt are text like any other; the template's own stay. ``check``
+        is told how many there are before their texts are made, which takes longest.
         """
         fed = self._fed(prompt, chat, split)
+        check(len(fed.ids))
         if not fed.ids:
             raise FieldError("prompt", "The prompt has no token for this model.")
         texts = self._texts(fed)

@@ -43,17 +43,21 @@ class Intake:
         """A checked run; ``FieldError`` names what cannot be run."""
         self.limits.check(request)
         clock = perf_counter()
-        tokens = self.encoder.prompt(request.prompt, request.chat, request.split_special_tokens)
+        most = self.context_length - min(1, request.max_new_tokens)
+
+        def check(count: int) -> None:
+            if count > most:
+                more = "with room for one more " if most < self.context_length else ""
+                raise FieldError(
+                    "prompt",
+                    f"The prompt has {count:,} tokens; {more}the context holds {most:,}.",
+                )
+
+        tokens = self.encoder.prompt(
+            request.prompt, request.chat, request.split_special_tokens, check
+        )
         tokenize = perf_counter() - clock
         room = self.context_length - len(tokens)
-        least = min(1, request.max_new_tokens)
-        if room < least:
-            more = "with room for one more " if least else ""
-            raise FieldError(
-                "prompt",
-                f"The prompt has {len(tokens):,} tokens; {more}the context holds "
-                f"{self.context_length - least:,}.",
-            )
         lanes = [
             self._lane(i, request, [token.id for token in tokens], room)
             for i in range(len(request.recipes))

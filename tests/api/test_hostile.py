@@ -85,6 +85,10 @@ def test_of_very_many_faults_some_are_told(client):
             {"steps": [{"strategy": "bad_words", "params": {"words": ["x" * 99] * 100}}] * 31},
             "at most 20,000 characters",
         ),
+        (
+            {"steps": [{"strategy": "bad_words", "params": {"words": ["ab"] * 100}}] * 6},
+            "at most 500 texts, but has 600",
+        ),
     ],
     ids=lambda given: str(given)[:20],
 )

@@ -235,3 +235,12 @@ def test_a_dead_end_is_told_and_ends_its_lane_alone() -> None:
     ):
         served.submit(plain)
     assert (whole.text, whole.finish_reason, whole.error) == ("none", "eos", None)
+
+
+def test_a_prompt_that_is_too_long_is_refused_before_its_tokens_are_read_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = engine()
+    monkeypatch.setattr(served.intake.encoder, "_texts", lambda fed: pytest.fail("read back"))
+    with pytest.raises(FieldError, match="with room for one more the context holds"):
+        served.submit(Request(prompt="x" * (CONTEXT + 1), recipes=["greedy"], max_new_tokens=1))
