@@ -47,36 +47,45 @@ class AsLogitsProcessor:
                     "tokens; remove it.",
                 )
         self._prompt_length = prompt_length
-        self._last: dict[tuple[int, ...], tuple[list[Any], Tensor]] = {}
+        # By text: each processor's state, and of all tokens the log-probabilities it is told.
+        self._last: dict[tuple[int, ...], tuple[list[Any], list[Tensor]]] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         texts = [tuple(ids) for ids in input_ids.tolist()]
         states = [self._states(text) for text in texts]
         out = scores.float()
+        given: list[Tensor] = []
         for p, processor in enumerate(self._processors):
             rows = [
                 Row(text, self._prompt_length, state=state[p])
                 for text, state in zip(texts, states, strict=True)
             ]
+            given.append(out)
             out = processor(out, rows)
             for i in (out.amax(-1) == -torch.inf).nonzero().flatten().tolist():
                 why = processor.dead_end(rows[i])
                 if why:  # else generate would write any token
                     raise RecipeError.at(self._numbers[p], processor.info.id, why)
         if any(processor.stateful for processor in self._processors):
-            logprobs = out.log_softmax(-1)
-            self._last = dict(zip(texts, zip(states, logprobs, strict=True), strict=True))
+            final = out.log_softmax(-1)
+            told = [
+                given[p].log_softmax(-1) if processor.observes == "given" else final
+                for p, processor in enumerate(self._processors)
+            ]
+            self._last = {
+                text: (states[i], [logprobs[i] for logprobs in told])
+                for i, text in enumerate(texts)
+            }
         return out.to(scores.dtype)
 
     def _states(self, text: tuple[int, ...]) -> list[Any]:
         """Each processor's state after this text, from its state one token earlier."""
         if text[:-1] not in self._last:
             return [processor.initial_state() for processor in self._processors]
-        states, logprobs = self._last[text[:-1]]
-        logprob = float(logprobs[text[-1]])
+        states, told = self._last[text[:-1]]
         return [
-            processor.observe(state, text[-1], logprob)
-            for processor, state in zip(self._processors, states, strict=True)
+            processor.observe(state, text[-1], float(logprobs[text[-1]]))
+            for processor, state, logprobs in zip(self._processors, states, told, strict=True)
         ]
 
 

@@ -245,11 +245,20 @@ class Strategy:
         return bool(cls.neutral) and all(getattr(params, k) == v for k, v in cls.neutral.items())
 
 
+# Which log-probability of a chosen token a processor is told: the one it was chosen with, or the
+# one it had in the scores that this processor was given.
+Observed = Literal["final", "given"]
+
+
 class Processor(Strategy):
-    """Reshapes next-token scores; the field's logits processor or sampler."""
+    """Reshapes next-token scores; the field's logits processor or sampler.
+
+    ``observes`` says which log-probability ``observe`` is told.
+    """
 
     kind = "processor"
     stateful: ClassVar[bool] = False
+    observes: ClassVar[Observed] = "final"
     beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
 
     @classmethod
@@ -270,7 +279,7 @@ class Processor(Strategy):
         return None
 
     def observe(self, state: Any, token: int, logprob: float) -> Any:
-        """The state after ``token`` was chosen with this final log-probability (nats)."""
+        """The state after ``token`` was chosen, with this log-probability (nats; ``observes``)."""
         return state
 
     def needs(self, prompt: Sequence[int]) -> SecondPrompt | EarlyLayers | None:

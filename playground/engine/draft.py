@@ -64,17 +64,19 @@ class Drafter:
             scores = in_pairs(self.scores(row.tokens))
             if lane.search.reads_logprobs:
                 scores = scores.log_softmax(-1)
+            given: list[Tensor] = []
             for p, (processor, need) in enumerate(zip(lane.processors, lane.needs, strict=True)):
+                given.append(scores)
                 if need is None:  # what reads more than the scores has nothing to read here
                     scores = processor(scores, [replace(row, state=states[p])] * 2)
             luck = Luck(row.seed, len(row.generated), self.vocab, self.forward.device)
             step = Step(lane.index + index, [row], scores[:1], luck, _never)
             token = lane.search.advance(step)[0].token
-            logprob = float(step.logprobs[0, token])
-            states = [
-                processor.observe(state, token, logprob) if processor.stateful else state
-                for processor, state in zip(lane.processors, states, strict=True)
-            ]
+            for p, processor in enumerate(lane.processors):
+                if processor.stateful:
+                    known = step.scores[0] if processor.observes == "final" else given[p][0]
+                    logprob = float(known.log_softmax(-1)[token])
+                    states[p] = processor.observe(states[p], token, logprob)
             found.append(token)
             row = replace(row, tokens=(*row.tokens, token))
         return found

@@ -255,8 +255,12 @@ class Lane(Written):
             reason is not None,
         )
         states = tuple(
-            p.observe(state, move.token, choice.logprob) if p.stateful else state
-            for p, state in zip(self.processors, parent.states, strict=True)
+            p.observe(state, move.token, given if p.observes == "given" else choice.logprob)
+            if p.stateful
+            else state
+            for p, state, given in zip(
+                self.processors, parent.states, choice.given_logprobs, strict=True
+            )
         )
         return LaneRow(row, states, text, len(self.steps) - 1, slot, reason)
 

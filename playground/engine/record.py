@@ -56,6 +56,7 @@ class Choice:
 
     raw_logprob: float
     logprob: float
+    given_logprobs: list[float]  # what each processor found it with
     raw_rank: int
     rank: int
     raw_entropy: float
@@ -122,6 +123,7 @@ def record(reader: Reader, entries: Sequence[Entry]) -> list[list[Choice]]:
                 Choice(
                     raw_logprob=chosen[at],
                     logprob=chosen[after],
+                    given_logprobs=chosen[at:after],
                     raw_rank=raw_ranks[number],
                     rank=ranks[number],
                     raw_entropy=max(0.0, level.entropy[first]),

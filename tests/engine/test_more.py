@@ -16,6 +16,7 @@ from playground.engine import Engine, FieldError, Request
 from playground.engine.forward import Forward
 from strategies import EarlyLayers
 from tests.engine.models import driven, engine, finished, loaded
+from tests.strategies.driver import run, written
 from tests.tiny import tiny_llama
 from tests.vocabularies import byte_level
 
@@ -126,6 +127,21 @@ def test_contrastive_search_is_the_papers(kind: str, alpha: float, k: int) -> No
     assert alpha != 0 or found == ids(served, "greedy")[0]
 
 
+@pytest.mark.parametrize("search", ["greedy", "sample(2)", "beam(3)"])
+def test_a_processor_is_told_what_it_was_given(search: str) -> None:
+    """Not what its token was chosen with, which adaptive-p has changed; in the plain loop, too."""
+    served = engine()
+    recipe = f"temperature(1.4) | min_p(0.02) | adaptive_p(0.3, decay=0.6) | {search}"
+    lane = finished(served, asked(recipe, seed=2)).lanes[0]
+    prompt = [token.id for token in served.tokens(PROMPT)]
+
+    def logits(rows: list[tuple[int, ...]]) -> Tensor:
+        return torch.stack([heard(served, list(row)).logits[0, -1].float() for row in rows])
+
+    rows = run(logits, recipe, prompt, max_new_tokens=16, seed=2)
+    assert [output.token_ids for output in lane.outputs] == written(rows)
+
+
 def divergence(p: Tensor, q: Tensor) -> float:
     """Of log-probabilities, as the authors' code and transformers 4.49 have it."""
     m = (p.exp() + q.exp()) / 2
@@ -174,7 +190,14 @@ def test_speculative_text_is_that_of_sample(kind: str, before: str, how: str) ->
 
 @pytest.mark.parametrize("drafting", ["llama", "gpt2"])
 @pytest.mark.parametrize(
-    "before", ["", "temperature(0) | ", "temperature(0.5) | mirostat_v2(2) | ", "guidance(1.5) | "]
+    "before",
+    [
+        "",
+        "temperature(0) | ",
+        "temperature(0.5) | mirostat_v2(2) | ",
+        "min_p(0.02) | adaptive_p(0.3) | ",
+        "guidance(1.5) | ",
+    ],
 )
 def test_a_draft_model_changes_no_text(drafting: str, before: str) -> None:
     """The very same model as its own draft is always right; another one only costs."""

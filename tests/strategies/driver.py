@@ -131,7 +131,9 @@ def run(
         rows = [held.row for held in running]
         scores = logits([row.tokens for row in rows])
         scores = scores.log_softmax(-1) if search.reads_logprobs else scores
+        found = []  # what each processor was given
         for p, processor in enumerate(processors):
+            found.append(scores.log_softmax(-1))
             seen = []
             for held in running:
                 need = processor.needs(prompt)
@@ -168,10 +170,21 @@ def run(
                 done=move.done,
                 sample=parent.row.sample if move.sample is None else move.sample,
             )
-            logprob = float(step.logprobs[move.parent, move.token])
             states = tuple(
-                processor.observe(state, move.token, logprob)
-                for processor, state in zip(processors, parent.states, strict=True)
+                processor.observe(
+                    state,
+                    move.token,
+                    float(told[move.parent, move.token]),
+                )
+                for processor, state, told in zip(
+                    processors,
+                    parent.states,
+                    [
+                        before if processor.observes == "given" else step.logprobs
+                        for processor, before in zip(processors, found, strict=True)
+                    ],
+                    strict=True,
+                )
             )
             if move.done:
                 finished.append(row)
