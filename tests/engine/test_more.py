@@ -139,7 +139,7 @@ def test_a_processor_is_told_what_it_was_given(search: str) -> None:
         return torch.stack([heard(served, list(row)).logits[0, -1].float() for row in rows])
 
     rows = run(logits, recipe, prompt, max_new_tokens=16, seed=2)
-    assert [output.token_ids for output in lane.outputs] == written(rows)
+    assert [output.token_ids for output in lane.trace.outputs] == written(rows)
 
 
 def divergence(p: Tensor, q: Tensor) -> float:
