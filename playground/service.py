@@ -12,6 +12,7 @@ from playground import device
 from playground.aside import aside
 from playground.engine import EngineClosed, Limits, Request, Run, Watches
 from playground.errors import ModelError, UnsupportedModel
+from playground.kept import KeptRuns
 from playground.loading import LoadedModel
 from playground.models import Models
 from playground.rate_limits import Rates
@@ -45,6 +46,9 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+_FRESH = 16  # runs as they were made; those before them are packed
+
+
 class Service:
     """One per process. Every method may be called from any thread."""
 
@@ -53,7 +57,9 @@ class Service:
         self.models = Models(self.settings, release=self._release)
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
-        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._runs: OrderedDict[str, Run] = OrderedDict()  # at work, and ended lately
+        fresh = min(_FRESH, self.settings.keep_runs)
+        self._kept = KeptRuns(self.settings.keep_runs - fresh, self.settings.keep_bytes)
         self.rates = Rates(self.settings.rate_limit)  # of the page and of the routes together
         self.watches = Watches()  # these hear of the runs of every engine
         self._lock = threading.Lock()
@@ -158,11 +164,14 @@ class Service:
                         ) from error
         with self._lock:
             self._runs.update((run.id, run) for run in runs)
-            while len(self._runs) > self.settings.keep_runs:
-                oldest = next((id for id, r in self._runs.items() if r.done), None)
-                if oldest is None:
-                    break
-                del self._runs[oldest]
+            ended = [run for run in self._runs.values() if run.done]
+            over = max(0, len(self._runs) - min(_FRESH, self.settings.keep_runs))
+            old = ended[:over]
+            if self._kept.most:
+                for run in old:  # before it is taken away, so that it is always found
+                    self._kept.put(run.comparison())
+            for run in old:
+                del self._runs[run.id]
         return runs
 
     def score(self, run: Run) -> None:
@@ -188,7 +197,7 @@ class Service:
             found = self._runs.get(run)
             if found is not None:  # what is looked at is kept longest
                 self._runs.move_to_end(run)
-        return found.comparison() if found else None
+        return found.comparison() if found else self._kept.get(run)
 
     def tokens(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False

@@ -157,6 +157,9 @@ class Settings(BaseSettings):
         120.0, gt=0, description="Seconds after which a run ends with what it has."
     )
     keep_runs: int = Field(200, ge=1, description="Finished runs kept for the page to look into.")
+    keep_bytes: ByteSize = Field(
+        ByteSize(128 << 20), ge=0, description="Memory for them; the oldest go first."
+    )
 
     # Server
     host: str | None = Field(

@@ -32,16 +32,12 @@ class Prompts:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
+        self.nbytes = 0
         self._known: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._known)
-
-    @property
-    def nbytes(self) -> int:
-        with self._lock:
-            return sum(known.nbytes for known in self._known.values())
 
     def get(self, ids: Sequence[int], *, states: bool = False) -> Prefilled | None:
         """What is known of a prompt; None where its hidden ``states`` are asked for and are not."""
@@ -57,11 +53,13 @@ class Prompts:
         if prefilled.nbytes > self.budget:
             return
         with self._lock:
+            before = self._known.pop(tuple(ids), None)
+            self.nbytes += prefilled.nbytes - (before.nbytes if before else 0)
             self._known[tuple(ids)] = prefilled
-            self._known.move_to_end(tuple(ids))
-            while sum(known.nbytes for known in self._known.values()) > self.budget:
-                self._known.popitem(last=False)
+            while self.nbytes > self.budget:
+                self.nbytes -= self._known.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
         with self._lock:
             self._known.clear()
+            self.nbytes = 0
