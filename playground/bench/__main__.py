@@ -1,6 +1,7 @@
 """``python -m playground.bench``: six strategies against ``generate``, unless it is told what else.
 
-``load``: many clients at once. ``strategies``: what each adds to a step.
+``load``: many clients at once. ``strategies``: what each adds to a step. ``soak``: whether memory
+levels off over many runs, and whether clients that stop reading are let go; fails where not.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from typing import Any
 
-from playground.bench import load, six, strategies
+from playground.bench import load, six, soak, strategies
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "strategies"),
+        choices=("six", "load", "strategies", "soak"),
         default="six",
         help="six strategies against generate (the default), many clients at once, or what each "
         "strategy adds to a step of six lanes",
@@ -33,8 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--prompt", type=int, default=0, help="of strategies, its least length in tokens"
     )
+    parser.add_argument("--runs", type=int, default=1500, help="of soak")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
+    reports: list[Any]
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]
     elif options.what == "strategies":
@@ -43,10 +47,14 @@ def main(arguments: list[str] | None = None) -> None:
                 options.model, options.tokens, options.repeats, options.only, options.prompt
             )
         ]
+    elif options.what == "soak":
+        reports = [soak.measure(options.model, options.runs)]
     else:
         reports = load.measure(options.model, options.tokens, options.clients)
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
+    if options.what == "soak" and not (reports[0].level and reports[0].left_behind == 0):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -84,10 +84,10 @@ class Report:
 
 def measure(model: str | None, tokens: int, counts: Sequence[int]) -> list[Report]:
     """Serve ``model`` and let each of ``counts`` clients come at once, after a round alone."""
-    with _serving(model) as port:
-        asyncio.run(_visit(port, 0, 4))  # what is done once only
+    with serving(model) as port:
+        asyncio.run(visit(port, 0, 4))  # what is done once only
         alone: list[Visit] = [
-            asyncio.run(_visit(port, number, tokens))
+            asyncio.run(visit(port, number, tokens))
             for number in range(1, 1 + min(SERIAL, max(counts)))
         ]
         return [_report(port, tokens, count, alone) for count in counts]
@@ -124,10 +124,10 @@ def _report(port: int, tokens: int, count: int, alone: list[Visit]) -> Report:
 
 
 async def _together(port: int, count: int, tokens: int) -> list[Visit]:
-    return await asyncio.gather(*(_visit(port, 1 + n, tokens) for n in range(count)))
+    return await asyncio.gather(*(visit(port, 1 + n, tokens) for n in range(count)))
 
 
-async def _visit(port: int, number: int, tokens: int) -> Visit:
+async def visit(port: int, number: int, tokens: int) -> Visit:
     """One client's comparison, streamed; its prompt and seed are its own."""
     body = {
         "prompt": f"{PROMPTS[number % len(PROMPTS)]} ({number})",
@@ -179,13 +179,13 @@ def _percentile(values: Sequence[float], share: float) -> float:
 
 
 @contextlib.contextmanager
-def _serving(model: str | None) -> Iterator[int]:
+def serving(model: str | None, **settings: Any) -> Iterator[int]:
     """The port of the HTTP routes over ``model``, in a process of their own, once they answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
-    server = spawn.Process(target=_serve, args=(model, port), daemon=True)
+    server = spawn.Process(target=_serve, args=(model, port, settings), daemon=True)
     server.start()
     try:
         for _ in range(600):
@@ -201,21 +201,23 @@ def _serving(model: str | None) -> Iterator[int]:
         server.join()
 
 
-def _serve(model: str | None, port: int) -> None:
+def _serve(model: str | None, port: int, settings: dict[str, Any]) -> None:
     from playground.settings import Settings, quiet_libraries
 
     quiet_libraries()
     import uvicorn
 
     from playground.api import application
+    from playground.guard import Gate
     from playground.service import Service
 
     chosen: dict[str, Any] = {"deadline_s": 1800.0, "max_waiting": 1000, "max_client_runs": 1000}
     chosen["prompt_bytes"] = 0  # who comes again reads the prompt again, as the first time
     if model is not None:
         chosen |= {"model": model, "models": (model,)}
-    service = Service(Settings(**chosen))
+    service = Service(Settings(**chosen | settings))
     service.prepare()
     gc.freeze()  # as the page's program does
     service.engine().settle()
-    uvicorn.run(application(service), host="127.0.0.1", port=port, log_level="warning")
+    app = Gate(application(service), service.settings)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
