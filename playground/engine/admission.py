@@ -20,6 +20,8 @@ from playground.engine.run import Run
 
 Prompt = tuple[int, ...]
 _SHARE = 0.5  # of the free memory, for one more run
+_SHORT = 64  # new tokens of a run that need not wait for long ones alone
+_KEPT = 8  # one row in so many is kept from long runs, while others are at work
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Admission:
         self.prompts = Prompts(prompt_bytes)
         self.asked: deque[Prompt] = deque(maxlen=8)  # to be read before any run wants them
         self.reading: Reading | None = None
+        self._passed: set[str] = set()  # runs at work that others were before
         self._synchronize = synchronize
 
     @property
@@ -98,7 +101,8 @@ class Admission:
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> Reading | None:
         """A run at work whose lanes take turns, else the first in line, else a prompt asked for."""
-        run = next((r for r in runs if r.waiting and not r.live and not r.done), self.line.first)
+        turns = (r for r in runs if r.waiting and not r.live and not r.done)
+        run = next(turns, None) or self._first(runs)
         if run is not None:
             width = run.waiting[0].width if run.request.alone else run.width
             if runs and not self._room(run):
@@ -107,6 +111,8 @@ class Admission:
             if slots is None:
                 return None
             if run not in runs:
+                if run is not self.line.first:
+                    self._passed.add(run.id)
                 admit(run)
             reading = Reading(run.prompt_ids, slots, run)
             if reading.remembered:
@@ -118,6 +124,22 @@ class Admission:
             if slots is not None:
                 return Reading(ids, slots, None)
         return None
+
+    def _first(self, runs: list[Run]) -> Run | None:
+        """The first in line; where long runs hold all other rows, a short one behind it.
+
+        Long ones leave a share of the rows, or a few clients who ask for much, and read it or not,
+        would have everybody wait until their time is up. Whoever passes keeps to that share.
+        """
+        first, kept = self.line.first, self.forward.slots.count // _KEPT
+        if first is None or not runs or first.request.max_new_tokens <= _SHORT:
+            return first
+        if self.forward.slots.free - first.width >= kept:
+            return first
+        self._passed &= {run.id for run in runs}
+        room = kept - sum(run.width for run in runs if run.id in self._passed)
+        behind = (r for r in self.line if r.request.max_new_tokens <= _SHORT)
+        return next((run for run in behind if run.width <= room), None)
 
     def _room(self, run: Run) -> bool:
         """Whether what the run may come to hold fits into the memory that is free now.

@@ -18,6 +18,7 @@ from starlette.types import Message, Send
 log = logging.getLogger(__name__)
 
 PIECE = 64 << 10  # bytes; uvicorn's own mark above which a connection's buffer is full
+STREAM = 16 << 10  # bytes of a stream on this side of the connection, in each of two buffers
 STALL_S = 20.0  # for one piece: 3 KB a second are enough
 _LOOK_S = 0.05
 # Unknown to Python before 3.12.
@@ -75,13 +76,14 @@ class Reader:
         await asyncio.sleep(0)  # uvicorn is told that the connection ended, then the response
 
     def _bound(self, message: Message) -> None:
-        """Keep little of a stream in the kernel, where a reader's absence would not be seen."""
+        """Keep little of a stream in buffers, where a reader's absence would not be seen."""
         kinds = (value for name, value in message["headers"] if name.lower() == b"content-type")
         if self._transport is None or not next(kinds, b"").startswith(b"text/event-stream"):
             return
+        self._transport.set_write_buffer_limits(high=STREAM)
         connection = self._transport.get_extra_info("socket")
         if connection is not None and _MARK is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, _MARK, PIECE)
+            connection.setsockopt(socket.IPPROTO_TCP, _MARK, STREAM)
 
 
 def _transport(send: Any) -> Any:

@@ -40,6 +40,40 @@ def test_a_wide_run_is_not_passed_by_narrow_ones_for_ever() -> None:
     assert ended(served, [*running, wide, *later])[2] == "w"
 
 
+def unnamed(served: Engine, tokens: int, recipe: str = "sample(2)") -> Run:
+    return served.submit(Request(prompt="p", recipes=[recipe], max_new_tokens=tokens))
+
+
+def test_a_short_run_does_not_wait_for_long_ones_alone() -> None:
+    served = engine(rows=16)  # two of them kept from long runs
+    long = [unnamed(served, 65) for _ in range(9)]
+    while sum(run.state == "running" for run in long) < 7:
+        served.step()
+    short = [unnamed(served, 2) for _ in range(3)]
+    while not short[0].done:
+        served.step()
+        assert sum(run.state == "running" for run in short) <= 1  # they keep to that share
+    assert [run.state for run in long] == ["running"] * 7 + ["queued"] * 2
+
+
+def test_a_long_run_is_not_passed_by_short_ones_for_ever() -> None:
+    served = engine(rows=16)
+    long = [unnamed(served, 65) for _ in range(8)]
+    short = [unnamed(served, 60) for _ in range(30)]
+    while long[7].state == "queued":
+        served.step()
+        if long[6].state == "running":
+            long[0].cancel()
+    assert sum(run.state != "queued" for run in short) <= 2
+
+
+def test_a_long_run_alone_may_have_every_row() -> None:
+    served = engine(rows=16)
+    wide = unnamed(served, 65, "sample(16)")
+    served.step()
+    assert wide.state == "running"
+
+
 def test_places_are_told_and_move_up() -> None:
     served = engine(rows=2)
     runs = [ask(served, name) for name in "abc"]
