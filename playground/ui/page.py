@@ -157,6 +157,7 @@ class Page:
             runner.follow, columns.run, runner.followed, postprocess=False,
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
+        self.ran.then(runner.scored, columns.run, self.box.chips, **QUICK)
         for ended in (self.ran.then, self.ran.failure, submitted.failure):
             ended(lambda: runner.idle, None, [*runner.idle], **QUICK)
         writing = [submitted, self.ran, self.picked]
@@ -193,7 +194,7 @@ class Page:
     def _wire_model(self, page: gr.Blocks) -> None:
         head, box, knobs = self.head, self.box, self.knobs
         shown = [head.model, head.facts, head.fault, knobs.chat, self.model, box.chips]
-        asked = [head.model, self.model, box.text, knobs.chat]
+        asked = [head.model, self.model, box.text, knobs.chat, box.split]
         head.model.input(
             self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
             api_visibility="private",
@@ -209,16 +210,16 @@ class Page:
             api_visibility="private",
         )  # fmt: skip
         gr.on(
-            [box.text.change, knobs.chat.change],
+            [box.text.change, knobs.chat.change, box.split.change],
             self.read,
-            [box.text, knobs.chat, self.model],
+            [box.text, knobs.chat, box.split, self.model],
             box.chips,
             trigger_mode="always_last",
             **QUICK,
         )
 
     def choose(
-        self, request: gr.Request, asked: Any, loaded: str, text: Any, chat: Any
+        self, request: gr.Request, asked: Any, loaded: str, *prompt: Any
     ) -> Iterator[Updates]:
         """Load a model and tell its facts; where it will not load, the earlier one stays."""
         head = self.head
@@ -228,11 +229,11 @@ class Page:
                 counted(request, self.service)
             facts = self.service.engine(asked).model.facts
         except (ModelError, Busy) as problem:
-            yield {head.fault: str(problem), head.model: loaded} | self._facts(loaded, text, chat)
+            yield {head.fault: str(problem), head.model: loaded} | self._facts(loaded, *prompt)
             return
-        yield {self.model: facts.id} | self._facts(facts.id, text, chat)
+        yield {self.model: facts.id} | self._facts(facts.id, *prompt)
 
-    def _facts(self, model: str, text: Any, chat: Any) -> Updates:
+    def _facts(self, model: str, text: Any, chat: Any, split: Any) -> Updates:
         try:
             facts = self.service.engine(model).model.facts
         except ModelError:
@@ -244,12 +245,12 @@ class Page:
                 if facts.has_chat_template
                 else gr.update(visible=False, value=False)
             ),
-            self.box.chips: tokens(self.service, text, chat, model),
+            self.box.chips: tokens(self.service, text, chat, split, model),
         }
 
-    def read(self, text: Any, chat: Any, model: str) -> dict[str, Any]:
+    def read(self, text: Any, chat: Any, split: Any, model: str) -> dict[str, Any]:
         """The prompt's tokens while it is typed."""
-        return tokens(self.service, text, chat, model)
+        return tokens(self.service, text, chat, split, model)
 
     # Address
 
@@ -286,7 +287,7 @@ class Page:
         names = {
             "model": self.head.model, "prompt": self.box.text, "tokens": knobs.tokens,
             "least": knobs.least, "seed": knobs.seed, "stop": knobs.ends, "chat": knobs.chat,
-            "alone": knobs.alone,
+            "alone": knobs.alone, "split": self.box.split,
         }  # fmt: skip
         inputs = [*names.values(), *self.columns.recipes]
         js = (

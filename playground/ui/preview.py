@@ -29,6 +29,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: str | None = Field(max_length=300)
+    split: bool = False
     prompt: str
     chat: bool
     seed: int
@@ -47,6 +48,7 @@ def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] |
     model = None if recorded else run.model.id
     return {
         "prompt": run.prompt, "chat": run.chat, "model": model, "tokens": run.max_new_tokens,
+        "split": run.split_special_tokens,
     }  # fmt: skip
 
 
@@ -85,6 +87,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             min_new_tokens=asked.least,
             seed=asked.seed,
             chat=asked.chat,
+            split_special_tokens=asked.split,
             top_n=SHOWN,
             client=client,
         )
@@ -99,7 +102,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             del recipes[at]
             continue
         if steps is None:
-            service.read(asked.prompt, asked.chat, asked.model)
+            service.read(asked.prompt, asked.chat, asked.model, asked.split)
             return {"wait": "The prompt is being read."}
         for place, step in zip(places, steps, strict=True):
             recipe = recipes[place].at_least(asked.least)

@@ -16,6 +16,7 @@ from playground.trace import PromptToken
 from playground.ui.element import element, message
 
 MOST_CHIPS = 400
+NAMES = 3  # of control tokens in a sentence
 EXAMPLES = (
     ("Discovery", "In a groundbreaking scientific discovery, researchers have found evidence of"),
     ("Story", "The old lighthouse keeper had one rule: never open the"),
@@ -32,11 +33,15 @@ class Prompt:
 
     text: gr.Textbox
     chips: gr.HTML
+    split: gr.Checkbox  # names of control tokens in the text are plain text
     fault: gr.HTML
 
 
-def prompt(text: str, read: Sequence[PromptToken], service: Service) -> Prompt:
-    """Draw the region around a text that was read as these tokens."""
+def prompt(text: str, read: Sequence[PromptToken], service: Service, split: bool = False) -> Prompt:
+    """Draw the region around a text that was read as these tokens.
+
+    The switch is only seen where the text holds the name of a control token.
+    """
     with gr.Column(elem_classes="prompt", min_width=0):
         box = gr.Textbox(
             text,
@@ -50,6 +55,9 @@ def prompt(text: str, read: Sequence[PromptToken], service: Service) -> Prompt:
         )
         fault = message("prompt-fault")
         chips = element("chips", chips_of(read), elem_id="prompt-tokens")
+        plain = gr.Checkbox(
+            split, label="control tokens as plain text", elem_id="split", min_width=0
+        )
         with gr.Row(elem_classes="examples"):
             for title, example in EXAMPLES:
                 button = gr.Button(title, size="sm", min_width=20, elem_classes="quiet")
@@ -57,27 +65,53 @@ def prompt(text: str, read: Sequence[PromptToken], service: Service) -> Prompt:
                     None, None, box, js=f"() => {json.dumps(example)}", show_progress="hidden",
                     api_visibility="private",
                 )  # fmt: skip
-    return Prompt(box, chips, fault)
+    return Prompt(box, chips, plain, fault)
 
 
-def tokens(service: Service, text: Any, chat: Any, model: Any) -> dict[str, Any]:
+def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> dict[str, Any]:
     """The chips of a prompt as the model reads it; none where it is none or too long to read."""
     if not isinstance(text, str) or len(text) > service.settings.max_prompt_chars:
         return chips_of([])
     model = model if isinstance(model, str) else None
     try:
-        found = service.tokens(text, bool(chat), model)
-        return chips_of(found, service.engine(model).context_length)
+        found = service.tokens(text, bool(chat), model, bool(split))
+        engine = service.engine(model)
+        controls = engine.control_tokens(text)
+        return chips_of(found, engine.context_length, control_note(controls, bool(split)))
     except (FieldError, ModelError):  # said where a run is asked for, not while one types
         return chips_of([])
 
 
-def chips_of(found: Sequence[PromptToken], context: int | None = None) -> dict[str, Any]:
-    """Tokens with their ids, and how many of those the context holds they are."""
+def control_note(names: Sequence[str], split: bool) -> str:
+    """What is made of names of control tokens in a prompt; empty where there are none."""
+    if not names:
+        return ""
+    told = ", ".join(f"“{name}”" for name in names[:NAMES])
+    if len(names) > NAMES:
+        told += f" and {len(names) - NAMES} more"
+    one = len(names) == 1
+    if split:
+        return f"{told} in the prompt {'is' if one else 'are'} read as plain text."
+    return (
+        f"{told} in the prompt {'is' if one else 'are'} read as "
+        f"{'a control token' if one else 'control tokens'}, not as text."
+    )
+
+
+def chips_of(
+    found: Sequence[PromptToken], context: int | None = None, note: str = ""
+) -> dict[str, Any]:
+    """Tokens with their ids, and how many of those the context holds they are.
+
+    A control token is marked, and a scored prompt has each token's log-probability.
+    """
     rest = len(found) - MOST_CHIPS
     of = f" of {context:,}" if context else ""
     return {
-        "tokens": [[token.alone, token.id] for token in found[:MOST_CHIPS]],
+        "tokens": [
+            [token.alone, token.id, token.control, token.logprob] for token in found[:MOST_CHIPS]
+        ],
+        "note": note,
         "more": f"… and {rest:,} more" if rest > 0 else "",
         "count": f"{len(found):,}{of} tokens",
     }

@@ -24,7 +24,7 @@ from playground.models import ModelError
 from playground.parting import Side, parting
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import preview, strip
+from playground.ui import preview, score, strip
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
@@ -61,6 +61,7 @@ class Runner:
     def inputs(self) -> list[Any]:
         at = self.limits
         asked = [at.tokens, at.least, at.seed, at.lock, at.ends, at.chat, at.alone]
+        asked.append(self.prompt.split)
         return [
             self.header.model, self.prompt.text, *asked, self.columns.count, *self.columns.written
         ]  # fmt: skip
@@ -147,6 +148,8 @@ class Runner:
         self.pace.start(name)
         try:
             yield from self._frames(run)
+            if run.request.max_new_tokens == 0:
+                self.service.score(run)
         finally:
             self.pace.end(name)
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged
@@ -156,9 +159,15 @@ class Runner:
             return
         comparison = run.comparison()
         updates: Updates = {self.status: self._outcome(run, comparison)}
+        if run.request.max_new_tokens == 0 and run.outcome == "done":
+            updates[self.status] = status("done", score.sentence(comparison))
         for lane in range(len(comparison.lanes)):
             updates[self.columns.strips[lane]] = strip.shown(comparison, lane)
         yield updates | {self.first: first(comparison)}
+
+    def scored(self, name: str) -> Any:
+        """The chips of a prompt that was scored instead of continued."""
+        return score.chips(self.service, name)
 
     def leave(self, name: str) -> None:
         """End the run that a page follows or was about to, and show no more of it."""
@@ -178,7 +187,7 @@ class Runner:
             self.running[run].cancel()
 
     def _submit(self, client: str, *values: Any) -> tuple[Run, int]:
-        model, prompt, tokens, least, seed, lock, ends, chat, alone, count, *written = values
+        model, prompt, tokens, least, seed, lock, ends, chat, alone, split, count, *written = values
         recipes = []
         for place, text in enumerate(written[:count]):
             try:
@@ -196,6 +205,7 @@ class Runner:
                 seed=seed,
                 stop=stop_strings(ends),
                 chat=bool(chat),
+                split_special_tokens=bool(split),
                 alone=bool(alone),
                 client=client,
             )

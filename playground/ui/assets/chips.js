@@ -1,13 +1,22 @@
 // The prompt as the model reads it: every token with its id.
-// value: {tokens: [[text, id], …], more, count}
-const [row, count] = [element.querySelector('.chips'), element.querySelector('.count')];
+// value: {tokens: [[text, id, control, log-probability or null], …], note, more, count}
+const [row, note, count] = ['.chips', '.note', '.count'].map((s) => element.querySelector(s));
 const visible = (text) => text.replaceAll(' ', '·').replaceAll('\n', '⏎').replaceAll('\t', '⇥') || '∅';
+const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
+  : (100 * p).toPrecision(1)) + ' %';
 function draw() {
-  const v = props.value || { tokens: [], count: '' };
-  row.replaceChildren(...v.tokens.map(([text, id]) => {
+  const v = props.value || { tokens: [], note: '', count: '' };
+  row.replaceChildren(...v.tokens.map(([text, id, control, logprob]) => {
     const chip = document.createElement('span');
     const number = document.createElement('small');
     chip.className = 'chip';
+    chip.classList.toggle('control', Boolean(control));
+    if (control) chip.title = 'a control token';
+    if (typeof logprob === 'number') {
+      chip.classList.add('scored');
+      chip.style.setProperty('--surprise', Math.max(0, Math.min(1, -logprob / 6)).toFixed(3));
+      chip.title = `model ${percent(Math.exp(logprob))} · log-probability ${logprob.toFixed(2)}`;
+    }
     chip.textContent = visible(text);
     number.textContent = id;
     chip.append(' ', number);
@@ -19,6 +28,8 @@ function draw() {
     rest.textContent = v.more;
     row.append(rest);
   }
+  note.textContent = v.note || '';
+  element.closest('.prompt').classList.toggle('controlled', Boolean(v.note));
   count.textContent = v.count;
 }
 watch('value', draw);

@@ -36,14 +36,15 @@ window.playground = (() => {
   const asked = location.search;
 
   let now = null; // the set-up as it stands
-  let ran = null; // what the run on the page was asked: {prompt, chat, model, tokens}; a model of null is any
+  let ran = null; // what the run on the page was asked: {prompt, chat, split, model, tokens}; a model of null is any
 
   // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
   function outdated({ dataset: { ran: recipe, written } }) {
     if (!recipe || !written) return '';
     if (recipe !== written) return 'recipe';
     if (!now || !ran) return '';
-    if (now.prompt !== ran.prompt || Boolean(now.chat) !== ran.chat) return 'prompt';
+    if (now.prompt !== ran.prompt) return 'prompt';
+    if (Boolean(now.chat) !== ran.chat || Boolean(now.split) !== ran.split) return 'prompt';
     return ran.model !== null && now.model !== ran.model ? 'model' : '';
   }
   function dress(lane) {

@@ -12,9 +12,9 @@ function question() {
   const lanes = [...document.querySelectorAll('#columns > .lane.previewing[data-lane]')];
   const setup = playground.setup();
   if (!lanes.length || !setup) return null;
-  const { model, prompt, chat, seed, least, tokens } = setup;
+  const { model, prompt, chat, split, seed, least, tokens } = setup;
   const recipes = Object.fromEntries(lanes.map(({ dataset }) => [dataset.lane, dataset.written]));
-  return { model, prompt, chat, seed, least, tokens, recipes };
+  return { model, prompt, chat, split, seed, least, tokens, recipes };
 }
 
 const tell = (detail) =>

@@ -1,0 +1,33 @@
+"""What is told of a prompt that was scored, where nothing was to be written after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from playground.service import Service
+from playground.trace import Comparison
+from playground.ui.prompt import chips_of
+
+
+def sentence(comparison: Comparison) -> str:
+    """How likely the prompt is to the model."""
+    found = comparison.prompt_perplexity
+    count = len(comparison.prompt_tokens) - 1
+    if found is None:
+        return "Nothing was written, and the prompt's only token follows none that would score it."
+    tokens = "1 token" if count == 1 else f"{count:,} tokens"
+    return (
+        f"Nothing was written. The prompt's perplexity to the model is {found:.1f}, "
+        f"over {tokens}, all but the first."
+    )
+
+
+def chips(service: Service, name: str) -> Any:
+    """The chips of the prompt of a run, each with its score; no change where it was not scored."""
+    run = service.comparison(name)
+    if run is None or run.prompt_perplexity is None:
+        return gr.skip()
+    length = service.engine(run.model.id).context_length
+    return chips_of(run.prompt_tokens, length)

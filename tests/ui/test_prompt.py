@@ -1,0 +1,71 @@
+"""The prompt's tokens on the page: what controls, what is plain, and what a score says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from playground.engine import Request
+from playground.ui import score
+from playground.ui.prompt import chips_of, control_note
+from playground.ui.run import Runner
+from tests.engine.models import engine
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "note"),
+    [
+        ([], False, ""),
+        ([], True, ""),
+        (["<s>"], False, "“<s>” in the prompt is read as a control token, not as text."),
+        (["<s>"], True, "“<s>” in the prompt is read as plain text."),
+        (["a", "b"], False, "“a”, “b” in the prompt are read as control tokens, not as text."),
+        (list("abcde"), True, "“a”, “b”, “c” and 2 more in the prompt are read as plain text."),
+    ],
+)
+def test_what_is_said_of_control_tokens(names, split, note):
+    assert control_note(names, split) == note
+
+
+def test_chips_mark_control_tokens_and_show_what_a_part_of_a_character_is():
+    served = engine()
+    found = served.tokens("é<|im_end|>")
+    shown = chips_of(found, 128, "a note")
+    assert [chip[0] for chip in shown["tokens"]] == ["⟨C3⟩", "⟨A9⟩", "<|im_end|>"]
+    assert [chip[2:] for chip in shown["tokens"]] == [[False, None]] * 2 + [[True, None]]
+    assert (shown["count"], shown["note"]) == ("3 of 128 tokens", "a note")
+    assert chips_of(served.tokens("é<|im_end|>", split=True))["count"] == "12 tokens"
+
+
+def test_a_scored_prompt_is_told_in_a_sentence_and_in_its_chips():
+    served = engine()
+    run = served.submit(Request(prompt="abc", recipes=["greedy"], max_new_tokens=0))
+    served.score(run)
+    told = run.comparison()
+    number = f"{told.prompt_perplexity:.1f}"
+    assert score.sentence(told) == (
+        f"Nothing was written. The prompt's perplexity to the model is {number}, over 2 tokens, "
+        "all but the first."
+    )
+    scores = [chip[3] for chip in chips_of(told.prompt_tokens)["tokens"]]
+    assert scores[0] is None and all(score < 0 for score in scores[1:])
+    single = served.submit(Request(prompt="a", recipes=["greedy"], max_new_tokens=0))
+    served.score(single)
+    assert "only token" in score.sentence(single.comparison())
+
+
+def test_what_the_page_asks_for_reaches_the_run():
+    given = {
+        "model": None, "text": "a<|im_end|>", "tokens": 0, "least": 0, "seed": 3, "lock": True,
+        "ends": "", "chat": False, "alone": False, "split": True, "count": 1, "A": "greedy",
+    }  # fmt: skip
+    parts = SimpleNamespace(**{name: name for name in given}, written=["A"], recipes=[])
+    served, asked = engine(), []
+    service = SimpleNamespace(submit=lambda request, model: asked.append(request))
+    runner = Runner(service, parts, parts, parts, parts, None, None, None, None)
+    runner._submit("me", *(given[part] for part in runner.inputs))
+    (request,) = asked
+    assert (request.prompt, request.max_new_tokens, request.seed) == ("a<|im_end|>", 0, 3)
+    assert request.split_special_tokens and not request.chat and not request.alone
+    assert len(served.submit(request).prompt_tokens) == 11
