@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.bench import six, strategies
+from playground.bench import six, soak, strategies
 from playground.bench.strategies import Report, usual
 from strategies.registry import registry
 from tests.folders import VOCAB, saved
@@ -59,3 +59,17 @@ def test_six_strategies_are_measured_both_ways(tmp_path: Path) -> None:
     assert found.forward_ms < found.step_ms and found.static_s is None
     assert f"a step of 16 lanes        {found.many_lanes_ms:8.1f} ms" in str(found)
     assert "static cache        1.50 s" in str(replace(found, static_s=1.5))
+
+
+@pytest.mark.parametrize(
+    "resident, level",
+    [
+        ([500, 700, 800, 850, 880, 890, 895, 898, 900], True),
+        ([500, 600, 700, 800, 900, 1000, 1100, 1200, 1300], False),
+        ([900, 900, 900, 900, 900, 900, 920, 940, 960], False),
+    ],
+)
+def test_a_soak_tells_growth_from_a_level(resident: list[int], level: bool) -> None:
+    report = soak.Report(900, [mb << 20 for mb in resident], 200, 0.1, 0.5, 0.0)
+    assert report.level == level
+    assert ("levels off" in str(report)) == level
