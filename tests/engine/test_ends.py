@@ -13,7 +13,7 @@ from playground.engine import attention as attention_module
 from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
 from strategies.registry import registry
-from tests.engine.models import CONTEXT, engine, finished, loaded
+from tests.engine.models import CONTEXT, driven, engine, finished, loaded
 
 
 def lane(served: Engine, **request: Any) -> Any:
@@ -244,3 +244,11 @@ def test_a_prompt_that_is_too_long_is_refused_before_its_tokens_are_read_back(
     monkeypatch.setattr(served.intake.encoder, "_texts", lambda fed: pytest.fail("read back"))
     with pytest.raises(FieldError, match="with room for one more the context holds"):
         served.submit(Request(prompt="x" * (CONTEXT + 1), recipes=["greedy"], max_new_tokens=1))
+
+
+def test_a_run_that_ended_lets_go_of_what_its_processors_kept() -> None:
+    """Two hundred of them are kept; what is measured of a text is still known."""
+    recipes = ['constrained("none") | greedy', "watermark | sample"]
+    run = driven(engine(eos=(0,)), Request(prompt="p", recipes=recipes, max_new_tokens=8))
+    assert [state for held in run.lanes[0].held for state in held.states] == [None]
+    assert run.comparison().lanes[1].metrics.found
