@@ -199,6 +199,15 @@ class Service:
                 self._runs.move_to_end(run)
         return found.comparison() if found else self._kept.get(run)
 
+    def rename(self, run: str, lane: int, name: str) -> None:
+        """Call a lane of a recent run something else, or nothing."""
+        with self._lock:
+            found = self._runs.get(run)
+            if found is not None and 0 <= lane < len(found.lanes):
+                names = [*found.request.names, *[""] * len(found.lanes)][: len(found.lanes)]
+                names[lane] = name
+                found.request = found.request.model_copy(update={"names": names})
+
     def tokens(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> list[PromptToken]:

@@ -199,6 +199,7 @@ class LaneResult(Record):
     token_ids: list[int]
     finish_reason: FinishReason | None
     error: str | None = None  # what went wrong in this lane alone
+    name: str = Field("", description="What a person called the recipe; empty for nothing.")
     trace: Trace
     metrics: Metrics
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from playground.charts.text import literal, visible
+from playground.trace import Comparison
+
 MONO = "monospace"
 
 
@@ -30,6 +33,12 @@ def tint(colour: str, alpha: float) -> str:
     """``#rrggbb`` at this opacity: it lets the theme's own background through, light or dark."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def named(comparison: Comparison, lane: int) -> str:
+    """What a person called the column, before its figures in a label; nothing where it has none."""
+    name = comparison.lanes[lane].name
+    return f"<b>{literal(visible(name, 24, space=' '))}</b>  " if name else ""
 
 
 def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:

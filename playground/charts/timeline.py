@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, figure, tint
+from playground.charts.base import badge, figure, named, tint
 from playground.colours import COLOURS, INKS, LETTERS, MODEL_GREY
 from playground.trace import Comparison
 
@@ -108,6 +108,7 @@ def _heading(comparison: Comparison, lane: int) -> list[dict[str, Any]]:
             )
             if took > 0 or part == "write"
         )
+    told = named(comparison, lane) + told
     where = {"y": lane - 0.24, "x": 0, "xanchor": "left"}
     return [
         badge(LETTERS[lane], COLOURS[lane], INKS[lane], **where),

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from playground.charts.base import badge, figure, tint
+from playground.charts.base import badge, figure, named, tint
 from playground.colours import COLOURS, INKS, LETTERS, MODEL_GREY
 from playground.trace import Comparison, StepRecord
 
@@ -88,7 +88,9 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
             "showgrid": False,
         },
         shapes=[] if selected is None or selected[1] == 0 else [_mark(*selected, size)],
-        annotations=[part for lane, path in enumerate(steps) for part in _heading(lane, path)],
+        annotations=[
+            part for lane, path in enumerate(steps) for part in _heading(comparison, lane, path)
+        ],
         **{
             f"yaxis{_axis(lane)}": _panel(lane, len(steps), top, HEADING / panel)
             for lane in range(len(steps))
@@ -144,7 +146,9 @@ def _name(group: Sequence[StepRecord]) -> str:
     return f"token {first}" if first == last else f"tokens {first} to {last}"
 
 
-def _heading(lane: int, steps: Sequence[StepRecord]) -> list[dict[str, Any]]:
+def _heading(
+    comparison: Comparison, lane: int, steps: Sequence[StepRecord]
+) -> list[dict[str, Any]]:
     """The panel's letter and the medians of the lane's own work, in the order of the stack."""
     parts = [
         f'<span style="color:{shade}">■</span> {part} '
@@ -153,6 +157,7 @@ def _heading(lane: int, steps: Sequence[StepRecord]) -> list[dict[str, Any]]:
         if steps
     ]
     told = " ".join(parts) + " ms" if parts else "no decode step"
+    told = named(comparison, lane) + told
     where = {"xref": "paper", "x": 0, "xanchor": "left", "showarrow": False}
     height = {"yref": f"y{_axis(lane)} domain", "y": 1, "yanchor": "bottom", "yshift": 3}
     return [

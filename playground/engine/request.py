@@ -47,6 +47,7 @@ class Request(BaseModel):
 
     prompt: str
     recipes: list[Recipe]
+    names: list[str] = Field(default_factory=list)  # of the recipes, in order; empty for none
     max_new_tokens: int = 64  # 0 writes nothing: the prompt is scored
     min_new_tokens: int = 0
     seed: int = 0
@@ -104,6 +105,10 @@ class Limits:
             raise FieldError(
                 "recipes", f"{len(request.recipes)} recipes; at most {self.columns} are allowed."
             )
+        if len(request.names) > len(request.recipes):
+            raise FieldError("names", "There are more names than recipes.")
+        for name in request.names:
+            check_text("names", name)
         self._whole("max_new_tokens", request.max_new_tokens, 0, self.new_tokens)
         self._whole("min_new_tokens", request.min_new_tokens, 0, request.max_new_tokens)
         self._whole("seed", request.seed, 0, SEEDS - 1)

@@ -208,20 +208,16 @@ class Run:
                 alone=self.request.alone,
                 memory=self._memory,
             ),
-            lanes=[self._result(lane, recipe) for lane, recipe in self._pairs()],
+            lanes=[self._result(lane, number) for number, lane in enumerate(self.lanes)],
         )
 
-    def _pairs(self) -> list[tuple[Lane, str]]:
-        return [
-            (lane, str(recipe))
-            for lane, recipe in zip(self.lanes, self.request.recipes, strict=True)
-        ]
-
-    def _result(self, lane: Lane, recipe: str) -> LaneResult:
+    def _result(self, lane: Lane, number: int) -> LaneResult:
+        names = self.request.names
         trace = lane.trace(self.facts.vocab_size)
         shown = trace.outputs[0]
         return LaneResult.model_construct(
-            recipe=recipe,
+            recipe=str(self.request.recipes[number]),
+            name=names[number] if number < len(names) else "",
             text=shown.text,
             token_ids=shown.token_ids,
             finish_reason=shown.finish_reason,

@@ -25,6 +25,7 @@ from playground.settings import Settings
 log = logging.getLogger(__name__)
 
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+_QUERY = 32_768  # bytes; Gradio fails for an address of more than 65,536
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,12 @@ class Gate:
         """The body, read whole where it is small enough, to be received again."""
         path = _path(scope)
         refusal = door.path(scope["method"], path)
+        if len(scope.get("query_string", b"")) > _QUERY:
+            sentence = (
+                f"The address may have at most {_QUERY:,} bytes behind its question mark; a link "
+                "that the page makes has what is long behind a #."
+            )
+            refusal = Refusal(414, "query", sentence)
         if refusal is not None or scope["method"] not in _UNSAFE:
             return receive, refusal
         too_long = Refusal(413, "body", f"The body may have at most {door.bytes_allowed:,} bytes.")

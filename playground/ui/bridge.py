@@ -9,6 +9,7 @@ import gradio as gr
 
 from playground.models import ModelError
 from playground.service import Service
+from playground.ui.limits import whole
 from strategies.generate import Own, arguments, own_recipe, python
 
 
@@ -18,7 +19,7 @@ class Bridge:
 
     service: Service
     model: gr.State
-    tokens: gr.Number
+    tokens: gr.Textbox
 
     @property
     def inputs(self) -> list[Any]:
@@ -34,7 +35,7 @@ class Bridge:
             if self.service.models.loaded(model) is None:
                 return "# The model is not loaded yet."
             engine = self.service.engine(model)
-            limit = {"max_new_tokens": int(tokens or 1)}
+            limit = {"max_new_tokens": whole("max_new_tokens", tokens)}
             context = engine.intake.context(limit["max_new_tokens"])
             given = arguments(written, context, engine.model.model.generation_config)
         except (ModelError, ValueError) as problem:  # a RecipeError is a ValueError

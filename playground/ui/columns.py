@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import MethodType
@@ -16,6 +17,7 @@ from playground.ui import strip
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK
+from playground.ui.links import Setup
 from playground.ui.names import Resolve, lanes_of
 from playground.ui.recipe import Steps
 from strategies.presets import PRESETS
@@ -49,6 +51,7 @@ class Columns:
                     len(start),
                     most,
                     self.count,
+                    self.run,
                     bridge,
                 )
                 for i in range(most)
@@ -77,7 +80,45 @@ class Columns:
         parts = [part for c in self.columns for part in (c.box, *c.head, c.strip)]
         return [self.count, self.run, self.add, *parts]
 
-    def draw(self, steps: Sequence[Steps], run: str) -> Updates:
+    def restore(self, setup: Setup, run: str) -> Updates:
+        """Show these recipes as they were written, and of this run the lanes they have."""
+        written = setup.recipes[: self.most]
+        updates = self.draw([[]] * len(written), run)
+        for c, text in zip(self.columns, written, strict=False):
+            updates |= c.write(text, len(written), setup.name(c.index))
+        return updates
+
+    def revise(self, setup: Setup, drawn: Sequence[Any], run: str, redraw: Any) -> Updates:
+        """Show these recipes in place of those ``drawn``, and leave the columns that have theirs.
+
+        What is being written in them goes on. ``redraw`` is told with each column that changes.
+        """
+        written = setup.recipes[: self.most]
+        shown = self.resolve(run) if run else None
+        updates: Updates = {
+            self.count: len(written),
+            self.add: gr.update(interactive=len(written) < self.most),
+        }
+        for c in self.columns:
+            here, there = c.index < len(written), c.index < len(drawn)
+            if here != there:
+                updates[c.box] = gr.update(visible=here)
+            if here and not there:
+                updates[c.strip] = self.strip(shown, c.index)
+            if not here and there:
+                updates |= {c.recipe: None, c.written: "", c.fault: None}
+            if not here:
+                continue
+            text, name = written[c.index], setup.name(c.index)
+            value = drawn[c.index] if there else None
+            same = isinstance(value, dict) and (value.get("written"), recipes.name_of(value)) == (
+                text, name
+            )  # fmt: skip
+            if not same or len(written) != len(drawn):
+                updates |= c.write(text, len(written), name, value, redraw)
+        return updates
+
+    def draw(self, steps: Sequence[Steps], run: str, names: Sequence[str] | None = None) -> Updates:
         """Show these recipes, and of this run the lanes they have."""
         comparison = self.resolve(run) if run else None
         updates: Updates = {self.count: len(steps), self.run: run}
@@ -86,7 +127,8 @@ class Columns:
             here = c.index < len(steps)
             updates[c.box] = gr.update(visible=here)
             if here:
-                updates |= c.draw(steps[c.index], len(steps))
+                name = names[c.index] if names else ""
+                updates |= c.draw(steps[c.index], len(steps), name=name)
                 updates[c.strip] = self.strip(comparison, c.index)
             else:
                 updates |= {c.recipe: None, c.written: "", c.fault: None}
@@ -112,6 +154,7 @@ class Columns:
 
         def rearrange(change: str, at: int, count: int, run: str, *values: Any) -> Updates:
             steps = [recipes.read(value) for value in values[:count]]
+            names = [recipes.name_of(value) for value in values[:count]]
             shown = self.resolve(run) if run else None
             lanes = list(range(len(shown.lanes) if shown else 0))
             if at >= count or (change == "duplicate" and count >= self.most):
@@ -119,20 +162,22 @@ class Columns:
             leave(run)
             if change == "duplicate":
                 steps.insert(at, steps[at])
+                names.insert(at + 1, another(names[at], names))
                 lanes[at:at] = [at] if at < len(lanes) else []
             elif count > 1:
-                del steps[at]
+                del steps[at], names[at]
                 del lanes[at : at + 1]
-            return self.draw(steps, lanes_of(run, lanes) if lanes else "") | idle
+            return self.draw(steps, lanes_of(run, lanes) if lanes else "", names) | idle
 
         def append(count: int, run: str, *values: Any) -> Updates:
             steps = [recipes.read(value) for value in values[:count]]
+            names = [recipes.name_of(value) for value in values[:count]]
             if count >= self.most:
                 return {self.count: gr.skip()}
             leave(run)
             forms = [preset.recipe.to_steps() for preset in PRESETS]
             fresh = next((form for form in forms if form not in steps), forms[0])
-            return self.draw([*steps, fresh], run)
+            return self.draw([*steps, fresh], run, [*names, ""])
 
         def translate(model: str, tokens: Any, *written: Any) -> list[str]:
             return [self.bridge.python(text, model, tokens) for text in written]
@@ -162,3 +207,12 @@ class Columns:
             return self.strip(comparison, index, output)
 
         return turn
+
+
+def another(name: str, names: Sequence[str]) -> str:
+    """A name like this one that no column has: with the next number behind it."""
+    if not name:
+        return ""
+    stem = re.sub(r" \d+$", "", name)
+    number = next(n for n in range(2, len(names) + 3) if f"{stem} {n}" not in names)
+    return f"{stem[: recipes.LONGEST_NAME - 3]} {number}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from pydantic import ValidationError
 
 from playground.engine import FieldError
 from playground.ui.element import message
-from playground.ui.links import Setup
+from playground.ui.links import LABELS, Setup
+from strategies.notation import shorten
 
 SEEDS = 10_000  # a rolled seed stays short enough to be read out in a classroom
 
@@ -22,9 +25,9 @@ class Limits:
     run: gr.Button
     stop: gr.Button
     clear: gr.Button
-    tokens: gr.Number
-    least: gr.Number
-    seed: gr.Number
+    tokens: gr.Textbox
+    least: gr.Textbox
+    seed: gr.Textbox
     lock: gr.Checkbox
     ends: gr.Textbox
     chat: gr.Checkbox
@@ -40,19 +43,15 @@ def limits(start: Setup, *, chat: bool) -> Limits:
             stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=0)
             clear = gr.Button("Clear", elem_id="clear", min_width=0)
         with gr.Row(elem_classes="numbers"):
-            tokens = gr.Number(
-                start.tokens, label="new tokens", precision=0, elem_id="tokens", min_width=0
-            )
-            least = gr.Number(
-                start.least, label="at least", precision=0, elem_id="least", min_width=0
-            )
-            seed = gr.Number(start.seed, label="seed", precision=0, elem_id="seed", min_width=0)
+            tokens = _number(start.tokens, "new tokens", "tokens")
+            least = _number(start.least, "at least", "least")
+            seed = _number(start.seed, "seed", "seed")
             dice = gr.Button("Roll the seed", elem_id="dice", min_width=0)
             lock = gr.Checkbox(True, label="lock", elem_id="lock", min_width=0)
         numbers_fault, seed_fault = message("limits-fault"), message("seed-fault")
         with gr.Row(elem_classes="ends"):
             ends = gr.Textbox(
-                "\n".join(start.stop), label="stop strings, one per line", lines=1, max_lines=4,
+                start.stop, label="stop strings, one per line", lines=1, max_lines=4,
                 elem_id="ends", placeholder=r"\n is a new line", min_width=0,
             )  # fmt: skip
             chat_box = gr.Checkbox(
@@ -61,7 +60,7 @@ def limits(start: Setup, *, chat: bool) -> Limits:
             alone = gr.Checkbox(start.alone, label="measure alone", elem_id="alone", min_width=0)
         ends_fault = message("ends-fault")
         dice.click(
-            lambda: random.randrange(SEEDS), None, seed, queue=False, show_progress="hidden",
+            lambda: str(random.randrange(SEEDS)), None, seed, queue=False, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
     faults = {
@@ -73,8 +72,33 @@ def limits(start: Setup, *, chat: bool) -> Limits:
     return Limits(run, stop, clear, tokens, least, seed, lock, ends, chat_box, alone, faults)
 
 
+def _number(value: str, label: str, name: str) -> gr.Textbox:
+    """A box for a whole number, in which every digit is kept: a number box of Gradio's rounds."""
+    return gr.Textbox(
+        value, label=label, elem_id=name, elem_classes="number", max_lines=1, min_width=0,
+        html_attributes=gr.InputHTMLAttributes(autocorrect="off", spellcheck=False),
+    )  # fmt: skip
+
+
+def whole(field: str, typed: Any) -> int:
+    """The number in a box; ``FieldError`` where it is none, in the words of the page."""
+    text = str("" if typed is None else typed).strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        return int(text)
+    given = repr(shorten(text)) if text else "empty"
+    raise FieldError(field, f"“{LABELS[field]}” is {given}; it must be a whole number.")
+
+
+def on_page(problem: FieldError) -> FieldError:
+    """The same sentence with the page's own label in place of the request's field."""
+    name, label = problem.field, LABELS.get(problem.field)
+    if label is None or not problem.message.startswith(f"{name} "):
+        return problem
+    return FieldError(name, f"“{label}”{problem.message.removeprefix(name)}")
+
+
 def fault(problem: ValidationError) -> FieldError:
-    """What a number field left empty, or a call by hand, gave in place of what is asked for."""
+    """What a call by hand gave in place of what is asked for."""
     first = problem.errors()[0]
     name = ".".join(map(str, first["loc"]))
     given = "nothing" if first["input"] is None else f"{first['input']!r:.60}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from playground.engine import Busy
 from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import links, preview, recorded, strip, uncached
+from playground.ui import faults, links, preview, recorded, strip, uncached
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
@@ -20,15 +21,16 @@ from playground.ui.element import QUICK, element
 from playground.ui.header import Header, facts_line, header
 from playground.ui.inspector import Inspector
 from playground.ui.limits import Limits, limits
-from playground.ui.links import Setup
+from playground.ui.links import Address, Kept, Setup
 from playground.ui.names import chosen
 from playground.ui.pace import Pace
 from playground.ui.pick import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
-from playground.ui.run import Runner, first, status
+from playground.ui.run import Runner, first, outcome, status
 from playground.ui.visitor import counted, visitor
-from strategies.recipe import Recipe, RecipeError
+from strategies.recipe import Recipe
 
+GONE = "Its run is no longer kept on the server; press Run to write it again."
 TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("off", "off")]
 
 
@@ -58,6 +60,7 @@ def build(service: Service) -> gr.Blocks:
                 gr.HTML('<p class="scale"><span></span></p>', apply_default_css=False, min_width=0)
                 reference = element("reference")
                 gr.Checkbox(label="scroll together", elem_id="together", interactive=True)
+                past = element("past", elem_id="past")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [Recipe.parse(text).to_steps() for text in start.recipes]
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
@@ -68,7 +71,17 @@ def build(service: Service) -> gr.Blocks:
         runner = Runner(service, head, box, knobs, columns, line, opening, previews, pace)
         picker = Picker(service, columns, line, opening)
         parts = Page(
-            service, head, box, knobs, line, columns, runner, picker, inspector.selection, start
+            service,
+            head,
+            box,
+            knobs,
+            line,
+            columns,
+            runner,
+            picker,
+            inspector.selection,
+            past,
+            start,
         )
         parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
@@ -76,7 +89,7 @@ def build(service: Service) -> gr.Blocks:
             inspector.listen(column.strip.pick)
             inspector.hear(column.strip.turn, inspector.turned)
         inspector.hear(reference.refer, inspector.referred)
-        for event in (parts.opened, parts.cleared):
+        for event in (parts.opened, parts.restored, parts.cleared):
             event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
         for event in parts.rearranged:
             event.then(
@@ -86,6 +99,7 @@ def build(service: Service) -> gr.Blocks:
             event.then(
                 inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
             )  # fmt: skip
+        _guard(page, parts, inspector)
     for event in page.fns.values():
         # At every frame of every event, Gradio's page goes through all components that any event
         # so far has named here, by default its outputs: on a slow laptop that was half a second.
@@ -106,11 +120,49 @@ def resolver(service: Service) -> Callable[[str], Comparison | None]:
     return resolve
 
 
+def _guard(page: gr.Blocks, parts: Page, inspector: Inspector) -> None:
+    """Say where each event's cause is; what is in none of these places stands above the columns."""
+    runner, head = parts.runner, parts.head
+
+    def at_line(words: str) -> Updates:
+        return {
+            parts.line: status("bad", words),
+            parts.past: {"well": False, "ticket": monotonic()},
+            **runner.idle,
+        }
+
+    def at_model(words: str) -> Updates:
+        return {head.fault: words, head.facts: status("bad", "not loaded")}
+
+    def at_chart(words: str) -> Updates:
+        return {inspector.fault: words, inspector.again: gr.update(interactive=True)}
+
+    def at_inspector(words: str) -> Updates:
+        return {inspector.caption: {"title": "Not shown", "facts": words, "letter": ""}}
+
+    def find(outputs: Sequence[Any]) -> faults.Tell | None:
+        for part, tell in (
+            (parts.line, at_line),
+            (inspector.again, at_chart),
+            (head.facts, at_model),
+            (inspector.caption, at_inspector),
+        ):
+            if part in outputs:
+                return tell
+        own = [c.fault for c in parts.columns.columns if c.fault in outputs]
+        return (lambda words: {own[0]: words}) if len(own) == 1 else None
+
+    faults.guard(page, find, parts.line, at_line)
+
+
 def _previews(service: Service, sample: Comparison) -> gr.HTML:
     """The element that asks, for all columns, what their recipes would do before any Run."""
 
     def ask(asked: Any, request: gr.Request) -> dict[str, Any]:
-        return preview.answer(service, asked, visitor(request, service.settings))
+        try:
+            return preview.answer(service, asked, visitor(request, service.settings))
+        except Exception as error:
+            return {"fault": faults.sentence(error)}
 
     ask.__name__ = "preview"  # what the page's code calls it
     shown = preview.setup(sample, recorded=True)
@@ -131,13 +183,14 @@ class Page:
         runner: Runner,
         picker: Picker,
         selection: gr.State,
+        past: gr.HTML,
         start: Setup,
     ) -> None:
-        """``selection`` is what the inspector shows."""
+        """``selection`` is what the inspector shows; ``past`` is Undo and Redo."""
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner, self.picker = line, columns, runner, picker
-        self.selection = selection
+        self.selection, self.past = selection, past
         self.model = columns.bridge.model  # the one that is loaded
 
     def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
@@ -173,7 +226,7 @@ class Page:
             None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
             **QUICK,
         )  # fmt: skip
-        self._wire_model(page)
+        self._wire_model(page, writing)
         self._wire_address()
 
     def clear(self, run: str, count: int, *values: Any) -> Updates:
@@ -191,7 +244,8 @@ class Page:
 
     # Model
 
-    def _wire_model(self, page: gr.Blocks) -> None:
+    def _wire_model(self, page: gr.Blocks, writing: list[Any]) -> None:
+        """``writing`` are the events that write into the columns, which a restored run ends."""
         head, box, knobs = self.head, self.box, self.knobs
         shown = [head.model, head.facts, head.fault, knobs.chat, self.model, box.chips]
         asked = [head.model, self.model, box.text, knobs.chat, box.split]
@@ -199,16 +253,29 @@ class Page:
             self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
             api_visibility="private",
         ).then(None, None, None, js="() => playground.chat.follow()", **QUICK)  # fmt: skip
-        restored = [
-            *shown, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.alone,
-            self.line, self.selection, *self.columns.outputs,
+        columns, runner, past = self.columns, self.runner, self.past
+        set_up = [
+            head.model, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.chat,
+            knobs.alone,
         ]  # fmt: skip
-        read = self.opened = page.load(self.open, None, restored, **QUICK)
-        read.then(None, None, None, js="() => playground.opened()", **QUICK)
-        read.then(
-            self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
-            api_visibility="private",
+        drawn = [*set_up, self.line, self.selection, runner.previews, *columns.outputs]
+        drawn += runner.faults
+        self.opened = page.load(self.open, past, drawn, js="() => [playground.opening()]", **QUICK)
+        self.restored = past.restore(
+            self.restore, columns.run, [*drawn, past, *runner.idle], cancels=writing, **QUICK
+        )
+        revised = past.revise(
+            self.revise, [columns.count, columns.run, *columns.recipes],
+            [*set_up, past, *columns.outputs], **QUICK,
         )  # fmt: skip
+        self.opened.then(None, None, None, js="() => playground.opened()", **QUICK)
+        for event in (self.restored, revised):
+            event.failure(None, None, None, js="() => playground.past.failed()", **QUICK)
+        for event in (self.opened, self.restored, revised):
+            event.then(
+                self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
         gr.on(
             [box.text.change, knobs.chat.change, box.split.change],
             self.read,
@@ -223,7 +290,8 @@ class Page:
     ) -> Iterator[Updates]:
         """Load a model and tell its facts; where it will not load, the earlier one stays."""
         head = self.head
-        yield {head.fault: None, head.facts: status("", f"loading {asked} …")}
+        if asked != loaded:
+            yield {head.fault: None, head.facts: status("", f"loading {asked} …")}
         try:
             if self.service.models.loaded(asked) is None:
                 counted(request, self.service)
@@ -252,50 +320,103 @@ class Page:
         """The prompt's tokens while it is typed."""
         return tokens(self.service, text, chat, split, model)
 
-    # Address
+    # What a link, a reload, Undo and Redo bring back
 
-    def open(self, request: gr.Request) -> Updates:
-        """What the address asks for, if it asks for anything."""
-        setup = links.restored(_query(request), self.start, self.service.settings)
-        if setup is None or setup == self.start:
+    def open(self, sent: Any) -> Updates:
+        """What this tab showed before it was loaded anew, or else what the address asks for."""
+        asked = Address.model_validate(sent)
+        if asked.kept is not None:
+            return self.shown(asked.kept.setup, asked.kept.run, "As it was before the reload.")
+        link = links.restored(asked, self.start, self.service.settings, self._refusal)
+        if link is None or (link.setup == self.start and not link.faults):
             return {self.line: gr.skip()}
-        knobs, columns = self.knobs, self.columns
-        recipes, faults = [], {}
-        for column, text in zip(columns.columns, setup.recipes, strict=False):
-            try:
-                recipes.append(Recipe.parse(text).to_steps())
-            except RecipeError as problem:
-                recipes.append([])
-                faults |= {column.written: text, column.fault: str(problem)}
+        updates = self.shown(link.setup, "", "Set up from the link. Press Run.")
+        told = []
+        for name, sentence in link.faults.items():
+            place = self.runner.places.get(name)
+            if place is None:
+                told.append(sentence)
+            else:  # two numbers share one
+                updates[place] = " ".join(filter(None, [updates.get(place), sentence]))
+        if len(told) < len(link.faults):
+            told.append("Not all of the link can be used here: see what is said in red.")
+        if told:
+            updates[self.line] = status("bad", " ".join(told))
+        return updates
+
+    def restore(self, event: gr.EventData, run: str) -> Updates:
+        """What stood on the page before, its run included."""
+        asked = Kept.model_validate(event._data)
+        self.runner.leave(run)
+        done = "Undone." if event._data.get("why") == "undo" else "Done again."
+        return (
+            self.shown(asked.setup, asked.run, done)
+            | self.runner.idle
+            | {self.past: {"well": True, "ticket": event._data.get("ticket")}}
+        )
+
+    def revise(self, event: gr.EventData, count: int, run: str, *drawn: Any) -> Updates:
+        """What was set up before, while the run on the page stays, or is still being written."""
+        asked, ticket = Kept.model_validate(event._data), event._data.get("ticket")
+        updates = self._set_up(asked.setup)
+        updates |= self.columns.revise(asked.setup, drawn[:count], run, ticket)
+        return updates | {self.past: {"well": True, "ticket": ticket}}
+
+    def shown(self, setup: Setup, name: str, told: str) -> Updates:
+        """All of the page for this set-up and this run; a run that is kept no more is said."""
+        shown = self.columns.resolve(name) if name else None
+        if shown is None:
+            line = status("", told)
+            if name:
+                line = status("bad", f"{told} {GONE}")
+        elif name.startswith(recorded.ID):
+            line = status("recorded", recorded.label(shown))
+        else:
+            line = status("done", f"{told} {outcome(shown)}")
         return {
-            self.head.model: setup.model or self.service.models.default,
+            **self._set_up(setup),
+            **self.runner.faults,
+            **self.columns.restore(setup, name if shown else ""),
+            self.line: line,
+            self.selection: first(shown) if shown else None,
+            self.runner.previews: preview.setup(shown, recorded=name.startswith(recorded.ID)),
+        }
+
+    def _set_up(self, setup: Setup) -> Updates:
+        """All that is set up but the columns."""
+        knobs, models = self.knobs, self.service.models
+        model = setup.model or models.default
+        if model == self.service.settings.model or self._refusal(model):
+            model = models.default
+        return {
+            self.head.model: model,
             self.box.text: setup.prompt,
             knobs.tokens: setup.tokens,
             knobs.least: setup.least,
             knobs.seed: setup.seed,
-            knobs.ends: "\n".join(setup.stop),
+            knobs.ends: setup.stop,
             knobs.chat: setup.chat,
             knobs.alone: setup.alone,
-            self.line: status("", "Set up from the link. Press Run."),
-            self.selection: None,
-            **columns.draw(recipes, ""),
-            **faults,
         }
+
+    def _refusal(self, model: str) -> str | None:
+        try:
+            self.service.models.loaded(model)
+        except ModelError as problem:
+            return str(problem)
+        return None
 
     def _wire_address(self) -> None:
         knobs = self.knobs
-        names = {
+        parts = {
             "model": self.head.model, "prompt": self.box.text, "tokens": knobs.tokens,
             "least": knobs.least, "seed": knobs.seed, "stop": knobs.ends, "chat": knobs.chat,
             "alone": knobs.alone, "split": self.box.split,
         }  # fmt: skip
-        inputs = [*names.values(), *self.columns.recipes]
+        inputs = [*parts.values(), *self.columns.recipes]
         js = (
-            f"({', '.join(names)}, ...recipes) => playground.address({{{', '.join(names)}, "
-            "recipes: recipes.filter(Boolean).map((r) => r.written)})"
+            f"({', '.join(parts)}, ...columns) => {{ const shown = columns.filter(Boolean); "
+            f"playground.address({{{', '.join(parts)}, recipes: shown.map((r) => r.written), "
+            "names: shown.map((r) => r.name)}); }"
         )
         gr.on([part.change for part in inputs], None, inputs, None, js=js, **QUICK)
-
-
-def _query(request: gr.Request) -> list[tuple[str, str]]:
-    return list(request.query_params.multi_items())

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
 from pydantic.fields import FieldInfo
 
+from playground.ui.element import element
 from playground.ui.recipe import PICKS
 from strategies.base import Params, Strategy
 from strategies.notation import literal, quote
 
+WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 LATEX = [{"left": "$$", "right": "$$", "display": True}]
-
-
-def bounds(field: FieldInfo) -> dict[str, float]:
-    """The numeric bounds of a field: any of ge, gt, le, lt."""
-    found = {}
-    for constraint in field.metadata:
-        for name in ("ge", "gt", "le", "lt"):
-            if hasattr(constraint, name):
-                found[name] = getattr(constraint, name)
-    return found
 
 
 def allowed(field: FieldInfo) -> tuple[Any, ...]:
@@ -30,30 +24,21 @@ def allowed(field: FieldInfo) -> tuple[Any, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
-def control(name: str, field: FieldInfo, value: Any) -> gr.components.FormComponent:
-    """The native control of one parameter: a slider where a usual range is known."""
+def control(name: str, field: FieldInfo, value: Any) -> Any:
+    """The control of one parameter; of a number, a slider where a usual range is known."""
     hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    common = {"label": name, "info": field.description, "interactive": True}
+    common: dict[str, Any] = {"label": name, "info": field.description, "interactive": True}
     choices = allowed(field)
     if field.annotation is bool:
         return gr.Checkbox(value=value, **common)
     if choices:
         return gr.Dropdown([(str(c), str(c)) for c in choices], value=str(value), **common)
     if field.annotation in (int, float):
-        whole = field.annotation is int
-        step = hints.get("step", 1 if whole else None)
         usual = hints.get("usual")
-        # A value beyond the usual range would be moved by a slider; a plain number keeps it.
-        if isinstance(usual, list) and usual[0] <= value <= usual[1]:
-            return gr.Slider(usual[0], usual[1], value=value, step=step, buttons=[], **common)
-        limits = bounds(field)
-        return gr.Number(
-            value=value,
-            precision=0 if whole else None,
-            minimum=limits.get("ge"),
-            maximum=limits.get("le"),
-            step=step or 1,
-            **common,
+        low, high = usual if isinstance(usual, list) else (None, None)
+        known = {"label": name, "info": field.description or "", "low": low, "high": high}
+        return element(
+            "number", {"text": str(value)}, constants=known | {"step": hints.get("step", 1)}
         )
     return gr.Textbox(value=value if isinstance(value, str) else quote(value), **common)
 
@@ -63,18 +48,26 @@ def typed(field: FieldInfo, value: Any) -> Any:
     choices = allowed(field)
     if choices and isinstance(value, str):
         return next((choice for choice in choices if str(choice) == value), value)
-    if field.annotation is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+    if field.annotation in (int, float):
+        return _number(value.get("text") if isinstance(value, dict) else value)
     if field.annotation is not str and isinstance(value, str):
         return literal(value)  # a list or a mapping, written as in a recipe
     return value
+
+
+def _number(text: Any) -> Any:
+    """The number a text is, to its last digit; a text that is none is itself, to be refused."""
+    bare = text.strip() if isinstance(text, str) else ""
+    if WHOLE.fullmatch(bare):
+        return int(bare)
+    return float(bare) if REAL.fullmatch(bare) else text
 
 
 @dataclass(frozen=True)
 class Panel:
     """What was drawn: a control per parameter, and the buttons that act on the step itself."""
 
-    controls: dict[str, gr.components.FormComponent]
+    controls: dict[str, Any]
     acts: dict[str, gr.Button]
 
 

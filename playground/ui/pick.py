@@ -16,6 +16,7 @@ from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import Comparison, LaneResult
 from playground.ui import chooser
+from playground.ui import recipe as recipes
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.names import with_lane
@@ -63,7 +64,7 @@ class Picker:
             return
         try:
             recipe = changed(shown.lanes[lane], told.get("token"))
-            asked = again(shown, recipe, counted(request, self.service))
+            asked = again(shown, recipe, recipes.name_of(told), counted(request, self.service))
             run = self.service.submit(asked, shown.model.id)
         except (RecipeError, FieldError, ModelError) as problem:
             yield {fault: str(problem)}
@@ -87,7 +88,9 @@ class Picker:
         if shown is None:
             return {}
         steps = Recipe.parse(shown.lanes[lane].recipe).to_steps()
-        updates = self.columns.columns[lane].draw(steps, columns) | {self.columns.run: name}
+        updates = self.columns.columns[lane].draw(steps, columns, name=recipes.name_of(told)) | {
+            self.columns.run: name
+        }
         for c in self.columns.columns[:columns]:
             text = texts[c.index] if isinstance(texts, list) and c.index < len(texts) else 0
             text = text if type(text) is int and text >= 0 else 0
@@ -114,11 +117,12 @@ def changed(lane: LaneResult, token: Any) -> Recipe:
     return Recipe.from_steps(steps)
 
 
-def again(shown: Comparison, recipe: Recipe, client: str) -> Request:
+def again(shown: Comparison, recipe: Recipe, name: str, client: str) -> Request:
     """A run of this recipe alone, as what is shown was asked for."""
     return Request(
         prompt=shown.prompt,
         recipes=[recipe],
+        names=[name],
         max_new_tokens=shown.max_new_tokens,
         min_new_tokens=shown.min_new_tokens,
         seed=shown.seed,

@@ -110,10 +110,15 @@ def columns(place: Place | None) -> dict[str, Any]:
     """Choices of the column control."""
     lanes = range(len(place.comparison.lanes)) if place else ()
     return {
-        "choices": [(LETTERS[lane], lane) for lane in lanes],
+        "choices": [(_called(place, lane), lane) for lane in lanes],
         "value": place.selection.lane if place else None,
         "visible": len(lanes) > 1,
     }
+
+
+def _called(place: Place | None, lane: int) -> str:
+    name = place.comparison.lanes[lane].name if place else ""
+    return f"{LETTERS[lane]} {name}".strip()
 
 
 def tokens(place: Place | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from playground.parting import Side
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import chooser
-from playground.ui.limits import fault
+from playground.ui.limits import fault, on_page, whole
 from strategies.recipe import Recipe, RecipeError
 
 SHOWN = 5  # candidates of a column
@@ -32,9 +32,9 @@ class Asked(BaseModel):
     split: bool = False
     prompt: str
     chat: bool
-    seed: int
-    least: int
-    tokens: int
+    seed: int | str
+    least: int | str
+    tokens: int | str
     recipes: dict[int, str] = Field(max_length=len(LETTERS))
 
 
@@ -66,11 +66,15 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
         if loaded is None or loaded.id not in service.engines:
             return {"wait": "The model is being loaded."}
         return _answer(service, asked, loaded.facts.vocab_size, client)
-    except (FieldError, ModelError) as problem:
+    except FieldError as problem:
+        return {"fault": str(on_page(problem))}
+    except ModelError as problem:
         return {"fault": str(problem)}
 
 
 def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str, Any]:
+    tokens, least = whole("max_new_tokens", asked.tokens), whole("min_new_tokens", asked.least)
+    seed = whole("seed", asked.seed)
     recipes: dict[int, Recipe] = {}
     views: dict[int, dict[str, Any]] = {}
     for place, text in asked.recipes.items():
@@ -83,9 +87,9 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
         request = Request(
             prompt=asked.prompt,
             recipes=[recipes[place] for place in places],
-            max_new_tokens=asked.tokens or 1,  # 0 scores the prompt, after which none follows
-            min_new_tokens=asked.least,
-            seed=asked.seed,
+            max_new_tokens=tokens or 1,  # 0 scores the prompt, after which none follows
+            min_new_tokens=least,
+            seed=seed,
             chat=asked.chat,
             split_special_tokens=asked.split,
             top_n=SHOWN,
@@ -105,7 +109,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             service.read(asked.prompt, asked.chat, asked.model, asked.split)
             return {"wait": "The prompt is being read."}
         for place, step in zip(places, steps, strict=True):
-            recipe = recipes[place].at_least(asked.least)
+            recipe = recipes[place].at_least(least)
             if isinstance(step, str):
                 views[place] = {"note": step} if step == UNSEEN else _refused(step)
             else:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from playground.charts.text import count
 from playground.colours import COLOURS, INKS, LETTERS
+from strategies import notation
 from strategies.notation import quote, write
 from strategies.presets import GROUPS, OWN, PRESETS
 from strategies.recipe import MOST_STEPS, Recipe, RecipeError
@@ -16,6 +17,7 @@ from strategies.registry import registry
 
 Steps = list[dict[str, Any]]
 
+LONGEST_NAME = 40  # characters of a column's name
 PICKS = "picks"  # the tokens a person chose: too many to be read one by one
 
 
@@ -68,10 +70,44 @@ def read(value: Any) -> Steps:
     return plain
 
 
+def steps_of(text: str) -> Steps:
+    """The steps of a written recipe, as far as it can be read; else ``RecipeError``.
+
+    A setting out of its bounds is shown in its step, in red, and need not be typed again.
+    """
+    try:
+        return Recipe.of(text).to_steps()
+    except RecipeError:
+        return [_shown(call) for call in notation.read(text)]
+
+
+def _shown(call: notation.Call) -> dict[str, Any]:
+    plugin = registry().get(call.strategy)
+    first = list(plugin.Params.model_fields)[:1]
+    if len(call.values) > len(first):
+        raise RecipeError(f"{call.strategy} has more values than it has room for.")
+    params = {**dict(zip(first, call.values, strict=False)), **call.named}
+    return {"strategy": call.strategy, "params": params, "enabled": call.enabled}
+
+
+def name_of(value: Any) -> str:
+    """What a person calls the column, of what the page sent; empty where they call it nothing."""
+    name = value.get("name") if isinstance(value, dict) else None
+    return " ".join(name.split())[:LONGEST_NAME] if isinstance(name, str) else ""
+
+
 def opened(value: dict[str, Any]) -> int | None:
     """The step whose controls are open, of a value that ``read`` has accepted."""
     at = value.get("open")
     return at if isinstance(at, int) and 0 <= at < len(value["steps"]) else None
+
+
+def still_open(before: Any, steps: Steps) -> int | None:
+    """The step that was open in another value, where one of its strategy stands there now."""
+    at = before.get("open") if isinstance(before, dict) else None
+    if not isinstance(at, int) or not 0 <= at < min(len(steps), len(before["steps"])):
+        return None
+    return at if steps[at]["strategy"] == before["steps"][at].get("strategy") else None
 
 
 def view(
@@ -81,10 +117,12 @@ def view(
     most: int,
     at: Any = None,
     preset: str | None = None,
+    name: str = "",
 ) -> dict[str, Any]:
     """The element's value for these steps, whether or not they make a recipe that can run.
 
-    ``preset`` is the one that was chosen; None looks for one with these steps.
+    ``preset`` is the one that was chosen; None looks for one with these steps. ``name`` is what a
+    person calls the column.
     """
     try:
         written, fault, error = str(Recipe.from_steps(steps)), None, None
@@ -98,6 +136,7 @@ def view(
         "colour": COLOURS[index],
         "ink": INKS[index],
         "preset": preset or next((p.id for p in PRESETS if written == str(p.recipe)), None),
+        "name": name_of({"name": name}),
         "open": opened({"open": at, "steps": steps}),
         "only": columns < 2,
         "full": columns >= most,

@@ -24,10 +24,10 @@ def setup(run: Comparison) -> Setup:
     return Setup(
         prompt=run.prompt,
         recipes=tuple(lane.recipe for lane in run.lanes),
-        tokens=run.max_new_tokens,
-        least=run.min_new_tokens,
-        seed=run.seed,
-        stop=tuple(run.stop),
+        tokens=str(run.max_new_tokens),
+        least=str(run.min_new_tokens),
+        seed=str(run.seed),
+        stop="\n".join(run.stop),
         chat=run.chat,
     )
 

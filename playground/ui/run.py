@@ -28,10 +28,11 @@ from playground.ui import preview, score, strip
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
-from playground.ui.limits import SEEDS, Limits, fault, stop_strings
+from playground.ui.limits import SEEDS, Limits, fault, on_page, stop_strings, whole
 from playground.ui.pace import Pace
 from playground.ui.partings import Partings
 from playground.ui.prompt import Prompt
+from playground.ui.recipe import name_of
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
@@ -63,7 +64,8 @@ class Runner:
         asked = [at.tokens, at.least, at.seed, at.lock, at.ends, at.chat, at.alone]
         asked.append(self.prompt.split)
         return [
-            self.header.model, self.prompt.text, *asked, self.columns.count, *self.columns.written
+            self.header.model, self.prompt.text, *asked, self.columns.count,
+            *self.columns.written, *self.columns.recipes,
         ]  # fmt: skip
 
     @property
@@ -99,10 +101,20 @@ class Runner:
         }
 
     @property
+    def places(self) -> dict[str, gr.HTML]:
+        """Where a sentence stands about each field of a request."""
+        recipes = {f"recipes.{c.index}": c.fault for c in self.columns.columns}
+        return {
+            "prompt": self.prompt.fault,
+            "model": self.header.fault,
+            **self.limits.faults,
+            **recipes,
+        }
+
+    @property
     def faults(self) -> Updates:
         """Every place for a sentence about a run, emptied."""
-        places = [self.prompt.fault, *self.limits.faults.values(), self.header.fault]
-        return dict.fromkeys([*places, *(c.fault for c in self.columns.columns)])
+        return dict.fromkeys(self.places.values())
 
     def submit(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Put in line what the page asks for, to be followed."""
@@ -111,7 +123,7 @@ class Runner:
         try:
             run, seed = self._submit(counted(request, self.service), *values)
         except FieldError as problem:
-            yield self.idle | self._beside(problem)
+            yield self.idle | self._beside(on_page(problem))
             return
         except Busy as problem:
             yield self.idle | {self.status: status("bad", f"Not run: {problem}")}
@@ -129,7 +141,7 @@ class Runner:
         late.start()
         asked = preview.setup(run.comparison())
         try:
-            yield {self.limits.seed: seed, self.columns.run: run.id, self.previews: asked}
+            yield {self.limits.seed: str(seed), self.columns.run: run.id, self.previews: asked}
         except GeneratorExit:  # the page has turned to something else
             self.leave(run.id)
             raise
@@ -139,7 +151,7 @@ class Runner:
         yield {self.status: gr.skip()}
         if name in self.lost:
             sentence = "Not run: the page took too long to come back for it. Press Run again."
-            yield self.idle | {self.status: status("bad", sentence)}
+            yield {self.status: status("bad", sentence)}
             return
         run = self.running.get(name)
         if run is None or name not in self.awaited:  # nothing was put in line now
@@ -194,15 +206,15 @@ class Runner:
                 recipes.append(Recipe.of(text))
             except RecipeError as problem:
                 raise FieldError(f"recipes.{place}", str(problem)) from problem
-        if not lock:
-            seed = random.randrange(SEEDS)
+        number = whole("seed", seed) if lock else random.randrange(SEEDS)
         try:
             request = Request(
                 prompt=prompt,
                 recipes=recipes,
-                max_new_tokens=tokens,
-                min_new_tokens=least,
-                seed=seed,
+                names=[name_of(value) for value in written[self.columns.most :][:count]],
+                max_new_tokens=whole("max_new_tokens", tokens),
+                min_new_tokens=whole("min_new_tokens", least),
+                seed=number,
                 stop=stop_strings(ends),
                 chat=bool(chat),
                 split_special_tokens=bool(split),
@@ -211,7 +223,7 @@ class Runner:
             )
         except ValidationError as problem:
             raise fault(problem) from problem
-        return self.service.submit(request, model), seed
+        return self.service.submit(request, model), number
 
     def _frames(self, run: Run) -> Iterator[Updates]:
         version, measured = -1, 0.0
@@ -266,32 +278,32 @@ class Runner:
         )
         if stopped:
             return status("bad", f"{stopped} What there is stays.")
-        total = sum(lane.metrics.tokens for lane in comparison.lanes)
-        times = comparison.timings
-        how = "each column alone" if times.alone else "once for all columns"
-        read = f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}"
-        if run.prompt_known:
-            read = f"the prompt was known, and copied in {times.prefill * 1e3:.0f} ms"
-        return status("done", f"{total} tokens in {times.total:.1f} s; {read}.")
+        return status("done", outcome(comparison))
 
     def _beside(self, problem: FieldError) -> Updates:
         """The sentence where its cause is; what was written before stays."""
-        name, _, place = problem.field.partition(".")
         updates: Updates = {self.status: status("bad", "Not run: see the message in red.")}
-        if name == "recipes" and place.split(".")[0].isdigit():
-            column = int(place.split(".")[0])
-            updates[self.columns.columns[column].fault] = str(problem)
-            where = f"Not run: see the message in red in column {LETTERS[column]}."
+        name, _, place = problem.field.partition(".")
+        column = place.split(".")[0]
+        if name == "recipes" and column.isdigit():
+            where = f"Not run: see the message in red in column {LETTERS[int(column)]}."
             updates[self.status] = status("bad", where)
-        elif name in self.limits.faults:
-            updates[self.limits.faults[name]] = str(problem)
-        elif name == "model":
-            updates[self.header.fault] = str(problem)
-        elif name == "prompt":
-            updates[self.prompt.fault] = str(problem)
-        else:
-            updates[self.status] = status("bad", str(problem))
-        return updates
+            name = f"recipes.{column}"
+        beside = self.places.get(name)
+        if beside is None:
+            return {self.status: status("bad", str(problem))}
+        return updates | {beside: str(problem)}
+
+
+def outcome(comparison: Comparison) -> str:
+    """How a run went, in one sentence."""
+    total = sum(lane.metrics.tokens for lane in comparison.lanes)
+    times = comparison.timings
+    how = "each column alone" if times.alone else "once for all columns"
+    read = f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}"
+    if times.prompt_known:
+        read = f"the prompt was known, and copied in {times.prefill * 1e3:.0f} ms"
+    return f"{total} tokens in {times.total:.1f} s; {read}."
 
 
 def status(kind: str, text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def _outside(url: str, address: str) -> bool:
-    host = address.split("?")[0]
+    host = re.split("[?#]", address)[0]
     return not url.startswith((host, host.replace("http", "ws"), "data:", "blob:"))
 
 

@@ -80,7 +80,7 @@ def test_a_text_is_picked_and_undone_and_no_other_column_runs(page: Page, site: 
     picked(page, choices(page).nth(0).click, 2)
     assert ids(page)[:1] == before and len(ids(page)) == 2
     expect(title(page)).to_contain_text("token 2:")
-    link = parse_qs(urlsplit(page.url).query)
+    link = parse_qs(urlsplit(page.url).fragment)
     assert link["recipe"] == [RECIPES[0], f"{YOURS}({ids(page)})", RECIPES[2]]
     picked(page, chooser(page).locator(".undo").click, 1)
     assert ids(page) == before
@@ -193,15 +193,21 @@ def test_a_choice_is_taken_as_soon_as_it_is_offered(
                 picked(page, choices(page).nth(0).click, length)
             picked(page, chooser(page).locator(".undo").click, 2)
             assert len(ids(page)) == 2
-            # One that is told twice, before its answer is there, is one.
+            # Keys pressed before an answer is there are taken one after the other.
             page.evaluate("""() => {
                 const press = (key) => document.querySelector('.chooser:not([hidden])')
                     .dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
-                press('1'); press('2');
+                press('1'); press('2'); press('3');
             }""")
-            picked(page, lambda: None, 3)
-            picked(page, choices(page).nth(0).click, 4)
-            assert len(ids(page)) == 4
+            picked(page, lambda: None, 5)
+            assert len(ids(page)) == 5
+            # A press on a token that is about to give way to others is none.
+            choices(page).nth(0).evaluate(
+                "b => { for (const detail of [1, 1]) b.dispatchEvent(new MouseEvent('click', "
+                "{ detail, bubbles: true })); }"
+            )
+            picked(page, lambda: None, 6)
+            assert len(ids(page)) == 6
             page.close()  # before the server that it talks to
 
 
@@ -225,6 +231,8 @@ def test_a_choice_that_failed_keeps_no_other_from_being_taken(
             until = time.monotonic() + SLOW_MS / 1000
             while faults and time.monotonic() < until:
                 page.wait_for_timeout(20)
+            expect(page.locator("#line")).to_contain_text("This failed, through a fault of the")
+            expect(chooser(page).locator(".chosen")).to_have_count(0)
             choices(page).nth(0).click()
             expect(lane(page, "A").locator(".token")).to_have_count(1)
             page.close()

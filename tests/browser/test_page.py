@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 import time
 from itertools import pairwise
@@ -192,10 +193,11 @@ FAULTS = {
     "an empty prompt": ("#prompt textarea", "", "#prompt-fault", "empty"),
     "a prompt past the context": ("#prompt textarea", "x" * 600, "#prompt-fault", "511"),
     "a long stop string": ("#ends textarea", "x" * 10_000, "#ends-fault", "10,000"),
-    "no new tokens": ("#tokens input", "0", "#limits-fault", "max_new_tokens is 0"),
-    "no number": ("#tokens input", "", "#limits-fault", "max_new_tokens"),
-    "more least than most": ("#least input", "99", "#limits-fault", "min_new_tokens is 99"),
-    "a seed below zero": ("#seed input", "-1", "#seed-fault", "seed is -1"),
+    "less than no tokens": ("#tokens input", "-1", "#limits-fault", "“new tokens” is -1"),
+    "no number": ("#tokens input", "", "#limits-fault", "“new tokens” is empty"),
+    "half a token": ("#tokens input", "63.7", "#limits-fault", "'63.7'; it must be a whole number"),
+    "more least than most": ("#least input", "99", "#limits-fault", "“at least” is 99"),
+    "a seed below zero": ("#seed input", "-1", "#seed-fault", "“seed” is -1"),
 }
 
 
@@ -233,7 +235,7 @@ def test_a_model_that_will_not_load_leaves_the_one_that_did(page):
 def test_a_link_restores_the_set_up(page, visit):
     page.locator("#prompt textarea").fill("Zwei & drei = 5?\n#1")
     page.locator("#tokens input").fill("9")
-    page.locator("#seed input").fill("1234")
+    page.locator("#seed input").fill(str(2**63 - 2))
     page.locator("#ends textarea").fill("\\n\nEnd")
     recipe = 'repetition_penalty(1.3) | beam(early_stopping="never")'
     write(page, "B", recipe)
@@ -241,14 +243,16 @@ def test_a_link_restores_the_set_up(page, visit):
     lane(page, "C").locator(".close").click()
     expect(page.locator(".lane:visible")).to_have_count(2)
     page.wait_for_function(
-        "() => new URLSearchParams(location.search).getAll('recipe').length === 2"
+        "() => new URLSearchParams(location.hash.slice(1)).getAll('recipe').length === 2"
     )
-    query = parse_qsl(urlsplit(page.url).query)
-    assert ("stop", "\\n") in query and ("stop", "End") in query
+    link = parse_qsl(urlsplit(page.url).fragment)
+    assert ("stop", "\\n") in link and ("stop", "End") in link
     opened = visit(page.url)
     expect(opened.locator("#prompt textarea")).to_have_value("Zwei & drei = 5?\n#1")
     expect(opened.locator("#tokens input")).to_have_value("9")
-    expect(opened.locator("#seed input")).to_have_value("1234")
+    expect(opened.locator("#seed input")).to_have_value(str(2**63 - 2))
+    opened.locator("#seed input").press("ArrowUp")
+    expect(opened.locator("#seed input")).to_have_value(str(2**63 - 1))
     expect(opened.locator("#ends textarea")).to_have_value("\\n\nEnd")
     expect(opened.locator(".lane:visible")).to_have_count(2)
     expect(written(opened, "A")).to_have_value("greedy")
@@ -528,3 +532,103 @@ def test_a_candidate_is_pointed_at_over_its_whole_row(page):
     expect(life).to_contain_text(label.inner_text().strip().removeprefix("▸ "))
     page.locator("#line").hover()
     expect(life).to_be_hidden()
+
+
+def test_what_a_link_cannot_mean_is_said_at_its_cause(visit, site: Site):
+    link = "model=nosuch&tokens=9999&least=x&prompt=Hi&recipe=greedy&recipe=top_k(-1)|sample"
+    page = visit(f"{site.address}?{link}")
+    expect(page.locator("#line")).to_contain_text("see what is said in red")
+    expect(page.locator("#model-fault")).to_contain_text("'nosuch' is not offered here")
+    expect(page.locator("#model input")).to_have_value("tiny")
+    expect(page.locator("#limits-fault")).to_contain_text("'9999', but from 0 to 512")
+    expect(page.locator("#limits-fault")).to_contain_text("at least 'x', which is no whole number")
+    expect(lane(page, "B").locator(".step.fault")).to_have_text("top_k -1")
+    assert "?" not in page.url  # what stands there goes with every event
+    write(page, "B", "sample")
+    run(page)
+    expect(page.locator(".message:visible")).to_have_count(0)
+
+
+def test_a_prompt_of_any_length_is_run_and_linked(page, visit):
+    text = "".join(random.Random(7).choices("абвгдежзиклмнопрстуфхцчшщыюя", k=20_000))
+    page.locator("#prompt textarea").fill(text)
+    page.wait_for_function("() => location.hash.length > 10000")
+    page.locator("#run").click()
+    expect(page.locator("#prompt-fault")).to_contain_text("the context holds 511")
+    expect(page.locator("#run")).to_be_enabled()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#share").click()
+    expect(page.locator("#share")).to_have_text(re.compile(r"^Link copied, [\d,]+ characters$"))
+    opened = visit(page.evaluate("navigator.clipboard.readText()"))
+    expect(opened.locator("#prompt textarea")).to_have_value(text)
+
+
+def test_what_was_cleared_or_changed_comes_back(page):
+    page.locator("#prompt textarea").fill("Abc")
+    write(page, "B", "top_k(3) | sample")
+    run(page, 6)
+    texts = page.locator(".lane:visible .tokens")
+    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    shown = texts.all_text_contents()
+    page.locator("#clear").click()
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(redo).to_be_disabled()
+    undo.click()
+    expect(page.locator("#prompt textarea")).to_have_value("Abc")
+    expect(texts).to_have_text(shown)
+    expect(title(page)).to_contain_text("token ")
+    redo.click()
+    expect(page.locator(".lane:visible .token")).to_have_count(0)
+    undo.click()
+    expect(texts).to_have_text(shown)
+
+    lane(page, "B").locator(".write").click()  # the steps instead of the line
+    steps(page, "B").nth(0).click()
+    slider = lane(page, "B").locator(".controls input[type=range]")
+    slider.press("ArrowRight")
+    expect(steps(page, "B").first).to_have_text("top_k 4")
+    expect(undo).to_be_enabled()
+    page.wait_for_function(  # the change is taken down
+        "() => JSON.parse(sessionStorage.getItem('playground-past')).entries.at(-1)"
+        ".setup.recipes[1].startsWith('top_k(4)')"
+    )
+    page.keyboard.press("Control+z")
+    expect(steps(page, "B").first).to_have_text("top_k 3")
+    expect(slider).to_have_value("3")
+    expect(texts).to_have_text(shown)
+    page.keyboard.press("Control+Shift+z")
+    expect(steps(page, "B").first).to_have_text("top_k 4")
+    page.keyboard.press("Escape")
+    lane(page, "A").locator(".close").click()
+    expect(page.locator(".lane:visible")).to_have_count(2)
+    page.keyboard.press("Control+z")
+    expect(texts).to_have_text(shown)
+
+
+def test_a_reload_brings_back_run_and_theme(browser, site: Site):
+    # Not `visit`, since a reload breaks off what Gradio is about, which it writes to the console.
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(SLOW_MS)
+    page.goto(site.address)
+    expect(page.locator("#facts")).to_contain_text("parameters")
+    run(page, 6)
+    texts = page.locator(".lane:visible .tokens")
+    shown = texts.all_text_contents()
+    page.locator("#theme").click()
+    page.reload()
+    expect(page.locator("#line")).to_contain_text("As it was before the reload. ")
+    expect(texts).to_have_text(shown)
+    expect(page.locator("body")).to_have_class(re.compile("dark"))
+    assert page.evaluate("document.documentElement.style.colorScheme") == "dark"
+    run(page, 7)
+    name = lane(page, "A").locator(".strip").get_attribute("data-run")
+    with site.service._lock:
+        del site.service._runs[name]
+    page.reload()
+    expect(page.locator("#line")).to_contain_text("no longer kept on the server")
+    expect(page.locator("#tokens input")).to_have_value("7")
+    page.evaluate("location.hash = '#prompt=Pasted&seed=5'")  # a link into the tab that is open
+    expect(page.locator("#prompt textarea")).to_have_value("Pasted")
+    expect(page.locator("#line")).to_contain_text("Set up from the link")
+    context.close()

@@ -206,3 +206,9 @@ def test_what_nobody_foresaw_has_an_id_and_a_trace_without_words(caplog):
     assert answer.status_code == 500 and "words" not in answer.text
     (record,) = [r for r in caplog.records if r.name == "playground.guard.gate"]
     assert record.args[0] in json.dumps(answer.json())
+
+
+def test_an_address_too_long_for_gradio_is_refused_with_a_sentence():
+    assert client().get("/page?x=" + "x" * 30_000).status_code == 200
+    answer = client().get("/page?x=" + "x" * 40_000)
+    assert answer.status_code == 414 and "behind its question mark" in answer.text

@@ -88,8 +88,9 @@ def test_a_recipe_that_cannot_run_leaves_the_others_theirs(service, recipe, says
     "change, says",
     [
         ({"seed": None}, "seed"),
-        ({"seed": -1}, "seed is -1"),
-        ({"tokens": -1}, "max_new_tokens is -1"),
+        ({"seed": -1}, "“seed” is -1"),
+        ({"tokens": -1}, "“new tokens” is -1"),
+        ({"tokens": "63.7"}, "“new tokens” is '63.7'; it must be a whole number"),
         ({"prompt": ["x"]}, "prompt"),
         ({"prompt": "x" * 200}, "prompt"),
         ({"model": "nobody/offers"}, "not offered"),

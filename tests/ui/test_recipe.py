@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from playground.ui import recipe
+from playground.ui import panel, recipe
+from playground.ui.columns import another
 from strategies.recipe import MOST_STEPS, Recipe, RecipeError
+from strategies.registry import registry
 
 
 def steps(text: str) -> recipe.Steps:
@@ -89,3 +91,62 @@ def test_the_last_column_stays_and_no_seventh_comes(columns, only, full):
 )
 def test_the_open_step_is_one_there_is(at, found):
     assert recipe.opened({"steps": steps("top_k(3) | sample"), "open": at}) == found
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("top_k(-1) | sample", [("top_k", {"top_k": -1}), ("sample", {})]),
+        ("~top_p(2, 3) | sample", None),
+        ("temperature(T=1) | greedy", [("temperature", {"T": 1}), ("greedy", {})]),
+        ("nonesuch | sample", None),
+        ("top_k(", None),
+    ],
+)
+def test_a_recipe_that_cannot_run_is_shown_as_far_as_it_can_be_read(text, shown):
+    if shown is None:
+        with pytest.raises(RecipeError):
+            recipe.steps_of(text)
+    else:
+        read = recipe.steps_of(text)
+        assert [(step["strategy"], step["params"]) for step in read] == shown
+        assert recipe.view(0, read, 2, 6)["error"]
+
+
+def test_a_name_is_one_line_of_bounded_length():
+    assert recipe.name_of({"name": " two\n lines "}) == "two lines"
+    assert len(recipe.name_of({"name": "x" * 99})) == recipe.LONGEST_NAME
+    assert recipe.name_of({"name": 3}) == recipe.name_of(None) == ""
+    assert recipe.view(0, steps("greedy"), 2, 6, name="Bold")["name"] == "Bold"
+
+
+def test_a_duplicate_has_a_name_of_its_own():
+    assert another("", ["", ""]) == ""
+    assert another("Bold", ["Bold"]) == "Bold 2"
+    assert another("Bold 2", ["Bold", "Bold 2"]) == "Bold 3"
+
+
+@pytest.mark.parametrize(
+    "name, text, meant",
+    [
+        ("temperature", "0.1", 0.1),
+        ("temperature", "9", 9),
+        ("temperature", "1e-3", 0.001),
+        ("temperature", "", ""),
+        ("temperature", "nan", "nan"),
+        ("temperature", "0,5", "0,5"),
+        ("top_k", "12345678901234567890", 12345678901234567890),
+        ("top_k", "2.7", 2.7),
+        ("top_k", "1_0", "1_0"),
+    ],
+)
+def test_a_number_is_what_was_typed_or_refused_as_it_was_typed(name, text, meant):
+    field = registry().strategies[name].Params.model_fields[name]
+    typed = panel.typed(field, {"text": text})
+    assert typed == meant and type(typed) is type(meant)
+    made = [{"strategy": name, "params": {name: typed}}, {"strategy": "sample", "params": {}}]
+    if type(meant) is str or not 0 <= meant <= 1e6 or meant in (2.7, 9):
+        with pytest.raises(RecipeError, match=f"{name} must be"):
+            Recipe.from_steps(made)
+    else:
+        assert Recipe.from_steps(made)

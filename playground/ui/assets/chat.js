@@ -6,12 +6,13 @@ window.playground.chat = (() => {
   const WHAT = 'The template puts the prompt into the form of a conversation, on which this model was ' +
     'trained. By itself it is on for a prompt that you type, and off for the examples and their ' +
     'edits, which are continued as text. Once you set it, it stays as you set it.';
-  const asked = new URLSearchParams(location.search);
+  const asked = new URLSearchParams(playground.link.asked.slice(1));
   const linked = asked.get('chat');
   let chosen = linked && linked !== 'typed' ? 'as in the link' : ''; // where it does not follow
   let given = ''; // the prompt that nobody typed
   let typed = linked === 'typed' ? asked.get('prompt') : null;
-  let off = asked.has('prompt') ? 'off, as in the link' : 'off for examples';
+  let packed = linked === 'typed' && typed === null; // the prompt is the one that the page opens with
+  let off = asked.has('prompt') || asked.has('z') ? 'off, as in the link' : 'off for examples';
   let moving = false;
 
   const input = () => document.querySelector('#chat input');
@@ -43,7 +44,7 @@ window.playground.chat = (() => {
       given = text;
     }
     if (!input()) return;
-    if (!chosen && text) set(text === typed && !edits(text, given));
+    if (!chosen && !packed && text) set(text === typed && !edits(text, given));
     tell(chosen || (input().checked ? 'on for a typed prompt' : off));
   }
 
@@ -60,6 +61,17 @@ window.playground.chat = (() => {
 
   return {
     follow,
+    opened() {
+      if (packed) typed = prompt().value;
+      packed = false;
+      follow();
+    },
+    // Undo brings a prompt back, with what was told of the switch then.
+    restored(told, text) {
+      chosen = told && told !== 'typed' ? 'as you set it' : '';
+      if (told === 'typed') typed = text;
+      else if (!told) [given, typed] = [text, null];
+    },
     // What the address says of a switch that is on or off; nothing where it is off by itself.
     told: (on) => (chosen ? String(Number(on)) : on ? 'typed' : ''),
     // Switch it on and run again, once Gradio knows that it is on.

@@ -1,10 +1,15 @@
-// Where a column waits to be told its next token: draw(value) after playground.chooser(box, tell).
+// Where a column waits to be told its next token: draw(value, run) after playground.chooser(box, tell).
 // value: {title, rest, undo, choices: [[id, text, probability, percent, name], …]} or null; text
 // enters the page by textContent alone. tell(id) is called for a choice, tell(null) for Undo.
 window.playground.chooser = (box, tell) => {
   const [title, rest, list, undo] = ['.title', '.rest', '.choices', '.undo'].map((s) =>
     box.querySelector(s));
   const ROWS = 5; // of the two columns that the choices stand in
+  const MOST = 64; // keys that wait
+  const queue = [];
+  let stale = false; // a choice was made of what is shown
+  let [asks, live] = [0, 0]; // choices made, and how many of them the server was told
+  let run = null; // that offers what is shown
   let ids = [];
   let active = 0;
 
@@ -26,10 +31,34 @@ window.playground.chooser = (box, tell) => {
     for (const [i, button] of [...list.children].entries()) button.tabIndex = i === active ? 0 : -1;
   }
 
+  // Keys mean places, and go on to mean them in what is offered next: those pressed before it is
+  // there wait for it, in order. A pointer means the token it is on, so it waits for what it can see.
   function choose(index) {
-    mark(index);
-    tell(ids[index]);
+    if (stale) return;
+    [stale, asks] = [true, asks + 1];
+    mark(index ?? -1);
+    tell(index === null ? null : ids[index]);
   }
+  function press(index) {
+    if (!stale) choose(index);
+    else if (queue.length < MOST) queue.push(index);
+  }
+  function next() {
+    if (stale || !queue.length) return;
+    const index = queue.shift();
+    if (index === null ? undo.disabled : index >= ids.length) queue.length = 0; // nothing stands there
+    else choose(index);
+  }
+  document.addEventListener('playground:asked', () => { live = asks; });
+  document.addEventListener('playground:answered', () => {
+    const answered = live;
+    setTimeout(() => { // nothing was offered: the choice failed, and said so
+      if (!stale || asks !== answered) return;
+      stale = false;
+      queue.length = 0;
+      mark(-1);
+    }, 400);
+  });
 
   function mark(index) { // at once, before the answer is there
     for (const [i, button] of [...list.children].entries())
@@ -41,7 +70,8 @@ window.playground.chooser = (box, tell) => {
     (list.children[active] ?? undo).focus({ preventScroll: true });
   }
 
-  function draw(value) {
+  function draw(value, from) {
+    if (from !== run) [run, stale] = [from, false];
     const inside = box.contains(document.activeElement);
     box.hidden = !value;
     const { title: said = '', rest: of = '', undo: able = false, choices = [] } = value ?? {};
@@ -63,8 +93,9 @@ window.playground.chooser = (box, tell) => {
       button.title = name;
       if (i < 9) button.setAttribute('aria-keyshortcuts', i + 1);
     });
-    mark(-1);
+    if (!stale) mark(-1);
     roving(0);
+    setTimeout(next);
     if (!inside || !value) return;
     if (ids.length) focus(0);
     else if (able) undo.focus({ preventScroll: true });
@@ -75,9 +106,10 @@ window.playground.chooser = (box, tell) => {
     const at = [...list.children].indexOf(event.target.closest('button'));
     if (at < 0 || event.detail > 1) return; // the second press of a double one is not meant
     list.children[at].focus({ preventScroll: true });
-    choose(at);
+    if (event.detail) choose(at);
+    else press(at);
   });
-  undo.addEventListener('click', () => tell(null));
+  undo.addEventListener('click', (event) => (event.detail ? choose(null) : press(null)));
   box.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && event.key === 'Enter') return;
     const moves = { ArrowDown: 1, ArrowUp: -1, ArrowRight: ROWS, ArrowLeft: -ROWS };
@@ -85,9 +117,9 @@ window.playground.chooser = (box, tell) => {
     const to = event.key === 'Home' ? 0 : event.key === 'End' ? ids.length - 1
       : event.key in moves ? active + moves[event.key] : -1;
     if (event.key === 'Backspace') {
-      if (!undo.disabled && !event.repeat) tell(null);
+      if ((stale || !undo.disabled) && !event.repeat) press(null);
     } else if (digit >= 0 && digit < ids.length) {
-      if (!event.repeat) choose(digit);
+      if (!event.repeat) press(digit);
     } else if (event.key in moves || event.key === 'Home' || event.key === 'End') {
       if (to >= 0 && to < ids.length) focus(to);
     } else return;
@@ -107,8 +139,14 @@ window.playground.chooser = (box, tell) => {
       clearTimeout(waiting);
       if (busy || document.querySelector('#run').disabled)
         waiting = setTimeout(window.playground.inTurn, 30, act);
-      else busy = act();
+      else {
+        busy = act();
+        document.dispatchEvent(new Event(busy ? 'playground:asked' : 'playground:answered'));
+      }
     },
-    answered() { busy = false; },
+    answered() {
+      busy = false;
+      document.dispatchEvent(new Event('playground:answered'));
+    },
   });
 }

@@ -10,31 +10,20 @@ window.playground = (() => {
     document.documentElement.style.colorScheme = name;
     document.dispatchEvent(new CustomEvent('playground:theme', { detail: name }));
   }
+
+  // Gradio has read the theme from the address or the system by now. One that is chosen on the page
+  // holds until another is, and where the address names one, is written there.
+  const said = new URLSearchParams(location.search).has('__theme');
+  const chosen = remember('playground-theme');
+  if (chosen && !said) theme(chosen);
+  function rename(name) {
+    const query = new URLSearchParams(location.search);
+    query.set('__theme', name);
+    history.replaceState(history.state, '', `${location.pathname}?${query}${location.hash}`);
+  }
   const dark = () => document.body.classList.contains('dark');
 
-  // The set-up as a query: what is at its default stays out, so that short links stay short.
-  function query(setup) {
-    const q = new URLSearchParams();
-    if (setup.model) q.set('model', setup.model);
-    q.set('prompt', setup.prompt);
-    for (const recipe of setup.recipes) q.append('recipe', recipe);
-    q.set('tokens', setup.tokens);
-    if (setup.least) q.set('least', setup.least);
-    q.set('seed', setup.seed);
-    for (const stop of setup.stop.split('\n').filter(Boolean)) q.append('stop', stop);
-    const chat = playground.chat.told(Boolean(setup.chat));
-    if (chat) q.set('chat', chat);
-    if (setup.alone) q.set('alone', '1');
-    if (playground.reference.letter) q.set('from', playground.reference.letter);
-    return '?' + q;
-  }
-
-  // Components tell a change when they are first drawn, before a link's set-up was read from the
-  // address: until then, and while nothing differs from then, the address stays as it was opened.
-  let last = null;
-  let opened = null;
-  const asked = location.search;
-
+  const titles = new Map(); // by column
   let now = null; // the set-up as it stands
   let ran = null; // what the run on the page was asked: {prompt, chat, split, model, tokens}; a model of null is any
 
@@ -63,27 +52,44 @@ window.playground = (() => {
     toggleTheme() {
       const name = dark() ? 'light' : 'dark';
       remember('playground-theme', name);
+      if (said) rename(name);
       theme(name);
     },
-    restoreTheme() {
-      const asked = new URLSearchParams(location.search).get('__theme');
-      theme(asked || remember('playground-theme') || (dark() ? 'dark' : 'light'));
-    },
     address(setup) {
-      last = query(setup);
       now = setup;
       playground.chat.follow();
+      const template = playground.chat.told(Boolean(setup.chat));
+      now = { ...setup, template, reference: playground.reference.letter };
       lanes().forEach(dress);
       announce();
-      const search = last === opened ? asked : last;
-      if (opened !== null && search !== location.search)
-        history.replaceState(history.state, '', location.pathname + search + location.hash);
+      playground.link.write(now);
+      playground.changed();
     },
     setup: () => now,
     // A column's recipe changed, or what it shows, or its controls were opened or closed.
     edited(lane) {
       dress(lane);
       announce();
+      playground.changed();
+    },
+    // What a column without a preset is called: its name, or the steps it does not share with the
+    // other columns that have none. `value` is its recipe's, null where its preset's title stands.
+    titled(lane, value, show) {
+      titles.set(lane, { value, show });
+      for (const known of titles.keys()) if (!known.isConnected) titles.delete(known);
+      const own = [...titles.values()].filter(({ value: v }) => v && !v.name);
+      const parts = own.map(({ value: v }) => v.steps.filter((s) => s.enabled && !s.neutral)
+        .map((s) => `${s.strategy} ${s.value}`.trim()));
+      const shared = (part) => own.length > 1 && parts.every((list) => list.includes(part));
+      const seen = new Map();
+      own.forEach(({ value: v, show: tell }, i) => {
+        const differing = parts[i].filter((part) => !shared(part));
+        const title = (differing.length ? differing : parts[i]).join(', ') || v.written || 'Own recipe';
+        const times = (seen.get(title) ?? 0) + 1;
+        seen.set(title, times);
+        tell(times > 1 ? `${title} (${times})` : title);
+      });
+      if (value?.name) show(value.name);
     },
     // Another run is on the page.
     ran(setup) {
@@ -92,20 +98,14 @@ window.playground = (() => {
       document.dispatchEvent(new CustomEvent('playground:ran', { detail: setup }));
       announce();
     },
+    // What the address asks for is on the page: until then, components tell a change when they are
+    // first drawn.
     opened() {
-      opened = last ?? '';
-      playground.chat.follow();
+      playground.chat.opened();
+      playground.link.opened();
+      playground.past.opened();
     },
-    async share(base) {
-      const link = (base || location.origin + location.pathname) + (last ?? location.search);
-      try {
-        await navigator.clipboard.writeText(link);
-        return 'Link copied';
-      } catch { // no clipboard without https or in a frame: show it to be copied by hand
-        window.prompt('Copy this link', link);
-        return 'Share link';
-      }
-    },
+    share: (base) => playground.link.share(base, now),
   };
 })();
 
@@ -116,3 +116,17 @@ document.addEventListener('keydown', (event) => {
     document.querySelector('#run')?.click();
   }
 }, true);
+
+// A whole number keeps its digits however many they are; the arrow keys count, as in a number box.
+document.addEventListener('focusin', ({ target }) => {
+  if (target.matches?.('.number input')) target.inputMode = 'numeric';
+});
+document.addEventListener('keydown', (event) => {
+  const by = { ArrowUp: 1n, ArrowDown: -1n }[event.key];
+  const box = event.target;
+  if (!by || !box.matches?.('.number input') || !/^\s*\d+\s*$/.test(box.value)) return;
+  event.preventDefault();
+  const number = BigInt(box.value.trim()) + by * (event.shiftKey ? 10n : 1n);
+  box.value = String(number < 0n ? 0n : number);
+  box.dispatchEvent(new Event('input', { bubbles: true }));
+});

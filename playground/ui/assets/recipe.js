@@ -7,10 +7,12 @@ const $ = (selector) => element.querySelector(selector);
 const [preset, steps, menu] = ['.preset', '.steps', '.menu'].map($);
 let dragged = null;
 let drawn = null; // the strategy whose controls are on the page
+let redrawn = null; // by Undo, last
 let anew = false; // draw the controls again, even those of the same strategy
 
 const plain = (list) => list.map(({ strategy, params, enabled }) => ({ strategy, params, enabled }));
-const edit = (list, open) => trigger('edit', { steps: plain(list), open: open ?? null });
+const edit = (list, open) => trigger('edit',
+  { steps: plain(list), open: open ?? null, name: props.value.name });
 const copy = () => props.value.steps.slice();
 
 function open(step) {
@@ -22,6 +24,7 @@ function open(step) {
 // The controls are Gradio's own, drawn by the server when another step opens.
 function panel() {
   const v = props.value;
+  if (v.redraw && v.redraw !== redrawn) [redrawn, anew] = [v.redraw, v.open !== null];
   const wanted = v.open === null ? null : v.steps[v.open]?.strategy ?? null;
   if (wanted === drawn && !anew) return;
   [drawn, anew] = [wanted, false];
@@ -136,8 +139,13 @@ function draw() {
   }
   find.setAttribute('aria-label', `Add a step to column ${v.letter}`);
   preset.setAttribute('aria-label', `Recipe preset of column ${v.letter}`);
-  preset.value = v.preset ?? '';
-  preset.title = presets.find((p) => p.id === v.preset)?.summary ?? 'A recipe of your own';
+  const known = presets.find((p) => p.id === v.preset);
+  preset.value = v.name ? '' : v.preset ?? '';
+  preset.title = known?.summary ?? 'A recipe of your own';
+  if (v.name && known) preset.title = `${known.title}: ${known.summary}`;
+  column().dataset.name = v.name;
+  playground.titled(column(), known && !v.name ? null : v, (title) => { own.text = title; });
+  $('.rename').setAttribute('aria-label', `Name column ${v.letter}`);
   $('.write').setAttribute('aria-label', `Column ${v.letter}: recipe as text`);
   $('.copy').setAttribute('aria-label', `Duplicate column ${v.letter}`);
   $('.close').setAttribute('aria-label', `Remove column ${v.letter}`);
@@ -177,7 +185,8 @@ function closeMenu(back = false) {
 function add({ id: strategy }) {
   closeMenu();
   anew = true;
-  trigger('edit', { steps: plain(props.value.steps), open: null, add: strategy });
+  trigger('edit', { steps: plain(props.value.steps), open: null, add: strategy,
+    name: props.value.name });
 }
 
 // Every typed word in the name or the summary; names that begin so come first.
@@ -205,9 +214,9 @@ function markOption(i) {
   options[i]?.item.scrollIntoView({ block: 'nearest' });
 }
 
-const written = new Option('Own recipe', '');
-written.hidden = true;
-preset.append(written);
+const own = new Option('Own recipe', ''); // of no preset, or with a name
+own.hidden = true;
+preset.append(own);
 for (const group of groups) {
   const part = document.createElement('optgroup');
   part.label = group.title;
@@ -261,6 +270,36 @@ find.addEventListener('keydown', (event) => {
   event.stopPropagation();
 });
 
+// A name is typed where it stands; Enter or leaving takes it, Escape does not, none is automatic.
+const naming = $('.naming');
+function name(on) {
+  naming.hidden = !on;
+  preset.hidden = on;
+  if (!on) return;
+  naming.value = props.value.name;
+  naming.placeholder = preset.selectedOptions[0]?.text ?? '';
+  naming.setAttribute('aria-label', `Name of column ${props.value.letter}`);
+  naming.focus();
+  naming.select();
+}
+function take() {
+  if (naming.hidden) return;
+  name(false);
+  const { name: before, steps: list, open } = props.value;
+  const after = naming.value.trim().replace(/\s+/g, ' ');
+  if (after !== before) trigger('edit', { steps: plain(list), open, name: after });
+}
+$('.rename').addEventListener('click', () => name(naming.hidden));
+$('.rename').addEventListener('pointerdown', (event) => event.preventDefault()); // no blur before
+naming.addEventListener('blur', take);
+naming.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' && event.key !== 'Escape') return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (event.key === 'Enter') take();
+  else name(false);
+  $('.rename').focus();
+});
 $('.copy').addEventListener('click', () => trigger('duplicate', {}));
 $('.close').addEventListener('click', () => trigger('discard', {}));
 $('.write').addEventListener('click', () => {

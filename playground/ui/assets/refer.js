@@ -1,7 +1,7 @@
 // Which column the others are compared with: by itself each with the one before it.
 window.playground.reference = (() => {
   const letters = 'ABCDEF';
-  let chosen = letters.indexOf(new URLSearchParams(location.search).get('from') || '-');
+  let chosen = letters.indexOf(new URLSearchParams(playground.link.asked.slice(1)).get('from') || '-');
   const columns = () => [...document.querySelectorAll('.strip')].filter((s) => s.offsetParent);
   const known = () => (chosen < columns().length ? chosen : -1);
 
@@ -38,5 +38,11 @@ window.playground.reference = (() => {
       reference: known() < 0 ? null : known(),
       texts: columns().map(({ dataset }) => Number(dataset.output) || 0),
     }),
+    // Undo brings back what was compared with what.
+    restored(letter) {
+      chosen = letters.indexOf(letter || '-');
+      source = null;
+      document.dispatchEvent(new CustomEvent('playground:reference'));
+    },
   };
 })();

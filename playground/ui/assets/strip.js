@@ -17,7 +17,8 @@ const chooser = playground.chooser(element.querySelector('.chooser'), (token) =>
   playground.inTurn(() => {
     if (props.value?.run !== asked.run || props.value.state !== 'done') return false;
     const texts = [...document.querySelectorAll('.strip')].map(({ dataset }) => Number(dataset.output));
-    trigger('choose', { lane: asked.lane, token, texts });
+    trigger('choose',
+      { lane: asked.lane, token, texts, name: element.closest('.lane').dataset.name });
     return true;
   });
 });
@@ -102,7 +103,7 @@ function draw() {
   const other = dataset.run !== name;
   Object.assign(dataset, { state, run: name, output, source: v.source, parted: v.parted ?? '' });
   if (other) document.dispatchEvent(new CustomEvent('playground:shown'));
-  chooser(v.chooser);
+  chooser(v.chooser, v.run);
   const asks = v.chooser && state === 'done';
   if (asks) following = true;
   if (asks || state === 'running' && following) toEnd();
