@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 import gradio as gr
+from pydantic import ValidationError
 
 from playground.engine import Busy
 from playground.models import ModelError
@@ -259,7 +260,7 @@ class Page:
             knobs.alone,
         ]  # fmt: skip
         drawn = [*set_up, self.line, self.selection, runner.previews, *columns.outputs]
-        drawn += runner.faults
+        drawn = list(dict.fromkeys([*drawn, *runner.faults]))
         self.opened = page.load(self.open, past, drawn, js="() => [playground.opening()]", **QUICK)
         self.restored = past.restore(
             self.restore, columns.run, [*drawn, past, *runner.idle], cancels=writing, **QUICK
@@ -324,7 +325,10 @@ class Page:
 
     def open(self, sent: Any) -> Updates:
         """What this tab showed before it was loaded anew, or else what the address asks for."""
-        asked = Address.model_validate(sent)
+        try:
+            asked = Address.model_validate(sent)
+        except ValidationError:  # another version of the page kept it
+            asked = Address.model_validate({**(sent or {}), "kept": None})
         if asked.kept is not None:
             return self.shown(asked.kept.setup, asked.kept.run, "As it was before the reload.")
         link = links.restored(asked, self.start, self.service.settings, self._refusal)
