@@ -60,7 +60,7 @@ def test_what_the_page_asks_for_reaches_the_run():
         "model": None, "text": "a<|im_end|>", "tokens": 0, "least": 0, "seed": 3, "lock": True,
         "ends": "", "chat": False, "alone": False, "split": True, "count": 1, "A": "greedy",
     }  # fmt: skip
-    parts = SimpleNamespace(**{name: name for name in given}, written=["A"], recipes=[])
+    parts = SimpleNamespace(**{name: name for name in given}, written=["A"], recipes=[], most=1)
     served, asked = engine(), []
     service = SimpleNamespace(submit=lambda request, model: asked.append(request))
     runner = Runner(service, parts, parts, parts, parts, None, None, None, None)
