@@ -54,6 +54,7 @@ class Setup(BaseModel):
     stop: Text = ""
     chat: bool = False
     alone: bool = False
+    split: bool = False  # names of control tokens in the prompt are plain text
     model: Text | None = None
 
     def name(self, column: int) -> str:
@@ -135,6 +136,7 @@ def restored(
         stop="\n".join(stop[: settings.max_stop_strings]),
         chat=_last(asked, "chat", "") in ("1", "typed"),
         alone=_last(asked, "alone", "") == "1",
+        split=_last(asked, "split", "") == "1",
         model=model,
     )
     return Link(setup, faults)

@@ -257,7 +257,7 @@ class Page:
         columns, runner, past = self.columns, self.runner, self.past
         set_up = [
             head.model, box.text, knobs.tokens, knobs.least, knobs.seed, knobs.ends, knobs.chat,
-            knobs.alone,
+            knobs.alone, box.split,
         ]  # fmt: skip
         drawn = [*set_up, self.line, self.selection, runner.previews, *columns.outputs]
         drawn = list(dict.fromkeys([*drawn, *runner.faults]))
@@ -395,6 +395,7 @@ class Page:
         return {
             self.head.model: model,
             self.box.text: setup.prompt,
+            self.box.split: setup.split,
             knobs.tokens: setup.tokens,
             knobs.least: setup.least,
             knobs.seed: setup.seed,

@@ -29,6 +29,7 @@ def setup(run: Comparison) -> Setup:
         seed=str(run.seed),
         stop="\n".join(run.stop),
         chat=run.chat,
+        split=run.split_special_tokens,
     )
 
 

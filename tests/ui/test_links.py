@@ -46,7 +46,7 @@ def test_everything_in_a_link_comes_back():
         ("prompt", "a & b"), ("recipe", "sample(3)"), ("name", "Bold"),
         ("recipe", "top_p(0.9) | sample"), ("name", ""), ("tokens", "9"), ("least", "2"),
         ("seed", "9223372036854775807"), ("stop", "\\n"), ("stop", "End"), ("chat", "1"),
-        ("alone", "1"), ("model", "gpt2"),
+        ("alone", "1"), ("split", "1"), ("model", "gpt2"),
     )  # fmt: skip
     assert link == Link(
         Setup(
@@ -59,6 +59,7 @@ def test_everything_in_a_link_comes_back():
             stop="\\n\nEnd",
             chat=True,
             alone=True,
+            split=True,
             model="gpt2",
         )
     )

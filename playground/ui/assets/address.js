@@ -2,7 +2,7 @@
 // event of Gradio's repeats the query, which may not be long, and a prompt has no place in the logs
 // of whatever is on the way. `ui/links.py` reads it.
 {
-  const OURS = ['model', 'prompt', 'recipe', 'name', 'tokens', 'least', 'seed', 'stop', 'chat', 'alone', 'from', 'z'];
+  const OURS = ['model', 'prompt', 'recipe', 'name', 'tokens', 'least', 'seed', 'stop', 'chat', 'alone', 'split', 'from', 'z'];
   const LONG = 2000; // characters from which it is worth being packed, and nobody reads it any more
   const MOST = 500_000; // characters of a link; no browser takes many more
 
@@ -21,6 +21,7 @@
     for (const stop of setup.stop.split('\n').filter(Boolean)) found.push(['stop', stop]);
     if (setup.template) found.push(['chat', setup.template]);
     if (setup.alone) found.push(['alone', '1']);
+    if (setup.split) found.push(['split', '1']);
     if (setup.reference) found.push(['from', setup.reference]);
     return found;
   }
