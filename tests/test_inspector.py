@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from playground.ui import downloads
 from playground.ui.inspector import Inspector
+from playground.ui.names import chosen
 from playground.ui.place import Place, Selection, stage_of, stages
 from tests.traces import COLUMNS, comparison, several_texts
 
@@ -200,6 +201,21 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
         {**here, "lane": 0, "texts": [0, 2, 0]}, *view, gr.EventData(None, {"data": [1, 3]})
     )
     assert pointed[inspector.selection]["output"] == 2
+
+
+@pytest.mark.parametrize(
+    "run, lane",
+    [("several", 1), ("several:1.2", 0), ("another", 1), ("", 1)],
+)
+def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monkeypatch, run, lane):
+    monkeypatch.setattr(inspector, "resolve", lambda name: chosen(name, {"several": SEVERAL}.get))
+    here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 2, "texts": [0, 2, 0]}
+    told = gr.EventData(None, {"run": run, "reference": 1, "texts": []})
+    updates = inspector.referred(here, "steps", "final", "model", "shown", told)
+    at = updates[inspector.selection]
+    assert (at["lane"], at["reference"]) == (lane, 1)
+    assert at["output"] == (0 if ":" in run else 2)
+    assert "parts from B at token" in updates[inspector.steps]["sentence"]
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])

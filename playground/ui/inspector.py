@@ -84,8 +84,14 @@ class Inspector:
         event: gr.EventData,
     ) -> Updates:
         """Draw once the columns are compared with another one."""
-        change = {"reference": event._data.get("reference")}
-        return self._changed(selection, change, tab, stage, side, texts)
+        told, view = event._data, (tab, stage, side, texts)
+        if selection is None:
+            return self.draw(None, *view)
+        changed = {**selection, "reference": told.get("reference")}
+        run = str(told.get("run") or "")
+        if run.partition(":")[0] != selection["run"].partition(":")[0]:
+            return self.draw(changed, *view)
+        return self.follow(run, changed, *view)  # columns may have moved meanwhile
 
     def open(self, opening: Any, selection: Any, *view: Any) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
@@ -105,7 +111,8 @@ class Inspector:
         lane = moved(at.run, at.lane, run, len(shown.lanes))
         if lane is None:
             at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
-        first = {"output": 0, "texts": []}  # rearranged columns show these
+        # Rearranged columns show their first texts.
+        first = {} if run == at.run else {"output": 0, "texts": []}
         return self.draw(at.model_dump() | {"run": run, "lane": lane} | first, *view)
 
     def draw(

@@ -83,6 +83,7 @@ def build(service: Service) -> gr.Blocks:
             inspector.selection,
             past,
             start,
+            sample.model.has_chat_template,
         )
         parts.wire(page, tint)
         look = [*inspector.view], inspector.outputs
@@ -186,8 +187,12 @@ class Page:
         selection: gr.State,
         past: gr.HTML,
         start: Setup,
+        templated: bool,
     ) -> None:
-        """``selection`` is what the inspector shows; ``past`` is Undo and Redo."""
+        """``selection`` is what the inspector shows; ``past`` is Undo and Redo; ``templated`` says
+        whether the page opens with the chat template's switch.
+        """
+        self.templated = templated
         self.service, self.start = service, start
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner, self.picker = line, columns, runner, picker
@@ -300,7 +305,10 @@ class Page:
         except (ModelError, Busy) as problem:
             yield {head.fault: str(problem), head.model: loaded} | self._facts(loaded, *prompt)
             return
-        yield {self.model: facts.id} | self._facts(facts.id, *prompt)
+        told = self._facts(facts.id, *prompt)
+        if asked == loaded and facts.has_chat_template == self.templated:
+            told.pop(self.knobs.chat, None)  # shown as it should be, and perhaps just being set
+        yield {self.model: facts.id} | told
 
     def _facts(self, model: str, text: Any, chat: Any, split: Any) -> Updates:
         try:

@@ -35,6 +35,7 @@ window.playground.reference = (() => {
     count: () => columns().length,
     // What a drawing must know of the columns: the reference, and the text that each shows.
     view: () => ({
+      run: columns()[0]?.dataset.run,
       reference: known() < 0 ? null : known(),
       texts: columns().map(({ dataset }) => Number(dataset.output) || 0),
     }),

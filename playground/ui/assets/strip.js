@@ -224,8 +224,8 @@ function choose(index, focus) {
   const tell = () => {
     wait = null;
     latest = Date.now();
-    trigger('pick', { run: props.value.run, lane: props.value.lane,
-      output: props.value.output, step: index, ...playground.reference.view() });
+    trigger('pick', { ...playground.reference.view(), run: props.value.run,
+      lane: props.value.lane, output: props.value.output, step: index });
   };
   clearTimeout(wait); // a held arrow key asks for the last token only
   if (Date.now() - latest > 150) tell();
@@ -269,7 +269,7 @@ for (const [name, by] of [['.before', -1], ['.after', 1]])
     const { run, lane, output, outputs: n } = props.value;
     const { texts, ...view } = playground.reference.view();
     texts[lane] = (output + by + n) % n;
-    trigger('turn', { run, lane, output: texts[lane], texts, ...view });
+    trigger('turn', { ...view, run, lane, output: texts[lane], texts });
   });
 document.addEventListener('playground:mark', ({ detail }) => {
   const v = props.value;
