@@ -90,7 +90,7 @@ class Report:
 def compare(model: str | None, tokens: int, repeats: int) -> Report:
     """Measure the six strategies both ways on one model."""
     from playground import Playground
-    from playground.engine.packed import unpack
+    from playground.engine.forward.packed_linear import unpack
 
     import torch  # isort: skip  # after it: the settings say how torch's threads wait
 

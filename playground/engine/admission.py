@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from playground import device
-from playground.engine.forward import Forward
-from playground.engine.heard import Heard
+from playground.engine.forward import Forward, ForwardOutput
 from playground.engine.line import Line
 from playground.engine.prompts import Prefilled, Prompts
 from playground.engine.request import Limits
@@ -36,7 +35,7 @@ class Reading:
     seconds: float = 0.0
     error: Exception | None = None
     sound: bool = True  # the model said numbers
-    heard: Heard | None = None  # after its last token, once all is read
+    heard: ForwardOutput | None = None  # after its last token, once all is read
     paths: list[Tensor] = field(default_factory=list)  # hidden states of its pieces, where asked
 
     @property

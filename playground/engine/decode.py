@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from playground.engine.draft import Drafter
-from playground.engine.forward import Forward
-from playground.engine.heard import Heard
+from playground.engine.forward import Forward, ForwardOutput
 from playground.engine.lane import Lane
 from playground.engine.rows import NOTHING, Fault, Given, Look
 from playground.engine.run import Run
@@ -30,7 +29,7 @@ from strategies import EarlyLayers, SecondPrompt
 class _Said:
     """What was said to one sequence: row ``at`` of a forward, ``seconds`` that ``rows`` shared."""
 
-    heard: Heard
+    heard: ForwardOutput
     at: int
     seconds: float
     rows: int
@@ -87,7 +86,7 @@ class Decoder:
         self._synchronize = synchronize
         self._looking: dict[Lane, Turn] = {}  # turns that wait for the next forward
 
-    def begin(self, run: Run, lanes: Sequence[Lane], heard: Heard, seconds: float) -> None:
+    def begin(self, run: Run, lanes: Sequence[Lane], heard: ForwardOutput, seconds: float) -> None:
         """Each lane's first token, after a prompt that its slots hold already."""
         parts = []
         for lane in lanes:
@@ -159,7 +158,7 @@ class Decoder:
                     self.forward.verify, feed.slot, [last, *part.draft], held, states=states
                 )
 
-    def _read_shared(self, parts: Sequence[_Part]) -> Heard | None:
+    def _read_shared(self, parts: Sequence[_Part]) -> ForwardOutput | None:
         """One forward for everybody else."""
         waiting = [
             (part, place, feed)
@@ -224,13 +223,15 @@ class Decoder:
             others = [slot for slot in slots if slot != slots[at]]
             self.forward.slots.copy([slots[at]] * len(others), others, end - 1, end)
 
-    def _timed(self, read: Callable[..., Heard], *what: Any, **how: Any) -> _Said:
+    def _timed(self, read: Callable[..., ForwardOutput], *what: Any, **how: Any) -> _Said:
         clock = perf_counter()
         heard = read(*what, **how)
         self._synchronize()
         return _Said(heard, 0, perf_counter() - clock, len(heard.scores))
 
-    def _advance(self, parts: Sequence[_Part], shared: Heard | None = None, index: int = 0) -> None:
+    def _advance(
+        self, parts: Sequence[_Part], shared: ForwardOutput | None = None, index: int = 0
+    ) -> None:
         """Each lane's step on what was said to it; most of it lies in ``shared`` already."""
         scores = [shared.scores] if shared is not None else []
         count = len(shared.scores) if shared is not None else 0

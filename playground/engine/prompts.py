@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from playground.engine.heard import Heard
+from playground.engine.forward import ForwardOutput
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Prefilled:
 
     keys: Tensor
     values: Tensor
-    heard: Heard
+    heard: ForwardOutput
 
     @property
     def nbytes(self) -> int:

@@ -17,13 +17,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def scripted(function: Function) -> Function:
     """The function, of which a trace keeps the call, with its branches and loops.
 
-    It is compiled as TorchScript when a trace first meets it, and runs as Python elsewhere.
+    It is compiled as TorchScript when a trace first meets it, and runs as Python elsewhere, as
+    everywhere in a torch that has no TorchScript.
     """
     compiled: list[Any] = []
+    is_tracing = getattr(getattr(torch, "jit", None), "is_tracing", None)
+    if is_tracing is None:
+        return function
 
     @functools.wraps(function)
     def call(*given: Any) -> Any:
-        if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        if not is_tracing():
             return function(*given)
         if not compiled:
             compiled.append(torch.jit.script(function))

@@ -50,8 +50,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             if isinstance(placement, Part):
                 _write(store, states, placement.where)
             else:
-                rows = states[: -placement.idle] if placement.idle else states
-                store[placement.slots, :, placement.positions] = rows[:, :, 0].to(store.dtype)
+                rows = states[: placement.slots.shape[0], :, 0]  # the rest are idle
+                store[placement.slots, :, placement.positions] = rows.to(store.dtype)
         return stores
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import torch
 
 from playground.engine import Engine, FieldError, Request, Run
 from playground.engine.attention import BLOCK
-from playground.engine.forward import FIXED_ROWS
+from playground.engine.forward import FIXED_ROWS, RowCounts
 from playground.trace import Comparison
 from strategies import Recipe, RecipeStep
 from tests.engine.models import driven, engine, finished, loaded
@@ -66,7 +66,7 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
         served.forward.trace()
         served.settle()
     if how == "padded":
-        served.forward.padded_to = FIXED_ROWS
+        served.forward.row_counts = RowCounts.among([FIXED_ROWS])
     count = 20 if threads == 1 else 8
     mine = MINE.model_copy(update={"max_new_tokens": count})
     others = [

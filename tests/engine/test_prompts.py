@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, Request
-from playground.engine.heard import Heard
+from playground.engine.forward import ForwardOutput
 from playground.engine.prompts import Prefilled, Prompts
 from tests.engine.models import driven, engine, finished
 
@@ -126,7 +126,7 @@ def test_a_preview_is_the_first_step_of_the_run() -> None:
 def test_the_oldest_prompts_make_room() -> None:
     def made(n: int) -> Prefilled:
         part = torch.zeros(1, 1, n, 1)
-        return Prefilled(part, part, Heard(torch.zeros(1, 2)))
+        return Prefilled(part, part, ForwardOutput(torch.zeros(1, 2)))
 
     known = Prompts(budget=3 * made(4).nbytes)
     for first in range(4):

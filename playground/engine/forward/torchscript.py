@@ -13,20 +13,23 @@ import logging
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from playground.engine.attention import BLOCK, Grouping, Part, Placement, place, placed
-from playground.engine.packed import operands
+from playground.engine.attention import BLOCK, Part, Placement, place, placed
+from playground.engine.forward.eager import Eager
+from playground.engine.forward.packed_linear import operands
+from playground.engine.forward.path import Decoded, Rows, is_slower
 from playground.engine.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# What a trace fixes, such as the number of layers, is fixed; the rest is checked.
-warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+# What a trace fixes, such as the number of layers, is fixed; the rest is compared.
+if _noise := getattr(getattr(torch, "jit", None), "TracerWarning", None):
+    warnings.filterwarnings("ignore", category=_noise)
 # Everybody is told so from torch 2.15 on; where it is gone, forwards are not traced.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
 
@@ -34,75 +37,79 @@ Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, to
 _ROWS = 4  # at most, of the steps that are traced and compared
 _LONGEST = BLOCK + 16  # tokens of a row, whose keys are then laid out to more than one length
 _PLACES = (5, BLOCK + 6, BLOCK + 6, BLOCK - 1)  # of the steps' tokens
-_PIECES = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
+_CHUNKS = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
+_COMPARED = 24  # further steps of each program, each of other tokens and states
 
 
 _tracing = threading.Lock()  # torch keeps what is being traced for the whole process
-_traces: weakref.WeakSet[Traces] = weakref.WeakSet()
+_traces: weakref.WeakSet[TorchScript] = weakref.WeakSet()
 
 
 class CannotTrace(RuntimeError):
-    """A traced forward that says something else than the forward; the message says so."""
+    """A traced forward is of no use; the message says why."""
 
 
-class Traces:
-    """The forwards of a model over slots, traced one after the other by a thread of its own.
+class TorchScript:
+    """The forwards of an eager one, traced one after the other by a thread of its own.
 
     Those that are not traced, or not yet, answer None.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        slots: Slots,
-        grouping: Grouping,
-        scores: Forward,
-        layers: Forward | None,
-    ) -> None:
-        """``scores`` and, if it may be read apart, ``layers`` are what the steps are to return."""
-        self.scores = Step(model, slots, grouping, scores)
-        self.piece = Piece(model, slots, grouping, scores)
-        self.layers = Step(model, slots, grouping, layers)
-        self._each: list[Traced] = [self.scores, self.piece, self.layers]
+    name = "TorchScript"
+
+    def __init__(self, eager: Eager) -> None:
+        self.step = Step(eager, eager.scores)
+        self.chunk = Chunk(eager, eager.scores)
+        self.layers = Step(eager, eager.layers if eager.head_is_apart else None)
+        self._each: list[Program] = [self.step, self.chunk, self.layers]
         # Nobody waits for it at the end of a program, but for the one forward being traced then.
         self._thread = threading.Thread(target=self._trace, name="trace", daemon=True)
         _traces.add(self)
         self._thread.start()
 
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor | None:
+        return self.chunk.read(slot, ids, start)
+
+    def decode(self, rows: Rows, layers: bool) -> Decoded | None:
+        if layers:
+            found = self.layers.read(rows)
+            return None if found is None else Decoded(layers=found[:, : len(rows)])
+        scores = self.step.read(rows)
+        return None if scores is None else Decoded(scores[: len(rows)])
+
     def wait(self) -> None:
         self._thread.join()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Trace no more, and run nothing that was traced."""
-        for traced in self._each:
-            traced.leave()
+        for program in self._each:
+            program.close()
 
     @torch.inference_mode()
     def _trace(self) -> None:
-        for traced in self._each:
-            traced.trace()
+        for program in self._each:
+            program.trace()
 
 
 @atexit.register
 def _stop() -> None:
     for traces in list(_traces):
-        traces.leave()
+        traces.close()
         traces.wait()
 
 
-class Traced:
+class Program:
     """One forward over slots as a program, which ``read`` runs where there is one."""
 
-    def __init__(
-        self, model: Any, slots: Slots, grouping: Grouping, forward: Forward | None
-    ) -> None:
-        self._model, self._slots, self._grouping, self._forward = model, slots, grouping, forward
+    def __init__(self, eager: Eager, forward: Forward | None) -> None:
+        self._eager, self._forward = eager, forward
+        self._slots, self._grouping = eager.slots, eager.grouping
         self._program: Any = None
         self._gone = forward is None
         self._failed = False
         self._lock = threading.Lock()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         with self._lock:
             self._gone, self._program = True, None
 
@@ -121,14 +128,14 @@ class Traced:
         if program is None:
             return None
         try:
-            said: Tensor = program(*self.given(self._slots, *rows))
+            found: Tensor = program(*self.given(self._slots, *rows))
         except RuntimeError as error:  # of memory, too, whose lack may pass
             if self._failed:
                 self._do_without(error)
             self._failed = True
             return None
         self._failed = False
-        return said
+        return found
 
     def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
         """What the program is called with: ids and positions first, then keys and values."""
@@ -163,51 +170,58 @@ class Traced:
                 store.normal_(generator=generator)
             return forward(*self.given(scratch, *rows))
 
-        step = _module(self._model, self._run)
+        step = _module(self._eager.model, self._run)
         given = self.given(scratch, *first)
         with _tracing:
             program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
         for rows in others:  # it is made faster as it runs for the second time
-            said = ran(program, rows)
+            found = ran(program, rows)
             written = [store.clone() for store in stores]
             wanted = ran(self._run, rows)
-            if not all(map(torch.equal, (said, *written), (wanted, *stores))):
-                raise CannotTrace("a traced forward says something else than the forward itself")
+            if not all(map(torch.equal, (found, *written), (wanted, *stores))):
+                raise CannotTrace("a traced forward differs from the forward itself")
+        if is_slower(lambda: ran(program, first), lambda: ran(self._run, first)):
+            raise CannotTrace("a traced forward takes longer than the forward itself")
         return program
 
     def _do_without(self, error: Exception) -> None:
-        self.leave()
-        name = type(self._model).__name__
+        self.close()
+        name = type(self._eager.model).__name__
         log.warning("%s: forwards are not traced and take longer: %s", name, error)
 
 
-class Step(Traced):
+class Step(Program):
     """One token of each row."""
 
     def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
-        """Of ``rows``' slots, ids and positions."""
-        where, ids, positions = rows
-        p = place(where, positions, self._grouping, slots.keys[0])
-        tokens = torch.tensor(list(ids))[:, None]
-        stores = slots.keys, slots.values
-        return tokens, p.positions[:, None], *stores, p.slots, p.segments, p.mask
+        """Of ``Rows``."""
+        (step,) = rows
+        p = place(step.slots, step.positions, self._grouping, slots.keys[0])
+        idle = [0] * step.idle
+        ids = torch.tensor([*step.ids, *idle])[:, None]
+        positions = torch.tensor([*step.positions, *idle])[:, None]
+        return ids, positions, slots.keys, slots.values, p.slots, p.segments, p.mask
 
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
     ) -> Placement:
         slots, segments, mask = rest
         queries, stores = self._grouping.queries, (keys, values)
-        return Placement(slots, positions[:, 0], segments, mask, queries, stores=stores)
+        at = positions[: slots.shape[0], 0]
+        return Placement(slots, at, segments, mask, queries, stores=stores)
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         places = [min(place, length - 1) for place in _PLACES]
-        return [
-            (range(rows), range(1, rows + 1), places[:rows])
-            for rows in (_ROWS - 1, _ROWS, 1, _ROWS - 1)
-        ]
+        found = [(Rows(range(n), range(1, n + 1), places[:n]),) for n in (3, 4, 1, 3)]
+        vocab = self._eager.model.get_input_embeddings().weight.shape[0]
+        for turn in range(_COMPARED):
+            n = turn % _ROWS + 1
+            ids = [(7919 * turn + row) % vocab for row in range(n)]
+            found.append((Rows(range(n), ids, places[:n], idle=turn // _ROWS % 3),))
+        return found
 
 
-class Piece(Traced):
+class Chunk(Program):
     """Tokens of one row, of which the last is answered."""
 
     def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
@@ -223,7 +237,7 @@ class Piece(Traced):
         return Part(where, mask, (keys, values))
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
-        fitting = [(n, start) for n, start in _PIECES if n + start <= length]
+        fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]
         return [(1, range(1, n + 1), start) for n, start in fitting]
 
 

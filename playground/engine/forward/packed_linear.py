@@ -1,8 +1,7 @@
-"""Linear layers with their weights packed once, used by the engine's forwards on a CPU.
+"""Linear layers with their weights packed once, one optional way of a forward on a CPU.
 
 In 16 bits for FBGEMM where that loses nothing, for oneDNN otherwise. Packing costs a second copy of
-the weights and saves reordering them at every step. Both kernels also give a row the same bits
-whatever the number of rows beside it, which the engine's self-check verifies before relying on it.
+the weights and saves reordering them at every step.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from playground.engine.attention import active
-from playground.engine.halves import Halved, halved
+from playground.engine.forward.eager import Eager
+from playground.engine.forward.fp16_linear import fp16_linear
 from playground.engine.scripted import scripted
 
 _ROWS = 16  # the batch the layout is chosen for
@@ -26,6 +26,40 @@ _PACKERS = 4  # threads, at most
 _FORWARD = "forward"
 
 Group = list[nn.Module]  # linear layers that are given the same tensor, in the order of their calls
+
+
+class Product(Protocol):
+    """``x @ weight.T + bias`` with what it multiplies by laid out for its kernel."""
+
+    packed: Any
+    nbytes: int
+    shape: tuple[int, int, bool]  # outputs, inputs, and whether there is a bias
+
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+
+
+MakeProduct = Callable[[Tensor, Tensor | None], Product | None]
+
+_in_use: ContextVar[bool] = ContextVar("packed_linear", default=False)
+
+
+@contextmanager
+def packed_products() -> Iterator[None]:
+    """Packed layers multiply by what was packed inside, and by their own weights elsewhere."""
+    token = _in_use.set(True)
+    try:
+        yield
+    finally:
+        _in_use.reset(token)
+
+
+class PackedLinears(Eager):
+    """The eager forward, whose packed layers multiply by what was packed."""
+
+    name = "packed linear layers"
+
+    def products(self) -> AbstractContextManager[None]:
+        return packed_products()
 
 
 @contextmanager
@@ -50,12 +84,19 @@ def watched(model: nn.Module) -> Iterator[list[Group]]:
             hook.remove()
 
 
-def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
+def pack(
+    model: nn.Module,
+    groups: Sequence[Group] = (),
+    makers: Sequence[MakeProduct] | None = None,
+) -> int:
     """Pack every linear layer of ``model`` that can be; returns the bytes added.
 
-    Each of ``groups`` becomes one product. Only forwards under an active placement use the packed
-    weights: ``model.generate`` and the caller's own forwards run on the original parameters.
+    Each of ``groups`` becomes one product, made by the first of ``makers`` that can. Only forwards
+    inside ``packed_products`` use the packed weights: ``model.generate`` and the caller's own
+    forwards run on the original parameters.
     """
+    if makers is None:
+        makers = MAKERS
     if next(model.parameters()).device.type != "cpu":
         return 0
     grouped = {id(module): group for group in groups for module in group if len(group) > 1}
@@ -70,7 +111,8 @@ def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
         alike.setdefault(own, []).append(group)
     # The kernels that pack use one thread, and memory for a few copies of a weight.
     with ThreadPoolExecutor(min(_PACKERS, torch.get_num_threads())) as threads:
-        products = list(threads.map(_packed_group, (groups[0] for groups in alike.values())))
+        firsts = [groups[0] for groups in alike.values()]
+        products = list(threads.map(_packed_group, firsts, [makers] * len(firsts)))
     for product, same in zip(products, alike.values(), strict=True):
         if product is None:
             continue
@@ -82,10 +124,11 @@ def pack(model: nn.Module, groups: Sequence[Group] = ()) -> int:
 
 
 @torch.inference_mode()
-def _packed_group(group: Group) -> Halved | _Reordered | None:
+def _packed_group(group: Group, makers: Sequence[MakeProduct]) -> Product | None:
     weights = [_outputs_first(m) for m in group]
     weight, bias = weights[0] if len(group) == 1 else torch.cat(weights), _bias(group)
-    return halved(weight, bias) or _Reordered.where_it_can(weight, bias)
+    made = (make(weight, bias) for make in makers)
+    return next((product for product in made if product is not None), None)
 
 
 def unpack(model: nn.Module) -> None:
@@ -96,14 +139,23 @@ def unpack(model: nn.Module) -> None:
             setattr(module, _FORWARD, ours.dense)
 
 
+def product_of(module: nn.Module) -> Product | None:
+    """The product that a packed layer begins; None of another's part, and of a layer that is not
+    packed.
+    """
+    ours = getattr(module, _FORWARD)
+    first = isinstance(ours, _PackedForward) and ours.place == 0
+    return ours.product.product if first else None
+
+
+def is_packed(module: nn.Module) -> bool:
+    return isinstance(getattr(module, _FORWARD), _PackedForward)
+
+
 def operands(model: nn.Module) -> list[Any]:
     """What the packed layers of ``model`` multiply by."""
-    found = []
-    for module in model.modules():
-        ours = getattr(module, _FORWARD)
-        if isinstance(ours, _PackedForward) and ours.place == 0:
-            found.append(ours.product.product.packed)
-    return found
+    products = (product_of(module) for module in model.modules())
+    return [product.packed for product in products if product is not None]
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -135,16 +187,7 @@ class _Reordered:
         self.packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         self._bias = bias
         self.nbytes = weight.nbytes
-
-    @classmethod
-    def where_it_can(cls, weight: Tensor, bias: Tensor | None) -> _Reordered | None:
-        """None where torch has no such kernel, or the processor not what it asks for a dtype."""
-        if weight.dtype not in (torch.float32, torch.bfloat16):
-            return None
-        try:
-            return cls(weight, bias)
-        except (AttributeError, RuntimeError):
-            return None
+        self.shape = (*weight.shape, bias is not None)
 
     def __call__(self, x: Tensor) -> Tensor:
         return _product(x, self.packed, self._bias)
@@ -157,10 +200,23 @@ def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
+def onednn_linear(weight: Tensor, bias: Tensor | None) -> Product | None:
+    """None where torch has no such kernel, or the processor not what it asks for a dtype."""
+    if weight.dtype not in (torch.float32, torch.bfloat16):
+        return None
+    try:
+        return _Reordered(weight, bias)
+    except (AttributeError, RuntimeError):
+        return None
+
+
+MAKERS: tuple[MakeProduct, ...] = (fp16_linear, onednn_linear)
+
+
 class _Parted:
     """One packed product and its parts, kept until the last of them was asked for."""
 
-    def __init__(self, product: Halved | _Reordered, sizes: list[int]) -> None:
+    def __init__(self, product: Product, sizes: list[int]) -> None:
         self.product, self.sizes = product, sizes
         self._now = _Now()
 
@@ -184,10 +240,10 @@ class _Now(threading.local):
 
 
 class _PackedForward:
-    """A linear layer's ``forward``: its part of a product under a placement, its own otherwise."""
+    """A layer's ``forward``: its part of a product in ``packed_products``, its own elsewhere."""
 
     def __init__(self, product: _Parted, place: int, dense: Callable[[Tensor], Tensor]) -> None:
         self.product, self.place, self.dense = product, place, dense
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.dense(x) if active() is None else self.product.part(x, self.place)
+        return self.product.part(x, self.place) if _in_use.get() else self.dense(x)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from playground import device
-from playground.engine import halves
-from playground.engine.halves import COUNTED, Halved, halved
-from playground.engine.packed import pack
+from playground.engine.forward import fp16_linear as fp16
+from playground.engine.forward.fp16_linear import COUNTED, Fp16Linear, fp16_linear
+from playground.engine.forward.packed_linear import pack
 from tests.engine.models import MAKERS, VOCAB
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
@@ -27,8 +27,8 @@ def drawn(*shape: int, dtype: torch.dtype = FP32, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=generator).mul(0.05).to(dtype)
 
 
-def made(weight: Tensor, bias: Tensor | None = None) -> Halved:
-    found = halved(weight, bias)
+def made(weight: Tensor, bias: Tensor | None = None) -> Fp16Linear:
+    found = fp16_linear(weight, bias)
     assert found is not None
     return found
 
@@ -81,7 +81,7 @@ def test_sums_are_float32_and_what_comes_out_is_of_the_dtype_put_in(
     ],
 )
 def test_a_weight_that_would_lose_a_bit_is_left(weight: Tensor) -> None:
-    assert halved(weight, None) is None
+    assert fp16_linear(weight, None) is None
 
 
 def test_a_weight_beyond_float16_is_scaled_down() -> None:
@@ -91,8 +91,8 @@ def test_a_weight_beyond_float16_is_scaled_down() -> None:
 
 def test_a_processor_that_multiplies_bfloat16_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "bfloat16_is_fast", lambda: True)
-    assert halved(drawn(8, 16, dtype=BF16), None) is None
-    assert halved(drawn(8, 16, dtype=FP16).float(), None) is not None
+    assert fp16_linear(drawn(8, 16, dtype=BF16), None) is None
+    assert fp16_linear(drawn(8, 16, dtype=FP16).float(), None) is not None
 
 
 @pytest.mark.parametrize("broken", [RuntimeError("no such kernel"), lambda x, *rest: x + len(x)])
@@ -104,12 +104,12 @@ def test_a_kernel_that_cannot_or_that_changes_bits_is_not_used(
             raise broken
         return broken(x, *rest)
 
-    monkeypatch.setattr(halves, "_product", product)
-    halves._rows_that_keep_bits.cache_clear()
+    monkeypatch.setattr(fp16, "_product", product)
+    fp16._rows_that_keep_bits.cache_clear()
     try:
-        assert halved(drawn(8, 16, dtype=FP16), None) is None
+        assert fp16_linear(drawn(8, 16, dtype=FP16), None) is None
     finally:
-        halves._rows_that_keep_bits.cache_clear()
+        fp16._rows_that_keep_bits.cache_clear()
 
 
 @pytest.mark.parametrize(("dtype", "each"), [(FP16, 2), (FP32, 4)])

@@ -24,10 +24,11 @@ from playground.engine.scripted import scripted
 COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
 _IDLE = 16  # rows that are computed for nobody, at most
 _COLUMNS = 64  # of the products that tell
+_DRAWS = 4  # of as many different rows as there are in the largest product
 _measuring = threading.Lock()
 
 
-class Halved:
+class Fp16Linear:
     """``x @ weight.T + bias`` for ``x`` of any floating dtype, summed in float32.
 
     ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16. A row's
@@ -38,6 +39,7 @@ class Halved:
     def __init__(self, scaled: Tensor, power: float, bias: Tensor | None, rows: list[int]) -> None:
         self.packed = _packed(scaled, bias if bias is None else bias.float() * power)
         self.nbytes = 2 * scaled.numel()
+        self.shape = (*scaled.shape, bias is not None)
         self._back = 1 / power
         self._rows = rows
 
@@ -65,7 +67,7 @@ def _product(
     return torch.unflatten(out.to(x.dtype), 0, x.shape[:-1])
 
 
-def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:
+def fp16_linear(weight: Tensor, bias: Tensor | None) -> Fp16Linear | None:
     """The product with a weight ``[outputs, inputs]``, or None where it cannot be or would not
     help: a weight that float16 cannot hold, a processor that the kernel is not for, or one that
     multiplies bfloat16 by itself.
@@ -77,7 +79,7 @@ def halved(weight: Tensor, bias: Tensor | None) -> Halved | None:
     if rows is None:
         return None
     found = _scaled(weight.float())
-    return None if found is None else Halved(*found, bias, rows)
+    return None if found is None else Fp16Linear(*found, bias, rows)
 
 
 def _scaled(weight: Tensor) -> tuple[Tensor, float] | None:
@@ -100,17 +102,28 @@ def _is_exact(weight: Tensor) -> bool:
 def _rows_that_keep_bits(inputs: int, threads: int) -> list[int] | None:
     """For each number of rows the least number of which so many get the bits they get in every
     other, or None where there is no such number or no such kernel.
+
+    Each number is tried with as many different rows, ``_DRAWS`` times, and one row with a hundred
+    and more; what the model's own states show is found when its forward is checked.
     """
     generator = torch.Generator().manual_seed(0)
+    most = COUNTED + _IDLE
     weight = torch.randn(_COLUMNS, inputs, generator=generator)
-    row = torch.randn(1, inputs, generator=generator)
+    kept = [0] + [most] * most
     try:
         packed = _packed(weight, None)
-        products = [_product(row.repeat(n, 1), packed, 1.0, []) for n in range(COUNTED + _IDLE + 1)]
+        for _ in range(_DRAWS):
+            rows = torch.randn(most, inputs, generator=generator)
+            usual = _product(rows, packed, 1.0, [])
+            for n in range(1, most + 1):
+                equal = (_product(rows[:n], packed, 1.0, []) == usual[:n]).all(1)
+                kept[n] = min(kept[n], int(equal.long().cumprod(0).sum()))
+            few = range(0 if kept[1] else most, most)  # more for a lone row, where rare bits hide
+            alone = [_product(rows[i : i + 1], packed, 1.0, [])[0] for i in few]
+            if alone and not torch.equal(torch.stack(alone), usual):
+                kept[1] = 0
     except (AttributeError, RuntimeError):
         return None
-    usual = products[-1][0]
-    kept = [int((product == usual).all(1).long().cumprod(0).sum()) for product in products]
     found = [
         next((m for m in range(n, n + _IDLE + 1) if kept[m] >= n), -1) for n in range(COUNTED + 1)
     ]

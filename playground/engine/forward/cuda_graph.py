@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from playground import device
-from playground.engine.attention import Gathered, Grouping, placed
-from playground.engine.slots import Slots
+from playground.engine.attention import Gathered, placed
+from playground.engine.forward.eager import Eager
+from playground.engine.forward.path import Decoded, Rows, is_slower
 from playground.engine.transformers_compat import cache_argument
 
 Work = Callable[[], None]
@@ -26,36 +27,32 @@ Capture = Callable[[Work], Work]  # of one call of the work, what does it again
 Bucket = tuple[int, int]  # rows, tokens
 
 _SHORTEST = 128  # tokens of the smallest bucket; each next one is twice as long
-_PLACE = 11  # of a short text's last token, when buckets are compared
+_SHORT = 11  # position in a short text, when buckets are compared
+_STATES = 24  # different ones with which every bucket is compared, if it is long enough for them
+_ROUNDS = 3  # of a bucket's rows over those states, at least
 
 
 class CannotCapture(RuntimeError):
     """A step that would not run right when it is run again; the message says why."""
 
 
-class Captured:
+class CudaGraphs:
     """The decode step of a model over slots, captured for every bucket that keeps a row's bits.
 
     Everything is captured before the first row is served: nobody else uses the model then, and no
-    step ever waits for it. ``slots`` has a spare one, which idle rows write to.
+    step ever waits for it. The slots have a spare one, which idle rows write to.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        slots: Slots,
-        grouping: Grouping,
-        capture: Capture,
-        fixed: int,
-        most: int,
-        known: int,
-    ) -> None:
+    name = "CUDA graphs"
+
+    def __init__(self, eager: Eager, capture: Capture, fixed: int, most: int, known: int) -> None:
         """A row's bits are those of a step of ``fixed`` rows; ``most`` rows are one step at most.
 
         The first slot holds a text of ``known`` tokens, with which the buckets are compared.
         Raises ``CannotCapture``, or what ``capture`` does.
         """
-        self._model, self._slots, self._queries = model, slots, grouping.queries
+        self._model, self._slots, self._products = eager.model, eager.slots, eager.products
+        self._queries, slots = eager.grouping.queries, eager.slots
         device = slots.keys.device
         self._pinned = device.type == "cuda"
         self._lengths = [*_doubling(_SHORTEST, slots.length), slots.length]
@@ -71,26 +68,30 @@ class Captured:
             self._idle()
             self.steps[bucket] = capture(self.steps[bucket])
         if not all(map(self._agrees, self.steps)):
-            raise CannotCapture("a captured step says something else than the step itself")
+            raise CannotCapture("a captured step differs from the step itself")
         self.most = max(rows for rows, length in self.steps if length == slots.length)
-        self.places = list(self._wanted)  # where rows were compared; the slots still hold them
+        # Rows that were compared; their slot still holds what they attend to.
+        self.compared = [self._row(place) for place in self._wanted]
         del self._text, self._wanted
+        row = self.compared[0]
+        if is_slower(lambda: self.decode(row, False), lambda: eager.decode(row, False)):
+            raise CannotCapture("a captured step takes longer than the step itself")
 
-    def read(
-        self, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int], states: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Float32 scores ``[rows, vocab]``, and if asked for ``[layers + 1, rows, width]`` states
-        as of ``Forward``.
-        """
-        scores, layers = [], []
-        for i in range(0, len(slots), self.most):
-            part = [list(given[i : i + self.most]) for given in (slots, ids, positions)]
-            rows, length = len(part[0]), max(part[2]) + 1
-            bucket = min(b for b in self.steps if b[0] >= rows and b[1] >= length)
-            said, found = self._run(bucket, *part)
-            scores.append(said.clone())  # the next step takes the buffers
-            layers += [found.clone()] if states else []
-        return _whole(scores, 0), _whole(layers, 1) if states else None
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> None:
+        return None
+
+    def decode(self, rows: Rows, layers: bool) -> Decoded:
+        """Of any number of rows; idle ones are the buckets' own."""
+        scores, states = [], []
+        for i in range(0, len(rows), self.most):
+            given = rows.slots, rows.ids, rows.positions
+            part = [list(each[i : i + self.most]) for each in given]
+            count, length = len(part[0]), max(part[2]) + 1
+            bucket = min(b for b in self.steps if b[0] >= count and b[1] >= length)
+            found, found_layers = self._run(bucket, *part)
+            scores.append(found.clone())  # the next step takes the buffers
+            states += [found_layers.clone()] if layers else []
+        return Decoded(_whole(scores, 0), _whole(states, 1) if layers else None)
 
     def _run(
         self, bucket: Bucket, slots: Sequence[int], ids: Sequence[int], positions: Sequence[int]
@@ -118,7 +119,8 @@ class Captured:
         shown = torch.minimum(places, positions)[:, None]
         mask = torch.zeros(rows, length, dtype=self._slots.keys.dtype, device=places.device)
         mask = mask.masked_fill(places > positions, -torch.inf)[:, None, None]
-        with placed(Gathered(first + positions, first[..., None] + shown, mask, self._queries)):
+        seen = Gathered(first + positions, first[..., None] + shown, mask, self._queries)
+        with placed(seen), self._products():
             return self._model(
                 input_ids=ids,
                 position_ids=positions,
@@ -167,30 +169,44 @@ class Captured:
         return kept
 
     def _fill(self) -> None:
-        """The text in every slot, over and over, and what is said at places in it: a token read
-        there again writes what stands there already.
+        """The text in every slot, over and over, and what follows a token at places in it: the
+        same token read there again writes what stands there already.
         """
         known, length = self._text[0].shape[2], self._slots.length
         for store, text in zip((self._slots.keys, self._slots.values), self._text, strict=True):
             for start in range(0, length, known):
                 store[:, 0, :, start : start + known] = text[:, :, : length - start]
         self._wanted: dict[int, tuple[Tensor, Tensor]] = {}
-        for place in sorted({min(_PLACE, self._lengths[0] - 1), *(n - 1 for n in self._lengths)}):
-            scores, states = self._run(self._reference, [0], [0], [place])
+        for place in self._compared_places():
+            row = self._row(place)
+            scores, states = self._run(self._reference, row.slots, row.ids, row.positions)
             self._wanted[place] = scores[0].clone(), states[:, 0].clone()
         self._slots.spread(0, range(self._slots.count), length)
+
+    def _compared_places(self) -> list[int]:
+        """Rising: the last of every bucket's length, and more of them between."""
+        between = torch.linspace(0, self._slots.length - 1, _STATES).long().tolist()
+        short = torch.linspace(0, self._lengths[0] - 1, _STATES // 2).long().tolist()
+        lasts = [length - 1 for length in self._lengths]
+        return sorted({min(_SHORT, self._lengths[0] - 1), *between, *short, *lasts})
+
+    def _row(self, place: int) -> Rows:
+        """The row of the first slot that stands there, of a token of that place alone."""
+        vocab = self._model.get_input_embeddings().weight.shape[0]
+        return Rows([0], [7919 * place % vocab], [place])
 
     def _agrees(self, bucket: Bucket) -> bool:
         """Whether rows of different lengths get what is wanted in every place of a bucket."""
         places = list(takewhile(lambda place: place < bucket[1], self._wanted))
-        places = [places[0], *places[-2:]]
+        places = [places[0], *places[1:][-_STATES:]]
         n = min(bucket[0], self._slots.count)
-        for turn in range(len(places)):
-            positions = [places[(row + turn) % len(places)] for row in range(n)]
-            said = self._run(bucket, range(n), [0] * n, positions)
+        for turn in range(max(_ROUNDS, -(-len(places) // n))):
+            positions = [places[(row + turn * n + turn) % len(places)] for row in range(n)]
+            ids = [self._row(position).ids[0] for position in positions]
+            found = self._run(bucket, range(n), ids, positions)
             wanted = [self._wanted[place] for place in positions]
-            for found, axis, parts in zip(said, (0, 1), zip(*wanted, strict=True), strict=True):
-                if not torch.equal(found, torch.stack(parts, axis)):
+            for part, axis, parts in zip(found, (0, 1), zip(*wanted, strict=True), strict=True):
+                if not torch.equal(part, torch.stack(parts, axis)):
                     return False
         return True
 

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Request, traced
+from playground.engine import Request
 from playground.engine.attention import BLOCK
-from playground.engine.forward import FIXED_ROWS, Forward
-from playground.engine.heard import Heard
+from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput, RowCounts, torchscript
+from playground.engine.forward.path import Rows
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 LENGTHS = {0: 3, 2: BLOCK - 1, 3: BLOCK, 7: 2 * BLOCK + 9, 8: 1}  # of texts, by slot
 LOST = "forwards are not traced"
+ONE = Rows([0], [1], [2])
 
 
 def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
@@ -28,16 +29,16 @@ def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
 
 
 def settled(forward: Forward) -> Forward:
-    if forward.traced is None:
+    if forward.torchscript is None:
         forward.trace()
     forward.settle()
     return forward
 
 
-def plain(forward: Forward, *step: Any, how: str = "decode", **more: Any) -> Heard:
-    traces, forward.traced = forward.traced, None
-    heard: Heard = getattr(forward, how)(*step, **more)
-    forward.traced = traces
+def plain(forward: Forward, *step: Any, how: str = "decode", **more: Any) -> ForwardOutput:
+    paths, forward.paths = forward.paths, []
+    heard: ForwardOutput = getattr(forward, how)(*step, **more)
+    forward.paths = paths
     return heard
 
 
@@ -70,8 +71,8 @@ def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
         early = [(count - 1, (1, 2))]
         wanted = plain(forward, *step), plain(forward, *step, states=True, early=early)
         with monkeypatch.context() as patch:
-            patch.setattr(forward, "_run", never)
-            patch.setattr(forward, "_layers_of", never)
+            patch.setattr(forward.eager, "_run", never)
+            patch.setattr(forward.eager, "layers", never)
             heard = forward.decode(*step), forward.decode(*step, states=True, early=early)
         for found, other in zip(heard, wanted, strict=True):
             assert torch.equal(found.scores, other.scores)
@@ -103,7 +104,7 @@ def test_a_prompt_is_read_bit_for_bit_as_without(
     wanted = plain(forward, 3, ids, how="prefill")
     kept = forward.slots.read(3, len(ids))
     with monkeypatch.context() as patch:
-        patch.setattr(forward, "_run", never)
+        patch.setattr(forward.eager, "_run", never)
         heard = forward.prefill(5, ids), forward.prefill(6, ids[:1])
         again = forward.prefill(5, ids[-1:], len(ids) - 1)
     assert torch.equal(heard[0].scores, wanted.scores)
@@ -124,7 +125,7 @@ def test_a_comparison_has_the_same_figures_traced_or_not() -> None:
     )
     plainly, swiftly = engine("deep"), engine("deep", trace=True)
     swiftly.settle()
-    assert swiftly.forward.traced and not plainly.forward.traced
+    assert swiftly.forward.torchscript and not plainly.forward.torchscript
 
     def figures(served: Any) -> list[Any]:
         return [
@@ -135,10 +136,21 @@ def test_a_comparison_has_the_same_figures_traced_or_not() -> None:
     assert figures(swiftly) == figures(plainly)
 
 
-def test_rows_that_depend_on_their_company_stay_padded_and_are_not_traced() -> None:
-    forward = served()
-    forward.padded_to = FIXED_ROWS
-    assert not settled(forward).traced
+def test_idle_rows_are_traced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = settled(served())
+    forward.row_counts = RowCounts.among([FIXED_ROWS])
+    for slot, length in LENGTHS.items():
+        forward.prefill(slot, [(7 * slot + i) % VOCAB for i in range(length)])
+    step = [*LENGTHS], [9, 8, 7, 6, 5], [*LENGTHS.values()]
+    wanted = plain(forward, *step), plain(forward, *step, states=True)
+    before = forward.slots.keys.clone()
+    monkeypatch.setattr(forward.eager, "_run", never)
+    monkeypatch.setattr(forward.eager, "layers", never)
+    assert torch.equal(forward.decode(*step).scores, wanted[0].scores)
+    found = forward.decode(*step, states=True)
+    assert found.states is not None and wanted[1].states is not None
+    assert torch.equal(found.states.last, wanted[1].states.last)
+    assert torch.equal(forward.slots.keys, before), "idle rows write nowhere"
 
 
 def fails(*given: Any, **more: Any) -> Any:
@@ -157,7 +169,7 @@ def lies(trace: Callable[..., Any]) -> Callable[..., Any]:
     ("broken", "says"),
     [
         (lambda trace: fails, "no such thing here"),
-        (lies, "says something else than the forward itself"),
+        (lies, "differs from the forward itself"),
     ],
 )
 def test_what_cannot_be_traced_is_logged_and_served_plainly(
@@ -176,8 +188,8 @@ def test_a_traced_step_that_fails_later_is_taken_plainly(
     forward = settled(served())
     forward.prefill(0, [1, 2, 3])
     wanted = plain(forward, [0], [4], [3])
-    assert forward.traced is not None
-    forward.traced.scores._program = fails
+    assert forward.torchscript is not None
+    forward.torchscript.step._program = fails
     for _ in range(2):
         assert torch.equal(forward.decode([0], [4], [3]).scores, wanted.scores)
     assert caplog.text.count(LOST) == 1
@@ -188,11 +200,12 @@ def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     made = []
-    monkeypatch.setattr(traced.Traced, "_made", lambda self: made.append(self) or never)
-    gone = traced.Step(None, None, None, never)  # type: ignore[arg-type]
-    gone.leave()
+    forward = served()
+    monkeypatch.setattr(torchscript.Program, "_made", lambda self: made.append(self) or never)
+    gone = torchscript.Step(forward.eager, never)
+    gone.close()
     gone.trace()
-    assert not made and gone.read([0], [1], [2]) is None
+    assert not made and gone.read(ONE) is None
 
 
 def test_models_are_traced_side_by_side_and_leave_nothing_behind() -> None:
@@ -203,7 +216,7 @@ def test_models_are_traced_side_by_side_and_leave_nothing_behind() -> None:
     for forward in forwards:
         settled(forward)
         forward.close()
-        assert forward.traced is not None and forward.traced.scores.read([0], [1], [2]) is None
+        assert forward.torchscript is not None and forward.torchscript.step.read(ONE) is None
     assert torch.jit._trace._trace_module_map is None
     del forward, forwards
     gc.collect()
@@ -213,15 +226,15 @@ def test_models_are_traced_side_by_side_and_leave_nothing_behind() -> None:
 def test_a_program_that_ends_waits_for_no_trace() -> None:
     forward = served("deep")
     forward.trace()
-    traced._stop()
-    assert forward.traced is not None and forward.traced.layers._program is None
-    assert not forward.traced._thread.is_alive()
+    torchscript._stop()
+    assert forward.torchscript is not None and forward.torchscript.layers._program is None
+    assert not forward.torchscript._thread.is_alive()
 
 
 def test_the_draft_model_s_steps_are_traced_too() -> None:
     served = engine("llama", draft=loaded("llama"), trace=True)
     served.settle()
-    assert served.drafter is not None and served.drafter.forward.traced is not None
+    assert served.drafter is not None and served.drafter.forward.torchscript is not None
     served.close()
-    assert served.forward.traced is not None
-    assert served.forward.traced.scores.read([0], [1], [2]) is None
+    assert served.forward.torchscript is not None
+    assert served.forward.torchscript.step.read(ONE) is None

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from playground.engine import Request, attention
-from playground.engine.captured import Capture, Work
-from playground.engine.forward import FIXED_ROWS, Forward
-from playground.engine.heard import Heard
+from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput
+from playground.engine.forward.cuda_graph import Capture, CudaGraphs, Work
 from playground.engine.slots import Slots, fitting
 from playground.trace import Comparison
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
@@ -25,7 +24,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 FP32, BF16 = torch.float32, torch.bfloat16
 TOLERANCE = {FP32: 1e-4, BF16: 5e-2}
 LENGTHS = {0: 3, 2: 40, 3: 40, 7: 140, 8: 1}  # of texts, by slot
-LOST = "decode steps are not captured"
+LOST = "CUDA graphs are not used"
 
 
 def plain(work: Work) -> Work:
@@ -55,14 +54,20 @@ def written(forward: Forward) -> tuple[list[int], list[int], list[int]]:
     return [*LENGTHS], [slot + 1 for slot in LENGTHS], [*LENGTHS.values()]
 
 
-def eager(forward: Forward, *step: Any) -> Heard:
-    captured, forward.captured = forward.captured, None
+def eager(forward: Forward, *step: Any) -> ForwardOutput:
+    paths, forward.paths = forward.paths, []
     heard = forward.decode(*step, states=True)
-    forward.captured = captured
+    forward.paths = paths
     return heard
 
 
-def last(heard: Heard) -> Tensor:
+def graphs(forward: Forward) -> CudaGraphs:
+    (path,) = forward.paths
+    assert isinstance(path, CudaGraphs)
+    return path
+
+
+def last(heard: ForwardOutput) -> Tensor:
     assert heard.states is not None
     return heard.states.last
 
@@ -72,7 +77,7 @@ def last(heard: Heard) -> Tensor:
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "threes"])
 def test_a_captured_step_says_what_a_plain_one_does(kind: str, dtype: Any, device: str) -> None:
     forward = served(kind, dtype, device)
-    assert forward.captured is not None
+    assert graphs(forward)
     step = written(forward)
     wanted, heard = eager(forward, *step), forward.decode(*step, states=True)
     for found, other in ((heard.scores, wanted.scores), (last(heard), last(wanted))):
@@ -104,12 +109,12 @@ def test_a_row_keeps_its_bits_in_every_company(kind: str, dtype: Any, device: st
 
 
 def test_every_bucket_that_keeps_the_bits_is_used() -> None:
-    captured = served(length=300).captured
-    assert captured is not None and captured.most == 64
+    captured = graphs(served(length=300))
+    assert captured.most == 64
     assert {rows for rows, _ in captured.steps} == {1, 2, 4, 8, 16, 32, 64}
     assert {length for _, length in captured.steps} == {128, 256, 300}
-    few = served(rows=3, length=100).captured
-    assert few is not None and {rows for rows, _ in few.steps} == {1, 2, 4, 8, FIXED_ROWS}
+    few = graphs(served(rows=3, length=100))
+    assert {rows for rows, _ in few.steps} == {1, 2, 4, 8, FIXED_ROWS}
 
 
 def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +127,7 @@ def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPa
         return attend(query, key, *rest) * (1 + 1e-3 * (key.shape[2] == 128))
 
     monkeypatch.setattr(attention, "_attend", other_in_short)
-    captured = served(change=lambda m: m.lm_head.register_forward_hook(other_in_some)).captured
-    assert captured is not None
+    captured = graphs(served(change=lambda m: m.lm_head.register_forward_hook(other_in_some)))
     assert sorted({rows for rows, _ in captured.steps}) == [1, 2, 8, 16, 32]
     assert sorted({length for _, length in captured.steps}) == [256, 300]
 
@@ -180,7 +184,7 @@ def replaces_its_own(model: Any) -> None:
     ("how", "why"),
     [
         ({"capture": refuses}, "not permitted when stream is capturing"),
-        ({"capture": forgets}, "says something else"),
+        ({"capture": forgets}, "differs from the step itself"),
         ({"change": replaces_its_own}, "replaces its own tensors"),
     ],
 )
@@ -188,7 +192,7 @@ def test_what_cannot_be_captured_runs_as_it_is(
     how: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     forward = served(**how)
-    assert forward.captured is None
+    assert not forward.paths
     (record,) = caplog.records
     assert record.levelno == logging.WARNING and LOST in record.message and why in record.message
     assert torch.equal(
@@ -209,7 +213,7 @@ def test_a_step_that_is_wrong_for_long_texts_is_not_used(
         return attend(query, key, value, mask, scale, n) * (1 - 0.5 * wrong)
 
     monkeypatch.setattr(attention, "_attend", long_in_half)
-    assert served().captured is None
+    assert not served().paths
     assert LOST in caplog.text and "differ from its own" in caplog.text
 
 
@@ -238,7 +242,7 @@ def test_a_replay_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -
     error.append(torch.OutOfMemoryError("no memory"))
     with pytest.raises(torch.OutOfMemoryError):
         forward.decode(*step)
-    assert forward.captured is not None and not caplog.records
+    assert graphs(forward) and not caplog.records
     error[0] = RuntimeError("the graph is gone")
     for _ in range(2):
         assert torch.equal(forward.decode(*step).scores, eager(forward, *step).scores)
@@ -258,8 +262,7 @@ def test_an_engine_writes_the_same(
     recipes += ["dola | sample", "speculative"] if draft else []
     request = Request(prompt="one prompt", recipes=recipes, max_new_tokens=24, seed=3)
     wanted = finished(engine(kind, draft=loaded(draft) if draft else None), request)
-    monkeypatch.setattr("playground.engine.forward.captures", lambda device: plain)
+    monkeypatch.setattr("playground.engine.forward.forward.captures", lambda device: plain)
     other = engine(kind, draft=loaded(draft) if draft else None)
-    assert other.forward.captured is not None
-    assert other.drafter is None or other.drafter.forward.captured is not None
+    assert graphs(other.forward) and (other.drafter is None or graphs(other.drafter.forward))
     assert tokens(finished(other, request)) == tokens(wanted)

@@ -1,0 +1,97 @@
+"""The model's own modules over slots, one operation after the other: the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.engine.attention import Grouping, Part, place, placed
+from playground.engine.forward.path import Decoded, Rows
+from playground.engine.slots import Slots
+from playground.engine.transformers_compat import cache_argument
+
+
+class Eager:
+    """Every forward, by the model's own modules.
+
+    ``head_is_apart`` says that the vocabulary head on the top states is all that makes scores of
+    them, so that layers can be had without it.
+    """
+
+    name = "the eager forward"
+
+    def __init__(self, model: Any, slots: Slots, grouping: Grouping) -> None:
+        self.model, self.slots, self.grouping = model, slots, grouping
+        self.device = slots.keys.device
+        self.head_is_apart = False
+
+    def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
+        return self.read(slot, ids, start, 1, False)[0]
+
+    def decode(self, rows: Rows, layers: bool) -> Decoded:
+        n, idle = len(rows), rows.idle
+        ids = torch.tensor([*rows.ids, *[0] * idle], device=self.device)[:, None]
+        at = torch.tensor([*rows.positions, *[0] * idle], device=self.device)[:, None]
+        placement = place(rows.slots, rows.positions, self.grouping, self.slots.keys[0], idle)
+        with placed(placement):
+            if layers and self.head_is_apart:
+                return Decoded(layers=self.layers(ids, at)[:, :n])
+            out = self._run(ids, at, 1, layers)
+        states = torch.stack([layer[:n, 0] for layer in out.hidden_states]) if layers else None
+        return Decoded(out.logits[:n, -1].float(), states)
+
+    def read(
+        self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tokens of one row: scores ``[keep, vocab]`` after the last of them, and if asked for
+        states ``[layers + 1, tokens, width]`` of all.
+        """
+        tokens = torch.tensor([list(ids)], device=self.device)
+        positions = torch.arange(start, start + len(ids), device=self.device)[None]
+        with placed(Part.of(slot, start, len(ids), self.device)):
+            out = self._run(tokens, positions, keep, states)
+        layers = torch.stack([layer[0] for layer in out.hidden_states]) if states else None
+        return out.logits[0, -keep:].float(), layers
+
+    def head(self, states: Tensor) -> Tensor:
+        """What the vocabulary head makes of ``[rows, width]``, float32 ``[rows, vocab]``."""
+        with self.products():
+            scores: Tensor = self.model.get_output_embeddings()(states[:, None])[:, 0].float()
+        return scores
+
+    def products(self) -> AbstractContextManager[None]:
+        """What the linear layers are computed under."""
+        return nullcontext()
+
+    def scores(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """Float32 ``[rows, vocab]`` after the last token of each row, under a placement."""
+        scores: Tensor = self._run(ids, positions, 1, False).logits[:, -1].float()
+        return scores
+
+    def layers(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """Hidden states of one token of each row, ``[layers + 1, rows, width]``, likewise."""
+        model = self.model.base_model
+        with self.products():
+            out = model(
+                input_ids=ids,
+                position_ids=positions,
+                **cache_argument(model, self.slots.cache),
+                use_cache=True,
+                output_hidden_states=True,
+            )
+        return torch.stack([layer[:, 0] for layer in out.hidden_states])
+
+    def _run(self, ids: Tensor, positions: Tensor, keep: int, states: bool) -> Any:
+        with self.products():
+            return self.model(
+                input_ids=ids,
+                position_ids=positions,
+                **cache_argument(self.model, self.slots.cache),
+                use_cache=True,
+                logits_to_keep=keep,
+                output_hidden_states=states,
+            )
