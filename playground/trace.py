@@ -243,6 +243,9 @@ class ModelFacts(Record):
         None, description="Bytes of keys and values that one token of one row holds, in all layers."
     )
     has_chat_template: bool = False
+    batch_invariant: bool = Field(
+        True, description="Whether a text for a seed is the same whoever else is in the batch."
+    )
 
 
 class PromptToken(Record):

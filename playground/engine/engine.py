@@ -53,8 +53,11 @@ class Engine:
             pack_weights=pack_weights,
         )
         self.context_length = self.forward.slots.length
-        held = {"cache_bytes_per_token": self.forward.slots.bytes_per_token}
-        self.model = model = replace(model, facts=model.facts.model_copy(update=held))
+        found = {
+            "cache_bytes_per_token": self.forward.slots.bytes_per_token,
+            "batch_invariant": self.forward.batch_invariant,
+        }
+        self.model = model = replace(model, facts=model.facts.model_copy(update=found))
         self.drafter = Drafter.where_it_can(draft, model.facts.vocab_size, pack_weights)
         self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
         for forward in self._forwards if trace else ():

@@ -23,11 +23,20 @@ class Header:
 
 
 def facts_line(facts: ModelFacts) -> str:
-    """``CPU · bf16 · 0.4 GB``: where the model runs, in which numbers, in how much memory."""
+    """``CPU · bf16 · 0.4 GB``: where the model runs, in which numbers, in how much memory.
+
+    And where it is not so, that a text may depend on who else is in the batch.
+    """
     device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
     short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
     size = f"{facts.parameters / 1e6:,.0f} M parameters"
-    return f"{size} · {device} {short.get(facts.dtype, facts.dtype)} · {facts.memory / 1e9:.1f} GB"
+    parts = [
+        size,
+        f"{device} {short.get(facts.dtype, facts.dtype)}",
+        f"{facts.memory / 1e9:.1f} GB",
+        *([] if facts.batch_invariant else ["texts can depend on the batch"]),
+    ]
+    return " · ".join(parts)
 
 
 def header(service: Service, model: str) -> Header:

@@ -34,5 +34,9 @@ def setup(run: Comparison) -> Setup:
 
 
 def label(run: Comparison) -> str:
+    """When it was recorded and in which number format, which decides the last bits of a score."""
     made = datetime.fromisoformat(run.created)
-    return f"{run.model.title} wrote this on {made.day} {made:%B %Y}. Press Run to make your own."
+    return (
+        f"{run.model.title} wrote this on {made.day} {made:%B %Y}, in {run.model.dtype}. Press Run "
+        "to make your own; another number format or processor may round a close choice otherwise."
+    )

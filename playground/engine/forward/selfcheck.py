@@ -93,7 +93,7 @@ def row_counts(eager: Eager) -> RowCounts | None:
     return None
 
 
-Operation = Callable[[Tensor], Tensor]  # of ``[rows, 1, width]``
+Operation = Callable[[Tensor], Any]  # of ``[rows, 1, width]``: a tensor, or several
 Modules = list[tuple[Operation, Tensor]]  # each with what it was given, ``[inputs, 1, width]``
 
 
@@ -105,7 +105,7 @@ def operations(eager: Eager) -> tuple[list[tuple[Any, Modules]], bool]:
     model, kinds = eager.model, dict[Any, list[nn.Module]]()
     leaves = _leaves(model)
     for module in leaves:
-        if product_of(module) is not None or not is_packed(module):
+        if product_of(module) or not is_packed(module) or _is_changed(module):
             kinds.setdefault(_kind(module) or module, []).append(module)
     share = {m: -(-INPUTS // len(modules)) for modules in kinds.values() for m in modules}
     count = sum(p.numel() for p in model.parameters())
@@ -162,7 +162,9 @@ def _batches(call: Operation, given: Tensor, n: int) -> Iterator[Tensor]:
     """The inputs by ``n`` rows, from the first again where they do not fill the last."""
     order = torch.arange(-(-len(given) // n) * n, device=given.device) % len(given)
     for rows in torch.split(order, n):
-        yield call(given[rows])
+        out = call(given[rows])
+        parts = [out] if isinstance(out, Tensor) else [p for p in out if isinstance(p, Tensor)]
+        yield torch.cat([part.reshape(n, -1) for part in parts], 1)  # a router has several
 
 
 def _call(module: nn.Module) -> Operation:
