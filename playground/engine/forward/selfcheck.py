@@ -6,22 +6,27 @@ same all the same: one number of rows may differ for one input in dozens. So eac
 with many different inputs, in two ways:
 
 - Each product and norm by itself, on states of the model's own forward: ``INPUTS`` of each kind of
-  operation for every number of rows up to ``FEW``, ``SOME`` or as many as there are rows for every
-  larger one. What differs for a share s of n inputs is missed with a chance of (1 - s) ** n: for
-  one input in fifty 3e-5 with 512, for one in two hundred 8 %. A kind of one module, as the
-  vocabulary head, shows as many inputs as the text has tokens: one in fifty is missed with 0.6 %.
-- Whole decode steps, ``STATES`` of rows for every number up to ``FEW`` and one step for some larger
-  ones, at positions before and beyond a block of keys, in which every layer's keys and values are
+  operation as a lone row, and ``BATCHES`` of every number of rows up to ``FIXED_ROWS`` (fewer of a
+  large one), each with another input as its last row, which a kernel may treat apart. What differs
+  for a share s of n inputs is missed with a chance of (1 - s) ** n: as a lone row for one input in
+  fifty 3e-5, for one in two hundred 8 %; in the last of n rows for one in fifty 52 % for a single
+  number of rows, and 1 % for a kernel that treats every other number so. A kind of one module, as
+  the vocabulary head, shows as many inputs as the text has tokens: one in fifty, 0.6 %.
+- Whole decode steps, ``STATES`` of rows for the smallest numbers and one step for some larger ones,
+  at positions before and beyond a block of keys, in which every layer's keys and values are
   compared beside the scores. What differs in one operation of each layer for one input in fifty
   differs in about every other step of a model of 30 layers: missed with a chance of 1e-7.
 
-What was chosen is tried again, on ``AGAIN`` other states.
+Kernels work by blocks of rows. Where some number from two on differs, however rarely, all are
+rounded up to multiples of 2, 4, 8 or 16, whichever is the first that showed no difference. What was
+chosen is tried again, on ``AGAIN`` other states.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,16 +36,17 @@ from transformers import DynamicCache
 
 from playground.engine.attention import BLOCK
 from playground.engine.forward.eager import Eager
-from playground.engine.forward.packed_linear import is_packed, product_of
+from playground.engine.forward.packed_linear import Product, is_packed, product_of
 from playground.engine.forward.path import Rows
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.transformers_compat import cache_argument
 
-INPUTS, STATES, FEW = 512, 24, 4  # for every number of rows up to so many
-SOME = 48  # inputs for every larger number
-AGAIN = 12  # states for what was chosen
-_STEPS = (5, 8, 9, 16, 17, 33, 64, MOST_ROWS)  # rows of one step each
-_CHOSEN = (1, 2, 3, FIXED_ROWS)  # rows that are asked for of what was chosen
+INPUTS, BATCHES, STATES, AGAIN = 512, 32, 24, 12
+_BATCHES_OF_LARGE = 16
+_LARGE_WEIGHT = 8_000_000  # numbers
+_SMALL = 4  # rows, of which that many states are tried in whole steps
+_STEPS = (5, 8, 9, 13, 16, 17, 33, 64, MOST_ROWS)  # rows of one step each
+_CHOSEN = (1, 2, 3, 5, 7, 11, 13, FIXED_ROWS, 17, 23, 31)  # asked for of what was chosen
 _TOKENS = 256  # of the text whose states are tried
 _LARGE = 1_000_000_000  # parameters of a model that reads a quarter of them
 
@@ -83,9 +89,9 @@ def row_counts(eager: Eager) -> RowCounts | None:
     with eager.products():
         bad = set().union(*(differing(kind, modules) for kind, modules in tried))
     steps = Steps(eager)
-    bad |= steps.differing(_STEPS if every else range(FEW + 1, MOST_ROWS + 1))
-    bad |= steps.differing(range(1, FEW + 1), STATES)
-    for good in ({*range(1, MOST_ROWS + 1)} - bad, {FIXED_ROWS}):
+    bad |= steps.differing(_STEPS if every else range(_SMALL + 1, MOST_ROWS + 1))
+    bad |= steps.differing(range(1, _SMALL + 1), STATES)
+    for good in (_without(bad), {FIXED_ROWS}):
         if max(good, default=0) >= FIXED_ROWS:
             found = RowCounts.among(good)
             if not steps.with_other_tokens().differing(_CHOSEN, AGAIN, found):
@@ -93,7 +99,15 @@ def row_counts(eager: Eager) -> RowCounts | None:
     return None
 
 
-Operation = Callable[[Tensor], Any]  # of ``[rows, 1, width]``: a tensor, or several
+def _without(bad: set[int]) -> set[int]:
+    """Numbers of rows to round up to where these give some row other bits."""
+    blocks = (1, 2, 4, 8, FIXED_ROWS)
+    few = {n for n in bad if 1 < n <= FIXED_ROWS}
+    block = next((b for b in blocks if not any(n % b == 0 for n in few)), FIXED_ROWS)
+    return {*range(block, MOST_ROWS + 1, block)} - bad
+
+
+Operation = nn.Module | Product  # of ``[rows, 1, width]``: a tensor, or several
 Modules = list[tuple[Operation, Tensor]]  # each with what it was given, ``[inputs, 1, width]``
 
 
@@ -130,23 +144,18 @@ def differing(kind: Any, modules: Modules) -> frozenset[int]:
         known = _known.get(kind)
     if known is not None:
         return known
-    wanted = [
-        torch.cat([*_batches(call, given, FIXED_ROWS)])[: len(given)] for call, given in modules
-    ]
+    usual = [_usual(call, given) for call, given in modules]
 
-    def differs(n: int, enough: int) -> bool:
-        for (call, given), usual in zip(modules, wanted, strict=True):
-            some = given[: max(enough, n)]
-            again = usual[torch.arange(-(-len(some) // n) * n) % len(some)]
-            if not torch.equal(torch.cat([*_batches(call, some, n)]), again):
+    def differs(n: int) -> bool:
+        for turn in range(_batches(n, modules)):
+            which, first = turn % len(modules), turn // len(modules)
+            call, given = modules[which]
+            rows = (torch.arange(n, device=given.device) + first) % len(given)
+            if not torch.equal(_flat(call(given[rows]), n), usual[which][rows]):
                 return True
-            enough -= len(some)
-            if enough <= 0:
-                break
         return False
 
-    sizes = range(1, MOST_ROWS + 1)
-    found = frozenset(n for n in sizes if differs(n, INPUTS if n <= FEW else SOME))
+    found = frozenset(n for n in range(1, MOST_ROWS + 1) if differs(n))
     if isinstance(kind, tuple):
         with _known_lock:
             _known[kind] = found
@@ -158,13 +167,34 @@ _known: dict[Any, frozenset[int]] = {}
 _known_lock = threading.Lock()
 
 
-def _batches(call: Operation, given: Tensor, n: int) -> Iterator[Tensor]:
-    """The inputs by ``n`` rows, from the first again where they do not fill the last."""
-    order = torch.arange(-(-len(given) // n) * n, device=given.device) % len(given)
-    for rows in torch.split(order, n):
-        out = call(given[rows])
-        parts = [out] if isinstance(out, Tensor) else [p for p in out if isinstance(p, Tensor)]
-        yield torch.cat([part.reshape(n, -1) for part in parts], 1)  # a router has several
+def _usual(call: Operation, given: Tensor) -> Tensor:
+    """What each input gives among ``FIXED_ROWS``, ``[inputs, ...]``."""
+    order = torch.arange(-(-len(given) // FIXED_ROWS) * FIXED_ROWS, device=given.device)
+    parts = torch.split(order % len(given), FIXED_ROWS)
+    return torch.cat([_flat(call(given[rows]), FIXED_ROWS) for rows in parts])[: len(given)]
+
+
+def _batches(n: int, modules: Modules) -> int:
+    """How many batches of ``n`` rows are tried."""
+    inputs = sum(len(given) for _, given in modules)
+    if n == 1:
+        return min(INPUTS, inputs)
+    if n > FIXED_ROWS:
+        return 1
+    call = modules[0][0]
+    weight = (
+        sum(p.numel() for p in call.parameters())
+        if isinstance(call, nn.Module)
+        else math.prod(call.shape[:2])
+    )
+    large = weight > _LARGE_WEIGHT
+    return min(_BATCHES_OF_LARGE if large else BATCHES, inputs)
+
+
+def _flat(out: Any, rows: int) -> Tensor:
+    """``[rows, ...]`` of a tensor, or of several, as a router gives."""
+    parts = [out] if isinstance(out, Tensor) else [p for p in out if isinstance(p, Tensor)]
+    return torch.cat([part.reshape(rows, -1) for part in parts], 1)
 
 
 def _call(module: nn.Module) -> Operation:
@@ -248,7 +278,8 @@ class Steps:
         ``counts`` says how many rows are computed for so many; just these without it.
         """
         computed = (counts or RowCounts.every()).computed
-        return {n for n in sizes if n <= self._count and self._differs(n, computed[n], states)}
+        most = min(self._count, len(computed) - 1)
+        return {n for n in sizes if n <= most and self._differs(n, computed[n], states)}
 
     def _differs(self, n: int, computed: int, states: int) -> bool:
         in_a_turn = max(1, self._count // n)
