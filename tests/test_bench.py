@@ -58,6 +58,9 @@ def test_six_strategies_are_measured_both_ways(tmp_path: Path) -> None:
     assert min(found.generate_s, found.comparison_s, found.one_lane_ms, found.many_lanes_ms) > 0
     assert found.forward_ms < found.step_ms and found.static_s is None
     assert f"a step of 16 lanes        {found.many_lanes_ms:8.1f} ms" in str(found)
+    assert f"{found.lone_ms:8.1f} ms, computed as {found.lone_rows}; {found.bare_ms:.1f} ms" in str(
+        found
+    )
     assert "static cache        1.50 s" in str(replace(found, static_s=1.5))
 
 

@@ -56,6 +56,9 @@ class Report:
     bandwidth_share: float  # of it that the weights alone, read once a step, use
     one_lane_ms: float  # a step of one lane
     many_lanes_ms: float  # of as many as MANY
+    lone_rows: int  # that are computed for one row, so that its bits are those among others
+    lone_ms: float  # a forward of them
+    bare_ms: float  # of the row by itself
     static_s: float | None  # generate with a static cache, which it compiles; only on a GPU
 
     def __str__(self) -> str:
@@ -78,6 +81,8 @@ class Report:
                 f"  fraction of it reached    {self.bandwidth_share:8.1%}",
                 f"  a step of {MANY} lanes        {self.many_lanes_ms:8.1f} ms, "
                 f"{self.many_lanes_ms / self.one_lane_ms:.1f} times one of one lane",
+                f"  a forward of one row      {self.lone_ms:8.1f} ms, computed as "
+                f"{self.lone_rows}; {self.bare_ms:.1f} ms by itself",
             )
         )
 
@@ -142,6 +147,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     forward = own.engine.forward
     weights = forward.packed_bytes or sum(p.nbytes for p in own.model.parameters())
     bandwidth = read_bandwidth(own.model.device)
+    lone_ms, bare_ms = _lone_row(forward, len(ids[0]), repeats)
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     total = sum(step.values())
     return Report(
@@ -167,8 +173,25 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
         bandwidth_share=weights / bandwidth / total,
         one_lane_ms=lanes[1] * 1e3,
         many_lanes_ms=lanes[MANY] * 1e3,
+        lone_rows=forward.row_counts.lone,
+        lone_ms=lone_ms,
+        bare_ms=bare_ms,
         static_s=static_s,
     )
+
+
+def _lone_row(forward: Any, position: int, repeats: int) -> tuple[float, float]:
+    """Milliseconds of a forward of one row: as it is computed, and without idle rows beside it."""
+    from playground.engine.forward import RowCounts
+
+    chosen = forward.row_counts
+    seconds: tuple[list[float], list[float]] = [], []
+    for _ in range(10 * repeats):
+        for counts, times in zip((chosen, RowCounts.every()), seconds, strict=True):
+            forward.row_counts = counts
+            times.append(_seconds(lambda: forward.decode([0], [0], [position])))
+    forward.row_counts = chosen
+    return statistics.median(seconds[0]) * 1e3, statistics.median(seconds[1]) * 1e3
 
 
 def _step(comparison: Any) -> dict[str, float]:

@@ -1,0 +1,74 @@
+"""Rows are independent on the processor at hand, and on the weaker ones it can pretend to be.
+
+The widths are those of the built-in model, whose down projection is where a lone row of bfloat16
+differs on processors with AVX512-BF16, for one input in ten.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from playground.engine.forward import Forward
+
+ROOT = Path(__file__).parents[2]
+ROWS, STEPS, VOCAB = 20, 6, 300
+
+
+def wide(dtype: Any) -> Forward:
+    config = LlamaConfig(
+        vocab_size=VOCAB,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=3,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=160,
+    )
+    torch.manual_seed(0)
+    return Forward(LlamaForCausalLM(config).eval().to(dtype), rows=ROWS, length=160)
+
+
+def check(dtype: Any) -> None:
+    """Each of many rows, of other texts, alone, with one more, and among all."""
+    forward = wide(dtype)
+    assert forward.batch_invariant
+    generator = torch.Generator().manual_seed(5)
+    texts = torch.randint(VOCAB, (ROWS, 90 + STEPS), generator=generator).tolist()
+    starts = [5 + 4 * slot for slot in range(ROWS)]  # before and beyond a block of keys
+    for slot, (text, start) in enumerate(zip(texts, starts, strict=True)):
+        forward.prefill(slot, text[:start])
+    for step in range(STEPS):
+        at = [start + step for start in starts]
+        ids = [text[place] for text, place in zip(texts, at, strict=True)]
+        together = forward.decode(range(ROWS), ids, at).scores
+        for first in range(ROWS):
+            last = first + 1 + step % 3
+            some = range(first, min(last, ROWS))
+            found = forward.decode(some, [ids[s] for s in some], [at[s] for s in some]).scores
+            assert torch.equal(found, together[some.start : some.stop]), (dtype, step, first)
+
+
+@pytest.mark.parametrize(
+    "onednn, aten", [(None, None), ("AVX512_CORE", "avx512"), ("AVX2", "avx2")]
+)
+def test_rows_are_independent(onednn: str | None, aten: str | None) -> None:
+    names = {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
+    chosen = {name: value for name, value in names.items() if value}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.test_instructions"],
+        cwd=ROOT, env=os.environ | chosen, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+
+
+if __name__ == "__main__":
+    for each in (torch.float32, torch.bfloat16):
+        check(each)
