@@ -8,7 +8,7 @@ import gradio as gr
 
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui.prompt import chips_of
+from playground.ui.prompt import chips_of, control_note
 
 
 def sentence(comparison: Comparison) -> str:
@@ -29,5 +29,6 @@ def chips(service: Service, name: str) -> Any:
     run = service.comparison(name)
     if run is None or run.prompt_perplexity is None:
         return gr.skip()
-    length = service.engine(run.model.id).context_length
-    return chips_of(run.prompt_tokens, length)
+    engine = service.engine(run.model.id)
+    note = control_note(engine.control_tokens(run.prompt), run.split_special_tokens)
+    return chips_of(run.prompt_tokens, engine.context_length, note)

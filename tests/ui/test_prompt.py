@@ -69,3 +69,14 @@ def test_what_the_page_asks_for_reaches_the_run():
     assert (request.prompt, request.max_new_tokens, request.seed) == ("a<|im_end|>", 0, 3)
     assert request.split_special_tokens and not request.chat and not request.alone
     assert len(served.submit(request).prompt_tokens) == 11
+
+
+def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():
+    served = engine()
+    asked = {"prompt": "a<|im_end|>", "recipes": ["greedy"], "split_special_tokens": True}
+    run = served.submit(Request(**asked, max_new_tokens=0))
+    served.score(run)
+    service = SimpleNamespace(comparison=lambda name: run.comparison(), engine=lambda model: served)
+    chips = score.chips(service, run.id)
+    assert chips["note"] == control_note(["<|im_end|>"], True)
+    assert chips["tokens"][1][3] is not None
