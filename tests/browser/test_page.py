@@ -529,7 +529,7 @@ def test_a_candidate_is_pointed_at_over_its_whole_row(page):
     label.hover(force=True)
     life = page.locator("#inspector .life").first
     expect(life).to_contain_text("after temperature 0.8")
-    expect(life).to_contain_text(label.inner_text().strip().removeprefix("▸ "))
+    expect(life).to_contain_text(label.text_content().strip().removeprefix("▸ "))
     page.locator("#line").hover()
     expect(life).to_be_hidden()
 
