@@ -23,22 +23,24 @@ FAILING = f"""
 import logging, runpy, threading, warnings
 import strategies.min_p, playground.service
 
+WORD = {WORD[::-1]!r}[::-1]  # a traceback shows the lines of this program, and they quote nobody
+
 def fails(self, scores, rows):
-    raise ValueError({WORD!r})
+    raise ValueError(WORD)
 
 strategies.min_p.MinP.__call__ = fails
 
 def quotes(method):
     def failing(self, *given, **named):
         if "unforeseen" in repr(given):
-            warnings.warn({WORD!r})
-            logging.getLogger("some.library").warning({WORD!r})
-            logging.getLogger("some.library").error("it is %s", {WORD!r})
+            warnings.warn(WORD)
+            logging.getLogger("some.library").warning(WORD)
+            logging.getLogger("some.library").error("it is %s", WORD)
             threading.Thread(target=fails, args=(1, 2, 3)).start()
             try:
-                raise KeyError({WORD!r})
+                raise KeyError(WORD)
             except KeyError as error:
-                raise ExceptionGroup({WORD!r}, [RuntimeError(repr(given))]) from error
+                raise ExceptionGroup(WORD, [RuntimeError(repr(given))]) from error
         return method(self, *given, **named)
     return failing
 

@@ -17,10 +17,12 @@ from llguidance import LLMatcher, regex_to_lark
 # The library reads numbers as doubles, and rounds those it cannot read in one multiplication.
 LARGEST = 2**53
 FINEST = -22  # the power of ten of a last digit
+DEEPEST = 500  # lists and objects in each other; how many Python reads depends on its version
 
 # Where bytes are forced it would leave the one way that its own tokenizer cuts them.
 _EVERY_WAY = '%llguidance {"no_forcing": true}\nstart: '
 _ANY = Context(prec=8_000, Emax=10**6, Emin=-(10**6))
+_MARKS = re.compile(r'"(?:[^"\\]|\\.|\\\Z)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 _BACKSLASHES = re.compile(r"\\*\Z")
 
 
@@ -56,6 +58,7 @@ def of_schema(schema: str, whitespace: int) -> str:
 def _read(schema: str) -> dict[str, Any]:
     """A schema's object, every number in it exact."""
     _whole(schema)
+    _shallow(schema)
     try:
         read = json.loads(
             schema,
@@ -69,8 +72,6 @@ def _read(schema: str) -> dict[str, Any]:
         raise ValueError(f"this is no JSON: {error}.") from None
     except UnicodeEncodeError:
         raise ValueError("a text in it has half of a character.") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply.") from None
     if not isinstance(read, dict):
         raise ValueError('a schema is a JSON object, such as {"type": "integer"}.')
     if "x-guidance" in read:
@@ -84,6 +85,14 @@ def _whole(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError("it has half of a character in it.") from None
+
+
+def _shallow(schema: str) -> None:
+    depth = 0
+    for mark in _MARKS.findall(schema):
+        depth += (mark in "[{") - (mark in "]}")
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -327,12 +327,17 @@ def test_every_way_to_write_a_forced_text_is_a_candidate() -> None:
         ('{"x-guidance": {"lenient": true}, "not": {}}', "x-guidance has no meaning here"),
         ('{"const": "\\ud800"}', "half of a character"),
         ('{"items": ' * 1_500 + "{}" + "}" * 1_500, "it is nested too deeply."),
+        ('{"enum": [' + "[" * 600 + "]" * 600 + "]}", "it is nested too deeply."),
     ],
 )
 def test_what_would_be_written_otherwise_than_it_says_is_refused(schema: str, says: str) -> None:
     assert len(schema) > 8_000 or RecipeError is not None
     with pytest.raises(ValueError, match=re.escape(says)):
         of_schema(schema, 1)
+
+
+def test_brackets_in_a_text_nest_nothing() -> None:
+    assert of_schema(json.dumps({"const": '\\"' + "[{" * 600}), 1)
 
 
 @given(
