@@ -293,7 +293,7 @@ def test_any_column_may_be_what_the_others_are_compared_with(page, visit):
     lane(page, "A").locator(".copy").click()
     expect(page.locator(".reference select")).to_have_value("2")
     page.locator("#seed input").fill("8")  # the address tells what differs from what was opened
-    page.wait_for_function("() => new URLSearchParams(location.search).get('from') === 'C'")
+    page.wait_for_function("() => new URLSearchParams(location.hash.slice(1)).get('from') === 'C'")
     opened = visit(page.url)
     expect(opened.locator(".reference select")).to_have_value("2")
 
@@ -309,16 +309,17 @@ def test_the_chat_template_follows_what_is_typed_until_it_is_set(page, visit):
     prompt.fill("Write a haiku.")
     expect(switch).to_be_checked()
     expect(box).to_have_attribute("data-why", "on for a typed prompt")
-    page.wait_for_function("() => location.search.includes('chat=typed')")
+    page.wait_for_function("() => location.hash.includes('chat=typed')")
     page.get_by_role("button", name="Story").click()
     expect(switch).not_to_be_checked()
     prompt.fill("Write a haiku.")
     expect(switch).to_be_checked()
+    page.wait_for_function("() => location.hash.includes('chat=typed')")  # Gradio knows it, too
     switch.click()
     expect(box).to_have_attribute("data-why", "as you set it")
     prompt.fill("Tell me a story.")
     expect(switch).not_to_be_checked()
-    page.wait_for_function("() => location.search.includes('chat=0')")
+    page.wait_for_function("() => location.hash.includes('chat=0')")
     opened = visit(page.url)
     expect(opened.locator("#chat")).to_have_attribute("data-why", "as in the link")
     opened.locator("#prompt textarea").fill("Tell me another.")

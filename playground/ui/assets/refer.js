@@ -24,7 +24,8 @@ window.playground.reference = (() => {
     chosen = lane;
     source = columns()[lane]?.dataset.source ?? null;
     document.dispatchEvent(new CustomEvent('playground:reference'));
-    playground.address(playground.setup());
+    const setup = playground.setup();
+    if (setup) playground.address(setup); // not yet told as the page opens: it asks for the letter then
   }
 
   return {
