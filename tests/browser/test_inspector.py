@@ -136,7 +136,7 @@ def test_the_slider_moves_by_key_and_tells_the_columns(page):
     page.keyboard.press("ArrowRight")
     expect(title(page)).to_contain_text(f"token {start + 2}:")
     mark = {"run": RUN.id, "lane": LANE, "step": start + 1, "output": 0}
-    assert page.evaluate("marks.at(-1)") == mark
+    assert page.evaluate("marks.at(-1)").items() >= mark.items()
 
 
 def test_a_stage_changes_the_bars_and_not_the_rows(page):
