@@ -42,7 +42,8 @@ def test_what_costs_a_forward_is_told_apart(report: Report) -> None:
     assert against["diverse_beam"] == against["contrastive"] == ("sample(4)", 4)
     assert against["guidance"] == ("sample(2)", 2)
     assert against["sample"] == ("greedy", 1) and against["top_p"] == ("sample", 1)
-    assert json.loads(json.dumps(asdict(report)))["lines"][0]["strategy"] == "bad_words"
+    first = json.loads(json.dumps(asdict(report)))["lines"][0]
+    assert first["strategy"] == next(iter(registry().strategies))
 
 
 @pytest.mark.parametrize("name", registry().strategies)

@@ -37,6 +37,6 @@ def label(run: Comparison) -> str:
     """When it was recorded and in which number format, which decides the last bits of a score."""
     made = datetime.fromisoformat(run.created)
     return (
-        f"{run.model.title} wrote this on {made.day} {made:%B %Y}, in {run.model.dtype}. Press Run "
-        "to make your own; another number format or processor may round a close choice otherwise."
+        f"{run.model.title} wrote this on {made.day} {made:%B %Y} in {run.model.dtype}. "
+        "This machine may round otherwise."
     )

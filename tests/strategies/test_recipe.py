@@ -77,7 +77,7 @@ def test_values_arrive_as_their_types() -> None:
         ("top_k(5) | | greedy", 1, None, "Step 2: it is empty"),
         ("~ | greedy", 0, None, "Step 1: it is empty"),
         ("topk(5) | greedy", 0, None, "There is no strategy 'topk'. Did you mean top_k or top_p?"),
-        ("zzz | greedy", 0, None, "There is no strategy 'zzz'. There are: bad_words, "),
+        ("zzz | greedy", 0, None, "There is no strategy 'zzz'. There are: adaptive_p, bad_words, "),
         ("top_k(-1) | greedy", 0, "top_k", "from 0 to 1,000,000, but -1 was given"),
         ("top_k(1.5) | greedy", 0, "top_k", "top_k must be a whole number from"),
         ('top_k("5") | greedy', 0, "top_k", 'but "5" was given'),
