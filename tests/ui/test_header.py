@@ -1,0 +1,15 @@
+"""The line that says where the model runs."""
+
+from __future__ import annotations
+
+from playground.ui.header import facts_line
+from tests.engine.models import loaded
+
+
+def test_what_a_model_s_batch_does_to_a_text_is_said_only_where_it_does() -> None:
+    facts = loaded().facts
+    assert facts_line(facts) == "0 M parameters · CPU fp32 · 0.0 GB"
+    dependent = facts.model_copy(update={"batch_invariant": False, "dtype": "bfloat16"})
+    assert facts_line(dependent) == (
+        "0 M parameters · CPU bf16 · 0.0 GB · texts can depend on the batch"
+    )
