@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playground.api.events import Feed
+from playground.service import Service
 from strategies.registry import registry
 from tests.api.asking import ASK, ask, events, faults
 
@@ -286,5 +287,5 @@ def test_a_walk_that_python_ends_is_the_requests_fault(client, monkeypatch):
     def deep(self, requests, model=None):
         return deep(self, requests, model)
 
-    monkeypatch.setattr("playground.service.Service.submit_all", deep)
+    monkeypatch.setattr(Service, "submit_all", deep)
     assert faults(ask(client)) == {("body",): "What was sent is nested too deeply."}

@@ -124,7 +124,8 @@ def ids(parts: list[bytes]) -> list[int]:
 
 
 written = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=20)
-stops = st.lists(st.text("ab 興\ufffd", min_size=1, max_size=4), max_size=3)
+# Without U+FFFD: at a limit it stands for the bytes of a character that was cut, and stops nothing.
+stops = st.lists(st.text("ab 興", min_size=1, max_size=4), max_size=3)
 
 
 @settings(max_examples=150, deadline=None)
