@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playground.api.events import Feed
-from playground.service import Service
 from strategies.registry import registry
 from tests.api.asking import ASK, ask, events, faults
 
@@ -283,9 +282,9 @@ def test_what_is_nested_too_deeply_is_never_a_failure_of_the_server(client, dept
             faults(answer)
 
 
-def test_a_walk_that_python_ends_is_the_requests_fault(client, monkeypatch):
-    def deep(self, requests, model=None):
-        return deep(self, requests, model)
+def test_a_walk_that_python_ends_is_the_requests_fault(client, service, monkeypatch):
+    def deep(requests, model=None):
+        return deep(requests, model)
 
-    monkeypatch.setattr(Service, "submit_all", deep)
+    monkeypatch.setattr(service, "submit_all", deep)
     assert faults(ask(client)) == {("body",): "What was sent is nested too deeply."}
