@@ -8,13 +8,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from playground import device
 from playground.aside import aside
 from playground.engine import EngineClosed, Limits, Request, Run, Watches
 from playground.errors import ModelError, UnsupportedModel
 from playground.kept import KeptRuns
-from playground.loading import LoadedModel
-from playground.models import Models
+from playground.models import LoadedModel, Models, device
 from playground.rate_limits import Rates
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord

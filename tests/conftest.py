@@ -7,8 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from playground.loading import LoadedModel
-from playground.models import Models
+from playground.models import LoadedModel, Models
 from playground.settings import Settings, quiet_libraries, variables
 from tests.judge import judged
 

@@ -18,10 +18,9 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from playground import builtin
-from playground.builtin import SMOLLM2, Wheel
-from playground.loading import load_folder
-from playground.models import BUILT_IN, ModelError
+from playground.models import BUILT_IN, ModelError, builtin
+from playground.models.builtin import SMOLLM2, Wheel
+from playground.models.loading import load_folder
 from playground.settings import Settings
 from tests.folders import CHAT, SPECIAL, VOCAB, tokenizer
 from tests.tiny import tiny_llama
@@ -235,7 +234,7 @@ def test_what_a_killed_process_left_is_cleared(index, tmp_path):
 
 def test_of_processes_that_start_at_once_one_makes_it(index, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from playground import builtin\n"
+        "import sys; from pathlib import Path; from playground.models import builtin\n"
         f"print(builtin.folder(Path({str(tmp_path)!r}), builtin.{index!r}))"
     )
     lock = FileLock(tmp_path / "built-in.lock")

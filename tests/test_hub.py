@@ -10,8 +10,7 @@ import pytest
 import torch
 import transformers
 
-from playground import hub
-from playground.models import ModelError, Models
+from playground.models import ModelError, Models, hub
 from playground.settings import Settings
 from tests.folders import VOCAB, saved, tokenizer
 from tests.hub import Hub, serve

@@ -26,6 +26,13 @@ FORBIDDEN = {
     "playground/engine": ["gradio", "plotly", "fastapi", "playground.ui", "playground.api"],
     "playground/ui": ["fastapi", "playground.api"],
     "playground/api": ["gradio", "plotly", "playground.ui"],
+    "playground/models": [
+        "gradio",
+        "fastapi",
+        "playground.engine",
+        "playground.ui",
+        "playground.api",
+    ],
     "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }
@@ -104,6 +111,7 @@ def test_a_file_imports_only_what_its_place_allows(file):
         ("playground/ui/page.py", "playground.api.routes"),
         ("playground/api/routes.py", "playground.ui"),
         ("playground/service.py", "gradio"),
+        ("playground/models/hub.py", "playground.engine.Run"),
     ],
 )
 def test_the_rule_sees_what_it_forbids(file, name):

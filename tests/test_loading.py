@@ -11,9 +11,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from playground.architecture import context_length, unsupported, unsupported_config
-from playground.loading import end_ids, load_folder
 from playground.models import ModelError
+from playground.models.architecture import context_length, unsupported, unsupported_config
+from playground.models.loading import end_ids, load_folder
 from playground.settings import Settings
 from tests.folders import VOCAB, saved, tokenizer
 from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from playground import models as module
 from playground.engine import FieldError, Request
-from playground.models import BUILT_IN, ModelError, Models
+from playground.models import BUILT_IN, ModelError, Models, catalogue
 from playground.service import Service
 from playground.settings import Settings
 from tests.folders import VOCAB, saved
@@ -71,7 +70,7 @@ def test_hub_ids_beyond_the_list_need_the_host_s_word(folders):
 def counted(monkeypatch, outcome=None):
     """Count calls of ``load_folder``, each made slow; raise ``outcome`` instead where given."""
     calls = []
-    real = module.load_folder
+    real = catalogue.load_folder
 
     def slow(*args, **kwargs):
         calls.append(kwargs["id"])
@@ -80,7 +79,7 @@ def counted(monkeypatch, outcome=None):
             raise outcome
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(module, "load_folder", slow)
+    monkeypatch.setattr(catalogue, "load_folder", slow)
     return calls
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import playground.playground
 from playground import Playground
-from playground.loading import LoadedModel
+from playground.models import LoadedModel
 from playground.settings import table
 from strategies import Recipe
 from strategies.registry import table as strategies_table

@@ -10,12 +10,12 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from playground import device
 from playground.engine.forward import Forward, ForwardOutput
 from playground.engine.line import Line
 from playground.engine.prompts import Prefilled, Prompts
 from playground.engine.request import Limits
 from playground.engine.run import Run
+from playground.models import device
 
 Prompt = tuple[int, ...]
 _SHARE = 0.5  # of the free memory, for one more run

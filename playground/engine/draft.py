@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from playground import device
 from playground.engine.forward import Forward
 from playground.engine.lane import Lane
 from playground.engine.record import in_pairs
 from playground.errors import UnsupportedModel
-from playground.loading import LoadedModel
+from playground.models import LoadedModel, device
 from strategies import Step
 from strategies.luck import Luck
 

@@ -16,7 +16,7 @@ from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Re
 from playground.engine.run import Run
 from playground.engine.scoring import logprobs
 from playground.engine.watch import Watch
-from playground.loading import LoadedModel
+from playground.models import LoadedModel
 from playground.trace import PromptToken, StepRecord
 
 

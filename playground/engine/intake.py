@@ -11,7 +11,7 @@ from playground.engine.request import FieldError, Limits, Request
 from playground.engine.rows import Ends
 from playground.engine.run import Run
 from playground.engine.text import Reader
-from playground.loading import LoadedModel
+from playground.models import LoadedModel
 from playground.trace import FinishReason
 from strategies import Context, RecipeError
 

@@ -10,7 +10,6 @@ from time import perf_counter
 
 import torch
 
-from playground import device
 from playground.engine.admission import Admission, Reading
 from playground.engine.decode import Decoder
 from playground.engine.draft import Drafter
@@ -19,6 +18,7 @@ from playground.engine.request import EngineClosed, Limits
 from playground.engine.run import Run
 from playground.engine.text import Reader
 from playground.engine.watch import Watch
+from playground.models import device
 from playground.trace import FinishReason
 
 log = logging.getLogger(__name__)

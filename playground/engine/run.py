@@ -12,10 +12,10 @@ from typing import Literal
 
 import torch
 
-from playground import device
 from playground.engine.lane import Lane
 from playground.engine.request import Request
 from playground.metrics import measure, perplexity
+from playground.models import device
 from playground.trace import (
     Comparison,
     LaneResult,

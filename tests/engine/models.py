@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from playground.engine import Engine, Limits, Run
-from playground.loading import LoadedModel
+from playground.models import LoadedModel
 from playground.trace import Comparison, ModelFacts
 from tests.folders import VOCAB, tokenizer
 from tests.tiny import SPECIAL, tiny_gpt2, tiny_llama, tiny_qwen2

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground import device
 from playground.engine.forward import fp16_linear as fp16
 from playground.engine.forward.fp16_linear import COUNTED, Fp16Linear, fp16_linear
 from playground.engine.forward.packed_linear import pack
+from playground.models import device
 from tests.engine.models import MAKERS, VOCAB
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import device
 from playground.engine.attention import Gathered, placed
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Decoded, Rows, is_slower
 from playground.engine.transformers_compat import cache_argument
+from playground.models import device
 
 Work = Callable[[], None]
 Capture = Callable[[Work], Work]  # of one call of the work, what does it again

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from playground import device
 from playground.engine.scripted import scripted
+from playground.models import device
 
 COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
 _IDLE = 16  # rows that are computed for nobody, at most

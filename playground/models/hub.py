@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playground.errors import ModelError, disk_is_full, first_line
-from playground.loading import lacks
+from playground.models.loading import lacks
 from playground.settings import Settings
 
 T = TypeVar("T")

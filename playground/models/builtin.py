@@ -27,8 +27,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from playground.errors import ModelError, disk_is_full, first_line
-from playground.intact import damage
-from playground.loading import lacks
+from playground.models.intact import damage
+from playground.models.loading import lacks
 from playground.settings import BUILT_IN
 
 Say = Callable[[str], None]

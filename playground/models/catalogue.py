@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from playground import builtin, device, hub
 from playground.errors import ModelError
-from playground.loading import LoadedModel, load_folder, weight_bytes
+from playground.models import builtin, device, hub
+from playground.models.loading import LoadedModel, load_folder, weight_bytes
 from playground.settings import BUILT_IN, Settings
 
 __all__ = ["BUILT_IN", "Entry", "LoadedModel", "ModelError", "Models", "load_folder"]

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from playground import architecture, device
 from playground.errors import ModelError, first_line
-from playground.intact import damage
+from playground.models import architecture, device
+from playground.models.intact import damage
 from playground.settings import Settings
 from playground.trace import ModelFacts
 
