@@ -104,7 +104,7 @@ def test_a_file_imports_only_what_its_place_allows(file):
     [
         ("strategies/luck.py", "playground.trace"),
         ("strategies/top_k.py", "transformers.LogitsProcessor"),
-        ("playground/engine/loop.py", "plotly.graph_objects"),
+        ("playground/engine/scheduler/loop.py", "plotly.graph_objects"),
         ("playground/charts/base.py", "playground.engine.Run"),
         ("playground/charts/base.py", "gradio"),
         ("playground/metrics.py", "playground.settings"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from playground.engine.lane import Lane
+from playground.engine.lanes.lane import Lane
+from playground.engine.observer import Watch, Watches
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
-from playground.engine.watch import Watch, Watches
 
 if TYPE_CHECKING:
     from playground.engine.engine import Engine

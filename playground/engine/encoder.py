@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.request import FieldError, check_text
-from playground.engine.text import Reader
 from playground.trace import PromptToken
 
 _FIELD = "split_special_tokens"
@@ -21,13 +21,13 @@ _ANCHORS = ("\n", ".", "a", "0")  # texts after which others go on as they do wi
 class Encoder:
     """Encodes with one tokenizer. Any thread may call it."""
 
-    def __init__(self, tokenizer: Any, reader: Reader, title: str) -> None:
+    def __init__(self, tokenizer: Any, detokenizer: Detokenizer, title: str) -> None:
         """``title`` is the model's, for the sentences of errors."""
-        self.tokenizer, self.reader, self.title = tokenizer, reader, title
+        self.tokenizer, self.detokenizer, self.title = tokenizer, detokenizer, title
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
         self._known: dict[str, list[int]] = {}
-        names = [reader.piece(id) for id in reader.special]
-        self._ids = {name: id for name, id in zip(names, reader.special, strict=True) if name}
+        names = [detokenizer.piece(id) for id in detokenizer.special]
+        self._ids = {name: id for name, id in zip(names, detokenizer.special, strict=True) if name}
         longest = sorted(self._ids, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest)) if longest else r"(?!)")
 
@@ -65,7 +65,7 @@ class Encoder:
         if not fed.ids:
             raise FieldError("prompt", "The prompt has no token for this model.")
         texts = self._texts(fed)
-        special, piece = self.reader.special, self.reader.piece
+        special, piece = self.detokenizer.special, self.detokenizer.piece
         return [
             PromptToken(id=id, text=text)
             if id not in special and piece(id) == text  # as nearly all
@@ -149,7 +149,7 @@ class Encoder:
                 if head and whole[: len(head)] == head:
                     ids = whole[len(head) :]
                     break
-        if not self.reader.special.isdisjoint(set(ids) - {self.tokenizer.unk_token_id}):
+        if not self.detokenizer.special.isdisjoint(set(ids) - {self.tokenizer.unk_token_id}):
             raise self._unable()
         return ids
 
@@ -171,7 +171,7 @@ class Encoder:
         A character that is split between tokens comes with the last of them.
         """
         own = [id for id, added in zip(fed.ids, fed.added, strict=True) if not added]
-        read = _without_prefixes(self.reader.pieces(own), fed.text)
+        read = _without_prefixes(self.detokenizer.pieces(own), fed.text)
         fast = bool(getattr(self.tokenizer, "is_fast", False))
         if fed.special is None or not fast or "".join(read) == fed.text:
             pieces = iter(read)

@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from playground.engine.draft import Drafter
+from playground.engine.decode.draft import Drafter
+from playground.engine.decode.preview import preview
 from playground.engine.forward import Forward
-from playground.engine.intake import Intake
-from playground.engine.loop import Loop
-from playground.engine.preview import preview
+from playground.engine.observer import Watch
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
+from playground.engine.request_builder import Intake
 from playground.engine.run import Run
+from playground.engine.scheduler.loop import Loop
 from playground.engine.scoring import logprobs
-from playground.engine.watch import Watch
 from playground.models import LoadedModel
 from playground.trace import PromptToken, StepRecord
 
@@ -72,7 +72,7 @@ class Engine:
         self.device = self.forward.device
         self.loop = Loop(
             self.forward,
-            self.intake.reader,
+            self.intake.detokenizer,
             self.limits,
             prompt_bytes,
             self.drafter,
@@ -148,7 +148,7 @@ class Engine:
         """
         run = self.intake.run(request)
         known = self.prompts.get(run.prompt_ids)
-        return preview(run, known.heard.scores, self.intake.reader) if known else None
+        return preview(run, known.heard.scores, self.intake.detokenizer) if known else None
 
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from playground.engine.lane import Lane
+from playground.engine.lanes.lane import Lane
 from playground.engine.request import Request
 from playground.metrics import measure, perplexity
 from playground.models import device

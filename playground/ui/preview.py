@@ -10,7 +10,7 @@ from playground.charts import percent, quoted, reads, visible
 from playground.charts.distribution import removed_by
 from playground.colours import LETTERS
 from playground.engine import FieldError, Request
-from playground.engine.preview import UNSEEN
+from playground.engine.decode.preview import UNSEEN
 from playground.errors import ModelError
 from playground.parting import Side
 from playground.service import Service

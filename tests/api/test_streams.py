@@ -11,8 +11,8 @@ from playground.api import events as streams
 from playground.api.waiting import until
 from playground.api.wire import Rewound
 from playground.engine import Request, Run
-from playground.engine.lane import Lane
-from playground.engine.rows import LaneRow
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.rows import LaneRow
 from playground.trace import StepRecord
 from strategies import Recipe, Row
 from tests.api.asking import events

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, FieldError, Request, Run
-from playground.engine.attention import BLOCK
+from playground.engine.attention.sdpa import BLOCK
 from playground.engine.forward import FIXED_ROWS, RowCounts
 from playground.trace import Comparison
 from strategies import Recipe, RecipeStep

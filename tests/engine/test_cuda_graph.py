@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.engine import Request, attention
+from playground.engine import Request
+from playground.engine.attention import sdpa
+from playground.engine.attention.kv_slots import Slots, fitting
 from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, Work
-from playground.engine.slots import Slots, fitting
 from playground.trace import Comparison
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
 
@@ -121,12 +122,12 @@ def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPa
     def other_in_some(module: Any, given: Any, out: Tensor) -> Tensor:
         return out + 1e-3 if len(out) in (4, 64) else out
 
-    attend = attention._attend
+    attend = sdpa._attend
 
     def other_in_short(query: Any, key: Tensor, *rest: Any) -> Tensor:
         return attend(query, key, *rest) * (1 + 1e-3 * (key.shape[2] == 128))
 
-    monkeypatch.setattr(attention, "_attend", other_in_short)
+    monkeypatch.setattr(sdpa, "_attend", other_in_short)
     captured = graphs(served(change=lambda m: m.lm_head.register_forward_hook(other_in_some)))
     assert sorted({rows for rows, _ in captured.steps}) == [1, 2, 8, 16, 32]
     assert sorted({length for _, length in captured.steps}) == [256, 300]
@@ -203,16 +204,16 @@ def test_what_cannot_be_captured_runs_as_it_is(
 def test_a_step_that_is_wrong_for_long_texts_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attend = attention._attend
+    attend = sdpa._attend
 
     def long_in_half(
         query: Tensor, key: Any, value: Any, mask: Tensor, scale: Any, n: int
     ) -> Tensor:
         long = (mask == 0).sum(-1, keepdim=True) > 200
-        wrong = long & isinstance(attention.active(), attention.Gathered)
+        wrong = long & isinstance(sdpa.active(), sdpa.Gathered)
         return attend(query, key, value, mask, scale, n) * (1 - 0.5 * wrong)
 
-    monkeypatch.setattr(attention, "_attend", long_in_half)
+    monkeypatch.setattr(sdpa, "_attend", long_in_half)
     assert not served().paths
     assert LOST in caplog.text and "differ from its own" in caplog.text
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine.encoder import Encoder
+from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.request import FieldError
-from playground.engine.text import Reader
 from tests.folders import tokenizer
 from tests.vocabularies import KINDS
 
@@ -29,7 +29,7 @@ PROMPTS = [
 @cache
 def encoder(kind: str) -> Encoder:
     made = KINDS[kind]()
-    return Encoder(made, Reader(made), "Tiny")
+    return Encoder(made, Detokenizer(made), "Tiny")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,7 +102,7 @@ def test_a_token_of_many_names_is_told_by_all() -> None:
     """The end of GPT-2's text is its beginning and its unknown token, too."""
     made = tokenizer()
     made.unk_token = made.bos_token = made.eos_token
-    known = Encoder(made, Reader(made), "Tiny")
+    known = Encoder(made, Detokenizer(made), "Tiny")
     tokens = known.prompt("a<|endoftext|>b", split=True)
     assert not controls(tokens) and "".join(t.text for t in tokens) == "a<|endoftext|>b"
     assert [t.text for t in known.prompt("a<|endoftext|>b")] == ["a", "<|endoftext|>", "b"]
@@ -114,7 +114,7 @@ def test_a_template_that_changes_what_it_is_given() -> None:
         "<|im_start|>{{ messages[0].content | trim | upper }}{{ messages[0].content | length }}"
         "<|im_end|>{{ messages[0].content }}"
     )
-    known = Encoder(made, Reader(made), "Tiny")
+    known = Encoder(made, Detokenizer(made), "Tiny")
     tokens = known.prompt(" a<|im_end|> ", chat=True, split=True)
     assert [made.convert_ids_to_tokens(id) for id in controls(tokens)] == [
         "<|im_start|>",
@@ -124,7 +124,7 @@ def test_a_template_that_changes_what_it_is_given() -> None:
 
 def test_a_tokenizer_that_cannot_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     made = tokenizer()
-    known = Encoder(made, Reader(made), "Tiny")
+    known = Encoder(made, Detokenizer(made), "Tiny")
     encode = made.encode
     monkeypatch.setattr(
         made, "encode", lambda text, split_special_tokens=False, **kind: encode(text, **kind)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, FieldError, Limits, Request
-from playground.engine import attention as attention_module
+from playground.engine.attention import sdpa
 from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
 from strategies.registry import registry
@@ -68,21 +68,21 @@ def test_minimum_holds_back_ends_and_stops() -> None:
 def test_split_characters_come_out_whole() -> None:
     """One byte a token: the text of a record appears once its character is complete."""
     served = engine()
-    reader = served.intake.reader
+    detokenizer = served.intake.detokenizer
     tokens = served.model.tokenizer.encode("né 🎲!")
-    text, pieces = reader.begin([]), []
+    text, pieces = detokenizer.begin([]), []
     for count in range(1, len(tokens) + 1):
-        longer = reader.extend(text, tokens[:count])
+        longer = detokenizer.extend(text, tokens[:count])
         pieces.append(longer.value[len(text.value) :])
         text = longer
     assert text.value == "né 🎲!"
     assert [piece for piece in pieces if piece] == ["n", "é", " ", "🎲", "!"]
     cut = tokens[:-2]
-    half = reader.begin([])
+    half = detokenizer.begin([])
     for count in range(1, len(cut) + 1):
-        half = reader.extend(half, cut[:count])
-    assert half.value == "né " and reader.finish(half, cut).value == "né \ufffd"
-    assert reader.piece(tokens[1]) == "⟨C3⟩"
+        half = detokenizer.extend(half, cut[:count])
+    assert half.value == "né " and detokenizer.finish(half, cut).value == "né \ufffd"
+    assert detokenizer.piece(tokens[1]) == "⟨C3⟩"
 
 
 def test_cancel_keeps_what_was_written() -> None:
@@ -206,9 +206,9 @@ def test_what_cannot_be_run_names_its_field(change: dict[str, Any], field: str) 
 def test_a_model_whose_scores_differ_over_slots_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = attention_module._attend
+    right = sdpa._attend
     monkeypatch.setattr(
-        attention_module,
+        sdpa,
         "_attend",
         lambda q, k, v, *rest: right(q, k, v.roll(1, dims=2), *rest),
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from playground.engine import Request, Run, turn
+from playground.engine import Request, Run
+from playground.engine.decode import turn
 from strategies import Move, Step, base
 from strategies.greedy import Greedy
 from strategies.sample import Sample

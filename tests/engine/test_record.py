@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from playground.engine import Request
-from playground.engine.record import Choice, Entry, Stage, record, taken
-from playground.engine.text import Reader
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.record import Choice, Entry, Stage, record, taken
 from strategies import Move
 from tests.engine.models import driven, engine, finished
 from tests.folders import tokenizer
@@ -121,8 +121,8 @@ def plain(choice: Choice) -> list[object]:
 @pytest.mark.parametrize("vocab", [50, 4099])
 def test_every_stage_equals_a_direct_computation(vocab: int) -> None:
     made = entries(vocab, 9)
-    reader = Reader(tokenizer())
-    for entry, choices in zip(made, record(reader, made), strict=True):
+    detokenizer = Detokenizer(tokenizer())
+    for entry, choices in zip(made, record(detokenizer, made), strict=True):
         for move, choice in zip(entry.moves, choices, strict=True):
             rows = [s.rows[move.parent].double() for s in (entry.model, *entry.stages)]
             logprobs = [row.log_softmax(-1) for row in rows]
@@ -148,9 +148,9 @@ def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     made = [*entries(4099, 9), *entries(4099, 2)]
-    reader = Reader(tokenizer())
-    together = record(reader, made)
-    alone = [record(reader, [entry])[0] for entry in made]
+    detokenizer = Detokenizer(tokenizer())
+    together = record(detokenizer, made)
+    alone = [record(detokenizer, [entry])[0] for entry in made]
     torch.set_num_threads(before)
     assert together == alone
 

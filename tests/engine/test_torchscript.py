@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from playground.engine import Request
-from playground.engine.attention import BLOCK
+from playground.engine.attention.sdpa import BLOCK
 from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput, RowCounts, torchscript
 from playground.engine.forward.path import Rows
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded

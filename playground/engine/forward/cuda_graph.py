@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.attention import Gathered, placed
+from playground.engine.attention.sdpa import Gathered, placed
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Decoded, Rows, is_slower
 from playground.engine.transformers_compat import cache_argument

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.attention import Grouping, Part, place, placed
+from playground.engine.attention.kv_slots import Slots
+from playground.engine.attention.sdpa import Grouping, Part, place, placed
 from playground.engine.forward.path import Decoded, Rows
-from playground.engine.slots import Slots
 from playground.engine.transformers_compat import cache_argument
 
 

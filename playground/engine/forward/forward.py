@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from playground.engine.attention import ATTENTION, Grouping, find_grouping
+from playground.engine.attention.kv_slots import Slots, fitting
+from playground.engine.attention.sdpa import ATTENTION, Grouping, find_grouping
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, captures
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.output import EarlyLayers, ForwardOutput, HiddenStates, early_rows
@@ -26,7 +27,6 @@ from playground.engine.forward.path import Decoded, ForwardPath, Rows, is_slower
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.selfcheck import own_scores, prompts, row_counts
 from playground.engine.forward.torchscript import TorchScript
-from playground.engine.slots import Slots, fitting
 from playground.engine.transformers_compat import independent_experts
 from playground.errors import UnsupportedModel
 

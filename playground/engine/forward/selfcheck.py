@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from playground.engine.attention import BLOCK
+from playground.engine.attention.sdpa import BLOCK
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import Product, is_packed, product_of
 from playground.engine.forward.path import Rows

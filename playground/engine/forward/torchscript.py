@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from playground.engine.attention import BLOCK, Part, Placement, place, placed
+from playground.engine.attention.kv_slots import Slots
+from playground.engine.attention.sdpa import BLOCK, Part, Placement, place, placed
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import operands
 from playground.engine.forward.path import Decoded, Rows, is_slower
-from playground.engine.slots import Slots
 
 log = logging.getLogger(__name__)
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from playground.engine.rows import LaneRow
-from playground.engine.text import Reader, unsettled
+from playground.engine.lanes.detokenizer import Detokenizer, unsettled
+from playground.engine.lanes.rows import LaneRow
 from playground.trace import FinishReason, Output, StepRecord, Trace
 from strategies import Context, Processor, Recipe, Row, SecondPrompt
 
 
-class Written:
+class LaneView:
     """A lane without its steps. Any thread may read it while the loop goes on writing."""
 
     stop: Sequence[str] = ()  # strings that end its texts
 
     def __init__(
-        self, recipe: Recipe, context: Context, prompt: Sequence[int], seed: int, reader: Reader
+        self,
+        recipe: Recipe,
+        context: Context,
+        prompt: Sequence[int],
+        seed: int,
+        detokenizer: Detokenizer,
     ) -> None:
-        self.recipe, self.reader = recipe, reader
+        self.recipe, self.detokenizer = recipe, detokenizer
         self.processors, self.search = recipe.build(context)
         self.needs = [p.needs(prompt) for p in self.processors]
         asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
@@ -29,7 +34,7 @@ class Written:
         first = LaneRow(
             Row(tuple(prompt), len(prompt), seed=seed),
             tuple(p.initial_state() for p in self.processors),
-            reader.begin(prompt),
+            detokenizer.begin(prompt),
             None,
             -1,
         )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from playground.engine.decode.turn import Turn, take
+from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.run import Run
-from playground.engine.text import Reader
-from playground.engine.turn import Turn, take
 from playground.trace import StepRecord
 
 UNSEEN = "It reads more than the scores after the prompt: press Run to see."
@@ -23,7 +23,7 @@ class _NoStore:
 
 
 @torch.inference_mode()
-def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
+def preview(run: Run, scores: Tensor, detokenizer: Detokenizer) -> list[StepRecord | str]:
     """Each lane's first step on ``scores``, float32 ``[1, vocab]``; or the sentence of its error.
 
     The sentence is ``UNSEEN`` where the scores are not all that a recipe reads.
@@ -38,5 +38,5 @@ def preview(run: Run, scores: Tensor, reader: Reader) -> list[StepRecord | str]:
             turns.append(Turn(lane, [0], luck))
         else:
             lane.end("error", UNSEEN)
-    take(turns, scores, reader, _NoStore())
+    take(turns, scores, detokenizer, _NoStore())
     return [lane.steps[0] if lane.steps else lane.offer or str(lane.error) for lane in run.lanes]

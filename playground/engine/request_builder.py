@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from playground.engine.encoder import AsPrompt, Encoder
-from playground.engine.lane import Lane
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.rows import Ends
 from playground.engine.request import FieldError, Limits, Request
-from playground.engine.rows import Ends
 from playground.engine.run import Run
-from playground.engine.text import Reader
 from playground.models import LoadedModel
 from playground.trace import FinishReason
 from strategies import Context, RecipeError
@@ -32,8 +32,8 @@ class Intake:
         self.facts, self.tokenizer, self.limits = model.facts, model.tokenizer, limits
         self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length
-        self.reader = Reader(model.tokenizer)
-        self.encoder = Encoder(model.tokenizer, self.reader, model.facts.title)
+        self.detokenizer = Detokenizer(model.tokenizer)
+        self.encoder = Encoder(model.tokenizer, self.detokenizer, model.facts.title)
         self._draft_model = draft_model
         config = model.model.config.get_text_config()
         self._layers, self._tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)
@@ -114,7 +114,7 @@ class Intake:
                     limit,
                     limited,
                 ),
-                reader=self.reader,
+                detokenizer=self.detokenizer,
                 top_n=request.top_n,
             )
         except RecipeError as error:

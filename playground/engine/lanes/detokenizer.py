@@ -34,7 +34,7 @@ class Text:
     shown: int = 0
 
 
-class Reader:
+class Detokenizer:
     """Reads token ids with one tokenizer. Special tokens are part of no text."""
 
     def __init__(self, tokenizer: Any) -> None:

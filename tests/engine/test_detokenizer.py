@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from playground.engine.text import Reader, find_stop, unsettled
+from playground.engine.lanes.detokenizer import Detokenizer, find_stop, unsettled
 from tests.folders import tokenizer
 from tests.vocabularies import KINDS, byte_level, bytes_named
 
@@ -53,20 +53,20 @@ def metaspace() -> Any:
 
 
 @cache
-def reader(kind: str) -> Reader:
+def detokenizer(kind: str) -> Detokenizer:
     if kind in KINDS:
-        return Reader(KINDS[kind]())
-    return Reader(metaspace() if kind == "metaspace" else tokenizer())
+        return Detokenizer(KINDS[kind]())
+    return Detokenizer(metaspace() if kind == "metaspace" else tokenizer())
 
 
-def read(reader: Reader, prompt: Sequence[int], tokens: Sequence[int]) -> list[str]:
+def read(detokenizer: Detokenizer, prompt: Sequence[int], tokens: Sequence[int]) -> list[str]:
     """What each token adds to the text, the end included."""
-    text, row, pieces = reader.begin(prompt), list(prompt), []
+    text, row, pieces = detokenizer.begin(prompt), list(prompt), []
     for i, token in enumerate(tokens):
         row.append(token)
-        longer = reader.extend(text, row)
+        longer = detokenizer.extend(text, row)
         if i == len(tokens) - 1:
-            longer = reader.finish(longer, row)
+            longer = detokenizer.finish(longer, row)
         assert longer.value.startswith(text.value)
         pieces.append(longer.value[len(text.value) :])
         text = longer
@@ -78,7 +78,7 @@ def read(reader: Reader, prompt: Sequence[int], tokens: Sequence[int]) -> list[s
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("prompt", ["", "x", "a longer prompt,"])
 def test_a_text_read_token_by_token_is_the_text(kind: str, text: str, prompt: str) -> None:
-    known = reader(kind)
+    known = detokenizer(kind)
     before = known.tokenizer.encode(prompt) if prompt else []
     tokens = known.tokenizer.encode(prompt + text)[len(before) :]
     pieces = read(known, before, tokens)
@@ -90,7 +90,7 @@ def test_a_text_read_token_by_token_is_the_text(kind: str, text: str, prompt: st
 
 
 def test_a_character_of_several_tokens_comes_with_its_last() -> None:
-    known = reader("bytes")
+    known = detokenizer("bytes")
     assert read(known, [], known.tokenizer.encode("n🎲é!")) == [
         *["n", "", "", "", "🎲", "", "é", "!"]
     ]
@@ -98,7 +98,7 @@ def test_a_character_of_several_tokens_comes_with_its_last() -> None:
 
 @pytest.mark.parametrize("kind", ["bytes", "metaspace"])
 def test_a_character_that_never_ends_is_shown_as_broken(kind: str) -> None:
-    known = reader(kind)
+    known = detokenizer(kind)
     prompt = known.tokenizer.encode("x")
     dice = known.tokenizer.encode("x🎲")[len(prompt) :]
     assert set("".join(read(known, prompt, dice[:-1]))) == {"\ufffd"}
@@ -107,7 +107,7 @@ def test_a_character_that_never_ends_is_shown_as_broken(kind: str) -> None:
 
 
 def test_bytes_that_mean_nothing_are_not_held_back_for_ever() -> None:
-    known = reader("bytes")
+    known = detokenizer("bytes")
     tail = known.tokenizer.convert_tokens_to_ids("Ģ")  # 0x80 continues, but nothing began
     pieces = read(known, [], [tail] * 40)
     assert "".join(pieces) == "\ufffd" * 40
@@ -117,7 +117,7 @@ def test_bytes_that_mean_nothing_are_not_held_back_for_ever() -> None:
 @pytest.mark.parametrize("kind", ["bytes", "metaspace"])
 def test_any_tokens_at_all_read_as_the_decoder_would_have_it(kind: str) -> None:
     """Letters drawn with stray bytes among them: nothing readable is lost or doubled."""
-    known = reader(kind)
+    known = detokenizer(kind)
     chance = random.Random(4)
     letters = known.tokenizer.encode("abcxyz a b c", add_special_tokens=False)
     strays = known.tokenizer.encode("é🎲日", add_special_tokens=False)
@@ -132,7 +132,7 @@ def test_any_tokens_at_all_read_as_the_decoder_would_have_it(kind: str) -> None:
 
 
 def test_a_special_token_has_no_text_and_takes_no_space_away() -> None:
-    known = reader("metaspace")
+    known = detokenizer("metaspace")
     prompt = known.tokenizer.encode("hi")
     a, b = known.tokenizer.convert_tokens_to_ids(["▁a", "▁b"])
     special = known.tokenizer.bos_token_id
@@ -141,14 +141,14 @@ def test_a_special_token_has_no_text_and_takes_no_space_away() -> None:
 
 
 def test_a_candidate_by_itself() -> None:
-    known = reader("bytes")
+    known = detokenizer("bytes")
     e2 = known.tokenizer.encode("€")[0]
     space = known.tokenizer.encode(" ")[0]
     assert known.piece(known.tokenizer.encode("b")[0]) == "b"
     assert known.piece(space) == " " and known.piece(e2) == "⟨E2⟩"
     assert known.piece(0) == "<|endoftext|>"
     assert known.piece(100_000) == "⟨100000⟩"
-    words = reader("metaspace")
+    words = detokenizer("metaspace")
     pieces = {name: words.piece(words.tokenizer.convert_tokens_to_ids(name)) for name in words_of()}
     assert pieces == words_of()
 
@@ -181,8 +181,8 @@ CROSSING = [b"\xe8\x88", b"\x88\xe8", b"\x88\xe8\x88", b"\xe8", b"\x88", b"\xf0\
 
 
 @cache
-def crossing() -> Reader:
-    return Reader(byte_level(pieces=CROSSING))
+def crossing() -> Detokenizer:
+    return Detokenizer(byte_level(pieces=CROSSING))
 
 
 def test_characters_that_no_token_ends_with_are_told_one_by_one() -> None:
@@ -229,7 +229,7 @@ def _begins_character(end: bytes) -> bool:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_every_kind_of_tokenizer_is_read_as_its_decoder_would_have_it(kind: str, data: Any) -> None:
-    known = reader(kind)
+    known = detokenizer(kind)
     ids = st.integers(0, len(known.tokenizer) - 1)
     letters = known.tokenizer.encode("the new row a", add_special_tokens=False)
     prompt = data.draw(st.sampled_from([letters[:1], letters]))
@@ -240,7 +240,7 @@ def test_every_kind_of_tokenizer_is_read_as_its_decoder_would_have_it(kind: str,
     assert mine == theirs or (kind.startswith("sentencepiece") and "\ufffd" in theirs)
 
 
-def decoded(known: Reader, ids: Sequence[int]) -> str:
+def decoded(known: Detokenizer, ids: Sequence[int]) -> str:
     text: str = known.tokenizer.decode(
         list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -248,14 +248,14 @@ def decoded(known: Reader, ids: Sequence[int]) -> str:
 
 
 def test_a_prompt_that_ends_inside_a_character_leaves_it_to_the_text() -> None:
-    known = reader("bytes")
+    known = detokenizer("bytes")
     dice = known.tokenizer.encode("🎲")
     assert read(known, dice[:2], dice[2:]) == ["", "🎲"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pieces_of_a_text_have_special_tokens_by_name(kind: str) -> None:
-    known = reader(kind)
+    known = detokenizer(kind)
     ids = known.tokenizer.encode("the row<|im_end|>a", add_special_tokens=False)
     pieces = known.pieces(ids)
     assert len(pieces) == len(ids) and "<|im_end|>" in pieces

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.draft import Drafter
+from playground.engine.decode.draft import Drafter
+from playground.engine.decode.turn import Turn, resume, take
 from playground.engine.forward import Forward, ForwardOutput
-from playground.engine.lane import Lane
-from playground.engine.rows import NOTHING, Fault, Given, Look
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.rows import NOTHING, Fault, Given, Look
 from playground.engine.run import Run
-from playground.engine.text import Reader
-from playground.engine.turn import Turn, resume, take
 from strategies import EarlyLayers, SecondPrompt
 
 
@@ -78,11 +78,11 @@ class Decoder:
     def __init__(
         self,
         forward: Forward,
-        reader: Reader,
+        detokenizer: Detokenizer,
         synchronize: Callable[[], None],
         drafter: Drafter | None = None,
     ) -> None:
-        self.forward, self.reader, self.drafter = forward, reader, drafter
+        self.forward, self.detokenizer, self.drafter = forward, detokenizer, drafter
         self._synchronize = synchronize
         self._looking: dict[Lane, Turn] = {}  # turns that wait for the next forward
 
@@ -199,7 +199,7 @@ class Decoder:
             assert part.looking is not None and part.looking.look is not None
             part.looking.given = replace(part.looking.given, peek=_shown(part))
         looks = [part.looking.look for part in waited if part.looking is not None]
-        resume([p.looking for p in waited if p.looking], self.reader, self.forward.slots)
+        resume([p.looking for p in waited if p.looking], self.detokenizer, self.forward.slots)
         for part, look in zip(waited, looks, strict=True):
             if look is not None and part.lane.running:
                 self._follow(part, look)
@@ -249,7 +249,7 @@ class Decoder:
         take(
             turns,
             scores[0] if len(scores) == 1 else torch.cat(scores),
-            self.reader,
+            self.detokenizer,
             self.forward.slots,
         )
         self._looking |= {turn.lane: turn for turn in turns if turn.look is not None}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.engine.text import Reader
+from playground.engine.lanes.detokenizer import Detokenizer
 from playground.trace import Candidates, StageSummary
 from strategies import Move
 from strategies.highest import highest
@@ -89,7 +89,7 @@ def in_pairs(scores: Tensor) -> Tensor:
     return scores.expand(2, -1) if len(scores) == 1 else scores
 
 
-def record(reader: Reader, entries: Sequence[Entry]) -> list[list[Choice]]:
+def record(detokenizer: Detokenizer, entries: Sequence[Entry]) -> list[list[Choice]]:
     """A ``Choice`` per move of every entry."""
     moves = [(entry, move) for entry in entries for move in entry.moves]
     if not moves:
@@ -129,7 +129,11 @@ def record(reader: Reader, entries: Sequence[Entry]) -> list[list[Choice]]:
                     raw_entropy=max(0.0, level.entropy[first]),
                     stages=[level.summary(row) for row in later],
                     candidates=_candidates(
-                        reader, listed[number], most, entry.top_n, probabilities[at : after + 1]
+                        detokenizer,
+                        listed[number],
+                        most,
+                        entry.top_n,
+                        probabilities[at : after + 1],
                     ),
                 )
             )
@@ -291,7 +295,7 @@ def _listed(level: _Level, rows: Sequence[Sequence[int]], tokens: Sequence[int])
 
 
 def _candidates(
-    reader: Reader, ids: list[int], most: int, top_n: int, levels: list[list[float]]
+    detokenizer: Detokenizer, ids: list[int], most: int, top_n: int, levels: list[list[float]]
 ) -> Candidates:
     """Repeated ids and those past ``top_n`` dropped, the rest in falling raw probability."""
     wanted = [*range(top_n), *range(most, len(ids))] if top_n < most else range(len(ids))
@@ -302,7 +306,7 @@ def _candidates(
     places = sorted(first.values(), key=lambda place: -raw[place])
     return Candidates.model_construct(
         ids=[ids[p] for p in places],
-        texts=[reader.piece(ids[p]) for p in places],
+        texts=[detokenizer.piece(ids[p]) for p in places],
         raw=[raw[p] for p in places],
         stages=[[level[p] for p in places] for level in levels[1:]],
     )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention import Gathered, Part, active
+from playground.engine.attention.sdpa import Gathered, Part, active
 from playground.engine.scripted import scripted
 
 

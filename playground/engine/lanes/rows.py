@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from playground.engine.text import Reader, Text, find_stop
+from playground.engine.lanes.detokenizer import Detokenizer, Text, find_stop
 from playground.trace import FinishReason
 from strategies import Row
 
@@ -69,11 +69,13 @@ class Ends:
     limit: int
     limited: FinishReason
 
-    def met(self, reader: Reader, held: LaneRow, token: int) -> tuple[FinishReason | None, Text]:
+    def met(
+        self, detokenizer: Detokenizer, held: LaneRow, token: int
+    ) -> tuple[FinishReason | None, Text]:
         """What ends ``held`` if ``token`` follows, None where nothing does, and its text then."""
         tokens = (*held.row.tokens, token)
         count = len(tokens) - held.row.prompt_length
-        text = reader.extend(held.text, tokens)
+        text = detokenizer.extend(held.text, tokens)
         if token in self.eos:
             return "eos", text
         if count >= self.least:

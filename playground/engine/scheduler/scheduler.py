@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from playground.engine.forward import Forward, ForwardOutput
-from playground.engine.line import Line
-from playground.engine.prompts import Prefilled, Prompts
 from playground.engine.request import Limits
 from playground.engine.run import Run
+from playground.engine.scheduler.prompt_cache import Prefilled, Prompts
+from playground.engine.scheduler.queue import Line
 from playground.models import device
 
 Prompt = tuple[int, ...]

@@ -9,15 +9,15 @@ from time import perf_counter
 
 from torch import Tensor
 
-from playground.engine.record import Choice
-from playground.engine.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
-from playground.engine.text import Reader, Text, find_stop
-from playground.engine.written import Written
+from playground.engine.lanes.detokenizer import Detokenizer, Text, find_stop
+from playground.engine.lanes.record import Choice
+from playground.engine.lanes.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
+from playground.engine.lanes.view import LaneView
 from playground.trace import FinishReason, StepRecord, Times
 from strategies import Context, EarlyLayers, Move, Recipe, Refusal, Row, Step
 
 
-class Lane(Written):
+class Lane(LaneView):
     """Only the loop advances it."""
 
     def __init__(
@@ -28,10 +28,10 @@ class Lane(Written):
         prompt: Sequence[int],
         seed: int,
         ends: Ends,
-        reader: Reader,
+        detokenizer: Detokenizer,
         top_n: int,
     ) -> None:
-        super().__init__(recipe, context, prompt, seed, reader)
+        super().__init__(recipe, context, prompt, seed, detokenizer)
         self.reads_states = self.search.needs_hidden or any(
             isinstance(need, EarlyLayers) for need in self.needs
         )
@@ -157,7 +157,7 @@ class Lane(Written):
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
         if self._asking:
             at = perf_counter() - self.started
-            piece = self.reader.piece(moves[0].token)
+            piece = self.detokenizer.piece(moves[0].token)
             self.offer = self._record(rows[0], moves[0], choices[0], piece, times, at, None)
             self.end("waiting")
             return
@@ -179,7 +179,7 @@ class Lane(Written):
         """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
         key = row, token
         if key not in self._found:
-            self._found[key] = self.ends.met(self.reader, held, token)
+            self._found[key] = self.ends.met(self.detokenizer, held, token)
         return self._found[key]
 
     def _commit(
@@ -242,7 +242,7 @@ class Lane(Written):
         before = parent.row
         tokens = (*before.tokens, move.token)
         if reason is not None:
-            text = self.reader.finish(text, tokens)
+            text = self.detokenizer.finish(text, tokens)
         added = text.value[len(parent.text.value) :]
         self.steps.append(self._record(parent, move, choice, added, times, at, draft))
         row = Row(
@@ -305,7 +305,7 @@ class Lane(Written):
             parent=parent.node,
             token=move.token,
             text=text,
-            special=move.token in self.reader.special,
+            special=move.token in self.detokenizer.special,
             raw_logprob=choice.raw_logprob,
             logprob=choice.logprob,
             raw_rank=choice.raw_rank,
@@ -315,7 +315,7 @@ class Lane(Written):
             candidates=choice.candidates,
             score=move.score,
             draft=draft,
-            draft_text="" if draft is None else self.reader.piece(draft),
+            draft_text="" if draft is None else self.detokenizer.piece(draft),
             times=times,
             at=at,
         )

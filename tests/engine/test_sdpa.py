@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from playground.engine.attention import BLOCK, Grouping, place
+from playground.engine.attention.sdpa import BLOCK, Grouping, place
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from playground.engine.lane import Lane
-from playground.engine.record import Entry, Stage, in_pairs, record, taken
-from playground.engine.rows import NOTHING, Fault, Given, LaneRow, Look, Store
-from playground.engine.text import Reader
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.record import Entry, Stage, in_pairs, record, taken
+from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.trace import Times
 from strategies import Move, Refusal, Row
 from strategies.highest import likeliest
@@ -55,7 +55,7 @@ class Turn:
         self.rows = self.lane.running
 
 
-def take(turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store) -> None:
+def take(turns: Sequence[Turn], logits: Tensor, detokenizer: Detokenizer, store: Store) -> None:
     """Advance every lane by one step on its places in ``logits``, float32 ``[rows, vocab]``.
 
     What fails in one lane ends that lane alone. A turn with a ``look`` waits to be resumed.
@@ -64,14 +64,14 @@ def take(turns: Sequence[Turn], logits: Tensor, reader: Reader, store: Store) ->
         turn.model = turn.scores = Stage(logits, turn.places)
     seconds = _normalise([turn for turn in turns if turn.lane.search.reads_logprobs])
     _reshape(turns)
-    _finish(turns, seconds, reader, store)
+    _finish(turns, seconds, detokenizer, store)
 
 
-def resume(turns: Sequence[Turn], reader: Reader, store: Store) -> None:
+def resume(turns: Sequence[Turn], detokenizer: Detokenizer, store: Store) -> None:
     """The rest of turns that waited, now that what they looked at is given."""
     for turn in turns:
         turn.look = None
-    _finish(turns, 0.0, reader, store)
+    _finish(turns, 0.0, detokenizer, store)
 
 
 def _normalise(turns: Sequence[Turn]) -> float:
@@ -83,7 +83,7 @@ def _normalise(turns: Sequence[Turn]) -> float:
     return perf_counter() - clock
 
 
-def _finish(turns: Sequence[Turn], seconds: float, reader: Reader, store: Store) -> None:
+def _finish(turns: Sequence[Turn], seconds: float, detokenizer: Detokenizer, store: Store) -> None:
     """Choose, write down and follow; ``seconds`` went into the rows' log-softmax."""
     _foresee(turns)
     for turn in turns:
@@ -91,7 +91,7 @@ def _finish(turns: Sequence[Turn], seconds: float, reader: Reader, store: Store)
     able = [turn for turn in turns if turn.fault is None and turn.look is None]
     clock = perf_counter()
     written = record(
-        reader, [Entry(turn.model, turn.stages, turn.moves, turn.lane.top_n) for turn in able]
+        detokenizer, [Entry(turn.model, turn.stages, turn.moves, turn.lane.top_n) for turn in able]
     )
     seconds = (seconds + perf_counter() - clock) / max(1, sum(len(t.rows) for t in able))
     for turn, choices in zip(able, written, strict=True):

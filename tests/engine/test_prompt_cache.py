@@ -9,7 +9,7 @@ import torch
 
 from playground.engine import Engine, Request
 from playground.engine.forward import ForwardOutput
-from playground.engine.prompts import Prefilled, Prompts
+from playground.engine.scheduler.prompt_cache import Prefilled, Prompts
 from tests.engine.models import driven, engine, finished
 
 RECIPES = ["greedy", "temperature(0.8) | top_p(0.9) | sample", "beam(3)"]

@@ -10,14 +10,14 @@ from time import perf_counter
 
 import torch
 
-from playground.engine.admission import Admission, Reading
-from playground.engine.decode import Decoder
-from playground.engine.draft import Drafter
+from playground.engine.decode.decoder import Decoder
+from playground.engine.decode.draft import Drafter
 from playground.engine.forward import Forward
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.observer import Watch
 from playground.engine.request import EngineClosed, Limits
 from playground.engine.run import Run
-from playground.engine.text import Reader
-from playground.engine.watch import Watch
+from playground.engine.scheduler.scheduler import Admission, Reading
 from playground.models import device
 from playground.trace import FinishReason
 
@@ -35,7 +35,7 @@ class Loop:
     def __init__(
         self,
         forward: Forward,
-        reader: Reader,
+        detokenizer: Detokenizer,
         limits: Limits,
         prompt_bytes: int,
         drafter: Drafter | None,
@@ -43,7 +43,7 @@ class Loop:
     ) -> None:
         self.forward, self.limits, self.watch = forward, limits, watch
         self.device = forward.device
-        self.decoder = Decoder(forward, reader, self._synchronize, drafter)
+        self.decoder = Decoder(forward, detokenizer, self._synchronize, drafter)
         self.admission = Admission(forward, limits, prompt_bytes, self._synchronize)
         self.line = self.admission.line
         self.runs: list[Run] = []

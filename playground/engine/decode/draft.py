@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from playground.engine.forward import Forward
-from playground.engine.lane import Lane
-from playground.engine.record import in_pairs
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.record import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from strategies import Step

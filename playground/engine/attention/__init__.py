@@ -1,0 +1,1 @@
+"""Where keys and values lie, and the attention that reads them there."""

@@ -1,0 +1,1 @@
+"""What a lane holds of its rows, and what it shows of them."""
