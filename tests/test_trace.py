@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from playground import charts
-from playground.texts import showing
+from playground.explain.texts import showing
 from playground.trace import Comparison, column_name
 from tests.traces import COLUMNS, NO_REPEAT, comparison, several_texts
 
@@ -53,6 +53,16 @@ def test_frame_has_a_row_per_token(run):
         assert set(rows["sample"]) == {1}
         assert "".join(rows["text"]) == lane.text
         assert rows["recipe"].unique().tolist() == [lane.recipe]
+
+
+def test_frame_says_what_a_person_called_a_column(run):
+    named = run.lanes[1].model_copy(update={"name": "warm"})
+    lanes = [run.lanes[0], named, *run.lanes[2:]]
+    frame = run.model_copy(update={"lanes": lanes}).frame()
+    assert list(frame.columns[:2]) == ["column", "name"]
+    assert dict(zip(frame.column, frame["name"], strict=True)) == {
+        "A": "", "B": "warm", "C": "", "D": "",
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.charts import percent, quoted, visible
-from playground.parting import Side
+from playground.explain.partings import Side
 from playground.trace import LaneResult, StepRecord, Trace
 
 SHOWN = 10  # choices: nine have a digit as their key

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from playground.engine import Busy, FieldError
 from playground.errors import ModelError
-from playground.texts import showing
+from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.ui import place as values
 from playground.ui.element import QUICK, element, message

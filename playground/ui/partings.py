@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from playground.parting import Parting, Side, parting
+from playground.explain.partings import Parting, Side, parting
 from playground.trace import StepRecord
 
 

@@ -210,7 +210,8 @@ def data(place: Place, which: str) -> dict[str, Any]:
     run = place.whole
     samples = "all" if which == "all" else place.selection.shown(len(run.lanes))
     frame = run.frame(samples)
-    left_out = ["recipe", "text", "raw_logprob", "logprob", "score", "forward_rows"]
+    unnamed = ["name"] if not any(lane.name for lane in run.lanes) else []
+    left_out = [*unnamed, "recipe", "text", "raw_logprob", "logprob", "score", "forward_rows"]
     shown = frame.drop(columns=left_out)
     shown["token"] = [charts.visible(token) for token in frame["token"]]
     return {"table": shown.round(3), "files": downloads.links(run.id, samples)}

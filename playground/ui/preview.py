@@ -12,7 +12,7 @@ from playground.colours import LETTERS
 from playground.engine import FieldError, Request
 from playground.engine.decode.preview import UNSEEN
 from playground.errors import ModelError
-from playground.parting import Side
+from playground.explain.partings import Side
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import chooser

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from playground.colours import LETTERS
 from playground.engine import Busy, FieldError, Request, Run
+from playground.explain.partings import Side, parting
 from playground.metrics import measure_path
 from playground.models import ModelError
-from playground.parting import Side, parting
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import preview, score, strip

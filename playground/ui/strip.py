@@ -9,8 +9,8 @@ from typing import Any
 
 from playground import charts
 from playground.colours import LETTERS
-from playground.parting import Side
-from playground.texts import first
+from playground.explain.partings import Side
+from playground.explain.texts import first
 from playground.trace import (
     Comparison,
     FinishReason,

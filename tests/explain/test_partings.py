@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 import torch
 
-from playground.difference import differences
-from playground.parting import Side, parting
+from playground.explain.difference import differences
+from playground.explain.partings import Side, parting
 from playground.trace import Candidates, StageSummary, StepRecord, Times
 from strategies.base import Choosing, Search
 from strategies.registry import registry

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Literal
 
 from playground.charts.text import count, reads
-from playground.course import course, gains, odds, removal
-from playground.difference import Difference, differences, phrase
+from playground.explain.course import course, gains, odds, removal
+from playground.explain.difference import Difference, differences, phrase
 from playground.trace import StepRecord, Trace
 from strategies.base import Choosing, Search
 from strategies.registry import registry

@@ -1,0 +1,37 @@
+"""What is known of a comparison: pydantic records, to and from JSON, to pandas.
+
+A trace is self-contained: charts, metrics and the page read nothing else, so a saved one is drawn
+without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
+"""
+
+from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
+from playground.trace.frame import column_name
+from playground.trace.lane import (
+    FinishReason,
+    LaneResult,
+    LaneTimings,
+    Metrics,
+    Output,
+    Trace,
+)
+from playground.trace.steps import Candidates, Record, StageSummary, StepRecord, Times
+
+__all__ = [
+    "Candidates",
+    "Comparison",
+    "FinishReason",
+    "LaneResult",
+    "LaneTimings",
+    "Memory",
+    "Metrics",
+    "ModelFacts",
+    "Output",
+    "PromptToken",
+    "Record",
+    "StageSummary",
+    "StepRecord",
+    "Times",
+    "Timings",
+    "Trace",
+    "column_name",
+]

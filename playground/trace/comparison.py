@@ -1,0 +1,115 @@
+"""One run: its prompt, its limits, its model, and what every lane wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from playground.trace.frame import Samples, frame
+from playground.trace.lane import LaneResult
+from playground.trace.steps import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Memory(Record):
+    """Bytes in use, of everything that runs here; None where the system does not tell."""
+
+    process: int | None = None
+    gpu: int | None = Field(None, description="Allocated on the model's GPU.")
+    gpu_peak: int | None = Field(None, description="The most that ever was.")
+
+
+class Timings(Record):
+    """Seconds spent on the run as a whole."""
+
+    queued: float
+    tokenize: float
+    prefill: float
+    prefill_tokens: int
+    prompt_known: bool = Field(
+        False, description="Read for an earlier run: its keys and values were copied instead."
+    )
+    total: float
+    alone: bool = False  # lanes ran one after the other, each with a prefill of its own
+    memory: Memory | None = Field(None, description="When the run ended; None until then.")
+
+
+class ModelFacts(Record):
+    """What the page's header says of a model. ``memory`` is in bytes."""
+
+    id: str
+    title: str
+    architecture: str
+    parameters: int
+    vocab_size: int
+    context_length: int
+    device: str
+    dtype: str
+    memory: int
+    cache_bytes_per_token: int | None = Field(
+        None, description="Bytes of keys and values that one token of one row holds, in all layers."
+    )
+    has_chat_template: bool = False
+    batch_invariant: bool = Field(
+        True, description="Whether a text for a seed is the same whoever else is in the batch."
+    )
+
+
+class PromptToken(Record):
+    """One token of a prompt as it was fed; their texts together are what it was read from."""
+
+    id: int
+    text: str = Field(
+        description="What it adds to the text; empty in the middle of a character, and for a token "
+        "that the tokenizer puts there itself."
+    )
+    name: str | None = Field(
+        None, description="What it is by itself, where that is something else: bytes, or a name."
+    )
+    control: bool = Field(False, description="It is a control token, which no text is made of.")
+    logprob: float | None = Field(
+        None,
+        description="Log-probability the model gave it after those before it, where the prompt "
+        "was scored; null for the first.",
+    )
+
+    @property
+    def alone(self) -> str:
+        """How it is shown by itself."""
+        return self.text if self.name is None else self.name
+
+
+class Comparison(Record):
+    """One run: a prompt, its limits, and what every lane wrote."""
+
+    id: str
+    created: str  # ISO 8601, UTC
+    model: ModelFacts
+    prompt: str  # as typed
+    prompt_tokens: list[PromptToken]  # as fed, chat template included
+    prompt_perplexity: float | None = None  # under the raw model, where the prompt was scored
+    chat: bool = False
+    split_special_tokens: bool = False  # names of control tokens in the prompt were plain text
+    seed: int
+    max_new_tokens: int
+    min_new_tokens: int
+    stop: list[str]
+    timings: Timings
+    lanes: list[LaneResult]
+
+    def to_json(self, **kwargs: Any) -> str:
+        return self.model_dump_json(**kwargs)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Comparison:
+        return cls.model_validate_json(text)
+
+    def frame(self, samples: Samples = "shown") -> pd.DataFrame:
+        """A row per token of every lane's first text, of ``all`` its texts, or of these by number.
+
+        ``playground.trace.frame`` says what its columns hold.
+        """
+        return frame(self.lanes, samples)

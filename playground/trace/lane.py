@@ -1,0 +1,97 @@
+"""What one recipe wrote: its step records, the texts they lead to, and the figures of those."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from playground.trace.steps import Record, StepRecord
+
+FinishReason = Literal[
+    "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
+]
+
+
+class Output(Record):
+    """One text a lane holds: its nodes in order, and why it ended (None while it runs)."""
+
+    text: str
+    token_ids: list[int]
+    nodes: list[int]
+    score: float = 0.0
+    finish_reason: FinishReason | None = None
+    found: dict[str, float] = Field(
+        default_factory=dict, description="What the recipe's processors measure in it, by name."
+    )
+
+
+class Trace(Record):
+    """A lane's step records. ``outputs`` are its texts, the one a person is shown first."""
+
+    recipe: str
+    stages: list[str] = Field(description="The processors as written, in order.")
+    search: str = Field(description="The search as written.")
+    vocab_size: int
+    steps: list[StepRecord] = Field(default_factory=list)
+    outputs: list[Output] = Field(default_factory=list)
+    copies: int = Field(
+        1, description="Times each row's keys and values are held, for a search that looks ahead."
+    )
+    second_prompts: list[int] = Field(
+        default_factory=list, description="Tokens of the prompts that each row follows besides."
+    )
+    offer: StepRecord | None = Field(
+        None, description="What a person may choose from next; its token is only the likeliest."
+    )
+
+    def path(self, output: int = 0) -> list[StepRecord]:
+        """The step records of one text, in order."""
+        if output >= len(self.outputs):
+            return []
+        return [self.steps[node] for node in self.outputs[output].nodes]
+
+
+class LaneTimings(Record):
+    """Seconds, from the run's submission unless said otherwise; None until it happened."""
+
+    first_token: float | None = None
+    decode: float | None = Field(None, description="From the first token to the last.")
+    per_token: float | None = Field(None, description="Mean between two tokens.")
+    tokens_per_second: float | None = Field(None, description="Decode only.")
+
+
+class Metrics(Record):
+    """Numbers of the shown text; None where it is too short to have one."""
+
+    tokens: int
+    perplexity: float | None = Field(None, description="Of the text under the raw model.")
+    mean_entropy: float | None = Field(None, description="Of the raw distributions, in nats.")
+    mean_rank: float | None = Field(None, description="In the raw distributions, from 1.")
+    distinct_2: float | None = Field(
+        None, description="Distinct pairs of neighbouring tokens over all pairs."
+    )
+    repeated_4: float | None = Field(
+        None, description="Share of its four-token runs that occurred before."
+    )
+    acceptance: float | None = Field(
+        None, description="Share of drafted tokens that were accepted, of those that were judged."
+    )
+    found: dict[str, float] = Field(
+        default_factory=dict,
+        description="What the recipe's processors measure in the text, by name.",
+    )
+    timings: LaneTimings = Field(default_factory=LaneTimings)
+
+
+class LaneResult(Record):
+    """What one recipe wrote."""
+
+    recipe: str
+    text: str
+    token_ids: list[int]
+    finish_reason: FinishReason | None
+    error: str | None = None  # what went wrong in this lane alone
+    name: str = Field("", description="What a person called the recipe; empty for nothing.")
+    trace: Trace
+    metrics: Metrics

@@ -1,0 +1,107 @@
+"""What is known of one chosen token: its candidates, what each stage left, its ranks and times."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Candidates(Record):
+    """The likeliest tokens of one distribution, in falling raw probability, and the chosen one.
+
+    Lists are parallel. ``stages[s][c]`` is candidate ``c``'s probability after stage ``s``, 0 where
+    a stage removed it; the last stage is what the search saw. With no stages that is ``raw``.
+    """
+
+    ids: list[int]
+    texts: list[str]
+    raw: list[float]
+    stages: list[list[float]]
+
+    @property
+    def final(self) -> list[float]:
+        return self.stages[-1] if self.stages else self.raw
+
+    def removed_by(self, candidate: int) -> int | None:
+        """Index of the stage that removed this candidate, or None where it survived."""
+        for s, probabilities in enumerate(self.stages):
+            if probabilities[candidate] == 0.0:
+                return s
+        return None
+
+
+class StageSummary(Record):
+    """A distribution after one stage: how many tokens are left and how uncertain it is."""
+
+    survivors: int
+    entropy: float
+
+
+class Times(Record):
+    """Seconds one step took. ``forward`` is shared by ``forward_rows`` rows of all lanes.
+
+    A first token's forward is the prefill of the prompt, which all lanes of the run share.
+    """
+
+    forward: float
+    processors: float
+    search: float
+    record: float
+    forward_rows: int
+
+
+class StepRecord(Record):
+    """One chosen token, as a node of the lane's tree of choices.
+
+    ``parent`` is the index in ``Trace.steps`` of the token before it, None at the start. ``rank``
+    counts from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
+    """
+
+    index: int = Field(description="Position among the generated tokens, from 0.")
+    parent: int | None
+    token: int
+    text: str = Field(
+        description="What it adds to the readable text; may be empty mid-character, and is for a "
+        "special token."
+    )
+    special: bool = Field(
+        False, description="Whether it is a special token, such as the end of a text."
+    )
+    raw_logprob: float = Field(description="Log-probability the model gave it.")
+    logprob: float = Field(description="The same after all stages.")
+    raw_rank: int
+    rank: int
+    raw_entropy: float
+    stages: list[StageSummary]
+    candidates: Candidates
+    score: float = Field(
+        0.0, description="What the search keeps, e.g. a beam's summed log-probability."
+    )
+    draft: int | None = Field(
+        None, description="Token drafted for this place, accepted if it is the chosen one."
+    )
+    draft_text: str = Field("", description="The text of that token.")
+    times: Times
+    at: float = Field(description="Seconds since the run was submitted.")
+
+    @property
+    def piece(self) -> str:
+        """The token's own text; what it adds to the readable text may be less, or nothing."""
+        return self.candidates.texts[self.candidates.ids.index(self.token)]
+
+    @property
+    def raw_probability(self) -> float:
+        return math.exp(self.raw_logprob)
+
+    @property
+    def probability(self) -> float:
+        return math.exp(self.logprob)
+
+    @property
+    def entropy(self) -> float:
+        return self.stages[-1].entropy if self.stages else self.raw_entropy
