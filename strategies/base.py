@@ -15,8 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from .highest import likeliest
-from .luck import draw
+from .ops.noise import draw
+from .ops.topk import likeliest
 
 
 @dataclass(frozen=True)

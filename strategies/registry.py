@@ -1,15 +1,15 @@
-"""Finds the strategies: every module of this folder, then what other packages offer."""
+"""Finds the strategies: the modules of the two plugin folders, then what packages offer."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import pkgutil
 from abc import ABC
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ from .base import Processor, Search, Strategy
 from .contract import check
 from .notation import RecipeError, quote, shorten
 
+FOLDERS = ("strategies.processors", "strategies.searches")  # every file in them is a plugin
 GROUP = "decoding_playground.strategies"  # the entry points another package offers plugins under
 
 
@@ -38,10 +39,10 @@ class Registry:
     @classmethod
     def discover(
         cls,
-        package: str = __package__,
+        folders: Iterable[str] = FOLDERS,
         entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
     ) -> Registry:
-        """Import a package's modules and the entry points (None: all installed ones).
+        """Import the modules of these packages and the entry points (None: all installed ones).
 
         Whatever a plugin raises is kept in ``broken`` and stops nothing else.
         """
@@ -49,7 +50,7 @@ class Registry:
             entry_points = importlib.metadata.entry_points(group=GROUP)
         found: dict[str, type[Strategy]] = {}
         broken: list[Broken] = []
-        for name, load in [*_modules(package), *((e.name, e.load) for e in entry_points)]:
+        for name, load in [*_modules(folders), *((e.name, e.load) for e in entry_points)]:
             try:
                 for strategy in _offered(load()):
                     _add(found, strategy)
@@ -73,16 +74,18 @@ class Registry:
         )
 
 
-@lru_cache(maxsize=1)
+@functools.cache
 def registry() -> Registry:
     """What is installed here, found once."""
     return Registry.discover()
 
 
-def _modules(package: str) -> Iterator[tuple[str, Any]]:
-    paths = importlib.import_module(package).__path__
-    for name in sorted(module.name for module in pkgutil.iter_modules(paths)):
-        yield name, lambda name=name: importlib.import_module(f"{package}.{name}")
+def _modules(folders: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """The name of each module of these packages, and what imports it."""
+    for folder in folders:
+        paths = importlib.import_module(folder).__path__
+        for name in sorted(module.name for module in pkgutil.iter_modules(paths)):
+            yield name, functools.partial(importlib.import_module, f"{folder}.{name}")
 
 
 def _offered(found: Any) -> list[type[Strategy]]:

@@ -21,14 +21,14 @@ WORD = "Zwetschgenmus"
 # The program, in which whatever sees the word fails with a message that quotes it.
 FAILING = f"""
 import logging, runpy, threading, warnings
-import strategies.min_p, playground.service
+import strategies.processors.min_p, playground.service
 
 WORD = {WORD[::-1]!r}[::-1]  # a traceback shows the lines of this program, and they quote nobody
 
 def fails(self, scores, rows):
     raise ValueError(WORD)
 
-strategies.min_p.MinP.__call__ = fails
+strategies.processors.min_p.MinP.__call__ = fails
 
 def quotes(method):
     def failing(self, *given, **named):

@@ -24,7 +24,7 @@ from playground.trace import (
     PromptToken,
     Timings,
 )
-from strategies.luck import Luck
+from strategies.ops.noise import Luck
 
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]

@@ -10,7 +10,7 @@ import gradio as gr
 from playground.models import ModelError
 from playground.service import Service
 from playground.ui.limits import whole
-from strategies.generate import Own, arguments, own_recipe, python
+from strategies.bridges.generate import Own, arguments, own_recipe, python
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from playground.engine import Request, Run
 from playground.engine.decode import turn
 from strategies import Move, Step, base
-from strategies.greedy import Greedy
-from strategies.sample import Sample
+from strategies.searches.greedy import Greedy
+from strategies.searches.sample import Sample
 from tests.engine.models import driven, engine
 
 ALL = ["greedy", "sample", "top_k(9) | sample(2)", "greedy", "sample", "top_k(9) | sample"]

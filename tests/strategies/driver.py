@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from strategies import Context, EarlyLayers, Processor, Recipe, Row, SecondPrompt, Step
-from strategies.luck import gumbel
+from strategies.ops.noise import gumbel
 
 Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
 

@@ -9,10 +9,10 @@ import torch
 from transformers import EpsilonLogitsWarper, NoBadWordsLogitsProcessor
 
 from strategies import Info, Params, Recipe, RecipeError, Row, setting
-from strategies.adapters import AsLogitsProcessor, FromLogitsProcessor
+from strategies.bridges.transformers_processors import AsLogitsProcessor, FromLogitsProcessor
 from strategies.contract import check
+from strategies.processors.top_k import TopK
 from strategies.registry import registry
-from strategies.top_k import TopK
 from tests.strategies.driver import context, forward, run
 from tests.tiny import EOS, VOCAB, tiny_llama
 

@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from strategies import Recipe, Row, Step
-from strategies.luck import gumbel
+from strategies.ops.noise import gumbel
 from tests.strategies.driver import context, run, transitions
 from tests.strategies.test_beam import NEW, PAD, PROMPTS, endings, generate, loaded
 from tests.tiny import VOCAB

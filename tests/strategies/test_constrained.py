@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from strategies import Recipe, RecipeError, Row
-from strategies.adapters import AsLogitsProcessor
+from strategies.bridges.transformers_processors import AsLogitsProcessor
 from strategies.grammars import Matching, Unfit, of_regex, of_schema, trial, vocabulary
 from strategies.notation import quote
 from tests.strategies.driver import Logits, context, run

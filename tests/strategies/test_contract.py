@@ -11,7 +11,7 @@ import torch
 
 from strategies import Processor, Recipe, RecipeStep, Refusal, Row, Search, Step, Strategy
 from strategies.contract import check
-from strategies.luck import gumbel
+from strategies.ops.noise import gumbel
 from strategies.registry import registry
 from tests.strategies.cases import PROCESSORS, SEARCHES, rows, scores, settings
 from tests.strategies.driver import begun, context, hidden, run, transitions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from strategies import EarlyLayers, Recipe, Row
-from strategies.dola import Dola
+from strategies.processors.dola import Dola
 from tests.strategies.driver import context
 
 VOCAB, LAYERS = 300, (2, 4)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import Context, Row
-from strategies.breakers import Breakers
-from strategies.dry import Dry
-from strategies.luck import uniform
+from strategies.ops.breakers import Breakers
+from strategies.ops.noise import uniform
+from strategies.processors.dry import Dry
 from tests.strategies.cases import INF
 from tests.strategies.driver import context, run, transitions
 from tests.strategies.test_processors import processor

@@ -12,7 +12,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from strategies import Recipe, RecipeError, Row
-from strategies.generate import ARGUMENTS, MOVED, arguments, own_recipe, python
+from strategies.bridges.generate import ARGUMENTS, MOVED, arguments, own_recipe, python
 from strategies.presets import PRESETS
 from strategies.registry import registry
 from tests.strategies.driver import context, forward, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from strategies.highest import highest, left, likeliest
+from strategies.ops.topk import highest, left, likeliest
 
 
 @pytest.mark.parametrize("vocab", [5, 63, 300, 4096, 4099])

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import gumbel_r, kstest, pearsonr
 from scipy.stats import uniform as flat
 
-from strategies.luck import Luck, draw, draw_each, gumbel, gumbel_of, uniform
+from strategies.ops.noise import Luck, draw, draw_each, gumbel, gumbel_of, uniform
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from strategies import Processor, Recipe, Row
-from strategies.mass import HEAD, least_within
+from strategies.ops.nucleus import HEAD, least_within
 from tests.strategies.cases import INF
 from tests.strategies.driver import context
 

@@ -39,7 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registr
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    yield Registry.discover(folder.name, [])
+    yield Registry.discover([folder.name], [])
     for name in [name for name in sys.modules if name.startswith("readme_plugins")]:
         del sys.modules[name]
 

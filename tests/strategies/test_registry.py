@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 from strategies import RecipeError
-from strategies.greedy import Greedy
+from strategies.processors.top_k import TopK
 from strategies.registry import GROUP, Registry, registry
-from strategies.top_k import TopK
+from strategies.searches.greedy import Greedy
 
 GOOD = """
 from strategies import Info, Params, Processor, setting
@@ -42,7 +43,7 @@ class Folder:
         importlib.invalidate_caches()
 
     def discover(self, *entry_points: EntryPoint) -> Registry:
-        return Registry.discover(self.path.name, entry_points)
+        return Registry.discover([self.path.name], entry_points)
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_entry_points_name_a_class_or_a_module(folder: Folder) -> None:
         EntryPoint("gone", "a_package_of_plugins:Gone", GROUP),
         EntryPoint("none", "no_such_package:Thing", GROUP),
         EntryPoint("text", "a_package_of_plugins:__name__", GROUP),
-        EntryPoint("search", "strategies.greedy:Greedy", GROUP),
+        EntryPoint("search", "strategies.searches.greedy:Greedy", GROUP),
     )
     assert list(found.strategies) == ["zzz", "one", "two", "greedy"]
     assert found.get("greedy") is Greedy
@@ -143,7 +144,7 @@ def test_entry_points_name_a_class_or_a_module(folder: Folder) -> None:
 
 
 def test_what_a_plugin_imports_is_not_its_own(folder: Folder) -> None:
-    folder.write("child", "from strategies.top_k import TopK\n" + good("child"))
+    folder.write("child", "from strategies.processors.top_k import TopK\n" + good("child"))
     assert list(folder.discover().strategies) == ["child"]
 
 
@@ -173,7 +174,7 @@ def test_an_unfinished_subclass_says_what_is_left_to_define(folder: Folder) -> N
     source = good("bad").replace("Processor", "FromLogitsProcessor").replace("__call__", "call")
     folder.write(
         "bad",
-        "from strategies.adapters import FromLogitsProcessor\n"
+        "from strategies.bridges.transformers_processors import FromLogitsProcessor\n"
         + source.replace("Params, FromLogitsProcessor", "Params"),
     )
     (broken,) = folder.discover().broken
@@ -183,3 +184,30 @@ def test_an_unfinished_subclass_says_what_is_left_to_define(folder: Folder) -> N
 def test_an_unknown_name_lists_the_near_ones() -> None:
     with pytest.raises(RecipeError, match=r"'topp'\. Did you mean top_p or top_k\?$"):
         registry().get("topp")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ("adapters", "bridges.transformers_processors"),
+        ("generate", "bridges.generate"),
+        ("tokens", "ops.tokens"),
+    ],
+)
+def test_an_earlier_module_name_still_gives_every_public_name(earlier: str, now: str) -> None:
+    old, new = (importlib.import_module(f"strategies.{name}") for name in (earlier, now))
+    assert all(getattr(old, name) is getattr(new, name) for name in old.__all__)
+    functions = {
+        name
+        for name, value in vars(new).items()
+        if isinstance(value, FunctionType) and value.__module__ == new.__name__
+    }
+    assert {name for name in functions if not name.startswith("_")} <= set(old.__all__)
+
+
+@pytest.mark.parametrize("kind", ["processor", "search"])
+def test_each_folder_holds_its_own_kind(kind: str) -> None:
+    folder = {"processor": "strategies.processors", "search": "strategies.searches"}[kind]
+    found = Registry.discover([folder], [])
+    assert found.broken == [] and found.strategies
+    assert {strategy.kind for strategy in found.strategies.values()} == {kind}

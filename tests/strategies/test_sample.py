@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chi2_contingency, chisquare
 
 from strategies import Recipe, Row, Step
-from strategies.luck import gumbel
+from strategies.ops.noise import gumbel
 from tests.strategies.driver import context, run, transitions
 
 SURE = 1e-3  # a right sampler falls below once in a thousand seeds, and the seeds are fixed

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from strategies import Row
-from strategies.mass import HEAD
+from strategies.ops.nucleus import HEAD
 from tests.strategies.cases import INF
 from tests.strategies.test_processors import after, processor
 

@@ -17,7 +17,7 @@ from playground.engine.lanes.record import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from strategies import Step
-from strategies.luck import Luck
+from strategies.ops.noise import Luck
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from playground.engine.lanes.record import Entry, Stage, in_pairs, record, taken
 from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.trace import Times
 from strategies import Move, Refusal, Row
-from strategies.highest import likeliest
-from strategies.luck import Luck, draw_each
+from strategies.ops.noise import Luck, draw_each
+from strategies.ops.topk import likeliest
 
 log = logging.getLogger(__name__)
 

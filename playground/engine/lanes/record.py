@@ -15,7 +15,7 @@ from torch import Tensor
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.trace import Candidates, StageSummary
 from strategies import Move
-from strategies.highest import highest
+from strategies.ops.topk import highest
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low

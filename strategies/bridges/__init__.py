@@ -1,0 +1,1 @@
+"""Bridges from recipes and strategies to other libraries, and back."""

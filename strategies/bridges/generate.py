@@ -1,0 +1,305 @@
+"""Recipes and the arguments of transformers' ``generate``: from the one to the other and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..base import Context
+from ..notation import RecipeError
+from ..recipe import Recipe, RecipeStep
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of ``generate`` and the setting of a step that it is.
+
+    At ``neutral`` it does nothing; where it is not given, ``generate`` takes ``default``.
+    """
+
+    name: str
+    strategy: str
+    setting: str
+    neutral: Any
+    sampled: bool = False  # without effect where generate does not sample
+    default: Any = None
+
+
+# In the order in which generate applies them, whatever order they are given in; from
+# ``_get_logits_processor`` of transformers 5.24 (5.23 has the same).
+ARGUMENTS = (
+    Argument("guidance_scale", "guidance", "scale", 1.0),
+    Argument("sequence_bias", "logit_bias", "bias", None),
+    Argument("repetition_penalty", "repetition_penalty", "penalty", 1.0),
+    Argument("no_repeat_ngram_size", "no_repeat_ngram", "size", 0),
+    Argument("bad_words_ids", "bad_words", "words", None),
+    Argument("min_new_tokens", "min_new_tokens", "count", None),
+    Argument("temperature", "temperature", "temperature", 1.0, sampled=True),
+    Argument("top_h", "top_h", "h", None, sampled=True),
+    Argument("top_k", "top_k", "top_k", 0, sampled=True, default=50),
+    Argument("top_p", "top_p", "top_p", 1.0, sampled=True),
+    Argument("min_p", "min_p", "min_p", None, sampled=True),
+    Argument("typical_p", "typical_p", "typical_p", 1.0, sampled=True),
+    Argument("epsilon_cutoff", "epsilon_cutoff", "epsilon", 0.0, sampled=True),
+    Argument("eta_cutoff", "eta_cutoff", "epsilon", 0.0, sampled=True),
+    Argument("watermarking_config", "watermark", "", None),
+)
+PLACES = {argument.strategy: place for place, argument in enumerate(ARGUMENTS)}
+
+# How generate searches where nothing is said.
+SEARCH: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "length_penalty": 1.0,
+    "early_stopping": False,
+    "num_return_sequences": 1,
+}
+
+# What no step stands for, with the value at which it does nothing.
+FOREIGN: dict[str, Any] = {
+    "min_length": 0,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "renormalize_logits": None,
+    "penalty_alpha": None,
+    "dola_layers": None,
+    "num_beam_groups": 1,
+    "diversity_penalty": 0.0,
+    "prompt_lookup_num_tokens": None,
+    "max_matching_ngram_size": None,
+}
+
+NO_MODEL = "its token ids depend on a model; none is given."
+
+# What left the core of transformers, and the repository it went to; from
+# ``GENERATION_MODES_MAPPING`` of transformers 5.24 (5.23 has the same).
+MOVED = {
+    "dola": "transformers-community/dola",
+    "contrastive": "transformers-community/contrastive-search",
+    "diverse_beam": "transformers-community/group-beam-search",
+}
+
+
+def arguments(
+    recipe: Recipe | str, context: Context | None = None, own: Any = None
+) -> dict[str, Any]:
+    """What to give ``generate`` so that it does as this recipe does.
+
+    Tokens are equal where nothing is drawn, else the distributions they are drawn from. ``context``
+    is needed where a step names texts. ``own`` is the model's ``generation_config``: what it sets
+    and the recipe does not is undone; without it, everything that has a step is written out.
+    Raises ``RecipeError`` with what has no equivalent, or stands in another order.
+    """
+    recipe = Recipe.of(recipe)
+    found, steps = _search(recipe)
+    before = -1
+    prompt: dict[str, Any] = {}
+    for at, step in steps:
+        reason = _reason(step, before, found)
+        if reason is not None:
+            raise RecipeError.at(at, step.strategy, reason)
+        before = PLACES[step.strategy]
+        found[ARGUMENTS[before].name] = _value(at, step, ARGUMENTS[before], context)
+        if step.strategy == "guidance":
+            prompt = _second_prompt(at, step, context, found)
+    silent = {
+        argument.name: argument.neutral
+        for argument in ARGUMENTS
+        if found["do_sample"] or not argument.sampled
+    }
+    found = {**SEARCH, **silent, **found}
+    if own is None:
+        beams = {"length_penalty", "early_stopping"} if found["num_beams"] == 1 else set()
+        return {name: value for name, value in found.items() if name not in beams} | prompt
+    assumed = {**SEARCH, **{a.name: _default(a) for a in ARGUMENTS}, **FOREIGN}
+    for name in assumed:
+        given = getattr(own, name, None)
+        assumed[name] = assumed[name] if given is None else given
+    undone = {
+        name: none for name, none in FOREIGN.items() if name not in found and assumed[name] != none
+    }
+    return {
+        name: value
+        for name, value in {**found, **undone}.items()
+        if name == "do_sample" or value != assumed[name]
+    } | prompt
+
+
+def python(given: Mapping[str, Any]) -> str:
+    """A call of ``generate`` with these arguments, as it would be typed."""
+    typed, imports = "", []
+    for name, value in given.items():
+        text = repr(value)
+        if name == "negative_prompt_ids":
+            text = f"torch.tensor({value.tolist()}, device=model.device)"
+            imports.append("import torch\n")
+        elif name == "watermarking_config" and value is not None:
+            text = f"WatermarkingConfig(**{value.to_dict()})"
+            imports.append("from transformers import WatermarkingConfig\n")
+        typed += f", {name}={text}"
+    imported = "".join(sorted(imports, reverse=True)) + "\n" if imports else ""
+    return f"{imported}model.generate(**inputs{typed})"
+
+
+@dataclass(frozen=True)
+class Own:
+    """A model's own way to write: its recipe, and in sentences what of it no recipe can say."""
+
+    recipe: Recipe
+    left_out: tuple[str, ...] = ()
+
+
+def own_recipe(config: Any) -> Own:
+    """What ``generate`` would do with this ``generation_config`` and no arguments, as a recipe."""
+    given = {name: getattr(config, name, None) for name in (*SEARCH, *FOREIGN)}
+    left_out = [
+        f"{name}={given[name]!r} is left out."
+        for name, none in FOREIGN.items()
+        if given[name] not in (None, none)
+    ]
+    sampled = bool(given["do_sample"])
+    steps: list[dict[str, Any]] = []
+    for argument in ARGUMENTS:
+        value = getattr(config, argument.name, None)
+        value = _default(argument) if value is None else value
+        if value == argument.neutral or (argument.sampled and not sampled):
+            continue
+        if argument.name in ("sequence_bias", "bad_words_ids", "watermarking_config"):
+            left_out.append(f"{argument.name} is left out; set {argument.strategy} by hand.")
+            continue
+        step = {"strategy": argument.strategy, "params": {argument.setting: value}}
+        try:
+            Recipe.from_steps([step, {"strategy": "greedy"}])
+        except RecipeError as error:
+            left_out.append(str(error).partition(": ")[2])
+        else:
+            steps.append(step)
+    beams = given["num_beams"] or 1
+    search = ("beam_sample" if sampled else "beam") if beams > 1 else "greedy"
+    search = "sample" if sampled and beams == 1 else search
+    params = {name: given[name] for name in ("num_beams", "length_penalty", "early_stopping")}
+    wanted = {k: v for k, v in params.items() if v is not None} if beams > 1 else {}
+    if search == "sample" and (given["num_return_sequences"] or 1) > 1:
+        wanted["n"] = given["num_return_sequences"]
+    try:
+        recipe = Recipe.from_steps([*steps, {"strategy": search, "params": wanted}])
+    except RecipeError as error:
+        left_out.append(str(error).partition(": ")[2])
+        recipe = Recipe.from_steps([*steps, {"strategy": "sample" if sampled else "greedy"}])
+    return Own(recipe, tuple(left_out))
+
+
+def _default(argument: Argument) -> Any:
+    return argument.neutral if argument.default is None else argument.default
+
+
+def _search(recipe: Recipe) -> tuple[dict[str, Any], list[tuple[int, RecipeStep]]]:
+    """How generate is told to search, and the steps that are left to tell it.
+
+    Raises ``RecipeError`` where it has no such search.
+    """
+    active = [
+        (at, step) for at, step in enumerate(recipe.steps[:-1]) if step.enabled and not step.neutral
+    ]
+    step, at = recipe.search, len(recipe.steps) - 1
+    settings = step.params.model_dump()
+    if step.strategy == "greedy":
+        return {"do_sample": False}, active
+    if step.strategy == "sample":
+        return {"do_sample": True, "num_return_sequences": settings["n"]}, active
+    if step.strategy in ("beam", "beam_sample"):
+        if settings["num_beams"] == 1:
+            raise RecipeError.at(
+                at, step.strategy, "generate does not search with one beam; use greedy or sample."
+            )
+        return {"do_sample": step.strategy == "beam_sample", **settings}, active
+    if step.strategy == "speculative":
+        if settings["draft"] == "model":
+            raise RecipeError.at(
+                at,
+                step.strategy,
+                "generate is given the draft model itself, assistant_model; set draft to lookup.",
+            )
+        # Here greedy is a draw at temperature 0, there it is no draw.
+        last = active[-1][1] if active else step
+        greedy = last.strategy == "temperature" and last.params.model_dump()["temperature"] == 0
+        lookup = {
+            "prompt_lookup_num_tokens": settings["tokens"],
+            "max_matching_ngram_size": settings["ngram"],
+        }
+        return {"do_sample": not greedy, **lookup}, active[:-1] if greedy else active
+    raise RecipeError.at(at, step.strategy, _absent(step.strategy))
+
+
+def _absent(strategy: str) -> str:
+    if strategy not in MOVED:
+        return "no argument of generate is written for it."
+    return (
+        f'it left the core of transformers for custom_generate="{MOVED[strategy]}", and no '
+        "argument is written for it."
+    )
+
+
+def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | None:
+    """Why generate cannot apply this step after that of place ``before``, or None."""
+    if step.strategy not in PLACES:
+        return _absent(step.strategy)
+    place, params = PLACES[step.strategy], step.params.model_dump()
+    if ARGUMENTS[place].sampled and not found["do_sample"]:
+        return "generate applies it only where it samples."
+    if ARGUMENTS[place].sampled and "num_beams" in found and step.strategy != "temperature":
+        return "generate keeps more tokens than this step, where it samples with beams."
+    if before == place:
+        return "generate applies it only once."
+    if before > place:
+        return f"generate applies it before {ARGUMENTS[before].strategy}; move it there."
+    if step.strategy == "guidance" and "num_beams" in found:
+        return "generate does not let its second prompt follow the beams."
+    if step.strategy == "guidance" and "prompt_lookup_num_tokens" in found:
+        return "generate does not take rejected tokens back from its second prompt."
+    if step.strategy == "repetition_penalty" and not params["prompt"]:
+        return "generate always counts the prompt; set prompt to True."
+    if step.strategy == "repetition_penalty" and params["window"]:
+        return "generate always looks at the whole text; set window to 0."
+    if step.strategy == "temperature" and params["temperature"] == 0:
+        return "generate wants a temperature above 0; use greedy."
+    return None
+
+
+def _second_prompt(
+    at: int, step: RecipeStep, context: Context | None, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The negative prompt of guidance, once for each text; nothing where it is generate's own."""
+    text = step.params.model_dump()["negative_prompt"]
+    if not text:
+        return {}
+    if context is None:
+        raise RecipeError.at(at, step.strategy, NO_MODEL)
+    ids = (context.encode_prompt or context.encode)(text)
+    if not ids:
+        return {}
+    return {"negative_prompt_ids": torch.tensor([ids] * found.get("num_return_sequences", 1))}
+
+
+def _value(at: int, step: RecipeStep, argument: Argument, context: Context | None) -> Any:
+    if argument.strategy == "watermark":
+        from transformers import WatermarkingConfig
+
+        return WatermarkingConfig(**step.params.model_dump())
+    if argument.strategy not in ("logit_bias", "bad_words"):
+        return getattr(step.params, argument.setting)
+    if context is None:
+        raise RecipeError.at(at, step.strategy, NO_MODEL)
+    processor: Any = step.plugin(step.params, context)
+    if argument.strategy == "bad_words":
+        return [list(sequence) for sequence in processor.sequences] or None
+    sums: dict[tuple[int, ...], float] = {}
+    for sequence, bias in processor.biases:
+        sums[sequence] = sums.get(sequence, 0.0) + bias
+    return [[list(sequence), bias] for sequence, bias in sums.items()] or None

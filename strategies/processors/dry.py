@@ -1,0 +1,105 @@
+"""DRY: makes a repeated passage the harder to go on with, the longer it already is."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from .. import base
+from ..base import Context, Info, Row, setting
+from ..ops.breakers import Breakers
+from ..ops.tokens import Text
+
+LONGEST = 50  # matched tokens, as in text-generation-webui: beyond that the power overflows
+
+
+class Dry(base.Processor):
+    info = Info(
+        id="dry",
+        title="DRY (don't repeat yourself)",
+        summary="Penalises the token that would go on with a passage the text already holds, more "
+        "with each repeated token.",
+        formula=r"z'_i = z_i - m \cdot b^{\,L_i - \ell} \quad \text{if } L_i \ge \ell, \quad L_i "
+        r"= \text{longest end of the text that } i \text{ has followed before}",
+        source="text-generation-webui (p-e-w 2024)",
+        url="https://github.com/oobabooga/text-generation-webui/pull/5677",
+        advice="Use it (0.8) against loops in stories and chats, where it leaves single words "
+        "alone, unlike a repetition penalty. Turn it off for code, tables and quotations, which "
+        "repeat whole lines with good reason.",
+    )
+
+    class Params(base.Params):
+        multiplier: float = setting(
+            0.0,
+            "The penalty of the shortest match; 0 changes nothing.",
+            usual=(0.0, 5.0),
+            step=0.05,
+            ge=0.0,
+            le=100.0,
+        )
+        base: float = setting(
+            1.75,
+            "What the penalty is multiplied by for each further token.",
+            usual=(1.0, 4.0),
+            step=0.05,
+            ge=1.0,
+            le=4.0,
+        )
+        allowed_length: int = setting(
+            2,
+            "The length of the match, in tokens, from which the next one is penalised.",
+            usual=(1, 20),
+            step=1,
+            ge=1,
+            le=LONGEST,
+        )
+        breakers: tuple[Text, ...] = setting(
+            ("\n", ":", '"', "*"),
+            "Texts no match reaches across, in a token with others or over several.",
+            max_length=50,
+        )
+        window: int = setting(
+            0,
+            "How many of the last tokens are searched, prompt included; 0 searches them all.",
+            usual=(0, 4096),
+            step=64,
+            ge=0,
+            le=1_000_000,
+        )
+
+    neutral: ClassVar = {"multiplier": 0.0}
+
+    def __init__(self, params: Any, context: Context) -> None:
+        super().__init__(params, context)
+        self._breaks = Breakers(params.breakers, context)
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self.params.multiplier == 0.0:
+            return scores
+        out = scores.clone()
+        for i, row in enumerate(rows):
+            tokens, lengths = self._matches(row.tokens[-self.params.window :])
+            known = tokens < scores.shape[-1]
+            over = (lengths - self.params.allowed_length)[known]
+            penalty = self.params.multiplier * self.params.base ** over.double()
+            at = tokens[known].to(scores.device)
+            out[i, at] -= torch.where(over >= 0, penalty, 0.0).float().to(scores.device)
+        return out
+
+    def _matches(self, text: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Distinct tokens, and how long an end of ``text`` each has followed before."""
+        ids = torch.frombuffer(array("q", text), dtype=torch.int64)
+        breaks = torch.tensor(self._breaks(text))
+        places = ((ids[:-1] == ids[-1]) & ~breaks[1:]).nonzero().flatten()
+        # Where the text begins and where it breaks, nothing equals anything.
+        end = pad(ids.masked_fill(breaks, -1), (LONGEST, 0), value=-1)[-LONGEST:]
+        before = pad(ids, (LONGEST - 1, 0), value=-2).unfold(0, LONGEST, 1)[places]
+        lengths = (before == end).flip(-1).cumprod(-1).sum(-1)
+        tokens, which = torch.unique(ids[places + 1], return_inverse=True)
+        longest = torch.zeros_like(tokens).scatter_reduce(0, which, lengths, "amax")
+        return tokens, longest

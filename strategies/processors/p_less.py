@@ -1,0 +1,35 @@
+"""P-less: cuts at the chance that two draws from the distribution agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import base
+from ..base import Info, Row
+from ..ops.nucleus import collision
+
+
+class PLess(base.Processor):
+    info = Info(
+        id="p_less",
+        title="P-less",
+        summary="Keeps the tokens that are at least as likely as two draws are to agree.",
+        formula=r"z'_i = \begin{cases} z_i & p_i \ge \sum_j p_j^2 \\ -\infty & \text{otherwise} "
+        r"\end{cases}",
+        source="Tan, Wu & Howard 2026",
+        url="https://openreview.net/forum?id=ItFuNJQGH4",
+        advice="Use it where no bar should be tuned, behind a temperature, which moves the bar "
+        "along. It leaves one or two tokens where the model is fairly sure, so stories read "
+        "flat; its normalised form keeps more.",
+    )
+
+    beside: ClassVar = "top_p"
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        probs = scores.softmax(-1)
+        kept = probs >= collision(probs).float()[:, None]
+        return torch.where(kept | (scores >= scores.amax(-1, True)), scores, -torch.inf)

@@ -1,0 +1,38 @@
+"""P-less, normalised: the same bar, lowered to 0 where every token is as likely as the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import base
+from ..base import Info, Row
+from ..ops.nucleus import collision
+
+
+class PLessNorm(base.Processor):
+    info = Info(
+        id="p_less_norm",
+        title="P-less, normalised",
+        summary="Keeps the tokens that are at least as likely as two draws are to agree, beyond "
+        "what chance alone makes of it.",
+        formula=r"z'_i = \begin{cases} z_i & p_i \ge \frac{n \sum_j p_j^2 - 1}{n - 1} \\ -\infty & "
+        r"\text{otherwise} \end{cases} \quad n \text{ tokens left}",
+        source="Tan, Wu & Howard 2026",
+        url="https://openreview.net/forum?id=ItFuNJQGH4",
+        advice="Use it in place of p-less where variety matters more than coherence. In a whole "
+        "vocabulary its bar is hardly lower; it parts from p-less behind another truncation or in "
+        "a flat distribution.",
+    )
+
+    beside: ClassVar = "top_p"
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        probs = scores.softmax(-1)
+        count = (scores > -torch.inf).sum(-1)
+        bar = (count * collision(probs) - 1) / (count - 1).clamp(min=1)
+        kept = probs >= bar.float()[:, None]
+        return torch.where(kept | (scores >= scores.amax(-1, True)), scores, -torch.inf)

@@ -1,0 +1,56 @@
+"""Top-n sigma: keeps the scores within n standard deviations of the highest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import base
+from ..base import Info, Row, setting
+
+
+class TopNSigma(base.Processor):
+    info = Info(
+        id="top_n_sigma",
+        title="Top-n sigma",
+        summary="Keeps the tokens whose scores lie within n standard deviations of the highest.",
+        formula=r"z'_i = \begin{cases} z_i & z_i \ge \max_j z_j - n \sigma \\ -\infty & "
+        r"\text{otherwise} \end{cases}",
+        source="Tang et al. 2024",
+        url="https://arxiv.org/abs/2411.07641",
+        advice="Use it under a high temperature, since the set it keeps is the same at every one. "
+        "It reads the noise of the whole vocabulary, so put it before every step that removes "
+        "tokens.",
+    )
+
+    class Params(base.Params):
+        n: float = setting(
+            0.0,
+            "How many standard deviations below the highest score a token may lie; 0 keeps all.",
+            usual=(0.0, 3.0),
+            step=0.05,
+            ge=0.0,
+            le=100.0,
+        )
+
+    neutral: ClassVar = {"n": 0.0}
+    beside: ClassVar = "temperature"
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self.params.n == 0.0:
+            return scores
+        best = scores.amax(-1)
+        pairs = zip(scores, best.double(), strict=True)
+        bars = [b - self.params.n * self._deviation(row) for row, b in pairs]
+        return torch.where(scores >= torch.stack(bars).float()[:, None], scores, -torch.inf)
+
+    @staticmethod
+    def _deviation(row: Tensor) -> Tensor:
+        """Of the whole population, as in llama.cpp; removed tokens have no part in it."""
+        alive = row > -torch.inf
+        count = alive.sum()
+        far = torch.where(alive, row, 0.0).double()
+        return torch.where(alive, far - far.sum() / count, 0.0).square().sum().div(count).sqrt()
