@@ -1,4 +1,4 @@
-"""How many requests one client may make in a stretch of time."""
+"""A limit to the requests of one client per time."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from playground.engine.request import Busy
 
 
 class TooFast(Busy):
-    """A client has made all the requests it may for now; ``retry_after_s`` is when it may again."""
+    """A client has used up its requests; in ``retry_after_s`` seconds it may make the next."""
 
 
-class Rates:
-    """Counts requests by client, in this process's memory. Any thread may call it."""
+class RateLimits:
+    """Counts the requests of each client in this process's memory. Any thread may call it."""
 
     def __init__(self, limits: str) -> None:
-        """``limits`` is written ``60/minute``, several apart by commas; none where empty."""
+        """``limits`` is written ``60/minute``, several with commas between; empty means none."""
         self._limits: list[RateLimitItem] = parse_many(limits) if limits else []
         self._windows = MovingWindowRateLimiter(MemoryStorage())
-        self.refused: Callable[[], None] = lambda: None  # is told of each that was too fast
+        self.refused: Callable[[], None] = lambda: None  # called at each refusal
 
     def count(self, client: str) -> None:
-        """Count a request, or raise ``TooFast`` and count none; an empty name is not counted."""
+        """Count a request, or raise ``TooFast`` without counting it. The client "" has no limit."""
         if not client:
             return
         for limit in self._limits:

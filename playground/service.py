@@ -13,7 +13,7 @@ from playground.engine import EngineClosed, Limits, Request, Run, Watches
 from playground.errors import ModelError, UnsupportedModel
 from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
-from playground.rate_limits import Rates
+from playground.rate_limits import RateLimits
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
 
@@ -58,7 +58,7 @@ class Service:
         self._runs: OrderedDict[str, Run] = OrderedDict()  # at work, and ended lately
         fresh = min(_FRESH, self.settings.keep_runs)
         self._kept = KeptRuns(self.settings.keep_runs - fresh, self.settings.keep_bytes)
-        self.rates = Rates(self.settings.rate_limit)  # of the page and of the routes together
+        self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
         self.watches = Watches()  # these hear of the runs of every engine
         self._lock = threading.Lock()
         self._closed = False

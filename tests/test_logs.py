@@ -103,7 +103,7 @@ def test_other_messages_and_their_traces_are_lines_too(kept, wanted):
     try:
         raise ValueError("two\nwords".replace("w", SECRET))
     except ValueError:
-        logging.getLogger("playground.api.problems").exception("unforeseen error %s", "0f3a")
+        logging.getLogger("playground.api.errors").exception("unforeseen error %s", "0f3a")
     (line,) = lines()
     assert (line["level"], line["event"]) == ("error", "unforeseen error 0f3a")
     assert "ValueError" in line["trace"] and (SECRET in line["trace"]) == wanted

@@ -1,7 +1,7 @@
-"""Reading a request's body: bounded in bytes, and JSON in the strict sense.
+"""Reading a request's body: at most so many bytes, and strict JSON.
 
-FastAPI reads a body of any size, answers 400 to some malformed ones, and lets NaN, lone
-surrogates and numbers of any length through; here each is told as a fault of the request.
+FastAPI reads a body of any size, answers 400 to some malformed ones, and accepts NaN, lone
+surrogates and numbers of any length. Here each of these is refused with 413 or 422.
 """
 
 import json
@@ -13,14 +13,17 @@ from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
-MOST_VALUES = 50_000  # six recipes as long as they may be have fewer
+MOST_VALUES = 50_000  # in one body; six recipes of the greatest length have fewer
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def _values(body: bytes) -> int:
-    """At least as many as the values of a JSON text: each takes a hundred times its own bytes."""
+    """An upper bound of the number of values in a JSON text, without parsing it.
+
+    A parsed value takes about a hundred times the bytes of its text.
+    """
     count = sum(map(body.count, (b",", b"[", b"{")))
-    if count > MOST_VALUES:  # maybe inside of texts
+    if count > MOST_VALUES:  # some may stand inside of strings
         count = sum(map(_TEXT.sub(b"", body).count, (b",", b"[", b"{")))
     return count + 1
 

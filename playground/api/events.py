@@ -1,4 +1,4 @@
-"""A run as server-sent events, and the response that carries them."""
+"""A run as server-sent events, and the streaming response that sends them."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -9,39 +9,42 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from playground.api.problems import Fault, Problem, unforeseen
-from playground.api.waiting import ended, until
-from playground.api.wire import EVENTS, Appended, Ended, Rewound, Started
+from playground.api.errors import Fault, Problem, unforeseen
+from playground.api.responses import EVENTS, Appended, Ended, Rewound, Started
+from playground.api.wait import ended, until
 from playground.engine import Run
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 
-FRAME_S = 0.03  # what comes faster is sent together: it reads no differently, and costs less
+FRAME_S = 0.03  # tokens that follow faster than this are sent together, which costs less
 
-
-# Line breaks to Unicode, which JSON leaves as they are and many clients' line readers split at.
-BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u0085\u2028\u2029"}
+# Unicode's line breaks, which JSON leaves as they are and many clients' line readers split at.
+_LINE_BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u0085\u2028\u2029"}
 
 
 def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
-    """One event. ``data`` is one line of JSON to every reader, whatever it takes for a line break.
+    """One event, whose ``data`` is one line of JSON.
 
-    The standard knows CR and LF alone, but ``str.splitlines`` and what is built on it know more.
+    The standard splits lines at CR and LF alone; ``str.splitlines``, which clients use, also splits
+    at the characters that are escaped here.
     """
     body = to_json(data, inf_nan_mode="null")
-    for mark, escape in BREAKS.items():
+    for mark, escape in _LINE_BREAKS.items():
         body = body.replace(mark, escape)
     return b"event: %b\ndata: %b\n\n" % (name.encode(), body)
 
 
-class Feed:
-    """What is new in a run since one last looked. Never blocks; ``start`` and ``end`` are long."""
+class RunEvents:
+    """The events of a run: those since the last call of ``next``. No method waits for the run.
+
+    ``start`` and ``end`` may hold a long text, so they are built on a thread.
+    """
 
     def __init__(self, run: Run, answer: Callable[[], BaseModel]) -> None:
-        """``answer`` makes what is told when the run is over."""
+        """``answer`` builds the data of the last event, ``done``."""
         self.run, self.answer = run, answer
         self.version = -1
-        self.sent: list[list[int]] = [[] for _ in run.lanes]  # the records told, by number
+        self.sent: list[list[int]] = [[] for _ in run.lanes]  # of each lane, the step records sent
         self.ended: set[int] = set()
         self.over = False
 
@@ -57,13 +60,13 @@ class Feed:
         )
 
     def stale(self) -> bool:
-        """Whether there may be something to tell."""
+        """Whether there may be new events."""
         return self.run.version != self.version or self.run.done
 
     def next(self) -> bytes:
-        """The events since the last call, empty where there are none; sets ``over`` at the last."""
+        """The events since the last call, empty where there are none; sets ``over`` at the end."""
         self.version = self.run.version
-        # Read before the lanes are: what a run holds when it is done, it holds for good.
+        # Read before the lanes are: a run that is done does not change any more.
         self.over = self.run.done
         return b"".join(piece for number in range(len(self.sent)) for piece in self._lane(number))
 
@@ -76,21 +79,21 @@ class Feed:
         if number in self.ended:
             return
         lane, sent = self.run.lanes[number], self.sent[number]
-        done = lane.done  # before its rows: a lane that is done writes no more
+        done = lane.done  # read before its rows: a lane that is done does not change any more
         shown, steps = lane.ordered()[0], lane.steps
         news, settled = lane.nodes(shown, sent), lane.settled(shown)
         kept = min(settled, len(shown.row.tokens) - shown.row.prompt_length - len(news))
         news = news[: settled - kept]
-        told = kept
-        # What another row wrote instead is no news as far as it is the same.
+        unchanged = kept
+        # Another row leads now: its tokens are sent only from where they differ from those sent.
         for before, now in zip(sent[kept:], news, strict=False):
             if any(getattr(steps[before], n) != getattr(steps[now], n) for n in ("token", "text")):
                 break
-            told += 1
-        if told < len(sent):
-            yield event("rewind", Rewound(lane=number, length=told))
+            unchanged += 1
+        if unchanged < len(sent):
+            yield event("rewind", Rewound(lane=number, length=unchanged))
         sent[kept:] = news
-        for index in range(told, len(sent)):
+        for index in range(unchanged, len(sent)):
             yield event("token", Appended.at(number, index, steps[sent[index]]))
         if done:
             self.ended.add(number)
@@ -101,16 +104,16 @@ class Feed:
 
 
 class EventStream(StreamingResponse):
-    """A run sent as it is written. However the response ends, the run does not outlive it."""
+    """A run, streamed as it is written. However the response ends, the run is cancelled then."""
 
     media_type = "text/event-stream"
 
     def __init__(
         self, run: Run, answer: Callable[[], BaseModel], in_thread: InThread, ping_s: float
     ) -> None:
-        self.run, self.feed = run, Feed(run, answer)
+        self.run, self.events = run, RunEvents(run, answer)
         self.in_thread, self.ping_s = in_thread, ping_s
-        # A proxy that gathers a response before it passes it on would undo the streaming.
+        # Proxies such as nginx buffer a response unless they are told not to.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._events(), headers=headers)
 
@@ -123,27 +126,27 @@ class EventStream(StreamingResponse):
 
     async def _events(self) -> AsyncIterator[bytes]:
         try:
-            yield await self.in_thread(self.feed.start)
-            spoke, frame = time.monotonic(), 0.0  # the first token is told at once
-            while not self.feed.over:
-                await until(self.feed.stale, self.run, spoke + self.ping_s - time.monotonic())
-                rest = frame - time.monotonic()
+            yield await self.in_thread(self.events.start)
+            last_sent, frame_end = time.monotonic(), 0.0  # the first token is sent at once
+            while not self.events.over:
+                await until(self.events.stale, self.run, last_sent + self.ping_s - time.monotonic())
+                rest = frame_end - time.monotonic()
                 if rest > 0:
                     await ended(self.run, rest)
-                news = self.feed.next()
+                news = self.events.next()
                 now = time.monotonic()
                 if news:
-                    frame = now + FRAME_S
-                if news or now - spoke >= self.ping_s:
-                    spoke = now
+                    frame_end = now + FRAME_S
+                if news or now - last_sent >= self.ping_s:
+                    last_sent = now
                     yield news or b": still here\n\n"
-            yield await self.in_thread(self.feed.end)
-        except Exception as error:  # the status line is gone: all that is left is an event
+            yield await self.in_thread(self.events.end)
+        except Exception as error:  # the status was sent long ago, so the error is an event
             yield event("error", Problem(detail=[unforeseen(self.app, error, ("run",))]))
 
 
 def described() -> dict[str, Any]:
-    """The stream as an OpenAPI media type: each event's schema, and an example of the whole."""
+    """The stream as an OpenAPI media type: the schema of each event's data, and an example."""
     example = [
         event("start", Started(id="0f3a", model="gpt2", recipes=["greedy"], prompt_tokens=[])),
         event(
@@ -158,5 +161,5 @@ def described() -> dict[str, Any]:
         for name, record in EVENTS.items()
     ]
     for schema in schemas:
-        schema.pop("$defs", None)  # the answer's own schema brings them
+        schema.pop("$defs", None)  # the schema of the plain answer defines them
     return {"schema": {"oneOf": schemas}, "example": b"".join(example).decode()}

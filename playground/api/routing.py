@@ -1,4 +1,4 @@
-"""The routes, and the application that answers them with its documentation."""
+"""The API's application: its routes, its documentation, and the answers about the server itself."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground.api import docs, runs, wire
+from playground.api import docs, responses, runs
 from playground.api.body import bounded
-from playground.api.meters import Meters
-from playground.api.problems import Problem, handle
+from playground.api.errors import Problem, handle
+from playground.api.metrics import ServerMetrics
 from playground.service import Service
 from strategies.registry import registry
 
-SMALL = 4096  # bytes of a body that nobody reads
+UNREAD_BODY = 4096  # bytes allowed in the body of a route that has none
 
 TOO_MANY: dict[int | str, dict[str, Any]] = {
     429: {
@@ -38,10 +38,10 @@ A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """What to put before a page's own routes: ``/api``, all below it, and what watches.
+    """The routes to put before a page's own: ``/api`` and below, ``/healthz`` and ``/metrics``.
 
-    For ``demo.launch(app_kwargs={"routes": routes(service)})``, which has them in place before the
-    server listens; paths are passed on whole, so that the documentation states them as typed.
+    For ``demo.launch(app_kwargs={"routes": routes(service)})``, which adds them before the server
+    listens. The application sees whole paths, so that its schema states them as clients send them.
     """
     app = application(service)
     paths = ("/api", "/api/{path:path}", "/docs", "/healthz", "/metrics")
@@ -49,12 +49,12 @@ def routes(service: Service) -> list[BaseRoute]:
 
 
 def mount(app: FastAPI, service: Service) -> None:
-    """Put the API before whatever ``app`` already serves."""
+    """Put the API's routes before those that ``app`` has."""
     app.router.routes[:0] = routes(service)
 
 
 def application(service: Service) -> FastAPI:
-    """The API alone, with its documentation."""
+    """The API by itself, with its documentation."""
     app = FastAPI(
         title="Decoding playground",
         version="1",
@@ -63,10 +63,10 @@ def application(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.router.route_class = bounded(SMALL)
-    app.state.meters = meters = Meters(service)
+    app.router.route_class = bounded(UNREAD_BODY)
+    app.state.metrics = server_metrics = ServerMetrics(service)
     handle(app)
-    app.include_router(router(service, meters))
+    app.include_router(router(service, server_metrics))
 
     @app.get("/api/docs", include_in_schema=False)
     async def documentation(request: Request) -> HTMLResponse:
@@ -80,15 +80,15 @@ def application(service: Service) -> FastAPI:
     return app
 
 
-def router(service: Service, meters: Meters) -> APIRouter:
-    """The routes a program uses. Those that watch the server are answered however often."""
+def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
+    """All routes. Those that monitor the server are exempt from the rate limit."""
 
     async def counted(request: Request) -> None:
-        service.rates.count(runs.client(request, service.settings))
+        service.rate_limits.count(runs.client(request, service.settings))
 
-    route = bounded(SMALL)
+    route = bounded(UNREAD_BODY)
     router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)
-    watch = APIRouter(route_class=route)
+    monitoring = APIRouter(route_class=route)
     runs.add(router, service)
 
     @router.get(
@@ -96,23 +96,23 @@ def router(service: Service, meters: Meters) -> APIRouter:
         summary="What a recipe can be made of",
         response_description="All of them.",
     )
-    def strategies() -> wire.Strategies:
+    def strategies() -> responses.Strategies:
         """Every strategy installed, processors first, with its settings as a JSON schema."""
         return _strategies()
 
     @router.get("/api/models", summary="What can write", response_description="All of them.")
-    def models() -> wire.ModelList:
+    def models() -> responses.ModelList:
         """The models this host offers. One that is not in memory is loaded on first use."""
         return _models(service)
 
-    @watch.get(
+    @monitoring.get(
         "/healthz",
         summary="Is it well?",
-        response_model=wire.Health,
+        response_model=responses.Health,
         response_description="It is, or it is starting.",
         responses={
             503: {
-                "model": wire.Health,
+                "model": responses.Health,
                 "description": "The decode loop has stopped, or there is no model.",
             }
         },
@@ -124,7 +124,7 @@ def router(service: Service, meters: Meters) -> APIRouter:
             health.model_dump(exclude_none=True), 503 if health.status == "failing" else 200
         )
 
-    @watch.get(
+    @monitoring.get(
         "/metrics",
         summary="How it fares",
         response_class=PlainTextResponse,
@@ -132,33 +132,35 @@ def router(service: Service, meters: Meters) -> APIRouter:
     )
     async def metrics() -> Response:
         """For Prometheus: runs, tokens, the line, rows, times, refusals, errors and memory."""
-        return Response(meters.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(server_metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    router.routes += watch.routes
+    router.routes += monitoring.routes
     return router
 
 
-def _strategies() -> wire.Strategies:
+def _strategies() -> responses.Strategies:
     found = registry()
-    return wire.Strategies(
+    return responses.Strategies(
         strategies=[
-            wire.StrategyCard(
+            responses.StrategyCard(
                 **vars(strategy.info),
                 kind=strategy.kind,
                 params=strategy.Params.model_json_schema(),
             )
             for strategy in found.strategies.values()
         ],
-        broken=[wire.BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken],
+        broken=[
+            responses.BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken
+        ],
     )
 
 
-def _models(service: Service) -> wire.ModelList:
+def _models(service: Service) -> responses.ModelList:
     engines = service.engines
-    return wire.ModelList(
+    return responses.ModelList(
         default=service.models.default,
         models=[
-            wire.ModelCard(
+            responses.ModelCard(
                 **entry.model_dump(),
                 facts=engines[entry.id].model.facts if entry.id in engines else None,
             )
@@ -167,11 +169,11 @@ def _models(service: Service) -> wire.ModelList:
     )
 
 
-def _health(service: Service) -> wire.Health:
+def _health(service: Service) -> responses.Health:
     engines = service.engines
     if not engines and service.failure is not None:
-        return wire.Health(status="failing", models=[], error=service.failure)
+        return responses.Health(status="failing", models=[], error=service.failure)
     if not engines:
-        return wire.Health(status="starting", models=[])
+        return responses.Health(status="starting", models=[])
     alive = all(engine.alive for engine in engines.values())
-    return wire.Health(status="ok" if alive else "failing", models=list(engines))
+    return responses.Health(status="ok" if alive else "failing", models=list(engines))

@@ -1,4 +1,4 @@
-"""The routes that run something: each puts its runs in line and answers when they have ended."""
+"""The routes that run a model: each submits its runs and answers when they have ended."""
 
 import functools
 from collections.abc import Callable, Container, Sequence
@@ -10,10 +10,10 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel
 
 from playground import clients
-from playground.api import asked, events, wire
+from playground.api import events, requests, responses
 from playground.api.body import bounded
-from playground.api.problems import Fault, NoModel, Problem, problem
-from playground.api.waiting import ended
+from playground.api.errors import Fault, NoModel, Problem, problem
+from playground.api.wait import ended
 from playground.engine import FieldError, Run
 from playground.engine import Request as RunRequest
 from playground.errors import ModelError
@@ -21,9 +21,9 @@ from playground.guard.sizes import request_bytes
 from playground.service import Service
 from playground.settings import Settings
 
-WORKERS = 256  # threads that put runs in line and make answers; further clients take turns
-LOOK_S = 0.25  # how long one waits before one looks whether the client is still there
-PING_S = 10.0  # a silent stream says so this often, for the proxies on the way
+WORKERS = 256  # threads that submit runs and build answers; further clients take turns
+DISCONNECT_S = 0.25  # between two looks at whether the client is still there
+PING_S = 10.0  # a stream without news sends a comment this often, so that proxies keep it open
 
 FAILED: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The body is longer than any valid one."},
@@ -40,29 +40,29 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 
 
 def add(router: APIRouter, service: Service) -> None:
-    """Put the routes that run something into ``router``."""
+    """Add the routes that run a model to ``router``."""
     settings = service.settings
-    bodies = asked.bodies(settings)
+    models = requests.request_models(settings)
     in_thread = functools.partial(
         run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WORKERS)
     )
 
     def route(path: str, prompts: int = 1, **more: Any) -> Callable[..., Any]:
         size = bounded(request_bytes(settings, prompts))
-        responses = {**more.pop("responses", {}), **FAILED}
+        described = {**more.pop("responses", {}), **FAILED}
 
-        def put(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        def add_route(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             router.add_api_route(
                 path,
                 endpoint,
                 methods=["POST"],
                 route_class_override=size,
-                responses=responses,
+                responses=described,
                 **more,
             )
             return endpoint
 
-        return put
+        return add_route
 
     async def answered(
         request: Request, runs: Sequence[Run], answer: Callable[[], BaseModel]
@@ -70,7 +70,7 @@ def add(router: APIRouter, service: Service) -> None:
         """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
         try:
             for run in runs:
-                while not await ended(run, LOOK_S):
+                while not await ended(run, DISCONNECT_S):
                     if await request.is_disconnected():
                         return Response(status_code=499)
             failed = next((run.error for run in runs if run.error is not None), None)
@@ -88,12 +88,12 @@ def add(router: APIRouter, service: Service) -> None:
     @route(
         "/api/compare",
         summary="One prompt, several recipes",
-        response_model=wire.Compared,
+        response_model=responses.Compared,
         responses=STREAMED,
     )
     async def compare(
         request: Request,
-        sent: Annotated[bodies.compare, Body(openapi_examples=asked.COMPARE_EXAMPLES)],
+        sent: Annotated[models.compare, Body(openapi_examples=requests.COMPARE_EXAMPLES)],
     ) -> Response:
         """Runs the recipes side by side and answers when all have ended.
 
@@ -105,7 +105,7 @@ def add(router: APIRouter, service: Service) -> None:
         Closing the connection ends the run. The same seed, settings and model give the same text.
         """
         body, (run,) = await in_thread(
-            _submit, service, bodies.compare, sent, client(request, settings)
+            _submit, service, models.compare, sent, client(request, settings)
         )
         answer = functools.partial(_compared, service, run)
         return stream(run, answer) if body.stream else await answered(request, [run], answer)
@@ -113,12 +113,12 @@ def add(router: APIRouter, service: Service) -> None:
     @route(
         "/api/generate",
         summary="One prompt, one recipe",
-        response_model=wire.Generated,
+        response_model=responses.Generated,
         responses=STREAMED,
     )
     async def generate(
         request: Request,
-        sent: Annotated[bodies.generate, Body(openapi_examples=asked.GENERATE_EXAMPLES)],
+        sent: Annotated[models.generate, Body(openapi_examples=requests.GENERATE_EXAMPLES)],
     ) -> Response:
         """Continues the prompt and answers when the text has ended, or streams as `compare` does.
 
@@ -128,21 +128,21 @@ def add(router: APIRouter, service: Service) -> None:
         log-probabilities always; what was asked for comes with `done`.
         """
         body, (run,) = await in_thread(
-            _submit, service, bodies.generate, sent, client(request, settings)
+            _submit, service, models.generate, sent, client(request, settings)
         )
         answer = functools.partial(_generated, service, run, body)
         return stream(run, answer) if body.stream else await answered(request, [run], answer)
 
     @route(
         "/api/generate_batch",
-        prompts=asked.most_prompts(settings),
+        prompts=requests.most_prompts(settings),
         summary="Several prompts, one recipe",
-        response_model=wire.GeneratedBatch,
+        response_model=responses.GeneratedBatch,
         response_description="All are written.",
     )
     async def generate_batch(
         request: Request,
-        sent: Annotated[bodies.batch, Body(openapi_examples=asked.BATCH_EXAMPLES)],
+        sent: Annotated[models.batch, Body(openapi_examples=requests.BATCH_EXAMPLES)],
     ) -> Response:
         """Continues every prompt, all in one batch, and answers when all texts have ended.
 
@@ -150,25 +150,26 @@ def add(router: APIRouter, service: Service) -> None:
         cannot be, none; together they count as one request and one run of a client's share.
         """
         body, runs = await in_thread(
-            _submit, service, bodies.batch, sent, client(request, settings)
+            _submit, service, models.batch, sent, client(request, settings)
         )
         answer = functools.partial(_batch, service, runs, body)
         return await answered(request, runs, answer)
 
 
 def client(request: Request, settings: Settings) -> str:
-    """Whom a request is counted for."""
+    """The client that a request counts for; see ``clients.client``."""
     peer, forwarded = request.client, request.headers.getlist("x-forwarded-for")
     return clients.client(peer.host if peer else None, ",".join(forwarded), settings.hops)
 
 
-def _run(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequest:
+def _run_request(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequest:
+    """The engine's request for one prompt of a checked body."""
     same = set(RunRequest.model_fields) - {"prompt", "recipes", "client", "top_n"}
     return RunRequest(
         prompt=prompt,
         recipes=recipes,
         client=client,
-        top_n=getattr(body, "top_n", 1),  # else what is recorded is not told
+        top_n=getattr(body, "top_n", 1),  # other answers hold no candidates
         **{name: getattr(body, name) for name in same if hasattr(body, name)},
     )
 
@@ -176,43 +177,43 @@ def _run(body: Any, prompt: str, recipes: Sequence[Any], client: str) -> RunRequ
 def _submit(
     service: Service, model: type[BaseModel], sent: Any, client: str
 ) -> tuple[Any, list[Run]]:
-    """What was sent, checked, and its runs in line."""
-    body = asked.read(model, sent)
+    """The checked body and its submitted runs; its errors name fields as the body has them."""
+    body = requests.validated(model, sent)
     recipes = body.recipes if hasattr(body, "recipes") else [body.recipe]
     prompts = body.prompts if hasattr(body, "prompts") else [body.prompt]
-    wanted = [_run(body, prompt, recipes, client) for prompt in prompts]
+    run_requests = [_run_request(body, prompt, recipes, client) for prompt in prompts]
     try:
-        return body, service.submit_all(wanted, body.model)
+        return body, service.submit_all(run_requests, body.model)
     except FieldError as error:
-        raise FieldError(_as_sent(error, model.model_fields), error.message) from error
+        raise FieldError(_field_of_body(error, model.model_fields), error.message) from error
     except ModelError as error:
-        raise NoModel(error, _offered(service, body.model)) from error
+        raise NoModel(error, offered=_is_offered(service, body.model)) from error
 
 
-def _as_sent(error: FieldError, fields: Container[str]) -> str:
-    """The name of the field at fault, where a body has one recipe or several prompts."""
+def _field_of_body(error: FieldError, fields: Container[str]) -> str:
+    """The field at fault as the body names it: it may have one recipe, or several prompts."""
     if error.field == "prompt" and "prompts" in fields:
         return f"prompts.{error.number}"
     return "recipe" if error.field.startswith("recipes") and "recipe" in fields else error.field
 
 
-def _offered(service: Service, model: str | None) -> bool:
+def _is_offered(service: Service, model: str | None) -> bool:
     if model in (None, service.settings.model) or service.settings.allow_any_model:
         return True
     return any(entry.id == model for entry in service.models.catalogue())
 
 
-def _compared(service: Service, run: Run) -> wire.Compared:
+def _compared(service: Service, run: Run) -> responses.Compared:
     if run.request.max_new_tokens == 0:
         service.score(run)
-    return wire.Compared.of(run.comparison())
+    return responses.Compared.of(run.comparison())
 
 
-def _generated(service: Service, run: Run, body: Any) -> wire.Generated:
+def _generated(service: Service, run: Run, body: Any) -> responses.Generated:
     if body.max_new_tokens == 0 or (body.echo and body.logprobs):
         service.score(run)
-    return wire.Generated.of(run, logprobs=body.logprobs, echo=body.echo)
+    return responses.Generated.of(run, logprobs=body.logprobs, echo=body.echo)
 
 
-def _batch(service: Service, runs: Sequence[Run], body: Any) -> wire.GeneratedBatch:
-    return wire.GeneratedBatch(answers=[_generated(service, run, body) for run in runs])
+def _batch(service: Service, runs: Sequence[Run], body: Any) -> responses.GeneratedBatch:
+    return responses.GeneratedBatch(answers=[_generated(service, run, body) for run in runs])

@@ -20,7 +20,7 @@ def counted(request: gr.Request, service: Service) -> str:
 
     Raises ``TooFast`` where this address has made all it may for now.
     """
-    service.rates.count(_address(request, service.settings))
+    service.rate_limits.count(_address(request, service.settings))
     return visitor(request, service.settings)
 
 

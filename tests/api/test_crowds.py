@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from playground.api import application
 from playground.engine import Request
-from playground.rate_limits import Rates, TooFast
+from playground.rate_limits import RateLimits, TooFast
 from strategies import Recipe
 from tests.api.asking import ask, faults, freed
 
@@ -61,7 +61,7 @@ def test_a_full_line_refuses_before_a_stream_begins(service, held, monkeypatch, 
 def limited(service):
     """A host that takes two requests a minute from one address."""
     strict = copy(service)
-    strict.rates = Rates("2/minute, 9 per hour")
+    strict.rate_limits = RateLimits("2/minute, 9 per hour")
     return application(strict)
 
 
@@ -84,10 +84,10 @@ def test_requests_are_counted_by_address_and_this_machine_is_not_counted(limited
 
 
 def test_what_is_refused_is_not_counted_again():
-    rates = Rates("1/second, 2/hour")
-    rates.count("a")
+    rate_limits = RateLimits("1/second, 2/hour")
+    rate_limits.count("a")
     for _ in range(3):
         with pytest.raises(TooFast, match="1 request per second"):
-            rates.count("a")
-    (hour,) = (limit for limit in rates._limits if limit.GRANULARITY.name == "hour")
-    assert rates._windows.get_window_stats(hour, "a").remaining == 1
+            rate_limits.count("a")
+    (hour,) = (limit for limit in rate_limits._limits if limit.GRANULARITY.name == "hour")
+    assert rate_limits._windows.get_window_stats(hour, "a").remaining == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from playground.api.events import Feed
+from playground.api.events import RunEvents
 from strategies.registry import registry
 from tests.api.asking import ASK, ask, events, faults
 
@@ -187,7 +187,7 @@ def test_a_model_that_fails_at_work_is_told_either_way(client, service, monkeypa
 
 
 def test_an_unforeseen_error_in_a_stream_is_its_last_event(client, monkeypatch):
-    monkeypatch.setattr(Feed, "end", lambda feed: 1 / 0)
+    monkeypatch.setattr(RunEvents, "end", lambda feed: 1 / 0)
     name, data = list(events(ask(client, stream=True).text))[-1]
     assert name == "error" and data["detail"][0]["loc"] == ["run"]
     assert "division" not in data["detail"][0]["msg"]

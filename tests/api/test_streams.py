@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from playground.api import events as streams
-from playground.api.waiting import until
-from playground.api.wire import Rewound
+from playground.api.responses import Rewound
+from playground.api.wait import until
 from playground.engine import Request, Run
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import LaneRow
@@ -56,7 +56,7 @@ def told(piece):
 
 
 def test_a_lane_that_falls_back_to_a_shorter_text_is_cut(run):
-    feed = streams.Feed(run, dict)
+    feed = streams.RunEvents(run, dict)
 
     def shows(node):
         run.lanes[0].show(node)

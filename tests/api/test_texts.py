@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.api import wire
-from playground.api.events import Feed
+from playground.api import responses
+from playground.api.events import RunEvents
 from playground.engine import Engine, Request, Run
 from playground.trace import Comparison, column_name
 from playground.ui import strip
@@ -67,7 +67,7 @@ def dictated(monkeypatch):
 
 def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
     """What a stream told of each lane's tokens, looked at after every step, and how each ended."""
-    feed = Feed(run, dict)
+    feed = RunEvents(run, dict)
     told: list[list[str]] = [[] for _ in run.lanes]
     ends: list[dict[str, Any]] = []
     while not feed.over:
@@ -95,7 +95,7 @@ def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
 def agrees(run: Run) -> None:
     """Every output of a run, against its tokens."""
     comparison = run.comparison()
-    told = wire.Compared.of(comparison)
+    told = responses.Compared.of(comparison)
     for lane, sent in zip(comparison.lanes, told.lanes, strict=True):
         assert "".join(token.text for token in sent.tokens) == sent.text == lane.text
         assert [token.id for token in sent.tokens] == lane.token_ids
@@ -110,7 +110,7 @@ def agrees(run: Run) -> None:
         assert "".join(shown[0] for shown in map(json.loads, drawn.split("\n"))) == lane.text
     if len(comparison.lanes) == 1:
         for echo in (False, True):
-            answer = wire.Generated.of(run, logprobs=False, echo=echo)
+            answer = responses.Generated.of(run, logprobs=False, echo=echo)
             assert "".join(piece.text for piece in answer.tokens) == answer.text
             assert answer.text == (run.request.prompt if echo else "") + comparison.lanes[0].text
 
@@ -214,7 +214,7 @@ def test_what_is_cancelled_has_told_all_it_wrote():
         Request(prompt="a", recipes=[f"dictated({ids([b'a', b'b', b'a'])})"], max_new_tokens=9,
                 stop=["abax"])
     )  # fmt: skip
-    feed = Feed(run, dict)
+    feed = RunEvents(run, dict)
     served().step()
     served().step()
     assert not [name for name, _ in events(feed.next().decode()) if name == "token"]

@@ -1,4 +1,4 @@
-"""What the API answers and tells as events, each field described for ``/api/docs``."""
+"""The bodies of answers and the data of events, each field described for ``/api/docs``."""
 
 from typing import Any, Literal
 
@@ -119,8 +119,8 @@ class Generated(Closed):
     @classmethod
     def of(cls, run: Run, *, logprobs: bool, echo: bool) -> "Generated":
         """With ``echo`` the prompt and its tokens come first."""
-        told = run.comparison()
-        (lane,) = told.lanes
+        comparison = run.comparison()
+        (lane,) = comparison.lanes
         tokens = [
             Piece(id=step.token, text=step.text, logprob=step.raw_logprob if logprobs else None)
             for step in lane.trace.path()
@@ -128,7 +128,7 @@ class Generated(Closed):
         if echo:
             prompt = [
                 Piece(id=token.id, text=token.text, logprob=token.logprob if logprobs else None)
-                for token in told.prompt_tokens
+                for token in comparison.prompt_tokens
             ]
             tokens = prompt + tokens
         return cls(
@@ -137,11 +137,11 @@ class Generated(Closed):
             recipe=lane.recipe,
             text=(run.prompt_text if echo else "") + lane.text,
             tokens=tokens,
-            prompt_tokens=len(told.prompt_tokens),
-            prompt_perplexity=told.prompt_perplexity,
+            prompt_tokens=len(comparison.prompt_tokens),
+            prompt_perplexity=comparison.prompt_perplexity,
             finish_reason=lane.finish_reason,
             error=lane.error,
-            timings=told.timings,
+            timings=comparison.timings,
         )
 
 
@@ -168,7 +168,7 @@ class Appended(Token):
 
     @staticmethod
     def at(lane: int, index: int, step: StepRecord) -> dict[str, Any]:
-        """Its fields as they are sent; an object for each token would take three times as long."""
+        """Its fields as a dictionary; an object for each token would take three times as long."""
         return {
             "id": step.token,
             "text": step.text,
@@ -195,7 +195,7 @@ class Ended(Closed):
     error: str | None = None
 
 
-# A reader of the stream sees these and then `done` (Compared) or `error` (Problem).
+# A stream has these and ends with `done` (the plain answer) or `error` (Problem).
 EVENTS: dict[str, type[BaseModel]] = {
     "start": Started,
     "token": Appended,

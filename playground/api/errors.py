@@ -1,7 +1,8 @@
-"""What the API answers when something is wrong: always ``{"detail": [{"loc", "msg"}, …]}``.
+"""The answers to failed requests: always ``{"detail": [{"loc", "msg"}, …]}``.
 
 ``loc`` is the path of the field at fault, as in FastAPI's own answers; ``msg`` is one plain
-sentence. No answer carries a stack trace: what was not foreseen is logged under a short id.
+sentence. No answer carries a stack trace: an unforeseen error is logged under a short id, which the
+answer names.
 """
 
 import logging
@@ -22,11 +23,11 @@ from strategies.notation import RecipeError, quote, shorten
 
 log = logging.getLogger(__name__)
 
-MOST_FAULTS = 50  # told of one request
+MOST_FAULTS = 50  # in one answer
 
 Loc = Sequence[str | int]
 
-# What pydantic found, as in the engine's and the recipes' own sentences.
+# Sentences for pydantic's error types, worded as the engine's and the recipes' own are.
 _RULES = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -48,7 +49,7 @@ _DEEP = "What was sent is nested too deeply."
 
 
 class NoModel(Exception):
-    """The model asked for cannot write: a fault of the request where it is not ``offered``."""
+    """The requested model cannot be used: 422 where this host does not offer it, else 503."""
 
     def __init__(self, cause: ModelError, offered: bool) -> None:
         super().__init__(str(cause))
@@ -65,7 +66,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """What every failed request is answered with."""
+    """The answer to a failed request."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -90,17 +91,17 @@ def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
 
 
 def unforeseen(app: FastAPI, error: BaseException, at: Loc = ()) -> Fault:
-    """The fault told for an error nobody foresaw; its trace goes to the log under the same id."""
-    app.state.meters.fail("server")
+    """The fault of an unforeseen error, which is counted, and logged with its trace under an id."""
+    app.state.metrics.fail("server")
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)
     return Fault(loc=list(at), msg=f"Something went wrong on the server; its log has it as {name}.")
 
 
 def handle(app: FastAPI) -> None:
-    """Let ``app`` answer every error in the one shape, and count it in its ``state.meters``.
+    """Have ``app`` answer every error in this shape and count it in its ``state.metrics``.
 
-    What the engine refuses is counted where it does so, for the page's requests as well.
+    The engine counts what it refuses itself, since that happens to the page's requests, too.
     """
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
@@ -113,7 +114,7 @@ def handle(app: FastAPI) -> None:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    request.app.state.meters.refuse("invalid")
+    request.app.state.metrics.refuse("invalid")
     return problem(422, *(_explained(entry) for entry in error.errors()[:MOST_FAULTS]))
 
 
@@ -123,17 +124,17 @@ async def _unfit(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _deep(request: Request, error: Exception) -> JSONResponse:
-    """Whatever walks through what was sent, and a library does, ends at Python's own bound."""
-    request.app.state.meters.refuse("invalid")
+    """A library recursed through what was sent and met Python's limit."""
+    request.app.state.metrics.refuse("invalid")
     return problem(422, Fault(loc=["body"], msg=_DEEP))
 
 
 async def _no_model(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NoModel)
     if error.status == 422:
-        request.app.state.meters.refuse("invalid")
+        request.app.state.metrics.refuse("invalid")
     else:
-        request.app.state.meters.fail("model")
+        request.app.state.metrics.fail("model")
     return problem(error.status, Fault(loc=["body", "model"], msg=str(error)))
 
 
@@ -161,7 +162,7 @@ def _path(field: str) -> list[str | int]:
 
 
 def _explained(entry: dict[str, Any]) -> Fault:
-    """A pydantic error as a sentence that says what was given."""
+    """A pydantic error as a sentence that names the field and quotes what was given."""
     loc = list(entry["loc"])
     cause = entry.get("ctx", {}).get("error")
     if isinstance(cause, RecipeError):
@@ -185,7 +186,7 @@ def _explained(entry: dict[str, Any]) -> Fault:
 
 
 def _inside(error: RecipeError, given: Any) -> list[str | int]:
-    """Where in a recipe sent as steps the error is; a recipe sent as text has no inside."""
+    """The path to the error inside a recipe that was sent as steps; empty for one sent as text."""
     if not isinstance(given, dict) or error.step is None:
         return []
     if error.field is None or error.field in ("strategy", "params", "enabled"):

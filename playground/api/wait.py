@@ -1,4 +1,4 @@
-"""How a coroutine waits for a run: no thread waits with it."""
+"""Waiting for a run in a coroutine, without a thread that waits."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ from playground.engine import Run
 
 
 async def until(ready: Callable[[], bool], run: Run, timeout: float) -> bool:
-    """Whether ``ready``, which is asked after each change of ``run``, holds in ``timeout`` seconds.
+    """Whether ``ready`` becomes true within ``timeout`` seconds.
 
-    It is asked on the decode loop's thread: a look at the run, and no more.
+    It is called at every change of ``run``, on the decode loop's thread, so it must be quick.
     """
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
@@ -19,14 +19,14 @@ async def until(ready: Callable[[], bool], run: Run, timeout: float) -> bool:
         if not waiter.done():
             waiter.set_result(None)
 
-    def tell() -> None:
+    def check() -> None:
         if ready():
-            with contextlib.suppress(RuntimeError):  # the server went down meanwhile
+            with contextlib.suppress(RuntimeError):  # the event loop was closed meanwhile
                 loop.call_soon_threadsafe(wake)
 
     timer = loop.call_later(timeout, wake)
     try:
-        with run.followed(tell):
+        with run.followed(check):
             if not ready():
                 await waiter
     finally:

@@ -1,4 +1,4 @@
-"""What the API is asked: the bodies of its requests, bounded by what this host allows."""
+"""The bodies of requests, each field with its bounds on this host and its description."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -56,37 +56,37 @@ BATCH_EXAMPLES: dict[str, Any] = {
 }
 
 
-NOW = object()  # the context of a validation that is meant
+_VALIDATE = object()  # the validation context of ``validated``
 
 
-class Asked(BaseModel):
-    """A body, or what it inherits from.
+class DeferredBody(BaseModel):
+    """A body, or a base of one, that FastAPI passes on as it was sent and ``validated`` checks.
 
-    FastAPI checks bodies on the event loop, where everybody would wait while recipes are parsed:
-    it gets what was sent, and a thread has it checked by ``read``.
+    FastAPI would check it on the event loop, where every other client waits while recipes are
+    parsed; ``validated`` is called on a thread.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _later(cls, sent: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Any:
-        return check(sent) if info.context is NOW else sent
+    def _defer(cls, sent: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Any:
+        return check(sent) if info.context is _VALIDATE else sent
 
 
 @dataclass(frozen=True)
-class Bodies:
-    """One model per route that runs."""
+class RequestModels:
+    """The model of each route's body."""
 
     compare: type[BaseModel]
     generate: type[BaseModel]
     batch: type[BaseModel]
 
 
-def read(model: type[BaseModel], sent: Any) -> Any:
-    """A checked body; ``RequestValidationError`` names every field at fault."""
+def validated(model: type[BaseModel], sent: Any) -> Any:
+    """The body as ``model``; ``RequestValidationError`` names every field at fault."""
     try:
-        return model.model_validate(sent, context=NOW)
+        return model.model_validate(sent, context=_VALIDATE)
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise RequestValidationError(
@@ -95,21 +95,21 @@ def read(model: type[BaseModel], sent: Any) -> Any:
 
 
 def most_prompts(settings: Settings) -> int:
-    """Prompts in one batch: no more than the line can hold."""
+    """Prompts in one batch: no more than fit into the queue."""
     return min(settings.max_batch, settings.max_waiting)
 
 
-def bodies(settings: Settings) -> Bodies:
-    """What may be sent to this host."""
+def request_models(settings: Settings) -> RequestModels:
+    """The bodies that this host accepts."""
     most = settings.max_new_tokens
     Prompt = Annotated[str, Field(min_length=1, max_length=settings.max_prompt_chars)]
     StopString = Annotated[str, Field(min_length=1, max_length=settings.max_stop_chars)]
-    written = (
+    recipe_forms = (
         "Either the one-line form, processors in the order they apply and then a search, or the "
         "same as steps; GET /api/strategies names them all."
     )
 
-    class Limited(Asked):
+    class RunOptions(DeferredBody):
         max_new_tokens: int = Field(
             min(64, most),
             ge=0,
@@ -149,12 +149,12 @@ def bodies(settings: Settings) -> Bodies:
             description="An id from GET /api/models; the host's default where null.",
         )
 
-    class Streamed(Asked):
+    class StreamOption(DeferredBody):
         stream: bool = Field(
             False, description="Answer with server-sent events while the text is written."
         )
 
-    class Told(Asked):
+    class TokenOptions(DeferredBody):
         logprobs: bool = Field(
             False,
             description="Tell each token's log-probability: the model's own, before any processor.",
@@ -166,13 +166,15 @@ def bodies(settings: Settings) -> Bodies:
         )
 
     # Fields come in the order of the bases from right to left.
-    class Compare(Asked):
+    class Compare(DeferredBody):
         prompt: Prompt = Field(description="The text to continue.")
         recipes: list[Recipe] = Field(
-            min_length=1, max_length=settings.max_columns, description=f"One lane each. {written}"
+            min_length=1,
+            max_length=settings.max_columns,
+            description=f"One lane each. {recipe_forms}",
         )
 
-    class CompareRequest(Streamed, Limited, Compare):
+    class CompareRequest(StreamOption, RunOptions, Compare):
         """A prompt and the recipes that continue it."""
 
         top_n: int = Field(
@@ -187,22 +189,22 @@ def bodies(settings: Settings) -> Bodies:
             "values kept of it, to measure what keeping them saves.",
         )
 
-    class Generate(Asked):
+    class Generate(DeferredBody):
         prompt: Prompt = Field(description="The text to continue.")
-        recipe: Recipe = Field(description=written)
+        recipe: Recipe = Field(description=recipe_forms)
 
-    class GenerateRequest(Streamed, Told, Limited, Generate):
+    class GenerateRequest(StreamOption, TokenOptions, RunOptions, Generate):
         """A prompt and the recipe that continues it."""
 
-    class Batch(Asked):
+    class Batch(DeferredBody):
         prompts: list[Prompt] = Field(
             min_length=1,
             max_length=most_prompts(settings),
             description="The texts to continue, each by itself.",
         )
-        recipe: Recipe = Field(description=written)
+        recipe: Recipe = Field(description=recipe_forms)
 
-    class BatchRequest(Told, Limited, Batch):
+    class BatchRequest(TokenOptions, RunOptions, Batch):
         """Several prompts and the recipe that continues each."""
 
-    return Bodies(CompareRequest, GenerateRequest, BatchRequest)
+    return RequestModels(CompareRequest, GenerateRequest, BatchRequest)

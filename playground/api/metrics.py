@@ -1,4 +1,7 @@
-"""What Prometheus reads: counts of what happened, and what the engines hold at the moment."""
+"""The server's metrics for Prometheus: counts of events, and gauges of the engines.
+
+The metrics of a text, such as its perplexity, are in ``playground.metrics``.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,21 @@ _STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
-class Meters(Watch):
-    """Counts for one application, in a registry of their own. Any thread may call it."""
+class ServerMetrics(Watch):
+    """The counters of one application, in a registry of its own. Any thread may call it."""
 
     def __init__(self, service: Service) -> None:
         self.registry = registry = CollectorRegistry(auto_describe=True)
-        self._begun = Counter(
+        self._runs_started = Counter(
             "playground_runs_started", "Runs that left the line.", registry=registry
         )
-        self._runs = Counter(
+        self._runs_ended = Counter(
             "playground_runs_ended",
             "Runs that are over: done, or ended by deadline, cancelled or error.",
             ["reason"],
             registry=registry,
         )
-        self._lanes = Counter(
+        self._lanes_ended = Counter(
             "playground_lanes_ended",
             "Recipes' texts that are over, by what ended them.",
             ["reason"],
@@ -51,16 +54,16 @@ class Meters(Watch):
             "Tokens chosen by runs that are over, those of beams left behind included.",
             registry=registry,
         )
-        self._read = Counter(
+        self._prompt_tokens = Counter(
             "playground_prompt_tokens", "Tokens of the prompts of started runs.", registry=registry
         )
-        self._steps = Histogram(
+        self._step_seconds = Histogram(
             "playground_decode_step_seconds",
             "One token of every row at work, records included.",
             buckets=_STEP_S,
             registry=registry,
         )
-        self._first = Histogram(
+        self._first_token_seconds = Histogram(
             "playground_time_to_first_token_seconds",
             "From a run's submission to its first token; of runs that are over.",
             buckets=_FIRST_S,
@@ -79,16 +82,16 @@ class Meters(Watch):
             registry=registry,
         )
         for kind in ("busy", "rate", "invalid"):
-            self._refusals.labels(kind)  # so that each is there from the start, at 0
+            self._refusals.labels(kind)  # creates it at 0, so that it is exported from the start
         for kind in ("run", "lane", "model", "server"):
             self._errors.labels(kind)
-        registry.register(Engines(service))
+        registry.register(EngineGauges(service))
         ProcessCollector(registry=registry)
         service.watches.all.append(self)
-        service.rates.refused = lambda: self.refuse("rate")
+        service.rate_limits.refused = lambda: self.refuse("rate")
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def refuse(self, kind: str) -> None:
@@ -101,27 +104,27 @@ class Meters(Watch):
         self.refuse("busy" if isinstance(error, Busy) else "invalid")
 
     def started(self, run: Run) -> None:
-        self._begun.inc()
-        self._read.inc(len(run.prompt_tokens))
+        self._runs_started.inc()
+        self._prompt_tokens.inc(len(run.prompt_tokens))
 
     def stepped(self, tokens: int, seconds: float) -> None:
-        self._steps.observe(seconds)
+        self._step_seconds.observe(seconds)
 
     def ended(self, run: Run) -> None:
         for lane in run.lanes:
-            self._lanes.labels(lane.finish_reason or "error").inc()
+            self._lanes_ended.labels(lane.finish_reason or "error").inc()
             self._tokens.inc(len(lane.steps))
             if lane.finish_reason == "error" and run.error is None:
                 self.fail("lane")
         if run.error is not None:
             self.fail("run")
-        self._runs.labels(run.outcome).inc()
+        self._runs_ended.labels(run.outcome).inc()
         if (first := run.first_token) is not None:
-            self._first.observe(first)
+            self._first_token_seconds.observe(first)
 
 
-class Engines(Collector):
-    """What every engine holds, read when it is asked for."""
+class EngineGauges(Collector):
+    """The gauges of every engine, read at each scrape."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -131,7 +134,7 @@ class Engines(Collector):
 
     def collect(self) -> Iterator[Metric]:
         engines = self.service.engines
-        for name, meaning, value in _HELD:
+        for name, meaning, value in _GAUGES:
             family = GaugeMetricFamily(f"playground_{name}", meaning, labels=["model"])
             for id, engine in engines.items():
                 family.add_metric([id], float(value(engine)))
@@ -142,7 +145,7 @@ def _device_bytes(engine: Engine) -> int:
     return torch.cuda.memory_allocated(engine.device) if engine.device.type == "cuda" else 0
 
 
-_HELD = (
+_GAUGES = (
     ("up", "1 while the decode loop is alive.", lambda engine: engine.alive),
     ("queue_length", "Runs in line.", lambda engine: engine.waiting),
     ("runs_at_work", "Runs whose rows are in the batch.", lambda e: e.people - e.waiting),

@@ -27,7 +27,7 @@ def visit(address="203.0.113.5", forwarded=(), page="a"):
 
 
 def test_an_address_has_one_share_for_page_and_routes(service):
-    service.rates.count("203.0.113.5")  # as a route counts it
+    service.rate_limits.count("203.0.113.5")  # as a route counts it
     assert counted(visit(page="a"), service) == "203.0.113.5"
     with pytest.raises(TooFast, match="2 requests per minute; try again in"):
         counted(visit(page="b"), service)  # another page of the same address
