@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from playground.engine import Busy, FieldError, Request, Run, Watch
+from playground.engine import Busy, FieldError, Observer, Request, Run
 from playground.redaction import redact, trace
 from playground.service import Service
 from strategies.recipe import Recipe, RecipeStep
@@ -45,7 +45,7 @@ class Lines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class Journal(Watch):
+class Journal(Observer):
     """Writes down what becomes of runs; their prompts only where ``prompts`` says so."""
 
     def __init__(self, prompts: bool = False) -> None:
@@ -124,7 +124,7 @@ def keep(service: Service) -> None:
         logging.getLogger().addHandler(handler)
     if not prompts:
         redact()
-    service.watches.all.append(Journal(prompts))
+    service.observers.all.append(Journal(prompts))
 
 
 def _silent(step: RecipeStep) -> RecipeStep:

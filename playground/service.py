@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from playground.aside import aside
-from playground.engine import EngineClosed, Limits, Request, Run, Watches
+from playground.engine import EngineClosed, Limits, Observers, Request, Run
 from playground.errors import ModelError, UnsupportedModel
 from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
@@ -59,7 +59,7 @@ class Service:
         fresh = min(_FRESH, self.settings.keep_runs)
         self._kept = KeptRuns(self.settings.keep_runs - fresh, self.settings.keep_bytes)
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
-        self.watches = Watches()  # these hear of the runs of every engine
+        self.observers = Observers()  # these hear of the runs of every engine
         self._lock = threading.Lock()
         self._closed = False
         self.failure: str | None = None  # why the host's own model is not there, where it failed
@@ -118,7 +118,7 @@ class Service:
                 limits=limits(self.settings),
                 rows=self.settings.max_rows,
                 prompt_bytes=self.settings.prompt_bytes,
-                watch=self.watches,
+                observer=self.observers,
                 draft=self._draft(loaded),
                 trace=self.settings.trace_steps,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
@@ -231,5 +231,5 @@ class Service:
                 return False
             engine.close()
             del self._engines[id]
-        engine.settle()  # what is being traced holds the model
+        engine.join_tracing()  # what is being traced holds the model
         return True

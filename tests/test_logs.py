@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from playground import logs
-from playground.engine import Busy, FieldError, Limits, Request, Watches
+from playground.engine import Busy, FieldError, Limits, Observers, Request
 from playground.service import Service
 from playground.settings import Settings
 from strategies.recipe import Recipe
@@ -19,7 +19,7 @@ SECRET = "My diary, "
 
 @pytest.fixture
 def kept(capsys, monkeypatch):
-    """What a service keeps a log of: its watches, and the lines written since last asked."""
+    """What a service keeps a log of: its observers, and the lines written since last asked."""
     root = logging.getLogger("playground")
     before = root.handlers, root.propagate, root.level
     monkeypatch.setattr(logs, "redact", lambda: None)  # it is for good
@@ -27,7 +27,7 @@ def kept(capsys, monkeypatch):
     def begun(**settings):
         service = Service(Settings(**settings))
         logs.keep(service)
-        return service.watches, lambda: [*map(json.loads, capsys.readouterr().err.splitlines())]
+        return service.observers, lambda: [*map(json.loads, capsys.readouterr().err.splitlines())]
 
     yield begun
     root.handlers, root.propagate = before[:2]
@@ -38,10 +38,10 @@ def asked(prompt: str, *recipes: str) -> Request:
     return Request(prompt=prompt, recipes=list(recipes), max_new_tokens=3, client="203.0.113.5")
 
 
-def run(watches: Watches) -> str:
+def run(observers: Observers) -> str:
     """One run, and one refused of each kind; the run's id."""
     served = engine(rows=3, limits=Limits(waiting=1, prompt_chars=40))
-    served.loop.watch = watches
+    served.loop.observer = observers
     made = served.submit(asked(SECRET, "greedy", "beam(2)"))
     for prompt, error in ((SECRET, Busy), (SECRET * 9, FieldError)):
         with pytest.raises(error):
@@ -51,8 +51,8 @@ def run(watches: Watches) -> str:
 
 
 def test_each_event_is_a_line_of_json_with_the_runs_id(kept):
-    watches, lines = kept()
-    id = run(watches)
+    observers, lines = kept()
+    id = run(observers)
     submitted, busy, invalid, started, ended = lines()
     assert [line["event"] for line in (submitted, busy, invalid, started, ended)] == [
         "submitted", "refused", "refused", "started", "ended",
@@ -68,8 +68,8 @@ def test_each_event_is_a_line_of_json_with_the_runs_id(kept):
 
 @pytest.mark.parametrize("wanted", [False, True])
 def test_prompts_are_written_only_where_the_host_asked_for_it(kept, wanted):
-    watches, lines = kept(log_prompts=wanted)
-    run(watches)
+    observers, lines = kept(log_prompts=wanted)
+    run(observers)
     told = lines()
     assert [line["prompt"] for line in told if "prompt" in line] == (
         [SECRET, SECRET, SECRET * 9] if wanted else []

@@ -19,7 +19,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from playground.engine import Busy, FieldError, Request, Run, Watch
+from playground.engine import Busy, FieldError, Observer, Request, Run
 from playground.service import Service
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
-class ServerMetrics(Watch):
+class ServerMetrics(Observer):
     """The counters of one application, in a registry of its own. Any thread may call it."""
 
     def __init__(self, service: Service) -> None:
@@ -87,7 +87,7 @@ class ServerMetrics(Watch):
             self._errors.labels(kind)
         registry.register(EngineGauges(service))
         ProcessCollector(registry=registry)
-        service.watches.all.append(self)
+        service.observers.all.append(self)
         service.rate_limits.refused = lambda: self.refuse("rate")
 
     def text(self) -> bytes:

@@ -218,6 +218,6 @@ def _serve(model: str | None, port: int, settings: dict[str, Any]) -> None:
     service = Service(Settings(**chosen | settings))
     service.prepare()
     gc.freeze()  # as the page's program does
-    service.engine().settle()
+    service.engine().join_tracing()
     app = Gate(application(service), service.settings)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

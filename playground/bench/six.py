@@ -103,7 +103,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     plain.engine.close()
     unpack(plain.model)
     own = Playground(model)
-    own.engine.settle()
+    own.engine.join_tracing()
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     plain.model.set_attn_implementation("sdpa")
 

@@ -107,7 +107,7 @@ def measure(
 
     own, other = Playground(model), Playground(model)
     for each in (own, other):
-        each.engine.settle()
+        each.engine.join_tracing()
     prompt = PROMPT
     while len(own.engine.tokens(prompt)) < prompt_tokens:
         prompt += f" many things. {PROMPT}"
@@ -154,7 +154,7 @@ class _Bench:
         search = strategy.kind == "search"
         recipe = str(Recipe.from_steps([step] if search else [step, {"strategy": "sample"}]))
         try:
-            lane = self.engines[0].intake.run(self.request(recipe)).lanes[-1]
+            lane = self.engines[0].builder.run(self.request(recipe)).lanes[-1]
         except FieldError as refusal:
             return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
         if lane.search.asks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from playground.engine.lanes.lane import Lane
-from playground.engine.observer import Watch, Watches
+from playground.engine.observer import Observer, Observers
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
 
@@ -19,10 +19,10 @@ __all__ = [
     "FieldError",
     "Lane",
     "Limits",
+    "Observer",
+    "Observers",
     "Request",
     "Run",
-    "Watch",
-    "Watches",
 ]
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.preview import preview
 from playground.engine.forward import Forward
-from playground.engine.observer import Watch
+from playground.engine.observer import Observer
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
-from playground.engine.request_builder import Intake
+from playground.engine.request_builder import RequestBuilder
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import Loop
 from playground.engine.scoring import logprobs
@@ -36,7 +36,7 @@ class Engine:
         prompt_bytes: int = 256 << 20,
         pack_weights: bool = True,
         trace: bool = False,
-        watch: Watch | None = None,
+        observer: Observer | None = None,
         draft: LoadedModel | None = None,
     ) -> None:
         """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
@@ -58,11 +58,11 @@ class Engine:
             "batch_invariant": self.forward.batch_invariant,
         }
         self.model = model = replace(model, facts=model.facts.model_copy(update=found))
-        self.drafter = Drafter.where_it_can(draft, model.facts.vocab_size, pack_weights)
+        self.drafter = Drafter.try_create(draft, model.facts.vocab_size, pack_weights)
         self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
         for forward in self._forwards if trace else ():
             forward.trace()
-        self.intake = Intake(
+        self.builder = RequestBuilder(
             model,
             self.limits,
             self.forward.slots.count,
@@ -72,13 +72,13 @@ class Engine:
         self.device = self.forward.device
         self.loop = Loop(
             self.forward,
-            self.intake.detokenizer,
+            self.builder.detokenizer,
             self.limits,
             prompt_bytes,
             self.drafter,
-            watch or Watch(),
+            observer or Observer(),
         )
-        self.prompts = self.loop.admission.prompts
+        self.prompts = self.loop.scheduler.prompts
         self._scoring = threading.Lock()  # one at a time: they take memory nobody has set aside
         self._thread: threading.Thread | None = None
 
@@ -96,15 +96,15 @@ class Engine:
         try:
             with self.loop.asking(request.client):
                 for request in requests:
-                    run = self.intake.run(request)
-                    run.told(self.loop.wake, self.loop.watch.ended)
+                    run = self.builder.run(request)
+                    run.told(self.loop.wake, self.loop.observer.ended)
                     runs.append(run)
                     run.batch = runs[0].batch
                 self._submitted(runs)
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(runs)
-            self.loop.watch.refused(request, error)
+            self.loop.observer.refused(request, error)
             raise
         return runs
 
@@ -114,7 +114,7 @@ class Engine:
             if self.loop.closed:
                 raise EngineClosed("the engine is closed")
             for run in runs:
-                self.loop.watch.submitted(run)
+                self.loop.observer.submitted(run)
                 run.changed()
         else:
             self.loop.add(runs)
@@ -146,17 +146,17 @@ class Engine:
         None where the prompt was not read lately: ``read`` asks for that. ``FieldError`` names
         what cannot be run.
         """
-        run = self.intake.run(request)
+        run = self.builder.run(request)
         known = self.prompts.get(run.prompt_ids)
-        return preview(run, known.heard.scores, self.intake.detokenizer) if known else None
+        return preview(run, known.output.logits, self.builder.detokenizer) if known else None
 
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
-        return self.intake.encoder.prompt(prompt, chat, split)
+        return self.builder.encoder.prompt(prompt, chat, split)
 
     def control_tokens(self, prompt: str) -> list[str]:
         """The names of control tokens that stand in a prompt."""
-        return self.intake.encoder.control_tokens(prompt)
+        return self.builder.encoder.control_tokens(prompt)
 
     @property
     def rows(self) -> int:
@@ -164,7 +164,7 @@ class Engine:
 
     @property
     def rows_in_use(self) -> int:
-        return self.rows - self.forward.slots.free
+        return self.rows - self.forward.slots.free_count
 
     @property
     def key_value_bytes(self) -> int:
@@ -174,12 +174,12 @@ class Engine:
     @property
     def people(self) -> int:
         """Runs in line or at work."""
-        return len(self.loop.runs) + len(self.loop.line)
+        return len(self.loop.runs) + len(self.loop.queue)
 
     @property
     def waiting(self) -> int:
         """Runs in line."""
-        return len(self.loop.line)
+        return len(self.loop.queue)
 
     @property
     def alive(self) -> bool:
@@ -201,10 +201,10 @@ class Engine:
         """One turn of the loop, on the calling thread; only without ``start``."""
         self.loop.step()
 
-    def settle(self) -> None:
+    def join_tracing(self) -> None:
         """Wait until every forward that can be traced is."""
         for forward in self._forwards:
-            forward.settle()
+            forward.join_tracing()
 
     def close(self) -> None:
         """End every run where it is, and the thread."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class Observer:
     """Hears of everything and does nothing. The loop waits for each call: they must be quick."""
 
     def submitted(self, run: Run) -> None:
@@ -31,11 +31,11 @@ class Watch:
         """It is done; told before anybody who waits for it."""
 
 
-class Watches(Watch):
+class Observers(Observer):
     """Several as one. One that fails is logged, and the loop and the others go on."""
 
     def __init__(self) -> None:
-        self.all: list[Watch] = []
+        self.all: list[Observer] = []
 
     def submitted(self, run: Run) -> None:
         self._tell("submitted", run)

@@ -16,7 +16,7 @@ from playground.trace import FinishReason
 from strategies import Context, RecipeError
 
 
-class Intake:
+class RequestBuilder:
     """Makes runs for one model. Any thread may call it."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Intake:
         draft_model: str | None = None,
     ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
-        # Not the model itself: a run is kept for long after it is gone, and knows its intake.
+        # Not the model itself: a run is kept for long after it is gone, and knows its builder.
         self.facts, self.tokenizer, self.limits = model.facts, model.tokenizer, limits
         self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length

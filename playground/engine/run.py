@@ -51,7 +51,7 @@ class Run:
         self.prefills: list[float] = []
         self.tokenize = tokenize
         self.error: str | None = None
-        self.place = 0  # in line, from 1; the last it had once it runs
+        self.queue_position = 0  # in line, from 1; the last it had once it runs
         self.prompt_known = False  # read for an earlier run: nothing was left to prefill
         self.cancelled = False
         self.state: State = "queued"

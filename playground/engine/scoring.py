@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from playground.engine.forward import Forward
-from playground.engine.transformers_compat import cache_argument
+from playground.engine.transformers_compat import cache_keyword
 
 
 @torch.inference_mode()
@@ -24,16 +24,17 @@ def logprobs(
     """
     found: list[float | None] = [None]
     cache: Any = DynamicCache(config=forward.model.config)
+    keyword = cache_keyword(forward.model)
     tokens = torch.tensor([list(ids)], device=forward.device)
-    for start in range(0, len(ids) - 1, forward.piece):
+    for start in range(0, len(ids) - 1, forward.chunk_size):
         if cancelled():
             break
-        end = min(start + forward.piece, len(ids) - 1)  # nothing follows the last token
+        end = min(start + forward.chunk_size, len(ids) - 1)  # nothing follows the last token
         out = forward.model(
             input_ids=tokens[:, start:end],
             attention_mask=torch.ones_like(tokens[:, :end]),
             position_ids=torch.arange(start, end, device=forward.device)[None],
-            **cache_argument(forward.model, cache),
+            **{keyword: cache},
             use_cache=True,
         )
         scores = out.logits[0].float()

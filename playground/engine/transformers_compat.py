@@ -1,25 +1,50 @@
-"""What of transformers changes its name between the releases that are served."""
+"""What is used of transformers that it does not promise to keep, or has renamed between releases.
+
+No other file uses such names; each of them has a test that says what no longer works without it.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
-def cache_argument(model: Any, cache: Any) -> dict[str, Any]:
-    """``cache`` as the keyword that the model's ``forward`` takes it by.
+__all__ = [
+    "Cache",
+    "CacheLayerMixin",
+    "attention_name",
+    "cache_keyword",
+    "independent_experts",
+    "register_attention",
+    "sdpa_attention_forward",
+    "sdpa_mask",
+]
 
-    transformers 5.24 renamed ``past_key_values`` to ``cache`` and drops the old name in 5.40.
+
+def cache_keyword(model: Any) -> str:
+    """The keyword by which the model's ``forward`` takes a cache.
+
+    transformers 5.24 renamed ``past_key_values`` to ``cache``, and 5.40 drops the old name.
     """
-    return {_cache_name(model.__class__.forward): cache}
-
-
-@lru_cache
-def _cache_name(forward: Callable[..., Any]) -> str:
-    known = inspect.signature(forward).parameters
+    known = inspect.signature(model.__class__.forward).parameters
     return "cache" if "cache" in known else "past_key_values"
+
+
+def attention_name(model: Any) -> str:
+    """The attention a model computes with, as ``set_attn_implementation`` takes it."""
+    name: str = model.config._attn_implementation
+    return name
+
+
+def register_attention(name: str, attention: Callable[..., Any], mask: Callable[..., Any]) -> None:
+    """Let ``set_attn_implementation`` know an attention by this name, with how its mask is made."""
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, mask)
 
 
 def independent_experts(model: Any) -> Callable[[], None]:

@@ -180,7 +180,7 @@ class Models:
 
     def _make_room(self, id: str, needed: int, try_only: bool = False) -> None:
         """Drop the least recently used models until ``needed`` bytes fit, or raise."""
-        where, _ = device.place(self.settings)
+        where, _ = device.resolve_device(self.settings)
         while True:
             with self._lock:
                 held = {key: model.facts.memory for key, model in self._loaded.items()}

@@ -19,7 +19,7 @@ CAPTURING = threading.Lock()  # CUDA has one capture at a time in a process
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
 
 
-def place(settings: Settings) -> tuple[torch.device, torch.dtype]:
+def resolve_device(settings: Settings) -> tuple[torch.device, torch.dtype]:
     """The device and the dtype of the weights, chosen where the settings say ``auto``."""
     device = _device(settings.device)
     if settings.dtype != "auto":

@@ -59,7 +59,7 @@ def load_folder(
     missing = lacks(folder)
     if missing:
         raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.", folder)
-    where, dtype = device.place(settings)
+    where, dtype = device.resolve_device(settings)
     if where.type == "cpu":
         device.keep_freed_memory()
     if settings.threads is not None:
@@ -185,7 +185,7 @@ def _told(error: Exception, folder: Path) -> str:
 
 
 def _bytes(model: Any, settings: Settings) -> int:
-    _, dtype = device.place(settings)
+    _, dtype = device.resolve_device(settings)
     count: int = sum(parameter.numel() for parameter in model.parameters())
     return count * dtype.itemsize
 

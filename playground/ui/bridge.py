@@ -36,7 +36,7 @@ class Bridge:
                 return "# The model is not loaded yet."
             engine = self.service.engine(model)
             limit = {"max_new_tokens": whole("max_new_tokens", tokens)}
-            context = engine.intake.context(limit["max_new_tokens"])
+            context = engine.builder.context(limit["max_new_tokens"])
             given = arguments(written, context, engine.model.model.generation_config)
         except (ModelError, ValueError) as problem:  # a RecipeError is a ValueError
             return f"# {problem}"

@@ -134,8 +134,8 @@ def again(shown: Comparison, recipe: Recipe, name: str, client: str) -> Request:
 
 
 def _progress(run: Run) -> str:
-    if run.state == "queued" and run.place:
-        return f"Waiting for free rows, place {run.place} in line …"
+    if run.state == "queued" and run.queue_position:
+        return f"Waiting for free rows, place {run.queue_position} in line …"
     return "Going through the text again …"
 
 

@@ -267,7 +267,7 @@ class Runner:
 
     def _progress(self, run: Run, most: int) -> dict[str, Any]:
         if run.state == "queued":
-            return status("running", f"Waiting for free rows, place {run.place} in line …")
+            return status("running", f"Waiting for free rows, place {run.queue_position} in line …")
         return status("running", f"Writing, {most} of {run.request.max_new_tokens} tokens …")
 
     def _outcome(self, run: Run, comparison: Comparison) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_a_fault_in_a_batch_is_told_at_its_field_and_nothing_is_run(
     client, service, monkeypatch, changes, loc, words
 ):
     begun = []
-    monkeypatch.setattr(service.watches, "submitted", begun.append)
+    monkeypatch.setattr(service.observers, "submitted", begun.append)
     found = faults(batch(client, **changes))
     assert list(found) == [("body", *loc)] and words in found["body", *loc]
     assert begun == []

@@ -18,7 +18,7 @@ def fresh(service):
     service.engine()
     with TestClient(application(service), raise_server_exceptions=False) as client:
         yield client
-    del service.watches.all[-1]
+    del service.observers.all[-1]
 
 
 def scraped(client):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, FieldError, Request, Run
-from playground.engine.attention.sdpa import BLOCK
+from playground.engine.attention.placement import BLOCK
 from playground.engine.forward import FIXED_ROWS, RowCounts
 from playground.trace import Comparison
 from strategies import Recipe, RecipeStep
@@ -64,7 +64,7 @@ def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) 
     served = engine(kind, pack_weights=how != "not packed", dtype=dtype, kept=kept)
     if how == "traced":
         served.forward.trace()
-        served.settle()
+        served.join_tracing()
     if how == "padded":
         served.forward.row_counts = RowCounts.among([FIXED_ROWS])
     count = 20 if threads == 1 else 8
@@ -101,7 +101,7 @@ def recipes(served: Engine) -> list[str]:
             step = str(RecipeStep(strategy.info.id, params))
             recipe = step if strategy in SEARCHES else f"{step} | sample(2)"
             try:
-                served.intake.run(MINE.model_copy(update={"recipes": [Recipe.of(recipe)]}))
+                served.builder.run(MINE.model_copy(update={"recipes": [Recipe.of(recipe)]}))
             except FieldError:
                 continue
             if not strategy.is_neutral(params):

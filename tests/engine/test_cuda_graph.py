@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from playground.engine import Request
-from playground.engine.attention import sdpa
-from playground.engine.attention.kv_slots import Slots, fitting
+from playground.engine.attention import placement, sdpa
+from playground.engine.attention.kv_slots import KVShape, KVSlots, fit_to_budget
 from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, Work
 from playground.trace import Comparison
@@ -70,7 +70,7 @@ def graphs(forward: Forward) -> CudaGraphs:
 
 def last(heard: ForwardOutput) -> Tensor:
     assert heard.states is not None
-    return heard.states.last
+    return heard.states.layers
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -81,7 +81,7 @@ def test_a_captured_step_says_what_a_plain_one_does(kind: str, dtype: Any, devic
     assert graphs(forward)
     step = written(forward)
     wanted, heard = eager(forward, *step), forward.decode(*step, states=True)
-    for found, other in ((heard.scores, wanted.scores), (last(heard), last(wanted))):
+    for found, other in ((heard.logits, wanted.logits), (last(heard), last(wanted))):
         assert found.shape == other.shape and found.dtype == other.dtype
         torch.testing.assert_close(found, other, rtol=0, atol=TOLERANCE[dtype] * other.abs().max())
     assert forward.decode(*step).states is None
@@ -105,7 +105,7 @@ def test_a_row_keeps_its_bits_in_every_company(kind: str, dtype: Any, device: st
         heard = forward.decode(order, *zip(*(given[s] for s in order), strict=True), states=True)
         for slot, wanted in zip(slots, alone, strict=True):
             at = order.index(slot)
-            assert torch.equal(heard.scores[at], wanted.scores[0])
+            assert torch.equal(heard.logits[at], wanted.logits[0])
             assert torch.equal(last(heard)[:, at], last(wanted)[:, 0])
 
 
@@ -145,7 +145,7 @@ def test_rows_touch_their_own_tokens_only(device: str) -> None:
             store[:, slot, :, LENGTHS.get(slot, 0) :] = torch.nan
     before = forward.slots.keys.clone()
     heard = forward.decode(slots, ids, places, states=True)
-    assert torch.equal(heard.scores, wanted.scores) and torch.equal(last(heard), last(wanted))
+    assert torch.equal(heard.logits, wanted.logits) and torch.equal(last(heard), last(wanted))
     changed = (before != forward.slots.keys) & ~forward.slots.keys.isnan()
     assert {
         (slot, place)
@@ -160,9 +160,9 @@ def test_a_fork_goes_on_as_its_source_does(device: str) -> None:
     forward = served(device=device)
     written(forward)
     forward.slots.copy([2], [5], 0, 40)
-    a, b = forward.decode([2, 5], [4, 4], [40, 40]).scores
+    a, b = forward.decode([2, 5], [4, 4], [40, 40]).logits
     assert torch.equal(a, b)
-    c, d = forward.decode([2, 5], [4, 5], [41, 41]).scores
+    c, d = forward.decode([2, 5], [4, 5], [41, 41]).logits
     assert not torch.equal(c, d)
 
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_captured_runs_as_it_is(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING and LOST in record.message and why in record.message
     assert torch.equal(
-        forward.decode(*written(forward)).scores, eager(forward, *written(forward)).scores
+        forward.decode(*written(forward)).logits, eager(forward, *written(forward)).logits
     )
 
 
@@ -210,7 +210,7 @@ def test_a_step_that_is_wrong_for_long_texts_is_not_used(
         query: Tensor, key: Any, value: Any, mask: Tensor, scale: Any, n: int
     ) -> Tensor:
         long = (mask == 0).sum(-1, keepdim=True) > 200
-        wrong = long & isinstance(sdpa.active(), sdpa.Gathered)
+        wrong = long & isinstance(placement.current_placement(), placement.GatheredPlacement)
         return attend(query, key, value, mask, scale, n) * (1 - 0.5 * wrong)
 
     monkeypatch.setattr(sdpa, "_attend", long_in_half)
@@ -220,10 +220,10 @@ def test_a_step_that_is_wrong_for_long_texts_is_not_used(
 
 @pytest.mark.parametrize(("rows", "budget"), [(64, 200_000), (64, 3_000_000), (8, 10**9)])
 def test_the_slot_of_idle_rows_is_within_the_budget(rows: int, budget: int) -> None:
-    shapes = [(2, 8, 4)] * 3
-    count, length = fitting(shapes, FP32, rows, 128, budget, spare=1)
-    slots = Slots(shapes, count, length, FP32, torch.device("cpu"), spare=1)
-    assert slots.keys.shape[1] == count + 1 and slots.take(count + 1) is None
+    shapes = [KVShape(2, 8, 4)] * 3
+    count, length = fit_to_budget(shapes, FP32, rows, 128, budget, spare=1)
+    slots = KVSlots(shapes, count, length, FP32, torch.device("cpu"), spare=1)
+    assert slots.keys.shape[1] == count + 1 and slots.allocate(count + 1) is None
     assert slots.keys.nbytes + slots.values.nbytes <= max(budget, 17 * 64 * 3 * 2 * 12 * 4)
 
 
@@ -246,7 +246,7 @@ def test_a_replay_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -
     assert graphs(forward) and not caplog.records
     error[0] = RuntimeError("the graph is gone")
     for _ in range(2):
-        assert torch.equal(forward.decode(*step).scores, eager(forward, *step).scores)
+        assert torch.equal(forward.decode(*step).logits, eager(forward, *step).logits)
     (record,) = caplog.records
     assert LOST in record.message and "the graph is gone" in record.message
 

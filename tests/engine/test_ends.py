@@ -68,7 +68,7 @@ def test_minimum_holds_back_ends_and_stops() -> None:
 def test_split_characters_come_out_whole() -> None:
     """One byte a token: the text of a record appears once its character is complete."""
     served = engine()
-    detokenizer = served.intake.detokenizer
+    detokenizer = served.builder.detokenizer
     tokens = served.model.tokenizer.encode("né 🎲!")
     text, pieces = detokenizer.begin([]), []
     for count in range(1, len(tokens) + 1):
@@ -241,7 +241,7 @@ def test_a_prompt_that_is_too_long_is_refused_before_its_tokens_are_read_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served = engine()
-    monkeypatch.setattr(served.intake.encoder, "_texts", lambda fed: pytest.fail("read back"))
+    monkeypatch.setattr(served.builder.encoder, "_texts", lambda fed: pytest.fail("read back"))
     with pytest.raises(FieldError, match="with room for one more the context holds"):
         served.submit(Request(prompt="x" * (CONTEXT + 1), recipes=["greedy"], max_new_tokens=1))
 

@@ -96,7 +96,7 @@ def test_a_prompt_that_is_no_number_is_not_kept_and_leaves_nothing() -> None:
     def overflowing(slot: int, ids: Any, *rest: Any, **more: Any) -> Any:
         heard = prefill(slot, ids, *rest, **more)
         store.keys[:, slot, :, : len(ids)] = torch.nan
-        return replace(heard, scores=heard.scores * torch.nan)
+        return replace(heard, logits=heard.logits * torch.nan)
 
     served.forward.prefill = overflowing  # type: ignore[method-assign]
     served.read("before", chat=False)  # as for a preview
@@ -125,7 +125,7 @@ def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
         served.step()
         served.step()
     assert reason(run) == "error" and run.error == "The memory was not enough: no more."
-    assert served.forward.slots.free == served.forward.slots.count
+    assert served.forward.slots.free_count == served.forward.slots.count
 
     monkeypatch.setattr(served.loop, "_step", lacks)
     served.step()  # with nobody there to end
@@ -135,9 +135,9 @@ def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
 def test_only_what_was_written_is_wiped(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served = engine()
     wiped = []
-    give = served.forward.slots.give
+    free = served.forward.slots.free
     monkeypatch.setattr(
-        served.forward.slots, "give", lambda slots, wipe=0: (wiped.append(wipe), give(slots))
+        served.forward.slots, "free", lambda slots, wipe=0: (wiped.append(wipe), free(slots))
     )
     run = driven(served, Request(prompt="abcd", recipes=[recipe], max_new_tokens=100))
     assert max(wiped) <= len(run.prompt_ids) + len(run.lanes[0].steps) + 1
@@ -160,7 +160,7 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
 
 def taken(served: Engine) -> int:
     """Slots that someone owns, by what the runs and the prompt being read say."""
-    reading = served.loop.admission.reading
+    reading = served.loop.scheduler.reading
     owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots]
     owned += reading.slots if reading else []
     assert len(owned) == len(set(owned))
@@ -170,7 +170,7 @@ def taken(served: Engine) -> int:
 def test_a_thousand_people_come_and_leave_at_any_step() -> None:
     chance = random.Random(7)
     served = engine(rows=12)
-    served.forward.piece = 5
+    served.forward.chunk_size = 5
     present: list[Run] = []
     for _ in range(1_000):
         if len(present) < 12:

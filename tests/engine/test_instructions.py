@@ -48,11 +48,11 @@ def check(dtype: Any) -> None:
     for step in range(STEPS):
         at = [start + step for start in starts]
         ids = [text[place] for text, place in zip(texts, at, strict=True)]
-        together = forward.decode(range(ROWS), ids, at).scores
+        together = forward.decode(range(ROWS), ids, at).logits
         for first in range(ROWS):
             last = first + 1 + step % 3
             some = range(first, min(last, ROWS))
-            found = forward.decode(some, [ids[s] for s in some], [at[s] for s in some]).scores
+            found = forward.decode(some, [ids[s] for s in some], [at[s] for s in some]).logits
             assert torch.equal(found, together[some.start : some.stop]), (dtype, step, first)
 
 

@@ -51,7 +51,7 @@ def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
     served = engine(kind)
     (found,) = ids(served, f'guidance(1.8, negative_prompt="{negative}") | greedy')
     tokens = torch.tensor([[token.id for token in served.tokens(PROMPT)]])
-    other = torch.tensor([served.intake.encoder.text(negative)]) if negative else None
+    other = torch.tensor([served.builder.encoder.text(negative)]) if negative else None
     model = engine(kind).model.model  # whose attention no engine has replaced
     model.set_attn_implementation("eager")
     wanted = model.generate(
@@ -267,7 +267,7 @@ BIAS = '{"o": 40, "n": 40, "e": 40}'
 
 def likeliest(served: Engine, tokens: list[int]) -> list[tuple[int, float]]:
     scores = heard(served, tokens).logits[0, -1].float().clone()
-    scores[served.intake.encoder.text("one")] += 40
+    scores[served.builder.encoder.text("one")] += 40
     values, found = (scores / 5).topk(3)
     return list(zip(found.tolist(), values.softmax(-1).tolist(), strict=True))
 
@@ -321,11 +321,11 @@ def test_earlier_layers_ride_on_the_product_of_the_scores(kind: str) -> None:
     what = [0, 1], [8, 9], [3, 2]
     plain, asked_for = forward.decode(*what, states=True), ((1, (1, 2)), (0, (1,)))
     heard = forward.decode(*what, states=True, early=asked_for)
-    assert torch.equal(heard.scores, plain.scores)
+    assert torch.equal(heard.logits, plain.logits)
     assert heard.states is not None
     assert set(heard.early) == set(asked_for)
     for (row, layers), early in heard.early.items():
-        apart = forward.head(heard.states.last[list(layers), row])
+        apart = forward.head(heard.states.layers[list(layers), row])
         assert torch.allclose(early, apart, atol=1e-5)
 
 
@@ -341,4 +341,4 @@ def test_a_head_that_does_more_than_its_product_is_not_gone_around() -> None:
     model.model.forward = softcapped
     forward = Forward(model.model, rows=16, length=32)
     heard = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[(0, (1,))])
-    assert not heard.early and float(heard.scores.abs().max()) <= 1.0
+    assert not heard.early and float(heard.logits.abs().max()) <= 1.0

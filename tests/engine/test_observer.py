@@ -1,4 +1,4 @@
-"""Who watches hears of everything, once and in order, and cannot harm the loop."""
+"""An observer hears of everything, once and in order, and cannot harm the loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from playground.engine import Busy, FieldError, Limits, Request, Run, Watch, Watches
+from playground.engine import Busy, FieldError, Limits, Observer, Observers, Request, Run
 from tests.engine.models import engine
 
 
-class Notes(Watch):
+class Notes(Observer):
     def __init__(self) -> None:
         self.heard: list[Any] = []
 
@@ -32,16 +32,16 @@ class Notes(Watch):
         self.heard.append(("ended", run.request.prompt))
 
 
-class Broken(Watch):
+class Broken(Observer):
     def started(self, run: Run) -> None:
         raise OSError("the disk is full")
 
 
 def test_what_happens_to_runs_is_told_once_and_in_order() -> None:
-    notes, watches = Notes(), Watches()
-    watches.all += [Broken(), notes]
+    notes, observers = Notes(), Observers()
+    observers.all += [Broken(), notes]
     served = engine(rows=3, limits=Limits(waiting=2))
-    served.loop.watch = watches
+    served.loop.observer = observers
     first, second = (
         served.submit(Request(prompt=name, recipes=["greedy", "beam(2)"], max_new_tokens=3))
         for name in "ab"

@@ -9,7 +9,7 @@ import torch
 
 from playground.engine import Engine, Request
 from playground.engine.forward import ForwardOutput
-from playground.engine.scheduler.prompt_cache import Prefilled, Prompts
+from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from tests.engine.models import driven, engine, finished
 
 RECIPES = ["greedy", "temperature(0.8) | top_p(0.9) | sample", "beam(3)"]
@@ -53,8 +53,8 @@ def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.Monke
 
 def reading_for(seconds: float, served: Engine, patch: pytest.MonkeyPatch) -> None:
     """Have prompts read for so long between two steps, however long a step takes."""
-    own = served.loop.admission.turn
-    patch.setattr(served.loop.admission, "turn", lambda runs, admit, _: own(runs, admit, seconds))
+    own = served.loop.scheduler.turn
+    patch.setattr(served.loop.scheduler, "turn", lambda runs, admit, _: own(runs, admit, seconds))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 19])
@@ -63,7 +63,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write(
 ) -> None:
     wanted = ids(engine(), ASKED)
     served = engine()
-    served.forward.piece = piece
+    served.forward.chunk_size = piece
     reading_for(0.0, served, monkeypatch)
     other = served.submit(Request(prompt="other", recipes=["greedy"], max_new_tokens=40))
     while not other.lanes[0].steps:
@@ -96,7 +96,7 @@ def test_prompts_are_read_for_as_long_as_a_step(
 
 def test_a_run_given_up_while_its_prompt_is_read_leaves_nothing() -> None:
     served = engine()
-    served.forward.piece = 2
+    served.forward.chunk_size = 2
     run = served.submit(ASKED)
     served.step()
     run.cancel()
@@ -124,11 +124,11 @@ def test_a_preview_is_the_first_step_of_the_run() -> None:
 
 
 def test_the_oldest_prompts_make_room() -> None:
-    def made(n: int) -> Prefilled:
+    def made(n: int) -> CachedPrompt:
         part = torch.zeros(1, 1, n, 1)
-        return Prefilled(part, part, ForwardOutput(torch.zeros(1, 2)))
+        return CachedPrompt(part, part, ForwardOutput(torch.zeros(1, 2)))
 
-    known = Prompts(budget=3 * made(4).nbytes)
+    known = PromptCache(budget=3 * made(4).nbytes)
     for first in range(4):
         known.put([first], made(4))
         known.get([1])

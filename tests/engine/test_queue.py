@@ -77,10 +77,10 @@ def test_a_long_run_alone_may_have_every_row() -> None:
 def test_places_are_told_and_move_up() -> None:
     served = engine(rows=2)
     runs = [ask(served, name) for name in "abc"]
-    assert [run.place for run in runs] == [1, 2, 3]
+    assert [run.queue_position for run in runs] == [1, 2, 3]
     runs[1].cancel()
     served.step()
-    assert runs[2].place == 1 and runs[2].state == "queued"
+    assert runs[2].queue_position == 1 and runs[2].state == "queued"
     served.drive(runs[2])
 
 
@@ -127,7 +127,7 @@ def test_what_is_being_checked_counts_to_the_share(monkeypatch: pytest.MonkeyPat
     with served.loop.asking("a"), served.loop.asking("a"):
         ask(served, "b")
         with monkeypatch.context() as patch:
-            patch.setattr(served.intake, "run", lambda request: pytest.fail("it was checked"))
+            patch.setattr(served.builder, "run", lambda request: pytest.fail("it was checked"))
             with pytest.raises(Busy, match="2 of your runs are still in line"):
                 ask(served, "a")
     ask(served, "a")

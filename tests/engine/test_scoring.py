@@ -23,7 +23,7 @@ def own(served: Engine, ids: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize("piece", [256, 7])
 def test_they_are_those_of_the_models_own_forward(kind: str, piece: int) -> None:
     served = engine(kind)
-    served.forward.piece = piece
+    served.forward.chunk_size = piece
     ids = [token.id for token in served.tokens("A prompt of more tokens than one piece has.")]
     first, *found = served.prompt_logprobs(ids)
     assert first is None and len(found) == len(ids) - 1
@@ -48,7 +48,7 @@ def test_they_are_read_beside_a_run_without_a_slot_and_change_nothing_in_it() ->
 
 def test_they_end_where_nobody_waits_for_them() -> None:
     served = engine()
-    served.forward.piece = 4
+    served.forward.chunk_size = 4
     looks = iter([False, False, True])
     assert len(served.prompt_logprobs(range(3, 40), lambda: next(looks))) == 1 + 2 * 4
 

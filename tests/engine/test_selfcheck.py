@@ -124,9 +124,9 @@ def test_a_mixture_s_rows_do_not_depend_on_the_batch(name: str) -> None:
     for slot in range(40):
         forward.prefill(slot, [(7 * slot + i) % VOCAB for i in range(5 + slot % 3)])
     at = [5 + slot % 3 for slot in range(40)]
-    wanted = forward.decode(range(40), [9] * 40, at).scores
+    wanted = forward.decode(range(40), [9] * 40, at).logits
     for n in (1, 2, 5, 16, 33):
-        found = forward.decode(range(n), [9] * n, at[:n]).scores
+        found = forward.decode(range(n), [9] * n, at[:n]).logits
         assert torch.equal(found, wanted[:n]), n
 
 

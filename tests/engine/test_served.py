@@ -29,7 +29,7 @@ def test_every_way_there_is_writes_what_the_eager_one_does(
     served, plain = (
         engine("deep", kept=kept, pack_weights=fast, trace=fast) for fast in (True, False)
     )
-    served.settle()
+    served.join_tracing()
     traced = has(torch.jit, "trace", "script")
     kernels = [
         has(torch.ops.quantized, "linear_prepack_fp16", "linear_dynamic_fp16") and bool(kept),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from playground.engine import Request
-from playground.engine.attention.sdpa import BLOCK
+from playground.engine.attention.placement import BLOCK
 from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput, RowCounts, torchscript
 from playground.engine.forward.path import Rows
 from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
@@ -31,7 +31,7 @@ def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
 def settled(forward: Forward) -> Forward:
     if forward.torchscript is None:
         forward.trace()
-    forward.settle()
+    forward.join_tracing()
     return forward
 
 
@@ -75,10 +75,10 @@ def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
             patch.setattr(forward.eager, "layers", never)
             heard = forward.decode(*step), forward.decode(*step, states=True, early=early)
         for found, other in zip(heard, wanted, strict=True):
-            assert torch.equal(found.scores, other.scores)
-            assert found.scores.dtype == FP32 and found.scores.shape == (count, VOCAB)
+            assert torch.equal(found.logits, other.logits)
+            assert found.logits.dtype == FP32 and found.logits.shape == (count, VOCAB)
         assert heard[1].states is not None and wanted[1].states is not None
-        assert torch.equal(heard[1].states.last, wanted[1].states.last)
+        assert torch.equal(heard[1].states.layers, wanted[1].states.layers)
         assert heard[1].early.keys() == wanted[1].early.keys() == {early[0]}
         assert torch.equal(heard[1].early[early[0]], wanted[1].early[early[0]])
 
@@ -99,7 +99,7 @@ def test_a_prompt_is_read_bit_for_bit_as_without(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = settled(served(kind, FP32, FP16))
-    forward.piece = 2 * BLOCK
+    forward.chunk_size = 2 * BLOCK
     ids = [(7 * i) % VOCAB for i in range(2 * BLOCK + 20)]
     wanted = plain(forward, 3, ids, how="prefill")
     kept = forward.slots.read(3, len(ids))
@@ -107,10 +107,10 @@ def test_a_prompt_is_read_bit_for_bit_as_without(
         patch.setattr(forward.eager, "_run", never)
         heard = forward.prefill(5, ids), forward.prefill(6, ids[:1])
         again = forward.prefill(5, ids[-1:], len(ids) - 1)
-    assert torch.equal(heard[0].scores, wanted.scores)
-    assert torch.equal(heard[1].scores, plain(forward, 6, ids[:1], how="prefill").scores)
+    assert torch.equal(heard[0].logits, wanted.logits)
+    assert torch.equal(heard[1].logits, plain(forward, 6, ids[:1], how="prefill").logits)
     assert torch.equal(
-        again.scores, plain(forward, 3, ids[-1:], len(ids) - 1, how="prefill").scores
+        again.logits, plain(forward, 3, ids[-1:], len(ids) - 1, how="prefill").logits
     )
     forward.prefill(5, ids)
     assert all(map(torch.equal, forward.slots.read(5, len(ids)), kept))
@@ -124,7 +124,7 @@ def test_a_comparison_has_the_same_figures_traced_or_not() -> None:
         seed=4,
     )
     plainly, swiftly = engine("deep"), engine("deep", trace=True)
-    swiftly.settle()
+    swiftly.join_tracing()
     assert swiftly.forward.torchscript and not plainly.forward.torchscript
 
     def figures(served: Any) -> list[Any]:
@@ -146,10 +146,10 @@ def test_idle_rows_are_traced_too(monkeypatch: pytest.MonkeyPatch) -> None:
     before = forward.slots.keys.clone()
     monkeypatch.setattr(forward.eager, "_run", never)
     monkeypatch.setattr(forward.eager, "layers", never)
-    assert torch.equal(forward.decode(*step).scores, wanted[0].scores)
+    assert torch.equal(forward.decode(*step).logits, wanted[0].logits)
     found = forward.decode(*step, states=True)
     assert found.states is not None and wanted[1].states is not None
-    assert torch.equal(found.states.last, wanted[1].states.last)
+    assert torch.equal(found.states.layers, wanted[1].states.layers)
     assert torch.equal(forward.slots.keys, before), "idle rows write nowhere"
 
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_traced_is_logged_and_served_plainly(
     monkeypatch.setattr(torch.jit, "trace", broken(torch.jit.trace))
     forward = settled(served())
     forward.prefill(0, [1, 2, 3])
-    assert torch.equal(forward.decode([0], [4], [3]).scores, plain(forward, [0], [4], [3]).scores)
+    assert torch.equal(forward.decode([0], [4], [3]).logits, plain(forward, [0], [4], [3]).logits)
     assert LOST in caplog.text and says in caplog.text
 
 
@@ -191,7 +191,7 @@ def test_a_traced_step_that_fails_later_is_taken_plainly(
     assert forward.torchscript is not None
     forward.torchscript.step._program = fails
     for _ in range(2):
-        assert torch.equal(forward.decode([0], [4], [3]).scores, wanted.scores)
+        assert torch.equal(forward.decode([0], [4], [3]).logits, wanted.logits)
     assert caplog.text.count(LOST) == 1
 
 
@@ -233,7 +233,7 @@ def test_a_program_that_ends_waits_for_no_trace() -> None:
 
 def test_the_draft_model_s_steps_are_traced_too() -> None:
     served = engine("llama", draft=loaded("llama"), trace=True)
-    served.settle()
+    served.join_tracing()
     assert served.drafter is not None and served.drafter.forward.torchscript is not None
     served.close()
     assert served.forward.torchscript is not None

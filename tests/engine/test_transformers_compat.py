@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from playground.engine import Request
-from playground.engine.transformers_compat import cache_argument
+from playground.engine.transformers_compat import cache_keyword
 from tests.engine.models import engine, finished, loaded
 
 # Between them these read by every way there is: in pieces, on many rows, on early layers, ahead of
@@ -44,7 +44,7 @@ def test_nothing_gives_a_forward_the_name_that_is_to_be_removed(
 ) -> None:
     """transformers 5.40 takes ``cache`` alone, as those before 5.24 take ``past_key_values``."""
     model = loaded(kind).model
-    (known,) = cache_argument(model, None)
+    known = cache_keyword(model)
     (other,) = {"cache", "past_key_values"} - {known}
     for each in {type(module) for module in model.modules()}:
         monkeypatch.setattr(each, "forward", without(other, each.forward))
@@ -53,7 +53,7 @@ def test_nothing_gives_a_forward_the_name_that_is_to_be_removed(
     recipes = RECIPES if kind == "deep" else [text for text in RECIPES if "dola" not in text]
     for trace in (False, True):
         served = engine(kind, draft=loaded(kind), trace=trace)
-        served.forward.piece = 4
+        served.forward.chunk_size = 4
         done = finished(
             served,
             Request(prompt="A prompt of some length", recipes=recipes, max_new_tokens=4),

@@ -58,7 +58,7 @@ def test_special_tokens_are_named_and_others_are_not(ended):
 
 def test_the_tokens_of_a_stop_string_are_named_and_no_part_of_the_text():
     served = engine()
-    picks = served.intake.encoder.text("xyxy")
+    picks = served.builder.encoder.text("xyxy")
     request = Request(prompt="ab", recipes=[f"manual({picks})"], stop=["yx"], max_new_tokens=9)
     shown = read(strip.shown(finished(served, request), 0))
     assert [token[0] for token in shown] == ["x", "", ""]

@@ -9,18 +9,155 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.engine.attention.sdpa import Gathered, Part, active
+from playground.engine.attention.placement import (
+    GatheredPlacement,
+    PrefillPlacement,
+    current_placement,
+)
 from playground.engine.scripted import scripted
+from playground.engine.transformers_compat import Cache, CacheLayerMixin
+
+FEWEST = 16  # slots, however small the budget
+_SHORTEST = 64  # tokens of a slot, likewise
 
 
-class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
-    """One layer's view of the slots, in the form transformers' models write to."""
+@dataclass(frozen=True)
+class KVShape:
+    """What one layer keeps of a token: ``heads`` key-value heads, and the sizes of each."""
+
+    heads: int
+    key_size: int
+    value_size: int
+
+    @property
+    def numbers(self) -> int:
+        """Elements of the keys and values of one token."""
+        return self.heads * (self.key_size + self.value_size)
+
+
+class KVSlots:
+    """The storage, and which of its slots are allocated. Not thread-safe: the loop alone calls it.
+
+    ``cache`` is the same storage as transformers' models write to it, inside a placement.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[KVShape],
+        count: int,
+        length: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        spare: int = 0,
+    ) -> None:
+        """``count`` slots of ``length`` tokens. ``shapes`` are the layers', which must be equal.
+
+        ``spare`` slots after those that can be allocated are for idle rows to write to.
+        """
+        if len(set(shapes)) != 1:
+            raise ValueError("its layers keep keys and values of different shapes")
+        shape = shapes[0]
+        self.count, self.length = count, length
+        grid = (len(shapes), count + spare, shape.heads, length)
+        self.keys = _zeros((*grid, shape.key_size), dtype, device)
+        self.values = _zeros((*grid, shape.value_size), dtype, device)
+        self.cache = Cache(
+            layers=[
+                _CacheLayer(index, k, v)
+                for index, (k, v) in enumerate(zip(self.keys, self.values, strict=True))
+            ]
+        )
+        self._allocated = [False] * count
+
+    @property
+    def free_count(self) -> int:
+        return self._allocated.count(False)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of keys and values that one token of one row holds, over all layers."""
+        per = self.keys[:, 0, :, 0].numel() + self.values[:, 0, :, 0].numel()
+        return per * self.keys.element_size()
+
+    def allocate(self, width: int) -> list[int] | None:
+        """The first ``width`` neighbouring free slots, or None where there are not so many."""
+        free = 0
+        for slot, allocated in enumerate(self._allocated):
+            free = 0 if allocated else free + 1
+            if free == width:
+                slots = list(range(slot - width + 1, slot + 1))
+                for s in slots:
+                    self._allocated[s] = True
+                return slots
+        return None
+
+    def free(self, slots: Sequence[int], *, wipe: int = 0) -> None:
+        """Let others have these slots. Raises ``ValueError`` where one is free already.
+
+        Their first ``wipe`` positions are set to zero, where what they hold may not be finite: a
+        later row reads past its own tokens, and a masked NaN would still reach its sums.
+        """
+        for slot in slots:
+            if not self._allocated[slot]:
+                raise ValueError(f"slot {slot} was already free")
+            self._allocated[slot] = False
+            if wipe:
+                self.keys[:, slot, :, :wipe] = 0
+                self.values[:, slot, :, :wipe] = 0
+
+    def replicate(self, source: int, targets: Sequence[int], length: int) -> None:
+        """Copy the first ``length`` positions of ``source`` to neighbouring ``targets``."""
+        first, last = targets[0], targets[-1] + 1
+        for store in (self.keys, self.values):
+            copied = store[:, source : source + 1, :, :length].clone()
+            store[:, first:last, :, :length] = copied
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
+        """Copy positions ``first`` to ``last`` of each source to its target, which is no source."""
+        if not targets or first >= last:
+            return
+        for store in (self.keys, self.values):
+            for source, target in zip(sources, targets, strict=True):
+                store[:, target, :, first:last] = store[:, source, :, first:last]
+
+    def read(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
+        """Copies of a slot's first keys and values, ``[layers, heads, length, size]``."""
+        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, :, :length].clone()
+
+    def write(self, slot: int, keys: Tensor, values: Tensor) -> None:
+        """Write what ``read`` returned to the first positions of a slot."""
+        self.keys[:, slot, :, : keys.shape[2]] = keys
+        self.values[:, slot, :, : values.shape[2]] = values
+
+
+def fit_to_budget(
+    shapes: Sequence[KVShape],
+    dtype: torch.dtype,
+    count: int,
+    length: int,
+    budget: int | None,
+    spare: int = 0,
+) -> tuple[int, int]:
+    """How many slots, and then of how many tokens, ``budget`` bytes hold.
+
+    At most ``count`` and ``length``, and all of those where there is no budget. At least ``FEWEST``
+    slots, or ``count`` where that is less. ``shapes`` and ``spare`` are those of ``KVSlots``.
+    """
+    if budget is None:
+        return count, length
+    per_token = sum(shape.numbers for shape in shapes) * dtype.itemsize
+    count = max(min(count, FEWEST), min(count, budget // (per_token * length) - spare))
+    return count, min(length, max(_SHORTEST, budget // (per_token * (count + spare))))
+
+
+class _CacheLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+    """One layer's view of the slots, in the form that transformers' models write to."""
 
     is_compileable = False
 
@@ -36,9 +173,13 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        placement = active()
+        """Write the states ``[rows, heads, tokens, size]`` where the current placement has them.
+
+        Returns what attention reads: the whole storage of the layer, or what was gathered from it.
+        """
+        placement = current_placement()
         assert placement is not None and self.keys is not None and self.values is not None
-        if isinstance(placement, Gathered):
+        if isinstance(placement, GatheredPlacement):
             return (
                 _gathered(self.keys, key_states, placement),
                 _gathered(self.values, value_states, placement),
@@ -47,8 +188,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         if placement.stores is not None:
             stores = placement.stores[0][self.index], placement.stores[1][self.index]
         for store, states in zip(stores, (key_states, value_states), strict=True):
-            if isinstance(placement, Part):
-                _write(store, states, placement.where)
+            if isinstance(placement, PrefillPlacement):
+                _write(store, states, placement.origin)
             else:
                 rows = states[: placement.slots.shape[0], :, 0]  # the rest are idle
                 store[placement.slots, :, placement.positions] = rows.to(store.dtype)
@@ -65,137 +206,28 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return int(self.keys.shape[2])
 
 
-def _gathered(store: Tensor, states: Tensor, placement: Gathered) -> Tensor:
+def _gathered(store: Tensor, states: Tensor, placement: GatheredPlacement) -> Tensor:
     """What the rows read of ``store``, once their tokens' states are written to it."""
-    places, size = store.view(-1, store.shape[-1]), store.shape[-1]
-    places.index_copy_(0, placement.write.flatten(), states.to(store.dtype).reshape(-1, size))
-    return places.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
+    flat, size = store.view(-1, store.shape[-1]), store.shape[-1]
+    flat.index_copy_(0, placement.write.flatten(), states.to(store.dtype).reshape(-1, size))
+    return flat.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
 
 
 @scripted
-def _write(store: Tensor, states: Tensor, where: Tensor) -> Tensor:
+def _write(store: Tensor, states: Tensor, origin: Tensor) -> Tensor:
     """``store`` with one row's states ``[1, heads, tokens, size]`` in its slot, from there on."""
-    slot, start = int(where[0]), int(where[1])
+    slot, start = int(origin[0]), int(origin[1])
     store[slot, :, start : start + states.shape[2]] = states[0]
     return store
 
 
-class Slots:
-    """The storage, and which of its slots are taken."""
-
-    def __init__(
-        self,
-        shapes: Sequence[tuple[int, int, int]],
-        count: int,
-        length: int,
-        dtype: torch.dtype,
-        device: torch.device,
-        spare: int = 0,
-    ) -> None:
-        """``shapes`` holds (key-value heads, key size, value size) of each layer, all equal.
-
-        ``spare`` slots after those that can be taken are for rows that stand for nobody.
-        """
-        if len(set(shapes)) != 1:
-            raise ValueError("its layers keep keys and values of different shapes")
-        heads, key_size, value_size = shapes[0]
-        self.count, self.length = count, length
-        grid = (len(shapes), count + spare, heads, length)
-        self.keys = _zeros((*grid, key_size), dtype, device)
-        self.values = _zeros((*grid, value_size), dtype, device)
-        self.cache = Cache(
-            layers=[
-                _Layer(index, k, v)
-                for index, (k, v) in enumerate(zip(self.keys, self.values, strict=True))
-            ]
-        )
-        self._taken = [False] * count
-
-    @property
-    def free(self) -> int:
-        return self._taken.count(False)
-
-    @property
-    def bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token of one row holds, over all layers."""
-        per = self.keys[:, 0, :, 0].numel() + self.values[:, 0, :, 0].numel()
-        return per * self.keys.element_size()
-
-    def take(self, width: int) -> list[int] | None:
-        """The first ``width`` neighbouring free slots, or None where there is no such place."""
-        run = 0
-        for slot, taken in enumerate(self._taken):
-            run = 0 if taken else run + 1
-            if run == width:
-                slots = list(range(slot - width + 1, slot + 1))
-                for s in slots:
-                    self._taken[s] = True
-                return slots
-        return None
-
-    def give(self, slots: Sequence[int], *, wipe: int = 0) -> None:
-        """Free them. What may be no number in their first ``wipe`` positions is zeroed, in place:
-        a later row reads on past its own, and what is masked must weigh nothing.
-        """
-        for slot in slots:
-            if not self._taken[slot]:
-                raise ValueError(f"slot {slot} was already free")
-            self._taken[slot] = False
-            if wipe:
-                self.keys[:, slot, :, :wipe] = 0
-                self.values[:, slot, :, :wipe] = 0
-
-    def spread(self, source: int, targets: Sequence[int], length: int) -> None:
-        """The first ``length`` positions of ``source`` into neighbouring ``targets``."""
-        first, last = targets[0], targets[-1] + 1
-        for store in (self.keys, self.values):
-            kept = store[:, source : source + 1, :, :length].clone()
-            store[:, first:last, :, :length] = kept
-
-    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
-        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
-        if not targets or first >= last:
-            return
-        for store in (self.keys, self.values):
-            for source, target in zip(sources, targets, strict=True):
-                store[:, target, :, first:last] = store[:, source, :, first:last]
-
-    def read(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
-        """Copies of a slot's first keys and values, ``[layers, heads, length, size]``."""
-        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, :, :length].clone()
-
-    def write(self, slot: int, keys: Tensor, values: Tensor) -> None:
-        """What ``read`` gave, into the first positions of a slot."""
-        self.keys[:, slot, :, : keys.shape[2]] = keys
-        self.values[:, slot, :, : values.shape[2]] = values
-
-
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros; on the CPU pages that no row ever wrote are never made resident."""
+    """Zeros; on the CPU, pages that no row ever wrote are never made resident."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     size = math.prod(shape) * dtype.itemsize
     private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
-    how = {"flags": private} if private else {}
-    # Torch would write its zeros, and numpy asks for huge pages, each of which is whole at once.
-    block = mmap.mmap(-1, size, **how)
+    flags = {"flags": private} if private else {}
+    # torch would write its zeros, and numpy asks for huge pages, each of which is whole at once.
+    block = mmap.mmap(-1, size, **flags)
     return torch.frombuffer(block, dtype=torch.uint8).view(dtype).view(shape)
-
-
-def fitting(
-    shapes: Sequence[tuple[int, int, int]],
-    dtype: torch.dtype,
-    count: int,
-    length: int,
-    budget: int | None,
-    spare: int = 0,
-) -> tuple[int, int]:
-    """As many slots, then as long ones, as ``budget`` bytes hold; never fewer than 16 slots.
-
-    ``shapes`` and ``spare`` are those of ``Slots``.
-    """
-    if budget is None:
-        return count, length
-    per_token = sum(heads * (k + v) for heads, k, v in shapes) * dtype.itemsize
-    count = max(min(count, 16), min(count, budget // (per_token * length) - spare))
-    return count, min(length, max(64, budget // (per_token * (count + spare))))

@@ -1,144 +1,36 @@
 """Attention that reads rows where they stand in the slots, and keeps a row's bits its own.
 
-A row's keys are laid out to a length that depends on its own position alone, and those that are not
-there are masked. Neighbouring rows of one such length are one strided view of the slots: a decode
-step copies no keys, and attends to rows of many lengths in a few calls. Outside a placement the
-model behaves exactly as with SDPA.
+A decode step copies no keys, and attends to rows of many lengths in a few calls of torch's
+scaled dot-product attention. Outside a placement the model behaves exactly as with its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from playground.engine.attention.kv_slots import KVShape
+from playground.engine.attention.placement import (
+    BLOCK,
+    DecodePlacement,
+    GatheredPlacement,
+    Grouping,
+    PrefillPlacement,
+    current_placement,
+)
 from playground.engine.scripted import scripted
+from playground.engine.transformers_compat import (
+    register_attention,
+    sdpa_attention_forward,
+    sdpa_mask,
+)
 
-ATTENTION = "decoding_slots"
-BLOCK = 64  # keys are laid out to a multiple of it
+ATTENTION = "decoding_slots"  # the name transformers knows it by
 
-
-@dataclass(frozen=True)
-class Part:
-    """A prompt, or a later piece of one: tokens of one row from a position on.
-
-    ``where`` is the row's slot and that position, on the processor. ``mask``, bool ``[tokens,
-    tokens read before and now]``, is of a later piece of several tokens, and empty elsewhere.
-    ``stores`` are as of ``Placement``.
-    """
-
-    where: Tensor
-    mask: Tensor
-    stores: tuple[Tensor, Tensor] | None = None
-
-    @classmethod
-    def of(cls, slot: int, start: int, tokens: int, device: torch.device) -> Part:
-        mask = torch.empty(0, dtype=torch.bool, device=device)
-        if start and tokens > 1:
-            mask = torch.ones(tokens, start + tokens, dtype=torch.bool, device=device).tril(start)
-        return cls(torch.tensor([slot, start]), mask)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where rows of one token each are written and read.
-
-    ``slots`` and ``positions``, ``[rows]``, are where each token stands. Each of ``segments``,
-    ``[segments, 4]`` on the processor, is of neighbouring rows: the first, the one after the last,
-    the first one's slot, and the length to which they are seen. ``mask``, ``[rows, 1, 1,
-    longest]``, is -inf where a row has no token and 0 elsewhere. ``idle`` rows come after those of
-    the slots: they write nothing and attend to nothing. ``stores`` are keys and values of all
-    layers, ``[layers, slots, key-value heads, length, size]``, if not those of the model's cache.
-    """
-
-    slots: Tensor
-    positions: Tensor
-    segments: Tensor
-    mask: Tensor
-    queries: int = 1
-    idle: int = 0
-    stores: tuple[Tensor, Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """The same for one token of each row in shapes that do not depend on where the rows stand.
-
-    Storage is seen as ``[slots * key-value heads * length, size]``. ``write`` is the place of each
-    row's token, ``[rows, key-value heads]``; ``read`` those of the tokens laid out for it,
-    ``[rows, key-value heads, length]``; ``mask``, ``[rows, 1, 1, length]``, is -inf where it has
-    no such token and 0 elsewhere.
-    """
-
-    write: Tensor
-    read: Tensor
-    mask: Tensor
-    queries: int = 1
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """How attention batches rows so that a row keeps its bits whatever stands beside it.
-
-    Queries of one key-value head are padded to a multiple of ``queries``: torch's CPU kernel gives
-    each thread a scratch buffer of that many rows, and its alignment changes the last bits.
-    ``together`` False attends to each row by itself.
-    """
-
-    queries: int = 4
-    together: bool = True
-
-
-def place(
-    slots: Sequence[int],
-    positions: Sequence[int],
-    grouping: Grouping,
-    store: Tensor,
-    idle: int = 0,
-) -> Placement:
-    """Rows in rising slot order over a ``store`` ``[slots, heads, length, size]`` of a layer."""
-    most, device = store.shape[2], store.device
-    lengths = [min(most, -(-(position + 1) // BLOCK) * BLOCK) for position in positions]
-    segments: list[list[int]] = []
-    for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
-        last = segments[-1] if segments and grouping.together else None
-        if last and last[3] == length and slot == last[2] + row - last[0]:
-            last[1] = row + 1
-        else:
-            segments.append([row, row + 1, slot, length])
-    at = torch.tensor(list(positions), device=device)
-    absent = torch.arange(max(lengths), device=device) > at[:, None]
-    mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
-    mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
-    where = torch.tensor(list(slots), device=device)
-    return Placement(where, at, torch.tensor(segments), mask, grouping.queries, idle)
-
-
-Where = Part | Placement | Gathered
-_active: ContextVar[Where | None] = ContextVar("placement", default=None)
-
-
-def active() -> Where | None:
-    """The placement of the engine's forward in progress on this thread, if there is one."""
-    return _active.get()
-
-
-@contextmanager
-def placed(placement: Where) -> Iterator[None]:
-    token = _active.set(placement)
-    try:
-        yield
-    finally:
-        _active.reset(token)
+_UNSUPPORTED = ("softcap", "position_bias", "sliding_window", "s_aux")
 
 
 def _attention(
@@ -150,36 +42,36 @@ def _attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """SDPA over slots where a placement is active, plain SDPA otherwise.
+    """Attention over the slots inside a placement, transformers' own over what it is given outside.
 
-    With a placement, ``query`` is ``[rows, heads, tokens, size]`` and ``key``, ``value`` are one
-    layer's whole storage ``[slots, key-value heads, length, size]``, or what was gathered of it.
+    Inside, ``query`` is ``[rows, heads, tokens, size]``, and ``key`` and ``value`` are one layer's
+    whole storage ``[slots, key-value heads, length, size]``, or what was gathered from it. Raises
+    ``ValueError`` where the layer needs more than a mask and a scale.
     """
-    placement = _active.get()
+    placement = current_placement()
     if placement is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
-    for name in ("softcap", "position_bias", "sliding_window", "s_aux"):
+    for name in _UNSUPPORTED:
         if kwargs.get(name) is not None:
             raise ValueError(f"its attention uses {name}")
-    if isinstance(placement, Gathered):
-        (rows, heads, _, size), groups = query.shape, key.shape[1]
-        query = query.reshape(rows, groups, heads // groups, size)
-        out = _attend(query, key, value, placement.mask, scaling, placement.queries)
-        return out.reshape(rows, 1, heads, value.shape[-1]), None
-    if isinstance(placement, Part):
-        return _attend_to_one(query, key, value, placement.where, placement.mask, scaling), None
-    p = placement
-    return _attend_in_place(query, key, value, p.segments, p.mask, scaling, p.queries), None
+    match placement:
+        case GatheredPlacement(mask=mask, queries=queries):
+            out = _attend_gathered(query, key, value, mask, scaling, queries)
+        case PrefillPlacement(origin=origin, mask=mask):
+            out = _attend_prefill(query, key, value, origin, mask, scaling)
+        case DecodePlacement(segments=segments, mask=mask, queries=queries):
+            out = _attend_decode(query, key, value, segments, mask, scaling, queries)
+    return out, None
 
 
 @scripted
-def _attend_to_one(
-    query: Tensor, key: Tensor, value: Tensor, where: Tensor, mask: Tensor, scale: float | None
+def _attend_prefill(
+    query: Tensor, key: Tensor, value: Tensor, origin: Tensor, mask: Tensor, scale: float | None
 ) -> Tensor:
-    """What tokens of one row see in a layer's storage, ``[1, tokens, heads, size]``."""
-    slot, start = int(where[0]), int(where[1])
+    """Attention of one row's tokens over a layer's storage, ``[1, tokens, heads, size]``."""
+    slot, start = int(origin[0]), int(origin[1])
     end = start + query.shape[2]
     seen: Tensor | None = None
     if mask.numel() > 0:
@@ -197,7 +89,7 @@ def _attend_to_one(
 
 
 @scripted
-def _attend_in_place(
+def _attend_decode(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -206,7 +98,7 @@ def _attend_in_place(
     scale: float | None,
     queries: int,
 ) -> Tensor:
-    """What rows of one token see in a layer's storage, ``[rows, 1, heads, size]``."""
+    """Attention of rows of one token over a layer's storage, ``[rows, 1, heads, size]``."""
     # Query heads that share a key-value head are queries of one attention: nothing is repeated.
     rows, heads, groups = query.shape[0], query.shape[1], key.shape[1]
     query = query.reshape(rows, groups, heads // groups, query.shape[3])
@@ -226,6 +118,18 @@ def _attend_in_place(
     return out.reshape(rows, 1, heads, value.shape[3])
 
 
+def _attend_gathered(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, queries: int
+) -> Tensor:
+    """The same over keys and values gathered for each row, ``[rows, key-value heads, length,
+    size]``.
+    """
+    (rows, heads, _, size), groups = query.shape, key.shape[1]
+    query = query.reshape(rows, groups, heads // groups, size)
+    out = _attend(query, key, value, mask, scale, queries)
+    return out.reshape(rows, 1, heads, value.shape[-1])
+
+
 def _attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, queries: int
 ) -> Tensor:
@@ -238,26 +142,27 @@ def _attend(
     return out[:, :, :share]
 
 
-def find_grouping(
-    heads: int, shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
-) -> Grouping:
-    """The cheapest grouping under which this machine's attention keeps every row's bits."""
-    groups, key_size, value_size = shape
+def find_grouping(heads: int, shape: KVShape, dtype: torch.dtype, device: torch.device) -> Grouping:
+    """The cheapest grouping under which this machine's attention keeps every row's bits.
+
+    ``heads`` are the query heads of a layer of this ``shape``.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
 
     rows, lengths = 12, [BLOCK * blocks for blocks in (1, 2, 3, 5, 10, 18)]
-    query = draw(rows, groups, heads // groups, key_size)
+    query = draw(rows, shape.heads, heads // shape.heads, shape.key_size)
     longest = lengths[-1]
-    key, value = draw(rows, groups, longest, key_size), draw(rows, groups, longest, value_size)
+    key = draw(rows, shape.heads, longest, shape.key_size)
+    value = draw(rows, shape.heads, longest, shape.value_size)
     ends = [13 * row % BLOCK for row in range(rows)]  # where in its last block a row stands
 
     def keeps_bits(queries: int) -> bool:
         for length in lengths:
             positions = [length - BLOCK + end for end in ends]
-            seen = place(range(rows), positions, Grouping(), key[:, :, :length]).mask
+            seen = DecodePlacement.of(range(rows), positions, Grouping(), key[:, :, :length]).mask
 
             def attended(n: int, *, length: int = length, mask: Tensor = seen) -> Tensor:
                 k, v = key[:n, :, :length], value[:n, :, :length]
@@ -272,8 +177,8 @@ def find_grouping(
 
 
 def _mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    return None if _active.get() is not None else sdpa_mask(*args, **kwargs)
+    """Transformers' own outside a placement; inside, the placement has the mask."""
+    return None if current_placement() is not None else sdpa_mask(*args, **kwargs)
 
 
-AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, _mask)
+register_attention(ATTENTION, _attention, _mask)

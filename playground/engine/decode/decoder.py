@@ -37,13 +37,13 @@ class _Said:
 
     @property
     def scores(self) -> Tensor:
-        return self.heard.scores[self.at]
+        return self.heard.logits[self.at]
 
     @property
     def hidden(self) -> Tensor:
         """Top states of the tokens that were read, ``[tokens, width]``."""
         assert self.heard.states is not None
-        return self.heard.states.path if self.prompt else self.heard.states.last[-1:, self.at]
+        return self.heard.states.top if self.prompt else self.heard.states.layers[-1:, self.at]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Decoder:
             for number, second in enumerate(lane.seconds):
                 slots = [lane.second(number, slot) for slot in lane.slots[: lane.rows]]
                 said.append(self._timed(self.forward.prefill, slots[0], second))
-                self.forward.slots.spread(slots[0], slots, len(second))
+                self.forward.slots.replicate(slots[0], slots, len(second))
             parts.append(_Part(run, lane, [], [], [*said]))
         self._advance(parts, heard)
 
@@ -227,14 +227,14 @@ class Decoder:
         clock = perf_counter()
         heard = read(*what, **how)
         self._synchronize()
-        return _Said(heard, 0, perf_counter() - clock, len(heard.scores))
+        return _Said(heard, 0, perf_counter() - clock, len(heard.logits))
 
     def _advance(
         self, parts: Sequence[_Part], shared: ForwardOutput | None = None, index: int = 0
     ) -> None:
         """Each lane's step on what was said to it; most of it lies in ``shared`` already."""
-        scores = [shared.scores] if shared is not None else []
-        count = len(shared.scores) if shared is not None else 0
+        scores = [shared.logits] if shared is not None else []
+        count = len(shared.logits) if shared is not None else 0
         turns = []
         for part in parts:
             voices = part.voices(index)
@@ -292,7 +292,7 @@ class Decoder:
         read = said.heard.early.get((said.at, tuple(layers)))
         if read is not None:
             return read
-        return self.forward.head(said.heard.states.last[list(layers), said.at])
+        return self.forward.head(said.heard.states.layers[list(layers), said.at])
 
 
 def _look(lane: Lane) -> Callable[[int, Sequence[int]], Tensor]:

@@ -44,7 +44,7 @@ class Drafter:
         )  # what each slot holds, the one used longest ago first
 
     @classmethod
-    def where_it_can(
+    def try_create(
         cls, model: LoadedModel | None, vocab: int, pack_weights: bool
     ) -> Drafter | None:
         """None, and a word in the log, where there is no such model or it cannot be served."""
@@ -100,8 +100,8 @@ class Drafter:
             heard = self.forward.prefill(slot, tokens[start:], start)
         self._texts[slot] = tokens
         self._texts.move_to_end(slot)
-        more = self.vocab - heard.scores.shape[-1]  # models of a family round theirs differently
-        return pad(heard.scores, (0, more), value=-torch.inf) if more else heard.scores
+        more = self.vocab - heard.logits.shape[-1]  # models of a family round theirs differently
+        return pad(heard.logits, (0, more), value=-torch.inf) if more else heard.logits
 
 
 def _never(row: int, token: int) -> bool:

@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.attention.sdpa import Gathered, placed
+from playground.engine.attention.placement import GatheredPlacement, use_placement
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Decoded, Rows, is_slower
-from playground.engine.transformers_compat import cache_argument
 from playground.models import device
 
 Work = Callable[[], None]
@@ -52,6 +51,7 @@ class CudaGraphs:
         Raises ``CannotCapture``, or what ``capture`` does.
         """
         self._model, self._slots, self._products = eager.model, eager.slots, eager.products
+        self._cache_keyword = eager.cache_keyword
         self._queries, slots = eager.grouping.queries, eager.slots
         device = slots.keys.device
         self._pinned = device.type == "cuda"
@@ -119,12 +119,12 @@ class CudaGraphs:
         shown = torch.minimum(places, positions)[:, None]
         mask = torch.zeros(rows, length, dtype=self._slots.keys.dtype, device=places.device)
         mask = mask.masked_fill(places > positions, -torch.inf)[:, None, None]
-        seen = Gathered(first + positions, first[..., None] + shown, mask, self._queries)
-        with placed(seen), self._products():
+        seen = GatheredPlacement(first + positions, first[..., None] + shown, mask, self._queries)
+        with use_placement(seen), self._products():
             return self._model(
                 input_ids=ids,
                 position_ids=positions,
-                **cache_argument(self._model, self._slots.cache),
+                **{self._cache_keyword: self._slots.cache},
                 use_cache=True,
                 logits_to_keep=1,
                 output_hidden_states=True,
@@ -181,7 +181,7 @@ class CudaGraphs:
             row = self._row(place)
             scores, states = self._run(self._reference, row.slots, row.ids, row.positions)
             self._wanted[place] = scores[0].clone(), states[:, 0].clone()
-        self._slots.spread(0, range(self._slots.count), length)
+        self._slots.replicate(0, range(self._slots.count), length)
 
     def _compared_places(self) -> list[int]:
         """Rising: the last of every bucket's length, and more of them between."""

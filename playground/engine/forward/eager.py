@@ -9,10 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.attention.kv_slots import Slots
-from playground.engine.attention.sdpa import Grouping, Part, place, placed
+from playground.engine.attention.kv_slots import KVSlots
+from playground.engine.attention.placement import (
+    DecodePlacement,
+    Grouping,
+    PrefillPlacement,
+    use_placement,
+)
 from playground.engine.forward.path import Decoded, Rows
-from playground.engine.transformers_compat import cache_argument
+from playground.engine.transformers_compat import cache_keyword
 
 
 class Eager:
@@ -24,10 +29,12 @@ class Eager:
 
     name = "the eager forward"
 
-    def __init__(self, model: Any, slots: Slots, grouping: Grouping) -> None:
+    def __init__(self, model: Any, slots: KVSlots, grouping: Grouping) -> None:
         self.model, self.slots, self.grouping = model, slots, grouping
         self.device = slots.keys.device
         self.head_is_apart = False
+        self.cache_keyword = cache_keyword(model)
+        self._base_cache_keyword = cache_keyword(model.base_model)
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
         return self.read(slot, ids, start, 1, False)[0]
@@ -36,8 +43,10 @@ class Eager:
         n, idle = len(rows), rows.idle
         ids = torch.tensor([*rows.ids, *[0] * idle], device=self.device)[:, None]
         at = torch.tensor([*rows.positions, *[0] * idle], device=self.device)[:, None]
-        placement = place(rows.slots, rows.positions, self.grouping, self.slots.keys[0], idle)
-        with placed(placement):
+        placement = DecodePlacement.of(
+            rows.slots, rows.positions, self.grouping, self.slots.keys[0], idle
+        )
+        with use_placement(placement):
             if layers and self.head_is_apart:
                 return Decoded(layers=self.layers(ids, at)[:, :n])
             out = self._run(ids, at, 1, layers)
@@ -52,7 +61,7 @@ class Eager:
         """
         tokens = torch.tensor([list(ids)], device=self.device)
         positions = torch.arange(start, start + len(ids), device=self.device)[None]
-        with placed(Part.of(slot, start, len(ids), self.device)):
+        with use_placement(PrefillPlacement.of(slot, start, len(ids), self.device)):
             out = self._run(tokens, positions, keep, states)
         layers = torch.stack([layer[0] for layer in out.hidden_states]) if states else None
         return out.logits[0, -keep:].float(), layers
@@ -67,7 +76,7 @@ class Eager:
         """What the linear layers are computed under."""
         return nullcontext()
 
-    def scores(self, ids: Tensor, positions: Tensor) -> Tensor:
+    def logits(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Float32 ``[rows, vocab]`` after the last token of each row, under a placement."""
         scores: Tensor = self._run(ids, positions, 1, False).logits[:, -1].float()
         return scores
@@ -79,7 +88,7 @@ class Eager:
             out = model(
                 input_ids=ids,
                 position_ids=positions,
-                **cache_argument(model, self.slots.cache),
+                **{self._base_cache_keyword: self.slots.cache},
                 use_cache=True,
                 output_hidden_states=True,
             )
@@ -90,7 +99,7 @@ class Eager:
             return self.model(
                 input_ids=ids,
                 position_ids=positions,
-                **cache_argument(self.model, self.slots.cache),
+                **{self.cache_keyword: self.slots.cache},
                 use_cache=True,
                 logits_to_keep=keep,
                 output_hidden_states=states,

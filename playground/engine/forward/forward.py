@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from playground.engine.attention.kv_slots import Slots, fitting
-from playground.engine.attention.sdpa import ATTENTION, Grouping, find_grouping
+from playground.engine.attention.kv_slots import KVSlots, fit_to_budget
+from playground.engine.attention.placement import Grouping
+from playground.engine.attention.sdpa import ATTENTION, find_grouping
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, captures
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.output import EarlyLayers, ForwardOutput, HiddenStates, early_rows
@@ -27,19 +28,20 @@ from playground.engine.forward.path import Decoded, ForwardPath, Rows, is_slower
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.selfcheck import own_scores, prompts, row_counts
 from playground.engine.forward.torchscript import TorchScript
-from playground.engine.transformers_compat import independent_experts
+from playground.engine.transformers_compat import attention_name, independent_experts
 from playground.errors import UnsupportedModel
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-PIECE = {"cpu": 256, "mps": 512, "cuda": 2048}  # prompt tokens of one forward; others wait for it
+# Prompt tokens of one forward, for which the rows at work wait.
+CHUNK_TOKENS = {"cpu": 256, "mps": 512, "cuda": 2048}
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 
 
 class Forward:
-    """A causal language model reading and writing rows of a ``Slots``.
+    """A causal language model reading and writing rows of a ``KVSlots``.
 
     ``batch_invariant`` says whether a row's bits are the same in every batch; where that could not
     be had, they are not. Raises ``UnsupportedModel`` where the model's scores over slots differ
@@ -65,8 +67,8 @@ class Forward:
         self.device: torch.device = weight.device
         self.dtype: torch.dtype = weight.dtype
         self.vocab_size = int(weight.shape[0])
-        self.piece = PIECE[self.device.type]
-        own = model.config._attn_implementation
+        self.chunk_size = CHUNK_TOKENS[self.device.type]
+        own = attention_name(model)
         restore_experts = independent_experts(model)
         try:
             with torch.inference_mode():
@@ -94,8 +96,8 @@ class Forward:
             wanted, shapes = own_scores(model, probe, self.device)
         model.set_attn_implementation(ATTENTION)
         spare = 1 if capture else 0
-        rows, length = fitting(shapes, self.dtype, rows, length, budget, spare)
-        self.slots = Slots(shapes, rows, length, self.dtype, self.device, spare)
+        rows, length = fit_to_budget(shapes, self.dtype, rows, length, budget, spare)
+        self.slots = KVSlots(shapes, rows, length, self.dtype, self.device, spare)
         heads = model.config.get_text_config().num_attention_heads
         grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
         self.eager = Eager(model, self.slots, grouping)
@@ -127,13 +129,13 @@ class Forward:
         depend on how it was cut.
         """
         states_read = []
-        for first in range(0, len(ids), self.piece):
-            chunk = ids[first : first + self.piece]
+        for first in range(0, len(ids), self.chunk_size):
+            chunk = ids[first : first + self.chunk_size]
             output = self._prefill(slot, chunk, start + first, states)
             if output.states is not None:
-                states_read.append(output.states.path)
+                states_read.append(output.states.top)
         if len(states_read) > 1 and output.states is not None:
-            output = replace(output, states=replace(output.states, path=torch.cat(states_read)))
+            output = replace(output, states=replace(output.states, top=torch.cat(states_read)))
         return output
 
     @torch.inference_mode()
@@ -170,10 +172,10 @@ class Forward:
             return outputs[0]
         found = [output.states for output in outputs if output.states is not None]
         return ForwardOutput(
-            torch.cat([output.scores for output in outputs]),
+            torch.cat([output.logits for output in outputs]),
             HiddenStates(
-                torch.cat([part.last for part in found], 1),
-                torch.cat([part.path for part in found]),
+                torch.cat([part.layers for part in found], 1),
+                torch.cat([part.top for part in found]),
             )
             if found
             else None,
@@ -197,7 +199,7 @@ class Forward:
             self.torchscript = TorchScript(self.eager)
             self.paths = [self.torchscript]
 
-    def settle(self) -> None:
+    def join_tracing(self) -> None:
         """Wait until that is done."""
         if self.torchscript is not None:
             self.torchscript.wait()
@@ -227,7 +229,7 @@ class Forward:
         found = self._by_path(lambda path: path.decode(rows, states))
         if found is None:
             found = self.eager.decode(rows, states)
-        scores, layers = found.scores, found.layers
+        scores, layers = found.logits, found.layers
         if layers is None:
             assert scores is not None
             return ForwardOutput(scores)
@@ -286,24 +288,24 @@ class Forward:
         """Two rows of different lengths over slots against the model's own scores."""
         start = [len(ids) - 3 for ids in probe]
         for slot, (ids, first) in enumerate(zip(probe, start, strict=True)):
-            self._compare(self.prefill(slot, ids[:first]).scores[0], wanted[slot][first - 1])
+            self._compare(self.prefill(slot, ids[:first]).logits[0], wanted[slot][first - 1])
         for step in range(3):
             places = [first + step for first in start]
             fed = [ids[place] for ids, place in zip(probe, places, strict=True)]
-            for slot, scores in enumerate(self.decode([0, 1], fed, places).scores):
+            for slot, scores in enumerate(self.decode([0, 1], fed, places).logits):
                 self._compare(scores, wanted[slot][places[slot]])
 
     def _capture(self, capture: Capture, probe: list[list[int]], wanted: list[Tensor]) -> None:
         """Captured steps, where they give in every length of text what the eager ones do."""
-        known = min(self.piece, self.slots.length)
+        known = min(self.chunk_size, self.slots.length)
         generator = torch.Generator().manual_seed(1)
         self.prefill(0, torch.randint(self.vocab_size, (known,), generator=generator).tolist())
         try:
             graphs = CudaGraphs(self.eager, capture, FIXED_ROWS, MOST_ROWS, known)
             for row in graphs.compared:
                 found, eager = graphs.decode(row, False), self.eager.decode(row, False)
-                assert found.scores is not None and eager.scores is not None
-                self._compare(found.scores, eager.scores)
+                assert found.logits is not None and eager.logits is not None
+                self._compare(found.logits, eager.logits)
             self.paths = [graphs]
             self._check(probe, wanted)
             self.batch_invariant = True  # which its buckets were chosen for
@@ -323,7 +325,7 @@ class Forward:
         rows = Rows([0, 1], [ids[-1] for ids in probe], [len(ids) - 1 for ids in probe])
         for slot, ids in enumerate(probe):
             self.prefill(slot, ids)
-        scores = self.eager.decode(rows, False).scores
+        scores = self.eager.decode(rows, False).logits
         self.eager.head_is_apart = True
         try:
             layers: Decoded = self.eager.decode(rows, True)

@@ -12,24 +12,26 @@ EarlyLayers = tuple[int, tuple[int, ...]]  # a row, and the layers after which t
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """Hidden states. ``last`` is ``[layers + 1, rows, width]``: of each row's last token, after the
-    embeddings and after each layer, the top one normalised. ``path`` is ``[tokens, width]``: the
-    top ones of every token read, where one row was.
+    """Hidden states of what was read.
+
+    ``layers``, ``[layers + 1, rows, width]``, are those of each row's last token after the
+    embeddings and after each layer, the last one normalised. ``top``, ``[tokens, width]``, are
+    those after the last layer of every token, where one row was read, and of each row's otherwise.
     """
 
-    last: Tensor
-    path: Tensor
+    layers: Tensor
+    top: Tensor
 
 
 @dataclass(frozen=True)
 class ForwardOutput:
-    """``scores`` are float32 ``[rows, vocab]``; ``states`` are there where they were asked for.
+    """``logits`` are float32 ``[rows, vocab]``; ``states`` are there where they were asked for.
 
     ``early`` is what the vocabulary head makes of a row's earlier layers, float32
     ``[layers, vocab]``, where that was computed along with the rest.
     """
 
-    scores: Tensor
+    logits: Tensor
     states: HiddenStates | None = None
     early: Mapping[EarlyLayers, Tensor] = field(default_factory=dict)
 

@@ -32,12 +32,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Decoded:
-    """``scores`` are float32 ``[rows, vocab]``, ``layers`` are ``[layers + 1, rows, width]``.
+    """``logits`` are float32 ``[rows, vocab]``, ``layers`` are ``[layers + 1, rows, width]``.
 
     Where layers are asked for, scores may be left to the vocabulary head.
     """
 
-    scores: Tensor | None = None
+    logits: Tensor | None = None
     layers: Tensor | None = None
 
 

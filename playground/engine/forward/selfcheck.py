@@ -34,12 +34,13 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from playground.engine.attention.sdpa import BLOCK
+from playground.engine.attention.kv_slots import KVShape
+from playground.engine.attention.placement import BLOCK
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import Product, is_packed, product_of
 from playground.engine.forward.path import Rows
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
-from playground.engine.transformers_compat import cache_argument
+from playground.engine.transformers_compat import cache_keyword
 
 INPUTS, BATCHES, STATES, AGAIN = 512, 32, 24, 12
 _BATCHES_OF_LARGE = 8
@@ -60,7 +61,7 @@ def prompts(vocab: int) -> list[list[int]]:
 
 def own_scores(
     model: Any, probe: Sequence[Sequence[int]], device: torch.device
-) -> tuple[list[Tensor], list[tuple[int, int, int]]]:
+) -> tuple[list[Tensor], list[KVShape]]:
     """The model's own scores after every position, and its layers' key-value shapes."""
     wanted, shapes = [], []
     for ids in probe:
@@ -69,12 +70,12 @@ def own_scores(
         out = model(
             tokens,
             attention_mask=torch.ones_like(tokens),
-            **cache_argument(model, cache),
+            **{cache_keyword(model): cache},
             use_cache=True,
         )
         wanted.append(out.logits[0].float())
         shapes = [
-            (layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
+            KVShape(layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
             for layer in cache.layers
         ]
     return wanted, shapes
@@ -261,7 +262,7 @@ class Steps:
         longest = min(max(places), eager.slots.length - 1)
         self._places = [min(places[slot % len(places)], longest) for slot in range(self._count)]
         eager.prefill(0, self._tokens(longest).tolist(), 0)
-        eager.slots.spread(0, range(self._count), longest)
+        eager.slots.replicate(0, range(self._count), longest)
         self.with_other_tokens()
 
     def with_other_tokens(self) -> Steps:
@@ -308,7 +309,7 @@ class Steps:
         places = [self._places[slot] for slot in slots]
         ids = self._ids[turn, slots.start : slots.stop].tolist()
         step = Rows(slots, ids, places, idle=computed - len(slots))
-        scores = self._eager.decode(step, layers=False).scores
+        scores = self._eager.decode(step, layers=False).logits
         assert scores is not None
         store, at = self._eager.slots, torch.tensor(places)
         where = torch.tensor([*slots])

@@ -19,8 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from playground.engine.attention.kv_slots import Slots
-from playground.engine.attention.sdpa import BLOCK, Part, Placement, place, placed
+from playground.engine.attention.kv_slots import KVShape, KVSlots
+from playground.engine.attention.placement import (
+    BLOCK,
+    DecodePlacement,
+    PrefillPlacement,
+    use_placement,
+)
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import operands
 from playground.engine.forward.path import Decoded, Rows, is_slower
@@ -58,8 +63,8 @@ class TorchScript:
     name = "TorchScript"
 
     def __init__(self, eager: Eager) -> None:
-        self.step = Step(eager, eager.scores)
-        self.chunk = Chunk(eager, eager.scores)
+        self.step = Step(eager, eager.logits)
+        self.chunk = Chunk(eager, eager.logits)
         self.layers = Step(eager, eager.layers if eager.head_is_apart else None)
         self._each: list[Program] = [self.step, self.chunk, self.layers]
         # Nobody waits for it at the end of a program, but for the one forward being traced then.
@@ -137,13 +142,13 @@ class Program:
         self._failed = False
         return found
 
-    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+    def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
         """What the program is called with: ids and positions first, then keys and values."""
         raise NotImplementedError
 
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
-    ) -> Placement | Part:
+    ) -> DecodePlacement | PrefillPlacement:
         """Where that has its rows stand."""
         raise NotImplementedError
 
@@ -153,14 +158,14 @@ class Program:
 
     def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
         assert self._forward is not None
-        with placed(self.placement(positions, *rest)):
+        with use_placement(self.placement(positions, *rest)):
             return self._forward(ids, positions)
 
     def _made(self) -> Any:
         store = self._slots.keys
         length = min(self._slots.length, _LONGEST)
-        shape = (store.shape[2], store.shape[4], self._slots.values.shape[4])
-        scratch = Slots([shape] * len(store), _ROWS, length, store.dtype, store.device)
+        shape = KVShape(store.shape[2], store.shape[4], self._slots.values.shape[4])
+        scratch = KVSlots([shape] * len(store), _ROWS, length, store.dtype, store.device)
         stores = scratch.keys, scratch.values
         first, *others = self.examples(length)
 
@@ -193,10 +198,10 @@ class Program:
 class Step(Program):
     """One token of each row."""
 
-    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+    def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
         """Of ``Rows``."""
         (step,) = rows
-        p = place(step.slots, step.positions, self._grouping, slots.keys[0])
+        p = DecodePlacement.of(step.slots, step.positions, self._grouping, slots.keys[0])
         idle = [0] * step.idle
         ids = torch.tensor([*step.ids, *idle])[:, None]
         positions = torch.tensor([*step.positions, *idle])[:, None]
@@ -204,11 +209,11 @@ class Step(Program):
 
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
-    ) -> Placement:
+    ) -> DecodePlacement:
         slots, segments, mask = rest
         queries, stores = self._grouping.queries, (keys, values)
         at = positions[: slots.shape[0], 0]
-        return Placement(slots, at, segments, mask, queries, stores=stores)
+        return DecodePlacement(slots, at, segments, mask, queries, stores=stores)
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         places = [min(place, length - 1) for place in _PLACES]
@@ -224,17 +229,19 @@ class Step(Program):
 class Chunk(Program):
     """Tokens of one row, of which the last is answered."""
 
-    def given(self, slots: Slots, *rows: Any) -> tuple[Tensor, ...]:
+    def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
         """Of one row's slot, its ids, and the position of the first of them."""
         slot, ids, start = rows
-        part = Part.of(slot, start, len(ids), slots.keys.device)
+        part = PrefillPlacement.of(slot, start, len(ids), slots.keys.device)
         positions = torch.arange(start, start + len(ids))[None]
         stores = slots.keys, slots.values
-        return torch.tensor([list(ids)]), positions, *stores, part.where, part.mask
+        return torch.tensor([list(ids)]), positions, *stores, part.origin, part.mask
 
-    def placement(self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor) -> Part:
+    def placement(
+        self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
+    ) -> PrefillPlacement:
         where, mask = rest
-        return Part(where, mask, (keys, values))
+        return PrefillPlacement(where, mask, (keys, values))
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]

@@ -14,10 +14,10 @@ from playground.engine.decode.decoder import Decoder
 from playground.engine.decode.draft import Drafter
 from playground.engine.forward import Forward
 from playground.engine.lanes.detokenizer import Detokenizer
-from playground.engine.observer import Watch
+from playground.engine.observer import Observer
 from playground.engine.request import EngineClosed, Limits
 from playground.engine.run import Run
-from playground.engine.scheduler.scheduler import Admission, Reading
+from playground.engine.scheduler.scheduler import PrefillTask, Scheduler
 from playground.models import device
 from playground.trace import FinishReason
 
@@ -39,13 +39,13 @@ class Loop:
         limits: Limits,
         prompt_bytes: int,
         drafter: Drafter | None,
-        watch: Watch,
+        observer: Observer,
     ) -> None:
-        self.forward, self.limits, self.watch = forward, limits, watch
+        self.forward, self.limits, self.observer = forward, limits, observer
         self.device = forward.device
         self.decoder = Decoder(forward, detokenizer, self._synchronize, drafter)
-        self.admission = Admission(forward, limits, prompt_bytes, self._synchronize)
-        self.line = self.admission.line
+        self.scheduler = Scheduler(forward, limits, prompt_bytes, self._synchronize)
+        self.queue = self.scheduler.queue
         self.runs: list[Run] = []
         self.closed = False
         self._pace = 1.0  # seconds between two runs that ended, of late
@@ -58,28 +58,28 @@ class Loop:
     def asking(self, client: str) -> Iterator[None]:
         """Count a request to a client's share while it is checked; ``Busy`` where that is full."""
         with self._news:
-            self.line.ask(client, list(self.runs), self._pace)
+            self.queue.ask(client, list(self.runs), self._pace)
         try:
             yield
         finally:
             with self._news:
-                self.line.asked(client)
+                self.queue.asked(client)
 
     def add(self, runs: Sequence[Run]) -> None:
         """Put runs in line. Raises ``Busy`` where it is full, ``EngineClosed`` at the end."""
         with self._news:
             if self.closed:
                 raise EngineClosed("the engine is closed")
-            self.line.add(runs, list(self.runs), self._pace)
+            self.queue.add(runs, list(self.runs), self._pace)
             for run in runs:
-                self.watch.submitted(run)
+                self.observer.submitted(run)
             self._news.notify_all()
 
     def read(self, prompt: tuple[int, ...]) -> None:
         """Have a prompt read while nobody waits, unless it is known."""
         with self._news:
-            if self.admission.prompts.get(prompt) is None:
-                self.admission.asked.append(prompt)
+            if self.scheduler.prompts.get(prompt) is None:
+                self.scheduler.asked.append(prompt)
                 self._news.notify_all()
 
     def wake(self) -> None:
@@ -98,13 +98,13 @@ class Loop:
         try:
             while True:
                 with self._news:
-                    self._news.wait_for(lambda: self.closed or self.runs or self.admission.busy)
+                    self._news.wait_for(lambda: self.closed or self.runs or self.scheduler.busy)
                 self.step()
-                if self.closed and not self.runs and not len(self.line):
+                if self.closed and not self.runs and not len(self.queue):
                     return
         finally:  # whatever ended the thread, nobody may wait for it
             self.close()
-            for run in [*self.runs, *self.line]:
+            for run in [*self.runs, *self.queue]:
                 run.error = "The decode loop stopped."
                 self._end(run, "error", run.error)
 
@@ -130,16 +130,16 @@ class Loop:
                     self._fail(run, error)
 
     def _step(self) -> None:
-        for run in self.line:
+        for run in self.queue:
             reason = self._over(run)
             if reason is not None:
                 with self._news:
-                    self.line.remove(run)
+                    self.queue.remove(run)
                 self._end(run, reason)
         for run in list(self.runs):
             self._retire(run)
         # Who writes waits for others' prompts no longer than for a step of all.
-        for reading in self.admission.turn(self.runs, self._admit, self._step_s):
+        for reading in self.scheduler.turn(self.runs, self._admit, self._step_s):
             assert reading.run is not None
             if reading.error is not None:
                 self._fail(reading.run, reading.error)
@@ -152,20 +152,20 @@ class Loop:
     def _admit(self, run: Run) -> None:
         self.runs.append(run)  # before it leaves the line, so that it is always counted
         with self._news:
-            self.line.remove(run)
+            self.queue.remove(run)
         run.state, run.queued = "running", perf_counter() - run.submitted
-        self.watch.started(run)
+        self.observer.started(run)
 
-    def _begin(self, run: Run, reading: Reading) -> None:
+    def _begin(self, run: Run, reading: PrefillTask) -> None:
         """Start a run's lanes on its prompt, or only the next one where they run alone."""
         lanes = run.waiting[:1] if run.request.alone else run.waiting
         clock = perf_counter() - reading.seconds if run.request.alone else run.submitted
         spare = list(reading.slots)
         for lane in lanes:
             lane.start([spare.pop(0) for _ in range(lane.width)], clock)
-        self.forward.slots.give(spare)
+        self.forward.slots.free(spare)
         used = reading.slots[: len(reading.slots) - len(spare)]
-        self.forward.slots.spread(used[0], used, len(reading.ids))
+        self.forward.slots.replicate(used[0], used, len(reading.ids))
         run.prefills.append(reading.seconds)
         run.prompt_known = reading.known is not None
         assert reading.heard is not None
@@ -187,7 +187,7 @@ class Loop:
             run.changed()
         self._step_s = perf_counter() - clock
         if tokens:
-            self.watch.stepped(tokens, self._step_s)
+            self.observer.stepped(tokens, self._step_s)
 
     def _retire(self, run: Run) -> None:
         """Free what ended lanes held."""
@@ -197,7 +197,7 @@ class Loop:
         for lane in run.lanes:
             if lane.done and lane.slots:
                 slots, lane.slots = lane.slots, []
-                self.forward.slots.give(slots, wipe=lane.reach if lane.error is not None else 0)
+                self.forward.slots.free(slots, wipe=lane.reach if lane.error is not None else 0)
         if all(lane.done for lane in run.lanes) and run in self.runs:
             self.runs.remove(run)
             now = perf_counter()

@@ -13,42 +13,42 @@ from playground.engine.forward import ForwardOutput
 
 
 @dataclass(frozen=True)
-class Prefilled:
-    """``keys`` and ``values`` are ``[layers, heads, tokens, size]``; ``heard`` after the last."""
+class CachedPrompt:
+    """``keys`` and ``values`` ``[layers, heads, tokens, size]``, and the last ``output``."""
 
     keys: Tensor
     values: Tensor
-    heard: ForwardOutput
+    output: ForwardOutput
 
     @property
     def nbytes(self) -> int:
-        states = self.heard.states
-        more = states.last.nbytes + states.path.nbytes if states else 0
-        return self.keys.nbytes + self.values.nbytes + self.heard.scores.nbytes + more
+        states = self.output.states
+        more = states.layers.nbytes + states.top.nbytes if states else 0
+        return self.keys.nbytes + self.values.nbytes + self.output.logits.nbytes + more
 
 
-class Prompts:
+class PromptCache:
     """The most recently used ones, in at most ``budget`` bytes. Any thread may call it."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.nbytes = 0
-        self._known: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
+        self._known: OrderedDict[tuple[int, ...], CachedPrompt] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def get(self, ids: Sequence[int], *, states: bool = False) -> Prefilled | None:
+    def get(self, ids: Sequence[int], *, states: bool = False) -> CachedPrompt | None:
         """What is known of a prompt; None where its hidden ``states`` are asked for and are not."""
         key = tuple(ids)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
             known = self._known.get(key)
-        return None if known and states and known.heard.states is None else known
+        return None if known and states and known.output.states is None else known
 
-    def put(self, ids: Sequence[int], prefilled: Prefilled) -> None:
+    def put(self, ids: Sequence[int], prefilled: CachedPrompt) -> None:
         """Keep it, unless it is larger than everything that may be kept."""
         if prefilled.nbytes > self.budget:
             return

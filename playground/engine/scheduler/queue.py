@@ -15,7 +15,7 @@ from playground.engine.request import Busy, Limits
 from playground.engine.run import Run
 
 
-class Line:
+class RequestQueue:
     """Runs that wait for free rows. Not thread-safe: the loop holds its lock."""
 
     def __init__(self, limits: Limits) -> None:
@@ -93,8 +93,8 @@ class Line:
 
     def _tell(self) -> None:
         for place, run in enumerate(self._waiting, start=1):
-            if run.place != place:
-                run.place = place
+            if run.queue_position != place:
+                run.queue_position = place
                 run.changed()
 
 

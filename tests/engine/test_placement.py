@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from playground.engine.attention.sdpa import BLOCK, Grouping, place
+from playground.engine.attention.placement import BLOCK, DecodePlacement, Grouping
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_neighbours_of_one_length_are_seen_together(
     segments: list[tuple[int, int, int, int]],
 ) -> None:
     store = torch.empty(8, 3, 150, 4)
-    placement = place(slots, positions, Grouping(together=together), store)
+    placement = DecodePlacement.of(slots, positions, Grouping(together=together), store)
     assert [tuple(segment) for segment in placement.segments.tolist()] == segments
     assert placement.slots.tolist() == slots and placement.positions.tolist() == positions
     assert placement.mask.shape == (len(slots), 1, 1, max(length for *_, length in segments))

@@ -1,0 +1,139 @@
+"""Where the rows of a forward stand in the slots: what each of them writes, and what it sees.
+
+A row's keys are laid out to a length that depends on its own position alone, and those it does not
+have are masked. Neighbouring rows of one such length are one strided view of the slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLOCK = 64  # keys are laid out to a multiple of it
+
+
+@dataclass(frozen=True)
+class PrefillPlacement:
+    """Tokens of one row from a position on: a prompt, or a later chunk of one.
+
+    ``origin`` is the row's slot and that position, on the CPU. ``mask``, bool ``[tokens, tokens
+    read before and now]``, is that of a later chunk of several tokens, and empty otherwise.
+    ``stores`` are as in ``DecodePlacement``.
+    """
+
+    origin: Tensor
+    mask: Tensor
+    stores: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, slot: int, start: int, tokens: int, device: torch.device) -> PrefillPlacement:
+        """``tokens`` of the row in ``slot``, the first of them at position ``start``."""
+        mask = torch.empty(0, dtype=torch.bool, device=device)
+        if start and tokens > 1:
+            mask = torch.ones(tokens, start + tokens, dtype=torch.bool, device=device).tril(start)
+        return cls(torch.tensor([slot, start]), mask)
+
+
+@dataclass(frozen=True)
+class DecodePlacement:
+    """One token of each of several rows.
+
+    ``slots`` and ``positions``, ``[rows]``, are where each token is written. Each of ``segments``,
+    ``[segments, 4]`` on the CPU, stands for neighbouring rows: the first row, the one after the
+    last, the first one's slot, and the length to which their keys are read. ``mask``, ``[rows, 1,
+    1, longest]``, is 0 where a row has a token and -inf elsewhere. ``queries`` is that of the
+    ``Grouping``. After the rows of the slots come ``idle`` ones, which write nothing and attend to
+    nothing. ``stores`` are the keys and values of all layers, ``[layers, slots, key-value heads,
+    length, size]``, where they are not those of the model's cache.
+    """
+
+    slots: Tensor
+    positions: Tensor
+    segments: Tensor
+    mask: Tensor
+    queries: int = 1
+    idle: int = 0
+    stores: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        slots: Sequence[int],
+        positions: Sequence[int],
+        grouping: Grouping,
+        store: Tensor,
+        idle: int = 0,
+    ) -> DecodePlacement:
+        """Rows in rising slot order over one layer's ``store`` ``[slots, heads, length, size]``."""
+        capacity, device = store.shape[2], store.device
+        lengths = [min(capacity, -(-(position + 1) // BLOCK) * BLOCK) for position in positions]
+        segments: list[list[int]] = []
+        for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
+            last = segments[-1] if segments and grouping.together else None
+            if last and last[3] == length and slot == last[2] + row - last[0]:
+                last[1] = row + 1
+            else:
+                segments.append([row, row + 1, slot, length])
+        at = torch.tensor(list(positions), device=device)
+        absent = torch.arange(max(lengths), device=device) > at[:, None]
+        mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
+        mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
+        written = torch.tensor(list(slots), device=device)
+        return cls(written, at, torch.tensor(segments), mask, grouping.queries, idle)
+
+
+@dataclass(frozen=True)
+class GatheredPlacement:
+    """One token of each row, in shapes that do not depend on where the rows stand.
+
+    Storage is seen as ``[slots * key-value heads * length, size]``. ``write``, ``[rows, key-value
+    heads]``, indexes each row's token in it, and ``read``, ``[rows, key-value heads, length]``, the
+    tokens laid out for the row. ``mask``, ``[rows, 1, 1, length]``, is 0 where the row has such a
+    token and -inf elsewhere. ``queries`` is that of the ``Grouping``.
+    """
+
+    write: Tensor
+    read: Tensor
+    mask: Tensor
+    queries: int = 1
+
+
+Placement = PrefillPlacement | DecodePlacement | GatheredPlacement
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How attention batches rows so that a row keeps its bits whatever stands beside it.
+
+    The queries of one key-value head are padded to a multiple of ``queries``: torch's CPU kernel
+    gives each thread a scratch buffer of that many rows, and its alignment changes the last bits.
+    Without ``together`` each row is attended to by itself.
+    """
+
+    queries: int = 4
+    together: bool = True
+
+
+# The model's own modules stand between the forward and its attention. A context variable passes
+# the placement through them, to this thread alone: a prompt may be scored on another meanwhile.
+_current: ContextVar[Placement | None] = ContextVar("placement", default=None)
+
+
+def current_placement() -> Placement | None:
+    """That of the engine's forward in progress on this thread; None outside of one."""
+    return _current.get()
+
+
+@contextmanager
+def use_placement(placement: Placement) -> Iterator[None]:
+    """Have the forwards inside read and write the slots as ``placement`` says."""
+    token = _current.set(placement)
+    try:
+        yield
+    finally:
+        _current.reset(token)
