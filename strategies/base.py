@@ -269,8 +269,9 @@ class Processor(Strategy):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         """New scores, float32 ``[len(rows), vocab]``; removed tokens are −inf.
 
-        Pure: the input is never written, and a row's result depends on that row alone. Its prompt
-        may hold ids of ``vocab`` and more.
+        One stays at least, except where a ban leaves none: see ``dead_end``. Pure: the input is
+        never written, and a row's result depends on that row alone. Its prompt may hold ids of
+        ``vocab`` and more.
         """
         raise NotImplementedError
 
@@ -287,11 +288,8 @@ class Processor(Strategy):
         return None
 
     def dead_end(self, row: Row) -> str:
-        """Why this leaves ``row`` no token to go on with, in a sentence; empty where it says none.
-
-        It is told where a lane ends for it.
-        """
-        return ""
+        """Why this leaves ``row`` no token to go on with, in a sentence; its lane ends with it."""
+        return "it removed every token."
 
     def measure(self, row: Row) -> Mapping[str, float]:
         """What this finds in the text ``row`` holds so far, by name, for a person to read."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..base import Context, EarlyLayers, Processor, Row, SecondPrompt
+from ..dead_ends import dead_end
 from ..recipe import Recipe, RecipeError
 
 LogitsProcessor = Callable[[Tensor, Tensor], Tensor]  # (input_ids, scores) -> scores
@@ -55,6 +56,7 @@ class AsLogitsProcessor:
         states = [self._states(text) for text in texts]
         out = scores.float()
         given: list[Tensor] = []
+        seen: list[list[Row]] = []
         for p, processor in enumerate(self._processors):
             rows = [
                 Row(text, self._prompt_length, state=state[p])
@@ -62,10 +64,13 @@ class AsLogitsProcessor:
             ]
             given.append(out)
             out = processor(out, rows)
-            for i in (out.amax(-1) == -torch.inf).nonzero().flatten().tolist():
-                why = processor.dead_end(rows[i])
-                if why:  # else generate would write any token
-                    raise RecipeError.at(self._numbers[p], processor.info.id, why)
+            seen.append(rows)
+        for i in (out == -torch.inf).all(-1).nonzero().flatten().tolist():
+            left = [int((each[i] != -torch.inf).sum()) for each in (*given, out)]
+            end = dead_end(self._processors, [rows[i] for rows in seen], left)
+            if end is not None:  # else generate would write any token
+                name = self._processors[end.depth].info.id
+                raise RecipeError.at(self._numbers[end.depth], name, end.why)
         if any(processor.stateful for processor in self._processors):
             final = out.log_softmax(-1)
             told = [
@@ -109,7 +114,5 @@ class FromLogitsProcessor(Processor, ABC):
         out = []
         for i, row in enumerate(rows):
             ids = torch.tensor([row.tokens], dtype=torch.int64, device=scores.device)
-            new = self._wrapped(ids, scores[i : i + 1].clone())
-            # Some processors can remove every token; something must be written.
-            out.append(new if new.amax() > -torch.inf else scores[i : i + 1])
+            out.append(self._wrapped(ids, scores[i : i + 1].clone()))
         return torch.cat(out)

@@ -24,8 +24,6 @@ WINDOW = setting(
     le=1_000_000,
 )
 
-_FIRST = 256
-
 # Texts within which another goes on: a tokenizer may merge one of them with what follows, may put a
 # space behind it, or may not know it. Letters come first, since a word goes on after those alone.
 _ANCHORS = ("a", "\n", "x", "q", "0", ".")
@@ -76,18 +74,11 @@ def completes(row: Row, sequence: Sequence[int]) -> bool:
 
 
 def ban(scores: Tensor, banned: Sequence[Collection[int]]) -> Tensor:
-    """Scores ``[n, vocab]`` with each row's banned ids at −inf.
-
-    A row that would be left with no token at all keeps its scores: something must be written.
-    """
+    """Scores ``[n, vocab]`` with each row's banned ids at −inf, though no token be left then."""
     rows = [i for i, ids in enumerate(banned) for _ in ids]
     if not rows:
         return scores
     tokens = [token for ids in banned for token in ids]
     out = scores.clone()
     out[torch.tensor(rows, device=out.device), torch.tensor(tokens, device=out.device)] = -torch.inf
-    # Nearly every row has something left among its first tokens: the others are looked at whole.
-    for i in (out[:, :_FIRST].amax(-1) == -torch.inf).nonzero().flatten().tolist():
-        if out[i].amax() == -torch.inf:
-            out[i] = scores[i]
     return out

@@ -46,3 +46,6 @@ class BadWords(base.Processor):
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         return ban(scores, [{s[-1] for s in self.sequences if completes(row, s)} for row in rows])
+
+    def dead_end(self, row: Row) -> str:
+        return "every token that is left here would complete one of its words."

@@ -97,12 +97,10 @@ class Constrained(base.Processor):
                 "it comes first, since a step before it may remove every token that fits; move it "
                 "to the front."
             )
-        if any(s.info.id == "min_new_tokens" and s.params.count for s in chain[at:]):
-            raise ValueError(
-                "min_new_tokens has no effect after it where the text cannot go on; move that to "
-                "the front."
-            )
-        self._least = max((getattr(s.params, "count", 0) for s in chain[:at]), default=0)
+        self._least = max(
+            (getattr(s.params, "count", 0) for s in chain if s.info.id == "min_new_tokens"),
+            default=0,
+        )
         regex: str = self.params.regex
         if self._least and regex and not exists(self._vocabulary, longer(regex, self._least)):
             raise ValueError(
@@ -125,9 +123,12 @@ class Constrained(base.Processor):
         return torch.where(kept.to(scores.device), scores, -torch.inf)
 
     def dead_end(self, row: Row) -> str:
-        if not row.state or row.state.stuck or not row.state.whole:
-            return row.state.stuck if row.state else ""
-        return (
-            "the text matches and cannot go on, but it may not end before it has "
-            f"{self._least} tokens (min_new_tokens)."
-        )
+        state: Matching | None = row.state
+        if state and state.stuck:
+            return state.stuck
+        if state and state.whole and self._least:
+            return (
+                "the text matches and cannot go on, but it may not end before it has "
+                f"{self._least} tokens (min_new_tokens)."
+            )
+        return "no token after which the text could still match is left here."

@@ -41,3 +41,9 @@ class MinNewTokens(base.Processor):
         ends = [token for token in self.context.eos_token_ids if token < scores.shape[-1]]
         written = [len(row.tokens) - row.prompt_length for row in rows]
         return ban(scores, [ends if n < count else () for n in written])
+
+    def dead_end(self, row: Row) -> str:
+        return (
+            f"the text may not end before it has {self.params.count} tokens, and nothing but its "
+            "end is left here."
+        )

@@ -43,6 +43,9 @@ class NoRepeatNgram(base.Processor):
         vocab = scores.shape[-1]
         return ban(scores, [{i for i in self._completing(row) if i < vocab} for row in rows])
 
+    def dead_end(self, row: Row) -> str:
+        return "every token that is left here would complete an n-gram that is there already."
+
     def _completing(self, row: Row) -> set[int]:
         """Tokens that ended an n-gram whose beginning is the end of this row."""
         tokens, before = row.tokens, self.params.size - 1

@@ -50,6 +50,7 @@ class StochasticBeam(base.Search):
         # A row's order is that of its noisy scores: only the highest of each can be among the best.
         first, tokens = highest(scores + noise, min(self.width(), noise.shape[-1]))
         noisy = _topped(first, reached.to(noise.device)[:, None])
+        noisy.masked_fill_(noisy.isnan(), -torch.inf)  # those of a row that has no token left
         best, places = noisy.flatten().topk(min(self.width(), noisy.numel()))
         rivals = [*map(_noisy, step.finished), *best.tolist()]
         least = sorted(rivals, reverse=True)[: self.width()][-1]

@@ -132,7 +132,7 @@ def _raise(scores: Any) -> Any:
     [
         (_raise, "lost"),
         (lambda s: torch.full_like(s, float("nan")), "log-probability|removed every"),
-        (lambda s: torch.full_like(s, -torch.inf), "faulty removed every token"),
+        (lambda s: torch.full_like(s, -torch.inf), "faulty: it removed every token."),
         (lambda s: s[:, :5], "shape"),
     ],
     ids=["raises", "nan", "nothing left", "shape"],
@@ -235,6 +235,37 @@ def test_a_dead_end_is_told_and_ends_its_lane_alone() -> None:
     ):
         served.submit(plain)
     assert (whole.text, whole.finish_reason, whole.error) == ("none", "eos", None)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (
+            'constrained("none") | bad_words(["n"]) | {}',
+            "bad_words: every token that is left here would complete one of its words; "
+            "constrained had left 1.",
+        ),
+        (
+            'constrained("n") | no_repeat_ngram(1) | {}',
+            "no_repeat_ngram: every token that is left here would complete an n-gram that is there "
+            "already; constrained had left 1.",
+        ),
+        (
+            'logit_bias({{"0": 100}}) | top_k(1) | min_new_tokens(2) | {}',
+            "min_new_tokens: the text may not end before it has 2 tokens, and nothing but its end "
+            "is left here; top_k had left 1.",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "search", ["greedy", "sample(3)", "beam(2)", "stochastic_beam", "contrastive", "manual"]
+)
+def test_a_ban_of_the_only_way_on_ends_its_lane(recipe: str, says: str, search: str) -> None:
+    served = engine(eos=(0,))
+    recipes = [recipe.format(search), "greedy"]
+    dead, whole = finished(served, Request(prompt="none", recipes=recipes, max_new_tokens=4)).lanes
+    assert (dead.finish_reason, dead.error) == ("error", says)
+    assert whole.error is None
 
 
 def test_a_prompt_that_is_too_long_is_refused_before_its_tokens_are_read_back(

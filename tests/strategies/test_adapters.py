@@ -153,7 +153,9 @@ def test_a_wrapped_processor_keeps_the_contract() -> None:
     rows = [Row((1, 2), 1), Row((3,), 1)]
     out = Banned(Banned.Params(upto=2), context(5))(scores, rows)
     assert out.tolist() == [[-torch.inf] * 3 + [1, 1]] * 2
-    assert torch.equal(Banned(Banned.Params(upto=4), context(5))(scores, rows), torch.zeros(2, 5))
+    every = Banned(Banned.Params(upto=4), context(5))
+    assert (every(scores, rows) == -torch.inf).all(), "a ban of all is told, not taken back"
+    assert every.dead_end(rows[0]) == "it removed every token."
     assert torch.equal(scores, torch.zeros(2, 5))
 
 

@@ -18,7 +18,6 @@ from tests.strategies.driver import begun, context, hidden, run, transitions
 
 EVERY = [*PROCESSORS, *SEARCHES]
 EOS = (2, 9)
-DEAD_ENDS = {"constrained"}  # where nothing fits of what is left, they say so by leaving nothing
 
 
 def named(strategy: type[Strategy]) -> str:
@@ -104,7 +103,8 @@ def test_scores_are_pure_and_never_empty(strategy: type[Strategy], vocab: int) -
         assert not out.isnan().any() and not (out == torch.inf).any(), processor.params
         assert (out[given == -torch.inf] == -torch.inf).all(), f"{processor.params} raised the dead"
         whole: Any = slice(None)
-        if strategy.info.id in DEAD_ENDS:  # nor may a text go on that does not keep to them
+        if strategy.dead_end is not Processor.dead_end:  # it may leave none, and then says why
+            assert all(processor.dead_end(row).endswith(".") for row in texts)
             begins = torch.tensor([not row.generated for row in texts])
             whole = begins & (given > -torch.inf).all(-1)
         assert (out[whole] > -torch.inf).any(-1).all(), f"{processor.params} left nothing"

@@ -97,10 +97,10 @@ def test_what_the_distribution_alone_decides(
         ("no_repeat_ngram(3)", [1, 1, 1, 1, 1], [1, 1, 1, -INF, 1]),  # 3 3 3 is there
         ("no_repeat_ngram(4)", [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),
         ("no_repeat_ngram(8)", [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),
-        ("no_repeat_ngram(2)", [-INF, -INF, -INF, 1, -INF], [-INF, -INF, -INF, 1, -INF]),  # last
+        ("no_repeat_ngram(2)", [-INF, -INF, -INF, 1, -INF], [-INF] * 5),  # though it is the last
         ("min_new_tokens(4)", [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),
         ("min_new_tokens(5)", [1, 1, 1, 1, 1], [-INF, 1, 1, 1, -INF]),
-        ("min_new_tokens(5)", [1, -INF, -INF, -INF, 1], [1, -INF, -INF, -INF, 1]),  # all it has
+        ("min_new_tokens(5)", [1, -INF, -INF, -INF, 1], [-INF] * 5),  # though it has no others
     ],
 )
 def test_what_the_text_decides(written: str, given: list[float], expected: list[float]) -> None:

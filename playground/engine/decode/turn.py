@@ -20,6 +20,7 @@ from playground.engine.lanes.record import Entry, Stage, in_pairs, record, taken
 from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow, Look, Store
 from playground.trace import Times
 from strategies import Move, Refusal, Row
+from strategies.dead_ends import dead_end
 from strategies.ops.noise import Luck, draw_each
 from strategies.ops.topk import likeliest
 
@@ -104,7 +105,10 @@ def _finish(turns: Sequence[Turn], seconds: float, detokenizer: Detokenizer, sto
         )
         _guarded(turn, turn.lane.commit, turn.rows, turn.moves, choices, times, store, turn.draft)
     for turn in turns:
-        if isinstance(turn.fault, Fault):
+        dead = _dead_end(turn)
+        if dead is not None:
+            turn.lane.end("error", dead)
+        elif isinstance(turn.fault, Fault):
             turn.lane.end("error", f"{turn.fault}.")
         elif isinstance(turn.fault, Refusal):
             turn.lane.end("error", str(turn.fault))
@@ -112,6 +116,21 @@ def _finish(turns: Sequence[Turn], seconds: float, detokenizer: Detokenizer, sto
             strategies = " | ".join(step.strategy for step in turn.lane.recipe.steps)
             log.error("%s failed", strategies, exc_info=turn.fault)  # without a visitor's words
             turn.lane.end("error", f"{type(turn.fault).__name__}: {turn.fault}")
+
+
+def _dead_end(turn: Turn) -> str | None:
+    """Which step left a row that had to go on no token, where that is the turn's fault."""
+    if turn.fault is None or isinstance(turn.fault, Refusal):
+        return None
+    stages = [turn.model, *turn.stages]
+    left = [(stage.rows != -torch.inf).sum(-1).tolist() for stage in stages]
+    dead = [row for row, count in enumerate(left[-1]) if count == 0]
+    if not dead or (len(dead) < len(turn.rows) and not isinstance(turn.fault, Fault)):
+        return None
+    held = turn.rows[dead[0]]
+    views = [turn.lane.seen(depth, [held], NOTHING)[0] for depth in range(len(turn.stages))]
+    end = dead_end(turn.lane.processors, views, [counts[dead[0]] for counts in left])
+    return f"{turn.lane.processors[end.depth].info.id}: {end.why}" if end else None
 
 
 def _guarded(turn: Turn, work: Callable[..., object], *arguments: object) -> None:

@@ -14,7 +14,7 @@ from playground.engine.lanes.record import Choice
 from playground.engine.lanes.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
 from playground.engine.lanes.view import LaneView
 from playground.trace import FinishReason, StepRecord, Times
-from strategies import Context, EarlyLayers, Move, Recipe, Refusal, Row, Step
+from strategies import Context, EarlyLayers, Move, Recipe, Row, Step
 
 
 class Lane(LaneView):
@@ -133,8 +133,6 @@ class Lane(LaneView):
         if self._asking:  # recorded as if the likeliest were chosen
             return [Move(0, int(scores[0].argmax()))]
         if not moves and not step.finished:
-            for depth in range(len(self.processors)):
-                self._dead_end(depth, rows[0])
             raise Fault(f"{self.search.info.id} found no token to continue with")
         return moves
 
@@ -148,10 +146,9 @@ class Lane(LaneView):
         draft: int | None = None,
     ) -> None:
         """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
-        for move, choice in zip(moves, choices, strict=True):
+        for choice in choices:
             for depth, stage in enumerate(choice.stages):
                 if stage.survivors == 0:
-                    self._dead_end(depth, rows[move.parent])
                     raise Fault(f"{self.processors[depth].info.id} removed every token")
             if not choice.logprob > -math.inf:  # NaN as well
                 raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
@@ -167,13 +164,6 @@ class Lane(LaneView):
         self.index += 1
         if not self.running:
             self.done = True
-
-    def _dead_end(self, depth: int, held: LaneRow) -> None:
-        """``Refusal`` where the processor at ``depth`` knows why nothing may follow a row."""
-        (row,) = self.seen(depth, [held], NOTHING)
-        why = self.processors[depth].dead_end(row)
-        if why:
-            raise Refusal(f"{self.processors[depth].info.id}: {why}")
 
     def _outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
         """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
