@@ -187,7 +187,7 @@ class Service:
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> None:
         """Have a prompt read while nobody waits, so that a preview finds its scores."""
-        self.engine(model).read(prompt, chat, split)
+        self.engine(model).prefetch(prompt, chat, split)
 
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as it stands, or None where it is not kept any more."""

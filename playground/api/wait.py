@@ -26,7 +26,7 @@ async def until(ready: Callable[[], bool], run: Run, timeout: float) -> bool:
 
     timer = loop.call_later(timeout, wake)
     try:
-        with run.followed(check):
+        with run.subscribe(check):
             if not ready():
                 await waiter
     finally:

@@ -39,10 +39,10 @@ class Engine:
         observer: Observer | None = None,
         draft: LoadedModel | None = None,
     ) -> None:
-        """``cache_bytes`` hold keys and values at work, ``prompt_bytes`` earlier prompts.
+        """``cache_bytes`` bound the slots, ``prompt_bytes`` the prompt cache.
 
         ``trace`` has forwards traced where that makes them faster, by threads of their own.
-        ``draft`` is a smaller model with the same vocabulary, which guesses for searches that ask.
+        ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask.
         """
         self.model, self.limits = model, limits or Limits()
         self.forward = Forward(
@@ -79,28 +79,28 @@ class Engine:
             observer or Observer(),
         )
         self.prompts = self.loop.scheduler.prompts
-        self._scoring = threading.Lock()  # one at a time: they take memory nobody has set aside
+        self._scoring = threading.Lock()  # one at a time: none of their memory is set aside
         self._thread: threading.Thread | None = None
 
     def submit(self, request: Request) -> Run:
-        """Check a request and put it in line.
+        """Check a request and queue its run.
 
         ``FieldError`` names what cannot be run; ``Busy`` says when there may be room.
         """
         return self.submit_all([request])[0]
 
     def submit_all(self, requests: Sequence[Request]) -> list[Run]:
-        """The same for several of one client, which count as one: all are put in line or none."""
+        """The same for several of one client, which count as one: all are queued, or none."""
         runs: list[Run] = []
         request = requests[0]
         try:
-            with self.loop.asking(request.client):
+            with self.loop.reserving(request.client):
                 for request in requests:
                     run = self.builder.run(request)
-                    run.told(self.loop.wake, self.loop.observer.ended)
+                    run.attach(on_cancel=self.loop.wake, on_done=self.loop.observer.ended)
                     runs.append(run)
                     run.batch = runs[0].batch
-                self._submitted(runs)
+                self._queue(runs)
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(runs)
@@ -108,8 +108,8 @@ class Engine:
             raise
         return runs
 
-    def _submitted(self, runs: list[Run]) -> None:
-        """Put runs in line, or end them at once where nothing is to be written."""
+    def _queue(self, runs: list[Run]) -> None:
+        """Queue runs, or end them at once where nothing is to be written."""
         if runs and all(lane.done for run in runs for lane in run.lanes):
             if self.loop.closed:
                 raise EngineClosed("the engine is closed")
@@ -122,40 +122,40 @@ class Engine:
     def prompt_logprobs(
         self, prompt: Sequence[int], cancelled: Callable[[], bool] = lambda: False
     ) -> list[float | None]:
-        """Each token's log-probability after those before it; None for the first, which has none.
+        """Each token's log-probability, in nats, after those before it; None for the first.
 
-        Beside the loop, on the calling thread; ends early, with fewer, where ``cancelled``.
+        On the calling thread, beside the loop. Ends early, with fewer, where ``cancelled``.
         """
         with self._scoring:
             return logprobs(self.forward, prompt, cancelled)
 
     def score(self, run: Run) -> None:
-        """Have each token of a run's prompt know its log-probability, where it does not yet."""
+        """Score the prompt of a run, unless it is: its tokens then have log-probabilities."""
         if run.prompt_perplexity is None:
             run.score(self.prompt_logprobs(run.prompt_ids, lambda: run.cancelled))
 
-    def read(self, prompt: str, chat: bool = False, split: bool = False) -> None:
-        """Have a prompt read while nobody waits, so that its scores are there when asked for."""
+    def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
+        """Have a prompt read when no run waits, so that ``preview`` finds its logits."""
         ids = tuple(token.id for token in self.tokens(prompt, chat, split))
         if len(ids) < self.context_length:
-            self.loop.read(ids)
+            self.loop.prefetch(ids)
 
     def preview(self, request: Request) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token, or why it would fail; no forward.
 
-        None where the prompt was not read lately: ``read`` asks for that. ``FieldError`` names
-        what cannot be run.
+        None where the prompt is not cached: ``prefetch`` has it read. ``FieldError`` names what
+        cannot be run.
         """
         run = self.builder.run(request)
-        known = self.prompts.get(run.prompt_ids)
-        return preview(run, known.output.logits, self.builder.detokenizer) if known else None
+        cached = self.prompts.get(run.prompt_ids)
+        return preview(run, cached.output.logits, self.builder.detokenizer) if cached else None
 
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
         return self.builder.encoder.prompt(prompt, chat, split)
 
     def control_tokens(self, prompt: str) -> list[str]:
-        """The names of control tokens that stand in a prompt."""
+        """The names of control tokens in a prompt, each once."""
         return self.builder.encoder.control_tokens(prompt)
 
     @property
@@ -168,29 +168,29 @@ class Engine:
 
     @property
     def key_value_bytes(self) -> int:
-        """Keys and values of every token of the rows in use."""
+        """Bytes of the keys and values of every token of the rows in use."""
         return self.forward.slots.bytes_per_token * sum(run.held for run in list(self.loop.runs))
 
     @property
     def people(self) -> int:
-        """Runs in line or at work."""
+        """Runs in the queue or at work."""
         return len(self.loop.runs) + len(self.loop.queue)
 
     @property
     def waiting(self) -> int:
-        """Runs in line."""
+        """Runs in the queue."""
         return len(self.loop.queue)
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there to serve."""
+        """Whether its thread is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Serve from a thread of its own until ``close``."""
         self._thread = threading.Thread(target=self.loop.serve, name="decode-loop", daemon=True)
         self._thread.start()
-        atexit.register(self.close)  # torch may not be left computing while Python goes down
+        atexit.register(self.close)  # torch may not be computing while Python shuts down
 
     def drive(self, run: Run) -> None:
         """Step on the calling thread until ``run`` is done; only without ``start``."""
@@ -198,16 +198,16 @@ class Engine:
             self.step()
 
     def step(self) -> None:
-        """One turn of the loop, on the calling thread; only without ``start``."""
+        """One step of the loop, on the calling thread; only without ``start``."""
         self.loop.step()
 
     def join_tracing(self) -> None:
-        """Wait until every forward that can be traced is."""
+        """Wait until every forward is traced that can be."""
         for forward in self._forwards:
             forward.join_tracing()
 
     def close(self) -> None:
-        """End every run where it is, and the thread."""
+        """End every run where it is, and then the thread."""
         atexit.unregister(self.close)
         self.loop.close()
         for forward in self._forwards:

@@ -1,4 +1,4 @@
-"""Who hears of runs as they happen, to count them or to write them down."""
+"""What is called as runs come and go, to count them or to log them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Hears of everything and does nothing. The loop waits for each call: they must be quick."""
+    """Does nothing: a subclass overrides what it needs. Each call must be quick: the loop waits."""
 
     def submitted(self, run: Run) -> None:
-        """It is in line."""
+        """A run was queued."""
 
     def refused(self, request: Request, error: FieldError | Busy) -> None:
-        """It could not be run as it was, or not now."""
+        """A request could not be run as it is, or not now."""
 
     def started(self, run: Run) -> None:
-        """It left the line, and its prompt is read next."""
+        """A run left the queue; its prompt is read next."""
 
     def stepped(self, tokens: int, seconds: float) -> None:
-        """All rows at work got a token, some maybe more: so many together, in ``seconds``."""
+        """One step of all lanes gave so many ``tokens``; a row may have had more than one."""
 
     def ended(self, run: Run) -> None:
-        """It is done; told before anybody who waits for it."""
+        """A run is done; called before any thread that waits for it goes on."""
 
 
 class Observers(Observer):
@@ -38,23 +38,23 @@ class Observers(Observer):
         self.all: list[Observer] = []
 
     def submitted(self, run: Run) -> None:
-        self._tell("submitted", run)
+        self._call("submitted", run)
 
     def refused(self, request: Request, error: FieldError | Busy) -> None:
-        self._tell("refused", request, error)
+        self._call("refused", request, error)
 
     def started(self, run: Run) -> None:
-        self._tell("started", run)
+        self._call("started", run)
 
     def stepped(self, tokens: int, seconds: float) -> None:
-        self._tell("stepped", tokens, seconds)
+        self._call("stepped", tokens, seconds)
 
     def ended(self, run: Run) -> None:
-        self._tell("ended", run)
+        self._call("ended", run)
 
-    def _tell(self, what: str, *about: object) -> None:
-        for watch in self.all:
+    def _call(self, event: str, *arguments: object) -> None:
+        for observer in self.all:
             try:
-                getattr(watch, what)(*about)
+                getattr(observer, event)(*arguments)
             except Exception:
-                log.exception("%s of %s failed", what, type(watch).__name__)
+                log.exception("%s of %s failed", event, type(observer).__name__)

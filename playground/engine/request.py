@@ -1,4 +1,4 @@
-"""What one person asks for, and the sentences that say what is wrong with it."""
+"""A request, the bounds it must keep, and the sentences that say what is wrong with one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEEDS = 2**63  # a seed is one of these
 class FieldError(ValueError):
     """A request that cannot be run as it is: ``field`` names what to change, as in the request.
 
-    ``number`` says which one it is of several that were asked for together.
+    ``number`` is its index among requests that were submitted together.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -48,7 +48,7 @@ class Request(BaseModel):
     prompt: str
     recipes: list[Recipe]
     names: list[str] = Field(default_factory=list)  # of the recipes, in order; empty for none
-    max_new_tokens: int = 64  # 0 writes nothing: the prompt is scored
+    max_new_tokens: int = 64  # with 0 nothing is written, and the prompt can be scored
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
@@ -56,9 +56,9 @@ class Request(BaseModel):
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
     split_special_tokens: bool = False  # read names of control tokens in the prompt as plain text
     alone: bool = False  # lanes one after the other, for figures that are a lane's own
-    cache: bool = True  # False reads the whole text again at every step, to see what that costs
+    cache: bool = True  # False reads the whole text again at every step, to measure what that costs
     deadline: float | None = None  # seconds
-    client: str = ""  # who asks, where shares are kept; empty shares with nobody
+    client: str = ""  # whose share of the queue it counts against; none where this is empty
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -67,7 +67,7 @@ class Request(BaseModel):
 
 
 def check_text(field: str, text: str) -> None:
-    """Raise ``FieldError`` for a text that no tokenizer reads: one with half a character in it."""
+    """Raise ``FieldError`` for a text that no tokenizer reads: one with a lone surrogate."""
     half = half_character(text)
     if half is not None:
         raise FieldError(field, f"{field} has half a character in it ({half}), which is no text.")
@@ -85,8 +85,8 @@ class Limits:
     stop_chars: int = 100
     top_n: int = 200
     deadline: float = 120.0
-    waiting: int = 200  # runs in line
-    client_runs: int = 8  # of one client, in line or at work
+    waiting: int = 200  # runs in the queue
+    client_runs: int = 8  # of one client, in the queue or at work
 
     def check(self, request: Request) -> None:
         """Raise ``FieldError`` for the first field out of its bounds."""

@@ -1,4 +1,4 @@
-"""From what a person asks to a run that can be stepped: checks, tokens, lanes."""
+"""From a request to a run that can be stepped: checks, tokens, lanes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RequestBuilder:
         draft_model: str | None = None,
     ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
-        # Not the model itself: a run is kept for long after it is gone, and knows its builder.
+        # Not the model itself: runs are kept for longer than it, and their lanes hold this builder.
         self.facts, self.tokenizer, self.limits = model.facts, model.tokenizer, limits
         self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length
@@ -40,7 +40,7 @@ class RequestBuilder:
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
 
     def run(self, request: Request) -> Run:
-        """A checked run; ``FieldError`` names what cannot be run."""
+        """The run of a request; ``FieldError`` names what cannot be run."""
         self.limits.check(request)
         clock = perf_counter()
         most = self.context_length - min(1, request.max_new_tokens)
@@ -71,9 +71,9 @@ class RequestBuilder:
         return run
 
     def context(self, max_new_tokens: int, chat: bool = False, split: bool = False) -> Context:
-        """What strategies may know of this model, in a run of this length.
+        """What strategies may know of this model, in a run of ``max_new_tokens``.
 
-        ``chat`` and ``split`` say how the prompt is encoded.
+        ``chat`` and ``split`` say how the prompt is encoded, as of ``Encoder.prompt``.
         """
         return Context(
             vocab_size=self.facts.vocab_size,
@@ -97,10 +97,10 @@ class RequestBuilder:
         limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
         context = self.context(limit, request.chat, request.split_special_tokens)
         recipe = request.recipes[number]
-        added = 0  # steps before the first that a person sees
+        added = 0  # steps put before the first of the request's recipe
         try:
             if request.min_new_tokens:
-                recipe.build(context)  # first as it was written: what it refuses is its own
+                recipe.build(context)  # as it was written, whose errors name its own steps
                 added = 1
             lane = Lane(
                 recipe.at_least(request.min_new_tokens),

@@ -1,4 +1,4 @@
-"""One person's run: its lanes, its clock, and how others wait for it."""
+"""One submitted request: its lanes, its clock, and how other threads follow it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Outcome = Literal["done", "deadline", "cancelled", "error"]
 
 
 class Run:
-    """Made by ``Engine.submit``. Any thread may read it, wait for it, and cancel it."""
+    """A request that waits, is at work, or is done. ``Engine.submit`` makes it; the loop steps it.
+
+    Any thread may read it, wait for it, and cancel it.
+    """
 
     def __init__(
         self,
@@ -41,8 +44,9 @@ class Run:
         lanes: list[Lane],
         tokenize: float,
     ) -> None:
+        """``tokenize`` is the seconds that took."""
         self.id = secrets.token_hex(8)
-        self.batch = self.id  # of the first of those asked for together
+        self.batch = self.id  # that of the first of the runs submitted together
         self.request, self.facts, self.lanes = request, facts, lanes
         self.prompt_tokens = prompt_tokens
         self.created = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -51,18 +55,18 @@ class Run:
         self.prefills: list[float] = []
         self.tokenize = tokenize
         self.error: str | None = None
-        self.queue_position = 0  # in line, from 1; the last it had once it runs
-        self.prompt_known = False  # read for an earlier run: nothing was left to prefill
+        self.queue_position = 0  # from 1; once it runs, the last it had
+        self.prompt_known = False  # the prompt cache had it: nothing was left to prefill
         self.cancelled = False
         self.state: State = "queued"
         self.version = 0
         self._ended: float | None = None
         self._memory: Memory | None = None
         self._changed = threading.Condition()
-        self._followers: list[Callable[[], None]] = []
-        self._luck: Luck | None = None
-        self._wake: Callable[[], None] = lambda: None
-        self._tell: Callable[[Run], None] = lambda run: None
+        self._subscribers: list[Callable[[], None]] = []
+        self._noise: Luck | None = None
+        self._on_cancel: Callable[[], None] = lambda: None
+        self._on_done: Callable[[Run], None] = lambda run: None
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -70,17 +74,17 @@ class Run:
 
     @property
     def prompt_text(self) -> str:
-        """What the prompt's tokens were read from, the chat template around it included."""
+        """The text of the prompt's tokens, with the chat template around it."""
         return "".join(token.text for token in self.prompt_tokens)
 
     @property
     def prompt_perplexity(self) -> float | None:
-        """Of the prompt under the raw model, its first token left out; None until it is scored."""
+        """That of the prompt but its first token, under the raw model; None until it is scored."""
         scores = [token.logprob for token in self.prompt_tokens if token.logprob is not None]
         return perplexity(scores)
 
     def score(self, logprobs: Sequence[float | None]) -> None:
-        """Take down what the model gave the first tokens of the prompt, in nats."""
+        """Keep log-probabilities, in nats, of the first tokens of the prompt."""
         scored = [
             token.model_copy(update={"logprob": logprob})
             for token, logprob in zip(self.prompt_tokens, logprobs, strict=False)
@@ -93,22 +97,23 @@ class Run:
 
     @property
     def width(self) -> int:
-        """Rows it owns at once."""
+        """Rows that it owns at the same time."""
         widths = [lane.width for lane in self.lanes]
         return max(widths) if self.request.alone else sum(widths)
 
     @property
     def waiting(self) -> list[Lane]:
-        """Lanes that have no slots yet, in order."""
+        """Lanes without slots as yet, in order."""
         return [lane for lane in self.lanes if not lane.done and not lane.slots]
 
     @property
     def live(self) -> list[Lane]:
+        """Lanes that are being stepped."""
         return [lane for lane in self.lanes if lane.slots and not lane.done]
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it went as a whole; None while it runs."""
+        """How the run as a whole ended; None until it has."""
         if not self.done:
             return None
         reasons = [lane.finish_reason for lane in self.lanes]
@@ -119,23 +124,23 @@ class Run:
 
     @property
     def first_token(self) -> float | None:
-        """Seconds from its submission to its first token."""
+        """Seconds from its submission to the first token of any lane."""
         firsts = [lane.started + lane.steps[0].at for lane in self.lanes if lane.steps]
         return min(firsts) - self.submitted if firsts else None
 
     @property
     def held(self) -> int:
-        """Tokens whose keys and values it keeps."""
+        """Tokens whose keys and values it keeps in slots."""
         return sum(lane.kept for lane in self.live)
 
     def cancel(self) -> None:
-        """End it at the next step; what it has stays."""
+        """End it at the next step; what is written stays."""
         self.cancelled = True
-        self._wake()
+        self._on_cancel()
 
-    def told(self, cancelled: Callable[[], None], ended: Callable[[Run], None]) -> None:
-        """Call ``cancelled`` when it is cancelled, and ``ended`` once, when it is done."""
-        self._wake, self._tell = cancelled, ended
+    def attach(self, on_cancel: Callable[[], None], on_done: Callable[[Run], None]) -> None:
+        """Have ``on_cancel`` called when it is cancelled, and ``on_done`` once, when it is done."""
+        self._on_cancel, self._on_done = on_cancel, on_done
 
     def wait(self, version: int, timeout: float | None = None) -> int:
         """Block until ``version`` is outdated or ``timeout`` seconds passed; the version now."""
@@ -149,41 +154,41 @@ class Run:
             return self._changed.wait_for(lambda: self.done, timeout)
 
     @contextmanager
-    def followed(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Have ``tell`` called after every change, on the loop's thread: it may not block."""
+    def subscribe(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Have ``callback`` called after every change, on the loop's thread: it may not block."""
         with self._changed:
-            self._followers.append(tell)
+            self._subscribers.append(callback)
         try:
             yield
         finally:
             with self._changed:
-                self._followers.remove(tell)
+                self._subscribers.remove(callback)
 
     def changed(self) -> None:
-        """Tell who waits or follows that there is something new. Called by the loop."""
+        """Wake every thread that waits, and call every subscriber. The loop calls it."""
         with self._changed:
             self.version += 1
             if self.state != "done" and all(lane.done for lane in self.lanes):
                 self.state, self._ended = "done", perf_counter()
                 self._memory = device.memory(torch.device(self.facts.device))
-                self._tell(self)
+                self._on_done(self)
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
-                self._luck, self._wake = None, lambda: None
+                self._noise, self._on_cancel = None, lambda: None
                 for lane in self.lanes:
                     lane.forget()
             self._changed.notify_all()
-            followers = list(self._followers)
-        for tell in followers:
-            tell()
+            subscribers = list(self._subscribers)
+        for callback in subscribers:
+            callback()
 
-    def luck(self, position: int, size: int, device: torch.device) -> Luck:
-        """Noise of this position by sample, drawn once for all lanes."""
-        if self._luck is None or self._luck.position != position:
-            self._luck = Luck(self.request.seed, position, size, device)
-        return self._luck
+    def noise(self, position: int, size: int, device: torch.device) -> Luck:
+        """The noise of a position over ``size`` tokens, drawn once for all lanes."""
+        if self._noise is None or self._noise.position != position:
+            self._noise = Luck(self.request.seed, position, size, device)
+        return self._noise
 
     def comparison(self) -> Comparison:
-        """Everything known so far; also while it runs."""
+        """Everything known of it so far, even while it runs."""
         prefills: Sequence[float] = self.prefills or [0.0]
         return Comparison.model_construct(
             id=self.id,

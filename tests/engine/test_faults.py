@@ -99,7 +99,7 @@ def test_a_prompt_that_is_no_number_is_not_kept_and_leaves_nothing() -> None:
         return replace(heard, logits=heard.logits * torch.nan)
 
     served.forward.prefill = overflowing  # type: ignore[method-assign]
-    served.read("before", chat=False)  # as for a preview
+    served.prefetch("before", chat=False)  # as for a preview
     served.step()
     assert reason(driven(served, ask(served, "same").request)) == "error"
     assert not store.keys.isnan().any() and not served.prompts.nbytes
@@ -160,9 +160,9 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
 
 def taken(served: Engine) -> int:
     """Slots that someone owns, by what the runs and the prompt being read say."""
-    reading = served.loop.scheduler.reading
+    task = served.loop.scheduler.task
     owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots]
-    owned += reading.slots if reading else []
+    owned += task.slots if task else []
     assert len(owned) == len(set(owned))
     return len(owned)
 

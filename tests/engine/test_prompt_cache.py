@@ -53,8 +53,10 @@ def test_a_lane_measured_alone_reads_its_prompt_itself(monkeypatch: pytest.Monke
 
 def reading_for(seconds: float, served: Engine, patch: pytest.MonkeyPatch) -> None:
     """Have prompts read for so long between two steps, however long a step takes."""
-    own = served.loop.scheduler.turn
-    patch.setattr(served.loop.scheduler, "turn", lambda runs, admit, _: own(runs, admit, seconds))
+    own = served.loop.scheduler.prefill
+    patch.setattr(
+        served.loop.scheduler, "prefill", lambda runs, admit, _: own(runs, admit, seconds)
+    )
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 19])
@@ -108,7 +110,7 @@ def test_a_run_given_up_while_its_prompt_is_read_leaves_nothing() -> None:
 def test_a_preview_is_the_first_step_of_the_run() -> None:
     served = engine()
     assert served.preview(ASKED) is None
-    served.read(ASKED.prompt)
+    served.prefetch(ASKED.prompt)
     served.step()
     shown = served.preview(ASKED)
     assert shown is not None and served.rows_in_use == 0

@@ -124,7 +124,7 @@ def test_nobody_named_shares_with_nobody() -> None:
 def test_what_is_being_checked_counts_to_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a check takes, one client has only so many at once, and no more are begun."""
     served = engine(rows=2, limits=Limits(client_runs=2))
-    with served.loop.asking("a"), served.loop.asking("a"):
+    with served.loop.reserving("a"), served.loop.reserving("a"):
         ask(served, "b")
         with monkeypatch.context() as patch:
             patch.setattr(served.builder, "run", lambda request: pytest.fail("it was checked"))

@@ -260,7 +260,7 @@ class Decoder:
         turn = Turn(
             lane,
             places,
-            part.run.luck(lane.index, voices[0].scores.shape[-1], self.forward.device),
+            part.run.noise(lane.index, voices[0].scores.shape[-1], self.forward.device),
             forward=0.0 if index else part.drafting + sum(seconds.values()),
             sharers=voices[0].rows,
             draft=part.draft[index] if index < len(part.draft) else None,

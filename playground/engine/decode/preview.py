@@ -33,7 +33,7 @@ def preview(run: Run, scores: Tensor, detokenizer: Detokenizer) -> list[StepReco
     turns = []
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
-        luck = run.luck(0, scores.shape[-1], scores.device)
+        luck = run.noise(0, scores.shape[-1], scores.device)
         if not (lane.reads_states or lane.seconds):
             turns.append(Turn(lane, [0], luck))
         else:

@@ -1,1 +1,1 @@
-"""Who goes next: the loop, the queue of runs, and the prompts read for them."""
+"""Who goes next: runs leave the queue, their prompts are prefilled, and the loop steps them."""

@@ -1,4 +1,4 @@
-"""The decode loop: everybody's rows in one forward, joined and left between steps."""
+"""The decode loop: all rows in one forward; runs join and leave between steps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ STOPPED = "The server was stopped before this text was finished."
 
 
 class Loop:
-    """Admits runs and steps them. One thread at a time steps; any may add runs, or read.
+    """Admits runs and steps them. One thread at a time steps; any may add runs, or read them.
 
-    ``runs`` are admitted and not done, those in ``line`` are not admitted yet.
+    ``runs`` are admitted and not done; those in ``queue`` are not admitted yet.
     """
 
     def __init__(
@@ -48,57 +48,57 @@ class Loop:
         self.queue = self.scheduler.queue
         self.runs: list[Run] = []
         self.closed = False
-        self._pace = 1.0  # seconds between two runs that ended, of late
+        self._pace = 1.0  # seconds between the ends of two runs, averaged over the last ones
         self._last_end = perf_counter()
         self._step_s = 0.0  # seconds that the last step of all lanes took
-        self._news = threading.Condition()  # held while the line changes
-        self._turn = threading.Lock()
+        self._work = threading.Condition()  # held while the queue changes
+        self._stepping = threading.Lock()
 
     @contextmanager
-    def asking(self, client: str) -> Iterator[None]:
-        """Count a request to a client's share while it is checked; ``Busy`` where that is full."""
-        with self._news:
-            self.queue.ask(client, list(self.runs), self._pace)
+    def reserving(self, client: str) -> Iterator[None]:
+        """Count a request against a client's share while it is checked; may be ``Busy``."""
+        with self._work:
+            self.queue.reserve(client, list(self.runs), self._pace)
         try:
             yield
         finally:
-            with self._news:
-                self.queue.asked(client)
+            with self._work:
+                self.queue.release(client)
 
     def add(self, runs: Sequence[Run]) -> None:
-        """Put runs in line. Raises ``Busy`` where it is full, ``EngineClosed`` at the end."""
-        with self._news:
+        """Queue runs. Raises ``Busy`` where there is no room, ``EngineClosed`` at the end."""
+        with self._work:
             if self.closed:
                 raise EngineClosed("the engine is closed")
             self.queue.add(runs, list(self.runs), self._pace)
             for run in runs:
                 self.observer.submitted(run)
-            self._news.notify_all()
+            self._work.notify_all()
 
-    def read(self, prompt: tuple[int, ...]) -> None:
-        """Have a prompt read while nobody waits, unless it is known."""
-        with self._news:
+    def prefetch(self, prompt: tuple[int, ...]) -> None:
+        """Have a prompt read when no run waits, unless it is cached."""
+        with self._work:
             if self.scheduler.prompts.get(prompt) is None:
-                self.scheduler.asked.append(prompt)
-                self._news.notify_all()
+                self.scheduler.prefetches.append(prompt)
+                self._work.notify_all()
 
     def wake(self) -> None:
         """Have it look at its runs again."""
-        with self._news:
-            self._news.notify_all()
+        with self._work:
+            self._work.notify_all()
 
     def close(self) -> None:
         """End every run where it is, at the next step."""
-        with self._news:
+        with self._work:
             self.closed = True
-            self._news.notify_all()
+            self._work.notify_all()
 
     def serve(self) -> None:
-        """Step whenever there is something to do, until it is closed and nobody is left."""
+        """Step whenever there is something to do, until it is closed and no run is left."""
         try:
             while True:
-                with self._news:
-                    self._news.wait_for(lambda: self.closed or self.runs or self.scheduler.busy)
+                with self._work:
+                    self._work.wait_for(lambda: self.closed or self.runs or self.scheduler.busy)
                 self.step()
                 if self.closed and not self.runs and not len(self.queue):
                     return
@@ -110,12 +110,12 @@ class Loop:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Drop what ended, read a piece of one prompt, and give every live row its next token.
+        """Drop runs that ended, read a chunk of a prompt, and give every live row its next token.
 
         A failure outside one lane's strategies ends runs at work, never the loop: the one that
         needs most memory where there is not enough of it, else all.
         """
-        with self._turn:
+        with self._stepping:
             try:
                 self._step()
             except (MemoryError, torch.OutOfMemoryError) as error:
@@ -131,46 +131,46 @@ class Loop:
 
     def _step(self) -> None:
         for run in self.queue:
-            reason = self._over(run)
+            reason = self._end_reason(run)
             if reason is not None:
-                with self._news:
+                with self._work:
                     self.queue.remove(run)
                 self._end(run, reason)
         for run in list(self.runs):
             self._retire(run)
-        # Who writes waits for others' prompts no longer than for a step of all.
-        for reading in self.scheduler.turn(self.runs, self._admit, self._step_s):
-            assert reading.run is not None
-            if reading.error is not None:
-                self._fail(reading.run, reading.error)
+        # Rows at work wait for the prompts of others no longer than for a step of all lanes.
+        for task in self.scheduler.prefill(self.runs, self._admit, self._step_s):
+            assert task.run is not None
+            if task.error is not None:
+                self._fail(task.run, task.error)
             else:
-                self._begin(reading.run, reading)
+                self._begin(task.run, task)
         self._decode()
         for run in list(self.runs):
             self._retire(run)
 
     def _admit(self, run: Run) -> None:
-        self.runs.append(run)  # before it leaves the line, so that it is always counted
-        with self._news:
+        self.runs.append(run)  # before it leaves the queue, so that it is always counted
+        with self._work:
             self.queue.remove(run)
         run.state, run.queued = "running", perf_counter() - run.submitted
         self.observer.started(run)
 
-    def _begin(self, run: Run, reading: PrefillTask) -> None:
+    def _begin(self, run: Run, task: PrefillTask) -> None:
         """Start a run's lanes on its prompt, or only the next one where they run alone."""
         lanes = run.waiting[:1] if run.request.alone else run.waiting
-        clock = perf_counter() - reading.seconds if run.request.alone else run.submitted
-        spare = list(reading.slots)
+        clock = perf_counter() - task.seconds if run.request.alone else run.submitted
+        spare = list(task.slots)
         for lane in lanes:
             lane.start([spare.pop(0) for _ in range(lane.width)], clock)
         self.forward.slots.free(spare)
-        used = reading.slots[: len(reading.slots) - len(spare)]
-        self.forward.slots.replicate(used[0], used, len(reading.ids))
-        run.prefills.append(reading.seconds)
-        run.prompt_known = reading.known is not None
-        assert reading.heard is not None
+        used = task.slots[: len(task.slots) - len(spare)]
+        self.forward.slots.replicate(used[0], used, len(task.ids))
+        run.prefills.append(task.seconds)
+        run.prompt_known = task.cached is not None
+        assert task.output is not None
         try:
-            self.decoder.begin(run, lanes, reading.heard, reading.seconds)
+            self.decoder.begin(run, lanes, task.output, task.seconds)
         except Exception as error:  # a second prompt that could not be read
             self._fail(run, error)
             return
@@ -190,8 +190,8 @@ class Loop:
             self.observer.stepped(tokens, self._step_s)
 
     def _retire(self, run: Run) -> None:
-        """Free what ended lanes held."""
-        reason = self._over(run)
+        """Free the slots of lanes that ended, and let go of the run where all have."""
+        reason = self._end_reason(run)
         if reason is not None:
             self._end(run, reason)
         for lane in run.lanes:
@@ -206,7 +206,7 @@ class Loop:
             if not run.done:
                 run.changed()
 
-    def _over(self, run: Run) -> FinishReason | None:
+    def _end_reason(self, run: Run) -> FinishReason | None:
         """Why a run that could go on must end now, if it must."""
         if run.done:
             return None
@@ -233,7 +233,8 @@ class Loop:
     def _synchronize(self) -> None:
         """Wait for the device, so that a forward's time is its own."""
         if self.device.type == "cuda":
-            # Not for all of it: nobody may, while another model's steps are being captured.
+            # For its stream alone: while another model's steps are captured, no thread may wait
+            # for the whole device.
             torch.cuda.current_stream(self.device).synchronize()
         elif self.device.type == "mps":
             torch.mps.synchronize()

@@ -1,4 +1,4 @@
-"""Prompts that were read before: their keys, values and last scores, so none is read twice."""
+"""Prompts that were read before: their keys, values and last logits, so that none is read twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from playground.engine.forward import ForwardOutput
 
 @dataclass(frozen=True)
 class CachedPrompt:
-    """``keys`` and ``values`` ``[layers, heads, tokens, size]``, and the last ``output``."""
+    """A prompt as it was prefilled.
+
+    ``keys`` and ``values`` are ``[layers, heads, tokens, size]``; ``output`` is that of its last
+    token, with the hidden states of all where they were asked for.
+    """
 
     keys: Tensor
     values: Tensor
@@ -28,38 +32,35 @@ class CachedPrompt:
 
 
 class PromptCache:
-    """The most recently used ones, in at most ``budget`` bytes. Any thread may call it."""
+    """The prompts used last, in at most ``budget`` bytes. Any thread may call it."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.nbytes = 0
-        self._known: OrderedDict[tuple[int, ...], CachedPrompt] = OrderedDict()
+        self._prompts: OrderedDict[tuple[int, ...], CachedPrompt] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._prompts)
 
     def get(self, ids: Sequence[int], *, states: bool = False) -> CachedPrompt | None:
-        """What is known of a prompt; None where its hidden ``states`` are asked for and are not."""
+        """The prompt of these ids; None where it, or its hidden ``states`` if asked for, are not
+        kept.
+        """
         key = tuple(ids)
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-            known = self._known.get(key)
-        return None if known and states and known.output.states is None else known
+            if key in self._prompts:
+                self._prompts.move_to_end(key)
+            found = self._prompts.get(key)
+        return None if found and states and found.output.states is None else found
 
-    def put(self, ids: Sequence[int], prefilled: CachedPrompt) -> None:
-        """Keep it, unless it is larger than everything that may be kept."""
-        if prefilled.nbytes > self.budget:
+    def put(self, ids: Sequence[int], prompt: CachedPrompt) -> None:
+        """Keep a prompt, unless it exceeds the budget alone, and drop those used longest ago."""
+        if prompt.nbytes > self.budget:
             return
         with self._lock:
-            before = self._known.pop(tuple(ids), None)
-            self.nbytes += prefilled.nbytes - (before.nbytes if before else 0)
-            self._known[tuple(ids)] = prefilled
+            before = self._prompts.pop(tuple(ids), None)
+            self.nbytes += prompt.nbytes - (before.nbytes if before else 0)
+            self._prompts[tuple(ids)] = prompt
             while self.nbytes > self.budget:
-                self.nbytes -= self._known.popitem(last=False)[1].nbytes
-
-    def clear(self) -> None:
-        with self._lock:
-            self._known.clear()
-            self.nbytes = 0
+                self.nbytes -= self._prompts.popitem(last=False)[1].nbytes

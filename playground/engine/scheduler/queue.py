@@ -1,4 +1,4 @@
-"""Who is next: a fair line across clients, bounded, in which nobody starves.
+"""The runs that wait, in the order in which they are served: fair across clients, and bounded.
 
 Start-time fair queueing (Goyal, Vin & Cheng 1996): a run is tagged on arrival with the virtual time
 at which its client's earlier runs are served, and the least tag goes first. A client who sends
@@ -16,13 +16,17 @@ from playground.engine.run import Run
 
 
 class RequestQueue:
-    """Runs that wait for free rows. Not thread-safe: the loop holds its lock."""
+    """Runs that wait for free rows. Not thread-safe: the loop holds its lock.
+
+    ``running`` are always the runs at work already, and ``pace`` the seconds after which room is
+    expected. ``Busy`` is raised where no more are taken, and says to try again after that time.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._waiting: list[Run] = []  # in the order they are served
         self._tags: dict[str, float] = {}  # by run
-        self._asking: Counter[str] = Counter()  # by client: what is being checked
+        self._reserved: Counter[str] = Counter()  # by client: requests that are being checked
         self._served: dict[str, float] = {}  # by client: when its runs so far are served
         self._now = 0.0  # virtual time, in rows times tokens
 
@@ -36,27 +40,24 @@ class RequestQueue:
     def first(self) -> Run | None:
         return self._waiting[0] if self._waiting else None
 
-    def ask(self, client: str, at_work: Sequence[Run], pace: float) -> None:
-        """Count what a client is asking for, until ``asked``; ``Busy`` where its share is full.
+    def reserve(self, client: str, running: Sequence[Run], pace: float) -> None:
+        """Count a request against its client's share until ``release``.
 
-        So many can be checked at once as may be in line, however long that takes.
+        So many may be checked at once as may wait, however long a check takes.
         """
         if client:
-            self._share(client, at_work, pace, self._asking[client])
-        self._asking[client] += 1
+            self._check_share(client, running, pace, self._reserved[client])
+        self._reserved[client] += 1
 
-    def asked(self, client: str) -> None:
-        """It is in line by now, or refused."""
-        self._asking -= Counter([client])
+    def release(self, client: str) -> None:
+        """The request is checked: its runs wait by now, or it was refused."""
+        self._reserved -= Counter([client])
 
-    def add(self, runs: Sequence[Run], at_work: Sequence[Run], pace: float) -> None:
-        """Put runs of one batch in their places; ``Busy`` where line or client's share is full.
-
-        ``at_work`` are running already; ``pace`` is the seconds after which a place comes free.
-        """
+    def add(self, runs: Sequence[Run], running: Sequence[Run], pace: float) -> None:
+        """Queue runs that were submitted together: all of them or, where ``Busy``, none."""
         client = runs[0].request.client
         if client:
-            self._share(client, at_work, pace)
+            self._check_share(client, running, pace)
         if len(self) + len(runs) > self.limits.waiting:
             raise Busy(
                 f"{len(self)} {'run' if len(self) == 1 else 'runs'} {_are(len(self))} waiting "
@@ -70,11 +71,21 @@ class RequestQueue:
             self._served[key] = tag + run.width * run.request.max_new_tokens
             self._waiting.append(run)
         self._waiting.sort(key=lambda waiting: self._tags[waiting.id])  # stable: else by arrival
-        self._tell()
+        self._renumber()
 
-    def _share(self, client: str, at_work: Sequence[Run], pace: float, asking: int = 0) -> None:
-        others = [run for run in [*at_work, *self._waiting] if run.request.client == client]
-        own = asking + len({run.batch for run in others})
+    def remove(self, run: Run) -> None:
+        """Take out a run that is admitted, or was given up."""
+        self._waiting.remove(run)
+        self._now = max(self._now, self._tags.pop(run.id))
+        # A client served by now starts anew: only those ahead of the clock are remembered.
+        self._served = {key: at for key, at in self._served.items() if at > self._now}
+        self._renumber()
+
+    def _check_share(
+        self, client: str, running: Sequence[Run], pace: float, reserved: int = 0
+    ) -> None:
+        others = [run for run in [*running, *self._waiting] if run.request.client == client]
+        own = reserved + len({run.batch for run in others})
         if own >= self.limits.client_runs:
             raise Busy(
                 f"{own} of your runs {_are(own)} still in line or at work; at most "
@@ -83,18 +94,10 @@ class RequestQueue:
                 math.ceil(pace),
             )
 
-    def remove(self, run: Run) -> None:
-        """Take a run out: it is served, or it was given up."""
-        self._waiting.remove(run)
-        self._now = max(self._now, self._tags.pop(run.id))
-        # Whoever is served by now starts anew: only clients ahead of the clock are remembered.
-        self._served = {key: at for key, at in self._served.items() if at > self._now}
-        self._tell()
-
-    def _tell(self) -> None:
-        for place, run in enumerate(self._waiting, start=1):
-            if run.queue_position != place:
-                run.queue_position = place
+    def _renumber(self) -> None:
+        for position, run in enumerate(self._waiting, start=1):
+            if run.queue_position != position:
+                run.queue_position = position
                 run.changed()
 
 

@@ -1,4 +1,4 @@
-"""How runs come to work: taken from the line where rows are free, their prompt read in pieces."""
+"""How runs come to work: admitted from the queue where rows are free, then prefilled in chunks."""
 
 from __future__ import annotations
 
@@ -17,169 +17,178 @@ from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from playground.engine.scheduler.queue import RequestQueue
 from playground.models import device
 
-Prompt = tuple[int, ...]
-_SHARE = 0.5  # of the free memory, for one more run
-_SHORT = 64  # new tokens of a run that need not wait for long ones alone
-_KEPT = 8  # one row in so many is kept from long runs, while others are at work
+_MEMORY_SHARE = 0.5  # of the free memory, for one more run
+_SHORT = 64  # new tokens up to which a run may overtake long ones
+_RESERVED = 8  # one row in so many is kept from long runs, while others are at work
+_PREFETCHES = 8  # prompts that wait to be read ahead; of more, the oldest are forgotten
 
 
 @dataclass
 class PrefillTask:
-    """A prompt that is being read, a piece in each turn; without a run it is only remembered."""
+    """A prompt that is being read, one chunk at a time; without a run it is only cached."""
 
     ids: Sequence[int]
     slots: list[int]
     run: Run | None
-    known: CachedPrompt | None = None
-    done: int = 0
+    cached: CachedPrompt | None = None  # nothing is left to read
+    done: int = 0  # tokens that are read
     seconds: float = 0.0
     error: Exception | None = None
-    sound: bool = True  # the model said numbers
-    heard: ForwardOutput | None = None  # after its last token, once all is read
-    paths: list[Tensor] = field(default_factory=list)  # hidden states of its pieces, where asked
+    finite: bool = True  # no logits were NaN
+    output: ForwardOutput | None = None  # after its last token, once all is read
+    chunk_states: list[Tensor] = field(default_factory=list)  # top states, where they are needed
 
     @property
-    def remembered(self) -> bool:
-        """Whether it may be kept: a lane that is measured alone is measured with its prefill."""
+    def cacheable(self) -> bool:
+        """Whether the cache may serve it: a lane measured alone is measured with its prefill."""
         return self.run is None or not self.run.request.alone
 
     @property
-    def states(self) -> bool:
+    def needs_states(self) -> bool:
         """Whether any of its lanes reads hidden states."""
         return self.run is not None and any(lane.reads_states for lane in self.run.lanes)
 
 
 class Scheduler:
-    """The line, the prompts read before, and the one being read. The loop alone takes turns."""
+    """The queue, the prompt cache, and the prompt being read. Only the loop calls ``prefill``."""
 
     def __init__(
         self, forward: Forward, limits: Limits, prompt_bytes: int, synchronize: Callable[[], None]
     ) -> None:
+        """``prompt_bytes`` bound the prompt cache; ``synchronize`` waits for the device."""
         self.forward = forward
         self.queue = RequestQueue(limits)
         self.prompts = PromptCache(prompt_bytes)
-        self.asked: deque[Prompt] = deque(maxlen=8)  # to be read before any run wants them
-        self.reading: PrefillTask | None = None
-        self._passed: set[str] = set()  # runs at work that others were before
+        self.prefetches: deque[tuple[int, ...]] = deque(maxlen=_PREFETCHES)
+        self.task: PrefillTask | None = None
+        self._overtaking: set[str] = set()  # ids of runs at work that were not first in the queue
         self._synchronize = synchronize
 
     @property
     def busy(self) -> bool:
-        return bool(len(self.queue) or self.asked or self.reading)
+        return bool(len(self.queue) or self.prefetches or self.task)
 
-    def turn(
+    def prefill(
         self, runs: list[Run], admit: Callable[[Run], None], seconds: float
     ) -> Iterator[PrefillTask]:
-        """Prompts whose run can begin, or failed: known ones at once, new ones piece by piece.
+        """Tasks whose run can begin, or failed: cached prompts at once, others chunk by chunk.
 
-        One piece is read, and more for as long as ``seconds``. ``admit`` moves a run from the line
-        to ``runs``. Who takes a reading owns its slots.
+        One chunk is read, and more for as long as ``seconds``. ``runs`` are those at work, to which
+        ``admit`` moves a run from the queue. Whoever receives a task with an output owns its slots.
         """
         end = perf_counter() + seconds
         while True:
-            if self.reading is None:
-                self.reading = self._next(runs, admit)
-            reading = self.reading
-            if reading is None:
+            if self.task is None:
+                self.task = self._next(runs, admit)
+            task = self.task
+            if task is None:
                 return
-            if reading.run is not None and reading.run.done:
-                self._put_down(reading)
+            if task.run is not None and task.run.done:
+                self._drop(task)
                 continue
-            self._read_on(reading)
-            if reading.error is not None:
-                self._put_down(reading)
-            elif reading.heard is not None and reading.run is None:
-                self._put_down(reading)
+            self._advance(task)
+            if task.error is not None:
+                self._drop(task)
+            elif task.output is not None and task.run is None:
+                self._drop(task)
                 return
-            elif reading.heard is not None:
-                self.reading = None
-            if reading.heard is not None or reading.error is not None:
-                yield reading
-            if reading.known is None and perf_counter() >= end:
+            elif task.output is not None:
+                self.task = None
+            if task.output is not None or task.error is not None:
+                yield task
+            if task.cached is None and perf_counter() >= end:
                 return
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> PrefillTask | None:
-        """A run at work whose lanes take turns, else the first in line, else a prompt asked for."""
-        turns = (r for r in runs if r.waiting and not r.live and not r.done)
-        run = next(turns, None) or self._first(runs)
+        """For a run whose lanes go one after the other, else the next of the queue, else ahead."""
+        sequential = (run for run in runs if run.waiting and not run.live and not run.done)
+        run = next(sequential, None) or self._next_run(runs)
         if run is not None:
             width = run.waiting[0].width if run.request.alone else run.width
-            if runs and not self._room(run):
+            if runs and not self._has_memory(run):
                 return None
             slots = self.forward.slots.allocate(width)
             if slots is None:
                 return None
             if run not in runs:
                 if run is not self.queue.first:
-                    self._passed.add(run.id)
+                    self._overtaking.add(run.id)
                 admit(run)
-            reading = PrefillTask(run.prompt_ids, slots, run)
-            if reading.remembered:
-                reading.known = self.prompts.get(reading.ids, states=reading.states)
-            return reading
-        while self.asked:
-            ids = self.asked.popleft()
+            task = PrefillTask(run.prompt_ids, slots, run)
+            if task.cacheable:
+                task.cached = self.prompts.get(task.ids, states=task.needs_states)
+            return task
+        while self.prefetches:
+            ids = self.prefetches.popleft()
             slots = None if self.prompts.get(ids) else self.forward.slots.allocate(1)
             if slots is not None:
                 return PrefillTask(ids, slots, None)
         return None
 
-    def _first(self, runs: list[Run]) -> Run | None:
-        """The first in line; where long runs hold all other rows, a short one behind it.
+    def _next_run(self, runs: list[Run]) -> Run | None:
+        """The first of the queue; where long runs hold all other rows, a short one behind it.
 
-        Long ones leave a share of the rows, or a few clients who ask for much, and read it or not,
-        would have everybody wait until their time is up. Whoever passes keeps to that share.
+        Long runs leave a share of the rows. Without it a few clients who ask for much, and read it
+        or not, would have everybody wait until their time is up. Runs that overtake keep to that
+        share.
         """
-        first, kept = self.queue.first, self.forward.slots.count // _KEPT
+        first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
         if first is None or not runs or first.request.max_new_tokens <= _SHORT:
             return first
-        if self.forward.slots.free_count - first.width >= kept:
+        if self.forward.slots.free_count - first.width >= reserved:
             return first
-        self._passed &= {run.id for run in runs}
-        room = kept - sum(run.width for run in runs if run.id in self._passed)
-        behind = (r for r in self.queue if r.request.max_new_tokens <= _SHORT)
-        return next((run for run in behind if run.width <= room), None)
+        self._overtaking &= {run.id for run in runs}
+        room = reserved - sum(run.width for run in runs if run.id in self._overtaking)
+        short = (run for run in self.queue if run.request.max_new_tokens <= _SHORT)
+        return next((run for run in short if run.width <= room), None)
 
-    def _room(self, run: Run) -> bool:
+    def _has_memory(self, run: Run) -> bool:
         """Whether what the run may come to hold fits into the memory that is free now.
 
-        A processor's memory is taken as slots are first written, not when they are set up.
+        On a CPU, memory is taken as slots are first written, not when they are set up.
         """
-        store = self.forward.slots
+        slots = self.forward.slots
         if self.forward.device.type != "cpu":
             return True
         tokens = len(run.prompt_ids) + run.request.max_new_tokens
-        wanted = run.width * min(tokens, store.length) * store.bytes_per_token
-        return wanted < _SHARE * device.free_bytes(self.forward.device)
+        wanted = run.width * min(tokens, slots.length) * slots.bytes_per_token
+        return wanted < _MEMORY_SHARE * device.free_bytes(self.forward.device)
 
-    def _read_on(self, reading: PrefillTask) -> None:
-        store, slot, clock = self.forward.slots, reading.slots[0], perf_counter()
+    def _advance(self, task: PrefillTask) -> None:
+        """Read the next chunk, or take all from the cache; the last one sets the output."""
+        clock = perf_counter()
         try:
-            if reading.known is not None:
-                store.write(slot, reading.known.keys, reading.known.values)
-                heard, reading.done = reading.known.output, len(reading.ids)
-            else:
-                piece = reading.ids[reading.done : reading.done + self.forward.chunk_size]
-                heard = self.forward.prefill(slot, piece, reading.done, states=reading.states)
-                reading.done += len(piece)
-                reading.sound &= not bool(heard.logits.isnan().any())
-                if heard.states is not None:
-                    reading.paths.append(heard.states.top)
+            output = self._read_chunk(task) if task.cached is None else self._restore(task)
             self._synchronize()
-            reading.seconds += perf_counter() - clock
-            if reading.done < len(reading.ids):
+            task.seconds += perf_counter() - clock
+            if task.done < len(task.ids):
                 return
-            if len(reading.paths) > 1 and heard.states is not None:
-                whole = replace(heard.states, top=torch.cat(reading.paths))
-                heard = replace(heard, states=whole)
-            reading.heard = heard
-            if reading.known is None and reading.remembered and reading.sound:
-                kept = store.read(slot, len(reading.ids))
-                self.prompts.put(reading.ids, CachedPrompt(*kept, heard))
+            if len(task.chunk_states) > 1 and output.states is not None:
+                states = replace(output.states, top=torch.cat(task.chunk_states))
+                output = replace(output, states=states)
+            task.output = output
+            if task.cached is None and task.cacheable and task.finite:
+                kept = self.forward.slots.read(task.slots[0], len(task.ids))
+                self.prompts.put(task.ids, CachedPrompt(*kept, output))
         except Exception as error:
-            reading.error = error
+            task.error = error
 
-    def _put_down(self, reading: PrefillTask) -> None:
-        wipe = 0 if reading.sound and reading.error is None else len(reading.ids)
-        self.forward.slots.free(reading.slots, wipe=wipe)
-        self.reading = None
+    def _read_chunk(self, task: PrefillTask) -> ForwardOutput:
+        chunk = task.ids[task.done : task.done + self.forward.chunk_size]
+        output = self.forward.prefill(task.slots[0], chunk, task.done, states=task.needs_states)
+        task.done += len(chunk)
+        task.finite &= not bool(output.logits.isnan().any())
+        if output.states is not None:
+            task.chunk_states.append(output.states.top)
+        return output
+
+    def _restore(self, task: PrefillTask) -> ForwardOutput:
+        assert task.cached is not None
+        self.forward.slots.write(task.slots[0], task.cached.keys, task.cached.values)
+        task.done = len(task.ids)
+        return task.cached.output
+
+    def _drop(self, task: PrefillTask) -> None:
+        wipe = 0 if task.finite and task.error is None else len(task.ids)
+        self.forward.slots.free(task.slots, wipe=wipe)
+        self.task = None
