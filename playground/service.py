@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from playground.aside import aside
 from playground.engine import EngineClosed, Limits, Observers, Request, Run
 from playground.errors import ModelError, UnsupportedModel
+from playground.fresh_thread import run_in_fresh_thread
 from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
 from playground.rate_limits import RateLimits
@@ -89,7 +89,7 @@ class Service:
     def _engine(self, model: str | None) -> Engine:
         if self.models.loaded(model) is None:
             self.prepare()
-            aside(self.models.load, model)
+            run_in_fresh_thread(self.models.load, model)
         loaded = self.models.load(model)
         with self._lock:
             engine = self._engines.get(loaded.id)
@@ -99,7 +99,7 @@ class Service:
         with gate:  # one is built however many ask, and who needs another model does not wait
             engine = self._engines.get(loaded.id)
             if engine is None:
-                engine = aside(self._built, loaded)
+                engine = run_in_fresh_thread(self._built, loaded)
                 with self._lock:
                     if self._closed:
                         raise ModelError("The playground is shutting down.")
@@ -177,11 +177,11 @@ class Service:
 
         Ends early, with fewer, where the run is cancelled meanwhile.
         """
-        aside(self.engine(run.facts.id).score, run)
+        run_in_fresh_thread(self.engine(run.facts.id).score, run)
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token; None until the prompt was read."""
-        return aside(self.engine(model).preview, request)
+        return run_in_fresh_thread(self.engine(model).preview, request)
 
     def read(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False

@@ -10,13 +10,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What ``work`` returns or raises.
+def run_in_fresh_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``work`` on a thread of its own; returns or raises what it does.
 
     OpenMP keeps a team of threads for every thread that ever computed, and lets none of them wait
     actively once there are more than processors: a step of the decode loop then takes half as long
-    again. Whoever computes beside the loop therefore does it here, and the team goes with the
-    thread.
+    again. Work that computes beside the loop therefore runs here, and its team ends with it.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="aside") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="fresh") as thread:
         return thread.submit(work, *args, **kwargs).result()
