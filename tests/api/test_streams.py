@@ -120,7 +120,7 @@ def test_one_waits_for_a_run_that_another_thread_changes(run):
     assert asyncio.run(waits(lambda: run.version > 0, 30))
     assert not asyncio.run(waits(lambda: run.version > 9, 0.05))
     assert asyncio.run(waits(lambda: True, 30))
-    assert not run._followers
+    assert not run._subscribers
 
 
 def test_a_server_that_went_down_does_not_stop_the_loop(run):
