@@ -10,12 +10,12 @@ import pytest
 
 from playground import charts
 from playground.charts import text
-from playground.charts.distribution import removed_by
 from playground.charts.memory import held
 from playground.charts.steps import FLOOR, WINDOW, smooth, spread
 from playground.charts.timings import BINS, PARTS, rates
 from playground.colours import COLOURS, LETTERS, MODEL_GREY, NAMES
 from playground.trace import Memory
+from playground.trace.chain import LONGEST, label
 from tests.traces import (
     COLUMNS,
     GREEDY,
@@ -137,7 +137,7 @@ def test_removed_candidates_are_hollow_and_say_by_which_step(run):
             assert bool(hollow) == bool(notes)
             assert set(notes) <= {f"removed by {name}"}
             noted += len(notes)
-            gone = [c for c in range(len(step.candidates.ids)) if removed_by(step, trace, c)]
+            gone = [c for c in range(len(step.candidates.ids)) if trace.removed_by(step, c)]
             assert all(step.candidates.stages[stage][c] == 0 for c in gone)
             # before that stage nothing is marked as removed by it
             if stage:
@@ -153,7 +153,7 @@ def test_a_probability_too_small_for_a_float_was_not_removed():
     step = trace.path()[0]
     assert 0.0 in step.candidates.final
     assert step.candidates.removed_by(step.candidates.final.index(0.0)) == 0
-    assert removed_by(step, trace, step.candidates.final.index(0.0)) is None
+    assert trace.removed_by(step, step.candidates.final.index(0.0)) is None
 
 
 def test_values_are_written_beside_the_bars(run):
@@ -460,12 +460,12 @@ def test_milliseconds(seconds, told):
 
 
 def test_recipes_read_as_words():
-    assert text.reads("top_p(0.95)") == "top_p 0.95"
-    assert text.reads("greedy") == "greedy"
-    assert text.reads('bad_words(["a (b)"])') == 'bad_words ["a (b)"]'
+    assert label("top_p(0.95)") == "top_p 0.95"
+    assert label("greedy") == "greedy"
+    assert label('bad_words(["a (b)"])') == 'bad_words ["a (b)"]'
     schema = r'constrained(json_schema="{\"type\":\"object\",\"required\":[]}")'
-    assert text.reads(schema) == "constrained json_schema=…"
-    assert len(text.reads(f"bad_words({['word'] * 20})")) == text.LONGEST
+    assert label(schema) == "constrained json_schema=…"
+    assert len(label(f"bad_words({['word'] * 20})")) == LONGEST
 
 
 # Sentences

@@ -6,7 +6,7 @@ import pytest
 
 from playground.metrics import distinct, measure, perplexity, repeated
 from playground.trace import Candidates, Output, StepRecord, Times, Trace
-from tests.traces import COLUMNS, comparison
+from tests.traces import COLUMNS, chain, comparison
 
 
 def step(index, token, probability, at, entropy=1.0, rank=1):
@@ -31,9 +31,7 @@ def trace(steps, nodes=None):
     nodes = list(range(len(steps))) if nodes is None else nodes
     written = [steps[node].token for node in nodes]
     return Trace(
-        recipe="greedy",
-        stages=[],
-        search="greedy",
+        chain=chain("greedy"),
         vocab_size=10,
         steps=steps,
         outputs=[Output(text="", token_ids=written, nodes=nodes)],

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from playground import charts
 from playground.explain.texts import showing
 from playground.trace import Comparison, column_name
+from playground.trace.migration import VERSION
 from tests.traces import COLUMNS, NO_REPEAT, comparison, several_texts
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,36 @@ def test_json_is_plain(run):
         raise AssertionError(constant)
 
     json.loads(run.to_json(), parse_constant=refuse)
+
+
+OLD = ROOT / "tests" / "saved" / "comparison-1.json"
+
+
+def test_what_was_saved_in_the_first_form_is_read_whole():
+    saved = json.loads(OLD.read_text("utf-8"))
+    assert "version" not in saved
+    loaded = Comparison.from_json(OLD.read_bytes())
+    for lane, was in zip(loaded.lanes, saved["lanes"], strict=True):
+        trace = lane.trace.model_dump(mode="json")
+        del trace["chain"]
+        assert trace == was["trace"]
+    assert [lane.trace.chain.chooses for lane in loaded.lanes] == ["draw", "text", "person"]
+    off, *_ = loaded.lanes[0].trace.chain.steps
+    assert (off.strategy, off.label, off.enabled) == ("top_k", "top_k 5", False)
+    assert [one.label for one in loaded.lanes[0].trace.chain.processors] == [
+        "repetition_penalty 1.2",
+        'bad_words [" the | a"]',
+        "top_p 0.5",
+    ]
+    assert Comparison.from_json(loaded.to_json()) == loaded
+
+
+def test_json_names_its_form_and_a_later_one_is_refused(run):
+    saved = json.loads(run.to_json())
+    assert saved["version"] == VERSION
+    with pytest.raises(ValidationError, match="saved in form 99 by a later version"):
+        Comparison.from_json(json.dumps(saved | {"version": 99}))
+    assert Comparison.model_validate(saved) == run and saved["version"] == VERSION
 
 
 def test_unknown_fields_are_refused(run):
@@ -151,7 +182,7 @@ def test_loaded_back_it_draws_the_same(run):
 
 
 def test_drawing_needs_no_model(run, tmp_path):
-    """In a fresh process, from the file alone, and without the libraries a model needs."""
+    """In a fresh process, from the file alone, without a strategy or what a model needs."""
     file = tmp_path / "run.json"
     file.write_text(run.to_json(), encoding="utf-8")
     code = (
@@ -160,7 +191,10 @@ def test_drawing_needs_no_model(run, tmp_path):
         "trace = run.lanes[1].trace\n"
         "charts.distribution(trace.path()[3], trace, '#0072B2')\n"
         "charts.steps(run); charts.per_step(run); charts.timeline(run); run.frame()\n"
-        "print([name for name in ('torch', 'transformers', 'gradio') if name in sys.modules])\n"
+        "from playground.explain.partings import Side, parting\n"
+        "parting(Side.of('A', run.lanes[0].trace), Side.of('B', trace))\n"
+        "unwanted = ('torch', 'transformers', 'gradio', 'strategies')\n"
+        "print([name for name in unwanted if name in sys.modules])\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -15,6 +15,8 @@ import numpy as np
 from playground.metrics import measure
 from playground.trace import (
     Candidates,
+    Chain,
+    ChainStep,
     Comparison,
     LaneResult,
     ModelFacts,
@@ -26,6 +28,9 @@ from playground.trace import (
     Timings,
     Trace,
 )
+from playground.trace.chain import label
+from strategies.notation import read
+from strategies.registry import registry
 
 HOSTILE = [
     "${alert(1)}",
@@ -110,6 +115,23 @@ class Column:
     @property
     def recipe(self) -> str:
         return " | ".join([*self.stages, self.search])
+
+
+def chain(recipe: str) -> Chain:
+    """A recipe's steps, also where its strategies are not installed: those say nothing else."""
+    written = recipe.split(" | ")
+    steps = [
+        ChainStep(
+            strategy=call.strategy,
+            params=dict(call.named),
+            written=one,
+            label=label(one),
+            enabled=call.enabled,
+        )
+        for one, call in zip(written, read(recipe), strict=True)
+    ]
+    search = registry().strategies.get(steps[-1].strategy)
+    return Chain(steps=steps, chooses=getattr(search, "chooses", None))
 
 
 GREEDY = Column({}, "greedy")
@@ -218,9 +240,7 @@ def comparison(
         written = tokens[len(PROMPT) :]
         text = "".join(VOCABULARY[token] for token in written)
         trace = Trace(
-            recipe=column.recipe,
-            stages=list(column.stages),
-            search=column.search,
+            chain=chain(column.recipe),
             vocab_size=len(VOCABULARY),
             steps=steps,
             outputs=[

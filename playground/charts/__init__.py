@@ -12,7 +12,7 @@ from playground.charts.sentences import (
 )
 from playground.charts.stages import stages
 from playground.charts.steps import partings, steps
-from playground.charts.text import percent, piece, quoted, reads, visible
+from playground.charts.text import percent, piece, quoted, visible
 from playground.charts.timeline import timeline
 from playground.charts.timings import per_step
 from playground.charts.uncached import about_uncached, uncached
@@ -32,7 +32,6 @@ __all__ = [
     "percent",
     "piece",
     "quoted",
-    "reads",
     "stages",
     "steps",
     "timeline",

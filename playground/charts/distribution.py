@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -11,31 +10,11 @@ import plotly.graph_objects as go
 
 from playground.charts import text
 from playground.charts.base import MONO, figure, tint
+from playground.charts.candidates import Bar, rows
 from playground.colours import MODEL_GREY
 from playground.trace import StepRecord, Trace
 
 ROW = 22  # pixels
-GAP = 0.4  # rows left free above a chosen token that is not among the likeliest
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One row of the chart: ``removed_by`` is the stage that removed the token, ``y`` in rows."""
-
-    label: str
-    raw: float
-    shown: float
-    y: float
-    removed_by: int | None = None
-    chosen: bool = False
-    others: bool = False
-    told: tuple[str, ...] = ()
-
-    @property
-    def trail(self) -> str:
-        """What is told of it, for Plotly's own hover."""
-        first, *rest = map(text.literal, self.told)
-        return "<br>".join([f"<b>{first}</b>", *rest])
 
 
 def distribution(
@@ -47,8 +26,8 @@ def distribution(
     always shown, however unlikely; at most ``limit`` others are, and the rest are one pair. The
     rows do not depend on ``stage``, so going through the stages moves bars and nothing else.
     """
-    stage = _last(trace) if stage is None else stage
-    bars = _bars(step, trace, stage, limit)
+    stage = len(trace.stages) - 1 if stage is None else stage
+    bars = rows(step, trace, stage, limit)
     longest = max(max(bar.raw, bar.shown) for bar in bars) or 1.0
     paired = stage >= 0
     offset, width = (0.19, 0.36) if paired else (0.0, 0.5)
@@ -87,7 +66,7 @@ def distribution(
         )
     bottom = bars[-1].y + 0.6
     cuts = _cuts(bars)
-    notes = [_note(removed, rows, trace, longest) for removed, rows in cuts]
+    notes = [_note(removed, run, trace, longest) for removed, run in cuts]
     return figure(
         data,
         barmode="overlay",
@@ -108,81 +87,11 @@ def distribution(
         },
         shapes=[
             *(_band(bar, colour) for bar in bars if bar.chosen),
-            *(line for _, rows in cuts for line in _bracket(rows, longest)),
+            *(line for _, run in cuts for line in _bracket(run, longest)),
         ],
         annotations=[*notes, *(_value(bar, paired, [note["y"] for note in notes]) for bar in bars)],
         meta={"rows": [{"y": bar.y, "told": list(bar.told)} for bar in bars]},
     )
-
-
-def _last(trace: Trace) -> int:
-    return len(trace.stages) - 1
-
-
-def _bars(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
-    candidates = step.candidates
-    highest = [
-        max([raw, *(probabilities[c] for probabilities in candidates.stages)])
-        for c, raw in enumerate(candidates.raw)
-    ]
-    likeliest = sorted(range(len(highest)), key=lambda c: -highest[c])[:limit]
-    chosen = candidates.ids.index(step.token)
-    shown = sorted(likeliest) + ([] if chosen in likeliest else [chosen])
-    after = candidates.stages[stage] if stage >= 0 else candidates.raw
-    bars = []
-    for row, c in enumerate(shown):
-        removed = removed_by(step, trace, c)
-        bars.append(
-            Bar(
-                label=text.token(candidates.texts[c], 18),
-                raw=candidates.raw[c],
-                shown=after[c],
-                y=row + (GAP if c not in likeliest else 0.0),
-                removed_by=removed if removed is not None and removed <= stage else None,
-                chosen=c == chosen,
-                told=_life(step, trace, c),
-            )
-        )
-    rest = trace.vocab_size - len(shown)
-    if rest > 0:
-        raw = max(0.0, 1.0 - sum(bar.raw for bar in bars))
-        left = max(0.0, 1.0 - sum(bar.shown for bar in bars))
-        survivors = step.stages[stage].survivors if stage >= 0 else trace.vocab_size
-        if survivors <= sum(bar.shown > 0 for bar in bars):
-            left = 0.0  # what the sum leaves is rounding
-        label = text.count(rest, "other")
-        told = (f"{label} together", f"model {text.percent(raw)} %")
-        told += (f"shown {text.percent(left)} %",) if stage >= 0 else ()
-        bars.append(Bar(label, raw, left, bars[-1].y + 1 + GAP, others=True, told=told))
-    return bars
-
-
-def removed_by(step: StepRecord, trace: Trace, candidate: int) -> int | None:
-    """Index of the stage that removed this candidate, or None.
-
-    A probability too small for a float is 0 as well, but where all tokens survive none was removed.
-    """
-    stage = step.candidates.removed_by(candidate)
-    if stage is None:
-        return None
-    before = step.stages[stage - 1].survivors if stage else trace.vocab_size
-    return stage if step.stages[stage].survivors < before else None
-
-
-def _life(step: StepRecord, trace: Trace, c: int) -> tuple[str, ...]:
-    """A candidate through the stages: a line for its text, the model, and each stage it reached."""
-    candidates = step.candidates
-    removed = removed_by(step, trace, c)
-    lines = [
-        f"{text.visible(candidates.texts[c], 60)}  id {candidates.ids[c]}",
-        f"model {text.percent(candidates.raw[c])} %",
-    ]
-    for stage, (name, after) in enumerate(zip(trace.stages, candidates.stages, strict=True)):
-        told = "removed" if stage == removed else f"{text.percent(after[c])} %"
-        lines.append(f"after {text.reads(name)}: {told}")
-        if stage == removed:
-            break
-    return tuple(lines)
 
 
 def _grey(bar: Bar) -> str:
@@ -244,7 +153,7 @@ def _note(stage: int, rows: Sequence[Bar], trace: Trace, longest: float) -> dict
         "xanchor": "left",
         "xshift": 8 if reach is None else 14,
         "y": rows[0].y + 0.22 if reach is None else (rows[0].y + rows[-1].y) / 2,
-        "text": f"removed by {text.literal(text.reads(trace.stages[stage]))}",
+        "text": f"removed by {text.literal(trace.chain.processors[stage].label)}",
         "showarrow": False,
         "font": {"size": 11},
         "opacity": 0.8,

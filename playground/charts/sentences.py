@@ -27,7 +27,7 @@ def about_distribution(
     chosen = step.candidates.ids.index(step.token)
     if shown < 0:
         return f"Grey: the model, before any step of the recipe. Chosen: {model}."
-    after = " › ".join(text.reads(name) for name in trace.stages[: shown + 1])
+    after = " › ".join(one.label for one in trace.chain.processors[: shown + 1])
     left = step.stages[shown].survivors
     last = shown == len(trace.stages) - 1
     rank = f"rank {step.rank:,}, " if last else ""

@@ -75,7 +75,7 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
 def summaries(step: StepRecord, trace: Trace) -> list[tuple[str, StageSummary]]:
     """The model's distribution and each stage's, named as a person reads them."""
     model = StageSummary(survivors=trace.vocab_size, entropy=step.raw_entropy)
-    names = [text.reads(name) for name in trace.stages]
+    names = [step.label for step in trace.chain.processors]
     return [("model", model), *zip(names, step.stages, strict=True)]
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 from playground.trace import StepRecord
 
 _SHOWN = {"\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
-LONGEST = 40  # characters of a step's name
 
 
 def visible(text: str, limit: int | None = None, space: str = "·") -> str:
@@ -57,16 +55,6 @@ def quoted(text: str, limit: int = 40) -> str:
 def piece(step: StepRecord) -> str:
     """The chosen token's own text; what it adds to the readable text may be less, or nothing."""
     return step.piece
-
-
-def reads(written: str) -> str:
-    """A step of a recipe as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``.
-
-    A long text in it is left out, and what is still long is cut.
-    """
-    name = re.sub(r"^(\w+)\((.*)\)$", r"\1 \2", written, flags=re.DOTALL).strip()
-    name = re.sub(r'"(?:[^"\\]|\\.){20,}"', "…", name, flags=re.DOTALL)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def percent(probability: float) -> str:

@@ -17,15 +17,15 @@ def course(step: StepRecord, token: int) -> list[float]:
     return [candidates.raw[at], *(stage[at] for stage in candidates.stages)]
 
 
-def removal(step: StepRecord, token: int, vocab: int) -> list[int]:
+def removal(step: StepRecord, token: int, vocab_size: int) -> list[int]:
     """The stage that removed a token, or those of which one must have; none where none did.
 
-    Of a token that was not recorded nothing is known, but where all that survive were recorded.
-    A probability too small for a float is 0 as well, but no stage that leaves as many tokens as
-    there were, of ``vocab`` at first, removed one.
+    Of a token that was not recorded nothing is known, unless all that survive were recorded. A
+    probability too small for a float is 0 as well, but a stage that leaves as many tokens as there
+    were, of ``vocab_size`` at first, removed none.
     """
     known = step.candidates
-    counts = [vocab, *(summary.survivors for summary in step.stages)]
+    counts = [vocab_size, *(summary.survivors for summary in step.stages)]
     cutters = [stage for stage, (before, after) in enumerate(pairwise(counts)) if before != after]
     if token in known.ids:
         stage = known.removed_by(known.ids.index(token))
@@ -45,5 +45,5 @@ def odds(step: StepRecord, token: int, against: int) -> list[float]:
 
 
 def gains(odds: list[float]) -> dict[int, float]:
-    """What each stage added to the log-odds."""
+    """What each stage added to the log-odds, by its index."""
     return {stage: after - before for stage, (before, after) in enumerate(pairwise(odds))}

@@ -1,4 +1,4 @@
-"""What two recipes differ in, told from their steps as written."""
+"""What two recipes differ in, told from their steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.charts.text import reads
+from playground.trace import ChainStep
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Difference:
     right: int | None
 
 
-def differences(left: Sequence[str], right: Sequence[str]) -> list[Difference]:
+def differences(left: Sequence[ChainStep], right: Sequence[ChainStep]) -> list[Difference]:
     """The steps that are not the same, in the order of ``right``, then those it lacks.
 
     The n-th step of a strategy stands against the n-th of the other recipe. One that is written
@@ -28,42 +28,40 @@ def differences(left: Sequence[str], right: Sequence[str]) -> list[Difference]:
     found = []
     for key, at in mine.items():
         other = theirs.get(key)
-        if other is None or left[other] != right[at] or other not in kept:
+        if other is None or left[other].written != right[at].written or other not in kept:
             found.append(Difference(other, at))
     return found + [Difference(at, None) for key, at in theirs.items() if key not in mine]
 
 
-def phrase(difference: Difference, left: Sequence[str], right: Sequence[str], whose: str) -> str:
-    """The difference in words; ``whose`` is the name of the left recipe's column."""
+def phrase(
+    difference: Difference, left: Sequence[ChainStep], right: Sequence[ChainStep], letter: str
+) -> str:
+    """The difference in words; ``letter`` is the left recipe's column."""
     if difference.right is None:
         assert difference.left is not None
-        return f"no {reads(left[difference.left])}, which {whose} has"
+        return f"no {left[difference.left].label}, which {letter} has"
     here = right[difference.right]
     if difference.left is None:
-        return f"{reads(here)}, which {whose} lacks"
+        return f"{here.label}, which {letter} lacks"
     there = left[difference.left]
-    if here == there:
-        return f"{reads(here)} in another place than in {whose}"
-    setting = reads(there).removeprefix(_id(there)).strip()
-    return f"{reads(here)} instead of {whose}’s {setting or reads(there)}"
+    if here.written == there.written:
+        return f"{here.label} in another place than in {letter}"
+    setting = there.label.removeprefix(there.strategy).strip()
+    return f"{here.label} instead of {letter}’s {setting or there.label}"
 
 
-def _id(step: str) -> str:
-    return step.partition("(")[0].strip()
-
-
-def _numbered(steps: Sequence[str]) -> dict[tuple[str, int], int]:
-    """Each step's index by its strategy and the how manieth of that strategy it is."""
+def _numbered(steps: Sequence[ChainStep]) -> dict[tuple[str, int], int]:
+    """Each step's index, by its strategy and its number among the steps of that strategy."""
     met: Counter[str] = Counter()
     found = {}
     for index, step in enumerate(steps):
-        found[_id(step), met[_id(step)]] = index
-        met[_id(step)] += 1
+        found[step.strategy, met[step.strategy]] = index
+        met[step.strategy] += 1
     return found
 
 
 def _in_order(places: Sequence[int]) -> set[int]:
-    """The longest part of these numbers that rises."""
+    """The longest subsequence of these numbers that rises."""
     best: list[list[int]] = []
     for at, place in enumerate(places):
         before = [best[i] for i in range(at) if places[i] < place]

@@ -4,6 +4,7 @@ A trace is self-contained: charts, metrics and the page read nothing else, so a 
 without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
 """
 
+from playground.trace.chain import Chain, ChainStep, Choosing
 from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
 from playground.trace.frame import column_name
 from playground.trace.lane import (
@@ -18,6 +19,9 @@ from playground.trace.steps import Candidates, Record, StageSummary, StepRecord,
 
 __all__ = [
     "Candidates",
+    "Chain",
+    "ChainStep",
+    "Choosing",
     "Comparison",
     "FinishReason",
     "LaneResult",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from playground.trace.frame import Samples, frame
 from playground.trace.lane import LaneResult
+from playground.trace.migration import VERSION, migrate
 from playground.trace.steps import Record
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class PromptToken(Record):
 class Comparison(Record):
     """One run: a prompt, its limits, and what every lane wrote."""
 
+    version: int = Field(VERSION, description="Of the form of this record.")
     id: str
     created: str  # ISO 8601, UTC
     model: ModelFacts
@@ -99,6 +101,11 @@ class Comparison(Record):
     stop: list[str]
     timings: Timings
     lanes: list[LaneResult]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrated(cls, saved: Any) -> Any:
+        return migrate(saved)
 
     def to_json(self, **kwargs: Any) -> str:
         return self.model_dump_json(**kwargs)

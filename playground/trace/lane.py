@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field, model_validator
 
+from playground.trace.chain import Chain
 from playground.trace.steps import Record, StepRecord
 
 FinishReason = Literal[
     "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
 ]
+_FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside its chain
 
 
 class Output(Record):
@@ -29,9 +32,7 @@ class Output(Record):
 class Trace(Record):
     """A lane's step records. ``outputs`` are its texts, the one a person is shown first."""
 
-    recipe: str
-    stages: list[str] = Field(description="The processors as written, in order.")
-    search: str = Field(description="The search as written.")
+    chain: Chain = Field(description="The steps of the recipe, and how its search chooses.")
     vocab_size: int
     steps: list[StepRecord] = Field(default_factory=list)
     outputs: list[Output] = Field(default_factory=list)
@@ -45,11 +46,48 @@ class Trace(Record):
         None, description="What a person may choose from next; its token is only the likeliest."
     )
 
+    @computed_field(description="The recipe in its one-line form.")  # type: ignore[prop-decorator]
+    @property
+    def recipe(self) -> str:
+        return self.chain.written
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="The processors that ran as written, in order."
+    )
+    @property
+    def stages(self) -> list[str]:
+        return [step.written for step in self.chain.processors]
+
+    @computed_field(description="The search as written.")  # type: ignore[prop-decorator]
+    @property
+    def search(self) -> str:
+        return self.chain.search.written
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_follows(cls, given: Any) -> Any:
+        """Of what was saved, ``recipe``, ``stages`` and ``search`` follow from the chain."""
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if name not in _FOLLOWS}
+
     def path(self, output: int = 0) -> list[StepRecord]:
         """The step records of one text, in order."""
         if output >= len(self.outputs):
             return []
         return [self.steps[node] for node in self.outputs[output].nodes]
+
+    def removed_by(self, step: StepRecord, candidate: int) -> int | None:
+        """Index of the stage that removed this candidate of a step; None where it survived.
+
+        A probability too small for a float is 0 as well, but a stage that leaves as many tokens as
+        there were removed none.
+        """
+        stage = step.candidates.removed_by(candidate)
+        if stage is None:
+            return None
+        before = step.stages[stage - 1].survivors if stage else self.vocab_size
+        return stage if step.stages[stage].survivors < before else None
 
 
 class LaneTimings(Record):

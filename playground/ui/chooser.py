@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.charts import percent, quoted, visible
-from playground.explain.partings import Side
-from playground.trace import LaneResult, StepRecord, Trace
+from playground.trace import LaneResult, StepRecord
 
 SHOWN = 10  # choices: nine have a digit as their key
 LONGEST = 24  # characters of a token's text
@@ -26,7 +25,7 @@ def view(result: LaneResult) -> dict[str, Any] | None:
 
     A choice is ``[id, text, probability, percent, what it is called]``.
     """
-    if not asks(result.trace):
+    if not result.trace.chain.asks:
         return None
     offer, written = result.trace.offer, bool(result.token_ids)
     undo = written or result.finish_reason == "error"
@@ -49,10 +48,6 @@ def waiting() -> dict[str, Any]:
         "rest": "",
         "undo": False,
     }
-
-
-def asks(trace: Trace) -> bool:
-    return Side.of("", trace).chooses == "person"
 
 
 def _choices(offer: StepRecord) -> list[list[Any]]:

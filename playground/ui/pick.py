@@ -15,7 +15,6 @@ from playground.engine import Busy, FieldError, Request, Run
 from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import Comparison, LaneResult
-from playground.ui import chooser
 from playground.ui import recipe as recipes
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
@@ -106,7 +105,7 @@ def changed(lane: LaneResult, token: Any) -> Recipe:
     Raises ``RecipeError`` where a person cannot choose there.
     """
     steps = Recipe.parse(lane.recipe).to_steps()
-    if not chooser.asks(lane.trace) or "picks" not in steps[-1]["params"]:
+    if not lane.trace.chain.asks or "picks" not in steps[-1]["params"]:
         raise RecipeError(f"{lane.trace.search} chooses by itself.")
     held = list(lane.token_ids)
     if token is not None:

@@ -11,7 +11,6 @@ from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads
-from playground.ui.chooser import asks
 from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
 
@@ -103,7 +102,7 @@ def caption(place: Place | None) -> dict[str, Any]:
 
 def _search(trace: Trace) -> str:
     """The search as it reads, without the long list of what a person picked."""
-    return trace.search.partition("(")[0] if asks(trace) else charts.reads(trace.search)
+    return trace.chain.search.strategy if trace.chain.asks else trace.chain.search.label
 
 
 def columns(place: Place | None) -> dict[str, Any]:
@@ -135,7 +134,7 @@ def tokens(place: Place | None) -> dict[str, Any]:
 
 def stages(place: Place | None, asked: str | None) -> dict[str, Any]:
     """Choices of the stage control: the model, each stage by its index, the last as ``final``."""
-    names = [charts.reads(name) for name in place.trace.stages] if place else []
+    names = [step.label for step in place.trace.chain.processors] if place else []
     values = ["-1", *map(str, range(len(names)))]
     values[-1] = "final"
     return {

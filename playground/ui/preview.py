@@ -6,16 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from playground.charts import percent, quoted, reads, visible
-from playground.charts.distribution import removed_by
+from playground.charts import percent, quoted, visible
 from playground.colours import LETTERS
 from playground.engine import FieldError, Request
 from playground.engine.decode.preview import UNSEEN
+from playground.engine.lanes.chain import chain
 from playground.errors import ModelError
-from playground.explain.partings import Side
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
-from playground.ui import chooser
 from playground.ui.limits import fault, on_page, whole
 from strategies.recipe import Recipe, RecipeError
 
@@ -128,18 +126,17 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
     The token it would choose is among them, and the one that is likeliest after the recipe. A bar
     is ``[text, raw, final, removed, chosen, both in percent]``.
     """
-    stages = [str(processor) for processor in recipe.processors]
-    trace = Trace(recipe=str(recipe), stages=stages, search=str(recipe.search), vocab_size=vocab)
+    trace = Trace(chain=chain(recipe), vocab_size=vocab)
     known = step.candidates
-    asked = chooser.asks(trace) and not getattr(recipe.search.params, "picks", ())
-    whole = Side.of(LETTERS[place], trace).chooses in ("text", "drawn text")
+    asked = trace.chain.asks and not trace.chain.search.params.get("picks")
+    whole = trace.chain.chooses in ("text", "drawn text")
     chosen = known.ids.index(step.token)
     best = max(range(len(known.ids)), key=known.final.__getitem__)
     listed = list(dict.fromkeys([chosen, best, *range(len(known.ids))]))[:SHOWN]
     bars, told = [], []
     for c in sorted(listed):
         raw, final = known.raw[c], known.final[c]
-        removed = removed_by(step, trace, c)
+        removed = trace.removed_by(step, c)
         values = f"{_short(raw)} → {'—' if removed is not None else _short(final)}"
         bars.append(
             [
@@ -151,7 +148,9 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
                 values,
             ]
         )
-        after = f"{percent(final)} %" if removed is None else f"removed by {reads(stages[removed])}"
+        after = f"{percent(final)} %"
+        if removed is not None:
+            after = f"removed by {trace.chain.processors[removed].label}"
         told.append(f"{quoted(known.texts[c])} {percent(raw)} %, {after}")
     choice = f"would choose {quoted(known.texts[chosen])} next"
     if asked or whole:

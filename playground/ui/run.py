@@ -261,9 +261,8 @@ class Runner:
     def _side(self, run: Run, place: int) -> Side:
         """A lane as written so far."""
         lane = run.lanes[place]
-        over, vocab = lane.done, run.facts.vocab_size
-        stages, search = [str(p) for p in lane.recipe.processors], str(lane.recipe.search)
-        return Side(LETTERS[place], stages, search, lane.path(), over=over, vocab=vocab)
+        over, vocab_size = lane.done, run.facts.vocab_size
+        return Side(LETTERS[place], lane.chain, lane.path(), over=over, vocab_size=vocab_size)
 
     def _progress(self, run: Run, most: int) -> dict[str, Any]:
         if run.state == "queued":

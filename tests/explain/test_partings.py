@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
-from typing import get_args
 
 import pytest
 import torch
 
-from playground.explain.difference import differences
 from playground.explain.partings import Side, parting
 from playground.trace import Candidates, StageSummary, StepRecord, Times
-from strategies.base import Choosing, Search
 from strategies.registry import registry
 from tests import traces
 from tests.strategies.driver import run, transitions
@@ -58,8 +55,7 @@ FLAT = {1: 0.4, 2: 0.35, 3: 0.25}
 
 
 def side(letter: str, recipe: str, record: StepRecord) -> Side:
-    *stages, search = recipe.split(" | ")
-    return Side(letter, stages, search, [record])
+    return Side(letter, traces.chain(recipe), [record])
 
 
 @pytest.mark.parametrize(
@@ -193,7 +189,7 @@ def side(letter: str, recipe: str, record: StepRecord) -> Side:
         (
             ("sample", step(1, RAW)),
             ("sample(seed=4)", step(2, RAW)),
-            "luck",
+            "noise",
             "its own luck (seed 4) preferred “ dog” (30 %) to “ cat” (60 %)",
         ),
         (
@@ -286,17 +282,10 @@ def test_the_reason_is_what_the_records_bear(left, right, why, says):
     assert says in found.text.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_every_search_says_by_what_it_chooses():
-    searches = [s for s in registry().strategies.values() if s.kind == "search"]
-    chooses = {s.chooses for s in searches if not s.asks}
-    assert chooses == set(get_args(Choosing))
-
-
-def test_what_a_person_chose_is_told_as_that(monkeypatch):
-    asking = type("Asking", (Search,), {"asks": True})
-    monkeypatch.setitem(registry().strategies, "asking", asking)
-    a = Side("A", [], "greedy", [step(1, RAW)])
-    b = Side("B", ["temperature(3)"], "asking([2])", [step(2, RAW, FLIPPED)])
+def test_what_a_person_chose_is_told_as_that():
+    asked = traces.chain("temperature(3) | asking([2])").model_copy(update={"chooses": "person"})
+    a = Side("A", traces.chain("greedy"), [step(1, RAW)])
+    b = Side("B", asked, [step(2, RAW, FLIPPED)])
     there, back = parting(a, b), parting(b, a)
     assert there and back and there.why == "person"
     assert "a person chose “ dog”" in there.text and "A’s greedy had chosen" in there.text
@@ -313,17 +302,17 @@ def test_who_says_draw_draws_what_sample_draws():
 
 
 def test_nothing_is_said_before_the_columns_are_over():
-    a = Side("A", [], "greedy", [step(1, RAW)])
-    b = Side("B", [], "sample", [step(1, RAW)], over=False)
+    a = Side("A", traces.chain("greedy"), [step(1, RAW)])
+    b = Side("B", traces.chain("sample"), [step(1, RAW)], over=False)
     assert parting(a, b) is None
-    assert parting(Side("A", [], "greedy", []), a) is None
+    assert parting(Side("A", traces.chain("greedy"), []), a) is None
 
 
 def test_equal_texts_and_one_that_ended_sooner_are_told_apart():
-    a = Side("A", [], "greedy", [step(1, RAW)])
-    same = parting(a, Side("B", [], "sample", [step(1, RAW)]))
-    longer = parting(a, Side("B", [], "sample", [step(1, RAW), step(2, RAW)]))
-    shorter = parting(Side("A", [], "sample", [step(1, RAW), step(2, RAW)]), a)
+    a = Side("A", traces.chain("greedy"), [step(1, RAW)])
+    same = parting(a, Side("B", traces.chain("sample"), [step(1, RAW)]))
+    longer = parting(a, Side("B", traces.chain("sample"), [step(1, RAW), step(2, RAW)]))
+    shorter = parting(Side("A", traces.chain("sample"), [step(1, RAW), step(2, RAW)]), a)
     assert same and longer and shorter
     assert [found.why for found in (same, longer, shorter)] == ["same", "ended", "ended"]
     assert [found.index for found in (same, longer, shorter)] == [None, 1, None]
@@ -372,8 +361,8 @@ def test_the_setting_is_named_where_a_token_was_not_recorded_in_the_other_column
     cool, warm = step(1, {1: 0.6}, {1: 0.8}), step(2, {2: 0.3}, {2: 0.35})
     for record in (cool, warm):
         record.stages[0].survivors = 9
-    a = Side("A", ["temperature(0.6)"], "sample", [cool], vocab=9)
-    found = parting(a, Side("B", ["temperature(1.2)"], "sample", [warm], vocab=9))
+    a = Side("A", traces.chain("temperature(0.6) | sample"), [cool], vocab_size=9)
+    found = parting(a, Side("B", traces.chain("temperature(1.2) | sample"), [warm], vocab_size=9))
     assert found and found.why == "reshaped"
     assert found.text.replace("\N{NO-BREAK SPACE}", " ").endswith(
         "same luck; temperature 1.2 instead of A’s 0.6: “ dog” 30 % of the model, 35 % here; "
@@ -385,23 +374,9 @@ def test_what_underflows_was_not_removed():
     cold = {1: 1.0, 2: 0.0, 3: 0.0}
     frozen = step(1, RAW, cold)
     frozen.stages[0].survivors = 3
-    left = Side("A", [], "sample", [step(2, RAW)], vocab=3)
-    found = parting(left, Side("B", ["temperature(0.001)"], "sample", [frozen], vocab=3))
+    left = Side("A", traces.chain("sample"), [step(2, RAW)], vocab_size=3)
+    found = parting(
+        left, Side("B", traces.chain("temperature(0.001) | sample"), [frozen], vocab_size=3)
+    )
     assert found and found.why == "reshaped" and "removed" not in found.text
     assert "“ dog” 30\N{NO-BREAK SPACE}% in A, 0\N{NO-BREAK SPACE}% here" in found.text
-
-
-@pytest.mark.parametrize(
-    "left, right, found",
-    [
-        ([], ["a"], [(None, 0)]),
-        (["a(1)"], ["a(2)"], [(0, 0)]),
-        (["a", "b"], ["b"], [(0, None)]),
-        (["a", "b", "c"], ["c", "a", "b"], [(2, 0)]),
-        (["a(1)", "a(2)"], ["a(1)", "a(3)"], [(1, 1)]),
-        (["a(1)", "b", "a(2)"], ["a(1)", "b"], [(2, None)]),
-        (["a", "b(x=1)"], ["a", "b(x=1)"], []),
-    ],
-)
-def test_differences_stand_by_strategy_then_place(left, right, found):
-    assert [(d.left, d.right) for d in differences(left, right)] == found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from playground.engine.lanes.chain import chain
 from playground.engine.lanes.detokenizer import Detokenizer, unsettled
 from playground.engine.lanes.rows import LaneRow
 from playground.trace import FinishReason, Output, StepRecord, Trace
@@ -25,6 +26,7 @@ class LaneView:
         detokenizer: Detokenizer,
     ) -> None:
         self.recipe, self.detokenizer = recipe, detokenizer
+        self.chain = chain(recipe)
         self.processors, self.search = recipe.build(context)
         self.needs = [p.needs(prompt) for p in self.processors]
         asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
@@ -135,9 +137,7 @@ class LaneView:
             for held in self.ordered()[: self.rows]
         ]
         return Trace.model_construct(
-            recipe=str(self.recipe),
-            stages=[str(step) for step in self.recipe.processors],
-            search=str(self.recipe.search),
+            chain=self.chain,
             vocab_size=vocab_size,
             steps=list(self.steps),
             outputs=outputs,

@@ -1,0 +1,30 @@
+"""A recipe as its trace tells it, so that whoever draws the trace needs no strategy installed."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from playground.trace import Chain, ChainStep, Choosing
+from playground.trace.chain import label
+from strategies import Recipe, Search
+
+
+def chain(recipe: Recipe) -> Chain:
+    """The recipe's steps with their settings, and how its search chooses.
+
+    What a plugin names that no trace knows is told as nothing.
+    """
+    steps = [
+        ChainStep(
+            strategy=step.strategy,
+            params=step.params.model_dump(mode="json"),
+            written=str(step),
+            label=label(str(step)),
+            enabled=step.enabled,
+        )
+        for step in recipe.steps
+    ]
+    search = recipe.search.plugin
+    assert issubclass(search, Search)
+    chooses = "person" if search.asks else search.chooses
+    return Chain(steps=steps, chooses=chooses if chooses in get_args(Choosing) else None)

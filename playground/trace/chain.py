@@ -1,0 +1,70 @@
+"""A recipe as a lane ran it, told as data: who draws a saved trace needs no strategy installed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field
+
+from playground.trace.steps import Record
+
+# By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
+# of high score, draws among the texts it keeps, weighs likeness to what came before, or asks.
+Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness", "person"]
+
+LONGEST = 40  # characters of a label
+
+
+class ChainStep(Record):
+    """One step of a recipe: a processor or the search, with its settings."""
+
+    strategy: str = Field(description="The strategy's id.")
+    params: dict[str, Any] = Field(
+        description="Its settings by name, every one; of a trace that was saved before these were, "
+        "those that the recipe names."
+    )
+    written: str = Field(description="As it stands in the recipe's one-line form.")
+    label: str = Field(description="How a person reads it: `top_p 0.95`.")
+    enabled: bool = Field(True, description="Whether it was switched on.")
+
+
+class Chain(Record):
+    """The steps of a recipe in order, those switched off included; the search is the last."""
+
+    steps: list[ChainStep] = Field(min_length=1)
+    chooses: Choosing | None = Field(
+        None,
+        description="By what the search prefers one token to another: `likeliest`, `draw`, "
+        "`text`: the score of a whole text; `drawn text`: it draws among texts; `likeness` to what "
+        "came before; `person`: it asks one. Null where it does not say.",
+    )
+
+    @property
+    def processors(self) -> list[ChainStep]:
+        """Those that ran, in order: a step record's ``stages`` are what each left."""
+        return [step for step in self.steps[:-1] if step.enabled]
+
+    @property
+    def search(self) -> ChainStep:
+        return self.steps[-1]
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person chooses each token."""
+        return self.chooses == "person"
+
+    @property
+    def written(self) -> str:
+        """The recipe's one-line form."""
+        return " | ".join(step.written for step in self.steps)
+
+
+def label(written: str) -> str:
+    """A step's one-line form as a person reads it: ``top_p(0.95)`` is ``top_p 0.95``.
+
+    A long text in it is left out, and what is still long is cut.
+    """
+    name = re.sub(r"^~?(\w+)\((.*)\)$", r"\1 \2", written, flags=re.DOTALL).strip()
+    name = re.sub(r'"(?:[^"\\]|\\.){20,}"', "…", name, flags=re.DOTALL)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
