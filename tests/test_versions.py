@@ -24,8 +24,9 @@ FRONT = dict(
 )
 OURS = {"app", "playground", "strategies", "tests"}
 
-# Named in requirements.txt though no line imports them: transformers does, to read a GGUF file.
-THROUGH_TRANSFORMERS = {"gguf", "accelerate"}
+# Named in requirements.txt though no line imports them: transformers does, to read a GGUF file and
+# chat templates.
+THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
 # The same of the tests' own: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
 # Imported, and pinned to one version by what is named.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
@@ -62,21 +62,14 @@ def application(service: Service) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        # From the address of the schema, so that it is right behind any proxy.
+        servers=[{"url": "..", "description": "This server"}],
     )
     app.router.route_class = bounded(UNREAD_BODY)
     app.state.metrics = server_metrics = ServerMetrics(service)
     handle(app)
     app.include_router(router(service, server_metrics))
-
-    @app.get("/api/docs", include_in_schema=False)
-    async def documentation(request: Request) -> HTMLResponse:
-        return docs.page(app.openapi(), str(request.base_url).rstrip("/"))
-
-    @app.get("/api", include_in_schema=False)
-    @app.get("/docs", include_in_schema=False)
-    async def to_documentation(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/api/docs")
-
+    docs.add(app)
     return app
 
 
@@ -88,19 +81,25 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
 
     route = bounded(UNREAD_BODY)
     router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)
-    monitoring = APIRouter(route_class=route)
+    monitoring = APIRouter(route_class=route, tags=["The server"])
     runs.add(router, service)
 
     @router.get(
         "/api/strategies",
         summary="What a recipe can be made of",
         response_description="All of them.",
+        tags=["What there is"],
     )
     def strategies() -> responses.Strategies:
         """Every strategy installed, processors first, with its settings as a JSON schema."""
         return _strategies()
 
-    @router.get("/api/models", summary="What can write", response_description="All of them.")
+    @router.get(
+        "/api/models",
+        summary="What can write",
+        response_description="All of them.",
+        tags=["What there is"],
+    )
     def models() -> responses.ModelList:
         """The models this host offers. One that is not in memory is loaded on first use."""
         return _models(service)

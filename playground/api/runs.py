@@ -56,6 +56,7 @@ def add(router: APIRouter, service: Service) -> None:
                 path,
                 endpoint,
                 methods=["POST"],
+                tags=["Texts"],
                 route_class_override=size,
                 responses=described,
                 **more,

@@ -1,20 +1,24 @@
-"""Where a model runs, in which number format, and how much memory is left there."""
+"""Where a model runs, in which number format, and how much memory is left there.
+
+Memory is in bytes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import threading
 from pathlib import Path
 
+import psutil
 import torch
 
 from playground.errors import ModelError
 from playground.settings import Settings
 from playground.trace import Memory
 
-CAPTURING = threading.Lock()  # CUDA has one capture at a time in a process
+# CUDA captures one graph at a time in a process, and no memory is freed meanwhile.
+CAPTURING = threading.Lock()
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
 
@@ -41,30 +45,22 @@ def empty_cache(device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that can still be allocated on this device, as far as the system tells."""
+    """What can still be allocated on this device, as far as the system tells."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return min(_system_free(), _container_free())
+    return min(psutil.virtual_memory().available, _container_free())
 
 
 def memory(device: torch.device) -> Memory:
-    """What this process holds now, and on a GPU what its tensors do."""
+    """What this process holds now, and its tensors on a GPU."""
     gpu = device.type == "cuda"
     return Memory(
-        process=_resident(),
+        process=psutil.Process().memory_info().rss,
         gpu=torch.cuda.memory_allocated(device) if gpu else None,
         gpu_peak=torch.cuda.max_memory_allocated(device) if gpu else None,
     )
-
-
-def _resident() -> int | None:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux
-        return None
 
 
 def _device(asked: str) -> torch.device:
@@ -89,18 +85,11 @@ def bfloat16_is_fast() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def _system_free() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 8 << 30  # not Linux: a modest guess that a setting can replace
-
-
 def _container_free() -> int:
-    """What a container's own limit leaves; a Space's is far below its machine's memory."""
+    """What the limit of a container leaves, which psutil does not read.
+
+    A Space's is far below the memory of its machine.
+    """
     group = Path("/sys/fs/cgroup")
     try:
         limit = int((group / "memory.max").read_text())
