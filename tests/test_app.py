@@ -81,7 +81,7 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         models = httpx.get(f"{address}/api/models").json()["models"]
         assert [(each["id"], each["source"]) for each in models] == [("tiny", "folder")]
         assert "paths" in httpx.get(f"{address}/api/openapi.json").json()
-        assert "/api/compare" in httpx.get(f"{address}/api/docs").text
+        assert "swagger-ui" in httpx.get(f"{address}/api/docs").text
         monitoring = httpx.get(f"{address}/monitoring/summary")
         assert monitoring.status_code == 404  # who uses the page is the host's to know
         assert "frame-ancestors" in page.headers["content-security-policy"]

@@ -157,7 +157,7 @@ def described() -> dict[str, Any]:
         b'event: done\ndata: {"lanes": ...the whole answer...}\n\n',
     ]
     schemas = [
-        {"title": name, **record.model_json_schema(ref_template="#/components/schemas/{model}")}
+        {**record.model_json_schema(ref_template="#/components/schemas/{model}"), "title": name}
         for name, record in EVENTS.items()
     ]
     for schema in schemas:
