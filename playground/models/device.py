@@ -50,7 +50,7 @@ def free_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return min(psutil.virtual_memory().available, _container_free())
+    return min(int(psutil.virtual_memory().available), _container_free())
 
 
 def memory(device: torch.device) -> Memory:
