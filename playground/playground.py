@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from playground.engine import Engine, Limits, Request
+from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
 from playground.settings import Settings
 from playground.trace import Comparison
+from playground.trace.scores import TextScore
 from strategies import Recipe
 
 
@@ -98,3 +100,33 @@ class Playground:
             self.engine.step()
             raise
         return run.comparison()
+
+    def score(
+        self,
+        prompt: str,
+        text: str | Sequence[int],
+        recipes: str | Recipe | Iterable[str | Recipe],
+        *,
+        min_new_tokens: int = 0,
+        seed: int = 0,
+        chat: bool = False,
+        split_special_tokens: bool = False,
+    ) -> TextScore:
+        """Whether each recipe could have written ``text`` after ``prompt``, token by token.
+
+        ``text`` may be token ids, such as a lane's ``token_ids``, which tell how it was cut into
+        tokens. One forward serves all recipes; the likeliest temperature and top-p come with it.
+        Raises ``FieldError`` or ``RecipeError``, each naming what to change.
+        """
+        several = [recipes] if isinstance(recipes, str | Recipe) else recipes
+        return self.engine.score_text(
+            ScoreRequest(
+                prompt=prompt,
+                text=text if isinstance(text, str) else list(text),
+                recipes=[Recipe.of(recipe) for recipe in several],
+                min_new_tokens=min_new_tokens,
+                seed=seed,
+                chat=chat,
+                split_special_tokens=split_special_tokens,
+            )
+        )

@@ -45,6 +45,12 @@ ALLOWED = {
         "playground.metrics",
         "playground.trace",
     ],
+    "playground/explain/replay": [  # it runs recipes, which a saved trace is read without
+        "playground.explain",
+        "playground.metrics",
+        "playground.trace",
+        "strategies",
+    ],
     "playground/explain": [
         "playground.explain",
         "playground.colours",

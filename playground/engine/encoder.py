@@ -82,6 +82,29 @@ class Encoder:
         """The same without the texts; none where the prompt has no token."""
         return self._fed(prompt, chat, split).ids
 
+    def continuation(
+        self, prompt: str, ids: Sequence[int], text: str, chat: bool = False, split: bool = False
+    ) -> list[int]:
+        """The ids of ``text`` as it goes on after a prompt that was encoded to ``ids``.
+
+        As a whole, where its beginning is cut as the prompt alone is, else as a text goes on within
+        another.
+        """
+        if not chat:
+            whole = self.ids(prompt + text, split=split)
+            if whole[: len(ids)] == list(ids):
+                return whole[len(ids) :]
+        with self._lock:
+            for anchor in _ANCHORS:
+                head, whole = self._encode(anchor), self._joined(anchor + text)
+                if head and whole[: len(head)] == head:
+                    return whole[len(head) :]
+            return self._joined(text)
+
+    def _joined(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
     def _fed(self, prompt: str, chat: bool, split: bool) -> _Fed:
         check_text("prompt", prompt)  # typed, it is read before anything is asked for
         if chat and not self.tokenizer.chat_template:

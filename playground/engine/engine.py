@@ -11,13 +11,15 @@ from playground.engine.decode.draft import Drafter
 from playground.engine.decode.preview import preview
 from playground.engine.forward import Forward
 from playground.engine.observer import Observer
-from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
+from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request, ScoreRequest
 from playground.engine.request_builder import RequestBuilder
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import Loop
 from playground.engine.scoring import logprobs
+from playground.engine.text_scoring import score_text
 from playground.models import LoadedModel
 from playground.trace import PromptToken, StepRecord
+from playground.trace.scores import TextScore
 
 
 class Engine:
@@ -133,6 +135,18 @@ class Engine:
         """Score the prompt of a run, unless it is: its tokens then have log-probabilities."""
         if run.prompt_perplexity is None:
             run.score(self.prompt_logprobs(run.prompt_ids, lambda: run.cancelled))
+
+    def score_text(
+        self, request: ScoreRequest, cancelled: Callable[[], bool] = lambda: False
+    ) -> TextScore:
+        """How each recipe would have come to write a text that is given.
+
+        On the calling thread, beside the loop. ``FieldError`` names what cannot be scored;
+        ``Cancelled`` says that nobody waits.
+        """
+        given = self.builder.text_to_score(request)
+        with self._scoring:
+            return score_text(self.forward, given, cancelled)
 
     def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         """Have a prompt read when no run waits, so that ``preview`` finds its logits."""

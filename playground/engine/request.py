@@ -40,6 +40,10 @@ class EngineClosed(RuntimeError):
     """The engine takes no more runs."""
 
 
+class Cancelled(RuntimeError):
+    """Nobody waits for the answer any more."""
+
+
 class Request(BaseModel):
     """A prompt, its limits, and a recipe for each lane."""
 
@@ -64,6 +68,25 @@ class Request(BaseModel):
     @classmethod
     def _one_or_several(cls, stop: Any) -> Any:
         return [stop] if isinstance(stop, str) else stop
+
+
+class ScoreRequest(BaseModel):
+    """A prompt, a text after it, and the recipes that may have written it.
+
+    ``text`` are words, or token ids where it is known how the text was cut into tokens. ``seed`` is
+    of the coins that some steps toss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    text: str | list[int]
+    recipes: list[Recipe]
+    min_new_tokens: int = 0
+    seed: int = 0
+    chat: bool = False
+    split_special_tokens: bool = False
+    client: str = ""
 
 
 def check_text(field: str, text: str) -> None:
@@ -120,6 +143,19 @@ class Limits:
                 f"deadline is {request.deadline:g} seconds; it must be more than 0 and at most "
                 f"{self.deadline:g}.",
             )
+
+    def check_score(self, request: ScoreRequest) -> None:
+        """The same for a text to be scored, whose tokens are not known yet."""
+        if not request.text:
+            raise FieldError("text", "The text is empty; give at least one character.")
+        most = self.prompt_chars if isinstance(request.text, str) else self.new_tokens
+        if len(request.text) > most:
+            what = "characters" if isinstance(request.text, str) else "tokens"
+            raise FieldError(
+                "text", f"The text has {len(request.text):,} {what}; at most {most:,} are allowed."
+            )
+        if isinstance(request.text, str):
+            check_text("text", request.text)
 
     def _stop(self, stop: Sequence[str]) -> None:
         if len(stop) > self.stop_strings:

@@ -9,8 +9,9 @@ from playground.engine.encoder import AsPrompt, Encoder
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import Ends
-from playground.engine.request import FieldError, Limits, Request
+from playground.engine.request import FieldError, Limits, Request, ScoreRequest
 from playground.engine.run import Run
+from playground.engine.text_scoring import TextToScore
 from playground.models import LoadedModel
 from playground.trace import FinishReason
 from strategies import Context, RecipeError
@@ -69,6 +70,59 @@ class RequestBuilder:
                 f"The recipes need {run.width} rows; this server has {self.rows}.",
             )
         return run
+
+    def text_to_score(self, request: ScoreRequest) -> TextToScore:
+        """A checked text with its tokens; ``FieldError`` names what cannot be scored."""
+        self.limits.check_score(request)
+        ids = request.text
+        prompt = self.encoder.prompt(request.prompt, request.chat, request.split_special_tokens)
+        if isinstance(ids, str):
+            ids = self.encoder.continuation(
+                request.prompt,
+                [token.id for token in prompt],
+                ids,
+                request.chat,
+                request.split_special_tokens,
+            )
+        unknown = next((id for id in ids if not 0 <= id < self.facts.vocab_size), None)
+        if unknown is not None:
+            raise FieldError(
+                "text",
+                f"The text has the token {unknown}, but this model's last is "
+                f"{self.facts.vocab_size - 1:,}.",
+            )
+        if not ids:
+            raise FieldError("text", "The text has no token for this model.")
+        most = min(self.limits.new_tokens, self.context_length - len(prompt))
+        if len(ids) > most:
+            raise FieldError(
+                "text",
+                f"The text has {len(ids):,} tokens; after this prompt at most {max(0, most):,} "
+                "are allowed.",
+            )
+        run = Request(
+            prompt=request.prompt,
+            recipes=request.recipes,
+            max_new_tokens=len(ids),
+            min_new_tokens=min(request.min_new_tokens, len(ids)),
+            seed=request.seed,
+            chat=request.chat,
+            split_special_tokens=request.split_special_tokens,
+        )
+        self.limits.check(run)
+        prompt_ids, room = [token.id for token in prompt], self.context_length - len(prompt)
+        pieces, special = self.detokenizer.pieces(ids), self.detokenizer.special
+        readable = (p for id, p in zip(ids, pieces, strict=True) if id not in special)
+        return TextToScore(
+            request,
+            self.facts.id,
+            prompt,
+            request.text if isinstance(request.text, str) else "".join(readable),
+            ids,
+            pieces,
+            [self._lane(i, run, prompt_ids, room) for i in range(len(run.recipes))],
+            hidden_steps=min(1, run.min_new_tokens),
+        )
 
     def context(self, max_new_tokens: int, chat: bool = False, split: bool = False) -> Context:
         """What strategies may know of this model, in a run of ``max_new_tokens``.

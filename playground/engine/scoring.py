@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from playground.engine.forward import Forward
@@ -39,3 +41,58 @@ def logprobs(
         chosen = logits.gather(1, following)[:, 0] - logits.logsumexp(dim=1)
         found += chosen.tolist()
     return found
+
+
+_AT_ONCE = 1 << 24  # logits of one forward over a given text
+
+
+@dataclass(frozen=True)
+class TextLogits:
+    """What the model makes of some tokens of a text, in order.
+
+    ``logits`` are float32 ``[n, vocab]``, each row before its token; ``states``, where they were
+    asked for, ``[layers + 1, n, width]``.
+    """
+
+    logits: Tensor
+    states: Tensor | None
+
+
+@torch.inference_mode()
+def text_logits(
+    forward: Forward,
+    prompt: Sequence[int],
+    text: Sequence[int],
+    cancelled: Callable[[], bool],
+    *,
+    states: bool = False,
+) -> Iterator[TextLogits]:
+    """The logits from which each token of ``text`` would be chosen after ``prompt``.
+
+    One forward over both, in chunks: of the prompt only the last row has its logits made, and of
+    the text as many at once as ``_AT_ONCE`` allows. Ends early, with fewer, where ``cancelled``.
+    """
+    cache: Any = DynamicCache(config=forward.model.config)
+    keyword = forward.eager.cache_keyword
+    ids = torch.tensor([[*prompt, *text[:-1]]], device=forward.device)
+    first = len(prompt) - 1  # the row that the text's first token is chosen from
+    size = min(forward.chunk_size, max(1, _AT_ONCE // forward.vocab_size))
+    start = 0
+    while start < ids.shape[1]:
+        if cancelled():
+            return
+        end = min(start + forward.chunk_size, first) if start < first else start + size
+        end = min(end, ids.shape[1])
+        out = forward.model(
+            input_ids=ids[:, start:end],
+            attention_mask=torch.ones_like(ids[:, :end]),
+            position_ids=torch.arange(start, end, device=forward.device)[None],
+            **{keyword: cache},
+            use_cache=True,
+            output_hidden_states=states and start >= first,
+            **({"logits_to_keep": 1} if start < first else {}),
+        )
+        if start >= first:
+            layers = torch.stack([layer[0] for layer in out.hidden_states]) if states else None
+            yield TextLogits(out.logits[0].float(), layers)
+        start = end

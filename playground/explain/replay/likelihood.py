@@ -1,0 +1,257 @@
+"""How likely a text that was given is to recipes: each token as it would have been chosen.
+
+Teacher forcing: at every token each recipe's steps are applied to the model's logits with the row
+as it would be, and then told that this token was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.metrics import perplexity
+from playground.trace.scores import Impossible, RecipeScore
+from strategies import Processor, Recipe, Refusal, Row, Search
+from strategies.ops.topk import likeliest
+
+# What the log-probabilities of a search's texts are, by how it chooses.
+_MEANINGS = {
+    "draw": "The search draws each token with this probability.",
+    "likeliest": "The search takes the likeliest token: a text is certain where each of its tokens "
+    "is that, and impossible elsewhere; the probabilities are what the steps left.",
+    "text": "The search weighs whole texts: which one it ends with is told by no token alone. A "
+    "token that a step removed is impossible; the probabilities are what the steps left.",
+    "drawn text": "The search draws among whole texts: which it ends with is told by no token "
+    "alone. A token that a step removed is impossible; the probabilities are what the steps left.",
+    "likeness": "The search also weighs likeness to what came before, which is not read here. A "
+    "token that a step removed is impossible; the probabilities are what the steps left.",
+    "person": "A person chooses: every token that the steps leave can be written.",
+}
+_UNKNOWN = (
+    "The search does not say how it chooses. A token that a step removed is impossible; the "
+    "probabilities are what the steps left."
+)
+
+
+@dataclass
+class RecipeLikelihood:
+    """One recipe on one text, fed with logits in order.
+
+    ``prompt`` and ``text`` are token ids. ``eos`` end a text: nothing follows one. ``pieces`` are
+    the text's tokens as they are shown. ``hidden_steps`` of the processors stand before the first
+    that the recipe names.
+    """
+
+    recipe: Recipe
+    processors: Sequence[Processor]
+    search: Search
+    prompt: tuple[int, ...]
+    text: tuple[int, ...]
+    pieces: Sequence[str]
+    eos: frozenset[int]
+    seed: int
+    hidden_steps: int = 0
+    logprobs: list[float | None] = field(default_factory=list)
+    ranks: list[int | None] = field(default_factory=list)
+    impossible: Impossible | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        self._states = [processor.initial_state() for processor in self.processors]
+        stateful = [p.stateful for p in self.processors]
+        self._first_stateful = stateful.index(True) if True in stateful else len(stateful)
+        self._over = False  # nothing more can be told
+
+    def take(self, logits: Tensor, given: Mapping[int, Tensor]) -> None:
+        """The logits of the next tokens, float32 ``[n, vocab]``.
+
+        ``given`` holds for the depths of processors that ask for more what they read, ``[n, …]``.
+        """
+        first, n = len(self.logprobs), len(logits)
+        if not self._over:
+            try:
+                self._take(first, logits, given)
+            except Refusal as error:
+                self._end(str(error))
+            except Exception as error:  # a plugin's: the other recipes go on
+                self._end(f"{type(error).__name__}: {error}")
+        missing = first + n - len(self.logprobs)
+        self.logprobs += [None] * missing
+        self.ranks += [None] * missing
+
+    def _end(self, error: str) -> None:
+        self.error, self._over = error, True
+
+    def _take(self, first: int, logits: Tensor, given: Mapping[int, Tensor]) -> None:
+        scores = logits.log_softmax(-1) if self.search.reads_logprobs else logits
+        rows = [self._row(first + i) for i in range(len(logits))]
+        levels = [scores]
+        for depth in range(self._first_stateful):
+            levels.append(self._applied(depth, levels[-1], rows, given))
+        if self._first_stateful == len(self.processors):
+            for i in range(len(rows)):
+                self._judge(first + i, [level[i] for level in levels])
+            return
+        for i, row in enumerate(rows):
+            own = [level[i] for level in levels]
+            for depth in range(self._first_stateful, len(self.processors)):
+                extra = {d: what[i : i + 1] for d, what in given.items()}
+                own.append(self._applied(depth, own[-1][None], [row], extra)[0])
+            if not self._judge(first + i, own):
+                self._over = True  # the states after a token that cannot be are not defined
+                return
+            self._observe(self.text[first + i], own)
+
+    def _row(self, index: int) -> Row:
+        tokens = (*self.prompt, *self.text[:index])
+        return Row(tokens, len(self.prompt), seed=self.seed)
+
+    def _applied(
+        self, depth: int, scores: Tensor, rows: Sequence[Row], given: Mapping[int, Tensor]
+    ) -> Tensor:
+        processor = self.processors[depth]
+        if processor.stateful:
+            rows = [replace(row, state=self._states[depth]) for row in rows]
+        if depth in given:
+            pairs = zip(rows, given[depth], strict=True)
+            rows = [replace(row, given=what) for row, what in pairs]
+        if len(rows) == 1:  # as in the engine, where a lone row has the bits it has among others
+            return processor(scores.expand(2, -1), [*rows, *rows])[:1]
+        return processor(scores, rows)
+
+    def _observe(self, token: int, levels: Sequence[Tensor]) -> None:
+        final = _logprob(levels[-1], token)
+        for depth, processor in enumerate(self.processors):
+            if processor.stateful:
+                own = _logprob(levels[depth], token) if processor.observes == "given" else final
+                self._states[depth] = processor.observe(self._states[depth], token, own)
+
+    def _judge(self, index: int, levels: Sequence[Tensor]) -> bool:
+        """Take one token down; whether the steps left it. ``levels`` are scores ``[vocab]``."""
+        token = self.text[index]
+        logprob = _logprob(levels[-1], token)
+        left = logprob > -math.inf
+        self.logprobs.append(logprob if left else None)
+        self.ranks.append(_rank(levels[-1], token) if left else None)
+        if self.impossible is None:
+            self.impossible = self._ended(index) or self._fault(index, levels)
+        return left
+
+    def _ended(self, index: int) -> Impossible | None:
+        if index == 0 or self.text[index - 1] not in self.eos:
+            return None
+        end = self.pieces[index - 1]
+        return Impossible(
+            index=index,
+            token=self.text[index],
+            text=self.pieces[index],
+            by=end,
+            reason=f"{end} ends a text: nothing is written after it.",
+        )
+
+    def _fault(self, index: int, levels: Sequence[Tensor]) -> Impossible | None:
+        """Which step removed the token, or that the search takes another."""
+        token = self.text[index]
+        for stage, (before, after) in enumerate(pairwise(levels)):
+            if before[token] > -torch.inf and not after[token] > -torch.inf:
+                return self._removed(index, stage, before, after)
+        if not levels[0][token] > -torch.inf:
+            return Impossible(
+                index=index,
+                token=token,
+                text=self.pieces[index],
+                by="the model",
+                reason="The model itself gives it no probability.",
+            )
+        if self.search.chooses == "likeliest":
+            best = int(likeliest(levels[-1][None]))
+            if best != token:
+                return self._passed_over(index, levels[-1], best)
+        return None
+
+    def _removed(self, index: int, stage: int, before: Tensor, after: Tensor) -> Impossible:
+        token = self.text[index]
+        had, rank = _logprob(before, token), _rank(before, token)
+        kept = before[after > -torch.inf]
+        needed = margin = None
+        if len(kept) and float(kept.min()) > float(before[token]):
+            margin = float(kept.min()) - float(before[token])
+            needed = math.exp(had + margin)
+        step = str(self.processors[stage].info.id)
+        written = step
+        if stage >= self.hidden_steps:
+            written = str(self.recipe.processors[stage - self.hidden_steps])
+        had_text = f"rank {rank:,}, {_percent(math.exp(had))}"
+        reason = f"{had_text}: removed by {written}"
+        if needed is not None:
+            reason += f", whose least likely token kept has {_percent(needed)}"
+        return Impossible(
+            index=index,
+            token=token,
+            text=self.pieces[index],
+            stage=stage - self.hidden_steps if stage >= self.hidden_steps else None,
+            by=written,
+            probability=math.exp(had),
+            rank=rank,
+            needed=needed,
+            margin=margin,
+            reason=reason + ".",
+        )
+
+    def _passed_over(self, index: int, scores: Tensor, best: int) -> Impossible:
+        token = self.text[index]
+        had, took = _logprob(scores, token), _logprob(scores, best)
+        rank = _rank(scores, token)
+        return Impossible(
+            index=index,
+            token=token,
+            text=self.pieces[index],
+            by=str(self.recipe.search),
+            probability=math.exp(had),
+            rank=rank,
+            needed=math.exp(took),
+            margin=took - had,
+            reason=f"rank {rank:,}, {_percent(math.exp(had))}: {self.recipe.search} takes the "
+            f"likeliest, which has {_percent(math.exp(took))}.",
+        )
+
+    def result(self) -> RecipeScore:
+        known = [p for p in self.logprobs if p is not None]
+        whole = len(known) == len(self.logprobs) and self.error is None
+        chooses: Any = "person" if self.search.asks else self.search.chooses
+        possible: bool | None = chooses in ("draw", "likeliest", "person") or None
+        if self.impossible is not None or not whole:
+            possible = None if self.error is not None and self.impossible is None else False
+        return RecipeScore(
+            recipe=str(self.recipe),
+            search=str(self.recipe.search),
+            possible=possible,
+            meaning=_MEANINGS.get(chooses, _UNKNOWN),
+            logprobs=self.logprobs,
+            ranks=self.ranks,
+            logprob=math.fsum(known) if whole else None,
+            perplexity=perplexity(known) if whole else None,
+            impossible=self.impossible,
+            error=self.error,
+        )
+
+
+def _logprob(scores: Tensor, token: int) -> float:
+    """A token's log-probability in a row of scores ``[vocab]``; −inf where it was removed."""
+    if not scores[token] > -torch.inf:
+        return -math.inf
+    return float(scores[token] - scores.logsumexp(-1))
+
+
+def _rank(scores: Tensor, token: int) -> int:
+    return int((scores > scores[token]).sum()) + 1
+
+
+def _percent(p: float) -> str:
+    return f"{p:.1%}" if p >= 0.001 else f"{p:.2g}"
