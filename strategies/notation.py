@@ -87,6 +87,19 @@ def half_character(text: str) -> str | None:
     return None
 
 
+def unfindable(text: str) -> str | None:
+    """What a text has that cannot be looked for, as the end of a sentence about it; else None.
+
+    A decoder writes U+FFFD for bytes that are no character, such as those of one that a limit cut.
+    """
+    if "\ufffd" not in text:
+        return None
+    return (
+        "has � (U+FFFD) in it, which stands for any bytes that are no character and cannot be "
+        "looked for."
+    )
+
+
 def longer(value: Any, most: int) -> bool:
     """Whether a value's texts and members come to more than ``most``; looks no further then."""
     size, rest = 0, [value]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from strategies.notation import half_character
+from strategies.notation import half_character, unfindable
 from strategies.recipe import Recipe
 
 SEEDS = 2**63  # a seed is one of these
@@ -166,6 +166,8 @@ class Limits:
             if not string:
                 raise FieldError("stop", "A stop string is empty; it must have a character.")
             check_text("stop", string)
+            if (fault := unfindable(string)) is not None:
+                raise FieldError("stop", f"A stop string {fault}")
             if len(string) > self.stop_chars:
                 raise FieldError(
                     "stop",

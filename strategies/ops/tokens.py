@@ -7,12 +7,21 @@ from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from ..base import Context, Row, setting
+from ..notation import quote, unfindable
 
-Text = Annotated[str, Field(min_length=1, max_length=100)]  # what names a token, or several in turn
+
+def _findable(text: str) -> str:
+    if (fault := unfindable(text)) is not None:
+        raise ValueError(f"{quote(text)} {fault}")
+    return text
+
+
+# What names a token, or several in turn.
+Text = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_findable)]
 
 # How far back a penalty looks.
 WINDOW = setting(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
+from ..notation import quote
 from ..ops.tokens import Text, ban, completes, spellings
 
 
@@ -36,13 +37,14 @@ class BadWords(base.Processor):
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        spelled = [sequence for word in params.words for sequence in spellings(context, word)]
-        ends = {(token,) for token in context.eos_token_ids}
-        self.sequences = [
-            sequence
-            for sequence in dict.fromkeys(spelled)
-            if sequence not in ends and sequence[-1] < context.vocab_size
-        ]
+        spelled = {sequence: word for word in params.words for sequence in spellings(context, word)}
+        for token in context.eos_token_ids:
+            if (token,) in spelled:
+                raise ValueError(
+                    f"words has {quote(spelled[token,])}, which ends a text and is never held back "
+                    "here; min_new_tokens does that."
+                )
+        self.sequences = [sequence for sequence in spelled if sequence[-1] < context.vocab_size]
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         return ban(scores, [{s[-1] for s in self.sequences if completes(row, s)} for row in rows])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from playground.api import responses
 from playground.api.events import RunEvents
-from playground.engine import Engine, Request, Run
+from playground.engine import Engine, FieldError, Request, Run
 from playground.trace import Comparison, column_name
 from playground.ui import strip
 from strategies import Info, Move, Params, Search, Step, setting
@@ -124,23 +124,26 @@ def ids(parts: list[bytes]) -> list[int]:
 
 
 written = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=20)
-# Without U+FFFD: at a limit it stands for the bytes of a character that was cut, and stops nothing.
-stops = st.lists(st.text("ab 興", min_size=1, max_size=4), max_size=3)
+stops = st.lists(st.text("ab 興\ufffd", min_size=1, max_size=4), max_size=3)
 
 
 @settings(max_examples=150, deadline=None)
 @given(parts=written, stop=stops, least=st.integers(0, 5))
 def test_any_tokens_and_any_stop_strings(parts, stop, least):
     tokens = ids(parts)
-    run = served().submit(
-        Request(
-            prompt="ab 興",
-            recipes=[f"dictated({tokens})"],
-            max_new_tokens=len(tokens),
-            min_new_tokens=min(least, len(tokens)),
-            stop=stop,
-        )
+    request = Request(
+        prompt="ab 興",
+        recipes=[f"dictated({tokens})"],
+        max_new_tokens=len(tokens),
+        min_new_tokens=min(least, len(tokens)),
+        stop=stop,
     )
+    if "\ufffd" in "".join(stop):
+        with pytest.raises(FieldError, match=r"^A stop string has � .* looked for") as caught:
+            served().submit(request)
+        assert caught.value.field == "stop"
+        return
+    run = served().submit(request)
     (texts,), (end,) = streamed(run)
     assert "".join(texts) == end["text"] == run.comparison().lanes[0].text
     whole = b"".join(parts).decode("utf-8", "replace")

@@ -84,3 +84,9 @@ def test_a_beam_with_no_way_on_is_dropped_and_the_others_go_on(search: str) -> N
         )
         assert texts and all([3, 3] != text[at : at + 2] for text in texts for at in range(4))
         assert all(text[0] == 4 for text in texts if len(text) > 1)
+
+
+def test_the_end_of_a_text_is_no_word_to_ban() -> None:
+    with pytest.raises(RecipeError, match=r'words has "2", which ends a text and is never held'):
+        Recipe.parse('bad_words(["3", "2"]) | greedy').build(context(8, (EOS,)))
+    Recipe.parse('bad_words(["3 2"]) | greedy').build(context(8, (EOS,)))
