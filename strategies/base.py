@@ -260,6 +260,7 @@ class Processor(Strategy):
     stateful: ClassVar[bool] = False
     observes: ClassVar[Observed] = "final"
     beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
+    leads: ClassVar[bool] = False  # whether a new step stands before all others
 
     @classmethod
     def leaves_one(cls, params: Any) -> bool:

@@ -22,7 +22,7 @@ def order() -> tuple[str, ...]:
     """Processors from the first to the last: penalties and bans, temperature, truncations.
 
     The order of the presets that show one, the first before the second. A processor of neither
-    stands after the one it names as ``beside``; one that names none comes last.
+    stands after the one it names as ``beside``; one that ``leads`` stands first, any other last.
     """
     known = registry().strategies
     beside = {id: s.beside for id, s in known.items() if issubclass(s, Processor) and s.beside}
@@ -33,6 +33,7 @@ def order() -> tuple[str, ...]:
             if step.strategy not in found and step.strategy not in beside:
                 found.insert(found.index(before) + 1 if before else 0, step.strategy)
             before = step.strategy if step.strategy in found else before
+    found[:0] = [id for id, s in known.items() if issubclass(s, Processor) and s.leads]
     while fitting := [id for id in beside if id not in found and beside[id] in found]:
         for id in fitting:
             found.insert(found.index(beside[id]) + 1, id)

@@ -1,6 +1,18 @@
-"""Grammars that a text keeps to: written, tried out within bounds, and followed token by token."""
+"""Grammars that a text keeps to: read, tried out within bounds, and followed token by token."""
 
-from .matching import Matching, Unfit, exists, vocabulary
-from .written import longer, of_regex, of_schema
+from .grammar import Grammar
+from .matching import Matching, Unfit, reaches, vocabulary
+from .regex import of_regex
+from .schema import of_schema
+from .settings import Constraint
 
-__all__ = ["Matching", "Unfit", "exists", "longer", "of_regex", "of_schema", "vocabulary"]
+__all__ = [
+    "Constraint",
+    "Grammar",
+    "Matching",
+    "Unfit",
+    "of_regex",
+    "of_schema",
+    "reaches",
+    "vocabulary",
+]

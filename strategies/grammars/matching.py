@@ -13,6 +13,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
 from . import trial
+from .grammar import Grammar
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Vocabulary:
     tokenizer: LLTokenizer
 
 
-def vocabulary(text: Callable[[], str], size: int, ends: tuple[int, ...]) -> Vocabulary:
+def vocabulary(text: Callable[[], str] | None, size: int, ends: tuple[int, ...]) -> Vocabulary:
     """One for every model, whoever asks; ``ValueError`` where the bytes of its tokens are unknown.
 
     Made in a quarter of a second, of which Python's lock is held: by one thread at a time.
     """
+    if text is None or not ends:
+        raise ValueError("the bytes of this model's tokens are not known, or no token ends it.")
     with _making:
         return _vocabulary(text, size, ends)
 
@@ -80,16 +83,17 @@ class Matching:
     fault: str = field(default="", compare=False)
 
     @classmethod
-    def begin(cls, vocabulary: Vocabulary, grammar: str) -> Matching:
+    def begin(cls, vocabulary: Vocabulary, grammar: Grammar) -> Matching:
         """The empty text. Raises ``Unfit`` where nothing matches, or the bounds are passed."""
-        fault = trial.trials.fault(vocabulary, grammar)
+        written = grammar.written
+        fault = trial.trials.fault(vocabulary, written)
         if fault:
             raise Unfit(reason(fault))
         limits = LLParserLimits(**trial.LIMITS)
-        matcher = LLMatcher(vocabulary.tokenizer, grammar, log_level=0, limits=limits)
+        matcher = LLMatcher(vocabulary.tokenizer, written, log_level=0, limits=limits)
         if matcher.is_error():
             raise Unfit(reason(matcher.get_error()))
-        return cls(vocabulary, grammar, matcher)
+        return cls(vocabulary, written, matcher)
 
     def after(self, token: int) -> Matching:
         """The text with one more token."""
@@ -129,9 +133,13 @@ class Matching:
         return NO_TOKEN if fault.startswith(_NO_TEXT) else reason(fault)
 
 
-def exists(vocabulary: Vocabulary, grammar: str) -> bool:
-    """Whether any text matches; True as well where that is not found out within the bounds."""
-    return not trial.trials.fault(vocabulary, grammar).startswith(_NO_TEXT)
+def reaches(vocabulary: Vocabulary, grammar: Grammar, bytes: int) -> bool:
+    """Whether a text that matches may have so many bytes, for all that is found out in bounds."""
+    if bytes > grammar.longest:
+        return False
+    if grammar.at_least is None:
+        return True
+    return not trial.trials.fault(vocabulary, grammar.at_least(bytes)).startswith(_NO_TEXT)
 
 
 def reason(fault: str) -> str:

@@ -1,7 +1,7 @@
-"""What a person writes, a regular expression or a JSON schema, as a grammar of llguidance.
+"""A JSON schema as a grammar of llguidance.
 
-What the library would get wrong without a word, or follow only in part, is refused here with
-``ValueError``; each check costs no more than reading the text.
+What the library would get wrong without a word is refused here with ``ValueError``; each check
+costs no more than reading the schema.
 """
 
 from __future__ import annotations
@@ -12,52 +12,30 @@ import re
 from decimal import Context, Decimal
 from typing import Any
 
-from llguidance import LLMatcher, regex_to_lark
+from .grammar import Grammar, check_text, of_lark
+from .longest import longest
 
 # The library reads numbers as doubles, and rounds those it cannot read in one multiplication.
 LARGEST = 2**53
 FINEST = -22  # the power of ten of a last digit
 DEEPEST = 500  # lists and objects in each other; how many Python reads depends on its version
 
-# Where bytes are forced it would leave the one way that its own tokenizer cuts them.
-_EVERY_WAY = '%llguidance {"no_forcing": true}\nstart: '
 _ANY = Context(prec=8_000, Emax=10**6, Emin=-(10**6))
 _MARKS = re.compile(r'"(?:[^"\\]|\\.|\\\Z)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
-_BACKSLASHES = re.compile(r"\\*\Z")
 
 
-def of_regex(regex: str) -> str:
-    """The grammar of texts that a regular expression matches as a whole."""
-    _whole(regex)
-    if len(_BACKSLASHES.findall(regex)[0]) % 2:
-        raise ValueError("it ends in a backslash that stands before nothing.")
-    return LLMatcher.grammar_from_lark(f"{_EVERY_WAY}/{regex_to_lark(regex)}/")
-
-
-def longer(regex: str, bytes: int) -> str:
-    """The grammar of what ``regex`` matches and may have so many bytes, for all one can tell.
-
-    A text of that size has as many characters, or one outside ASCII and a quarter as many.
-    """
-    quarter = math.ceil(bytes / 4)
-    wide = rf"/(?s:.*[^\x00-\x7f].*)/ & /(?s:.{{{quarter},}})/"
-    return LLMatcher.grammar_from_lark(
-        f"{_EVERY_WAY}LONG\nLONG: /{regex_to_lark(regex)}/ & (/(?s:.{{{bytes},}})/ | ({wide}))"
-    )
-
-
-def of_schema(schema: str, whitespace: int) -> str:
-    """The grammar of JSON that is valid for a schema, with ``whitespace`` characters in a run."""
+def of_schema(schema: str, whitespace: int) -> Grammar:
+    """JSON that is valid for a schema, with ``whitespace`` characters in a run at the most."""
     read = _read(schema)
     between = rf"[\x20\x0A\x0D\x09]{{1,{whitespace}}}"
     blank = {"whitespace_pattern": between} if whitespace else {"whitespace_flexible": False}
     written = json.dumps(read | {"x-guidance": blank})
-    return LLMatcher.grammar_from_lark(f"{_EVERY_WAY}%json {written}")
+    return Grammar(of_lark(f"start: %json {written}"), longest(read, whitespace))
 
 
 def _read(schema: str) -> dict[str, Any]:
     """A schema's object, every number in it exact."""
-    _whole(schema)
+    check_text(schema)
     _shallow(schema)
     try:
         read = json.loads(
@@ -78,13 +56,6 @@ def _read(schema: str) -> dict[str, Any]:
         raise ValueError("x-guidance has no meaning here; set whitespace beside the schema.")
     _multiples(read)
     return read
-
-
-def _whole(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it has half of a character in it.") from None
 
 
 def _shallow(schema: str) -> None:

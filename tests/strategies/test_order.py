@@ -29,6 +29,8 @@ def added(recipe: str, id: str) -> str:
         ("top_k(5) | sample", "mirostat_v2", "top_k mirostat_v2 sample"),
         ("top_p(0.9) | sample", "beam", "top_p beam"),
         ("greedy", "constrained", "constrained greedy"),
+        ('bad_words("a") | top_k | greedy', "constrained", "constrained bad_words top_k greedy"),
+        ("constrained | greedy", "min_new_tokens", "constrained min_new_tokens greedy"),
     ],
 )  # fmt: skip
 def test_a_new_step_stands_where_it_acts(recipe, id, expected):
