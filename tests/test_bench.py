@@ -74,6 +74,12 @@ def test_six_strategies_are_measured_both_ways(tmp_path: Path) -> None:
     ],
 )
 def test_a_soak_tells_growth_from_a_level(resident: list[int], level: bool) -> None:
-    report = soak.Report(900, [mb << 20 for mb in resident], 200, 0.1, 0.5, 0.0)
-    assert report.level == level
+    report = soak.Report(900, [mb << 20 for mb in resident], 200, 0.1, 0.5, 60.0, 0)
+    assert report.level == report.passed == level
     assert ("levels off" in str(report)) == level
+
+
+def test_a_soak_fails_where_a_run_is_left_or_another_client_waited() -> None:
+    report = soak.Report(100, [1], 200, 0.1, 0.5, 60.0, 0)
+    assert report.passed and not replace(report, left_behind=1).passed
+    assert not replace(report, beside_stalled_s=soak.WAIT_S + 1).passed

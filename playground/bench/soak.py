@@ -1,13 +1,13 @@
-"""Short runs without end, and clients that stop reading: whether memory and waits level off.
+"""Many short runs, and many clients that stop reading: whether memory and waits level off.
 
-The server runs in a process of its own, as for many clients at once, behind the same gate as the
-page's.
+The server runs in a process of its own, behind the same gate as the page's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from dataclasses import dataclass
 
@@ -15,10 +15,12 @@ import httpx
 
 from playground.bench import load
 
-AT_ONCE = 4
+AT_ONCE = 4  # clients that make the short runs
 ROUND = 100  # runs between two looks at the memory
-SLACK = 0.03  # of the memory: what a C library's heap gains by itself
-STALLED = 200  # clients that read nothing
+SLACK = 0.03  # of the memory: by how much a C library's heap grows by itself
+DEADLINE_S = 60.0  # of every run, the ones that nobody reads included
+WAIT_S = 30.0  # for 16 tokens beside them; a run behind all of them would take many times as long
+_READ_BUFFER = 4096  # bytes that the system keeps for a client that reads nothing
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,19 @@ class Report:
     resident: list[int]
     stalled_clients: int
     alone_s: float
-    beside_stalled_s: float  # while as many clients read nothing as are stalled
-    left_behind: float  # runs that are still held for them afterwards
+    beside_stalled_s: float  # while ``stalled_clients`` read nothing of their streams
+    freed_s: float  # until the last of their rows was free again
+    left_behind: int  # of their runs, those still held then
 
     @property
     def level(self) -> bool:
         """Whether the last third of the runs took no more memory than the slack."""
         at = 2 * len(self.resident) // 3
         return self.resident[-1] <= (1 + SLACK) * self.resident[max(0, at - 1)]
+
+    @property
+    def passed(self) -> bool:
+        return self.level and not self.left_behind and self.beside_stalled_s <= WAIT_S
 
     def __str__(self) -> str:
         after = [f"  after {ROUND * (n + 1):6} runs {r / 1e6:8.0f} MB" for n, r in
@@ -47,22 +54,22 @@ class Report:
                 f"{self.runs} runs of {len(load.RECIPES)} short texts; the memory {ending}",
                 *after,
                 f"  16 tokens of another client: {self.alone_s:.1f} s alone, "
-                f"{self.beside_stalled_s:.1f} s beside {self.stalled_clients} that read nothing, "
-                f"of whose runs {self.left_behind:.0f} are left",
+                f"{self.beside_stalled_s:.1f} s beside {self.stalled_clients} that read nothing; "
+                f"these were free again after {self.freed_s:.0f} s, {self.left_behind} are left",
             )
         )
 
 
-def measure(model: str | None, runs: int, stalled: int = STALLED) -> Report:
-    """Serve ``model`` and see what ``runs`` runs, and clients that stop reading, leave behind."""
-    with load.serving(model, prompt_bytes=32 << 20) as port:
+def measure(model: str | None, runs: int, stalled: int) -> Report:
+    """Serve ``model``; make ``runs`` short runs, then open ``stalled`` streams and read none."""
+    with load.serving(model, prompt_bytes=32 << 20, deadline_s=DEADLINE_S) as port:
         resident = []
         for begun in range(0, runs, ROUND):
             asyncio.run(_round(port, begun, min(ROUND, runs - begun)))
             resident.append(int(_metric(port, "process_resident_memory_bytes")))
-        alone, beside = asyncio.run(_beside_stalled(port, stalled))
+        alone, beside, freed = asyncio.run(_beside_stalled(port, stalled))
         left = _metric(port, "playground_runs_at_work") + _metric(port, "playground_queue_length")
-    return Report(runs, resident, stalled, alone, beside, left)
+    return Report(runs, resident, stalled, alone, beside, freed, int(left))
 
 
 async def _round(port: int, begun: int, count: int) -> None:
@@ -75,34 +82,40 @@ async def _round(port: int, begun: int, count: int) -> None:
     await asyncio.gather(*(client() for _ in range(AT_ONCE)))
 
 
-async def _beside_stalled(port: int, count: int) -> tuple[float, float]:
-    """Seconds of a short run, alone and while ``count`` clients ask for long ones and read none."""
+async def _beside_stalled(port: int, count: int) -> tuple[float, float, float]:
+    """Seconds of a short run alone, of one beside ``count`` unread streams, and until they end."""
     alone = await load.visit(port, 1, 16)
     body = json.dumps({"prompt": "Once", "recipes": load.RECIPES, "max_new_tokens": 400,
                        "min_new_tokens": 400, "stream": True}).encode()  # fmt: skip
     head = f"POST /api/compare HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
     head += "Content-Type: application/json\r\n\r\n"
-    writers = []
-    for _ in range(count):
-        # Without a limit asyncio reads on by itself; one byte is what it takes at the least.
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(head.encode() + body)
-        writers.append((reader, writer))
-    await asyncio.sleep(1)
-    begun = time.perf_counter()
-    await load.visit(port, 2, 16)
-    beside = time.perf_counter() - begun
-    until = time.monotonic() + 900
-    while _metric(port, "playground_rows_in_use") and time.monotonic() < until:
-        await asyncio.sleep(0.5)
-    for _, writer in writers:
-        writer.transport.abort()
-    return alone.seconds, beside
+    clients = [_unread(port, head.encode() + body) for _ in range(count)]
+    try:
+        await asyncio.sleep(1)
+        begun = time.perf_counter()
+        await load.visit(port, 2, 16)
+        beside = time.perf_counter() - begun
+        while time.perf_counter() - begun < 3 * DEADLINE_S:
+            if not _metric(port, "playground_rows_in_use"):
+                break
+            await asyncio.sleep(0.5)
+        return alone.seconds, beside, time.perf_counter() - begun
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _unread(port: int, request: bytes) -> socket.socket:
+    """A connection that has sent a request and will never read the answer."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _READ_BUFFER)
+    client.connect(("127.0.0.1", port))
+    client.sendall(request)
+    return client
 
 
 def _metric(port: int, name: str) -> float:
-    """The sum of what the server tells under this name."""
+    """The sum of the metric's values over all labels."""
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
     lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
