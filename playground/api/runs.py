@@ -26,6 +26,7 @@ DISCONNECT_S = 0.25  # between two looks at whether the client is still there
 PING_S = 10.0  # a stream without news sends a comment this often, so that proxies keep it open
 
 FAILED: dict[int | str, dict[str, Any]] = {
+    408: {"model": Problem, "description": "The body came too slowly."},
     413: {"model": Problem, "description": "The body is longer than any valid one."},
     422: {"model": Problem, "description": "A field cannot be accepted; `loc` names it."},
     500: {"model": Problem, "description": "The model or the server failed."},

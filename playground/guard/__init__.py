@@ -1,6 +1,7 @@
-"""What every request passes before the page or the API sees it, and every answer on its way out."""
+"""The checks that every request and every answer pass, whether of the page or of the API."""
 
 from playground.guard.gate import Door, Gate, Refusal
-from playground.guard.names import Names
+from playground.guard.hosts import HostCheck
+from playground.guard.slow_senders import drop_slow_heads
 
-__all__ = ["Door", "Gate", "Names", "Refusal"]
+__all__ = ["Door", "Gate", "HostCheck", "Refusal", "drop_slow_heads"]

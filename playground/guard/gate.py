@@ -1,7 +1,7 @@
-"""The application around the page's and the API's own: who may ask, how much, and what is told.
+"""The application around the page's and the API's: checks each request, completes each answer.
 
-It stands outside everything else, so that nothing the libraries below decide by themselves (which
-origins may read an answer, what of an exception is printed) gets past it.
+It is outside everything else, so that what the libraries inside decide by themselves (which origins
+may read an answer, what is printed of an exception) does not get past it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground.guard.headers import SecurityHeaders
-from playground.guard.names import Names
-from playground.guard.writing import Reader
+from playground.guard.hosts import HostCheck
+from playground.guard.slow_readers import BoundedSend
+from playground.guard.slow_senders import BoundedReceive, SlowBody
 from playground.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
-_QUERY = 32_768  # bytes; Gradio fails for an address of more than 65,536
+_LONGEST_QUERY = 32_768  # bytes; Gradio fails for an address of more than 65,536
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not passed on: a status, the field at fault and one sentence."""
+    """Why a request is refused: a status, the field at fault and one sentence."""
 
     status: int
     field: str
@@ -42,29 +43,32 @@ class Refusal:
 
 
 class Door(Protocol):
-    """What the page's own routes take: asked before Gradio is."""
+    """The checks of requests to the page's own routes, made before Gradio sees them."""
 
-    bytes_allowed: int  # in one body
+    bytes_allowed: int  # of one body
 
     def path(self, method: str, path: str) -> Refusal | None:
-        """Why nothing is served at this path, if so."""
+        """Why nothing is served at this path; None where something is."""
 
     def body(self, path: str, body: bytes) -> Refusal | None:
-        """Why what was sent to this path cannot be meant for the page, if so."""
+        """Why the page cannot take this body at this path; None where it can."""
 
 
 class Gate:
-    """``app``, behind the checks. ``api`` are the paths, and what lies below them, of the API."""
+    """``app`` behind the checks. ``api`` are the API's paths, those below them included."""
 
     def __init__(
         self, app: ASGIApp, settings: Settings, door: Door | None = None, api: Collection[str] = ()
     ) -> None:
         self.app, self.door = app, door
-        self.names, self.headers = Names(settings), SecurityHeaders(settings)
+        self.hosts, self.headers = HostCheck(settings), SecurityHeaders(settings)
         self.api = tuple(api)
         self.answering = 0  # answers under way that have an end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # no route has one, so none is asked
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -72,10 +76,10 @@ class Gate:
         endless = "/heartbeat/" in scope["path"]  # as long as a page is open
         self.answering += not endless
         try:
-            await self._answer(answer, scope, receive)
-            await answer.reader.finish()
+            await self._answer(answer, scope, BoundedReceive(receive))
+            await answer.sender.finish()
         except asyncio.CancelledError:  # the server ends; uvicorn would log it as a failure
-            answer.reader.drop()
+            answer.sender.drop()
         finally:
             self.answering -= not endless
 
@@ -91,18 +95,24 @@ class Gate:
             else:
                 await self.app(answer.scope, receive, answer.send)
         except Exception as error:
-            if not answer.failed:  # else it was logged and answered where it was found
+            slow = _slow_body(error)
+            if slow is not None and answer.started:
+                await answer.sender.end()
+            elif slow is not None:
+                refusal = Refusal(slow.status_code, "body", slow.detail)
+                await refusal.response()(scope, receive, answer.send)
+            elif not answer.failed:  # else the application has logged and answered it
                 name = secrets.token_hex(4)
                 log.error("unforeseen error %s", name, exc_info=error)
                 if answer.started:
-                    answer.reader.drop()
+                    await answer.sender.end()
                     return
                 told = f"Something went wrong on the server; its log has it as {name}."
                 await Refusal(500, "server", told).response()(scope, receive, answer.send)
 
     def _refuses(self, scope: Scope) -> Refusal | None:
         headers, method = Headers(scope=scope), scope["method"]
-        if not self.names.served(method, headers):
+        if not self.hosts.is_own_host(method, headers):
             name = headers.get("host", "")[:100]
             return Refusal(
                 421,
@@ -110,8 +120,8 @@ class Gate:
                 f"This server is not known as {name}. Whoever hosts it can name it in "
                 "PLAYGROUND_ALLOWED_HOSTS.",
             )
-        if (method in _UNSAFE or _is_preflight(scope)) and not self.names.own(headers):
-            if self._is_api(scope) and self.names.shared(headers.get("origin", "")):
+        if (method in _UNSAFE or _is_preflight(scope)) and not self.hosts.is_own_origin(headers):
+            if self._is_api(scope) and self.hosts.is_shared_with(headers.get("origin", "")):
                 return None
             origin = headers.get("origin", "another site")[:100]
             return Refusal(
@@ -126,13 +136,13 @@ class Gate:
     async def _bounded(
         self, door: Door, scope: Scope, receive: Receive
     ) -> tuple[Receive, Refusal | None]:
-        """The body, read whole where it is small enough, to be received again."""
+        """Read the whole body where it is short enough; a ``receive`` that yields it once more."""
         path = _path(scope)
         refusal = door.path(scope["method"], path)
-        if len(scope.get("query_string", b"")) > _QUERY:
+        if len(scope.get("query_string", b"")) > _LONGEST_QUERY:
             sentence = (
-                f"The address may have at most {_QUERY:,} bytes behind its question mark; a link "
-                "that the page makes has what is long behind a #."
+                f"The address may have at most {_LONGEST_QUERY:,} bytes behind its question mark; "
+                "a link that the page makes has what is long behind a #."
             )
             refusal = Refusal(414, "query", sentence)
         if refusal is not None or scope["method"] not in _UNSAFE:
@@ -163,18 +173,18 @@ class Gate:
 
 
 class _Answer:
-    """One answer on its way out: its headers, and a reader that has to read."""
+    """One answer: its headers are completed, and its client has to read it in time."""
 
     def __init__(self, gate: Gate, scope: Scope, send: Send) -> None:
         self.gate, self.started, self.failed = gate, False, False
-        self._left_out = False
-        self.reader = Reader(send)
+        self._omit = False
+        self.sender = BoundedSend(send)
         headers = Headers(scope=scope)
         origin = headers.get("origin", "")
         self.shared = (
-            origin if origin and gate._is_api(scope) and gate.names.shared(origin) else None
+            origin if origin and gate._is_api(scope) and gate.hosts.is_shared_with(origin) else None
         )
-        # What Gradio is not told of another origin it cannot let in.
+        # Gradio would allow some foreign origins by itself; it is not shown any.
         kept = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         self.scope: Scope = {**scope, "headers": kept} if origin else scope
 
@@ -182,16 +192,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             plain = not headers.get("content-type", "").startswith("application/json")
-            # Starlette answers so, in words of its own, before it raises what went wrong.
-            self._left_out = message["status"] == 500 and plain
+            # Starlette sends a plain answer of its own before it raises an unforeseen error.
+            self._omit = message["status"] == 500 and plain
             self.failed = message["status"] == 500 and not plain
-        if self._left_out:
+        if self._omit:
             return
         if message["type"] == "http.response.start":
             self.started = True
             for name in [n for n in headers if n.startswith("access-control-")]:
                 del headers[name]
             self.gate.headers.set(headers)
+            if message["status"] == 408:
+                headers["Connection"] = "close"  # the rest of the body would still come
             if self.shared is not None:
                 headers["Access-Control-Allow-Origin"] = self.shared
                 headers["Access-Control-Allow-Methods"] = "GET, POST"
@@ -199,7 +211,15 @@ class _Answer:
                 headers["Access-Control-Max-Age"] = "600"
                 headers.add_vary_header("Origin")
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        await self.reader.send(message)
+        await self.sender.send(message)
+
+
+def _slow_body(error: BaseException) -> SlowBody | None:
+    """The ``SlowBody`` that this error is or was made from, as where an answer had started."""
+    if isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    found = error.__cause__ or error
+    return found if isinstance(found, SlowBody) else None
 
 
 def _path(scope: Scope) -> str:

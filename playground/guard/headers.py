@@ -1,4 +1,4 @@
-"""What every answer tells a browser about how it may be used."""
+"""The security headers of every answer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from starlette.datastructures import MutableHeaders
 
 from playground.settings import Settings
 
-# Gradio's page holds scripts and styles of its own in its HTML, and its elements' code is made with
-# ``new Function``: these two stay. What the policy is for is that nothing is asked of another host,
-# and nothing sent there.
+# Gradio's page has inline scripts and styles, and makes its elements' code with ``new Function``:
+# the policy allows both. Its purpose is that the page loads nothing from another host and sends
+# nothing there.
 _PAGE = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -19,7 +19,7 @@ _HUB = ("https://huggingface.co", "https://*.hf.space")
 
 
 class SecurityHeaders:
-    """Sets them on an answer; a stricter policy that it brings stays."""
+    """Sets them on an answer, whose own content policy stays where it has one."""
 
     def __init__(self, settings: Settings) -> None:
         others = [*settings.frame_ancestors, *(_HUB if settings.on_space else ())]

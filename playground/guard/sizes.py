@@ -1,4 +1,4 @@
-"""How long a request may be that keeps to the host's other limits."""
+"""The greatest length of a request that keeps to the host's other limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from strategies.notation import LONGEST
 
 
 def request_bytes(settings: Settings, prompts: int = 1) -> int:
-    """No request for so many prompts is longer: JSON takes at most 12 bytes for a character."""
+    """Bytes that no request for so many prompts exceeds; JSON takes at most 12 for a character."""
     characters = (
         prompts * settings.max_prompt_chars
         + settings.max_columns * LONGEST

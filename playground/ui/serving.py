@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import gradio as gr
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from playground.guard import Gate
+from playground.guard import Gate, drop_slow_heads
 from playground.service import Service
 from playground.ui import downloads, gradio_compat
 from playground.ui.door import PageDoor
@@ -57,7 +58,9 @@ def serve(
         door = PageDoor(page, settings, downloads.PATHS)
         gates.append(Gate(app.middleware_stack, settings, door, api))
         app.middleware_stack = gates[0]
+        dropping = asyncio.create_task(drop_slow_heads(lambda: page.server))
         yield
+        dropping.cancel()
 
     _, address, _ = page.launch(
         server_name=settings.listen, server_port=port or settings.port, prevent_thread_lock=True,

@@ -10,8 +10,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
-from playground.guard import Gate, Names, Refusal
+from playground.guard import Gate, HostCheck, Refusal
 from playground.settings import Settings
 
 
@@ -84,9 +85,9 @@ def test_the_names_a_server_answers_to(host, settings, served):
 
 def test_the_machine_is_known_by_its_own_name(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "Gpu3.cs.example")
-    names = Names(Settings())
-    assert names.served("POST", {"host": "gpu3.cs.example:7860"})
-    assert not names.served("POST", {"host": "gpu4.cs.example:7860"})
+    hosts = HostCheck(Settings())
+    assert hosts.is_own_host("POST", {"host": "gpu3.cs.example:7860"})
+    assert not hosts.is_own_host("POST", {"host": "gpu4.cs.example:7860"})
 
 
 def test_on_a_space_a_probe_may_call_it_anything():
@@ -212,3 +213,8 @@ def test_an_address_too_long_for_gradio_is_refused_with_a_sentence():
     assert client().get("/page?x=" + "x" * 30_000).status_code == 200
     answer = client().get("/page?x=" + "x" * 40_000)
     assert answer.status_code == 414 and "behind its question mark" in answer.text
+
+
+def test_a_websocket_is_closed_before_anything_inside_sees_it():
+    with pytest.raises(WebSocketDisconnect), client().websocket_connect("/page"):
+        pass

@@ -1,8 +1,8 @@
-"""Whose requests are served: by the name the server is reached by, and the page that asks.
+"""Whose requests are served, by their ``Host`` and ``Origin`` headers.
 
-A browser says both, in ``Host`` and ``Origin``, and no page can make it lie. A page of another
-origin is refused, and so is a name that is not this server's, since whoever owns a name may point
-it at any address: their page would then be of the server's own origin (DNS rebinding).
+A browser sets both, and no page can make it lie. A page of another origin is refused. So is a host
+name that is not this server's: whoever owns a name may point it at this server's address, and a
+page of theirs would then be of the server's own origin (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _PORTS = {"http": 80, "https": 443}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-class Names:
-    """What this server is called, as the host's settings and the machine have it."""
+class HostCheck:
+    """Knows the names of this server, from the settings and the machine."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -29,14 +29,14 @@ class Names:
         self.machine = {socket.gethostname().lower()}
         self.machine |= {f"{name}.local" for name in self.machine}
         self.space = (settings.space_host or "").lower()
-        if not self.loopback:  # its name may be looked up in a network that does not answer
-            threading.Thread(target=self._full_name, daemon=True, name="own-name").start()
+        if not self.loopback:  # on a thread: the look-up may meet a network that does not answer
+            threading.Thread(target=self._add_full_name, daemon=True, name="own-name").start()
 
-    def served(self, method: str, headers: Headers) -> bool:
-        """Whether a request is to this server by a name of its own.
+    def is_own_host(self, method: str, headers: Headers) -> bool:
+        """Whether the request reached this server by a name of its own.
 
-        On a Space the hub's proxies choose by name whom they ask, and probes of theirs name it
-        otherwise: only what changes something is looked at.
+        On a Space the hub's proxies route by name, and their probes use other names, so there only
+        methods that change something are checked.
         """
         name = _host(headers.get("host", ""))
         if not name or (self.settings.on_space and method in _SAFE):
@@ -48,11 +48,11 @@ class Names:
             or name in self.machine
             or name == self.space
             or any(_matches(name, pattern) for pattern in self.settings.allowed_hosts)
-            # Nobody can own a name without a dot, outside a network of their own.
+            # Nobody can own a name without a dot, except in a network of their own.
             or (not self.loopback and "." not in name)
         )
 
-    def own(self, headers: Headers) -> bool:
+    def is_own_origin(self, headers: Headers) -> bool:
         """Whether a request comes from a page of this server, or from no page at all."""
         origin = headers.get("origin")
         if headers.get("sec-fetch-site") in ("same-origin", "none"):
@@ -68,12 +68,12 @@ class Names:
         named = [*self.settings.allowed_hosts, self.space]
         return any(_matches(_host(rest), name) for name in named if name not in ("", "*"))
 
-    def shared(self, origin: str) -> bool:
-        """Whether the host lets pages of this origin use the API."""
+    def is_shared_with(self, origin: str) -> bool:
+        """Whether pages of this origin may use the API, by the settings."""
         allowed = self.settings.cors_origins
         return "*" in allowed or any(_covers(pattern, origin.lower()) for pattern in allowed)
 
-    def _full_name(self) -> None:
+    def _add_full_name(self) -> None:
         self.machine = self.machine | {socket.getfqdn().lower()}
 
 

@@ -1,8 +1,8 @@
-"""A reader who stops reading is dropped: what is written for it would grow without end.
+"""A client that stops reading its answer is dropped, since what is buffered for it would grow on.
 
-uvicorn hands a piece to the connection's buffer at once, however long it is, and waits at the next
-piece until the buffer is nearly empty. So an answer is written in small pieces, and each must be
-taken in time. To whatever makes the answer a dropped reader has left, as any other may.
+uvicorn hands a piece of an answer to the connection's buffer at once, however long the piece is,
+and waits with the next until the buffer is nearly empty. So an answer is sent in small pieces, and
+each must be taken in time. The application sees that the client has left, as at any disconnect.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import asyncio
 import logging
 import socket
 import sys
-from typing import Any
 
 from starlette.types import Message, Send
 
+from playground.guard import uvicorn_compat
+
 log = logging.getLogger(__name__)
 
-PIECE = 64 << 10  # bytes; uvicorn's own mark above which a connection's buffer is full
-STREAM = 16 << 10  # bytes of a stream on this side of the connection, in each of two buffers
-STALL_S = 20.0  # for one piece: 3 KB a second are enough
+PIECE = 64 << 10  # bytes; above this uvicorn takes a connection's buffer for full
+STREAM = 16 << 10  # bytes of a stream that the process buffers, and as many the kernel
+STALL_S = 20.0  # to take one piece: 3 KB a second are enough
 _LOOK_S = 0.05
-# Unknown to Python before 3.12.
-_MARK = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+# Python has the name since 3.12.
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 
-class Reader:
-    """Sends one response to a client, for as long as it keeps reading."""
+class BoundedSend:
+    """Sends one response to a client for as long as it keeps reading."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._transport = _transport(send)
+        self._transport = uvicorn_compat.transport(send)
         self._dropped = False
 
     async def send(self, message: Message) -> None:
@@ -46,7 +47,7 @@ class Reader:
             await self._taken(piece)
 
     async def finish(self) -> None:
-        """Wait until the last piece was taken, too."""
+        """Wait until the last piece is taken, too."""
         waited = 0.0
         while self._transport is not None and self._transport.get_write_buffer_size():
             if waited >= STALL_S:
@@ -56,10 +57,15 @@ class Reader:
             waited += _LOOK_S
 
     def drop(self) -> None:
-        """End the connection without waiting for what was written to it."""
+        """End the connection and discard what is buffered for it."""
         self._dropped = True
         if self._transport is not None:
             self._transport.abort()
+
+    async def end(self) -> None:
+        """Drop the client, and let uvicorn see it before the response ends."""
+        self.drop()
+        await asyncio.sleep(0)
 
     async def _taken(self, message: Message) -> None:
         if self._dropped:
@@ -72,23 +78,14 @@ class Reader:
 
     async def _stalled(self) -> None:
         log.info("a client that read nothing for %.0f s was dropped", STALL_S)
-        self.drop()
-        await asyncio.sleep(0)  # uvicorn is told that the connection ended, then the response
+        await self.end()
 
     def _bound(self, message: Message) -> None:
-        """Keep little of a stream in buffers, where a reader's absence would not be seen."""
+        """Keep little of a stream in buffers, which would hide that nobody reads."""
         kinds = (value for name, value in message["headers"] if name.lower() == b"content-type")
         if self._transport is None or not next(kinds, b"").startswith(b"text/event-stream"):
             return
         self._transport.set_write_buffer_limits(high=STREAM)
         connection = self._transport.get_extra_info("socket")
-        if connection is not None and _MARK is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, _MARK, STREAM)
-
-
-def _transport(send: Any) -> Any:
-    """The connection that uvicorn's ``send`` writes to; None under another server.
-
-    ASGI has no way to drop a client. What uvicorn calls it is asserted in ``tests/guard``.
-    """
-    return getattr(getattr(send, "__self__", None), "transport", None)
+        if connection is not None and _NOTSENT_LOWAT is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, STREAM)

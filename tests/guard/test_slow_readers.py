@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from playground.guard import Gate, writing
+from playground.guard import Gate, slow_readers, uvicorn_compat
 from playground.settings import Settings
 from tests.api.asking import serving
 
@@ -21,7 +21,7 @@ SIZE = 40 << 20  # more than the kernel keeps for anybody
 @pytest.fixture
 def ended(monkeypatch):
     """Seconds after which the answers ended, for a server that waits little."""
-    monkeypatch.setattr(writing, "STALL_S", 0.3)
+    monkeypatch.setattr(slow_readers, "STALL_S", 0.3)
     return []
 
 
@@ -88,7 +88,7 @@ def test_uvicorn_still_tells_what_it_writes_to():
     found = []
 
     async def app(scope, receive, send):
-        found.append(writing._transport(send))
+        found.append(uvicorn_compat.transport(send))
         await Response("")(scope, receive, send)
 
     with serving(app) as address, connected(address, "/") as client:
