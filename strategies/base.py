@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from .ops.noise import draw
-from .ops.topk import likeliest
+from .ops.topk import argmax
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Row:
     """One sequence in the batch, as a strategy sees it.
 
     ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
-    (a beam's summed log-probability); ``sample`` numbers the luck this row draws from; ``given``
+    (a beam's summed log-probability); ``sample`` numbers the noise this row draws with; ``given``
     is what the asking processor ``needs``.
 
     ``tokens`` are the prompt's, then the generated ones. A model may read more tokens than it can
@@ -153,7 +153,7 @@ class Step:
     """What a search looks at to choose its next rows.
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
-    every processor. ``luck(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
+    every processor. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
     ``draw`` is the cheap way to a token drawn with it. ``known`` holds what an engine found in
     these scores for several lanes at once: by row and sample what ``draw`` gives, by row and None
     what ``likeliest`` does.
@@ -170,7 +170,7 @@ class Step:
     index: int
     rows: Sequence[Row]
     scores: Tensor
-    luck: Callable[[int], Tensor]
+    noise: Callable[[int], Tensor]
     ends: Callable[[int, int], bool]
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
@@ -182,15 +182,20 @@ class Step:
         """Log-softmax of ``scores``, float32 ``[len(rows), vocab]``, in nats."""
         return torch.log_softmax(self.scores, dim=-1)
 
+    @property
+    def luck(self) -> Callable[[int], Tensor]:
+        """``noise``, by the name that searches of before know it under."""
+        return self.noise
+
     def draw(self, row: int, sample: int) -> int:
-        """The token that is drawn from a row's scores by the luck of ``sample``."""
+        """The token that is drawn from a row's scores by the noise of ``sample``."""
         token = self.known.get((row, sample))
-        return draw(self.scores[row], self.luck, sample) if token is None else token
+        return draw(self.scores[row], self.noise, sample) if token is None else token
 
     def likeliest(self, row: int) -> int:
         """The token of a row's highest score, the first of equal ones."""
         token = self.known.get((row, None))
-        return int(likeliest(self.scores[row][None])) if token is None else token
+        return int(argmax(self.scores[row][None])) if token is None else token
 
     def move(
         self,
@@ -300,9 +305,9 @@ class Processor(Strategy):
 class Search(Strategy):
     """Maps a lane's current rows to its next rows.
 
-    ``chooses`` is told to people; None where it is something else. Who says "draw" draws from the
-    scores, by the luck of the row's ``sample`` alone. What "likeliest" and "draw" will ask of their
-    step is found for all lanes at once beforehand.
+    ``chooses`` is told to people; None where it is something else. A search that says "draw" draws
+    from the scores with the noise of the row's ``sample`` alone. What those of "likeliest" and
+    "draw" ask of their step is found for all lanes at once beforehand.
     """
 
     kind = "search"

@@ -24,7 +24,7 @@ from playground.trace import (
     PromptToken,
     Timings,
 )
-from strategies.ops.noise import Luck
+from strategies.ops.noise import Noise
 
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]
@@ -64,7 +64,7 @@ class Run:
         self._memory: Memory | None = None
         self._changed = threading.Condition()
         self._subscribers: list[Callable[[], None]] = []
-        self._noise: Luck | None = None
+        self._noise: Noise | None = None
         self._on_cancel: Callable[[], None] = lambda: None
         self._on_done: Callable[[Run], None] = lambda run: None
 
@@ -181,10 +181,10 @@ class Run:
         for callback in subscribers:
             callback()
 
-    def noise(self, position: int, size: int, device: torch.device) -> Luck:
+    def noise(self, position: int, size: int, device: torch.device) -> Noise:
         """The noise of a position over ``size`` tokens, drawn once for all lanes."""
         if self._noise is None or self._noise.position != position:
-            self._noise = Luck(self.request.seed, position, size, device)
+            self._noise = Noise(self.request.seed, position, size, device)
         return self._noise
 
     def comparison(self) -> Comparison:

@@ -1,4 +1,4 @@
-"""Luck as a function: (seed, sample, position, token) draws the same noise on every device.
+"""Counter-based noise: (seed, sample, position, token) give one number, on every device the same.
 
 Sampling is ``argmax(scores + gumbel)`` (the Gumbel-max trick), so two recipes that share a seed
 part exactly where a setting changed the choice, and never because a random stream moved on.
@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .topk import left, likeliest
+from .topk import argmax, survivors
 
 _MASK = (1 << 64) - 1
-_FEW = 4  # one token in so many left: beyond, all are drawn at once, and others may share them
+_FEW = 4  # where more than one token in so many is left, noise is computed for all and kept
 
 
 def _signed(value: int) -> int:
@@ -43,19 +43,19 @@ def gumbel(
 ) -> Tensor:
     """Standard Gumbel noise for every token, float32 ``[size]``."""
     tokens = torch.arange(size, dtype=torch.int64, device=device)
-    return gumbel_of(seed, sample, position, tokens)
+    return gumbel_at(seed, sample, position, tokens)
 
 
-def gumbel_of(seed: int, sample: int, position: int, tokens: Tensor) -> Tensor:
-    """What ``gumbel`` gives these ids (int64, of any shape), for them alone.
+def gumbel_at(seed: int, sample: int, position: int, tokens: Tensor) -> Tensor:
+    """What ``gumbel`` gives for these token ids alone (int64, of any shape).
 
     The hash is integer arithmetic, equal bit for bit everywhere; the logarithms are float64, so
     rounding to float32 hides how devices differ in their last bits.
     """
-    return _noise(tokens, _signed(_key(seed, sample, position, "token")))
+    return _gumbel(tokens, _signed(_key(seed, sample, position, "token")))
 
 
-def _noise(tokens: Tensor, key: Tensor | int) -> Tensor:
+def _gumbel(tokens: Tensor, key: Tensor | int) -> Tensor:
     value = (tokens + 1).mul_(_signed(0x9E3779B97F4A7C15))
     value.add_(key)
     value.bitwise_xor_(_shift(value, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
@@ -70,69 +70,68 @@ def _shift(value: Tensor, bits: int) -> Tensor:
     return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
-class Luck:
-    """The noise of one position by sample, drawn once for all who ask."""
+class Noise:
+    """The noise of one position, by sample; all of a sample's is kept once it is computed."""
 
     def __init__(
         self, seed: int, position: int, size: int, device: torch.device | str = "cpu"
     ) -> None:
         self.seed, self.position, self.size, self.device = seed, position, size, device
-        self.drawn: dict[int, Tensor] = {}
+        self.known: dict[int, Tensor] = {}
 
     def __call__(self, sample: int) -> Tensor:
-        """Every token's, float32 ``[size]``."""
-        if sample not in self.drawn:
-            self.drawn[sample] = gumbel(self.seed, sample, self.position, self.size, self.device)
-        return self.drawn[sample]
+        """The noise of every token, float32 ``[size]``."""
+        if sample not in self.known:
+            self.known[sample] = gumbel(self.seed, sample, self.position, self.size, self.device)
+        return self.known[sample]
 
-    def of(self, sample: int, tokens: Tensor) -> Tensor:
-        """These tokens' alone."""
-        if sample in self.drawn:
-            return self.drawn[sample][tokens]
-        return gumbel_of(self.seed, sample, self.position, tokens)
+    def at(self, sample: int, tokens: Tensor) -> Tensor:
+        """The noise of these token ids alone (int64, of any shape)."""
+        if sample in self.known:
+            return self.known[sample][tokens]
+        return gumbel_at(self.seed, sample, self.position, tokens)
 
 
-def draw(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
-    """The token that is largest in ``scores + luck(sample)``, of a row of scores ``[vocab]``.
+def draw(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
+    """The token of the largest ``scores + noise(sample)``, of one row of scores ``[vocab]``.
 
-    Where few tokens are left, noise is drawn for them alone, if ``luck`` is a ``Luck``.
+    Where few tokens are left, and ``noise`` is a ``Noise``, it is computed for them alone.
     """
-    if isinstance(luck, Luck) and sample not in luck.drawn:
-        _, few = left(scores[None], len(scores) // _FEW, [True])
+    if isinstance(noise, Noise) and sample not in noise.known:
+        _, few = survivors(scores[None], len(scores) // _FEW, [True])
         if len(few):
-            return int(few[(scores[few] + luck.of(sample, few)).argmax()])
-    return _of_all(scores, luck, sample)
+            return int(few[(scores[few] + noise.at(sample, few)).argmax()])
+    return _draw_from_all(scores, noise, sample)
 
 
-def _of_all(scores: Tensor, luck: Callable[[int], Tensor], sample: int) -> int:
-    return int(likeliest((scores + luck(sample))[None]))
+def _draw_from_all(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
+    return int(argmax((scores + noise(sample))[None]))
 
 
-def draw_each(scores: Tensor, lucks: Sequence[Luck], samples: Sequence[int]) -> list[int]:
-    """What ``draw`` finds in each row ``[n, vocab]``: at once in all of which few are left."""
+def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -> list[int]:
+    """What ``draw`` finds in each row ``[n, vocab]``, at once for all rows with few tokens left."""
     most = scores.shape[-1] // _FEW
-    able = [sample not in luck.drawn for luck, sample in zip(lucks, samples, strict=True)]
-    rows, tokens = left(scores, most, able)
+    able = [sample not in noise.known for noise, sample in zip(noises, samples, strict=True)]
+    rows, tokens = survivors(scores, most, able)
     keys = [
-        _signed(_key(luck.seed, sample, luck.position, "token"))
-        for luck, sample in zip(lucks, samples, strict=True)
+        _signed(_key(noise.seed, sample, noise.position, "token"))
+        for noise, sample in zip(noises, samples, strict=True)
     ]
-    noise = _noise(tokens, torch.tensor(keys, device=scores.device)[rows])
-    values = scores[rows, tokens] + noise
-    best = values.new_full([len(scores)], -torch.inf).scatter_reduce_(0, rows, values, "amax")
-    # Of equal ones the first. Of what is no number ``none``; more, where none were looked into.
+    noisy = scores[rows, tokens] + _gumbel(tokens, torch.tensor(keys, device=scores.device)[rows])
+    best = noisy.new_full([len(scores)], -torch.inf).scatter_reduce_(0, rows, noisy, "amax")
+    # The first of equal ones. NaN gives ``none``, and a row that ``survivors`` left out one more.
     none = scores.shape[-1]
-    first = torch.where(values == best[rows], tokens, none)
+    first = torch.where(noisy == best[rows], tokens, none)
     found = first.new_full([len(scores)], none + 1).scatter_reduce_(0, rows, first, "amin")
     drawn = []
-    for token, row, luck, sample in zip(found.tolist(), scores, lucks, samples, strict=True):
+    for token, row, noise, sample in zip(found.tolist(), scores, noises, samples, strict=True):
         if token < none:
             drawn.append(token)
         else:
-            drawn.append((draw if token == none else _of_all)(row, luck, sample))
+            drawn.append((draw if token == none else _draw_from_all)(row, noise, sample))
     return drawn
 
 
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:
-    """One number in (0, 1) from a named stream of its own, apart from the tokens' noise."""
+    """One number in (0, 1) from the stream of this name, unrelated to the tokens' noise."""
     return ((_key(seed, sample, position, stream) >> 11) + 0.5) * 2.0**-53

@@ -1,28 +1,17 @@
-"""Where a row's probabilities reach a mass, in some order; its entropy and collisions."""
+"""Nuclei: the fewest tokens of a row, taken in some order, whose probability reaches a mass."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, int32
 
-from .topk import highest
+from .topk import topk
 
 HEAD = 256  # what is sorted of a row; only a flatter one is looked at whole
 BINS = 1 << 12  # of like floats: their exponent and four more bits
 
 
-def entropy(probs: Tensor, logprobs: Tensor) -> Tensor:
-    """Each row's entropy ``[n]`` in nats, from its probabilities ``[n, vocab]``."""
-    terms = probs * logprobs.clamp(min=-1e4)  # so that 0 · log 0 is 0
-    return torch.stack([-row.sum() for row in terms])  # one sum over all would split by company
-
-
-def collision(probs: Tensor) -> Tensor:
-    """The chance ``[n]`` that two draws from a row ``[n, vocab]`` agree, its sum of squares."""
-    return torch.stack([row.sum() for row in probs.double().square()])
-
-
-def least_within(probs: Tensor, mass: float) -> Tensor:
+def least_in_nucleus(probs: Tensor, mass: float) -> Tensor:
     """The probability ``[n]`` of the token at which each row ``[n, vocab]`` reaches ``mass``.
 
     Sums are float64 and rounded to float32, so that 0.7 + 0.2 reaches 0.9. A row depends on itself
@@ -31,14 +20,14 @@ def least_within(probs: Tensor, mass: float) -> Tensor:
     return _reached(probs, probs, mass, falling=True)
 
 
-def farthest_within(distance: Tensor, probs: Tensor, mass: float) -> Tensor:
+def farthest_in_nucleus(distance: Tensor, probs: Tensor, mass: float) -> Tensor:
     """The same in rising order of ``distance`` ``[n, vocab]``, which is 0 or more: its value."""
     return _reached(distance, probs, mass, falling=False)
 
 
 def _reached(keys: Tensor, probs: Tensor, mass: float, *, falling: bool) -> Tensor:
     count = min(HEAD, keys.shape[-1])
-    values, tokens = highest(keys, count) if falling else keys.topk(count, largest=False)
+    values, tokens = topk(keys, count) if falling else keys.topk(count, largest=False)
     found, short = _crossing(values, probs.gather(-1, tokens), mass)
     for i in short.nonzero().flatten().tolist():
         found[i] = _far_crossing(keys[i], probs[i], mass, falling)

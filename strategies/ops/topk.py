@@ -1,7 +1,7 @@
-"""The highest scores of a row and what is left of it, found by looking into few of its tokens.
+"""The highest scores of a row, and the tokens left in it, without looking at every token.
 
-Maxima of groups are cheap; what is dear of a token (to sort it, to compare it, to draw its noise)
-is then done in the groups that matter.
+A group's maximum is cheap. What costs more (sorting a token, comparing it, computing its noise) is
+then done for the groups that matter alone.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 
 _DEPTH = 16  # tokens of a group
-_RUN = 64  # tokens of a group of neighbours
+_RUN = 64  # tokens of a run, whose tokens are neighbours
 
 
-def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` highest of each row ``[n, vocab]``, falling, and their tokens: ``[n, count]``.
+def topk(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` highest scores of each row ``[n, vocab]``, falling, and their tokens.
 
-    Tokens are dealt into groups. Those sought lie in the ``count`` groups whose best are highest:
-    any other group's best has as many above it. Equal scores are in no particular order.
+    Both are ``[n, count]``, as ``torch.topk`` gives them; equal scores are in no particular order.
+    The tokens are dealt into groups. Those sought lie in the ``count`` groups of the highest
+    maxima, since any other group has ``count`` tokens above its own best.
     """
     vocab = scores.shape[-1]
     groups = vocab // _DEPTH
-    if groups < 4 * count:  # most would be looked into
+    if groups < 4 * count:  # most groups would be chosen
         values, tokens = scores.topk(count, dim=-1)
         return values, tokens
     whole = _DEPTH * groups
@@ -40,8 +41,8 @@ def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return top.values, tokens
 
 
-def likeliest(scores: Tensor) -> Tensor:
-    """What ``argmax`` finds in each row ``[n, vocab]``: the first of the highest, ``[n]``."""
+def argmax(scores: Tensor) -> Tensor:
+    """The token ``[n]`` of each row's highest score ``[n, vocab]``, the first of equal ones."""
     vocab = scores.shape[-1]
     groups = vocab // _RUN
     if groups < _RUN:
@@ -56,12 +57,11 @@ def likeliest(scores: Tensor) -> Tensor:
     return torch.where(rest > best, last + groups * _RUN, found)
 
 
-def left(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    """Some tokens of rows ``[n, vocab]``, all that are not removed among them: of each its row and
-    itself, both ``[any]``, those of a row in rising order.
+def survivors(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """The tokens left in each row ``[n, vocab]``, and others of their groups: rows and tokens.
 
-    They come by the group. There are none of a row whose groups hold more than ``most``, nor of one
-    that is not ``able``.
+    Both are ``[any]``, int64, a row's tokens in rising order. A row gives none where its groups
+    hold more than ``most`` tokens, nor where it is not ``able``.
     """
     vocab, device = scores.shape[-1], scores.device
     groups = vocab // _DEPTH

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.nucleus import entropy
+from ..ops.reduce import entropy
 from .temperature import SMALLEST
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.truncation import keep_likely
 
 
 class EpsilonCutoff(base.Processor):
@@ -40,5 +40,4 @@ class EpsilonCutoff(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.epsilon == 0.0:
             return scores
-        kept = (scores.softmax(-1) >= self.params.epsilon) | (scores >= scores.amax(-1, True))
-        return torch.where(kept, scores, -torch.inf)
+        return keep_likely(scores, scores.softmax(-1), self.params.epsilon)

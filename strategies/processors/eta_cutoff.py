@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.nucleus import entropy
+from ..ops.reduce import entropy
+from ..ops.truncation import keep_likely
 
 
 class EtaCutoff(base.Processor):
@@ -48,5 +49,4 @@ class EtaCutoff(base.Processor):
         probs = logprobs.exp()
         unsure = [math.sqrt(epsilon) * math.exp(-h) for h in entropy(probs, logprobs).tolist()]
         bar = torch.tensor([min(epsilon, eta) for eta in unsure], device=scores.device)
-        kept = (probs >= bar[:, None]) | (scores >= scores.amax(-1, True))
-        return torch.where(kept, scores, -torch.inf)
+        return keep_likely(scores, probs, bar[:, None])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row
-from ..ops.nucleus import collision
+from ..ops.reduce import collision
+from ..ops.truncation import keep_likely
 
 
 class PLess(base.Processor):
@@ -31,5 +31,4 @@ class PLess(base.Processor):
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         probs = scores.softmax(-1)
-        kept = probs >= collision(probs).float()[:, None]
-        return torch.where(kept | (scores >= scores.amax(-1, True)), scores, -torch.inf)
+        return keep_likely(scores, probs, collision(probs).float()[:, None])

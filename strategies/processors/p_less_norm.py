@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row
-from ..ops.nucleus import collision
+from ..ops.reduce import collision
+from ..ops.truncation import keep_likely
 
 
 class PLessNorm(base.Processor):
@@ -34,5 +35,4 @@ class PLessNorm(base.Processor):
         probs = scores.softmax(-1)
         count = (scores > -torch.inf).sum(-1)
         bar = (count * collision(probs) - 1) / (count - 1).clamp(min=1)
-        kept = probs >= bar.float()[:, None]
-        return torch.where(kept | (scores >= scores.amax(-1, True)), scores, -torch.inf)
+        return keep_likely(scores, probs, bar.float()[:, None])

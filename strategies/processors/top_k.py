@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.topk import highest
+from ..ops.topk import topk
 
 
 class TopK(base.Processor):
@@ -46,5 +46,5 @@ class TopK(base.Processor):
         k: int = self.params.top_k
         if k == 0 or k >= scores.shape[-1]:
             return scores
-        threshold = highest(scores, k)[0][:, -1:]
+        threshold = topk(scores, k)[0][:, -1:]
         return torch.where(scores >= threshold, scores, -torch.inf)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.reduce import deviation
 
 
 class TopNSigma(base.Processor):
@@ -42,15 +43,5 @@ class TopNSigma(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.n == 0.0:
             return scores
-        best = scores.amax(-1)
-        pairs = zip(scores, best.double(), strict=True)
-        bars = [b - self.params.n * self._deviation(row) for row, b in pairs]
-        return torch.where(scores >= torch.stack(bars).float()[:, None], scores, -torch.inf)
-
-    @staticmethod
-    def _deviation(row: Tensor) -> Tensor:
-        """Of the whole population, as in llama.cpp; removed tokens have no part in it."""
-        alive = row > -torch.inf
-        count = alive.sum()
-        far = torch.where(alive, row, 0.0).double()
-        return torch.where(alive, far - far.sum() / count, 0.0).square().sum().div(count).sqrt()
+        bars = scores.amax(-1).double() - self.params.n * deviation(scores)
+        return torch.where(scores >= bars.float()[:, None], scores, -torch.inf)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.nucleus import least_within
+from ..ops.nucleus import least_in_nucleus
 
 
 class TopP(base.Processor):
@@ -43,4 +43,4 @@ class TopP(base.Processor):
         if p == 1.0:
             return scores
         probs = scores.softmax(-1)
-        return torch.where(probs >= least_within(probs, p)[:, None], scores, -torch.inf)
+        return torch.where(probs >= least_in_nucleus(probs, p)[:, None], scores, -torch.inf)

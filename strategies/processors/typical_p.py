@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.nucleus import entropy, farthest_within
+from ..ops.nucleus import farthest_in_nucleus
+from ..ops.reduce import entropy
 
 
 class TypicalP(base.Processor):
@@ -45,5 +46,5 @@ class TypicalP(base.Processor):
         logprobs = scores.log_softmax(-1)
         probs = logprobs.exp()
         distance = (logprobs + entropy(probs, logprobs)[:, None]).abs()
-        farthest = farthest_within(distance, probs, self.params.typical_p)
+        farthest = farthest_in_nucleus(distance, probs, self.params.typical_p)
         return torch.where(distance <= farthest[:, None], scores, -torch.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..base import Info, Step
-from .beams import Beams, accumulated, likeliest
+from .beams import Beams, accumulated, best_candidates
 
 
 class Beam(Beams):
@@ -24,4 +24,4 @@ class Beam(Beams):
     )
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
-        return likeliest(accumulated(step), count)
+        return best_candidates(accumulated(step), count)

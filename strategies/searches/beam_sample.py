@@ -36,7 +36,7 @@ class BeamSample(Beams):
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
         totals = accumulated(step)
-        noise = torch.stack([step.luck(row) for row in range(len(step.rows))])
+        noise = torch.stack([step.noise(row) for row in range(len(step.rows))])
         # The better of several draws would be no draw: one beam is plain sampling.
         drawn = min(count, totals.numel()) if self.width() > 1 else 1
         places = (totals + noise).flatten().topk(drawn).indices

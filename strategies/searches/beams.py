@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Choosing, Move, Row, Step, setting
-from ..ops.topk import highest
+from ..ops.topk import topk
 
 
 class BeamParams(base.Params):
@@ -40,9 +40,9 @@ def accumulated(step: Step) -> Tensor:
     return step.scores + held[:, None]
 
 
-def likeliest(totals: Tensor, count: int) -> Iterator[tuple[float, int, int]]:
+def best_candidates(totals: Tensor, count: int) -> Iterator[tuple[float, int, int]]:
     """The ``count`` largest of ``[rows, vocab]`` as (score, row, token), the best first."""
-    first, tokens = highest(totals, min(count, totals.shape[-1]))
+    first, tokens = topk(totals, min(count, totals.shape[-1]))
     best, places = first.flatten().topk(min(count, first.numel()))
     parents = places // first.shape[-1]
     chosen = tokens.flatten()[places]

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationInfo, field_validator
 
 from ..base import Info, Move, Row, Step, setting
-from .beams import BeamParams, Beams, accumulated, likeliest
+from .beams import BeamParams, Beams, accumulated, best_candidates
 
 
 class DiverseBeam(Beams):
@@ -72,7 +72,7 @@ class DiverseBeam(Beams):
             if not places:
                 continue
             own = totals[places] - self.params.diversity_penalty * chosen
-            found = likeliest(own, self.looked_at(self._size))
+            found = best_candidates(own, self.looked_at(self._size))
             candidates = ((score, places[row], token) for score, row, token in found)
             finished = [row for row in step.finished if row.state == group]
             kept = self.kept(step, candidates, self._size, finished)

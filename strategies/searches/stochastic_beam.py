@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Move, Row, Step, setting
-from ..ops.topk import highest
+from ..ops.topk import topk
 
 
 class StochasticBeam(base.Search):
@@ -45,10 +45,10 @@ class StochasticBeam(base.Search):
     def advance(self, step: Step) -> list[Move]:
         held = torch.tensor([row.score for row in step.rows], dtype=torch.float64)
         reached = torch.tensor([_noisy(row) for row in step.rows], dtype=torch.float64)
-        noise = torch.stack([step.luck(row) for row in range(len(step.rows))])
+        noise = torch.stack([step.noise(row) for row in range(len(step.rows))])
         scores = step.logprobs.double() + held.to(noise.device)[:, None]
         # A row's order is that of its noisy scores: only the highest of each can be among the best.
-        first, tokens = highest(scores + noise, min(self.width(), noise.shape[-1]))
+        first, tokens = topk(scores + noise, min(self.width(), noise.shape[-1]))
         noisy = _topped(first, reached.to(noise.device)[:, None])
         noisy.masked_fill_(noisy.isnan(), -torch.inf)  # those of a row that has no token left
         best, places = noisy.flatten().topk(min(self.width(), noisy.numel()))

@@ -37,7 +37,7 @@ def test_lanes_that_share_scores_are_not_asked_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = alone()
-    monkeypatch.setattr(base, "likeliest", never)
+    monkeypatch.setattr(base, "argmax", never)
     several = base.draw
     texts = []
     # The first step of several texts, which all draw from one row, is the only one by itself.
@@ -51,7 +51,7 @@ def test_where_they_cannot_be_found_at_once_each_lane_finds_its_own(
 ) -> None:
     expected = alone()
     monkeypatch.setattr(turn, "draw_each", never)
-    monkeypatch.setattr(turn, "likeliest", never)
+    monkeypatch.setattr(turn, "argmax", never)
     assert ids(driven(engine(), REQUEST)) == expected
     assert "asked one by one" in caplog.text
 

@@ -149,7 +149,7 @@ def run(
             index=index,
             rows=rows,
             scores=scores,
-            luck=lambda sample, index=index: gumbel(seed, sample, index, vocab),
+            noise=lambda sample, index=index: gumbel(seed, sample, index, vocab),
             ends=ends,
             finished=tuple(finished),
             hidden=[hidden(row.tokens if index == 0 else row.tokens[-1:]) for row in rows],

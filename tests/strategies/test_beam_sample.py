@@ -90,7 +90,7 @@ def test_the_likeliest_of_what_is_drawn_may_end() -> None:
         index=0,
         rows=[Row((0,), 1)],
         scores=scores,
-        luck=lambda sample: noise,
+        noise=lambda sample: noise,
         ends=lambda row, token: True,
     )
     moves = search.advance(step)
@@ -123,7 +123,7 @@ def test_one_step_is_a_draw_without_replacement_from_both_beams() -> None:
             index=1,
             rows=rows,
             scores=scores,
-            luck=lambda sample, seed=seed: gumbel(seed, sample, 1, 5),
+            noise=lambda sample, seed=seed: gumbel(seed, sample, 1, 5),
             ends=lambda row, token: False,
         )
         moves = search.advance(step)

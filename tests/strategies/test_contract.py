@@ -164,7 +164,7 @@ def first_step(search: Search, given: torch.Tensor) -> Step:
         index=0,
         rows=start,
         scores=given,
-        luck=lambda sample: gumbel(5, sample, 0, given.shape[-1]),
+        noise=lambda sample: gumbel(5, sample, 0, given.shape[-1]),
         ends=lambda row, token: token in EOS,
         hidden=[hidden(start[0].tokens)],
         peek=lambda row, tokens: hidden(tokens),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from strategies import Processor, Recipe, Row
-from strategies.ops.nucleus import HEAD, least_within
+from strategies.ops.nucleus import HEAD, least_in_nucleus
 from tests.strategies.cases import INF
 from tests.strategies.driver import context
 
@@ -149,4 +149,4 @@ def test_the_nuclei_above_fall_on_both_sides_of_the_head() -> None:
 def test_a_mass_that_rounding_never_reaches_keeps_every_token(vocab: int) -> None:
     """These probabilities add up to a little less than 1 in float32."""
     probs = torch.full((1, vocab), 1 / vocab).nextafter(torch.tensor(0.0)) * (1 - 1e-6)
-    assert least_within(probs, 0.9999999).item() <= probs.min()
+    assert least_in_nucleus(probs, 0.9999999).item() <= probs.min()

@@ -30,7 +30,7 @@ def draws(recipe: str, seeds: range) -> Counter[int]:
             index=0,
             rows=[row],
             scores=scores,
-            luck=lambda sample, seed=seed: gumbel(seed, sample, 0, 8),
+            noise=lambda sample, seed=seed: gumbel(seed, sample, 0, 8),
             ends=lambda row, token: False,
         )
         found.update(move.token for move in search.advance(step))

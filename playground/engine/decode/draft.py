@@ -17,7 +17,7 @@ from playground.engine.lanes.record import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from strategies import Step
-from strategies.ops.noise import Luck
+from strategies.ops.noise import Noise
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ class Drafter:
                 given.append(scores)
                 if need is None:  # what reads more than the scores has nothing to read here
                     scores = processor(scores, [replace(row, state=states[p])] * 2)
-            luck = Luck(row.seed, len(row.generated), self.vocab, self.forward.device)
-            step = Step(lane.index + index, [row], scores[:1], luck, _never)
+            noise = Noise(row.seed, len(row.generated), self.vocab, self.forward.device)
+            step = Step(lane.index + index, [row], scores[:1], noise, _never)
             token = lane.search.advance(step)[0].token
             for p, processor in enumerate(lane.processors):
                 if processor.stateful:

@@ -33,9 +33,9 @@ def preview(run: Run, scores: Tensor, detokenizer: Detokenizer) -> list[StepReco
     turns = []
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
-        luck = run.noise(0, scores.shape[-1], scores.device)
+        noise = run.noise(0, scores.shape[-1], scores.device)
         if not (lane.reads_states or lane.seconds):
-            turns.append(Turn(lane, [0], luck))
+            turns.append(Turn(lane, [0], noise))
         else:
             lane.end("error", UNSEEN)
     take(turns, scores, detokenizer, _NoStore())

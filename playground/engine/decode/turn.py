@@ -21,8 +21,8 @@ from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow, Look, S
 from playground.trace import Times
 from strategies import Move, Refusal, Row
 from strategies.dead_ends import dead_end
-from strategies.ops.noise import Luck, draw_each
-from strategies.ops.topk import likeliest
+from strategies.ops.noise import Noise, draw_each
+from strategies.ops.topk import argmax
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Turn:
 
     lane: Lane
     places: list[int]
-    luck: Luck
+    noise: Noise
     forward: float = 0.0
     sharers: int = 1
     given: Given = NOTHING
@@ -216,9 +216,9 @@ def _find(group: Sequence[Turn]) -> None:
     samples = [held.row.sample for _, _, held in asked]
     draws = group[0].lane.search.chooses == "draw"
     if draws:
-        tokens = draw_each(scores, [turn.luck for turn, _, _ in asked], samples)
+        tokens = draw_each(scores, [turn.noise for turn, _, _ in asked], samples)
     else:
-        tokens = likeliest(scores).tolist()
+        tokens = argmax(scores).tolist()
     seconds = (perf_counter() - clock) / len(asked)
     for (turn, row, _), sample, token in zip(asked, samples, tokens, strict=True):
         turn.known[row, sample if draws else None] = token
@@ -230,7 +230,7 @@ def _choose(turn: Turn) -> None:
         clock = perf_counter()
         try:
             turn.moves = turn.lane.choose(
-                turn.rows, turn.scores.rows, turn.luck, turn.given, turn.known
+                turn.rows, turn.scores.rows, turn.noise, turn.given, turn.known
             )
         except Look as look:
             turn.look = look.tokens

@@ -104,7 +104,7 @@ class Lane(LaneView):
         self,
         rows: list[LaneRow],
         scores: Tensor,
-        luck: Callable[[int], Tensor],
+        noise: Callable[[int], Tensor],
         given: Given = NOTHING,
         known: Mapping[tuple[int, int | None], int] | None = None,
     ) -> list[Move]:
@@ -118,7 +118,7 @@ class Lane(LaneView):
             index=self.index,
             rows=[held.row for held in rows],
             scores=scores,
-            luck=luck,
+            noise=noise,
             ends=ends,
             finished=[held.row for held in self.held if held.reason is not None],
             hidden=given.hidden,

@@ -15,7 +15,7 @@ from torch import Tensor
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.trace import Candidates, StageSummary
 from strategies import Move
-from strategies.ops.topk import highest
+from strategies.ops.topk import topk
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low
@@ -168,7 +168,7 @@ class _Level:
             n = len(rows)
             rows = in_pairs(rows)
             if ends:
-                found, tokens = highest(rows, count)
+                found, tokens = topk(rows, count)
                 values.append(found[:n])
                 indices.append(tokens[:n])
                 top = found[:, :1]

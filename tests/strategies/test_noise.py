@@ -1,4 +1,4 @@
-"""Luck is the same everywhere, bit for bit, and is Gumbel noise."""
+"""The noise is the same everywhere, bit for bit, and has the Gumbel distribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from scipy.stats import gumbel_r, kstest, pearsonr
 from scipy.stats import uniform as flat
 
-from strategies.ops.noise import Luck, draw, draw_each, gumbel, gumbel_of, uniform
+from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, uniform
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_hash_is_the_one_described(at: tuple[int, int, int]) -> None:
     assert torch.allclose(gumbel(*at, 500).double(), torch.tensor(expected).double(), rtol=1e-6)
 
 
-def test_a_token_keeps_its_luck_in_any_vocabulary() -> None:
+def test_a_tokens_noise_does_not_depend_on_the_vocabulary() -> None:
     assert torch.equal(gumbel(1, 2, 3, 50_000)[:100], gumbel(1, 2, 3, 100))
 
 
@@ -59,11 +59,11 @@ def test_a_token_keeps_its_luck_in_any_vocabulary() -> None:
 def test_noise_for_some_tokens_is_theirs_among_all(count: int) -> None:
     tokens = torch.randperm(50_000, generator=torch.Generator().manual_seed(count))[:count]
     every = gumbel(1, 2, 3, 50_000)
-    assert torch.equal(gumbel_of(1, 2, 3, tokens), every[tokens])
-    luck = Luck(1, 3, 50_000)
-    assert torch.equal(luck.of(2, tokens), every[tokens])
-    assert torch.equal(luck(2), every) and luck(2) is luck(2)
-    assert torch.equal(luck.of(2, tokens), every[tokens])
+    assert torch.equal(gumbel_at(1, 2, 3, tokens), every[tokens])
+    noise = Noise(1, 3, 50_000)
+    assert torch.equal(noise.at(2, tokens), every[tokens])
+    assert torch.equal(noise(2), every) and noise(2) is noise(2)
+    assert torch.equal(noise.at(2, tokens), every[tokens])
 
 
 @pytest.mark.parametrize("left", [0, 1, 3, 60, 200, 400])
@@ -74,7 +74,7 @@ def test_a_draw_is_the_largest_of_all_however_few_are_left(left: int) -> None:
         scores = (torch.randn(400, generator=torch.Generator().manual_seed(seed)) * 2).round()
         scores[order[left:]] = -torch.inf
         wanted = int((scores + gumbel(seed, 1, 2, 400)).argmax())
-        assert draw(scores, Luck(seed, 2, 400), 1) == wanted
+        assert draw(scores, Noise(seed, 2, 400), 1) == wanted
         assert draw(scores, lambda sample, seed=seed: gumbel(seed, sample, 2, 400), 1) == wanted
 
 
@@ -113,11 +113,11 @@ def test_draws_at_once_are_those_one_by_one(vocab: int) -> None:
     scores[3, scores[3] > -torch.inf] = torch.nan
     samples = [row % 3 for row in range(40)]
 
-    def lucks() -> list[Luck]:
-        made = [Luck(row // 2, 7, vocab) for row in range(40)]
+    def noises() -> list[Noise]:
+        made = [Noise(row // 2, 7, vocab) for row in range(40)]
         made[5](samples[5])  # all of its noise is drawn already
         return made
 
-    alone = [draw(*what) for what in zip(scores, lucks(), samples, strict=True)]
-    assert draw_each(scores, lucks(), samples) == alone
-    assert draw_each(scores[::3], lucks()[::3], samples[::3]) == alone[::3]
+    alone = [draw(*what) for what in zip(scores, noises(), samples, strict=True)]
+    assert draw_each(scores, noises(), samples) == alone
+    assert draw_each(scores[::3], noises()[::3], samples[::3]) == alone[::3]

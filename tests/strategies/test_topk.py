@@ -1,17 +1,17 @@
-"""The highest of a row are those a sort finds, however few tokens are looked into."""
+"""``topk``, ``argmax`` and ``survivors`` find what a look at every token finds."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from strategies.ops.topk import highest, left, likeliest
+from strategies.ops.topk import argmax, survivors, topk
 
 
 @pytest.mark.parametrize("vocab", [5, 63, 300, 4096, 4099])
 @pytest.mark.parametrize("count", [1, 4, 50])
 @pytest.mark.parametrize("left", [3, 4099])
-def test_they_are_those_of_a_sort(vocab: int, count: int, left: int) -> None:
+def test_topk_finds_what_a_sort_finds(vocab: int, count: int, left: int) -> None:
     scores = torch.stack(
         [torch.randperm(vocab, generator=torch.Generator().manual_seed(i)) for i in range(6)]
     ).float()
@@ -19,7 +19,7 @@ def test_they_are_those_of_a_sort(vocab: int, count: int, left: int) -> None:
     count = min(count, vocab)
     for rows in (scores, scores[1::3], scores[:1].expand(2, -1)):
         order = rows.sort(descending=True)
-        values, tokens = highest(rows, count)
+        values, tokens = topk(rows, count)
         assert torch.equal(values, order.values[:, :count])
         alive = values > -torch.inf
         assert torch.equal(tokens[alive], order.indices[:, :count][alive])
@@ -28,7 +28,7 @@ def test_they_are_those_of_a_sort(vocab: int, count: int, left: int) -> None:
 
 
 @pytest.mark.parametrize("vocab", [5, 4096, 4099, 6016])
-def test_the_likeliest_is_what_argmax_finds(vocab: int) -> None:
+def test_argmax_is_that_of_torch(vocab: int) -> None:
     """The first of equal ones too."""
     for highest_score in (1, 3, 1000):
         chance = torch.Generator().manual_seed(vocab)
@@ -36,17 +36,19 @@ def test_the_likeliest_is_what_argmax_finds(vocab: int) -> None:
         scores[0] = -torch.inf
         scores[1, -1] = 2000.0
         for rows in (scores, scores[1::3], scores[:1]):
-            assert torch.equal(likeliest(rows), rows.argmax(-1))
+            assert torch.equal(argmax(rows), rows.argmax(-1))
 
 
 @pytest.mark.parametrize("vocab", [5, 4096, 4099])
 @pytest.mark.parametrize("count", [0, 1, 9, 4099])
-def test_what_is_left_is_there_or_too_much(vocab: int, count: int) -> None:
+def test_survivors_are_all_that_is_left_or_nothing(vocab: int, count: int) -> None:
     scores = torch.randn(vocab, generator=torch.Generator().manual_seed(count))
     scores[torch.randperm(vocab, generator=torch.Generator().manual_seed(1))[count:]] = -torch.inf
-    rows, tokens = left(torch.stack([scores, -scores, scores]), vocab // 4, [True, True, False])
+    rows, tokens = survivors(
+        torch.stack([scores, -scores, scores]), vocab // 4, [True, True, False]
+    )
     own, wanted = tokens[rows == 0].tolist(), (scores > -torch.inf).nonzero().flatten().tolist()
     if not set(wanted) <= set(own):
         assert own == [] and len(wanted) * 16 > vocab // 4
-    assert own == sorted(set(own)) == left(scores[None], vocab // 4, [True])[1].tolist()
+    assert own == sorted(set(own)) == survivors(scores[None], vocab // 4, [True])[1].tolist()
     assert not (rows == 2).any()  # it was not able
