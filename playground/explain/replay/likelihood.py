@@ -18,7 +18,7 @@ from torch import Tensor
 from playground.metrics import perplexity
 from playground.trace.scores import Impossible, RecipeScore
 from strategies import Processor, Recipe, Refusal, Row, Search
-from strategies.ops.topk import likeliest
+from strategies.ops.topk import argmax
 
 # What the log-probabilities of a search's texts are, by how it chooses.
 _MEANINGS = {
@@ -170,7 +170,7 @@ class RecipeLikelihood:
                 reason="The model itself gives it no probability.",
             )
         if self.search.chooses == "likeliest":
-            best = int(likeliest(levels[-1][None]))
+            best = int(argmax(levels[-1][None]))
             if best != token:
                 return self._passed_over(index, levels[-1], best)
         return None
