@@ -353,6 +353,17 @@ def test_every_lane_has_its_column_colour_and_letter(draw):
         assert f"b\\u003e{letter}\\u003c" in made
 
 
+@pytest.mark.parametrize("draw", [charts.per_step, charts.timeline, charts.memory, charts.steps])
+def test_a_hover_says_what_a_person_called_the_column(draw):
+    """Whatever that is: Plotly reads markup in it, and variables in a template."""
+    run = comparison([GREEDY, NUCLEUS], length=5)
+    run.lanes[1] = run.lanes[1].model_copy(update={"name": "warm <b>%{x}</b>"})
+    templates = [t["hovertemplate"] for t in parts(draw(run))[0] if "hovertemplate" in t]
+    heads = {re.split(r",", template.removeprefix("<b>"), maxsplit=1)[0] for template in templates}
+    assert heads == {"A", "B warm &lt;b&gt;%&#123;x}&lt;/b&gt;"}
+    assert html.unescape(max(heads)) == "B warm <b>%{x}</b>"
+
+
 @pytest.mark.parametrize("draw", [charts.per_step, charts.timeline, charts.steps])
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_short_runs_are_drawn_too(draw, length):

@@ -8,9 +8,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts.text import literal, visible
+from playground.colours import LETTERS
 from playground.trace import Comparison
 
 MONO = "monospace"
+LONGEST_NAME = 24  # characters of what a column is called
 
 
 def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
@@ -37,8 +39,19 @@ def tint(colour: str, alpha: float) -> str:
 
 def named(comparison: Comparison, lane: int) -> str:
     """What a person called the column, before its figures in a label; nothing where it has none."""
+    name = _name(comparison, lane)
+    return f"<b>{name}</b>  " if name else ""
+
+
+def called(comparison: Comparison, lane: int) -> str:
+    """The column in a hover's template: its letter, and what a person called it."""
+    name = _name(comparison, lane).replace("%{", "%&#123;")  # begins a variable in a template
+    return f"{LETTERS[lane]} {name}" if name else LETTERS[lane]
+
+
+def _name(comparison: Comparison, lane: int) -> str:
     name = comparison.lanes[lane].name
-    return f"<b>{literal(visible(name, 24, space=' '))}</b>  " if name else ""
+    return literal(visible(name, LONGEST_NAME, space=" ")) if name else ""
 
 
 def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:

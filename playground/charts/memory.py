@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, figure
+from playground.charts.base import badge, called, figure
 from playground.charts.steps import spread
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison
@@ -48,7 +48,14 @@ def memory(comparison: Comparison) -> go.Figure | None:
     return figure(
         [
             # Of lanes that hold the same, an earlier one shows at both sides of a later one.
-            _line(lane, tokens, per_token, size, 2 + 3 * lanes[lane + 1 :].count(tokens))
+            _line(
+                called(comparison, lane),
+                lane,
+                tokens,
+                per_token,
+                size,
+                width=2 + 3 * lanes[lane + 1 :].count(tokens),
+            )
             for lane, tokens in enumerate(lanes)
             if tokens
         ],
@@ -75,7 +82,9 @@ def memory(comparison: Comparison) -> go.Figure | None:
     )
 
 
-def _line(lane: int, tokens: list[int], per_token: int, size: float, width: int) -> dict[str, Any]:
+def _line(
+    column: str, lane: int, tokens: list[int], per_token: int, size: float, *, width: int
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines" if len(tokens) > 1 else "markers",
@@ -84,7 +93,7 @@ def _line(lane: int, tokens: list[int], per_token: int, size: float, width: int)
         "line": {"color": COLOURS[lane], "width": width, "shape": "hv"},
         "marker": {"color": COLOURS[lane]},
         "customdata": [[lane, i, text.size(count * per_token)] for i, count in enumerate(tokens)],
-        "hovertemplate": f"{LETTERS[lane]}, token %{{x}}: %{{customdata[2]}}<extra></extra>",
+        "hovertemplate": f"{column}, token %{{x}}: %{{customdata[2]}}<extra></extra>",
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, figure, tint
+from playground.charts.base import badge, called, figure, tint
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison, StepRecord
 
@@ -45,7 +45,9 @@ def steps(
         for number, (path, values) in enumerate(zip(paths, drawn, strict=True)):
             if path:
                 points, line = values.on(axis)
-                data += _lane(number, path, points, line, axis, selected)
+                data += _lane(
+                    called(comparison, number), number, path, points, line, axis, selected
+                )
                 ends.append((math.log10(line[-1]) if axis == "y2" else line[-1], number))
         badges += [
             _letter(number, at, axis)
@@ -160,6 +162,7 @@ def spread(
 
 
 def _lane(
+    column: str,
     number: int,
     path: Sequence[StepRecord],
     points: Sequence[float],
@@ -196,7 +199,7 @@ def _lane(
                 [number, step.index, text.token(text.piece(step), 40), value]
                 for step, value in zip(path, told, strict=True)
             ],
-            "hovertemplate": f"<b>{LETTERS[number]}, token %{{x}}: %{{customdata[2]}}</b><br>"
+            "hovertemplate": f"<b>{column}, token %{{x}}: %{{customdata[2]}}</b><br>"
             "%{customdata[3]}<extra></extra>",
         },
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, figure, named, tint
+from playground.charts.base import badge, called, figure, named, tint
 from playground.colours import COLOURS, INKS, LETTERS, MODEL_GREY
 from playground.trace import Comparison
 
@@ -30,7 +30,11 @@ def timeline(comparison: Comparison) -> go.Figure:
     unit, scale = ("seconds", 1.0) if end >= 1 else ("milliseconds", 1e3)
     since = "its own start" if comparison.timings.alone else "Run"
     return figure(
-        [part for lane in lanes for part in _parts(lane, bars[lane], scale)],
+        [
+            part
+            for lane in lanes
+            for part in _parts(called(comparison, lane), lane, bars[lane], scale)
+        ],
         barmode="overlay",
         height=ROW * len(lanes) + 52,
         margin={"l": 8, "r": 12, "t": 2, "b": 40},
@@ -80,7 +84,7 @@ def _shades(lane: int) -> tuple[str, str, str, str]:
     return tint(MODEL_GREY, 0.65), tint(MODEL_GREY, 0.25), MODEL_GREY, COLOURS[lane]
 
 
-def _parts(lane: int, ends: Sequence[float], scale: float) -> list[dict[str, Any]]:
+def _parts(column: str, lane: int, ends: Sequence[float], scale: float) -> list[dict[str, Any]]:
     starts = (0.0, *ends)
     return [
         {
@@ -91,8 +95,7 @@ def _parts(lane: int, ends: Sequence[float], scale: float) -> list[dict[str, Any
             "y": [lane + 0.2],
             "width": 0.34,
             "marker": {"color": shade, "line": {"width": 0}},
-            "hovertemplate": f"{LETTERS[lane]}, {name}: "
-            f"{text.milliseconds(end - start)}<extra></extra>",
+            "hovertemplate": f"{column}, {name}: {text.milliseconds(end - start)}<extra></extra>",
         }
         for name, shade, start, end in zip(NAMES, _shades(lane), starts, ends, strict=False)
     ]

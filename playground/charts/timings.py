@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from playground.charts.base import badge, figure, named, tint
+from playground.charts.base import badge, called, figure, named, tint
 from playground.colours import COLOURS, INKS, LETTERS, MODEL_GREY
 from playground.trace import Comparison, StepRecord
 
@@ -67,7 +67,11 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
     longest = max(map(len, steps), default=0)
     size = max(1, -(-longest // BINS))
     panel = PANEL if len(steps) <= 3 else LOW_PANEL
-    data = [trace for lane, path in enumerate(steps) for trace in _bars(lane, path, size)]
+    data = [
+        trace
+        for lane, path in enumerate(steps)
+        for trace in _bars(called(comparison, lane), lane, path, size)
+    ]
     stacks = zip(*[iter(data)] * len(PARTS), strict=True)
     top = max(
         (sum(stack) for bars in stacks for stack in zip(*(b["y"] for b in bars), strict=True)),
@@ -120,7 +124,7 @@ def _panel(lane: int, lanes: int, top: float, heading: float) -> dict[str, Any]:
     }
 
 
-def _bars(lane: int, steps: Sequence[StepRecord], size: int) -> list[dict[str, Any]]:
+def _bars(column: str, lane: int, steps: Sequence[StepRecord], size: int) -> list[dict[str, Any]]:
     """A trace for each part, a bar for every ``size`` steps."""
     groups = [steps[i : i + size] for i in range(0, len(steps), size)]
     names = [[lane, group[0].index, _name(group)] for group in groups]
@@ -134,8 +138,7 @@ def _bars(lane: int, steps: Sequence[StepRecord], size: int) -> list[dict[str, A
             "yaxis": f"y{_axis(lane)}",
             "marker": {"color": shade, "line": {"width": 0}},
             "customdata": names,
-            "hovertemplate": f"{LETTERS[lane]}, %{{customdata[2]}}<br>"
-            f"{part} %{{y:.2f}} ms<extra></extra>",
+            "hovertemplate": f"{column}, %{{customdata[2]}}<br>{part} %{{y:.2f}} ms<extra></extra>",
         }
         for part, shade in zip(PARTS, shades(lane), strict=True)
     ]
