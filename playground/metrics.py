@@ -1,4 +1,4 @@
-"""Numbers of a trace: how likely, how varied, how repetitive, how fast. Pure."""
+"""Figures of a text, from its step records: how likely, varied, repetitive and fast. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from playground.trace import LaneTimings, Metrics, StepRecord, Trace
 
 
 def measure(trace: Trace) -> Metrics:
-    """The numbers of the first text."""
+    """The figures of a trace's first text."""
     found = trace.outputs[0].found if trace.outputs else {}
     return measure_path(trace.path()).model_copy(update={"found": dict(found)})
 
 
 def measure_path(path: Sequence[StepRecord]) -> Metrics:
-    """The numbers of a text as its step records tell it; one it is too short for is None.
+    """The figures of one text; None for what it is too short to have.
 
     Perplexity is exp of the mean negative log-probability (nats) of its tokens under the raw
-    model; entropy and rank are means over its tokens, raw. See ``distinct`` and ``repeated``.
+    model; entropy and rank are means over the raw distributions its tokens were chosen from.
     """
     tokens = [step.token for step in path]
     return Metrics(
@@ -34,12 +34,12 @@ def measure_path(path: Sequence[StepRecord]) -> Metrics:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The arithmetic mean; None of nothing."""
+    """The arithmetic mean; None of no values."""
     return math.fsum(values) / len(values) if values else None
 
 
 def perplexity(logprobs: Sequence[float]) -> float | None:
-    """exp(−mean) of log-probabilities in nats; None of nothing, inf past what a float holds."""
+    """exp(−mean) of log-probabilities in nats; None of none, inf past what a float holds."""
     average = mean(logprobs)
     if average is None:
         return None
@@ -52,8 +52,8 @@ def perplexity(logprobs: Sequence[float]) -> float | None:
 def distinct(tokens: Sequence[int], n: int) -> float | None:
     """Distinct n-grams over all n-grams of the token ids, 1 where none recurs; None below n tokens.
 
-    Distinct-n of Li et al. 2016 (1510.03055), which divides by the number of tokens instead of
-    n-grams; over n-grams, as it is mostly computed since, a text without repetition has exactly 1.
+    Distinct-n of Li et al. 2016 (1510.03055), who divide by the number of tokens. Divided by the
+    number of n-grams, as is usual since, a text without repetition has exactly 1.
     """
     grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
     return len(set(grams)) / len(grams) if grams else None
@@ -69,7 +69,7 @@ def repeated(tokens: Sequence[int], n: int) -> float | None:
 
 
 def acceptance(path: Sequence[StepRecord]) -> float | None:
-    """Share of the drafted tokens that were chosen; None where none was drafted.
+    """Share of the drafted tokens that were accepted; None where none was drafted.
 
     What was drafted after a rejected token was never judged, and does not count.
     """
@@ -77,7 +77,7 @@ def acceptance(path: Sequence[StepRecord]) -> float | None:
 
 
 def timings(path: Sequence[StepRecord]) -> LaneTimings:
-    """When the text's tokens were chosen: seconds from the run's submission, and between tokens."""
+    """When its tokens were chosen: seconds from the run's submission, and between two tokens."""
     if not path:
         return LaneTimings()
     first = path[0].at

@@ -10,8 +10,9 @@ import pytest
 
 from playground import charts
 from playground.charts import text
+from playground.charts.base import spread
 from playground.charts.memory import held
-from playground.charts.steps import FLOOR, WINDOW, smooth, spread
+from playground.charts.steps import FLOOR, WINDOW, Parted, smooth
 from playground.charts.timings import BINS, PARTS, rates
 from playground.colours import COLOURS, LETTERS, MODEL_GREY, NAMES
 from playground.trace import Memory
@@ -282,9 +283,10 @@ def test_the_memory_sentence_tells_what_is_known(run):
 
 
 def test_the_machine_s_speed_counts_the_rows_of_every_forward(run):
-    slowest, fastest, machine = rates(run)
+    found = rates(run)
+    machine = found.machine
     speeds = [lane.metrics.timings.tokens_per_second for lane in run.lanes]
-    assert (slowest, fastest) == (min(speeds), max(speeds))
+    assert (found.slowest, found.fastest) == (min(speeds), max(speeds))
     assert machine == pytest.approx(len(run.lanes) * speeds[0], rel=0.01)
     assert f"the machine {machine:.0f}, all rows" in charts.about_per_step(run)
     assert rates(comparison(length=1)) is None
@@ -335,11 +337,11 @@ def test_the_line_is_a_running_mean_where_the_text_is_long_enough():
 
 
 def test_letters_at_the_line_ends_never_overlap():
-    placed = spread([(0.5, 0), (0.5, 1), (0.51, 2), (0.99, 3)], 0.0, 1.0, 0.1)
-    at = [place for place, _ in placed]
+    placed = spread({0: 0.5, 1: 0.5, 2: 0.51, 3: 0.99}, 0.0, 1.0, 0.1)
+    at = list(placed.values())
     assert all(b - a >= 0.1 - 1e-12 for a, b in pairwise(at))
     assert max(at) <= 1.0
-    assert sorted(number for _, number in placed) == [0, 1, 2, 3]
+    assert list(placed) == [0, 1, 2, 3]
 
 
 # Colours, empty runs, text
@@ -508,9 +510,9 @@ def test_partings_are_from_the_lane_before_or_from_the_reference():
     def first(a, b):
         return next(i for i, (x, y) in enumerate(zip(tokens[a], tokens[b], strict=True)) if x != y)
 
-    assert charts.partings(run) == {n: (n - 1, first(n - 1, n)) for n in (1, 2, 3)}
-    assert charts.partings(run, 2) == {n: (2, first(2, n)) for n in (0, 1, 3)}
-    assert charts.partings(run, 0) == {n: (0, first(0, n)) for n in (1, 2)}
+    assert charts.partings(run) == {n: Parted(n - 1, first(n - 1, n)) for n in (1, 2, 3)}
+    assert charts.partings(run, 2) == {n: Parted(2, first(2, n)) for n in (0, 1, 3)}
+    assert charts.partings(run, 0) == {n: Parted(0, first(0, n)) for n in (1, 2)}
     drawn = charts.steps(run, reference=2).layout.shapes
     assert {(line.x0 - 1, line.line.color) for line in drawn} == {
         (first(2, n), COLOURS[n]) for n in (0, 1, 3)
@@ -524,8 +526,8 @@ def test_the_steps_sentence_finds_the_parting_and_the_least_expected_token():
     parted = comparison([GREEDY, NUCLEUS], length=20)
     told = charts.about_steps(parted)
     (found,) = charts.partings(parted).items()
-    assert found[0] == 1 and found[1][0] == 0
-    assert f"B parts from A at token {found[1][1] + 1} (dotted)." in told
+    assert found == (1, Parted(0, found[1].step))
+    assert f"B parts from A at token {found[1].step + 1} (dotted)." in told
     lane, step = min(
         ((i, s) for i, one in enumerate(parted.lanes) for s in one.trace.path()),
         key=lambda pair: pair[1].raw_logprob,

@@ -1,8 +1,8 @@
-"""What every figure shares: no template, no colours but its series'; the page sets the others."""
+"""What figures share: no template, and no colours but those of the series; the page sets others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -64,3 +64,18 @@ def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:
         "showarrow": False,
         **where,
     }
+
+
+def spread(ends: Mapping[int, float], low: float, high: float, apart: float) -> dict[int, float]:
+    """Positions by lane, near those of ``ends``: at least ``apart``, and within the axis."""
+    order = sorted(ends, key=lambda lane: (ends[lane], lane))
+    placed: dict[int, float] = {}
+    floor = low
+    for lane in order:
+        placed[lane] = max(ends[lane], floor)
+        floor = placed[lane] + apart
+    ceiling = high
+    for lane in reversed(order):
+        placed[lane] = min(placed[lane], ceiling)
+        ceiling = placed[lane] - apart
+    return placed

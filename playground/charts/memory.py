@@ -8,8 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, called, figure
-from playground.charts.steps import spread
+from playground.charts.base import badge, called, figure, spread
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison
 
@@ -44,7 +43,7 @@ def memory(comparison: Comparison) -> go.Figure | None:
     size, unit = text.scale(most * per_token)
     top = 1.08 * most * per_token / size
     longest = max(map(len, lanes))
-    ends = [(tokens[-1] * per_token / size, lane) for lane, tokens in enumerate(lanes) if tokens]
+    ends = {lane: tokens[-1] * per_token / size for lane, tokens in enumerate(lanes) if tokens}
     return figure(
         [
             # Of lanes that hold the same, an earlier one shows at both sides of a later one.
@@ -76,7 +75,7 @@ def memory(comparison: Comparison) -> go.Figure | None:
         },
         annotations=[
             part
-            for at, lane in spread(ends, 0.06 * top, 0.97 * top, APART * top)
+            for lane, at in spread(ends, 0.06 * top, 0.97 * top, APART * top).items()
             for part in _end(lane, lanes[lane][-1] * per_token, at)
         ],
     )

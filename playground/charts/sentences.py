@@ -97,12 +97,16 @@ def _about_rates(comparison: Comparison) -> str:
     found = rates(comparison)
     if found is None:
         return ""
-    slowest, fastest, machine = (f"{rate:.{1 if rate < 99.5 else 0}f}" for rate in found)
+    slowest, fastest = _rate(found.slowest), _rate(found.fastest)
     lane = slowest if slowest == fastest else f"{slowest} to {fastest}"
     return (
         f" A column writes {lane} tokens per second; the machine "
-        f"{machine}, all rows of everybody counted."
+        f"{_rate(found.machine)}, all rows of everybody counted."
     )
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.{1 if per_second < 99.5 else 0}f}"
 
 
 def about_memory(comparison: Comparison) -> str:
@@ -166,8 +170,8 @@ def about_steps(comparison: Comparison, after: bool = False, reference: int | No
     if len(tokens) > 1:
         found = partings(comparison, reference)
         parted = [
-            f"{LETTERS[lane]} parts from {LETTERS[other]} at token {step + 1}"
-            for lane, (other, step) in found.items()
+            f"{LETTERS[lane]} parts from {LETTERS[one.reference]} at token {one.step + 1}"
+            for lane, one in found.items()
         ]
         told += (
             f" {', '.join(parted)} (dotted)."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import badge, called, figure, tint
+from playground.charts.base import badge, called, figure, spread, tint
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison, StepRecord
 
@@ -41,17 +42,17 @@ def steps(
     data: list[dict[str, Any]] = []
     badges: list[dict[str, Any]] = []
     for axis, low, high in (("y", 0.0, top), ("y2", bottom - 0.15, 0.12)):
-        ends = []
+        ends = {}
         for number, (path, values) in enumerate(zip(paths, drawn, strict=True)):
             if path:
                 points, line = values.on(axis)
                 data += _lane(
                     called(comparison, number), number, path, points, line, axis, selected
                 )
-                ends.append((math.log10(line[-1]) if axis == "y2" else line[-1], number))
+                ends[number] = math.log10(line[-1]) if axis == "y2" else line[-1]
         badges += [
             _letter(number, at, axis)
-            for at, number in spread(ends, low, high, APART * (high - low))
+            for number, at in spread(ends, low, high, APART * (high - low)).items()
         ]
     ticks = range(bottom, 1)
     return figure(
@@ -76,8 +77,8 @@ def steps(
             "fixedrange": True,
         },
         shapes=[
-            _parted(lane, step, axis)
-            for lane, (_, step) in partings(comparison, reference).items()
+            _parted(lane, parted.step, axis)
+            for lane, parted in partings(comparison, reference).items()
             for axis in ("y", "y2")
         ],
         annotations=[
@@ -88,10 +89,18 @@ def steps(
     )
 
 
-def partings(comparison: Comparison, reference: int | None = None) -> dict[int, tuple[int, int]]:
-    """By lane, the lane it is compared with and its first token, from 0, that differs.
+@dataclass(frozen=True)
+class Parted:
+    """The first token, from 0, that differs from the lane ``reference``'s."""
 
-    That is the lane ``reference``, or the one before it. A lane without such a token is left out.
+    reference: int
+    step: int
+
+
+def partings(comparison: Comparison, reference: int | None = None) -> dict[int, Parted]:
+    """Where each lane parts from the lane ``reference``, or from the one before it.
+
+    A lane of which no token differs is left out.
     """
     tokens = [lane.token_ids for lane in comparison.lanes]
     found = {}
@@ -102,7 +111,7 @@ def partings(comparison: Comparison, reference: int | None = None) -> dict[int, 
         pairs = enumerate(zip(tokens[other], mine, strict=False))
         step = next((i for i, (a, b) in pairs if a != b), None)
         if step is not None:
-            found[lane] = other, step
+            found[lane] = Parted(other, step)
     return found
 
 
@@ -143,22 +152,6 @@ def smooth(values: Sequence[float]) -> list[float]:
     half = WINDOW // 2
     windows = [values[max(0, i - half) : i + half] for i in range(len(values))]
     return [math.fsum(window) / len(window) for window in windows]
-
-
-def spread(
-    ends: Sequence[tuple[float, int]], low: float, high: float, apart: float
-) -> list[tuple[float, int]]:
-    """Positions at least ``apart`` from each other, near the ones asked for and within the axis."""
-    placed: list[tuple[float, int]] = []
-    for at, number in sorted(ends):
-        floor = placed[-1][0] + apart if placed else low
-        placed.append((max(at, floor), number))
-    ceiling = high
-    for i in reversed(range(len(placed))):
-        at, number = placed[i]
-        placed[i] = (min(at, ceiling), number)
-        ceiling = placed[i][0] - apart
-    return placed
 
 
 def _lane(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
@@ -34,12 +35,20 @@ def shared_rows(comparison: Comparison) -> tuple[int, int] | None:
     return (min(rows), max(rows)) if rows else None
 
 
-def rates(comparison: Comparison) -> tuple[float, float, float] | None:
+@dataclass(frozen=True)
+class Rates:
     """Tokens a second: of the slowest lane, of the fastest, and of all rows of everybody's lanes.
 
-    The last counts the rows of every forward over the time from one token to the next. None
-    without a decode step, or where one forward may have judged several guessed tokens.
+    The last counts the rows of every forward over the time from one token to the next.
     """
+
+    slowest: float
+    fastest: float
+    machine: float
+
+
+def rates(comparison: Comparison) -> Rates | None:
+    """None without a decode step, or where one forward may have judged several drafted tokens."""
     lanes = [
         lane.metrics.timings.tokens_per_second
         for lane in comparison.lanes
@@ -54,7 +63,7 @@ def rates(comparison: Comparison) -> tuple[float, float, float] | None:
     if not lanes or len(path) < 2 or path[-1].at <= path[0].at:
         return None
     rows = sum(step.times.forward_rows for step in path[1:])
-    return min(lanes), max(lanes), rows / (path[-1].at - path[0].at)
+    return Rates(min(lanes), max(lanes), rows / (path[-1].at - path[0].at))
 
 
 def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) -> go.Figure:

@@ -9,9 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playground.charts import text
-from playground.charts.base import figure, tint
+from playground.charts.base import figure, spread, tint
 from playground.charts.memory import held
-from playground.charts.steps import spread
 from playground.colours import COLOURS, LETTERS
 from playground.trace import Comparison
 
@@ -34,7 +33,8 @@ def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> go.Figure 
         return None
     top = 1.08 * max(max(steps) for _, steps in drawn)
     longest = max(len(steps) for _, steps in drawn)
-    ends = spread([(steps[-1], i) for i, (_, steps) in enumerate(drawn)], 0, 0.97 * top, 0.1 * top)
+    last = {i: steps[-1] for i, (_, steps) in enumerate(drawn)}
+    ends = spread(last, 0, 0.97 * top, 0.1 * top)
     return figure(
         [_line(lane, name, steps) for name, steps in drawn],
         height=HEIGHT,
@@ -66,7 +66,7 @@ def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> go.Figure 
                 "xanchor": "left",
                 "yanchor": "middle",
             }
-            for at, i in ends
+            for i, at in ends.items()
         ],
     )
 

@@ -1,1 +1,1 @@
-"""What is said of a trace: where and why columns part. Pure functions over step records."""
+"""What can be said of a trace: where columns part and why. Pure functions over its records."""

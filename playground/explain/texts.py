@@ -1,4 +1,4 @@
-"""A comparison as a person has it before them: of each lane that wrote several texts, one."""
+"""Of each lane that wrote several texts, the one that a person looks at."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from playground.trace import Comparison, LaneResult
 def showing(comparison: Comparison, texts: Sequence[int]) -> Comparison:
     """The comparison with text ``texts[n]`` of lane ``n`` first, and the lane's figures of it.
 
-    Charts and figures are of a lane's first text. A lane without such a text, or that none is told
-    for, stays as it is.
+    Charts and figures are of a lane's first text. A lane without such a text, or for which no
+    number is given, stays as it is.
     """
     wanted = [*texts, *[0] * len(comparison.lanes)]
     lanes = [first(lane, wanted[number]) for number, lane in enumerate(comparison.lanes)]

@@ -31,10 +31,12 @@ class Timings(Record):
     prefill: float
     prefill_tokens: int
     prompt_known: bool = Field(
-        False, description="Read for an earlier run: its keys and values were copied instead."
+        False, description="It was read for an earlier run: its keys and values were copied."
     )
     total: float
-    alone: bool = False  # lanes ran one after the other, each with a prefill of its own
+    alone: bool = Field(
+        False, description="Lanes ran one after the other, each with a prefill of its own."
+    )
     memory: Memory | None = Field(None, description="When the run ended; None until then.")
 
 
@@ -88,13 +90,17 @@ class Comparison(Record):
 
     version: int = Field(VERSION, description="Of the form of this record.")
     id: str
-    created: str  # ISO 8601, UTC
+    created: str = Field(description="ISO 8601, UTC.")
     model: ModelFacts
-    prompt: str  # as typed
-    prompt_tokens: list[PromptToken]  # as fed, chat template included
-    prompt_perplexity: float | None = None  # under the raw model, where the prompt was scored
-    chat: bool = False
-    split_special_tokens: bool = False  # names of control tokens in the prompt were plain text
+    prompt: str = Field(description="As typed.")
+    prompt_tokens: list[PromptToken] = Field(description="As fed, chat template included.")
+    prompt_perplexity: float | None = Field(
+        None, description="Under the raw model, where the prompt was scored."
+    )
+    chat: bool = Field(False, description="Whether the chat template was put around the prompt.")
+    split_special_tokens: bool = Field(
+        False, description="Whether names of control tokens in the prompt were plain text."
+    )
     seed: int
     max_new_tokens: int
     min_new_tokens: int

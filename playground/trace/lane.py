@@ -17,7 +17,7 @@ _FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside it
 
 
 class Output(Record):
-    """One text a lane holds: its nodes in order, and why it ended (None while it runs)."""
+    """One text of a lane: its step records' indices, and why it ended (None while it runs)."""
 
     text: str
     token_ids: list[int]
@@ -30,7 +30,10 @@ class Output(Record):
 
 
 class Trace(Record):
-    """A lane's step records. ``outputs`` are its texts, the one a person is shown first."""
+    """A lane's step records, a tree, and the texts in it, the one that a person is shown first.
+
+    A sample has one path; of beams, those that were given up are in the tree as well.
+    """
 
     chain: Chain = Field(description="The steps of the recipe, and how its search chooses.")
     vocab_size: int
@@ -100,7 +103,7 @@ class LaneTimings(Record):
 
 
 class Metrics(Record):
-    """Numbers of the shown text; None where it is too short to have one."""
+    """Figures of the shown text; None for what it is too short to have."""
 
     tokens: int
     perplexity: float | None = Field(None, description="Of the text under the raw model.")
@@ -129,7 +132,7 @@ class LaneResult(Record):
     text: str
     token_ids: list[int]
     finish_reason: FinishReason | None
-    error: str | None = None  # what went wrong in this lane alone
+    error: str | None = Field(None, description="What went wrong in this lane alone.")
     name: str = Field("", description="What a person called the recipe; empty for nothing.")
     trace: Trace
     metrics: Metrics

@@ -12,10 +12,10 @@ class Record(BaseModel):
 
 
 class Candidates(Record):
-    """The likeliest tokens of one distribution, in falling raw probability, and the chosen one.
+    """The likeliest tokens of one distribution and the chosen one, in falling raw probability.
 
-    Lists are parallel. ``stages[s][c]`` is candidate ``c``'s probability after stage ``s``, 0 where
-    a stage removed it; the last stage is what the search saw. With no stages that is ``raw``.
+    The lists are parallel. ``stages[s][c]`` is candidate ``c``'s probability after stage ``s``, 0
+    where a stage removed it; the last stage is what the search saw. With no stages that is ``raw``.
     """
 
     ids: list[int]
@@ -43,7 +43,7 @@ class StageSummary(Record):
 
 
 class Times(Record):
-    """Seconds one step took. ``forward`` is shared by ``forward_rows`` rows of all lanes.
+    """Seconds that one step took. ``forward`` is shared by ``forward_rows`` rows of all lanes.
 
     A first token's forward is the prefill of the prompt, which all lanes of the run share.
     """
@@ -83,7 +83,7 @@ class StepRecord(Record):
         0.0, description="What the search keeps, e.g. a beam's summed log-probability."
     )
     draft: int | None = Field(
-        None, description="Token drafted for this place, accepted if it is the chosen one."
+        None, description="Token drafted for this position, accepted if it is the chosen one."
     )
     draft_text: str = Field("", description="The text of that token.")
     times: Times
