@@ -11,10 +11,9 @@ from torch import Tensor
 
 from .. import base
 from ..base import EarlyLayers, Info, Row, Strategy, setting
+from ..ops.divergence import from_mixture
 
 RELATIVE_TOP = math.log(0.1)  # a token this far below the likeliest is not weighed
-DEEP = -80.0  # nats; no weight is less, since such numbers are slow to reckon with
-LOWEST = -1e9  # nats; so that 0 · log 0 is 0
 FEWEST = 6  # layers of a model that has an earlier half to choose from
 SPAN = 20  # layers considered of a model with more than twice as many
 
@@ -79,22 +78,6 @@ class Dola(base.Processor):
         last = scores.log_softmax(-1)
         left = last[0] > -torch.inf
         whole = bool(left.all())  # a step before may have removed some: they have no part in it
-        far = _divergence(*(last, early) if whole else (last[:, left], early[:, left])).argmax()
+        far = from_mixture(*(last, early) if whole else (last[:, left], early[:, left])).argmax()
         kept = last >= last.amax(-1, True) + RELATIVE_TOP
         return torch.where(kept, last - early[int(far)].log_softmax(-1), -torch.inf)
-
-
-def _divergence(last: Tensor, early: Tensor) -> Tensor:
-    """KL(m ‖ p) + KL(m ‖ q), ``[layers]`` in nats, where m is the even mixture of both.
-
-    The paper's is that of KL(p ‖ m) and KL(q ‖ m): at most 2 log 2, which every layer reaches that
-    is sure of other tokens, as most are that are read without the last one's norm.
-
-    ``last`` are log-probabilities ``[1, vocab]``, ``early`` scores ``[layers, vocab]``. In place in
-    two buffers: fresh memory at every turn may cost more than the arithmetic.
-    """
-    logs = early.log_softmax(-1).clamp_(min=LOWEST)
-    mixture = logs.clamp(min=DEEP).exp_().add_(last.clamp(min=DEEP).exp_()).mul_(0.5)
-    apart = logs.add_(last).mul_(mixture).sum(-1)
-    own = torch.log(mixture, out=logs).mul_(mixture).sum(-1)
-    return 2 * own - apart

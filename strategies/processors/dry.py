@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..ops.breakers import Breakers
+from ..ops.suffixes import followed
 from ..ops.tokens import Text
 
 LONGEST = 50  # matched tokens, as in text-generation-webui: beyond that the power overflows
@@ -83,23 +81,9 @@ class Dry(base.Processor):
             return scores
         out = scores.clone()
         for i, row in enumerate(rows):
-            tokens, lengths = self._matches(row.tokens[-self.params.window :])
-            known = tokens < scores.shape[-1]
-            over = (lengths - self.params.allowed_length)[known]
-            penalty = self.params.multiplier * self.params.base ** over.double()
-            at = tokens[known].to(scores.device)
-            out[i, at] -= torch.where(over >= 0, penalty, 0.0).float().to(scores.device)
+            tokens, lengths = followed(row.tokens[-self.params.window :], self._breaks, LONGEST)
+            repeats = (lengths >= self.params.allowed_length) & (tokens < scores.shape[-1])
+            over = (lengths[repeats] - self.params.allowed_length).double()
+            penalty = self.params.multiplier * self.params.base**over
+            out[i, tokens[repeats].to(out.device)] -= penalty.float().to(out.device)
         return out
-
-    def _matches(self, text: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Distinct tokens, and how long an end of ``text`` each has followed before."""
-        ids = torch.frombuffer(array("q", text), dtype=torch.int64)
-        breaks = torch.tensor(self._breaks(text))
-        places = ((ids[:-1] == ids[-1]) & ~breaks[1:]).nonzero().flatten()
-        # Where the text begins and where it breaks, nothing equals anything.
-        end = pad(ids.masked_fill(breaks, -1), (LONGEST, 0), value=-1)[-LONGEST:]
-        before = pad(ids, (LONGEST - 1, 0), value=-2).unfold(0, LONGEST, 1)[places]
-        lengths = (before == end).flip(-1).cumprod(-1).sum(-1)
-        tokens, which = torch.unique(ids[places + 1], return_inverse=True)
-        longest = torch.zeros_like(tokens).scatter_reduce(0, which, lengths, "amax")
-        return tokens, longest

@@ -56,14 +56,13 @@ class DiverseBeam(Beams):
         def _divides(cls, groups: int, info: ValidationInfo) -> int:
             beams = info.data.get("num_beams", groups)
             if beams % groups:
+                what = f"{beams} beams cannot be divided into {groups} equal groups"
                 sizes = [str(size) for size in range(1, beams + 1) if beams % size == 0]
-                raise ValueError(
-                    f"{beams} beams cannot be divided into {groups} equal groups; "
-                    f"allowed are {', '.join(sizes)}."
-                )
+                raise ValueError(f"{what}; allowed are {', '.join(sizes)}.")
             return groups
 
     def advance(self, step: Step) -> list[Move]:
+        size, penalty = self.width() // self.params.num_beam_groups, self.params.diversity_penalty
         totals = accumulated(step)
         chosen = torch.zeros_like(totals[0])
         moves: list[Move] = []
@@ -71,26 +70,21 @@ class DiverseBeam(Beams):
             places = [i for i, row in enumerate(step.rows) if row.state in (None, group)]
             if not places:
                 continue
-            own = totals[places] - self.params.diversity_penalty * chosen
-            found = best_candidates(own, self.looked_at(self._size))
+            found = best_candidates(totals[places] - penalty * chosen, self.looked_at(size))
             candidates = ((score, places[row], token) for score, row, token in found)
             finished = [row for row in step.finished if row.state == group]
-            kept = self.kept(step, candidates, self._size, finished)
+            kept = self.kept(step, candidates, size, finished)
             moves += [replace(move, state=group) for move in kept]
             for move in kept:
                 chosen[move.token] += move.token not in self.context.eos_token_ids
         return moves
 
-    @property
-    def _size(self) -> int:
-        return int(self.params.num_beams // self.params.num_beam_groups)
-
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """The best of each group by score, then what they left behind."""
+        size = self.width() // self.params.num_beam_groups
         first: list[Row] = []
         rest: list[Row] = []
         for group in dict.fromkeys(row.state for row in rows):
             ranked = super().order([row for row in rows if row.state == group])
-            first += ranked[: self._size]
-            rest += ranked[self._size :]
+            first, rest = [*first, *ranked[:size]], [*rest, *ranked[size:]]
         return [*super().order(first), *super().order(rest)]

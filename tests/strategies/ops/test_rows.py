@@ -1,0 +1,113 @@
+"""A row's result is the same alone as among others, to the last bit, for every operation on rows.
+
+On the processor at hand and the weaker ones it can pretend to be, with one thread and several.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from strategies import ops
+from strategies.ops.divergence import from_mixture
+from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, uniform
+from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
+from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
+from strategies.ops.suffixes import followed
+from strategies.ops.tokens import ban, completes, seen, spellings
+from strategies.ops.topk import argmax, survivors, topk
+from strategies.ops.truncation import keep_likely
+
+ROOT = Path(__file__).parents[3]
+ROWS = 24
+
+
+def left(scores: Tensor) -> Tensor:
+    """What ``survivors`` finds, as a mask ``[n, vocab]``."""
+    mask = torch.zeros_like(scores, dtype=torch.bool)
+    mask[survivors(scores, scores.shape[-1] // 4, [True] * len(scores))] = True
+    return mask
+
+
+def draws(scores: Tensor, first: int) -> Tensor:
+    """A token for each row, the first of which is number ``first`` among all."""
+    noises = [Noise(7, 1, scores.shape[-1]) for _ in scores]
+    return torch.tensor(draw_each(scores, noises, range(first, first + len(scores))))
+
+
+# What each finds in rows of scores; ``torch``'s two, since strategies rely on them.
+OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
+    torch.softmax: lambda scores, first: scores.softmax(-1),
+    torch.log_softmax: lambda scores, first: scores.log_softmax(-1),
+    row_sums: lambda scores, first: row_sums(scores.softmax(-1)),
+    logsumexp: lambda scores, first: logsumexp(scores),
+    entropy: lambda scores, first: entropy(scores.softmax(-1), scores.log_softmax(-1)),
+    collision: lambda scores, first: collision(scores.softmax(-1)),
+    deviation: lambda scores, first: deviation(scores),
+    topk: lambda scores, first: topk(scores, 20)[0],
+    argmax: lambda scores, first: argmax(scores),
+    survivors: lambda scores, first: left(scores),
+    least_in_nucleus: lambda scores, first: least_in_nucleus(scores.softmax(-1), 0.95),
+    farthest_in_nucleus: lambda scores, first: farthest_in_nucleus(
+        (scores.log_softmax(-1) + 3).abs(), scores.softmax(-1), 0.9
+    ),
+    keep_likely: lambda scores, first: keep_likely(scores, scores.softmax(-1), 1e-4),
+    ban: lambda scores, first: ban(scores, [(3, 4)] * len(scores)),
+    draw_each: draws,
+}
+# And those that are given one row, one text or one token at a time.
+SINGLE = {gumbel, gumbel_at, draw, uniform, spellings, seen, completes, followed, from_mixture}
+
+
+def drawn(vocab: int) -> Tensor:
+    """Rows from sharp to flat, every third with most of its tokens removed."""
+    chance = torch.Generator().manual_seed(vocab)
+    scores = torch.randn(ROWS, vocab, generator=chance) * torch.linspace(4, 0.01, ROWS)[:, None]
+    scores[::3, vocab // 50 + 1 :] = -torch.inf
+    return scores
+
+
+def check(vocab: int) -> None:
+    """Every row alone, with one more, and among all."""
+    scores = drawn(vocab)
+    for operation, found in OPERATIONS.items():
+        every = found(scores, 0)
+        for first in range(ROWS):
+            for last in (first + 1, min(first + 2, ROWS)):
+                some = found(scores[first:last], first)
+                assert torch.equal(some, every[first:last]), (operation.__name__, vocab, first)
+
+
+def test_no_operation_on_rows_is_forgotten() -> None:
+    for module in pkgutil.iter_modules(ops.__path__):
+        found = importlib.import_module(f"{ops.__name__}.{module.name}")
+        for name, value in vars(found).items():
+            if inspect.isfunction(value) and value.__module__ == found.__name__ and name[0] != "_":
+                assert value in OPERATIONS or value in SINGLE, name
+
+
+@pytest.mark.parametrize("aten", [None, "avx2", "default"])
+def test_a_row_alone_is_the_same_row_among_others(aten: str | None) -> None:
+    chosen = {"ATEN_CPU_CAPABILITY": aten} if aten else {}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.strategies.ops.test_rows"],
+        cwd=ROOT, env=os.environ | chosen, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+
+
+if __name__ == "__main__":
+    for threads in (1, 4):
+        torch.set_num_threads(threads)
+        for each in (300, 50_257):
+            check(each)
