@@ -13,6 +13,7 @@ from playground.errors import ModelError, UnsupportedModel
 from playground.fresh_thread import run_in_fresh_thread
 from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
+from playground.process import Process
 from playground.rate_limits import RateLimits
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
@@ -52,7 +53,8 @@ class Service:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.models = Models(self.settings, release=self._release)
+        self.process = Process()
+        self.models = Models(self.settings, release=self._release, process=self.process)
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self._runs: OrderedDict[str, Run] = OrderedDict()  # at work, and ended lately
@@ -119,6 +121,7 @@ class Service:
                 rows=self.settings.max_rows,
                 prompt_bytes=self.settings.prompt_bytes,
                 observer=self.observers,
+                process=self.process,
                 draft=self._draft(loaded),
                 trace=self.settings.trace_steps,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),

@@ -18,6 +18,7 @@ from playground.engine.scheduler.loop import Loop
 from playground.engine.scoring import logprobs
 from playground.engine.text_scoring import score_text
 from playground.models import LoadedModel
+from playground.process import Process
 from playground.trace import PromptToken, StepRecord
 from playground.trace.scores import TextScore
 
@@ -40,11 +41,13 @@ class Engine:
         trace: bool = False,
         observer: Observer | None = None,
         draft: LoadedModel | None = None,
+        process: Process | None = None,
     ) -> None:
         """``cache_bytes`` bound the slots, ``prompt_bytes`` the prompt cache.
 
         ``trace`` has forwards traced where that makes them faster, by threads of their own.
         ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask.
+        ``process`` is what the models of this process share.
         """
         self.model, self.limits = model, limits or Limits()
         self.forward = Forward(
@@ -53,6 +56,7 @@ class Engine:
             length=model.context_length,
             budget=cache_bytes,
             pack_weights=pack_weights,
+            process=process,
         )
         self.context_length = self.forward.slots.length
         found = {
@@ -60,7 +64,9 @@ class Engine:
             "batch_invariant": self.forward.batch_invariant,
         }
         self.model = model = replace(model, facts=model.facts.model_copy(update=found))
-        self.drafter = Drafter.try_create(draft, model.facts.vocab_size, pack_weights)
+        self.drafter = Drafter.try_create(
+            draft, model.facts.vocab_size, pack_weights, self.forward.process
+        )
         self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
         for forward in self._forwards if trace else ():
             forward.trace()

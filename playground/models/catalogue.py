@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from playground.errors import ModelError
 from playground.models import builtin, device, hub
 from playground.models.loading import LoadedModel, load_folder, weight_bytes
+from playground.process import Process
 from playground.settings import BUILT_IN, Settings
 
 __all__ = ["BUILT_IN", "Entry", "LoadedModel", "ModelError", "Models", "load_folder"]
@@ -51,10 +52,14 @@ class Models:
     """
 
     def __init__(
-        self, settings: Settings, release: Callable[[str], bool] = lambda id: True
+        self,
+        settings: Settings,
+        release: Callable[[str], bool] = lambda id: True,
+        process: Process | None = None,
     ) -> None:
         self.settings = settings
         self.release = release
+        self.process = process or Process()
         self._folders: dict[str, Path] = {}
         self._entries: dict[str, Entry] = {}
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -206,7 +211,7 @@ class Models:
                 self._loaded.pop(dropped, None)
             log.info("dropped %s to make room for %s", dropped, id)
             _collect()
-            device.empty_cache(where)
+            device.empty_cache(where, self.process)
 
 
 def _collect() -> None:

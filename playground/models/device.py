@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import threading
 from pathlib import Path
 
 import psutil
 import torch
 
 from playground.errors import ModelError
+from playground.process import Process
 from playground.settings import Settings
 from playground.trace import Memory
-
-# CUDA captures one graph at a time in a process, and no memory is freed meanwhile.
-CAPTURING = threading.Lock()
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
 
@@ -37,10 +34,10 @@ def resolve_device(settings: Settings) -> tuple[torch.device, torch.dtype]:
     return device, torch.bfloat16 if bfloat16_is_fast() else torch.float32
 
 
-def empty_cache(device: torch.device) -> None:
+def empty_cache(device: torch.device, process: Process) -> None:
     """Give back memory that torch holds for later, where it does; not while a graph is captured."""
     if device.type == "cuda":
-        with CAPTURING:
+        with process.capturing:
             torch.cuda.empty_cache()
 
 

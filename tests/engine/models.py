@@ -9,11 +9,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from playground.engine import Engine, Limits, Run
 from playground.models import LoadedModel
+from playground.process import Process
 from playground.trace import Comparison, ModelFacts
 from tests.folders import VOCAB, tokenizer
 from tests.tiny import SPECIAL, tiny_gpt2, tiny_llama, tiny_qwen2
 
 CONTEXT = 128
+PROCESS = Process()  # shared, so that the tests measure each kernel once
 
 
 def three_to_one(vocab: int, context: int) -> Any:
@@ -95,6 +97,7 @@ def engine(
         pack_weights=pack_weights,
         draft=draft,
         trace=trace,
+        process=PROCESS,
     )
 
 

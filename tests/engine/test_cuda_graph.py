@@ -19,7 +19,7 @@ from playground.engine.attention.kv_slots import KVShape, KVSlots, fit_to_budget
 from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, Work
 from playground.trace import Comparison
-from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
+from tests.engine.models import MAKERS, PROCESS, VOCAB, engine, finished, loaded
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 FP32, BF16 = torch.float32, torch.bfloat16
@@ -45,7 +45,7 @@ def served(
     model = MAKERS[kind](vocab=VOCAB, context=length).to(device, dtype)
     change(model)
     chosen = None if device == "cuda" and capture is plain else capture
-    return Forward(model, rows=rows, length=length, capture=chosen)
+    return Forward(model, rows=rows, length=length, capture=chosen, process=PROCESS)
 
 
 def written(forward: Forward) -> tuple[list[int], list[int], list[int]]:
@@ -263,7 +263,7 @@ def test_an_engine_writes_the_same(
     recipes += ["dola | sample", "speculative"] if draft else []
     request = Request(prompt="one prompt", recipes=recipes, max_new_tokens=24, seed=3)
     wanted = finished(engine(kind, draft=loaded(draft) if draft else None), request)
-    monkeypatch.setattr("playground.engine.forward.forward.captures", lambda device: plain)
+    monkeypatch.setattr("playground.engine.forward.forward.captures", lambda *where: plain)
     other = engine(kind, draft=loaded(draft) if draft else None)
     assert graphs(other.forward) and (other.drafter is None or graphs(other.drafter.forward))
     assert tokens(finished(other, request)) == tokens(wanted)

@@ -12,7 +12,8 @@ from playground.engine.forward import fp16_linear as fp16
 from playground.engine.forward.fp16_linear import COUNTED, Fp16Linear, fp16_linear
 from playground.engine.forward.packed_linear import pack
 from playground.models import device
-from tests.engine.models import MAKERS, VOCAB
+from playground.process import Measurements
+from tests.engine.models import MAKERS, PROCESS, VOCAB
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 
@@ -28,7 +29,7 @@ def drawn(*shape: int, dtype: torch.dtype = FP32, seed: int = 0) -> Tensor:
 
 
 def made(weight: Tensor, bias: Tensor | None = None) -> Fp16Linear:
-    found = fp16_linear(weight, bias)
+    found = fp16_linear(weight, bias, PROCESS.kernels)
     assert found is not None
     return found
 
@@ -81,7 +82,7 @@ def test_sums_are_float32_and_what_comes_out_is_of_the_dtype_put_in(
     ],
 )
 def test_a_weight_that_would_lose_a_bit_is_left(weight: Tensor) -> None:
-    assert fp16_linear(weight, None) is None
+    assert fp16_linear(weight, None, PROCESS.kernels) is None
 
 
 def test_a_weight_beyond_float16_is_scaled_down() -> None:
@@ -91,8 +92,8 @@ def test_a_weight_beyond_float16_is_scaled_down() -> None:
 
 def test_a_processor_that_multiplies_bfloat16_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "bfloat16_is_fast", lambda: True)
-    assert fp16_linear(drawn(8, 16, dtype=BF16), None) is None
-    assert fp16_linear(drawn(8, 16, dtype=FP16).float(), None) is not None
+    assert fp16_linear(drawn(8, 16, dtype=BF16), None, PROCESS.kernels) is None
+    assert fp16_linear(drawn(8, 16, dtype=FP16).float(), None, PROCESS.kernels) is not None
 
 
 @pytest.mark.parametrize("broken", [RuntimeError("no such kernel"), lambda x, *rest: x + len(x)])
@@ -105,11 +106,7 @@ def test_a_kernel_that_cannot_or_that_changes_bits_is_not_used(
         return broken(x, *rest)
 
     monkeypatch.setattr(fp16, "_product", product)
-    fp16._rows_that_keep_bits.cache_clear()
-    try:
-        assert fp16_linear(drawn(8, 16, dtype=FP16), None) is None
-    finally:
-        fp16._rows_that_keep_bits.cache_clear()
+    assert fp16_linear(drawn(8, 16, dtype=FP16), None, Measurements()) is None
 
 
 @pytest.mark.parametrize(("dtype", "each"), [(FP16, 2), (FP32, 4)])
@@ -131,7 +128,7 @@ def test_layers_that_share_a_weight_share_what_is_packed() -> None:
         bytes_added = pack(layers)
     finally:
         torch.set_num_threads(threads)
-    products = [layer.forward.product.product for layer in layers]
+    products = [layer.forward.shared.product for layer in layers]
     assert products[0] is products[1] is not products[2]
     assert bytes_added == products[0].nbytes + products[2].nbytes
     assert pack(layers) == 0

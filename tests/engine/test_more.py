@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 
 from playground.engine import Engine, FieldError, Request
-from playground.engine.forward import Forward
+from playground.engine.forward import EarlyRow, Forward
 from strategies import EarlyLayers
 from tests.engine.models import driven, engine, finished, loaded
 from tests.strategies.driver import run, written
@@ -319,7 +319,7 @@ def test_earlier_layers_ride_on_the_product_of_the_scores(kind: str) -> None:
     for slot, prompt in enumerate(([3, 4, 5], [6, 7])):
         forward.prefill(slot, prompt)
     what = [0, 1], [8, 9], [3, 2]
-    plain, asked_for = forward.decode(*what, states=True), ((1, (1, 2)), (0, (1,)))
+    plain, asked_for = forward.decode(*what, states=True), (EarlyRow(1, (1, 2)), EarlyRow(0, (1,)))
     heard = forward.decode(*what, states=True, early=asked_for)
     assert torch.equal(heard.logits, plain.logits)
     assert heard.states is not None
@@ -340,5 +340,5 @@ def test_a_head_that_does_more_than_its_product_is_not_gone_around() -> None:
 
     model.model.forward = softcapped
     forward = Forward(model.model, rows=16, length=32)
-    heard = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[(0, (1,))])
+    heard = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[EarlyRow(0, (1,))])
     assert not heard.early and float(heard.logits.abs().max()) <= 1.0

@@ -15,7 +15,7 @@ from playground.engine import Engine, Request
 from playground.engine.forward import FIXED_ROWS, MOST_ROWS, Forward, RowCounts
 from playground.engine.forward import forward as module
 from strategies import Recipe
-from tests.engine.models import MAKERS, VOCAB, driven, loaded
+from tests.engine.models import MAKERS, PROCESS, VOCAB, driven, loaded
 
 ONE_IN = 50
 MINE = Recipe.of("top_p(0.9) | sample")
@@ -42,7 +42,7 @@ def served(
 ) -> Forward:
     model = MAKERS[kind](vocab=VOCAB, context=160).to(dtype)
     change(model)
-    return Forward(model, rows=40, length=160)
+    return Forward(model, rows=40, length=160, process=PROCESS)
 
 
 def layer(model: Any, index: int) -> Any:
@@ -145,7 +145,7 @@ def test_a_kernel_that_is_wrong_or_gone_leaves_the_layers_as_they_are(
     class Wrong:
         shape, nbytes, packed = (0, 0, False), 1, None
 
-        def __init__(self, weight: Tensor, bias: Any) -> None:
+        def __init__(self, weight: Tensor, bias: Any, kernels: Any) -> None:
             self.weight = weight
 
         def __call__(self, x: Tensor) -> Tensor:

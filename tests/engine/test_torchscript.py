@@ -13,9 +13,16 @@ import torch
 
 from playground.engine import Request
 from playground.engine.attention.placement import BLOCK
-from playground.engine.forward import FIXED_ROWS, Forward, ForwardOutput, RowCounts, torchscript
+from playground.engine.forward import (
+    FIXED_ROWS,
+    EarlyRow,
+    Forward,
+    ForwardOutput,
+    RowCounts,
+    torchscript,
+)
 from playground.engine.forward.path import Rows
-from tests.engine.models import MAKERS, VOCAB, engine, finished, loaded
+from tests.engine.models import MAKERS, PROCESS, VOCAB, engine, finished, loaded
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 LENGTHS = {0: 3, 2: BLOCK - 1, 3: BLOCK, 7: 2 * BLOCK + 9, 8: 1}  # of texts, by slot
@@ -25,7 +32,7 @@ ONE = Rows([0], [1], [2])
 
 def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
     model = MAKERS[kind](vocab=VOCAB, context=300).to(kept).to(dtype)
-    return Forward(model, rows=40, length=300)
+    return Forward(model, rows=40, length=300, process=PROCESS)
 
 
 def settled(forward: Forward) -> Forward:
@@ -68,7 +75,7 @@ def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
         forward.prefill(slot, [(7 * slot + i) % VOCAB for i in range(length)])
     for count in (1, 2, 5):
         step = [*LENGTHS][:count], [9, 8, 7, 6, 5][:count], [*LENGTHS.values()][:count]
-        early = [(count - 1, (1, 2))]
+        early = [EarlyRow(count - 1, (1, 2))]
         wanted = plain(forward, *step), plain(forward, *step, states=True, early=early)
         with monkeypatch.context() as patch:
             patch.setattr(forward.eager, "_run", never)
@@ -202,7 +209,7 @@ def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
     made = []
     forward = served()
     monkeypatch.setattr(torchscript.Program, "_made", lambda self: made.append(self) or never)
-    gone = torchscript.Step(forward.eager, never)
+    gone = torchscript.Step(forward.eager, never, PROCESS)
     gone.close()
     gone.trace()
     assert not made and gone.read(ONE) is None
@@ -226,9 +233,10 @@ def test_models_are_traced_side_by_side_and_leave_nothing_behind() -> None:
 def test_a_program_that_ends_waits_for_no_trace() -> None:
     forward = served("deep")
     forward.trace()
-    torchscript._stop()
-    assert forward.torchscript is not None and forward.torchscript.layers._program is None
-    assert not forward.torchscript._thread.is_alive()
+    traces = forward.torchscript
+    assert traces is not None
+    torchscript._end(traces._ending, traces._thread)
+    assert traces.layers._program is None and not traces._thread.is_alive()
 
 
 def test_the_draft_model_s_steps_are_traced_too() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.turn import Turn, resume, take
-from playground.engine.forward import Forward, ForwardOutput
+from playground.engine.forward import EarlyRow, Forward, ForwardOutput
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import NOTHING, Fault, Given, Look
@@ -178,7 +178,7 @@ class Decoder:
             [len(feed.tokens) - 1 for feed in feeds],
             states=states,
             early=[
-                (at, need.layers)
+                EarlyRow(at, need.layers)
                 for at, (part, place, _) in enumerate(waiting)
                 for need in part.lane.needs
                 if isinstance(need, EarlyLayers)
@@ -289,7 +289,7 @@ class Decoder:
 
     def _early(self, said: _Said, layers: Sequence[int]) -> Tensor:
         assert said.heard.states is not None
-        read = said.heard.early.get((said.at, tuple(layers)))
+        read = said.heard.early.get(EarlyRow(said.at, tuple(layers)))
         if read is not None:
             return read
         return self.forward.head(said.heard.states.layers[list(layers), said.at])

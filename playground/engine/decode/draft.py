@@ -16,6 +16,7 @@ from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.record import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
+from playground.process import Process
 from strategies import Step
 from strategies.ops.noise import Noise
 
@@ -28,7 +29,14 @@ TEXTS = 16  # that are followed at once; of more, those left alone longest are r
 class Drafter:
     """Guesses with the lane's own recipe and luck, so that only the two models may differ."""
 
-    def __init__(self, model: LoadedModel, vocab: int, *, pack_weights: bool = True) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        vocab: int,
+        *,
+        pack_weights: bool = True,
+        process: Process | None = None,
+    ) -> None:
         """``vocab`` is the larger model's. Raises ``UnsupportedModel`` as its engine would."""
         self.title, self.vocab = model.facts.title, vocab
         place = next(model.model.parameters()).device
@@ -38,6 +46,7 @@ class Drafter:
             length=model.context_length,
             budget=None if place.type == "cpu" else device.free_bytes(place) // SHARE,
             pack_weights=pack_weights,
+            process=process,
         )
         self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
             (slot, ()) for slot in range(self.forward.slots.count)
@@ -45,11 +54,13 @@ class Drafter:
 
     @classmethod
     def try_create(
-        cls, model: LoadedModel | None, vocab: int, pack_weights: bool
+        cls, model: LoadedModel | None, vocab: int, pack_weights: bool, process: Process
     ) -> Drafter | None:
         """None, and a word in the log, where there is no such model or it cannot be served."""
         try:
-            return cls(model, vocab, pack_weights=pack_weights) if model else None
+            if model is None:
+                return None
+            return cls(model, vocab, pack_weights=pack_weights, process=process)
         except UnsupportedModel as error:
             log.error("%s cannot draft: %s", model and model.id, error)
             return None

@@ -1,4 +1,4 @@
-"""The model's own modules over slots, one operation after the other: the truth."""
+"""The model's own modules over slots, one operation after the other: what other ways must equal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from playground.engine.transformers_compat import cache_keyword
 class Eager:
     """Every forward, by the model's own modules.
 
-    ``head_is_apart`` says that the vocabulary head on the top states is all that makes scores of
-    them, so that layers can be had without it.
+    ``head_is_apart`` says that the logits are the vocabulary head of the top states and nothing
+    more, so that the layers can be computed without it.
     """
 
     name = "the eager forward"
@@ -42,22 +42,21 @@ class Eager:
     def decode(self, rows: Rows, layers: bool) -> Decoded:
         n, idle = len(rows), rows.idle
         ids = torch.tensor([*rows.ids, *[0] * idle], device=self.device)[:, None]
-        at = torch.tensor([*rows.positions, *[0] * idle], device=self.device)[:, None]
-        placement = DecodePlacement.of(
-            rows.slots, rows.positions, self.grouping, self.slots.keys[0], idle
-        )
+        positions = torch.tensor([*rows.positions, *[0] * idle], device=self.device)[:, None]
+        store = self.slots.keys[0]
+        placement = DecodePlacement.of(rows.slots, rows.positions, self.grouping, store, idle)
         with use_placement(placement):
             if layers and self.head_is_apart:
-                return Decoded(layers=self.layers(ids, at)[:, :n])
-            out = self._run(ids, at, 1, layers)
+                return Decoded(layers=self.layers(ids, positions)[:, :n])
+            out = self._run(ids, positions, 1, layers)
         states = torch.stack([layer[:n, 0] for layer in out.hidden_states]) if layers else None
         return Decoded(out.logits[:n, -1].float(), states)
 
     def read(
         self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Tokens of one row: scores ``[keep, vocab]`` after the last of them, and if asked for
-        states ``[layers + 1, tokens, width]`` of all.
+        """Tokens of one row: the logits ``[keep, vocab]`` after the last of them, and if asked for
+        the states ``[layers + 1, tokens, width]`` of all.
         """
         tokens = torch.tensor([list(ids)], device=self.device)
         positions = torch.arange(start, start + len(ids), device=self.device)[None]
@@ -67,25 +66,24 @@ class Eager:
         return out.logits[0, -keep:].float(), layers
 
     def head(self, states: Tensor) -> Tensor:
-        """What the vocabulary head makes of ``[rows, width]``, float32 ``[rows, vocab]``."""
+        """The vocabulary head of ``[rows, width]``, float32 ``[rows, vocab]``."""
         with self.products():
-            scores: Tensor = self.model.get_output_embeddings()(states[:, None])[:, 0].float()
-        return scores
+            logits: Tensor = self.model.get_output_embeddings()(states[:, None])[:, 0].float()
+        return logits
 
     def products(self) -> AbstractContextManager[None]:
-        """What the linear layers are computed under."""
+        """The context in which linear layers are computed."""
         return nullcontext()
 
     def logits(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Float32 ``[rows, vocab]`` after the last token of each row, under a placement."""
-        scores: Tensor = self._run(ids, positions, 1, False).logits[:, -1].float()
-        return scores
+        """Float32 ``[rows, vocab]`` after the last token of each row, inside a placement."""
+        logits: Tensor = self._run(ids, positions, 1, False).logits[:, -1].float()
+        return logits
 
     def layers(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Hidden states of one token of each row, ``[layers + 1, rows, width]``, likewise."""
-        model = self.model.base_model
         with self.products():
-            out = model(
+            out = self.model.base_model(
                 input_ids=ids,
                 position_ids=positions,
                 **{self._base_cache_keyword: self.slots.cache},

@@ -1,8 +1,8 @@
 """Products whose weights are kept in 16 bits and multiplied in 32, by torch's FBGEMM.
 
 A step of few rows takes about as long as its weights take to be read. Models are published in 16
-bits; brought to float32 for a processor's sake, every weight still fits float16 once the tensor is
-scaled by a power of two. Then half as much is read, and no bit of any weight or product is lost.
+bits; converted to float32 for a CPU, every weight still fits float16 once the tensor is scaled by a
+power of two. Then half as much is read, and no bit of any weight or product is lost.
 
 Source: FBGEMM's float16 GEMM, ``torch.ops.quantized.linear_dynamic_fp16``.
 """
@@ -10,8 +10,6 @@ Source: FBGEMM's float16 GEMM, ``torch.ops.quantized.linear_dynamic_fp16``.
 from __future__ import annotations
 
 import math
-import threading
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,12 +18,12 @@ from torch.nn import functional as F
 
 from playground.engine.scripted import scripted
 from playground.models import device
+from playground.process import Measurements
 
-COUNTED = 128  # rows up to which a product is given as many as keep a row's bits
-_IDLE = 16  # rows that are computed for nobody, at most
-_COLUMNS = 64  # of the products that tell
+COUNTED = 128  # rows up to which a product computes as many as keep a row's bits
+_IDLE = 16  # rows beside them that are computed and dropped, at most
+_COLUMNS = 64  # of the products that are compared
 _DRAWS = 4  # of as many different rows as there are in the largest product
-_measuring = threading.Lock()
 
 
 class Fp16Linear:
@@ -33,7 +31,7 @@ class Fp16Linear:
 
     ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16. A row's
     bits do not depend on the rows beside it, up to ``COUNTED`` of them: the kernel sums one or
-    two rows in another order than more, so there may be idle ones after them, as ``rows`` says.
+    two rows in another order than more, so ``rows[n]`` of them are computed for ``n``.
     """
 
     def __init__(self, scaled: Tensor, power: float, bias: Tensor | None, rows: list[int]) -> None:
@@ -67,15 +65,15 @@ def _product(
     return torch.unflatten(out.to(x.dtype), 0, x.shape[:-1])
 
 
-def fp16_linear(weight: Tensor, bias: Tensor | None) -> Fp16Linear | None:
+def fp16_linear(weight: Tensor, bias: Tensor | None, kernels: Measurements) -> Fp16Linear | None:
     """The product with a weight ``[outputs, inputs]``, or None where it cannot be or would not
-    help: a weight that float16 cannot hold, a processor that the kernel is not for, or one that
-    multiplies bfloat16 by itself.
+    help: for a weight that float16 cannot hold, on a CPU that the kernel is not for, or on one that
+    multiplies bfloat16 natively.
     """
     if weight.dtype == torch.bfloat16 and device.bfloat16_is_fast():
         return None
-    with _measuring:  # once for all who pack weights of this width
-        rows = _rows_that_keep_bits(weight.shape[1], torch.get_num_threads())
+    inputs, threads = weight.shape[1], torch.get_num_threads()
+    rows = kernels.once((fp16_linear, inputs, threads), lambda: _rows_that_keep_bits(inputs))
     if rows is None:
         return None
     found = _scaled(weight.float())
@@ -83,7 +81,7 @@ def fp16_linear(weight: Tensor, bias: Tensor | None) -> Fp16Linear | None:
 
 
 def _scaled(weight: Tensor) -> tuple[Tensor, float] | None:
-    """The weight times a power of two, 1 if possible, of which float16 loses no bit; the power."""
+    """The weight times a power of two, 1 if possible, so that float16 holds it; and the power."""
     largest = float(weight.abs().max())
     if not math.isfinite(largest):
         return None
@@ -98,13 +96,12 @@ def _is_exact(weight: Tensor) -> bool:
     return torch.equal(weight.half().float(), weight)
 
 
-@lru_cache
-def _rows_that_keep_bits(inputs: int, threads: int) -> list[int] | None:
-    """For each number of rows the least number of which so many get the bits they get in every
-    other, or None where there is no such number or no such kernel.
+def _rows_that_keep_bits(inputs: int) -> list[int] | None:
+    """For each number of rows the least number to compute, so that they get the bits they get in
+    every other number; None where there is no such number, or no such kernel.
 
-    Each number is tried with as many different rows, ``_DRAWS`` times, and one row with a hundred
-    and more; what the model's own states show is found when its forward is checked.
+    Each number is tried with as many different rows, ``_DRAWS`` times, and a lone row with all of
+    them. What only the model's own states show is found when its forward is checked.
     """
     generator = torch.Generator().manual_seed(0)
     most = COUNTED + _IDLE
@@ -118,7 +115,7 @@ def _rows_that_keep_bits(inputs: int, threads: int) -> list[int] | None:
             for n in range(1, most + 1):
                 equal = (_product(rows[:n], packed, 1.0, []) == usual[:n]).all(1)
                 kept[n] = min(kept[n], int(equal.long().cumprod(0).sum()))
-            few = range(0 if kept[1] else most, most)  # more for a lone row, where rare bits hide
+            few = range(0 if kept[1] else most, most)  # a lone row often differs only rarely
             alone = [_product(rows[i : i + 1], packed, 1.0, [])[0] for i in few]
             if alone and not torch.equal(torch.stack(alone), usual):
                 kept[1] = 0

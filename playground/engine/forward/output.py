@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
 
-EarlyLayers = tuple[int, tuple[int, ...]]  # a row, and the layers after which the head reads it
+
+class EarlyRow(NamedTuple):
+    """A row of a step, and layers before the last whose states the vocabulary head reads too."""
+
+    row: int
+    layers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """Hidden states of what was read.
+    """The hidden states of what was read.
 
     ``layers``, ``[layers + 1, rows, width]``, are those of each row's last token after the
-    embeddings and after each layer, the last one normalised. ``top``, ``[tokens, width]``, are
+    embeddings and after each layer, the last of them normalised. ``top``, ``[tokens, width]``, are
     those after the last layer of every token, where one row was read, and of each row's otherwise.
     """
 
@@ -27,15 +33,15 @@ class HiddenStates:
 class ForwardOutput:
     """``logits`` are float32 ``[rows, vocab]``; ``states`` are there where they were asked for.
 
-    ``early`` is what the vocabulary head makes of a row's earlier layers, float32
-    ``[layers, vocab]``, where that was computed along with the rest.
+    ``early`` are the logits of a row's earlier layers, float32 ``[layers, vocab]``, where they
+    were computed together with the rest.
     """
 
     logits: Tensor
     states: HiddenStates | None = None
-    early: Mapping[EarlyLayers, Tensor] = field(default_factory=dict)
+    early: Mapping[EarlyRow, Tensor] = field(default_factory=dict)
 
 
-def early_rows(early: Sequence[EarlyLayers]) -> int:
-    """Rows of scores that these are."""
-    return sum(len(layers) for _, layers in early)
+def early_rows(early: Sequence[EarlyRow]) -> int:
+    """How many rows of logits these are."""
+    return sum(len(each.layers) for each in early)

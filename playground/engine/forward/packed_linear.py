@@ -1,4 +1,4 @@
-"""Linear layers with their weights packed once, one optional way of a forward on a CPU.
+"""Linear layers whose weights are packed once for their kernel: a faster forward on a CPU.
 
 In 16 bits for FBGEMM where that loses nothing, for oneDNN otherwise. Packing costs a second copy of
 the weights and saves reordering them at every step.
@@ -15,21 +15,22 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from transformers import Conv1D
 
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.fp16_linear import fp16_linear
 from playground.engine.scripted import scripted
+from playground.process import Measurements
 
 _ROWS = 16  # the batch the layout is chosen for
 _PACKERS = 4  # threads, at most
 _FORWARD = "forward"
 
-Group = list[nn.Module]  # linear layers that are given the same tensor, in the order of their calls
+Group = list[nn.Module]  # linear layers of the same input, in the order of their calls
 
 
 class Product(Protocol):
-    """``x @ weight.T + bias`` with what it multiplies by laid out for its kernel."""
+    """``x @ weight.T + bias`` with a weight that is laid out for its kernel, ``packed``."""
 
     packed: Any
     nbytes: int
@@ -38,14 +39,16 @@ class Product(Protocol):
     def __call__(self, x: Tensor, /) -> Tensor: ...
 
 
-MakeProduct = Callable[[Tensor, Tensor | None], Product | None]
+MakeProduct = Callable[[Tensor, Tensor | None, Measurements], Product | None]
 
+# The model's own modules stand between a forward and its linear layers. A context variable tells
+# these, on this thread alone, which weights to multiply by.
 _in_use: ContextVar[bool] = ContextVar("packed_linear", default=False)
 
 
 @contextmanager
 def packed_products() -> Iterator[None]:
-    """Packed layers multiply by what was packed inside, and by their own weights elsewhere."""
+    """Inside, packed layers multiply by what was packed; elsewhere by their own weights."""
     token = _in_use.set(True)
     try:
         yield
@@ -54,7 +57,7 @@ def packed_products() -> Iterator[None]:
 
 
 class PackedLinears(Eager):
-    """The eager forward, whose packed layers multiply by what was packed."""
+    """The eager forward with what was packed."""
 
     name = "packed linear layers"
 
@@ -63,8 +66,8 @@ class PackedLinears(Eager):
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[list[Group]]:
-    """The groups of linear layers seen in the forwards inside, as queries, keys and values are."""
+def grouped_linears(model: nn.Module) -> Iterator[list[Group]]:
+    """The groups of linear layers seen in the forwards inside, as of queries, keys and values."""
     groups: list[Group] = []
     last: list[Tensor | None] = [None]
 
@@ -88,46 +91,50 @@ def pack(
     model: nn.Module,
     groups: Sequence[Group] = (),
     makers: Sequence[MakeProduct] | None = None,
+    kernels: Measurements | None = None,
 ) -> int:
     """Pack every linear layer of ``model`` that can be; returns the bytes added.
 
-    Each of ``groups`` becomes one product, made by the first of ``makers`` that can. Only forwards
-    inside ``packed_products`` use the packed weights: ``model.generate`` and the caller's own
-    forwards run on the original parameters.
+    Each of ``groups`` becomes one product, made by the first of ``makers`` that can, by what is
+    known of ``kernels``. Only forwards inside ``packed_products`` use the packed weights:
+    ``model.generate`` and the caller's own forwards run on the original parameters.
     """
     if makers is None:
         makers = MAKERS
+    kernels = kernels or Measurements()
     if next(model.parameters()).device.type != "cpu":
         return 0
-    grouped = {id(module): group for group in groups for module in group if len(group) > 1}
-    found: dict[int, Group] = {}
+    grouped = {module: group for group in groups for module in group if len(group) > 1}
+    found: dict[nn.Module, Group] = {}  # by its first layer
     for module in model.modules():
         if _is_linear(module) and not isinstance(getattr(module, _FORWARD), _PackedForward):
-            group = grouped.get(id(module), [module])
-            found[id(group[0])] = group
-    alike: dict[tuple[int, ...], list[Group]] = {}  # which share their weights
+            group = grouped.get(module, [module])
+            found[group[0]] = group
+    alike: dict[tuple[int, ...], list[Group]] = {}  # by where their weights lie: some share them
     for group in found.values():
         own = tuple(part.data_ptr() for m in group for part in m.parameters(recurse=False))
         alike.setdefault(own, []).append(group)
     # The kernels that pack use one thread, and memory for a few copies of a weight.
     with ThreadPoolExecutor(min(_PACKERS, torch.get_num_threads())) as threads:
         firsts = [groups[0] for groups in alike.values()]
-        products = list(threads.map(_packed_group, firsts, [makers] * len(firsts)))
+        products = list(threads.map(lambda group: _packed_group(group, makers, kernels), firsts))
     for product, same in zip(products, alike.values(), strict=True):
         if product is None:
             continue
         for group in same:
-            parted = _Parted(product, [len(_outputs_first(m)) for m in group])
-            for place, member in enumerate(group):
-                setattr(member, _FORWARD, _PackedForward(parted, place, getattr(member, _FORWARD)))
+            shared = _SharedProduct(product, [len(_outputs_first(m)) for m in group])
+            for index, member in enumerate(group):
+                setattr(member, _FORWARD, _PackedForward(shared, index, getattr(member, _FORWARD)))
     return sum(product.nbytes for product in products if product is not None)
 
 
 @torch.inference_mode()
-def _packed_group(group: Group, makers: Sequence[MakeProduct]) -> Product | None:
+def _packed_group(
+    group: Group, makers: Sequence[MakeProduct], kernels: Measurements
+) -> Product | None:
     weights = [_outputs_first(m) for m in group]
     weight, bias = weights[0] if len(group) == 1 else torch.cat(weights), _bias(group)
-    made = (make(weight, bias) for make in makers)
+    made = (make(weight, bias, kernels) for make in makers)
     return next((product for product in made if product is not None), None)
 
 
@@ -140,12 +147,10 @@ def unpack(model: nn.Module) -> None:
 
 
 def product_of(module: nn.Module) -> Product | None:
-    """The product that a packed layer begins; None of another's part, and of a layer that is not
-    packed.
-    """
+    """That of a packed layer which is the first of its group; None for any other layer."""
     ours = getattr(module, _FORWARD)
-    first = isinstance(ours, _PackedForward) and ours.place == 0
-    return ours.product.product if first else None
+    first = isinstance(ours, _PackedForward) and ours.index == 0
+    return ours.shared.product if first else None
 
 
 def is_packed(module: nn.Module) -> bool:
@@ -153,8 +158,8 @@ def is_packed(module: nn.Module) -> bool:
 
 
 def operands(model: nn.Module) -> list[Any]:
-    """What the packed layers of ``model`` multiply by."""
-    products = (product_of(module) for module in model.modules())
+    """The packed weights of ``model``, each once."""
+    products = dict.fromkeys(product_of(module) for module in model.modules())
     return [product.packed for product in products if product is not None]
 
 
@@ -163,7 +168,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _outputs_first(module: nn.Module) -> Tensor:
-    """A layer's weight ``[outputs, inputs]``; GPT-2 keeps its own the other way round."""
+    """A layer's weight ``[outputs, inputs]``; GPT-2 keeps it transposed."""
     weight: Tensor = module.weight.detach()  # type: ignore[operator]
     return weight.T if type(module) is Conv1D else weight
 
@@ -200,8 +205,8 @@ def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-def onednn_linear(weight: Tensor, bias: Tensor | None) -> Product | None:
-    """None where torch has no such kernel, or the processor not what it asks for a dtype."""
+def onednn_linear(weight: Tensor, bias: Tensor | None, kernels: Measurements) -> Product | None:
+    """None where torch has no such kernel, or the CPU not the instructions it needs for a dtype."""
     if weight.dtype not in (torch.float32, torch.bfloat16):
         return None
     try:
@@ -213,37 +218,40 @@ def onednn_linear(weight: Tensor, bias: Tensor | None) -> Product | None:
 MAKERS: tuple[MakeProduct, ...] = (fp16_linear, onednn_linear)
 
 
-class _Parted:
-    """One packed product and its parts, kept until the last of them was asked for."""
+class _SharedProduct:
+    """One product of a group of layers, whose outputs are kept until the last layer is called."""
 
     def __init__(self, product: Product, sizes: list[int]) -> None:
         self.product, self.sizes = product, sizes
-        self._now = _Now()
+        self._latest = _Latest()
 
-    def part(self, x: Tensor, place: int) -> Tensor:
+    def output(self, x: Tensor, index: int) -> Tensor:
+        """That of the layer of this index; ``x`` is the same tensor for all of the group."""
         if len(self.sizes) == 1:
             return self.product(x)
-        now = self._now
-        if now.of is not x:
-            now.of, now.parts = x, torch.split(self.product(x), self.sizes, -1)
-        part = now.parts[place]
-        if place == len(self.sizes) - 1:
-            now.of, now.parts = None, ()
-        return part
+        latest = self._latest
+        if latest.input is not x:
+            latest.input, latest.outputs = x, torch.split(self.product(x), self.sizes, -1)
+        output = latest.outputs[index]
+        if index == len(self.sizes) - 1:
+            latest.input, latest.outputs = None, ()
+        return output
 
 
-class _Now(threading.local):
-    """What a thread was given last, and its parts."""
+class _Latest(threading.local):
+    """The latest input of a thread, and the outputs of each layer for it."""
 
-    of: Tensor | None = None
-    parts: tuple[Tensor, ...] = ()
+    input: Tensor | None = None
+    outputs: tuple[Tensor, ...] = ()
 
 
 class _PackedForward:
-    """A layer's ``forward``: its part of a product in ``packed_products``, its own elsewhere."""
+    """A layer's ``forward``: of the group's product in ``packed_products``, its own elsewhere."""
 
-    def __init__(self, product: _Parted, place: int, dense: Callable[[Tensor], Tensor]) -> None:
-        self.product, self.place, self.dense = product, place, dense
+    def __init__(
+        self, shared: _SharedProduct, index: int, dense: Callable[[Tensor], Tensor]
+    ) -> None:
+        self.shared, self.index, self.dense = shared, index, dense
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.product.part(x, self.place) if _in_use.get() else self.dense(x)
+        return self.shared.output(x, self.index) if _in_use.get() else self.dense(x)

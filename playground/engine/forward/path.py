@@ -1,4 +1,4 @@
-"""The protocol of a way to compute a model's forwards over slots."""
+"""The protocol of one way to compute a model's forwards over slots."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SLOWER = 2.0  # times the other's least time, at least
 
 @dataclass(frozen=True)
 class Rows:
-    """One token of each row: its slot (rising), its id, and the position where it stands.
+    """One token of each row: its slot (in rising order), its id, and its position.
 
-    ``idle`` more rows are computed for nobody.
+    ``idle`` more rows are computed and dropped.
     """
 
     slots: Sequence[int]
@@ -34,7 +34,7 @@ class Rows:
 class Decoded:
     """``logits`` are float32 ``[rows, vocab]``, ``layers`` are ``[layers + 1, rows, width]``.
 
-    Where layers are asked for, scores may be left to the vocabulary head.
+    Where layers are asked for, the logits may be left to the vocabulary head.
     """
 
     logits: Tensor | None = None
@@ -42,22 +42,22 @@ class Decoded:
 
 
 class ForwardPath(Protocol):
-    """One way of computing the forwards. It answers None to what it does not do, or not yet.
+    """One way of computing the forwards. It returns None for what it cannot do, or not yet.
 
-    A ``RuntimeError`` ends its use; the next way is taken from then on.
+    After a ``RuntimeError`` it is not used again, and the next way is taken.
     """
 
     name: str
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor | None:
-        """Write tokens of one row from ``start`` on; scores ``[1, vocab]`` after the last."""
+        """Write tokens of one row from ``start`` on; the logits ``[1, vocab]`` after the last."""
 
     def decode(self, rows: Rows, layers: bool) -> Decoded | None:
-        """Write one token of each row; what follows it, and if asked for every layer's states."""
+        """Write one token of each row; its logits, or every layer's states if asked for."""
 
 
 def is_slower(way: Callable[[], object], other: Callable[[], object]) -> bool:
-    """Whether ``way`` takes clearly longer than ``other``: each time it is taken, in turns.
+    """Whether ``way`` takes clearly longer than ``other``: every time, as they are run by turns.
 
     One hiccup of the machine must not decide it: the two may differ in their last bits, and the
     next start of the program should write what this one does.

@@ -1,14 +1,13 @@
-"""Forwards on a processor without Python between their operations.
+"""Forwards on a CPU without Python between their operations.
 
-Of a step of few rows more time goes to Python's way through the model's modules than to arithmetic.
+A step of few rows spends more time in the Python code of the model's modules than in arithmetic.
 TorchScript traces the operations of one forward, for any number of rows, and runs them by itself;
-other threads have Python to themselves meanwhile. They are the operations of the model's own
-forward, so a row keeps its bits, which is checked before a traced forward is used.
+other threads may run Python meanwhile. They are the operations of the model's own forward, so a
+row keeps its bits, which is checked before a traced forward is used.
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import warnings
@@ -29,25 +28,22 @@ from playground.engine.attention.placement import (
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import operands
 from playground.engine.forward.path import Decoded, Rows, is_slower
+from playground.process import Process
 
 log = logging.getLogger(__name__)
 
-# What a trace fixes, such as the number of layers, is fixed; the rest is compared.
+# What a trace keeps as it was, such as the number of layers, never changes; the rest is compared.
 if _noise := getattr(getattr(torch, "jit", None), "TracerWarning", None):
     warnings.filterwarnings("ignore", category=_noise)
-# Everybody is told so from torch 2.15 on; where it is gone, forwards are not traced.
+# As torch 2.15 warns; where TorchScript is gone, forwards are not traced.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
 
-Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``, placed
+Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``
 _ROWS = 4  # at most, of the steps that are traced and compared
 _LONGEST = BLOCK + 16  # tokens of a row, whose keys are then laid out to more than one length
-_PLACES = (5, BLOCK + 6, BLOCK + 6, BLOCK - 1)  # of the steps' tokens
-_CHUNKS = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # tokens read, after so many
+_POSITIONS = (5, BLOCK + 6, BLOCK + 6, BLOCK - 1)  # of the steps' tokens
+_CHUNKS = ((9, 0), (BLOCK + 3, 0), (7, BLOCK + 1), (1, 9), (9, 0))  # so many tokens, after others
 _COMPARED = 24  # further steps of each program, each of other tokens and states
-
-
-_tracing = threading.Lock()  # torch keeps what is being traced for the whole process
-_traces: weakref.WeakSet[TorchScript] = weakref.WeakSet()
 
 
 class CannotTrace(RuntimeError):
@@ -57,19 +53,19 @@ class CannotTrace(RuntimeError):
 class TorchScript:
     """The forwards of an eager one, traced one after the other by a thread of its own.
 
-    Those that are not traced, or not yet, answer None.
+    Those that are not traced, or not yet, return None.
     """
 
     name = "TorchScript"
 
-    def __init__(self, eager: Eager) -> None:
-        self.step = Step(eager, eager.logits)
-        self.chunk = Chunk(eager, eager.logits)
-        self.layers = Step(eager, eager.layers if eager.head_is_apart else None)
+    def __init__(self, eager: Eager, process: Process) -> None:
+        self.step = Step(eager, eager.logits, process)
+        self.chunk = Chunk(eager, eager.logits, process)
+        self.layers = Step(eager, eager.layers if eager.head_is_apart else None, process)
         self._each: list[Program] = [self.step, self.chunk, self.layers]
-        # Nobody waits for it at the end of a program, but for the one forward being traced then.
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._trace, name="trace", daemon=True)
-        _traces.add(self)
+        weakref.finalize(self, _end, self._ending, self._thread)  # at the exit of Python, too
         self._thread.start()
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor | None:
@@ -79,10 +75,11 @@ class TorchScript:
         if layers:
             found = self.layers.read(rows)
             return None if found is None else Decoded(layers=found[:, : len(rows)])
-        scores = self.step.read(rows)
-        return None if scores is None else Decoded(scores[: len(rows)])
+        logits = self.step.read(rows)
+        return None if logits is None else Decoded(logits[: len(rows)])
 
-    def wait(self) -> None:
+    def join(self) -> None:
+        """Wait until every forward is traced, or cannot be."""
         self._thread.join()
 
     def close(self) -> None:
@@ -93,48 +90,49 @@ class TorchScript:
     @torch.inference_mode()
     def _trace(self) -> None:
         for program in self._each:
-            program.trace()
+            if not self._ending.is_set():
+                program.trace()
 
 
-@atexit.register
-def _stop() -> None:
-    for traces in list(_traces):
-        traces.close()
-        traces.wait()
+def _end(ending: threading.Event, thread: threading.Thread) -> None:
+    """Trace no further forward, and wait for the one being traced: Python may not end before."""
+    ending.set()
+    if thread is not threading.current_thread():
+        thread.join()
 
 
 class Program:
-    """One forward over slots as a program, which ``read`` runs where there is one."""
+    """One forward over slots as a TorchScript program, which ``read`` runs once there is one."""
 
-    def __init__(self, eager: Eager, forward: Forward | None) -> None:
-        self._eager, self._forward = eager, forward
+    def __init__(self, eager: Eager, forward: Forward | None, process: Process) -> None:
+        self._eager, self._forward, self._process = eager, forward, process
         self._slots, self._grouping = eager.slots, eager.grouping
         self._program: Any = None
-        self._gone = forward is None
+        self._closed = forward is None
         self._failed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
         with self._lock:
-            self._gone, self._program = True, None
+            self._closed, self._program = True, None
 
     def trace(self) -> None:
-        """Make the program; a word in the log where that cannot be."""
+        """Make the program; where that cannot be, the log says why."""
         try:
-            program = None if self._gone else self._made()
+            program = None if self._closed else self._made()
             with self._lock:
-                self._program = None if self._gone else program
+                self._program = None if self._closed else program
         except Exception as error:
             self._do_without(error)
 
     def read(self, *rows: Any) -> Tensor | None:
-        """What the forward returns for these rows, or None."""
+        """What the forward returns for these rows; None where there is no program, or it fails."""
         program = self._program
         if program is None:
             return None
         try:
             found: Tensor = program(*self.given(self._slots, *rows))
-        except RuntimeError as error:  # of memory, too, whose lack may pass
+        except RuntimeError as error:  # a lack of memory may pass: the program fails for good twice
             if self._failed:
                 self._do_without(error)
             self._failed = True
@@ -143,17 +141,17 @@ class Program:
         return found
 
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
-        """What the program is called with: ids and positions first, then keys and values."""
+        """The program's arguments: ids and positions first, then keys and values."""
         raise NotImplementedError
 
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
     ) -> DecodePlacement | PrefillPlacement:
-        """Where that has its rows stand."""
+        """Where the rows of these arguments stand."""
         raise NotImplementedError
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
-        """Rows of ``length`` tokens at most: the first are traced, the others compared."""
+        """Rows of at most ``length`` tokens: the first are traced, the others compared."""
         raise NotImplementedError
 
     def _run(self, ids: Tensor, positions: Tensor, *rest: Tensor) -> Tensor:
@@ -177,9 +175,9 @@ class Program:
 
         step = _module(self._eager.model, self._run)
         given = self.given(scratch, *first)
-        with _tracing:
+        with self._process.tracing:
             program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
-        for rows in others:  # it is made faster as it runs for the second time
+        for rows in others:  # torch optimises a program when it runs for the second time
             found = ran(program, rows)
             written = [store.clone() for store in stores]
             wanted = ran(self._run, rows)
@@ -199,7 +197,7 @@ class Step(Program):
     """One token of each row."""
 
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
-        """Of ``Rows``."""
+        """Those for one ``Rows``."""
         (step,) = rows
         p = DecodePlacement.of(step.slots, step.positions, self._grouping, slots.keys[0])
         idle = [0] * step.idle
@@ -216,21 +214,21 @@ class Step(Program):
         return DecodePlacement(slots, at, segments, mask, queries, stores=stores)
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
-        places = [min(place, length - 1) for place in _PLACES]
-        found = [(Rows(range(n), range(1, n + 1), places[:n]),) for n in (3, 4, 1, 3)]
+        positions = [min(position, length - 1) for position in _POSITIONS]
+        found = [(Rows(range(n), range(1, n + 1), positions[:n]),) for n in (3, 4, 1, 3)]
         vocab = self._eager.model.get_input_embeddings().weight.shape[0]
         for turn in range(_COMPARED):
             n = turn % _ROWS + 1
             ids = [(7919 * turn + row) % vocab for row in range(n)]
-            found.append((Rows(range(n), ids, places[:n], idle=turn // _ROWS % 3),))
+            found.append((Rows(range(n), ids, positions[:n], idle=turn // _ROWS % 3),))
         return found
 
 
 class Chunk(Program):
-    """Tokens of one row, of which the last is answered."""
+    """Tokens of one row, and the logits after the last."""
 
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
-        """Of one row's slot, its ids, and the position of the first of them."""
+        """Those for a row's slot, its ids, and the position of the first of them."""
         slot, ids, start = rows
         part = PrefillPlacement.of(slot, start, len(ids), slots.keys.device)
         positions = torch.arange(start, start + len(ids))[None]
@@ -240,8 +238,8 @@ class Chunk(Program):
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
     ) -> PrefillPlacement:
-        where, mask = rest
-        return PrefillPlacement(where, mask, (keys, values))
+        origin, mask = rest
+        return PrefillPlacement(origin, mask, (keys, values))
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]
@@ -249,10 +247,10 @@ class Chunk(Program):
 
 
 def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
-    """A module that does what ``run`` does, and holds what ``model`` holds as its own.
+    """A module that does what ``run`` does, and holds the tensors of ``model`` as its own.
 
-    The model's modules are not its parts: a trace would copy their tree, which takes longer than
-    the rest of it.
+    The model's modules are not part of it: a trace would copy their tree, which takes longer than
+    all else.
     """
 
     class Holder(nn.Module):
@@ -260,8 +258,8 @@ def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
             return run(*given)
 
     holder = Holder()
-    parts = [*model.parameters(), *model.buffers(), *operands(model)]
-    for index, part in enumerate({id(part): part for part in parts}.values()):
+    tensors = dict.fromkeys([*model.parameters(), *model.buffers()])
+    for index, part in enumerate([*tensors, *operands(model)]):
         if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
             holder.register_buffer(f"part{index}", part)
         else:

@@ -119,7 +119,7 @@ class Loop:
             try:
                 self._step()
             except (MemoryError, torch.OutOfMemoryError) as error:
-                device.empty_cache(self.device)
+                device.empty_cache(self.device, self.forward.process)
                 greatest = max(self.runs, key=lambda run: run.held, default=None)
                 if greatest is None:
                     log.error("there was not enough memory, and no run to end", exc_info=error)

@@ -1,0 +1,190 @@
+"""Each product and norm of a model by itself: in which numbers of rows it changes a row's bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from playground.engine.forward.eager import Eager
+from playground.engine.forward.packed_linear import Product, is_packed, product_of
+from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS
+from playground.process import Measurements
+
+INPUTS, BATCHES = 512, 32
+_BATCHES_OF_LARGE = 8
+_LARGE_WEIGHT = 8_000_000  # numbers
+_TOKENS = 256  # of the text whose states are tried
+_LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of them
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it was given."""
+
+    call: nn.Module | Product
+    inputs: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """Modules that one kernel computes, as ``kind`` decides; None where that cannot be known."""
+
+    kind: Hashable | None
+    modules: list[Module]
+
+
+@dataclass(frozen=True, eq=False)
+class Operations:
+    """``complete`` says whether these are all that has weights: a mixture's experts are not."""
+
+    operations: list[Operation]
+    complete: bool
+
+
+def operations(eager: Eager) -> Operations:
+    """The products and norms of a model, with states of its own forward over a random text."""
+    model, kinds = eager.model, dict[Hashable, list[nn.Module]]()
+    leaves = _leaves(model)
+    for module in leaves:
+        if product_of(module) or not is_packed(module) or _is_changed(module):
+            kinds.setdefault(_kind(module) or module, []).append(module)
+    share = {m: -(-INPUTS // len(modules)) for modules in kinds.values() for m in modules}
+    count = sum(p.numel() for p in model.parameters())
+    length = min(eager.slots.length, _TOKENS // (4 if count > _LARGE_MODEL else 1))
+    vocab = model.get_input_embeddings().weight.shape[0]
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, vocab, (1, length), generator=generator)
+    with _recorded(share) as inputs:
+        model(input_ids=ids.to(eager.device), use_cache=False)
+    found = [
+        Operation(
+            None if isinstance(kind, nn.Module) else kind,
+            [Module(_call(m), inputs[m]) for m in modules if m in inputs],
+        )
+        for kind, modules in kinds.items()
+    ]
+    seen = {p for m in leaves if m in inputs or is_packed(m) for p in m.parameters()}
+    seen |= {p for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    return Operations(
+        [operation for operation in found if operation.modules],
+        all(p in seen for p in model.parameters()),
+    )
+
+
+def differing(operation: Operation, kernels: Measurements) -> frozenset[int]:
+    """The numbers of rows in which an operation gives some row other bits than ``FIXED_ROWS`` do.
+
+    Measured once for each kind that ``kernels`` knows.
+    """
+    if operation.kind is None:
+        return _differing(operation.modules)
+    return kernels.once(operation.kind, lambda: _differing(operation.modules))
+
+
+def _differing(modules: list[Module]) -> frozenset[int]:
+    usual = [_usual(module) for module in modules]
+
+    def differs(n: int) -> bool:
+        for batch in range(_batches(n, modules)):
+            which, first = batch % len(modules), batch // len(modules)
+            module = modules[which]
+            rows = (torch.arange(n, device=module.inputs.device) + first) % len(module.inputs)
+            if not torch.equal(_flat(module.call(module.inputs[rows]), n), usual[which][rows]):
+                return True
+        return False
+
+    return frozenset(n for n in range(1, MOST_ROWS + 1) if differs(n))
+
+
+def _usual(module: Module) -> Tensor:
+    """The output of each input among ``FIXED_ROWS``, ``[inputs, ...]``."""
+    count, device = len(module.inputs), module.inputs.device
+    order = torch.arange(-(-count // FIXED_ROWS) * FIXED_ROWS, device=device) % count
+    parts = [
+        _flat(module.call(module.inputs[rows]), FIXED_ROWS)
+        for rows in torch.split(order, FIXED_ROWS)
+    ]
+    return torch.cat(parts)[:count]
+
+
+def _batches(n: int, modules: list[Module]) -> int:
+    """How many batches of ``n`` rows are tried."""
+    inputs = sum(len(module.inputs) for module in modules)
+    if n == 1:
+        return min(INPUTS, inputs)
+    if n > FIXED_ROWS:
+        return 1
+    call = modules[0].call
+    weight = (
+        sum(p.numel() for p in call.parameters())
+        if isinstance(call, nn.Module)
+        else math.prod(call.shape[:2])
+    )
+    large = weight > _LARGE_WEIGHT
+    return min(_BATCHES_OF_LARGE if large else BATCHES, inputs)
+
+
+def _flat(out: Any, rows: int) -> Tensor:
+    """``[rows, ...]`` of a tensor, or of several, such as a router returns."""
+    parts = [out] if isinstance(out, Tensor) else [p for p in out if isinstance(p, Tensor)]
+    return torch.cat([part.reshape(rows, -1) for part in parts], 1)
+
+
+def _call(module: nn.Module) -> nn.Module | Product:
+    product = None if _is_changed(module) else product_of(module)
+    return product or module
+
+
+def _kind(module: nn.Module) -> Hashable | None:
+    """What decides which kernel computes a module; None where that cannot be known."""
+    if _is_changed(module):
+        return None
+    weights = [(tuple(p.shape), p.dtype, p.device.type) for p in module.parameters()]
+    product = product_of(module)
+    packed = product and (type(product), product.shape)
+    return type(module), type(module).forward, packed, *weights, torch.get_num_threads()
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Whether a module has hooks, or a ``forward`` that is neither its class's nor a packed one."""
+    own = module.__dict__.get("forward")
+    return bool(module._forward_hooks or module._forward_pre_hooks) or (
+        own is not None and not is_packed(module)
+    )
+
+
+def _leaves(model: nn.Module) -> list[nn.Module]:
+    """Modules with weights of their own and no children, but for embeddings."""
+    return [
+        module
+        for module in model.modules()
+        if not isinstance(module, nn.Embedding)
+        and next(module.children(), None) is None
+        and next(module.parameters(recurse=False), None) is not None
+    ]
+
+
+@contextmanager
+def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Some inputs of each module in the forwards inside, its ``share``, ``[inputs, 1, width]``."""
+    inputs: dict[nn.Module, Tensor] = {}
+    generator = torch.Generator().manual_seed(4)
+
+    def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
+        if given and isinstance(given[0], Tensor) and given[0].is_floating_point():
+            flat = given[0].reshape(-1, given[0].shape[-1])
+            some = torch.randperm(len(flat), generator=generator)[: share[module]]
+            inputs[module] = flat[some.to(flat.device)][:, None].clone()
+
+    hooks = [module.register_forward_pre_hook(keep) for module in share]
+    try:
+        yield inputs
+    finally:
+        for hook in hooks:
+            hook.remove()

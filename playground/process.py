@@ -1,0 +1,55 @@
+"""What the models of one process share, because torch keeps it once per process.
+
+Whoever serves several models makes one ``Process`` and hands it to all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Measurements:
+    """What was measured of this process's kernels: once for all models of one shape."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _Entry] = {}
+        self._lock = threading.Lock()
+
+    def once(self, key: Hashable, measure: Callable[[], T]) -> T:
+        """What ``measure`` returned when it was first called for this key.
+
+        Threads that need one measurement wait for it; others are not held up. What raises is not
+        kept.
+        """
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+        with entry.lock:
+            if not entry.known:
+                entry.value, entry.known = measure(), True
+            value: T = entry.value
+        return value
+
+
+@dataclass(eq=False)
+class _Entry:
+    value: Any = None
+    known: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Process:
+    """Locks that torch needs, and what is known of its kernels. Any thread may use it.
+
+    ``capturing`` is held while CUDA captures a step, of which there is one at a time, and while
+    memory is given back to the device. ``tracing`` is held while TorchScript traces a forward.
+    """
+
+    def __init__(self) -> None:
+        self.capturing = threading.Lock()
+        self.tracing = threading.Lock()
+        self.kernels = Measurements()
