@@ -9,6 +9,7 @@ from playground.engine import Engine, Limits, Request
 from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
+from playground.process import Process
 from playground.settings import Settings
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
@@ -29,14 +30,14 @@ class Playground:
     def __init__(
         self, model: str | Path | None = None, dtype: str = "auto", device: str = "auto"
     ) -> None:
-        settings = Settings.read().changed(dtype=dtype, device=device)
+        settings, process = Settings.read().changed(dtype=dtype, device=device), Process()
         if model is not None and Path(model).expanduser().is_dir():
             loaded = load_folder(model, settings)
         elif model is None:
-            loaded = Models(settings).load()
+            loaded = Models(settings, process=process).load()
         else:
             allowed = settings.model_copy(update={"allow_any_model": True})
-            loaded = Models(allowed).load(str(model))
+            loaded = Models(allowed, process=process).load(str(model))
         self.model = loaded.model
         self.tokenizer = loaded.tokenizer
         self.facts = loaded.facts
@@ -49,6 +50,7 @@ class Playground:
                 cache_bytes=settings.cache_bytes,
                 trace=settings.trace_steps,
                 draft=Models(settings).draft(loaded) if settings.draft_model else None,
+                process=process,
             )
         except UnsupportedModel as error:
             raise ModelError(

@@ -41,7 +41,7 @@ def test_what_was_measured_is_still_there() -> None:
 
 def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     class Loaded:
-        def __init__(self, settings: object) -> None: ...
+        def __init__(self, settings: object, **more: object) -> None: ...
 
         def load(self, id: str | None = None) -> LoadedModel:
             return builtin

@@ -12,11 +12,13 @@ def unsupported(model: Any) -> str | None:
     keeps every token's keys and values and reads all of them at each step; a layer that keeps
     something else, or looks at less, would be silently wrong.
     """
+    from playground.transformers_compat import is_stateful  # loads transformers
+
     reason = unsupported_config(model.config)
     if reason is not None:
         return reason
     name = type(model).__name__
-    if getattr(model, "_is_stateful", False):
+    if is_stateful(model):
         return f"{name} keeps a recurrent state instead of attending to all tokens"
     if any(getattr(module, "is_causal", True) is False for module in model.modules()):
         return f"{name} also attends to later tokens, so it does not write left to right"

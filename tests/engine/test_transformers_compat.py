@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from playground.engine import Request
-from playground.engine.transformers_compat import cache_keyword
+from playground.transformers_compat import cache_keyword
 from tests.engine.models import engine, finished, loaded
 
 # Between them these read by every way there is: in pieces, on many rows, on early layers, ahead of

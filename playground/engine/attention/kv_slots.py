@@ -21,7 +21,7 @@ from playground.engine.attention.placement import (
     current_placement,
 )
 from playground.engine.scripted import scripted
-from playground.engine.transformers_compat import Cache, CacheLayerMixin
+from playground.transformers_compat import Cache, CacheLayerMixin
 
 FEWEST = 16  # slots, however small the budget
 _SHORTEST = 64  # tokens of a slot, likewise

@@ -22,7 +22,7 @@ from playground.engine.attention.placement import (
     current_placement,
 )
 from playground.engine.scripted import scripted
-from playground.engine.transformers_compat import (
+from playground.transformers_compat import (
     register_attention,
     sdpa_attention_forward,
     sdpa_mask,

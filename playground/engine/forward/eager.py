@@ -17,7 +17,7 @@ from playground.engine.attention.placement import (
     use_placement,
 )
 from playground.engine.forward.path import Decoded, Rows
-from playground.engine.transformers_compat import cache_keyword
+from playground.transformers_compat import cache_keyword
 
 
 class Eager:

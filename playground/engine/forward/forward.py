@@ -29,9 +29,9 @@ from playground.engine.forward.reference import Reference
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.selfcheck import row_counts
 from playground.engine.forward.torchscript import TorchScript
-from playground.engine.transformers_compat import attention_name, independent_experts
 from playground.errors import UnsupportedModel
 from playground.process import Process
+from playground.transformers_compat import attention_name, independent_experts
 
 log = logging.getLogger(__name__)
 

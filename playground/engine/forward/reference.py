@@ -11,8 +11,8 @@ from transformers import DynamicCache
 from playground.engine.attention.kv_slots import KVShape
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Rows
-from playground.engine.transformers_compat import cache_keyword
 from playground.errors import UnsupportedModel
+from playground.transformers_compat import cache_keyword
 
 if TYPE_CHECKING:
     from playground.engine.forward.forward import Forward

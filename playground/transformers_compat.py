@@ -20,6 +20,7 @@ __all__ = [
     "attention_name",
     "cache_keyword",
     "independent_experts",
+    "is_stateful",
     "register_attention",
     "sdpa_attention_forward",
     "sdpa_mask",
@@ -39,6 +40,11 @@ def attention_name(model: Any) -> str:
     """The attention a model computes with, as ``set_attn_implementation`` takes it."""
     name: str = model.config._attn_implementation
     return name
+
+
+def is_stateful(model: Any) -> bool:
+    """Whether a model keeps a recurrent state instead of keys and values."""
+    return bool(getattr(model, "_is_stateful", False))
 
 
 def register_attention(name: str, attention: Callable[..., Any], mask: Callable[..., Any]) -> None:
