@@ -1,4 +1,4 @@
-"""Nothing but speed depends on what torch means to give up."""
+"""Nothing but speed depends on kernels and tools that torch means to give up."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("torch.jit", "torch.ops.quantized", "torch.ops.mkldnn")
-FILES = ("test_golden.py", "test_ends.py", "test_record.py", "test_watch.py", "test_served.py")
+FILES = ("golden", "ends", "record", "observer", "fast_paths")
 
 
 @pytest.mark.parametrize("names", [*NAMES, ",".join(NAMES)])
 def test_everything_passes_without(names: str) -> None:
-    files = [f"tests/engine/{name}" for name in (FILES if "," in names else FILES[-1:])]
+    files = [f"tests/engine/test_{name}.py" for name in (FILES if "," in names else FILES[-1:])]
     options = ["-q", "-p", "tests.without", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files],

@@ -63,7 +63,7 @@ def test_rows_are_independent(onednn: str | None, aten: str | None) -> None:
     names = {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
     chosen = {name: value for name, value in names.items() if value}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.test_instructions"],
+        [sys.executable, "-m", "tests.engine.test_cpu_instructions"],
         cwd=ROOT, env=os.environ | chosen, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
