@@ -32,7 +32,7 @@ class Report:
     stalled_clients: int
     alone_s: float
     beside_stalled_s: float  # while ``stalled_clients`` read nothing of their streams
-    freed_s: float  # until the last of their rows was free again
+    freed_s: float  # until the last of their runs had ended
     left_behind: int  # of their runs, those still held then
 
     @property
@@ -55,7 +55,7 @@ class Report:
                 *after,
                 f"  16 tokens of another client: {self.alone_s:.1f} s alone, "
                 f"{self.beside_stalled_s:.1f} s beside {self.stalled_clients} that read nothing; "
-                f"these were free again after {self.freed_s:.0f} s, {self.left_behind} are left",
+                f"their runs had ended after {self.freed_s:.0f} s, {self.left_behind} are left",
             )
         )
 
@@ -68,8 +68,8 @@ def measure(model: str | None, runs: int, stalled: int) -> Report:
             asyncio.run(_round(port, begun, min(ROUND, runs - begun)))
             resident.append(int(_metric(port, "process_resident_memory_bytes")))
         alone, beside, freed = asyncio.run(_beside_stalled(port, stalled))
-        left = _metric(port, "playground_runs_at_work") + _metric(port, "playground_queue_length")
-    return Report(runs, resident, stalled, alone, beside, freed, int(left))
+        left = _held(port)
+    return Report(runs, resident, stalled, alone, beside, freed, left)
 
 
 async def _round(port: int, begun: int, count: int) -> None:
@@ -95,9 +95,7 @@ async def _beside_stalled(port: int, count: int) -> tuple[float, float, float]:
         begun = time.perf_counter()
         await load.visit(port, 2, 16)
         beside = time.perf_counter() - begun
-        while time.perf_counter() - begun < 3 * DEADLINE_S:
-            if not _metric(port, "playground_rows_in_use"):
-                break
+        while _held(port) and time.perf_counter() - begun < 3 * DEADLINE_S:
             await asyncio.sleep(0.5)
         return alone.seconds, beside, time.perf_counter() - begun
     finally:
@@ -112,6 +110,12 @@ def _unread(port: int, request: bytes) -> socket.socket:
     client.connect(("127.0.0.1", port))
     client.sendall(request)
     return client
+
+
+def _held(port: int) -> int:
+    """Runs at work or in the queue."""
+    names = ("playground_runs_at_work", "playground_queue_length")
+    return int(sum(_metric(port, name) for name in names))
 
 
 def _metric(port: int, name: str) -> float:

@@ -68,6 +68,8 @@ class BoundedSend:
         await asyncio.sleep(0)
 
     async def _taken(self, message: Message) -> None:
+        if self._transport is not None and self._transport.is_closing() and not self._dropped:
+            await self.end()  # the client has left, and uvicorn hears of it only now
         if self._dropped:
             return
         try:
