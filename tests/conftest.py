@@ -13,7 +13,7 @@ from tests.judge import judged
 
 quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
-    for _name in variables(_field):
+    for _name in variables(_field, Settings):
         os.environ.pop(_name, None)
 
 

@@ -38,7 +38,7 @@ runpy.run_path("app.py", run_name="__main__")
 
 def environment(**settings):
     """This machine's, less what sways the program, with the given settings."""
-    clean = {name for field in Settings.model_fields for name in variables(field)}
+    clean = {name for field in Settings.model_fields for name in variables(field, Settings)}
     kept = {name: value for name, value in os.environ.items() if name not in clean}
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
         kept.pop(name, None)

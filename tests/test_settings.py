@@ -59,7 +59,7 @@ def test_variables_of_other_programs_change_nothing(monkeypatch, name):
     ],
 )
 def test_values_are_read(monkeypatch, field, value, expected):
-    monkeypatch.setenv(variables(field)[0], value)
+    monkeypatch.setenv(variables(field, Settings)[0], value)
     assert getattr(Settings.read(), field) == expected
 
 
@@ -110,7 +110,7 @@ def test_the_table_has_a_described_row_for_every_field():
     rows = table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     for row, (name, field) in zip(rows, Settings.model_fields.items(), strict=True):
-        assert all(f"`{variable}`" in row for variable in variables(name))
+        assert all(f"`{variable}`" in row for variable in variables(name, Settings))
         assert field.description and field.description in row
 
 

@@ -1,21 +1,17 @@
-"""Every setting of the playground, read once from the environment.
-
-No other module reads an environment variable. Importing this one costs no torch, no gradio.
-"""
+"""The settings, each with its default, its bounds and its description."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ByteSize, Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-PREFIX = "PLAYGROUND_"
+from playground.settings.variables import PREFIX, SettingsError, also, refuse_misspelt, sentence
+
 BUILT_IN = "SmolLM2-135M-Instruct"
 OFFERED = (
     BUILT_IN,
@@ -26,28 +22,8 @@ OFFERED = (
 )
 
 
-class SettingsError(ValueError):
-    """A setting from the environment has no meaning; the message is one sentence naming it."""
-
-
-# Where pydantic's own words would puzzle a person who only set a variable.
-_REASONS = {
-    "bool_parsing": "true or false",
-    "int_parsing": "a whole number",
-    "float_parsing": "a number",
-    "string_too_short": "more than blanks",
-    "byte_size": "a size such as 500MB or 2GB",
-    "byte_size_unit": "a size such as 500MB or 2GB",
-}
-
-
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "decoding-playground"
-
-
-def _also(field: str, name: str) -> AliasChoices:
-    """Read a field from its own variable, else from the name another program gave it."""
-    return AliasChoices(PREFIX + field.upper(), name)
 
 
 class Settings(BaseSettings):
@@ -82,12 +58,12 @@ class Settings(BaseSettings):
     )
     hub: str = Field(
         "https://huggingface.co",
-        validation_alias=_also("hub", "HF_ENDPOINT"),
+        validation_alias=also("hub", "HF_ENDPOINT"),
         description="Address of the model hub.",
     )
     hub_cache: Path | None = Field(
         None,
-        validation_alias=_also("hub_cache", "HF_HUB_CACHE"),
+        validation_alias=also("hub_cache", "HF_HUB_CACHE"),
         description="Folder of models from the hub; unset leaves it to the hub's own client.",
     )
     hub_timeout_s: float = Field(
@@ -164,14 +140,14 @@ class Settings(BaseSettings):
     # Server
     host: str | None = Field(
         None,
-        validation_alias=_also("host", "GRADIO_SERVER_NAME"),
+        validation_alias=also("host", "GRADIO_SERVER_NAME"),
         description="Address to listen on; unset means this machine only, on a Space everyone.",
     )
     port: int | None = Field(
         None,
         ge=1,
         le=65535,
-        validation_alias=_also("port", "GRADIO_SERVER_PORT"),
+        validation_alias=also("port", "GRADIO_SERVER_PORT"),
         description="Port to listen on; unset takes the first free one from 7860.",
     )
     max_queue: int = Field(
@@ -303,86 +279,15 @@ class Settings(BaseSettings):
     @classmethod
     def read(cls) -> Settings:
         """The settings of this environment; ``SettingsError`` names the variable at fault."""
-        _refuse_misspelt(os.environ)
+        refuse_misspelt(os.environ, cls)
         try:
             return cls()
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from None
+            raise SettingsError(sentence(error, cls)) from None
 
     def changed(self, **values: Any) -> Settings:
         """These settings with ``values`` in place of some; ``SettingsError`` names a bad one."""
         try:
             return Settings.model_validate(self.model_dump() | values)
         except ValidationError as error:
-            raise SettingsError(_sentence(error, values)) from None
-
-
-def variables(field: str) -> tuple[str, ...]:
-    """The environment variables a field is read from, the first that is set winning."""
-    alias = Settings.model_fields[field].validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(choice) for choice in alias.choices)
-    return (alias,) if isinstance(alias, str) else (PREFIX + field.upper(),)
-
-
-def table() -> str:
-    """The settings as a Markdown table, for the README."""
-    lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        names = " or ".join(f"`{variable}`" for variable in variables(name))
-        lines.append(f"| {names} | {_default(name)} | {field.description} |")
-    return "\n".join(lines)
-
-
-def quiet_libraries() -> None:
-    """Keep gradio and the hub client from reporting home, and idle work off the processor.
-
-    Call before gradio, the hub client or torch is imported. Gradio would make a table of its last
-    10,000 events after every one of them, for a page of its own that the program does not serve:
-    4 to 14 ms in which no other thread of Python moves. A thread of OpenMP that waits for its team
-    in a busy loop takes the processor from whoever the team waits for: on two cores shared with a
-    browser or another process that made a step twenty times slower.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**12))
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
-
-def _default(name: str) -> str:
-    if name == "cache_dir":
-        return "`~/.cache/decoding-playground`"
-    value = Settings.model_fields[name].default
-    if value is None or value in ("", ()):
-        return "unset"
-    if isinstance(value, tuple):
-        value = ",".join(value)
-    return f"`{value}`"
-
-
-def _refuse_misspelt(environment: Mapping[str, str]) -> None:
-    """Raise where a variable is nearly, but not quite, one of ours."""
-    known = {name for field in Settings.model_fields for name in variables(field)}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-            if near:
-                raise SettingsError(f"{name} is not a setting; did you mean {near[0]}?")
-
-
-def _sentence(error: ValidationError, given: Collection[str] = ()) -> str:
-    """What is wrong with the first bad setting, by its name in ``given`` or by its variable."""
-    first = error.errors()[0]
-    place = str(first["loc"][0])
-    names = next(
-        (n for n in map(variables, Settings.model_fields) if place in n),
-        variables(place) if place in Settings.model_fields else (place,),
-    )
-    name = next((n for n in names if os.environ.get(n)), names[0])
-    if place in given:
-        name = place
-    reason = _REASONS.get(first["type"]) or re.sub(
-        "^(Value error, |Input should be )", "", first["msg"]
-    )
-    return f"{name} is {first['input']!r}, but it should be {reason}."
+            raise SettingsError(sentence(error, Settings, values)) from None

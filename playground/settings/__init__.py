@@ -1,0 +1,20 @@
+"""Every setting of the playground, read once from the environment.
+
+No other package reads an environment variable. Importing this one loads no torch and no gradio.
+"""
+
+from playground.settings.libraries import quiet_libraries
+from playground.settings.settings import BUILT_IN, OFFERED, Settings
+from playground.settings.table import table
+from playground.settings.variables import PREFIX, SettingsError, variables
+
+__all__ = [
+    "BUILT_IN",
+    "OFFERED",
+    "PREFIX",
+    "Settings",
+    "SettingsError",
+    "quiet_libraries",
+    "table",
+    "variables",
+]

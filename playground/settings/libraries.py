@@ -1,0 +1,21 @@
+"""The environment variables of the libraries in use."""
+
+from __future__ import annotations
+
+import os
+
+
+def quiet_libraries() -> None:
+    """Keep gradio and the hub client from reporting home, and idle work off the processor.
+
+    Call it before gradio, the hub client or torch is imported. Gradio would make a table of its
+    last 10,000 events after every event, for a page of its own that is not served here: 4 to 14 ms
+    in which no other Python thread runs. An OpenMP thread that waits for its team in a busy loop
+    takes the processor from the thread that the team waits for: on two cores shared with a browser
+    or another process that made a step twenty times slower.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**12))
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
