@@ -8,14 +8,14 @@ import importlib
 import importlib.metadata
 import pkgutil
 from abc import ABC
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from .base import Processor, Search, Strategy
 from .contract import check
-from .notation import RecipeError, quote, shorten
+from .notation import RecipeError, shorten
 
 FOLDERS = ("strategies.processors", "strategies.searches")  # every file in them is a plugin
 GROUP = "decoding_playground.strategies"  # the entry points another package offers plugins under
@@ -29,12 +29,15 @@ class Broken:
     error: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Registry:
-    """The usable strategies by id, processors before searches; and the unusable ones."""
+    """The usable strategies by id, processors before searches; and the unusable ones. Immutable."""
 
-    strategies: dict[str, type[Strategy]]
-    broken: list[Broken]
+    strategies: Mapping[str, type[Strategy]]
+    broken: tuple[Broken, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strategies", MappingProxyType(dict(self.strategies)))
 
     @classmethod
     def discover(
@@ -57,7 +60,7 @@ class Registry:
             except (Exception, SystemExit) as error:
                 broken.append(Broken(name, f"{type(error).__name__}: {error}"))
         ordered = sorted(found.values(), key=lambda strategy: strategy.kind != "processor")
-        return cls({strategy.info.id: strategy for strategy in ordered}, broken)
+        return cls({strategy.info.id: strategy for strategy in ordered}, tuple(broken))
 
     def get(self, strategy: str) -> type[Strategy]:
         """The strategy of this id; raises ``RecipeError`` naming the nearest, else all."""
@@ -74,9 +77,13 @@ class Registry:
         )
 
 
-@functools.cache
 def registry() -> Registry:
-    """What is installed here, found once."""
+    """What is installed here, found once and never changed; what recipes are read with."""
+    return _installed()
+
+
+@functools.cache
+def _installed() -> Registry:
     return Registry.discover()
 
 
@@ -117,20 +124,3 @@ def _add(found: dict[str, type[Strategy]], strategy: type[Strategy]) -> None:
     earlier = found.setdefault(strategy.info.id, strategy)
     if earlier is not strategy:
         raise TypeError(f"the id {strategy.info.id!r} is taken by {earlier.__module__}")
-
-
-def table() -> str:
-    """The registered strategies as a Markdown table, for the README."""
-    lines = [
-        "| strategy | what it does | settings and their defaults | source |",
-        "|---|---|---|---|",
-    ]
-    for id, strategy in registry().strategies.items():
-        info = strategy.info
-        settings = ", ".join(
-            f"{name} ({quote(field.default)})"
-            for name, field in strategy.Params.model_fields.items()
-        )
-        source = f"[{info.source}]({info.url})" if info.url else info.source
-        lines.append(f"| `{id}` | {info.summary} | {settings or 'none'} | {source} |")
-    return "\n".join(lines)

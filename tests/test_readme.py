@@ -12,7 +12,8 @@ from playground import Playground
 from playground.models import LoadedModel
 from playground.settings import table
 from strategies import Recipe
-from strategies.registry import table as strategies_table
+from strategies.registry import Registry, registry
+from strategies.table import within
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,8 +29,20 @@ def test_settings_are_those_of_the_code() -> None:
     assert _between("settings") == table().strip()
 
 
-def test_strategies_are_those_of_the_registry() -> None:
-    assert _between("strategies") == strategies_table().strip()
+def test_strategies_are_those_of_the_two_folders() -> None:
+    current = README == within(README, Registry.discover(entry_points=()))
+    assert current, "run: python -m strategies.table --write"
+
+
+def test_the_table_is_put_in_the_place_of_the_old_one() -> None:
+    text = "before\n<!-- strategies -->\nold\n<!-- /strategies -->\nafter\n"
+    found = Registry({"top_k": registry().get("top_k")}, ())
+    before, header, _, row, after = within(text, found).split("\n", 4)[:5]
+    assert within(within(text, found), found) == within(text, found)
+    assert (before, header) == ("before", "<!-- strategies -->") and row.startswith("|---|")
+    assert after.startswith("| `top_k` | ") and after.endswith("\n<!-- /strategies -->\nafter\n")
+    with pytest.raises(ValueError, match="has no <!-- strategies -->"):
+        within("a README", found)
 
 
 def test_what_was_measured_is_still_there() -> None:

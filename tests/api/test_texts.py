@@ -17,9 +17,9 @@ from playground.engine import Engine, FieldError, Request, Run
 from playground.trace import Comparison, column_name
 from playground.ui import strip
 from strategies import Info, Move, Params, Search, Step, setting
-from strategies.registry import registry
 from tests.api.asking import events
 from tests.engine.models import loaded
+from tests.plugins import installed
 from tests.tiny import tiny_llama
 from tests.vocabularies import byte_level, bytes_named
 
@@ -61,8 +61,9 @@ def served() -> Engine:
 
 
 @pytest.fixture(autouse=True)
-def dictated(monkeypatch):
-    monkeypatch.setitem(registry().strategies, "dictated", Dictated)
+def dictated():
+    with installed(Dictated):
+        yield
 
 
 def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
@@ -188,9 +189,10 @@ def test_a_stopped_text_does_not_take_from_anothers():
                 return [step.move(0, ids([b"ab"])[0])]
             return [step.move(0, ids([b"a"])[0], sample=0), step.move(0, ids([b" "])[0], sample=1)]
 
-    registry().strategies["dictated"] = Two
-    run = served().submit(Request(prompt="ab", recipes=["dictated"], max_new_tokens=2, stop=["ba"]))
-    served().drive(run)
+    request = Request(prompt="ab", recipes=["dictated"], max_new_tokens=2, stop=["ba"])
+    with installed(Two):
+        run = served().submit(request)
+        served().drive(run)
     agrees(run)
     outputs = run.comparison().lanes[0].trace.outputs
     assert [(output.text, output.finish_reason) for output in outputs] == [

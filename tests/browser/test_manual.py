@@ -16,10 +16,10 @@ from playwright.sync_api import Locator, Page, expect
 from playground.service import Service
 from playground.ui.pick import Picker
 from playground.ui.run import Runner
-from strategies.registry import registry
 from tests.browser.conftest import SLOW_MS, Site, served
 from tests.browser.test_page import lane, run, steps, title, write, written
 from tests.browser.test_run import HOSTILE, Dictate
+from tests.plugins import installed
 
 expect.set_options(timeout=SLOW_MS)
 
@@ -153,10 +153,14 @@ def test_the_text_ends_at_its_limit_and_goes_on_after_undo(page: Page) -> None:
     picked(page, chooser(page).locator(".undo").click, 0)
 
 
-def test_hostile_text_is_offered_as_it_is(
-    visit: Callable[..., Page], site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(registry().strategies, "dictate", Dictate)
+@pytest.fixture
+def dictate() -> Iterator[None]:
+    with installed(Dictate):
+        yield
+
+
+@pytest.mark.usefixtures("dictate")
+def test_hostile_text_is_offered_as_it_is(visit: Callable[..., Page], site: Site) -> None:
     said = HOSTILE.partition(" ")[0] + "<"
     query = {"prompt": HOSTILE, "recipe": ["greedy", f"dictate({said!r}) | manual"]}
     page = visit(f"{site.address}?{urlencode(query, doseq=True)}")

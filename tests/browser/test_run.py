@@ -17,9 +17,9 @@ from playground.service import Service
 from playground.settings import Settings
 from playground.ui import build, look
 from strategies import Info, Params, Processor, setting
-from strategies.registry import registry
 from tests.browser.conftest import free_port
 from tests.folders import VOCAB, saved
+from tests.plugins import installed
 from tests.tiny import tiny_llama
 
 HOSTILE = "${alert(1)} <img src=x onerror=alert(1)> \\u12 `x` {{value}} <b>bold</b>"
@@ -44,8 +44,13 @@ class Dictate(Processor):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    registry().strategies["dictate"] = Dictate
+def dictate() -> Iterator[None]:
+    with installed(Dictate):
+        yield
+
+
+@pytest.fixture(scope="module")
+def address(dictate: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = saved(
         tiny_llama(vocab=VOCAB, context=512), tmp_path_factory.mktemp("model") / "tiny", chat=True
     )
@@ -65,7 +70,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield local
     page.close()
     service.close()
-    del registry().strategies["dictate"]
 
 
 class Visit:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 import torch
 
 from strategies import Strategy
-from strategies.registry import registry
+from tests.plugins import installed
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +21,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Strategy]], None]:
+def plugin() -> Iterator[Callable[[type[Strategy]], None]]:
     """Registers a strategy for the length of a test."""
-
-    def register(strategy: type[Strategy]) -> None:
-        known: dict[str, Any] = registry().strategies
-        monkeypatch.setitem(known, strategy.info.id, strategy)
-
-    return register
+    with ExitStack() as until_the_end:
+        yield lambda strategy: until_the_end.enter_context(installed(strategy))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.attention import sdpa
 from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
-from strategies.registry import registry
 from tests.engine.models import CONTEXT, driven, engine, finished, loaded
 
 
@@ -106,7 +105,7 @@ def test_deadline() -> None:
 
 
 @pytest.fixture
-def plugin() -> Iterator[Callable[[Callable[..., Any]], None]]:
+def faulty(plugin: Callable[[type[Processor]], None]) -> Callable[[Callable[..., Any]], None]:
     """Registers a processor ``faulty`` that does what the test says."""
 
     def register(work: Callable[..., Any]) -> None:
@@ -117,10 +116,9 @@ def plugin() -> Iterator[Callable[[Callable[..., Any]], None]]:
             def __call__(self, scores: Any, rows: Any) -> Any:
                 return work(scores)
 
-        registry().strategies["faulty"] = Faulty
+        plugin(Faulty)
 
-    yield register
-    registry().strategies.pop("faulty", None)
+    return register
 
 
 def _raise(scores: Any) -> Any:
@@ -137,8 +135,8 @@ def _raise(scores: Any) -> Any:
     ],
     ids=["raises", "nan", "nothing left", "shape"],
 )
-def test_a_faulty_strategy_ends_its_lane_alone(plugin: Any, work: Any, message: str) -> None:
-    plugin(work)
+def test_a_faulty_strategy_ends_its_lane_alone(faulty: Any, work: Any, message: str) -> None:
+    faulty(work)
     served = engine()
     run = served.submit(
         Request(prompt="abc", recipes=["faulty | greedy", "greedy"], max_new_tokens=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from strategies import Info, Params, Recipe, RecipeError, Row, setting
 from strategies.bridges.transformers_processors import AsLogitsProcessor, FromLogitsProcessor
 from strategies.contract import check
 from strategies.processors.top_k import TopK
-from strategies.registry import registry
+from tests.plugins import installed
 from tests.strategies.driver import context, forward, run
 from tests.tiny import EOS, VOCAB, tiny_llama
 
@@ -66,12 +67,18 @@ class Countdown(TopK):
         return torch.where(scores >= least[:, None], scores, -torch.inf)
 
 
+@pytest.fixture
+def countdown() -> Iterator[None]:
+    with installed(Countdown):
+        yield
+
+
+@pytest.mark.usefixtures("countdown")
 @pytest.mark.parametrize("beams", [1, 3])
 def test_state_follows_its_row_through_generate(
     beams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beams fork and drop rows between calls; the states seen are those of the reference loop."""
-    monkeypatch.setitem(registry().strategies, "top_k", Countdown)
     told: list[Any] = []
     observe = Countdown.observe
 

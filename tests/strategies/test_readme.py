@@ -19,6 +19,7 @@ import torch
 import strategies
 from strategies import Recipe, Row
 from strategies.registry import GROUP, Registry
+from tests.plugins import installed
 from tests.strategies import test_contract
 from tests.strategies.driver import context, run, transitions
 from tests.strategies.test_contract import two_threads as two_threads
@@ -45,15 +46,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registr
 
 
 @pytest.fixture
-def installed(package: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The same as if saved into this folder: recipes know them."""
-    for name, strategy in package.strategies.items():
-        monkeypatch.setitem(strategies.registry.registry().strategies, name, strategy)
-    return package
+def known(package: Registry) -> Iterator[Registry]:
+    """The same as if saved into the folders of the plugins: recipes know them."""
+    with installed(*package.strategies.values()):
+        yield package
 
 
 def test_every_printed_file_is_a_plugin(package: Registry) -> None:
-    assert package.broken == []
+    assert package.broken == ()
     assert set(package.strategies) == set(EXAMPLES) and len(EXAMPLES) == 3
 
 
@@ -92,10 +92,10 @@ def test_the_examples_keep_the_contract(
     name: str,
     check: Callable[..., None],
     settings: dict[str, Any],
-    installed: Registry,
+    known: Registry,
     two_threads: None,
 ) -> None:
-    check(strategy=installed.strategies[name], **settings)
+    check(strategy=known.strategies[name], **settings)
 
 
 def test_the_examples_are_held_to_the_whole_contract() -> None:
@@ -122,13 +122,13 @@ def test_the_examples_pass_the_tools_of_this_project(tool: str, tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_processor_does_what_it_says(installed: Registry) -> None:
+def test_the_processor_does_what_it_says(known: Registry) -> None:
     (processor,), _ = Recipe.parse("recency_penalty(2, window=2) | greedy").build(context(6))
     out = processor(torch.zeros(1, 6), [Row((1, 2, 3, 4, 4), 1)])
     assert out.tolist() == [[0, 0, 0, 0, -2, 0]]
 
 
-def test_the_search_does_what_it_says(installed: Registry) -> None:
+def test_the_search_does_what_it_says(known: Registry) -> None:
     (row,) = run(transitions(TABLE), "runner_up", (0,), max_new_tokens=3)
     assert row.generated == (2, 2, 2)
 
@@ -150,7 +150,7 @@ def test_the_printed_entry_point_is_found_once_installed(
     importlib.invalidate_caches()
     assert EntryPoint(name, value, group) in entry_points(group=GROUP)
     found = Registry.discover()
-    assert found.broken == []
+    assert found.broken == ()
     assert found.strategies[name].__module__ == module
     assert "top_k" in found.strategies
     del sys.modules[module]

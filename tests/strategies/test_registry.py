@@ -74,7 +74,7 @@ def test_processors_come_before_searches_in_a_stable_order() -> None:
 def test_a_file_in_the_folder_is_a_plugin(folder: Folder) -> None:
     folder.write("plus", good("plus"))
     found = folder.discover()
-    assert list(found.strategies) == ["plus"] and found.broken == []
+    assert list(found.strategies) == ["plus"] and found.broken == ()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_is_there_to_be_extended_is_no_plugin(folder: Folder) -> None:
         ),
     )
     found = folder.discover()
-    assert list(found.strategies) == ["child", "other"] and found.broken == []
+    assert list(found.strategies) == ["child", "other"] and found.broken == ()
 
 
 def test_an_unfinished_subclass_says_what_is_left_to_define(folder: Folder) -> None:
@@ -209,5 +209,5 @@ def test_an_earlier_module_name_still_gives_every_public_name(earlier: str, now:
 def test_each_folder_holds_its_own_kind(kind: str) -> None:
     folder = {"processor": "strategies.processors", "search": "strategies.searches"}[kind]
     found = Registry.discover([folder], [])
-    assert found.broken == [] and found.strategies
+    assert found.broken == () and found.strategies
     assert {strategy.kind for strategy in found.strategies.values()} == {kind}
