@@ -92,7 +92,7 @@ class Journal(Observer):
                     "tokens": len(lane.steps),
                     **self._said("error", lane.error),
                 }
-                for lane in run.lanes
+                for lane in run.views
             ],
             first_token_s=None if first is None else round(first, 4),
             total_s=round(perf_counter() - run.submitted, 4),

@@ -6,7 +6,7 @@ Everything a host needs (controls, validation, documentation, schema) derives fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -144,8 +144,19 @@ class Move:
     sample: int | None = None
 
 
-def _unable(row: int, tokens: Sequence[int]) -> Tensor:
-    raise RuntimeError("only a search that needs_hidden may look ahead")
+@dataclass(frozen=True)
+class LookAhead:
+    """Asks for the hidden states of next tokens before one of them is chosen.
+
+    Yielded by ``Search.advance``, which is then sent float32 or narrower ``[len(tokens), width]``:
+    the last layer's state of each of ``tokens``, as if it followed the row.
+    """
+
+    tokens: Sequence[int]
+
+
+# An ``advance`` that looks ahead: it yields what it must see, and returns its moves at the end.
+LookingAhead = Generator[LookAhead, Tensor, list[Move]]
 
 
 @dataclass(frozen=True)
@@ -154,17 +165,14 @@ class Step:
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
     every processor. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
-    ``draw`` is the cheap way to a token drawn with it. ``known`` holds what an engine found in
-    these scores for several lanes at once: by row and sample what ``draw`` gives, by row and None
-    what ``likeliest`` does.
+    ``draw`` is the cheap way to a token drawn with it. ``batch_draws`` holds what an engine found
+    in these scores for several lanes at once: by row and sample what ``draw`` gives, by row and
+    None what ``likeliest`` does.
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 
-    Where the search ``needs_hidden``: ``hidden`` holds, per row, the last layer's states of the
-    tokens read since the last step, ``[tokens, width]``, at first the whole prompt's; and
-    ``peek(row, tokens)`` reads each of ``tokens`` after the row, at most ``width()`` of them, and
-    gives their states ``[len(tokens), width]``. The next token must then be one of them. They are
-    read in everybody's next forward, and ``advance`` is then asked again, from its beginning.
+    Where the search ``needs_hidden``, ``hidden`` holds, per row, the last layer's states of the
+    tokens read since the last step, ``[tokens, width]``, at first the whole prompt's.
     """
 
     index: int
@@ -174,8 +182,7 @@ class Step:
     ends: Callable[[int, int], bool]
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
-    peek: Callable[[int, Sequence[int]], Tensor] = _unable
-    known: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
+    batch_draws: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
 
     @cached_property
     def logprobs(self) -> Tensor:
@@ -189,12 +196,12 @@ class Step:
 
     def draw(self, row: int, sample: int) -> int:
         """The token that is drawn from a row's scores by the noise of ``sample``."""
-        token = self.known.get((row, sample))
+        token = self.batch_draws.get((row, sample))
         return draw(self.scores[row], self.noise, sample) if token is None else token
 
     def likeliest(self, row: int) -> int:
         """The token of a row's highest score, the first of equal ones."""
-        token = self.known.get((row, None))
+        token = self.batch_draws.get((row, None))
         return int(argmax(self.scores[row][None])) if token is None else token
 
     def move(
@@ -313,15 +320,21 @@ class Search(Strategy):
     kind = "search"
     chooses: ClassVar[Choosing | None] = None
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
-    needs_hidden: ClassVar[bool] = False  # see Step.hidden and Step.peek
+    needs_hidden: ClassVar[bool] = False  # see Step.hidden and LookAhead
     asks: ClassVar[bool] = False  # a person chooses: where it has no move, it waits to be told
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""
         return 1
 
-    def advance(self, step: Step) -> list[Move]:
-        """The next rows, finished ones included. No unfinished move ends the lane."""
+    def advance(self, step: Step) -> list[Move] | LookingAhead:
+        """The next rows, finished ones included. No unfinished move ends the lane.
+
+        A search that ``needs_hidden`` and keeps one row may be a generator instead. It yields a
+        ``LookAhead`` at distinct tokens, at most ``width()`` of them, and is sent their states once
+        they are read, in everybody's next forward. Then it may look again, or return its moves; the
+        next token must be one of those it looked at last.
+        """
         raise NotImplementedError
 
     def draft(self, row: Row) -> Sequence[int]:

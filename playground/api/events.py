@@ -78,7 +78,7 @@ class RunEvents:
     def _lane(self, number: int) -> Iterator[bytes]:
         if number in self.ended:
             return
-        lane, sent = self.run.lanes[number], self.sent[number]
+        lane, sent = self.run.views[number], self.sent[number]
         done = lane.done  # read before its rows: a lane that is done does not change any more
         shown, steps = lane.ordered()[0], lane.steps
         news, settled = lane.nodes(shown, sent), lane.settled(shown)

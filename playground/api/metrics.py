@@ -111,7 +111,7 @@ class ServerMetrics(Observer):
         self._step_seconds.observe(seconds)
 
     def ended(self, run: Run) -> None:
-        for lane in run.lanes:
+        for lane in run.views:
             self._lanes_ended.labels(lane.finish_reason or "error").inc()
             self._tokens.inc(len(lane.steps))
             if lane.finish_reason == "error" and run.error is None:

@@ -220,10 +220,10 @@ def _step(engine: Any, run: Any) -> _Seconds:
     begun = perf_counter()
     engine.step()
     seconds = perf_counter() - begun
-    for lane in run.lanes:
+    for lane in run.views:
         if lane.error:
             raise RuntimeError(f"{lane.recipe}: {lane.error}")
-    return _Seconds(seconds, run.lanes[0].steps[-1].times.forward)
+    return _Seconds(seconds, run.views[0].steps[-1].times.forward)
 
 
 def usual(strategy: Any) -> dict[str, Any]:

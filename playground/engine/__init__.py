@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.view import LaneView
 from playground.engine.observer import Observer, Observers
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
@@ -18,6 +19,7 @@ __all__ = [
     "EngineClosed",
     "FieldError",
     "Lane",
+    "LaneView",
     "Limits",
     "Observer",
     "Observers",

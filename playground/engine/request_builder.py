@@ -7,8 +7,8 @@ from time import perf_counter
 
 from playground.engine.encoder import AsPrompt, Encoder
 from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.ends import Ends
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.rows import Ends
 from playground.engine.request import FieldError, Limits, Request, ScoreRequest
 from playground.engine.run import Run
 from playground.engine.text_scoring import TextToScore
@@ -183,7 +183,7 @@ class RequestBuilder:
                 f"{recipe.search} needs {lane.width} rows; at most {self.limits.width} are allowed "
                 "to one recipe.",
             )
-        longest = max((len(second) for second in lane.seconds), default=0)
+        longest = max((len(prompt.tokens) for prompt in lane.second_prompts), default=0)
         if longest + limit > self.context_length:
             raise FieldError(
                 f"recipes.{number}",

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.view import LaneView
 from playground.engine.request import Request
 from playground.metrics import measure, perplexity
 from playground.models import device
@@ -104,19 +105,24 @@ class Run:
     @property
     def waiting(self) -> list[Lane]:
         """Lanes without slots as yet, in order."""
-        return [lane for lane in self.lanes if not lane.done and not lane.slots]
+        return [lane for lane in self.lanes if not lane.done and not lane.slots.owned]
 
     @property
     def live(self) -> list[Lane]:
         """Lanes that are being stepped."""
-        return [lane for lane in self.lanes if lane.slots and not lane.done]
+        return [lane for lane in self.lanes if lane.slots.owned and not lane.done]
+
+    @property
+    def views(self) -> list[LaneView]:
+        """What may be read of each lane, in order, while the loop goes on writing."""
+        return [lane.view for lane in self.lanes]
 
     @property
     def outcome(self) -> Outcome | None:
         """How the run as a whole ended; None until it has."""
         if not self.done:
             return None
-        reasons = [lane.finish_reason for lane in self.lanes]
+        reasons = [lane.view.finish_reason for lane in self.lanes]
         if self.error is not None or all(reason == "error" for reason in reasons):
             return "error"
         early: tuple[Outcome, ...] = ("cancelled", "deadline")
@@ -125,7 +131,7 @@ class Run:
     @property
     def first_token(self) -> float | None:
         """Seconds from its submission to the first token of any lane."""
-        firsts = [lane.started + lane.steps[0].at for lane in self.lanes if lane.steps]
+        firsts = [lane.started + lane.view.steps[0].at for lane in self.lanes if lane.view.steps]
         return min(firsts) - self.submitted if firsts else None
 
     @property
@@ -175,7 +181,7 @@ class Run:
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
                 self._noise, self._on_cancel = None, lambda: None
                 for lane in self.lanes:
-                    lane.forget()
+                    lane.view.forget()
             self._changed.notify_all()
             subscribers = list(self._subscribers)
         for callback in subscribers:
@@ -218,7 +224,7 @@ class Run:
 
     def _result(self, lane: Lane, number: int) -> LaneResult:
         names = self.request.names
-        trace = lane.trace(self.facts.vocab_size)
+        trace = lane.view.trace(self.facts.vocab_size)
         shown = trace.outputs[0]
         return LaneResult.model_construct(
             recipe=str(self.request.recipes[number]),
@@ -226,7 +232,7 @@ class Run:
             text=shown.text,
             token_ids=shown.token_ids,
             finish_reason=shown.finish_reason,
-            error=lane.error,
+            error=lane.view.error,
             trace=trace,
             metrics=measure(trace),
         )

@@ -72,7 +72,8 @@ def score_text(
     temperature, top_p = TemperatureCurve(), TopPCurve()
     raw: list[float] = []
     ranks: list[int] = []
-    seconds = dict.fromkeys(prompt for lane in given.lanes for prompt in lane.seconds)
+    wanted = [prompt for lane in given.lanes for prompt in lane.second_prompts]
+    seconds = dict.fromkeys(prompt.tokens for prompt in wanted)
     states = any(isinstance(need, EarlyLayers) for lane in given.lanes for need in lane.needs)
     streams = [
         text_logits(forward, prompt, text, cancelled, states=states and number == 0)

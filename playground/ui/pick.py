@@ -139,5 +139,5 @@ def _progress(run: Run) -> str:
 
 
 def _outcome(run: Run, lane: int, took: float) -> str:
-    known = count(len(run.lanes[0].path()), "token")
+    known = count(len(run.views[0].path()), "token")
     return f"Column {LETTERS[lane]} by hand: {known}; the last choice took {milliseconds(took)}."

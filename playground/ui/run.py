@@ -241,7 +241,7 @@ class Runner:
             marks = [(len(s.path), s.path[-1] if s.path else None, s.over) for s in sides]
             # When one grew all are sent again: they may only now part from it.
             grew, sent = marks != sent, marks
-            for place, lane in enumerate(run.lanes) if grew or fresh else ():
+            for place, lane in enumerate(run.views) if grew or fresh else ():
                 here, recipe = sides[place], str(run.request.recipes[place])
                 reason = lane.finish_reason if here.over else None
                 if fresh or here.over:
@@ -260,7 +260,7 @@ class Runner:
 
     def _side(self, run: Run, place: int) -> Side:
         """A lane as written so far."""
-        lane = run.lanes[place]
+        lane = run.views[place]
         over, vocab_size = lane.done, run.facts.vocab_size
         return Side(LETTERS[place], lane.chain, lane.path(), over=over, vocab_size=vocab_size)
 
@@ -273,7 +273,7 @@ class Runner:
         if run.error:
             return status("bad", run.error)
         stopped = next(
-            (lane.error for lane in run.lanes if lane.finish_reason == "cancelled"), None
+            (lane.error for lane in run.views if lane.finish_reason == "cancelled"), None
         )
         if stopped:
             return status("bad", f"{stopped} What there is stays.")

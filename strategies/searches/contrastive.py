@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from .. import base
-from ..base import Info, Move, Step, setting
+from ..base import Info, LookAhead, LookingAhead, Step, setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Contrastive(base.Search):
     def width(self) -> int:
         return int(self.params.top_k)
 
-    def advance(self, step: Step) -> list[Move]:
+    def advance(self, step: Step) -> LookingAhead:
         alpha, count = self.params.penalty_alpha, min(self.params.top_k, step.scores.shape[-1])
         new = normalize(step.hidden[0].float(), dim=-1)
         before = step.rows[0].state
@@ -66,7 +66,7 @@ class Contrastive(base.Search):
         logprobs, ids = step.logprobs[0].topk(count)
         kept = logprobs > -torch.inf
         tried = ids[kept].tolist()
-        states = normalize(step.peek(0, tried).float(), dim=-1)
+        states = normalize((yield LookAhead(tried)).float(), dim=-1)
         likeness = (states @ earlier.states.T).amax(-1)
         values = (1 - alpha) * logprobs[kept].exp() - alpha * likeness
         return [step.move(0, tried[int(values.argmax())], state=earlier)]

@@ -10,9 +10,9 @@ import pytest
 from playground.api import events as streams
 from playground.api.responses import Rewound
 from playground.api.wait import until
-from playground.engine import Request, Run
-from playground.engine.lanes.lane import Lane
+from playground.engine import Request
 from playground.engine.lanes.rows import LaneRow
+from playground.engine.lanes.view import LaneView
 from playground.trace import StepRecord
 from strategies import Recipe, Row
 from tests.api.asking import events
@@ -21,34 +21,38 @@ from tests.api.asking import events
 WRITTEN = [(0, None, 1), (1, 0, 2), (1, 0, 3), (0, None, 1), (1, 3, 3)]
 
 
-class Held(Lane):
+class Shown(LaneView):
     """A lane of which a test says what it shows."""
 
-    def __init__(self):
-        self.done, self.error, self.slots, self._ended = False, None, [], "length"
-        self.processors = []
-        self.steps = [
+    def __init__(self, recipe):
+        super().__init__(recipe, [], None, showing(None))
+        self.ended = "length"
+        self.tree.records = [
             StepRecord.model_construct(
                 index=index, parent=parent, token=token, text="x", logprob=-1.0, raw_logprob=-1.0
             )
             for index, parent, token in WRITTEN
         ]
-        self.show(None)
 
     def show(self, node):
-        length = 0 if node is None else WRITTEN[node][0] + 1
-        row = Row((0,) * (1 + length), 1)
-        self.held = (LaneRow(row, (), None, node, -1),)
+        self.rows = (showing(node),)
 
     @property
     def text(self):
         return "all"
 
 
+def showing(node):
+    length = 0 if node is None else WRITTEN[node][0] + 1
+    return LaneRow(Row((0,) * (1 + length), 1), (), None, node, -1)
+
+
 @pytest.fixture
 def run(service):
     request = Request(prompt="a", recipes=[Recipe.parse("greedy")], max_new_tokens=2)
-    return Run(request, service.engine().model.facts, [], [Held()], 0.0)
+    made = service.engine().builder.run(request)
+    made.lanes[0].view = Shown(request.recipes[0])
+    return made
 
 
 def told(piece):
@@ -59,7 +63,7 @@ def test_a_lane_that_falls_back_to_a_shorter_text_is_cut(run):
     feed = streams.RunEvents(run, dict)
 
     def shows(node):
-        run.lanes[0].show(node)
+        run.views[0].show(node)
         return told(feed.next())
 
     assert shows(None) == []
@@ -88,7 +92,7 @@ async def stream(run, ping_s, *changes):
 
 def test_the_first_token_is_told_at_once_and_what_comes_too_fast_together(run, monkeypatch):
     monkeypatch.setattr(streams, "FRAME_S", 1000.0)  # only the run's end comes sooner
-    lane = run.lanes[0]
+    lane = run.views[0]
 
     def write(node):
         lane.show(node)
@@ -104,7 +108,7 @@ def test_the_first_token_is_told_at_once_and_what_comes_too_fast_together(run, m
 
 def test_a_silent_stream_says_that_it_is_there(run):
     def end():
-        run.lanes[0].done = True
+        run.views[0].done = True
         run.changed()
 
     pieces = asyncio.run(stream(run, 0.01, (0.05, end)))

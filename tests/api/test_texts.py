@@ -84,7 +84,7 @@ def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
             else:
                 ends.append(data)
         yielded = ["".join(texts) for texts in told]
-        for lane, text in zip(run.lanes, yielded, strict=True):
+        for lane, text in zip(run.views, yielded, strict=True):
             whole = lane.text
             assert whole.startswith(text), "what was told is in the text for good"
             if run.request.min_new_tokens == 0:  # else one that came too early stays

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from playground.engine import Request, Run
-from playground.engine.decode import turn
+from playground.engine.decode import sample
 from strategies import Move, Step, base
 from strategies.searches.greedy import Greedy
 from strategies.searches.sample import Sample
@@ -50,8 +50,8 @@ def test_where_they_cannot_be_found_at_once_each_lane_finds_its_own(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = alone()
-    monkeypatch.setattr(turn, "draw_each", never)
-    monkeypatch.setattr(turn, "argmax", never)
+    monkeypatch.setattr(sample, "draw_each", never)
+    monkeypatch.setattr(sample, "argmax", never)
     assert ids(driven(engine(), REQUEST)) == expected
     assert "asked one by one" in caplog.text
 

@@ -141,12 +141,12 @@ def test_a_second_run_joins_between_two_steps() -> None:
         served.step()
     second = served.submit(Request(prompt="second", recipes=["greedy"], max_new_tokens=5))
     served.step()
-    assert second.lanes[0].path() and not first.done
-    rows = first.lanes[0].path()[-1].times.forward_rows
+    assert second.lanes[0].view.path() and not first.done
+    rows = first.lanes[0].view.path()[-1].times.forward_rows
     served.drive(second)
     assert rows == 2 and not first.done
     served.drive(first)
-    assert len(first.lanes[0].path()) == 30
+    assert len(first.lanes[0].view.path()) == 30
 
 
 def test_slots_stay_whole_through_admissions_and_cancels() -> None:
@@ -169,12 +169,12 @@ def test_slots_stay_whole_through_admissions_and_cancels() -> None:
         if runs and chance.random() < 0.1:
             chance.choice(runs).cancel()
         served.step()
-        held = [slot for run in runs for lane in run.lanes for slot in lane.slots]
+        held = [slot for run in runs for lane in run.lanes for slot in lane.slots.owned]
         assert len(held) == len(set(held)) == served.rows_in_use
         for run in runs:
             for lane in run.live:
                 rows = [row.slot for row in lane.running]
-                assert len(set(rows)) == len(rows) and set(rows) <= set(lane.slots)
+                assert len(set(rows)) == len(rows) and set(rows) <= set(lane.slots.owned)
     for run in runs:
         served.drive(run)
     assert served.rows_in_use == 0 and served.people == 0

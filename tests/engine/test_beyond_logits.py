@@ -14,7 +14,7 @@ from torch.nn.functional import kl_div
 
 from playground.engine import Engine, FieldError, Request
 from playground.engine.forward import EarlyRow, Forward
-from strategies import EarlyLayers
+from strategies import EarlyLayers, SecondPrompt
 from tests.engine.models import driven, engine, finished, loaded
 from tests.strategies.driver import run, written
 from tests.tiny import tiny_llama
@@ -81,7 +81,7 @@ def test_a_second_prompt_begins_as_the_first_does(chat: bool, split: bool) -> No
     )
     (lane,) = served.submit(asked).lanes
     wanted = [token.id for token in served.tokens("no<|im_end|>", chat, split)]
-    assert lane.seconds == [tuple(wanted)]
+    assert lane.second_prompts == [SecondPrompt(tuple(wanted))]
     assert wanted[0] == served.tokens("abc", chat)[0].id
     assert len(wanted) - len(served.tokens("no", chat)) == (len("<|im_end|>") if split else 1)
 
@@ -91,7 +91,7 @@ def test_guided_rows_fork_with_both_prompts(search: str) -> None:
     """Every node of the tree against both texts read anew; generate itself does not fork here."""
     served = engine()
     run = driven(served, asked(f'guidance(1.8, negative_prompt="no no") | {search}', seed=2))
-    lane = run.lanes[0]
+    lane = run.views[0]
     prompts = [[t.id for t in served.tokens(text)] for text in (PROMPT, "no no")]
     for node, step in enumerate(lane.steps):
         written, at = [], lane.steps[node].parent
@@ -291,7 +291,7 @@ def test_without_the_cache_the_text_is_the_same(kind: str) -> None:
     recipes = ("greedy", "temperature(0.8) | sample(2)", "beam(3)", MORE[0], MORE[4])
     run = driven(served, asked(*recipes, cache=False, alone=True))
     assert [lane.token_ids for lane in run.comparison().lanes] == ids(served, *recipes)
-    assert all(step.draft is None for lane in run.lanes for step in lane.steps)
+    assert all(step.draft is None for lane in run.views for step in lane.steps)
     with pytest.raises(FieldError, match="cannot go without it") as refused:
         served.submit(asked("contrastive", cache=False))
     assert refused.value.field == "cache"
@@ -306,7 +306,7 @@ def test_what_the_model_has_not_ends_one_lane_alone(monkeypatch: pytest.MonkeyPa
     served = engine()
     run = served.submit(asked("temperature(0.5) | greedy", "greedy"))
     monkeypatch.setattr(run.lanes[0], "needs", [EarlyLayers((1, 99))])
-    monkeypatch.setattr(run.lanes[0], "reads_states", True)
+    monkeypatch.setattr(run.lanes[0], "needs_hidden", True)
     served.drive(run)
     curious, other = run.comparison().lanes
     assert curious.finish_reason == "error" and "out of bounds" in str(curious.error)

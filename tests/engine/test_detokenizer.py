@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from playground.engine.lanes.detokenizer import Detokenizer, find_stop, unsettled
+from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.ends import find_stop, unsettled
 from tests.folders import tokenizer
 from tests.vocabularies import KINDS, byte_level, bytes_named
 

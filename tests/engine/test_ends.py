@@ -279,5 +279,5 @@ def test_a_run_that_ended_lets_go_of_what_its_processors_kept() -> None:
     """Two hundred of them are kept; what is measured of a text is still known."""
     recipes = ['constrained("none") | greedy', "watermark | sample"]
     run = driven(engine(eos=(0,)), Request(prompt="p", recipes=recipes, max_new_tokens=8))
-    assert [state for held in run.lanes[0].held for state in held.states] == [None]
+    assert [state for held in run.lanes[0].view.rows for state in held.states] == [None]
     assert run.comparison().lanes[1].metrics.found

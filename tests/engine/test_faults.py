@@ -31,7 +31,7 @@ def test_too_little_memory_ends_the_largest_run_alone(
 ) -> None:
     served = engine()
     small, large = ask(served), ask(served, "x" * 40, "beam(4)")
-    while not large.lanes[0].steps:
+    while not large.lanes[0].view.steps:
         served.step()
     own, failed = served.forward.decode, []
 
@@ -74,7 +74,7 @@ def test_what_a_failed_lane_left_reaches_nobody() -> None:
     served = engine()
     run = ask(served)
     served.step()
-    (slot,) = run.lanes[0].slots
+    (slot,) = run.lanes[0].slots.owned
     with torch.inference_mode():
         for store in (served.forward.slots.keys, served.forward.slots.values):
             store[:, slot, :, 3 : run.lanes[0].reach] = torch.nan
@@ -82,7 +82,7 @@ def test_what_a_failed_lane_left_reaches_nobody() -> None:
     assert reason(run) == "error"
     again = ask(served, "next")
     served.step()
-    assert again.lanes[0].slots == [slot]
+    assert again.lanes[0].slots.owned == [slot]
     served.drive(again)
     assert again.comparison().lanes[0].token_ids == wanted
 
@@ -140,7 +140,7 @@ def test_only_what_was_written_is_wiped(recipe: str, monkeypatch: pytest.MonkeyP
         served.forward.slots, "free", lambda slots, wipe=0: (wiped.append(wipe), free(slots))
     )
     run = driven(served, Request(prompt="abcd", recipes=[recipe], max_new_tokens=100))
-    assert max(wiped) <= len(run.prompt_ids) + len(run.lanes[0].steps) + 1
+    assert max(wiped) <= len(run.prompt_ids) + len(run.lanes[0].view.steps) + 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -161,7 +161,7 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
 def taken(served: Engine) -> int:
     """Slots that someone owns, by what the runs and the prompt being read say."""
     task = served.loop.scheduler.task
-    owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots]
+    owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots.owned]
     owned += task.slots if task else []
     assert len(owned) == len(set(owned))
     return len(owned)

@@ -68,13 +68,13 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write(
     served.forward.chunk_size = piece
     reading_for(0.0, served, monkeypatch)
     other = served.submit(Request(prompt="other", recipes=["greedy"], max_new_tokens=40))
-    while not other.lanes[0].steps:
+    while not other.lanes[0].view.steps:
         served.step()
-    before = len(other.lanes[0].steps)
+    before = len(other.lanes[0].view.steps)
     run = served.submit(ASKED)
-    while not run.lanes[0].steps:
+    while not run.lanes[0].view.steps:
         served.step()
-    assert len(other.lanes[0].steps) - before >= -(-19 // piece)
+    assert len(other.lanes[0].view.steps) - before >= -(-19 // piece)
     served.drive(run)
     assert [lane.token_ids for lane in run.comparison().lanes] == wanted
 
@@ -90,10 +90,10 @@ def test_prompts_are_read_for_as_long_as_a_step(
         for prompt in ("one", "two", "three")
     ]
     served.step()
-    assert sum(bool(run.lanes[0].steps) for run in runs) == begun
+    assert sum(bool(run.lanes[0].view.steps) for run in runs) == begun
     for run in runs:
         served.drive(run)
-    assert [len(run.lanes[0].steps) for run in runs] == [4, 4, 4]
+    assert [len(run.lanes[0].view.steps) for run in runs] == [4, 4, 4]
 
 
 def test_a_run_given_up_while_its_prompt_is_read_leaves_nothing() -> None:
@@ -114,8 +114,8 @@ def test_a_preview_is_the_first_step_of_the_run() -> None:
     served.step()
     shown = served.preview(ASKED)
     assert shown is not None and served.rows_in_use == 0
-    lanes = driven(served, ASKED).lanes
-    for step, lane in zip(shown, lanes, strict=True):
+    views = driven(served, ASKED).views
+    for step, lane in zip(shown, views, strict=True):
         assert not isinstance(step, str)
         first = lane.steps[0]
         assert (step.token, step.stages, step.candidates) == (

@@ -9,7 +9,8 @@ import torch
 
 from playground.engine import Request
 from playground.engine.lanes.detokenizer import Detokenizer
-from playground.engine.lanes.record import Choice, Entry, Stage, record, taken
+from playground.engine.lanes.record import Choice, Entry, choices
+from playground.engine.lanes.stages import ScoreBatch, Stage, take_rows
 from strategies import Move
 from tests.engine.models import driven, engine, finished
 from tests.folders import tokenizer
@@ -70,12 +71,12 @@ def test_a_beam_shows_as_many_texts_as_it_has_beams_the_best_ones() -> None:
     served = engine(eos=tuple(set(ids.lanes[0].token_ids)))
     asked = Request(prompt="abc", recipes=['beam(3, early_stopping="never")'], max_new_tokens=40)
     run = driven(served, asked)
-    assert len(run.lanes[0].held) > 3
+    assert len(run.lanes[0].view.rows) > 3
     outputs = run.comparison().lanes[0].trace.outputs
     assert len(outputs) == 3
     means = [output.score / len(output.token_ids) for output in outputs]
     assert means == sorted(means, reverse=True)
-    held = run.lanes[0].ordered()
+    held = run.lanes[0].view.ordered()
     assert [output.token_ids for output in outputs] == [list(h.row.generated) for h in held[:3]]
 
 
@@ -100,17 +101,18 @@ def entries(vocab: int, count: int) -> list[Entry]:
     logits = torch.randn(3 * count, vocab, generator=chance) * 4
     banned = logits.index_fill(1, torch.tensor([3, vocab - 1]), -torch.inf)
     few = torch.where(banned >= banned.topk(9).values[:, -1:], banned, -torch.inf)
+    model, second_batch = ScoreBatch(logits), ScoreBatch(banned)
     found = []
     for i in range(count):
-        first = Stage(logits, [i, 2 * count + i])
-        second = Stage(banned, [i, 2 * count + i])
-        own = Stage(few[[i, 2 * count + i]] / 2, range(2))
+        first = Stage(model, [i, 2 * count + i])
+        second = Stage(second_batch, [i, 2 * count + i])
+        own = Stage(ScoreBatch(few[[i, 2 * count + i]] / 2), range(2))
         moves = [
-            Move(row, int(stage.rows[row].topk(rank).indices[-1]))
+            Move(row, int(stage.scores[row].topk(rank).indices[-1]))
             for row, stage, rank in ((1, own, 2), (0, own, 7), (1, own, 1))
         ]
         found.append(Entry(first, [second, second, own], moves, top_n=4 + i % 3))
-        found.append(Entry(Stage(logits, [count + i]), [], [Move(0, int(vocab - 1 - i))], top_n=3))
+        found.append(Entry(Stage(model, [count + i]), [], [Move(0, int(vocab - 1 - i))], top_n=3))
     return found
 
 
@@ -122,9 +124,9 @@ def plain(choice: Choice) -> list[object]:
 def test_every_stage_equals_a_direct_computation(vocab: int) -> None:
     made = entries(vocab, 9)
     detokenizer = Detokenizer(tokenizer())
-    for entry, choices in zip(made, record(detokenizer, made), strict=True):
-        for move, choice in zip(entry.moves, choices, strict=True):
-            rows = [s.rows[move.parent].double() for s in (entry.model, *entry.stages)]
+    for entry, own in zip(made, choices(detokenizer, made), strict=True):
+        for move, choice in zip(entry.moves, own, strict=True):
+            rows = [s.scores[move.parent].double() for s in (entry.model, *entry.stages)]
             logprobs = [row.log_softmax(-1) for row in rows]
             entropies = [torch.distributions.Categorical(logits=row).entropy() for row in rows]
             ranks = [int((row > row[move.token]).sum()) + 1 for row in rows]
@@ -149,8 +151,8 @@ def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
     torch.set_num_threads(threads)
     made = [*entries(4099, 9), *entries(4099, 2)]
     detokenizer = Detokenizer(tokenizer())
-    together = record(detokenizer, made)
-    alone = [record(detokenizer, [entry])[0] for entry in made]
+    together = choices(detokenizer, made)
+    alone = [choices(detokenizer, [entry])[0] for entry in made]
     torch.set_num_threads(before)
     assert together == alone
 
@@ -161,7 +163,7 @@ def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
 )
 def test_rows_at_equal_distances_are_not_copied(places: list[int], copied: bool) -> None:
     scores = torch.randn(9, 7)
-    rows = taken(scores, places)
+    rows = take_rows(scores, places)
     assert torch.equal(rows, torch.stack([scores[place] for place in places]))
     shared = rows.untyped_storage().data_ptr() == scores.untyped_storage().data_ptr()
     assert shared != copied

@@ -43,7 +43,7 @@ def test_they_are_read_beside_a_run_without_a_slot_and_change_nothing_in_it() ->
         beside.step()
         found.append(beside.prompt_logprobs(ids))
     assert all(scores == found[0] for scores in found)
-    assert [lane.text for lane in run.lanes] == [lane.text for lane in expected.lanes]
+    assert [lane.text for lane in run.views] == [lane.text for lane in expected.lanes]
 
 
 def test_they_end_where_nobody_waits_for_them() -> None:

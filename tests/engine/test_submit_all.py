@@ -24,8 +24,8 @@ def test_they_write_what_each_writes_alone() -> None:
     for run, request in zip(runs, several(*prompts), strict=True):
         other = alone.submit(request)
         alone.drive(other)
-        assert [step.token for step in run.lanes[0].steps] == [
-            step.token for step in other.lanes[0].steps
+        assert [step.token for step in run.lanes[0].view.steps] == [
+            step.token for step in other.lanes[0].view.steps
         ]
 
 

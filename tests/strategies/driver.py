@@ -6,7 +6,7 @@ nothing to the engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,7 +15,17 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from strategies import Context, EarlyLayers, Processor, Recipe, Row, SecondPrompt, Step
+from strategies import (
+    Context,
+    EarlyLayers,
+    Move,
+    Processor,
+    Recipe,
+    Row,
+    Search,
+    SecondPrompt,
+    Step,
+)
 from strategies.ops.noise import gumbel
 
 Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
@@ -80,6 +90,22 @@ def noise(seed: int, size: int) -> Tensor:
 def hidden(tokens: Sequence[int]) -> Tensor:
     """A hidden state for each token, ``[tokens, 8]``: equal tokens have equal ones."""
     return torch.stack([noise(token, 8) for token in tokens])
+
+
+def advance(search: Search, step: Step) -> list[Move]:
+    """A search's moves, after all that it looks ahead at."""
+    moves = search.advance(step)
+    if not isinstance(moves, Generator):
+        return moves
+    try:
+        look = next(moves)
+        while True:
+            assert 0 < len(set(look.tokens)) == len(look.tokens) <= search.width()
+            look = moves.send(hidden(look.tokens))
+    except StopIteration as returned:
+        chosen: list[Move] = returned.value
+        assert all(move.token in look.tokens for move in chosen)
+        return chosen
 
 
 def forward(model: Any) -> Logits:
@@ -153,9 +179,8 @@ def run(
             ends=ends,
             finished=tuple(finished),
             hidden=[hidden(row.tokens if index == 0 else row.tokens[-1:]) for row in rows],
-            peek=lambda row, tokens: hidden(tokens),
         )
-        moves = search.advance(step)
+        moves = advance(search, step)
         if search.asks and not moves:
             break
         assert sum(not move.done for move in moves) <= search.width()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,7 +13,8 @@ from torch.nn.functional import pad
 
 from playground.engine.forward import Forward
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.record import in_pairs
+from playground.engine.lanes.rows import Fault
+from playground.engine.lanes.stages import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
@@ -81,7 +82,10 @@ class Drafter:
                     scores = processor(scores, [replace(row, state=states[p])] * 2)
             noise = Noise(row.seed, len(row.generated), self.vocab, self.forward.device)
             step = Step(lane.index + index, [row], scores[:1], noise, _never)
-            token = lane.search.advance(step)[0].token
+            moves = lane.search.advance(step)
+            if isinstance(moves, Generator):
+                raise Fault("a search that looks ahead cannot have its tokens drafted")
+            token = moves[0].token
             for p, processor in enumerate(lane.processors):
                 if processor.stateful:
                     known = step.scores[0] if processor.observes == "final" else given[p][0]

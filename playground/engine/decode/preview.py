@@ -1,4 +1,4 @@
-"""What recipes would do to the next token, from scores that are already there: no forward."""
+"""What recipes would do to the next token, from logits that are known already: no forward."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from playground.engine.decode.turn import Turn, take
+from playground.engine.decode.lane_step import LaneStep
+from playground.engine.decode.sample import choose, process, record
 from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.engine.run import Run
 from playground.trace import StepRecord
 
@@ -16,27 +18,30 @@ UNSEEN = "It reads more than the scores after the prompt: press Run to see."
 
 
 class _NoStore:
-    """Rows without keys and values: nothing is written after a preview."""
+    """A store that holds nothing: no token is read after a preview."""
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
         return None
 
 
 @torch.inference_mode()
-def preview(run: Run, scores: Tensor, detokenizer: Detokenizer) -> list[StepRecord | str]:
-    """Each lane's first step on ``scores``, float32 ``[1, vocab]``; or the sentence of its error.
+def preview(run: Run, logits: Tensor, detokenizer: Detokenizer) -> list[StepRecord | str]:
+    """Each lane's first step on ``logits``, float32 ``[1, vocab]``; or the sentence of its error.
 
-    The sentence is ``UNSEEN`` where the scores are not all that a recipe reads.
-
-    ``run`` was made for this and is in no line. Safe on any thread.
+    The sentence is ``UNSEEN`` where the logits are not all that a recipe reads. ``run`` was made
+    for this and is not in the queue. Safe on any thread.
     """
-    turns = []
+    steps = []
+    stage = Stage(ScoreBatch(logits), [0])
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
-        noise = run.noise(0, scores.shape[-1], scores.device)
-        if not (lane.reads_states or lane.seconds):
-            turns.append(Turn(lane, [0], noise))
-        else:
+        if lane.needs_hidden or lane.second_prompts:
             lane.end("error", UNSEEN)
-    take(turns, scores, detokenizer, _NoStore())
-    return [lane.steps[0] if lane.steps else lane.offer or str(lane.error) for lane in run.lanes]
+        else:
+            noise = run.noise(0, logits.shape[-1], logits.device)
+            steps.append(LaneStep(lane, noise, stage))
+    process(steps)
+    choose(steps)
+    record(steps, detokenizer, _NoStore())
+    views = [lane.view for lane in run.lanes]
+    return [view.steps[0] if view.steps else view.offer or str(view.error) for view in views]

@@ -215,26 +215,3 @@ def _byte_alphabet() -> dict[str, int]:
     letters = {chr(byte): byte for byte in plain}
     rest = [byte for byte in range(256) if byte not in plain]
     return letters | {chr(256 + i): byte for i, byte in enumerate(rest)}
-
-
-def find_stop(text: str, added: int, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins that the last ``added`` characters completed."""
-    found = [
-        place
-        for string in stop
-        if (place := text.find(string, max(0, len(text) - added - len(string) + 1))) >= 0
-    ]
-    return min(found, default=None)
-
-
-def unsettled(text: str, stop: Sequence[str]) -> int:
-    """How many characters at the end of a text begin a stop string, which may still follow."""
-    return max(
-        (
-            count
-            for string in stop
-            for count in range(min(len(string) - 1, len(text)), 0, -1)
-            if text.endswith(string[:count])
-        ),
-        default=0,
-    )

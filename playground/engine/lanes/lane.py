@@ -1,24 +1,36 @@
-"""A recipe at work: its rows, what it chose, and the slots its rows write to."""
+"""A recipe at work: its rows, what they were continued with, and the slots they are written to."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from time import perf_counter
+from typing import Any
 
 from torch import Tensor
 
-from playground.engine.lanes.detokenizer import Detokenizer, Text, find_stop
-from playground.engine.lanes.record import Choice
-from playground.engine.lanes.rows import NOTHING, Ends, Fault, Given, LaneRow, Store
+from playground.engine.lanes.detokenizer import Detokenizer, Text
+from playground.engine.lanes.ends import Ends
+from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow
+from playground.engine.lanes.slots import LaneSlots
 from playground.engine.lanes.view import LaneView
-from playground.trace import FinishReason, StepRecord, Times
-from strategies import Context, EarlyLayers, Move, Recipe, Row, Step
+from playground.trace import FinishReason
+from strategies import (
+    Context,
+    EarlyLayers,
+    LookAhead,
+    Move,
+    Recipe,
+    Row,
+    SecondPrompt,
+    Step,
+)
 
 
-class Lane(LaneView):
-    """Only the loop advances it."""
+class Lane:
+    """One recipe in a run, from its first token to its last. Only the loop advances it.
+
+    ``view`` is what others may read of it.
+    """
 
     def __init__(
         self,
@@ -31,58 +43,74 @@ class Lane(LaneView):
         detokenizer: Detokenizer,
         top_n: int,
     ) -> None:
-        super().__init__(recipe, context, prompt, seed, detokenizer)
-        self.reads_states = self.search.needs_hidden or any(
+        self.recipe, self.detokenizer, self.ends = recipe, detokenizer, ends
+        self.top_n, self.vocab_size = top_n, context.vocab_size
+        self.processors, self.search = recipe.build(context)
+        self.needs = [p.needs(prompt) for p in self.processors]
+        wanted = [need for need in self.needs if isinstance(need, SecondPrompt)]
+        self.second_prompts = list(dict.fromkeys(wanted))  # prompts that its rows also follow
+        self.needs_hidden = self.search.needs_hidden or any(
             isinstance(need, EarlyLayers) for need in self.needs
         )
-        self.width = self.rows * (1 + len(self.seconds))  # slots
-        self.ends, self.stop = ends, ends.stop
-        self.top_n, self.vocab_size = top_n, context.vocab_size
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
-        self.shared = [(type(p), repr(p.params), context) for p in self.processors]
-        self.slots: list[int] = []
+        self.processor_keys = [(type(p), repr(p.params), context) for p in self.processors]
+        self.rows = self.search.width()  # that may run at once
+        self.slots = LaneSlots(self.rows, len(prompt), self.second_prompts)
+        self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
-        self.index = 0
-        self._asking = False
+        self.index = 0  # of the next token, from 0
+        first = LaneRow(
+            Row(tuple(prompt), len(prompt), seed=seed),
+            tuple(p.initial_state() for p in self.processors),
+            detokenizer.begin(prompt),
+            None,
+            -1,
+        )
+        self.view = LaneView(
+            recipe,
+            self.processors,
+            self.search,
+            first,
+            copies=self.rows if self.search.needs_hidden else 1,
+            second_prompts=self.second_prompts,
+            stop=ends.stop,
+        )
+        self.asking = False  # a person chooses next: the step's move is only an offer
         self._drafted = 0  # at most, so far
-        self._found: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
+        self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
+
+    @property
+    def done(self) -> bool:
+        return self.view.done
 
     @property
     def running(self) -> list[LaneRow]:
-        return [] if self.done else [held for held in self.held if held.reason is None]
+        """Rows that go on."""
+        return [] if self.done else [held for held in self.view.rows if held.reason is None]
 
     @property
     def kept(self) -> int:
         """Tokens whose keys and values it keeps."""
+        copies = self.view.copies - 1  # beside the one that every row has
         return sum(
-            self.copies * len(row.tokens) + sum(len(s) + len(row.generated) for s in self.seconds)
-            for row in (held.row for held in self.running)
+            copies * len(held.row.tokens) + self.slots.kept(held.row) for held in self.running
         )
 
     @property
     def reach(self) -> int:
         """Positions of a slot that it may have written, with those of a draft not taken."""
-        prompt = max(self.held[0].row.prompt_length, *map(len, self.seconds), 0)
-        return prompt + max(len(h.row.generated) for h in self.held) + self._drafted
+        longest = max(len(held.row.generated) for held in self.view.rows)
+        return self.slots.reach(longest + self._drafted)
 
     def start(self, slots: list[int], clock: float) -> None:
         """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
-        self.slots, self.started = slots, clock
-        self.held = (replace(self.held[0], slot=slots[0]),)
+        self.slots.owned, self.started = slots, clock
+        (first,) = self.view.rows
+        self.view.rows = (replace(first, slot=slots[0]),)
 
-    def second(self, number: int, slot: int) -> int:
-        """Where the row of ``slot`` follows the second prompt of this number."""
-        return self.slots[self.rows * (number + 1) + self.slots.index(slot)]
-
-    def seen(self, depth: int, rows: Sequence[LaneRow], given: Given) -> list[Row]:
-        """``rows`` as the processor at ``depth`` sees them: with its own state."""
-        seen = [held.row for held in rows]
-        if self.processors[depth].stateful:
-            seen = [replace(held.row, state=held.states[depth]) for held in rows]
-        if depth in given.depths:
-            pairs = zip(seen, given.depths[depth], strict=True)
-            seen = [replace(row, given=what) for row, what in pairs]
-        return seen
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """Stop where it is, for a reason from outside."""
+        self.view.end(reason, error)
 
     def draft(self, guess: Callable[[Lane, int], list[int]] | None) -> list[int]:
         """Tokens its search expects next, no more than may still be written after them.
@@ -100,19 +128,32 @@ class Lane(LaneView):
         self._drafted = max(self._drafted, len(tokens))
         return list(tokens)[:left]
 
+    def seen_by(self, depth: int, rows: Sequence[LaneRow], given: Given = NOTHING) -> list[Row]:
+        """``rows`` as the processor at ``depth`` sees them: with its own state."""
+        seen = [held.row for held in rows]
+        if self.processors[depth].stateful:
+            seen = [replace(held.row, state=held.states[depth]) for held in rows]
+        if depth in given.by_processor:
+            pairs = zip(seen, given.by_processor[depth], strict=True)
+            seen = [replace(row, given=what) for row, what in pairs]
+        return seen
+
     def choose(
         self,
-        rows: list[LaneRow],
+        rows: Sequence[LaneRow],
         scores: Tensor,
         noise: Callable[[int], Tensor],
         given: Given = NOTHING,
-        known: Mapping[tuple[int, int | None], int] | None = None,
-    ) -> list[Move]:
-        """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones."""
-        self._found = {}
+        batch_draws: Mapping[tuple[int, int | None], int] | None = None,
+    ) -> Generator[LookAhead, Tensor, list[Move]]:
+        """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones.
+
+        Stops at every ``LookAhead`` of the search, to be sent the states it asks for.
+        """
+        self._outcomes = {}
 
         def ends(row: int, token: int) -> bool:
-            return self._outcome(rows[row], row, token)[0] is not None
+            return self.outcome(rows[row], row, token)[0] is not None
 
         step = Step(
             index=self.index,
@@ -120,192 +161,55 @@ class Lane(LaneView):
             scores=scores,
             noise=noise,
             ends=ends,
-            finished=[held.row for held in self.held if held.reason is not None],
+            finished=[held.row for held in self.view.rows if held.reason is not None],
             hidden=given.hidden,
-            **({"peek": given.peek} if given.peek else {}),
         )
-        step.known.update(known or {})
+        step.batch_draws.update(batch_draws or {})
         moves = self.search.advance(step)
+        if isinstance(moves, Generator):
+            moves = yield from self._look_ahead(moves, len(rows))
         for move in moves:
             if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
                 raise Fault(f"the search returned {move} for {len(rows)} rows")
-        self._asking = not moves and self.search.asks
-        if self._asking:  # recorded as if the likeliest were chosen
+        self.asking = not moves and self.search.asks
+        if self.asking:  # recorded as if the likeliest were chosen
             return [Move(0, int(scores[0].argmax()))]
         if not moves and not step.finished:
             raise Fault(f"{self.search.info.id} found no token to continue with")
         return moves
 
-    def commit(
-        self,
-        rows: list[LaneRow],
-        moves: list[Move],
-        choices: list[Choice],
-        times: Times,
-        store: Store,
-        draft: int | None = None,
-    ) -> None:
-        """Write the records down and let the moves follow their rows; ``Fault`` on bad ones."""
-        for choice in choices:
-            for depth, stage in enumerate(choice.stages):
-                if stage.survivors == 0:
-                    raise Fault(f"{self.processors[depth].info.id} removed every token")
-            if not choice.logprob > -math.inf:  # NaN as well
-                raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
-        if self._asking:
-            at = perf_counter() - self.started
-            piece = self.detokenizer.piece(moves[0].token)
-            self.offer = self._record(rows[0], moves[0], choices[0], piece, times, at, None)
-            self.end("waiting")
-            return
-        # What a person picked before is read ahead like a draft, but nobody guessed it.
-        guess = None if self.search.asks else draft
-        self._commit(rows, moves, choices, times, store, guess)
-        self.index += 1
-        if not self.running:
-            self.done = True
-
-    def _outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
+    def outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
         """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
         key = row, token
-        if key not in self._found:
-            self._found[key] = self.ends.met(self.detokenizer, held, token)
-        return self._found[key]
+        if key not in self._outcomes:
+            self._outcomes[key] = self.ends.met(self.detokenizer, held, token)
+        return self._outcomes[key]
 
-    def _commit(
-        self,
-        rows: list[LaneRow],
-        moves: list[Move],
-        choices: list[Choice],
-        times: Times,
-        store: Store,
-        draft: int | None,
-    ) -> None:
-        """Write the records and replace the rows; forks copy what was generated so far."""
-        at = perf_counter() - self.started
-        found = [self._outcome(rows[m.parent], m.parent, m.token) for m in moves]
-        reasons: list[FinishReason | None] = [
-            reason or ("stop" if move.done else None)
-            for move, (reason, _) in zip(moves, found, strict=True)
-        ]
-        running = [m for m, reason in zip(moves, reasons, strict=True) if reason is None]
-        if len(running) > self.rows:
-            raise Fault(f"the search returned {len(running)} rows and owns {self.rows}")
-        kept = {rows[move.parent].slot for move in running}
-        spare = [slot for slot in self.slots[: self.rows] if slot not in kept]
-        sources, targets = [], []
-        nexts = []
-        for move, choice, (_, text), reason in zip(moves, choices, found, reasons, strict=True):
-            parent = rows[move.parent]
-            slot = parent.slot
-            if reason is None and slot in kept:
-                kept.remove(slot)
-            elif reason is None:
-                slot = spare.pop(0)
-                sources.append(parent.slot)
-                targets.append(slot)
-            if reason == "stop":
-                twins = [m for m in moves if m.parent == move.parent]
-                parent, text = self._stopped(parent, text, shared=len(twins) > 1)
-            nexts.append(self._next(parent, move, choice, text, reason, slot, times, at, draft))
-        prompt, length = rows[0].row.prompt_length, len(rows[0].row.tokens)
-        store.copy(sources, targets, prompt, length)
-        for number, second in enumerate(self.seconds):
-            froms, tos = (
-                [self.second(number, slot) for slot in slots] for slots in (sources, targets)
-            )
-            store.copy(froms, tos, len(second), len(second) + length - prompt)
-        self.held = (*(r for r in self.held if r.reason is not None), *nexts)
-
-    def _next(
-        self,
-        parent: LaneRow,
-        move: Move,
-        choice: Choice,
-        text: Text,
-        reason: FinishReason | None,
-        slot: int,
-        times: Times,
-        at: float,
-        draft: int | None,
-    ) -> LaneRow:
-        before = parent.row
-        tokens = (*before.tokens, move.token)
-        if reason is not None:
-            text = self.detokenizer.finish(text, tokens)
-        added = text.value[len(parent.text.value) :]
-        self.steps.append(self._record(parent, move, choice, added, times, at, draft))
-        row = Row(
-            tokens,
-            before.prompt_length,
-            move.score,
-            move.state,
-            before.sample if move.sample is None else move.sample,
-            before.seed,
-            reason is not None,
-        )
-        states = tuple(
-            p.observe(state, move.token, given if p.observes == "given" else choice.logprob)
-            if p.stateful
-            else state
-            for p, state, given in zip(
-                self.processors, parent.states, choice.given_logprobs, strict=True
-            )
-        )
-        return LaneRow(row, states, text, len(self.steps) - 1, slot, reason)
-
-    def _stopped(self, parent: LaneRow, text: Text, *, shared: bool) -> tuple[LaneRow, Text]:
-        """``text`` before its stop string, and ``parent`` without what it holds of that.
-
-        Where another row has the same records in its text, as where the parent is ``shared``, this
-        one gets copies of its own.
-        """
-        known = parent.text.value
-        place = find_stop(text.value, len(text.value) - len(known), self.stop)
-        if place is None:  # the search ended it
-            return parent, text
-        path, node, over = [], parent.node, len(known) - place
-        while over > 0 and node is not None:
-            path.append(node)
-            over -= len(self.steps[node].text)
-            node = self.steps[node].parent
-        others = (self.nodes(held) for held in self.held if held.row is not parent.row)
-        shared = shared or not all(map(set(path).isdisjoint, others))
-        for number in reversed(path):
-            step, kept = self.steps[number], -over if number == path[-1] else 0
-            cut = step.model_copy(update={"parent": node, "text": step.text[:kept]})
-            node = len(self.steps) if shared else number
-            self.steps[node : node + 1] = [cut]
-        if path:
-            parent = replace(parent, node=node, text=Text(known[:place]))
-        return parent, Text(text.value[:place], start=len(parent.row.tokens) + 1)
-
-    def _record(
-        self,
-        parent: LaneRow,
-        move: Move,
-        choice: Choice,
-        text: str,
-        times: Times,
-        at: float,
-        draft: int | None,
-    ) -> StepRecord:
-        return StepRecord.model_construct(
-            index=self.index,
-            parent=parent.node,
-            token=move.token,
-            text=text,
-            special=move.token in self.detokenizer.special,
-            raw_logprob=choice.raw_logprob,
-            logprob=choice.logprob,
-            raw_rank=choice.raw_rank,
-            rank=choice.rank,
-            raw_entropy=choice.raw_entropy,
-            stages=choice.stages,
-            candidates=choice.candidates,
-            score=move.score,
-            draft=draft,
-            draft_text="" if draft is None else self.detokenizer.piece(draft),
-            times=times,
-            at=at,
-        )
+    def _look_ahead(
+        self, advance: Generator[LookAhead, Tensor, list[Move]], rows: int
+    ) -> Generator[LookAhead, Tensor, list[Move]]:
+        """A search's generator, held to the contract of looking ahead."""
+        look: LookAhead | None = None
+        states: Any = None  # a generator is started with None
+        while True:
+            try:
+                look = advance.send(states)
+            except StopIteration as returned:
+                moves: list[Move] = returned.value
+                break
+            if not isinstance(look, LookAhead):
+                raise Fault(f"{self.search.info.id} yielded {look!r}, which is no LookAhead")
+            count = len(look.tokens)
+            if not self.search.needs_hidden or rows != 1:
+                raise Fault("only a search that needs_hidden and has one row may look ahead")
+            if not 0 < len(set(look.tokens)) == count <= self.rows:
+                raise Fault(f"the search looked at {count} next tokens and owns {self.rows}")
+            if not all(0 <= token < self.vocab_size for token in look.tokens):
+                raise Fault(f"the search looked at {list(look.tokens)}")
+            states = yield look
+        running = [move for move in moves if not move.done]
+        if look is not None and len(running) > 1:
+            raise Fault(f"the search looked ahead and returned {len(running)} rows")
+        if look is not None and any(move.token not in look.tokens for move in running):
+            raise Fault("the search chose a token that it had not looked at")
+        return moves

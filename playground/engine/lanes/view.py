@@ -1,4 +1,4 @@
-"""What a lane wrote, as others read it: its rows, its step records, and the texts they lead to."""
+"""What others read of a lane: its rows, its step records, and the texts they lead to."""
 
 from __future__ import annotations
 
@@ -6,95 +6,75 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from playground.engine.lanes.chain import chain
-from playground.engine.lanes.detokenizer import Detokenizer, unsettled
+from playground.engine.lanes.ends import unsettled
 from playground.engine.lanes.rows import LaneRow
+from playground.engine.lanes.step_tree import StepTree
 from playground.trace import FinishReason, Output, StepRecord, Trace
-from strategies import Context, Processor, Recipe, Row, SecondPrompt
+from strategies import Processor, Recipe, Search, SecondPrompt
 
 
 class LaneView:
-    """A lane without its steps. Any thread may read it while the loop goes on writing."""
-
-    stop: Sequence[str] = ()  # strings that end its texts
+    """A lane as it is shown. Any thread may read it while the loop goes on writing."""
 
     def __init__(
         self,
         recipe: Recipe,
-        context: Context,
-        prompt: Sequence[int],
-        seed: int,
-        detokenizer: Detokenizer,
+        processors: Sequence[Processor],
+        search: Search,
+        first: LaneRow,
+        *,
+        copies: int = 1,
+        second_prompts: Sequence[SecondPrompt] = (),
+        stop: Sequence[str] = (),
     ) -> None:
-        self.recipe, self.detokenizer = recipe, detokenizer
+        """``copies`` are kept of a row's keys and values; ``stop`` strings end its texts."""
+        self.recipe, self.processors, self.search = recipe, processors, search
         self.chain = chain(recipe)
-        self.processors, self.search = recipe.build(context)
-        self.needs = [p.needs(prompt) for p in self.processors]
-        asked = [need.tokens for need in self.needs if isinstance(need, SecondPrompt)]
-        self.seconds = list(dict.fromkeys(asked))  # prompts that its rows also follow
-        self.rows = self.search.width()
-        self.copies = self.rows if self.search.needs_hidden else 1  # of a row's keys and values
-        first = LaneRow(
-            Row(tuple(prompt), len(prompt), seed=seed),
-            tuple(p.initial_state() for p in self.processors),
-            detokenizer.begin(prompt),
-            None,
-            -1,
-        )
-        self.held: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
-        self.steps: list[StepRecord] = []
+        self.copies, self.second_prompts, self.stop = copies, second_prompts, stop
+        self.rows: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
+        self.tree = StepTree()
         self.offer: StepRecord | None = None  # what a person may choose from
         self.done = False
         self.error: str | None = None
-        self._ended: FinishReason | None = None
+        self.ended: FinishReason | None = None  # why it was stopped from outside
 
-    def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """Stop where it is, for a reason from outside."""
-        self._ended, self.error, self.done = reason, error, True
+    @property
+    def steps(self) -> list[StepRecord]:
+        """The step records, by number."""
+        return self.tree.records
 
-    def forget(self) -> None:
-        """Let go of its processors' states, once done: only those that measure are asked again."""
-        measures = [type(p).measure is not Processor.measure for p in self.processors]
-        self.held = tuple(
-            replace(
-                held,
-                states=tuple(
-                    state if kept else None
-                    for state, kept in zip(held.states, measures, strict=True)
-                ),
-            )
-            for held in self.held
-        )
+    @property
+    def text(self) -> str:
+        """The text shown now."""
+        return self.ordered()[0].text.value
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the shown text ended; None while it runs."""
+        return self.ordered()[0].reason or self.ended
 
     def ordered(self) -> list[LaneRow]:
         """Finished and running rows, the one a person is shown first."""
-        held = self.held
-        if len(held) == 1:
-            return list(held)
-        by_row = {id(h.row): h for h in held}
-        return [by_row[id(row)] for row in self.search.order([h.row for h in held])]
+        rows = self.rows
+        if len(rows) == 1:
+            return list(rows)
+        ordered = self.search.order([held.row for held in rows])
+        return [next(held for held in rows if held.row is row) for row in ordered]
 
     def nodes(self, held: LaneRow, known: Sequence[int] = ()) -> list[int]:
         """The step records that lead to a row, in order, after those of ``known`` that do."""
-        path, node = [], held.node
-        while node is not None and node not in known[(at := self.steps[node].index) : at + 1]:
-            path.append(node)
-            node = self.steps[node].parent
-        return path[::-1]
+        return self.tree.path(held.node, known)
 
     def settled(self, held: LaneRow) -> int:
         """How many of a row's tokens have a text that stays.
 
         The end of a text may be the beginning of a stop string, which is cut off once it is whole:
-        until then nobody is told the tokens that hold it.
+        until then the tokens that hold it are not shown.
         """
-        count, node = len(held.row.tokens) - held.row.prompt_length, held.node
+        count = len(held.row.tokens) - held.row.prompt_length
         if not self.stop or self.done or held.reason is not None:
             return count
-        over = unsettled(held.text.value, self.stop)
-        while over > 0 and node is not None:
-            over -= len(self.steps[node].text)
-            count, node = count - 1, self.steps[node].parent
-        return count
+        return count - len(self.tree.ends_with(held.node, unsettled(held.text.value, self.stop)))
 
     def path(self) -> list[StepRecord]:
         """The records of the text shown now, as far as they stay.
@@ -105,20 +85,11 @@ class LaneView:
         return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
     def measured(self, held: LaneRow) -> dict[str, float]:
-        """What its processors find in a row's text."""
+        """What its processors find in a row's text, by name."""
         found: dict[str, float] = {}
-        for depth, processor in enumerate(self.processors):
-            found.update(processor.measure(replace(held.row, state=held.states[depth])))
+        for processor, state in zip(self.processors, held.states, strict=True):
+            found.update(processor.measure(replace(held.row, state=state)))
         return found
-
-    @property
-    def text(self) -> str:
-        return self.ordered()[0].text.value
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the shown text ended; None while it runs."""
-        return self.ordered()[0].reason or self._ended
 
     def trace(self, vocab_size: int) -> Trace:
         """All of it, with the texts it has so far, as many as it was asked for at the most.
@@ -131,10 +102,10 @@ class LaneView:
                 token_ids=list(held.row.generated),
                 nodes=self.nodes(held),
                 score=held.row.score,
-                finish_reason=held.reason or self._ended,
+                finish_reason=held.reason or self.ended,
                 found=self.measured(held),
             )
-            for held in self.ordered()[: self.rows]
+            for held in self.ordered()[: self.search.width()]
         ]
         return Trace.model_construct(
             chain=self.chain,
@@ -142,6 +113,24 @@ class LaneView:
             steps=list(self.steps),
             outputs=outputs,
             copies=self.copies,
-            second_prompts=[len(second) for second in self.seconds],
+            second_prompts=[len(prompt.tokens) for prompt in self.second_prompts],
             offer=self.offer,
+        )
+
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """Stop where it is, for a reason from outside."""
+        self.ended, self.error, self.done = reason, error, True
+
+    def forget(self) -> None:
+        """Let go of processors' states, once done, except those that ``measured`` still reads."""
+        measures = [type(p).measure is not Processor.measure for p in self.processors]
+        self.rows = tuple(
+            replace(
+                held,
+                states=tuple(
+                    state if kept else None
+                    for state, kept in zip(held.states, measures, strict=True)
+                ),
+            )
+            for held in self.rows
         )

@@ -195,9 +195,9 @@ class Loop:
         if reason is not None:
             self._end(run, reason)
         for lane in run.lanes:
-            if lane.done and lane.slots:
-                slots, lane.slots = lane.slots, []
-                self.forward.slots.free(slots, wipe=lane.reach if lane.error is not None else 0)
+            if lane.done and lane.slots.owned:
+                wipe = lane.reach if lane.view.error is not None else 0
+                self.forward.slots.free(lane.slots.release(), wipe=wipe)
         if all(lane.done for lane in run.lanes) and run in self.runs:
             self.runs.remove(run)
             now = perf_counter()

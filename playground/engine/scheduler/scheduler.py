@@ -46,7 +46,7 @@ class PrefillTask:
     @property
     def needs_states(self) -> bool:
         """Whether any of its lanes reads hidden states."""
-        return self.run is not None and any(lane.reads_states for lane in self.run.lanes)
+        return self.run is not None and any(lane.needs_hidden for lane in self.run.lanes)
 
 
 class Scheduler:

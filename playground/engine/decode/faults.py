@@ -1,0 +1,48 @@
+"""What a lane is ended with where its step failed: a sentence that a person reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from playground.engine.decode.lane_step import LaneStep
+from playground.engine.lanes.rows import Fault
+from strategies import Refusal
+from strategies.dead_ends import dead_end
+
+log = logging.getLogger(__name__)
+
+
+def end_failed(steps: Sequence[LaneStep]) -> None:
+    """End the lanes whose step failed, and log what no sentence was written for."""
+    for step in steps:
+        if step.fault is not None:
+            step.lane.end("error", _sentence(step, step.fault))
+
+
+def _sentence(step: LaneStep, fault: Exception) -> str:
+    if isinstance(fault, Refusal):
+        return str(fault)
+    dead = _dead_end(step, fault)
+    if dead is not None:
+        return dead
+    if isinstance(fault, Fault):
+        return f"{fault}."
+    strategies = " | ".join(recipe_step.strategy for recipe_step in step.lane.recipe.steps)
+    log.error("%s failed", strategies, exc_info=fault)  # without a visitor's words
+    return f"{type(fault).__name__}: {fault}"
+
+
+def _dead_end(step: LaneStep, fault: Exception) -> str | None:
+    """Which processor left a row that had to go on no token, where that is why it failed."""
+    stages = [step.logits, *step.stages]
+    left = [(stage.scores != -torch.inf).sum(-1).tolist() for stage in stages]
+    dead = [row for row, count in enumerate(left[-1]) if count == 0]
+    if not dead or (len(dead) < len(step.rows) and not isinstance(fault, Fault)):
+        return None
+    held = step.rows[dead[0]]
+    views = [step.lane.seen_by(depth, [held])[0] for depth in range(len(step.stages))]
+    end = dead_end(step.lane.processors, views, [counts[dead[0]] for counts in left])
+    return f"{step.lane.processors[end.depth].info.id}: {end.why}" if end else None

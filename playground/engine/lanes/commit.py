@@ -1,0 +1,173 @@
+"""What a lane's moves lead to: step records, its next rows, and the keys and values of forks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from playground.engine.lanes.detokenizer import Text
+from playground.engine.lanes.ends import find_stop
+from playground.engine.lanes.lane import Lane
+from playground.engine.lanes.record import Choice
+from playground.engine.lanes.rows import Fault, LaneRow
+from playground.engine.lanes.slots import Store
+from playground.trace import FinishReason, StepRecord, Times
+from strategies import Move, Row
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The moves of a lane's search from ``rows``, each with what is recorded of it.
+
+    ``draft`` is the token that was guessed in their place, where one was.
+    """
+
+    rows: Sequence[LaneRow]
+    moves: Sequence[Move]
+    choices: Sequence[Choice]
+    times: Times
+    draft: int | None = None
+
+
+def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
+    """Write the records, and replace the lane's rows by what follows; ``Fault`` on bad moves."""
+    _check(lane, chosen)
+    at = perf_counter() - lane.started
+    moves, choices = chosen.moves, chosen.choices
+    if lane.asking:
+        (move,), (choice,) = moves, choices
+        piece = lane.detokenizer.piece(move.token)
+        lane.view.offer = _record(lane, chosen.rows[0], move, choice, piece, chosen, at)
+        lane.end("waiting")
+        return
+    outcomes = [lane.outcome(chosen.rows[m.parent], m.parent, m.token) for m in moves]
+    reasons: list[FinishReason | None] = [
+        reason or ("stop" if move.done else None)
+        for move, (reason, _) in zip(moves, outcomes, strict=True)
+    ]
+    slots = _place(lane, chosen, reasons, store)
+    nexts = []
+    for number, (move, choice) in enumerate(zip(moves, choices, strict=True)):
+        parent, text, reason = chosen.rows[move.parent], outcomes[number][1], reasons[number]
+        if reason == "stop":
+            forks = sum(other.parent == move.parent for other in moves) > 1
+            parent, text = _cut_at_stop(lane, parent, text, forks=forks)
+        row = _continued(parent.row, move, done=reason is not None)
+        if reason is not None:
+            text = lane.detokenizer.finish(text, row.tokens)
+        added = text.value[len(parent.text.value) :]
+        node = lane.view.tree.add(_record(lane, parent, move, choice, added, chosen, at))
+        states = _observed(lane, parent, move, choice)
+        nexts.append(LaneRow(row, states, text, node, slots[number], reason))
+    lane.view.rows = (*(held for held in lane.view.rows if held.reason is not None), *nexts)
+    lane.index += 1
+    if not lane.running:
+        lane.view.done = True
+
+
+def _check(lane: Lane, chosen: Chosen) -> None:
+    """Raise ``Fault`` where a removed token was chosen."""
+    for choice in chosen.choices:
+        for depth, stage in enumerate(choice.stages):
+            if stage.survivors == 0:
+                raise Fault(f"{lane.processors[depth].info.id} removed every token")
+        if not choice.logprob > -math.inf:  # NaN as well
+            raise Fault(f"a token was chosen with the log-probability {choice.logprob}")
+
+
+def _place(
+    lane: Lane, chosen: Chosen, reasons: Sequence[FinishReason | None], store: Store
+) -> list[int]:
+    """Each move's slot. Of several that go on from one row the first keeps the row's own, and the
+    others have what was generated so far copied to theirs.
+    """
+    parents = [chosen.rows[move.parent] for move in chosen.moves]
+    running = [p.slot for p, reason in zip(parents, reasons, strict=True) if reason is None]
+    if len(running) > lane.rows:
+        raise Fault(f"the search returned {len(running)} rows and owns {lane.rows}")
+    kept = set(running)
+    spare = [slot for slot in lane.slots.group() if slot not in kept]
+    slots, sources, targets = [], [], []
+    for parent, reason in zip(parents, reasons, strict=True):
+        slot = parent.slot
+        if reason is None and slot in kept:
+            kept.remove(slot)
+        elif reason is None:
+            slot = spare.pop(0)
+            sources.append(parent.slot)
+            targets.append(slot)
+        slots.append(slot)
+    if targets:
+        lane.slots.copy(store, sources, targets, 0, len(chosen.rows[0].row.generated))
+    return slots
+
+
+def _cut_at_stop(lane: Lane, parent: LaneRow, text: Text, *, forks: bool) -> tuple[LaneRow, Text]:
+    """``text`` before its stop string, and ``parent`` without what it holds of that.
+
+    ``forks`` says that several rows follow the parent.
+    """
+    known = parent.text.value
+    cut = find_stop(text.value, len(text.value) - len(known), lane.ends.stop)
+    if cut is None:  # the search ended it
+        return parent, text
+    tree, over = lane.view.tree, len(known) - cut
+    nodes = tree.ends_with(parent.node, over)
+    if nodes:
+        others = [held.node for held in lane.view.rows if held.row is not parent.row]
+        others += [parent.node] if forks else []
+        parent = replace(parent, node=tree.cut(nodes, over, others), text=Text(known[:cut]))
+    return parent, Text(text.value[:cut], start=len(parent.row.tokens) + 1)
+
+
+def _continued(row: Row, move: Move, *, done: bool) -> Row:
+    return Row(
+        (*row.tokens, move.token),
+        row.prompt_length,
+        move.score,
+        move.state,
+        row.sample if move.sample is None else move.sample,
+        row.seed,
+        done,
+    )
+
+
+def _observed(lane: Lane, parent: LaneRow, move: Move, choice: Choice) -> tuple[Any, ...]:
+    """The processors' states after a move."""
+    return tuple(
+        p.observe(state, move.token, given if p.observes == "given" else choice.logprob)
+        if p.stateful
+        else state
+        for p, state, given in zip(
+            lane.processors, parent.states, choice.given_logprobs, strict=True
+        )
+    )
+
+
+def _record(
+    lane: Lane, parent: LaneRow, move: Move, choice: Choice, text: str, chosen: Chosen, at: float
+) -> StepRecord:
+    # What a person picked before is read ahead like a draft, but nobody guessed it.
+    draft = None if lane.search.asks else chosen.draft
+    return StepRecord.model_construct(
+        index=lane.index,
+        parent=parent.node,
+        token=move.token,
+        text=text,
+        special=move.token in lane.detokenizer.special,
+        raw_logprob=choice.raw_logprob,
+        logprob=choice.logprob,
+        raw_rank=choice.raw_rank,
+        rank=choice.rank,
+        raw_entropy=choice.raw_entropy,
+        stages=choice.stages,
+        candidates=choice.candidates,
+        score=move.score,
+        draft=draft,
+        draft_text="" if draft is None else lane.detokenizer.piece(draft),
+        times=chosen.times,
+        at=at,
+    )

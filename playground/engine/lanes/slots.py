@@ -1,0 +1,73 @@
+"""Which slots of the key-value store a lane owns, and which of them belongs to which row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from strategies import Row, SecondPrompt
+
+Role = SecondPrompt | None  # the prompt that a sequence begins with: None is the run's own
+
+
+class Store(Protocol):
+    """Where rows keep their keys and values."""
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
+        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
+
+
+class LaneSlots:
+    """A slot for every row a lane may have, then as many for every second prompt they follow.
+
+    A row is known by its slot in the first group. What it generated stands in that slot after the
+    run's prompt, and in the same place of every other group after that group's prompt.
+    """
+
+    def __init__(self, rows: int, prompt_length: int, second_prompts: Sequence[SecondPrompt]):
+        self.roles: list[Role] = [None, *second_prompts]
+        self.count = rows * len(self.roles)
+        self.owned: list[int] = []  # empty before the lane starts and after it ends
+        self._rows = rows
+        self._lengths = [prompt_length, *(len(prompt.tokens) for prompt in second_prompts)]
+
+    def release(self) -> list[int]:
+        """The slots, which the lane owns no more."""
+        slots, self.owned = self.owned, []
+        return slots
+
+    def group(self, role: Role = None) -> list[int]:
+        """The slots of all rows in this role."""
+        first = self._rows * self.roles.index(role)
+        return self.owned[first : first + self._rows]
+
+    def beside(self, slot: int, role: Role) -> int:
+        """Where the row of ``slot`` is kept in this role."""
+        return slot if role is None else self.group(role)[self.group().index(slot)]
+
+    def copy(
+        self, store: Store, sources: Sequence[int], targets: Sequence[int], first: int, last: int
+    ) -> None:
+        """Give each target row its source's generated tokens from ``first`` to ``last``, kept in
+        every role.
+        """
+        for role, length in zip(self.roles, self._lengths, strict=True):
+            store.copy(
+                [self.beside(slot, role) for slot in sources],
+                [self.beside(slot, role) for slot in targets],
+                length + first,
+                length + last,
+            )
+
+    def kept(self, row: Row) -> int:
+        """Tokens whose keys and values are kept of a row, in all its roles."""
+        return sum(self._lengths) + len(self.roles) * len(row.generated)
+
+    def reach(self, generated: int) -> int:
+        """Positions of a slot that ``generated`` tokens may have written."""
+        return max(self._lengths) + generated
+
+
+def tokens_of(row: Row, role: Role) -> tuple[int, ...]:
+    """A row's tokens in this role: the role's prompt, and what the row generated."""
+    return row.tokens if role is None else (*role.tokens, *row.generated)
