@@ -48,7 +48,7 @@ def is_stateful(model: Any) -> bool:
 
 
 def register_attention(name: str, attention: Callable[..., Any], mask: Callable[..., Any]) -> None:
-    """Let ``set_attn_implementation`` know an attention by this name, with how its mask is made."""
+    """Make an attention, and how its mask is made, known to ``set_attn_implementation``."""
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
 

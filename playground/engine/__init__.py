@@ -1,4 +1,4 @@
-"""The decode loop: one model, one forward, everybody's rows. Knows no page and no charts."""
+"""One model, and one decode loop for the rows of all runs; without the page or its charts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # where any name would pass as one of this module's
+if not TYPE_CHECKING:  # a type checker would take any name for one of this module's
 
     def __getattr__(name: str) -> Any:
         """Load ``Engine``, and transformers with it, only where a model is served.

@@ -1,4 +1,4 @@
-"""Text to token ids: a prompt as the model is fed it, in its template or not, and bare text."""
+"""Text to token ids: a prompt as the model reads it, in its chat template or not, and bare text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from playground.engine.request import FieldError, check_text
 from playground.trace import PromptToken
 
 _FIELD = "split_special_tokens"
-_STAND_INS = range(0xE000, 0xF900)  # characters that no text has: Unicode's private use
-_KEPT, _SHORT = 4096, 200  # texts whose ids are kept, and their characters
-_ANCHORS = ("\n", ".", "a", "0")  # texts after which others go on as they do within a text
+_STAND_INS = range(0xE000, 0xF900)  # Unicode's private use, of which few texts have a character
+_KEPT, _SHORT = 4096, 200  # texts whose ids are kept, and the characters of one, at most
+_ANCHORS = ("\n", ".", "a", "0")  # after one of these a text is cut as within a longer text
 
 
 class Encoder:
@@ -25,7 +25,7 @@ class Encoder:
         """``title`` is the model's, for the sentences of errors."""
         self.tokenizer, self.detokenizer, self.title = tokenizer, detokenizer, title
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
-        self._known: dict[str, list[int]] = {}
+        self._kept: dict[str, list[int]] = {}
         names = [detokenizer.piece(id) for id in detokenizer.special]
         self._ids = {name: id for name, id in zip(names, detokenizer.special, strict=True) if name}
         longest = sorted(self._ids, key=len, reverse=True)
@@ -34,17 +34,17 @@ class Encoder:
     def text(self, text: str) -> list[int]:
         """The ids of a text by itself, nothing added."""
         with self._lock:
-            ids = self._known.get(text)
+            ids = self._kept.get(text)
             if ids is None:
                 ids = self.tokenizer.encode(text, add_special_tokens=False)
-                if len(self._known) >= _KEPT:
-                    self._known.clear()
-                if len(text) <= _SHORT:  # what settings name is asked for again with every lane
-                    self._known[text] = ids
+                if len(self._kept) >= _KEPT:
+                    self._kept.clear()
+                if len(text) <= _SHORT:  # as words in parameters: every lane encodes them again
+                    self._kept[text] = ids
             return list(ids)
 
     def control_tokens(self, prompt: str) -> list[str]:
-        """The control tokens whose names stand in a prompt, each once, in order."""
+        """The control tokens whose names are in a prompt, each once, in order."""
         return list(dict.fromkeys(self._special.findall(prompt)))
 
     def prompt(
@@ -54,17 +54,18 @@ class Encoder:
         split: bool = False,
         check: Callable[[int], None] = lambda count: None,
     ) -> list[PromptToken]:
-        """What the model is fed for a prompt, each token with its text.
+        """The tokens of a prompt, each with its text.
 
         With ``chat`` in the model's chat template, as the user's message. With ``split`` the names
         of control tokens in the prompt are text like any other; the template's own stay. ``check``
-        is told how many there are before their texts are made, which takes longest.
+        is called with their number before their texts are made, which takes longest. Raises
+        ``FieldError`` where there is none.
         """
-        fed = self._fed(prompt, chat, split)
-        check(len(fed.ids))
-        if not fed.ids:
+        encoding = self._encoding(prompt, chat, split)
+        check(len(encoding.ids))
+        if not encoding.ids:
             raise FieldError("prompt", "The prompt has no token for this model.")
-        texts = self._texts(fed)
+        texts = self._texts(encoding)
         special, piece = self.detokenizer.special, self.detokenizer.piece
         return [
             PromptToken(id=id, text=text)
@@ -75,12 +76,12 @@ class Encoder:
                 name=None if piece(id) == text else piece(id),
                 control=id in special,
             )
-            for id, text in zip(fed.ids, texts, strict=True)
+            for id, text in zip(encoding.ids, texts, strict=True)
         ]
 
     def ids(self, prompt: str, chat: bool = False, split: bool = False) -> list[int]:
         """The same without the texts; none where the prompt has no token."""
-        return self._fed(prompt, chat, split).ids
+        return self._encoding(prompt, chat, split).ids
 
     def continuation(
         self, prompt: str, ids: Sequence[int], text: str, chat: bool = False, split: bool = False
@@ -105,8 +106,8 @@ class Encoder:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def _fed(self, prompt: str, chat: bool, split: bool) -> _Fed:
-        check_text("prompt", prompt)  # typed, it is read before anything is asked for
+    def _encoding(self, prompt: str, chat: bool, split: bool) -> _Encoding:
+        check_text("prompt", prompt)  # a prefetch or a preview has no request that was checked
         if chat and not self.tokenizer.chat_template:
             raise FieldError("chat", f"{self.title} has no chat template.")
         with self._lock:
@@ -121,52 +122,53 @@ class Encoder:
         )
         return text
 
-    def _whole(self, prompt: str, chat: bool) -> _Fed:
+    def _whole(self, prompt: str, chat: bool) -> _Encoding:
         text = self._rendered(prompt, chat)
         found = self.tokenizer(text, add_special_tokens=not chat, return_special_tokens_mask=True)
         added = [bool(mask) for mask in found["special_tokens_mask"]]
-        return _Fed(text, list(found["input_ids"]), added, not chat)
+        return _Encoding(text, list(found["input_ids"]), added, not chat)
 
-    def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> _Fed:
+    def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> _Encoding:
         """As ``_whole``, with ``names`` of control tokens in the prompt as plain text.
 
-        They are put out of sight while the template's own control tokens are looked for; what
-        stands between two of those is encoded by itself, as a tokenizer does it.
+        A single character stands in for each while the template's own control tokens are found;
+        the text between two of those is encoded by itself, as a tokenizer does it.
         """
         taken = set(self._rendered(prompt, chat))
         free = (chr(code) for code in _STAND_INS if chr(code) not in taken)
         stand_ins = dict(zip(names, free, strict=False))
         hidden = {stand_in: name for name, stand_in in stand_ins.items()}
-        fed = self._whole(self._special.sub(lambda found: stand_ins[found[0]], prompt), chat)
-        first = fed.added.index(False) if False in fed.added else len(fed.ids)
-        last = len(fed.ids) - (fed.added[::-1].index(False) if False in fed.added else 0)
-        own = self._special.findall(fed.text)
+        encoding = self._whole(self._special.sub(lambda found: stand_ins[found[0]], prompt), chat)
+        count, added = len(encoding.ids), encoding.added
+        first = added.index(False) if False in added else count
+        last = count - (added[::-1].index(False) if False in added else 0)
+        own = self._special.findall(encoding.text)
         controls = {self._ids[name] for name in own}
         spans: list[list[int]] = [[]]  # of ids, between control tokens
-        for id in fed.ids[first:last]:
+        for id in encoding.ids[first:last]:
             if id in controls:
                 spans.append([])
             else:
                 spans[-1].append(id)
-        parts = self._special.split(fed.text)
+        parts = self._special.split(encoding.text)
         if len(spans) != len(parts):
             raise self._unable()
-        ids = list(fed.ids[:first])
+        ids = list(encoding.ids[:first])
         for part, span, before in zip(parts, spans, [None, *own], strict=True):
             if before is not None:
                 ids.append(self._ids[before])
-            plain = _shown(part, hidden)
+            plain = _restored(part, hidden)
             ids += span if plain == part else self._plain(plain, before)
         added = [True] * first + [False] * (len(ids) - first)
-        ids += fed.ids[last:]
+        ids += encoding.ids[last:]
         added += [True] * (len(ids) - len(added))
-        return _Fed(_shown(fed.text, hidden), ids, added, None)  # which no offsets are known of
+        return _Encoding(_restored(encoding.text, hidden), ids, added, None)
 
     def _plain(self, text: str, after: str | None) -> list[int]:
         """The ids of a text without control tokens, at the beginning or ``after`` one."""
         ids = self._encode(text)
         if after is not None and self._encode("a", after)[1:] != self._encode("a"):
-            # This tokenizer begins a text in another way than it goes on after a control token.
+            # This tokenizer cuts the beginning of a text differently after a control token.
             for anchor in _ANCHORS:
                 head, whole = self._encode(anchor), self._encode(anchor + text)
                 if head and whole[: len(head)] == head:
@@ -188,37 +190,37 @@ class Encoder:
         )
         return ids
 
-    def _texts(self, fed: _Fed) -> list[str]:
-        """What each token adds to what was fed, where a tokenizer tells; else as it is read back.
+    def _texts(self, encoding: _Encoding) -> list[str]:
+        """The text of each token: by its offsets, where the tokenizer has them, else as decoded.
 
         A character that is split between tokens comes with the last of them.
         """
-        own = [id for id, added in zip(fed.ids, fed.added, strict=True) if not added]
-        read = _without_prefixes(self.detokenizer.pieces(own), fed.text)
+        own = [id for id, added in zip(encoding.ids, encoding.added, strict=True) if not added]
+        read = _without_prefixes(self.detokenizer.pieces(own), encoding.text)
         fast = bool(getattr(self.tokenizer, "is_fast", False))
-        if fed.special is None or not fast or "".join(read) == fed.text:
+        if encoding.special is None or not fast or "".join(read) == encoding.text:
             pieces = iter(read)
-            return ["" if added else next(pieces) for added in fed.added]
+            return ["" if added else next(pieces) for added in encoding.added]
         with self._lock:
             offsets = self.tokenizer(
-                fed.text, add_special_tokens=fed.special, return_offsets_mapping=True
+                encoding.text, add_special_tokens=encoding.special, return_offsets_mapping=True
             )["offset_mapping"]
-        spans = [span for span, added in zip(offsets, fed.added, strict=True) if not added]
-        starts = [*(start for start, _ in spans[1:]), len(fed.text)]
+        spans = [span for span, added in zip(offsets, encoding.added, strict=True) if not added]
+        starts = [*(start for start, _ in spans[1:]), len(encoding.text)]
         found, done = [], 0
         for number, ((_, end), following) in enumerate(zip(spans, starts, strict=True)):
-            # What another token is of as well comes with that one; the last has all that is left.
-            cut = max(done, min(end, following)) if number < len(spans) - 1 else len(fed.text)
-            found.append(fed.text[done:cut])
+            # A character of several tokens is the last one's, and what is left the very last's.
+            cut = max(done, min(end, following)) if number < len(spans) - 1 else len(encoding.text)
+            found.append(encoding.text[done:cut])
             done = cut
         pieces = iter(found)
-        return ["" if added else next(pieces) for added in fed.added]
+        return ["" if added else next(pieces) for added in encoding.added]
 
 
 def _without_prefixes(pieces: list[str], text: str) -> list[str]:
-    """The pieces of a text without spaces that the tokenizer itself put before some.
+    """The pieces of a text without the spaces that the tokenizer put before some of them.
 
-    As they were, where the text is not read from them that way either.
+    Unchanged where they do not join to the text that way either.
     """
     found, at = [], 0
     for piece in pieces:
@@ -233,8 +235,8 @@ def _without_prefixes(pieces: list[str], text: str) -> list[str]:
     return found
 
 
-def _shown(text: str, hidden: Mapping[str, str]) -> str:
-    """A text with what was hidden in it by single characters."""
+def _restored(text: str, hidden: Mapping[str, str]) -> str:
+    """A text with the names for which single characters stood in."""
     return "".join(hidden.get(letter, letter) for letter in text)
 
 
@@ -251,10 +253,11 @@ class AsPrompt:
 
 
 @dataclass(frozen=True)
-class _Fed:
-    """What a model is fed for ``text``. ``added`` are tokens that stand for none of it.
+class _Encoding:
+    """The ids of ``text``. ``added`` marks tokens that the tokenizer added, which have no text.
 
-    ``special`` says whether they were asked for, None where it was not encoded as a whole.
+    ``special`` is what it was called with to add them; None where the text was encoded in parts,
+    so that no offsets are known.
     """
 
     text: str

@@ -1,6 +1,6 @@
-"""Functions that a traced forward calls whole.
+"""Functions that a traced forward calls as TorchScript, with their branches and loops.
 
-A trace keeps what one call did: the way it took at a branch, and how often it went round a loop.
+A trace alone records one call: the branch that was taken, and each pass of a loop.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def scripted(function: Function) -> Function:
-    """The function, of which a trace keeps the call, with its branches and loops.
+    """Have the function compiled as TorchScript where it is traced; it runs as Python elsewhere.
 
-    It is compiled as TorchScript when a trace first meets it, and runs as Python elsewhere, as
-    everywhere in a torch that has no TorchScript.
+    It is compiled at its first trace. In a torch without TorchScript it is returned as it is.
     """
     compiled: list[Any] = []
     is_tracing = getattr(getattr(torch, "jit", None), "is_tracing", None)

@@ -1,1 +1,1 @@
-"""Where keys and values lie, and the attention that reads them there."""
+"""The slots in which keys and values are kept, and the attention that reads them there."""

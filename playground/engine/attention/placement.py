@@ -1,4 +1,4 @@
-"""Where the rows of a forward stand in the slots: what each of them writes, and what it sees.
+"""Where the rows of a forward are in the slots: what each of them writes, and what it sees.
 
 A row's keys are laid out to a length that depends on its own position alone, and those it does not
 have are masked. Neighbouring rows of one such length are one strided view of the slots.
@@ -89,7 +89,7 @@ class DecodePlacement:
 
 @dataclass(frozen=True)
 class GatheredPlacement:
-    """One token of each row, in shapes that do not depend on where the rows stand.
+    """One token of each row, in shapes that do not depend on where the rows are.
 
     Storage is seen as ``[slots * key-value heads * length, size]``. ``write``, ``[rows, key-value
     heads]``, indexes each row's token in it, and ``read``, ``[rows, key-value heads, length]``, the
@@ -108,7 +108,7 @@ Placement = PrefillPlacement | DecodePlacement | GatheredPlacement
 
 @dataclass(frozen=True)
 class Grouping:
-    """How attention batches rows so that a row keeps its bits whatever stands beside it.
+    """How attention batches rows so that a row keeps its bits whatever is beside it.
 
     The queries of one key-value head are padded to a multiple of ``queries``: torch's CPU kernel
     gives each thread a scratch buffer of that many rows, and its alignment changes the last bits.
@@ -119,8 +119,8 @@ class Grouping:
     together: bool = True
 
 
-# The model's own modules stand between the forward and its attention. A context variable passes
-# the placement through them, to this thread alone: a prompt may be scored on another meanwhile.
+# The model's own modules are between the forward and its attention. A context variable passes the
+# placement through them, on this thread alone: a prompt may be scored on another meanwhile.
 _current: ContextVar[Placement | None] = ContextVar("placement", default=None)
 
 

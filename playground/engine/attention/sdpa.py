@@ -1,4 +1,4 @@
-"""Attention that reads rows where they stand in the slots, and keeps a row's bits its own.
+"""Attention that reads rows in their slots, and keeps a row's bits independent of the others.
 
 A decode step copies no keys, and attends to rows of many lengths in a few calls of torch's
 scaled dot-product attention. Outside a placement the model behaves exactly as with its own.
@@ -42,7 +42,7 @@ def _attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention over the slots inside a placement, transformers' own over what it is given outside.
+    """Attention over the slots inside a placement, transformers' own outside.
 
     Inside, ``query`` is ``[rows, heads, tokens, size]``, and ``key`` and ``value`` are one layer's
     whole storage ``[slots, key-value heads, length, size]``, or what was gathered from it. Raises
@@ -157,7 +157,7 @@ def find_grouping(heads: int, shape: KVShape, dtype: torch.dtype, device: torch.
     longest = lengths[-1]
     key = draw(rows, shape.heads, longest, shape.key_size)
     value = draw(rows, shape.heads, longest, shape.value_size)
-    ends = [13 * row % BLOCK for row in range(rows)]  # where in its last block a row stands
+    ends = [13 * row % BLOCK for row in range(rows)]  # a row's position in its last block
 
     def keeps_bits(queries: int) -> bool:
         for length in lengths:

@@ -216,7 +216,7 @@ def _joined(parts: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def _doubling(first: int, end: int) -> Iterator[int]:
-    """``first`` and what doubling it gives, below ``end``."""
+    """``first``, its double, and so on, below ``end``."""
     while first < end:
         yield first
         first *= 2

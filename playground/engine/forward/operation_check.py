@@ -25,7 +25,7 @@ _LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of 
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it was given."""
+    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it computed."""
 
     call: nn.Module | Product
     inputs: Tensor

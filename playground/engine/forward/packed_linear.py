@@ -41,7 +41,7 @@ class Product(Protocol):
 
 MakeProduct = Callable[[Tensor, Tensor | None, Measurements], Product | None]
 
-# The model's own modules stand between a forward and its linear layers. A context variable tells
+# The model's own modules are between a forward and its linear layers. A context variable says to
 # these, on this thread alone, which weights to multiply by.
 _in_use: ContextVar[bool] = ContextVar("packed_linear", default=False)
 

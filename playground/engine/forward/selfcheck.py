@@ -41,11 +41,11 @@ def row_counts(eager: Eager, kernels: Measurements) -> RowCounts | None:
 
     None where no choice of them was right on other states.
     """
-    found = operations(eager)
+    checked = operations(eager)
     with eager.products():
-        bad = set().union(*(differing(operation, kernels) for operation in found.operations))
+        bad = set().union(*(differing(operation, kernels) for operation in checked.operations))
     steps = Steps(eager, max(STATES, MOST_ROWS))
-    bad |= steps.differing(_STEPS if found.complete else range(_SMALL + 1, MOST_ROWS + 1))
+    bad |= steps.differing(_STEPS if checked.complete else range(_SMALL + 1, MOST_ROWS + 1))
     bad |= steps.differing(range(1, _SMALL + 1), STATES)
     for good in (_without(bad), {FIXED_ROWS}):
         if max(good, default=0) >= FIXED_ROWS:

@@ -147,7 +147,7 @@ class Program:
     def placement(
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
     ) -> DecodePlacement | PrefillPlacement:
-        """Where the rows of these arguments stand."""
+        """The placement of the rows of these arguments."""
         raise NotImplementedError
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:

@@ -102,7 +102,7 @@ class Loop:
                 self.step()
                 if self.closed and not self.runs and not len(self.queue):
                     return
-        finally:  # whatever ended the thread, nobody may wait for it
+        finally:  # whatever ended the thread, no other may wait for it
             self.close()
             for run in [*self.runs, *self.queue]:
                 run.error = "The decode loop stopped."
