@@ -1,5 +1,7 @@
 """Grammars that a text keeps to: read, tried out within bounds, and followed token by token."""
 
+from .choices import of_choices
+from .context_free import of_grammar
 from .grammar import Grammar
 from .matching import Matching, Unfit, reaches, vocabulary
 from .regex import of_regex
@@ -11,6 +13,8 @@ __all__ = [
     "Grammar",
     "Matching",
     "Unfit",
+    "of_choices",
+    "of_grammar",
     "of_regex",
     "of_schema",
     "reaches",

@@ -31,6 +31,11 @@ def of_lark(lark: str) -> str:
     return LLMatcher.grammar_from_lark(f'%llguidance {{"no_forcing": true}}\n{lark}')
 
 
+def exactly(text: str) -> str:
+    """The expression that matches ``text`` alone, to stand between slashes."""
+    return "".join(c if c.isascii() and c.isalnum() else rf"\x{{{ord(c):x}}}" for c in text)
+
+
 def check_text(text: str) -> None:
     """Raise ``ValueError`` for a text that has no bytes."""
     try:

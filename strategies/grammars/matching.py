@@ -55,8 +55,11 @@ NO_TOKEN = "none of the model's tokens goes on with the text."
 _OWN = (trial.SLOW, trial.LARGE, trial.DEEP, trial.UNKNOWN)
 _SENTENCES = {
     "recursion limit exceeded": trial.DEEP,
+    "too deeply nested": trial.DEEP,
     "too many states": "the text and all that may follow it are more than can be kept track of; "
     "make it simpler.",
+    "lookarounds": r"\b, \B and the like look around them, which cannot be followed.",
+    "oneOf constraints": "oneOf is followed only where no two of its choices can hold; use anyOf.",
     "fuel": "finding what may follow takes too long; make it simpler.",
     "too many items": "finding what may follow takes too long; make it simpler.",
 }
@@ -116,8 +119,11 @@ class Matching:
             return kept
         flags = torch.frombuffer(bytearray(self.matcher.compute_logit_bias()), dtype=torch.uint8)
         kept = flags[: self.vocabulary.size] > 0
-        # At a failure the library's mask lets the text end, wherever it stands.
-        return kept & False if self.matcher.is_error() else kept
+        if self.matcher.is_error():  # the mask lets the text end then, wherever it stands
+            return kept & False
+        if not self.matcher.is_accepting():  # a grammar may name a token that ends texts
+            kept[[end for end in self.vocabulary.ends if end < len(kept)]] = False
+        return kept
 
     @property
     def whole(self) -> bool:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ..base import Params, setting
+from .choices import of_choices
+from .context_free import of_grammar
 from .grammar import Grammar
 from .regex import of_regex
 from .schema import of_schema
+
+Choice = Annotated[str, Field(min_length=1, max_length=1_000)]
+
+_READ: dict[str, Callable[[Any], Grammar]] = {
+    "regex": of_regex,
+    "json_schema": lambda schema: of_schema(schema, 0),
+    "grammar": of_grammar,
+    "choices": of_choices,
+}
 
 
 class Constraint(Params):
@@ -41,26 +52,41 @@ class Constraint(Params):
         le=100,
     )
 
+    grammar: str = setting(
+        "",
+        "A context-free grammar of the whole text: GBNF, as llama.cpp has it, or Lark, of which "
+        "each quoted text or expression takes as much as it can; empty asks for nothing.",
+        max_length=8_000,
+        examples=["", 'root ::= "(" root ")" | [a-z]', 'start: item ("," item)*\nitem: /[a-z]+/'],
+    )
+    choices: tuple[Choice, ...] = setting(
+        (),
+        "Texts of which one is written, as it stands, spaces included; none asks for nothing.",
+        max_length=100,
+    )
+
     @field_validator("json_schema", mode="before")
     @classmethod
     def _written(cls, schema: Any) -> Any:
         """A schema that is not a text yet, as one."""
         return json.dumps(schema, ensure_ascii=False) if isinstance(schema, Mapping) else schema
 
-    @field_validator("regex", "json_schema")
+    @field_validator("regex", "json_schema", "grammar", "choices")
     @classmethod
-    def _read(cls, text: str, field: ValidationInfo) -> str:
-        if text:
-            of_regex(text) if field.field_name == "regex" else of_schema(text, 0)
-        return text
+    def _read(cls, value: Any, field: ValidationInfo) -> Any:
+        if value:
+            _READ[str(field.field_name)](value)
+        return value
 
     def given(self) -> list[str]:
         """The names of the settings that ask for something."""
-        return [name for name in ("regex", "json_schema") if getattr(self, name)]
+        return [name for name in _READ if getattr(self, name)]
 
-    def grammar(self) -> Grammar:
-        """Of the one that is given; ``ValueError`` where there are several."""
+    def read(self) -> Grammar:
+        """What is asked for; ``ValueError`` where that is not one thing."""
         given = self.given()
-        if len(given) > 1:
+        if len(given) != 1:
             raise ValueError(f"{' and '.join(given)} are given; give one of them.")
-        return of_regex(self.regex) if self.regex else of_schema(self.json_schema, self.whitespace)
+        if self.json_schema:
+            return of_schema(self.json_schema, self.whitespace)
+        return _READ[given[0]](getattr(self, given[0]))

@@ -1,4 +1,4 @@
-"""Constrained: only tokens from which the text can still match an expression or a JSON schema."""
+"""Constrained: only tokens from which the text can still match what is asked for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Constrained(base.Processor):
         "and a form the model would not have chosen can make its content worse.",
     )
     Params = Constraint
-    neutral: ClassVar = {"regex": "", "json_schema": ""}
+    neutral: ClassVar = {"regex": "", "json_schema": "", "grammar": "", "choices": ()}
     leads: ClassVar = True
     stateful = True
 
@@ -38,7 +38,7 @@ class Constrained(base.Processor):
         self._least = 0  # tokens that are asked for
         if self.is_neutral(params):
             return
-        self._grammar = params.grammar()
+        self._grammar = params.read()
         self._vocabulary = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
         try:
             self._start = Matching.begin(self._vocabulary, self._grammar)

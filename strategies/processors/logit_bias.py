@@ -22,9 +22,9 @@ class LogitBias(base.Processor):
         formula=r"z'_i = z_i + b_i",
         source="OpenAI API; for several tokens in a row, transformers (sequence_bias)",
         url="https://platform.openai.com/docs/api-reference/chat/create",
-        advice="Use it to nudge single words up or down, or to ban one with -100. A text is "
-        "biased with and without a space before it; capitalised, or cut into other pieces, it "
-        "has other tokens and stays free.",
+        advice="Use it to nudge single words up or down; -100 all but bans one where others are "
+        "left. A text is biased with and without a space before it; capitalised, or cut into other "
+        "pieces, it has other tokens and stays free.",
     )
 
     class Params(base.Params):

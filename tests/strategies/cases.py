@@ -55,6 +55,8 @@ def settings(strategy: type[Strategy]) -> Iterator[Params]:
                 yield make(strategy, {**middle, name: value}, 0)
             except RecipeError as refusal:  # within its bounds, yet not beside the others
                 assert str(refusal).endswith("."), refusal
+        for value in schema.get("examples", ())[1:]:  # one of several that exclude each other
+            yield make(strategy, {name: value}, 0)
 
 
 def rows(vocab: int) -> list[Row]:

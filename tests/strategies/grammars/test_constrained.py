@@ -104,6 +104,11 @@ def test_where_nothing_fits_of_what_is_left_nothing_is() -> None:
     [
         ('constrained("([") | greedy', "regex: it cannot be matched: unclosed character class."),
         ('constrained("(?=a)b") | greedy', "look-around, including look-ahead and look-behind"),
+        (r'constrained("a\\b c") | greedy', r"regex: \b, \B and the like look around them"),
+        (
+            """constrained(json_schema='{"oneOf": [{"minimum": 1}, {"minimum": 2}]}') | greedy""",
+            "json_schema: oneOf is followed only where no two of its choices can hold; use anyOf.",
+        ),
         ('constrained(json_schema="[") | greedy', "json_schema: this is no JSON: "),
         ('constrained(json_schema="5") | greedy', "a schema is a JSON object, such as"),
         (
