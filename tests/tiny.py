@@ -6,6 +6,8 @@ distributions and a mistake shows within a few tokens.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import (
     GPT2Config,
@@ -33,21 +35,27 @@ def _built(kind: type[PreTrainedModel], config: object, seed: int) -> PreTrained
 
 
 def tiny_llama(
-    vocab: int = VOCAB, seed: int = 0, context: int = 128, layers: int = 2
+    vocab: int = VOCAB, seed: int = 0, context: int = 128, layers: int = 2, **shape: Any
 ) -> PreTrainedModel:
-    """Llama with grouped-query attention and rotary positions: 4 heads over 2."""
-    config = LlamaConfig(
+    """Llama with grouped-query attention and rotary positions: 4 heads over 2.
+
+    ``shape`` replaces fields of its configuration.
+    """
+    config = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.35,
+    }
+    own = LlamaConfig(
         vocab_size=vocab,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=context,
-        initializer_range=0.35,
+        num_hidden_layers=layers,
+        **(config | shape),
         **SPECIAL,
     )
-    return _built(LlamaForCausalLM, config, seed)
+    return _built(LlamaForCausalLM, own, seed)
 
 
 def tiny_gpt2(vocab: int = VOCAB, seed: int = 0, context: int = 128) -> PreTrainedModel:

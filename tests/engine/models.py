@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from playground.engine import Engine, Limits, Run
 from playground.models import LoadedModel
 from playground.process import Process
 from playground.trace import Comparison, ModelFacts
 from tests.folders import VOCAB, tokenizer
-from tests.tiny import SPECIAL, tiny_gpt2, tiny_llama, tiny_qwen2
+from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2
 
 CONTEXT = 128
 PROCESS = Process()  # shared, so that the tests measure each kernel once
@@ -20,22 +19,15 @@ PROCESS = Process()  # shared, so that the tests measure each kernel once
 
 def three_to_one(vocab: int, context: int) -> Any:
     """Llama whose query heads share a key-value head by threes, as SmolLM2's do."""
-    config = LlamaConfig(
-        vocab_size=vocab,
+    return tiny_llama(
+        vocab,
+        context=context,
         hidden_size=48,
         intermediate_size=40,
-        num_hidden_layers=2,
         num_attention_heads=6,
         num_key_value_heads=2,
-        max_position_embeddings=context,
-        initializer_range=0.35,
         tie_word_embeddings=True,
-        **SPECIAL,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config)
-    return model.eval().requires_grad_(False)
 
 
 def deep(vocab: int, context: int) -> Any:

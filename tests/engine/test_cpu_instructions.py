@@ -1,7 +1,7 @@
-"""Rows are independent on the processor at hand, and on the weaker ones it can pretend to be.
+"""Rows are independent on the CPU at hand, and with the instructions of weaker ones.
 
 The widths are those of the built-in model, whose down projection is where a lone row of bfloat16
-differs on processors with AVX512-BF16, for one input in ten.
+differs on CPUs with AVX512-BF16, for one input in ten.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from playground.engine.forward import Forward
+from tests.tiny import tiny_llama
 
 ROOT = Path(__file__).parents[2]
 ROWS, STEPS, VOCAB = 20, 6, 300
 
 
 def wide(dtype: Any) -> Forward:
-    config = LlamaConfig(
-        vocab_size=VOCAB,
+    model = tiny_llama(
+        VOCAB,
+        context=160,
+        layers=3,
         hidden_size=576,
         intermediate_size=1536,
-        num_hidden_layers=3,
         num_attention_heads=9,
         num_key_value_heads=3,
-        max_position_embeddings=160,
+        initializer_range=0.02,
     )
-    torch.manual_seed(0)
-    return Forward(LlamaForCausalLM(config).eval().to(dtype), rows=ROWS, length=160)
+    return Forward(model.to(dtype), rows=ROWS, length=160)
 
 
 def check(dtype: Any) -> None:
-    """Each of many rows, of other texts, alone, with one more, and among all."""
+    """Each of many rows with different texts, alone, beside one or two, and among all."""
     forward = wide(dtype)
     assert forward.batch_invariant
     generator = torch.Generator().manual_seed(5)
@@ -47,7 +47,7 @@ def check(dtype: Any) -> None:
         forward.prefill(slot, text[:start])
     for step in range(STEPS):
         at = [start + step for start in starts]
-        ids = [text[place] for text, place in zip(texts, at, strict=True)]
+        ids = [text[position] for text, position in zip(texts, at, strict=True)]
         together = forward.decode(range(ROWS), ids, at).logits
         for first in range(ROWS):
             last = first + 1 + step % 3

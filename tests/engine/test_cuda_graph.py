@@ -1,6 +1,6 @@
-"""Decode steps that are captured say what the plain ones say; so do those that could not be.
+"""Captured decode steps give the logits of eager ones; what cannot be captured is run eagerly.
 
-On a processor the capture is replaced by the plain call, and everything else is what a GPU runs.
+On a CPU the capture is replaced by the plain call, and everything else is what a GPU runs.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def written(forward: Forward) -> tuple[list[int], list[int], list[int]]:
 
 def eager(forward: Forward, *step: Any) -> ForwardOutput:
     paths, forward.paths = forward.paths, []
-    heard = forward.decode(*step, states=True)
+    output = forward.decode(*step, states=True)
     forward.paths = paths
-    return heard
+    return output
 
 
 def graphs(forward: Forward) -> CudaGraphs:
@@ -68,20 +68,20 @@ def graphs(forward: Forward) -> CudaGraphs:
     return path
 
 
-def last(heard: ForwardOutput) -> Tensor:
-    assert heard.states is not None
-    return heard.states.layers
+def last(output: ForwardOutput) -> Tensor:
+    assert output.states is not None
+    return output.states.layers
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [FP32, BF16])
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "threes"])
-def test_a_captured_step_says_what_a_plain_one_does(kind: str, dtype: Any, device: str) -> None:
+def test_a_captured_step_gives_what_a_plain_one_does(kind: str, dtype: Any, device: str) -> None:
     forward = served(kind, dtype, device)
     assert graphs(forward)
     step = written(forward)
-    wanted, heard = eager(forward, *step), forward.decode(*step, states=True)
-    for found, other in ((heard.logits, wanted.logits), (last(heard), last(wanted))):
+    wanted, output = eager(forward, *step), forward.decode(*step, states=True)
+    for found, other in ((output.logits, wanted.logits), (last(output), last(wanted))):
         assert found.shape == other.shape and found.dtype == other.dtype
         torch.testing.assert_close(found, other, rtol=0, atol=TOLERANCE[dtype] * other.abs().max())
     assert forward.decode(*step).states is None
@@ -89,24 +89,24 @@ def test_a_captured_step_says_what_a_plain_one_does(kind: str, dtype: Any, devic
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("kind", "dtype"), [("llama", FP32), ("threes", BF16), ("gpt2", BF16)])
-def test_a_row_keeps_its_bits_in_every_company(kind: str, dtype: Any, device: str) -> None:
-    """Alone, beside longer texts, and in as many turns as all slots take."""
+def test_a_row_keeps_its_bits_in_every_batch(kind: str, dtype: Any, device: str) -> None:
+    """Alone, beside longer texts, and in as many steps as all slots need."""
     forward = served(kind, dtype, device, rows=70)
-    slots, ids, places = written(forward)
+    slots, ids, positions = written(forward)
     alone = [
-        forward.decode([slot], [id], [place], states=True)
-        for slot, id, place in zip(slots, ids, places, strict=True)
+        forward.decode([slot], [id], [position], states=True)
+        for slot, id, position in zip(slots, ids, positions, strict=True)
     ]
     others = [slot for slot in range(forward.slots.count) if slot not in LENGTHS]
     for more in (0, 2, 11, 30, len(others)):
         given = {slot: (9, 250) for slot in others[:more]}
-        given |= {slot: (id, n) for slot, id, n in zip(slots, ids, places, strict=True)}
+        given |= {slot: (id, n) for slot, id, n in zip(slots, ids, positions, strict=True)}
         order = sorted(given)
-        heard = forward.decode(order, *zip(*(given[s] for s in order), strict=True), states=True)
+        output = forward.decode(order, *zip(*(given[s] for s in order), strict=True), states=True)
         for slot, wanted in zip(slots, alone, strict=True):
             at = order.index(slot)
-            assert torch.equal(heard.logits[at], wanted.logits[0])
-            assert torch.equal(last(heard)[:, at], last(wanted)[:, 0])
+            assert torch.equal(output.logits[at], wanted.logits[0])
+            assert torch.equal(last(output)[:, at], last(wanted)[:, 0])
 
 
 def test_every_bucket_that_keeps_the_bits_is_used() -> None:
@@ -136,20 +136,20 @@ def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("device", DEVICES)
 @torch.inference_mode()
 def test_rows_touch_their_own_tokens_only(device: str) -> None:
-    """What others left in storage is not seen, no NaN either, and idle rows write nowhere."""
+    """What other rows left in storage is not read, not even NaN, and idle rows write nowhere."""
     forward = served(device=device)
-    slots, ids, places = written(forward)
-    wanted = forward.decode(slots, ids, places, states=True)
+    slots, ids, positions = written(forward)
+    wanted = forward.decode(slots, ids, positions, states=True)
     for store in (forward.slots.keys, forward.slots.values):
         for slot in range(forward.slots.count + 1):
             store[:, slot, :, LENGTHS.get(slot, 0) :] = torch.nan
     before = forward.slots.keys.clone()
-    heard = forward.decode(slots, ids, places, states=True)
-    assert torch.equal(heard.logits, wanted.logits) and torch.equal(last(heard), last(wanted))
+    output = forward.decode(slots, ids, positions, states=True)
+    assert torch.equal(output.logits, wanted.logits) and torch.equal(last(output), last(wanted))
     changed = (before != forward.slots.keys) & ~forward.slots.keys.isnan()
     assert {
-        (slot, place)
-        for _, slot, _, place, _ in changed.nonzero().tolist()
+        (slot, position)
+        for _, slot, _, position, _ in changed.nonzero().tolist()
         if slot < forward.slots.count
     } == {*LENGTHS.items()}
 

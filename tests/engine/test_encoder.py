@@ -1,4 +1,4 @@
-"""A prompt as it is fed: every kind of tokenizer, with a template or without, control or plain."""
+"""The tokens of a prompt: every kind of tokenizer, chat template or not, control names or text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def encoder(kind: str) -> Encoder:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chat", [False, True])
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_prompt_is_fed_as_transformers_encodes_it(kind: str, chat: bool, prompt: str) -> None:
+def test_a_prompt_is_encoded_as_by_transformers(kind: str, chat: bool, prompt: str) -> None:
     known = encoder(kind)
     own = known.tokenizer
     text = rendered(own, prompt) if chat else prompt
@@ -98,7 +98,7 @@ def test_the_tokens_of_a_plain_name() -> None:
     assert [token.text for token in first] == ["", "", "a", *"</s>", "the"]
 
 
-def test_a_token_of_many_names_is_told_by_all() -> None:
+def test_a_token_of_several_names_is_found_by_each() -> None:
     """The end of GPT-2's text is its beginning and its unknown token, too."""
     made = tokenizer()
     made.unk_token = made.bos_token = made.eos_token
@@ -108,7 +108,7 @@ def test_a_token_of_many_names_is_told_by_all() -> None:
     assert [t.text for t in known.prompt("a<|endoftext|>b")] == ["a", "<|endoftext|>", "b"]
 
 
-def test_a_template_that_changes_what_it_is_given() -> None:
+def test_a_template_that_changes_the_message() -> None:
     made = tokenizer(chat=True)
     made.chat_template = (
         "<|im_start|>{{ messages[0].content | trim | upper }}{{ messages[0].content | length }}"
@@ -122,7 +122,7 @@ def test_a_template_that_changes_what_it_is_given() -> None:
     ]
 
 
-def test_a_tokenizer_that_cannot_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_that_cannot_split_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     made = tokenizer()
     known = Encoder(made, Detokenizer(made), "Tiny")
     encode = made.encode

@@ -1,4 +1,4 @@
-"""What is served where a fast way is missing: the same figures, by the eager forward if need be."""
+"""Where a fast path is missing, the same figures are served, by the eager forward if need be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def has(owner: object, *names: str) -> bool:
 
 
 @pytest.mark.parametrize("kept", [None, torch.float16])
-def test_every_way_there_is_writes_what_the_eager_one_does(
+def test_every_path_there_is_writes_what_the_eager_one_does(
     kept: torch.dtype | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Products of weights in 16 bits: exact, the same in every company, none where a bit would go."""
+"""Products of weights in 16 bits: exact, the same in every batch, and none where a bit is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.engine.models import MAKERS, PROCESS, VOCAB
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 
-# Where the kernel is not (ARM, an old processor) float32 weights go to oneDNN, as tested elsewhere.
+# Without the kernel (on ARM or an old CPU) float32 weights go to oneDNN, as tested elsewhere.
 pytestmark = pytest.mark.skipif(
     "fbgemm" not in torch.backends.quantized.supported_engines, reason="torch has no FBGEMM here"
 )
@@ -90,7 +90,7 @@ def test_a_weight_beyond_float16_is_scaled_down() -> None:
     assert torch.equal(made(weight)(torch.eye(2)), weight.T)
 
 
-def test_a_processor_that_multiplies_bfloat16_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_that_multiplies_bfloat16_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "bfloat16_is_fast", lambda: True)
     assert fp16_linear(drawn(8, 16, dtype=BF16), None, PROCESS.kernels) is None
     assert fp16_linear(drawn(8, 16, dtype=FP16).float(), None, PROCESS.kernels) is not None

@@ -1,4 +1,4 @@
-"""A person picks each token: the engine shows what may be chosen, and goes through the rest."""
+"""A person picks each token: the engine offers what may be chosen, and rereads what was picked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_picking_what_a_search_chose_writes_its_text(before: str) -> None:
     assert served.rows_in_use == 0
 
 
-def test_a_text_is_gone_through_again_in_few_forwards() -> None:
+def test_picked_tokens_are_read_again_in_few_forwards() -> None:
     done = lane(engine(), f"manual({[7] * 40})", max_new_tokens=60)
     assert sum(step.times.forward > 0 for step in done.trace.path()) <= 4
     assert done.token_ids == [7] * 40
@@ -45,7 +45,7 @@ def test_a_text_is_gone_through_again_in_few_forwards() -> None:
     assert {step.draft for step in done.trace.steps} == {None}
 
 
-def test_a_pick_that_the_recipe_removed_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pick_that_the_recipe_removed_ends_its_lane(caplog: pytest.LogCaptureFixture) -> None:
     served = engine()
     likeliest = lane(served, "greedy").token_ids[0]
     broken = lane(served, f"top_k(1) | manual([{(likeliest + 1) % 200}])")

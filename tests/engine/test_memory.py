@@ -1,4 +1,4 @@
-"""A run tells what memory it took."""
+"""What memory a run took, and what it holds on to."""
 
 import gc
 import weakref
@@ -22,7 +22,7 @@ def test_a_run_knows_its_keys_and_values_and_what_the_process_holds() -> None:
     assert (done.timings.memory.process or 0) > one
 
 
-def test_what_is_read_besides_is_counted() -> None:
+def test_second_prompts_and_candidates_are_counted() -> None:
     request = Request(
         prompt="abc",
         recipes=["contrastive(top_k=5)", 'guidance(2, negative_prompt="seven!!") | beam(2)'],
@@ -33,7 +33,7 @@ def test_what_is_read_besides_is_counted() -> None:
     assert held(done, 1) == [2 * (3 + i + 7 + i) for i in range(4)]
 
 
-def test_memory_is_told_only_of_what_ended() -> None:
+def test_memory_is_known_once_a_run_ended() -> None:
     served = engine()
     run = served.submit(Request(prompt="abc", recipes=["greedy"], max_new_tokens=4))
     served.step()

@@ -1,4 +1,4 @@
-"""An observer hears of everything, once and in order, and cannot harm the loop."""
+"""An observer is called for every event, once and in order, and cannot harm the loop."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tests.engine.models import engine
 
 class Notes(Observer):
     def __init__(self) -> None:
-        self.heard: list[Any] = []
+        self.events: list[Any] = []
 
     def submitted(self, run: Run) -> None:
-        self.heard.append(("submitted", run.request.prompt))
+        self.events.append(("submitted", run.request.prompt))
 
     def refused(self, request: Request, error: FieldError | Busy) -> None:
-        self.heard.append(("refused", request.prompt))
+        self.events.append(("refused", request.prompt))
 
     def started(self, run: Run) -> None:
-        self.heard.append(("started", run.request.prompt))
+        self.events.append(("started", run.request.prompt))
 
     def stepped(self, tokens: int, seconds: float) -> None:
         assert seconds > 0
-        self.heard.append(tokens)
+        self.events.append(tokens)
 
     def ended(self, run: Run) -> None:
         assert run.done
-        self.heard.append(("ended", run.request.prompt))
+        self.events.append(("ended", run.request.prompt))
 
 
 class Broken(Observer):
@@ -37,7 +37,7 @@ class Broken(Observer):
         raise OSError("the disk is full")
 
 
-def test_what_happens_to_runs_is_told_once_and_in_order() -> None:
+def test_every_event_is_observed_once_and_in_order() -> None:
     notes, observers = Notes(), Observers()
     observers.all += [Broken(), notes]
     served = engine(rows=3, limits=Limits(waiting=2))
@@ -51,7 +51,7 @@ def test_what_happens_to_runs_is_told_once_and_in_order() -> None:
             served.submit(Request(prompt=prompt, recipes=["greedy"]))
     second.cancel()
     served.drive(first)
-    assert notes.heard == [
+    assert notes.events == [
         ("submitted", "a"),
         ("submitted", "b"),
         ("refused", "c"),

@@ -1,4 +1,4 @@
-"""Where the rows of a step stand, and what of each is seen."""
+"""Where the rows of a step are in the slots, and how far each is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playground.engine.attention.placement import BLOCK, DecodePlacement, Groupi
         ([1], [149], True, [(0, 1, 1, 150)]),  # storage ends there
     ],
 )
-def test_neighbours_of_one_length_are_seen_together(
+def test_neighbours_of_one_length_are_read_together(
     slots: list[int],
     positions: list[int],
     together: bool,

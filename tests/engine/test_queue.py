@@ -1,4 +1,4 @@
-"""Who waits, for how long, and who is told to come back later."""
+"""Which runs wait, in which order, and which are refused until later."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_long_run_alone_may_have_every_row() -> None:
     assert wide.state == "running"
 
 
-def test_places_are_told_and_move_up() -> None:
+def test_a_run_knows_its_position_in_the_queue() -> None:
     served = engine(rows=2)
     runs = [ask(served, name) for name in "abc"]
     assert [run.queue_position for run in runs] == [1, 2, 3]
@@ -84,7 +84,7 @@ def test_places_are_told_and_move_up() -> None:
     served.drive(runs[2])
 
 
-def test_a_full_line_and_a_full_share_are_refused_with_a_time() -> None:
+def test_a_full_queue_and_a_full_share_are_refused_with_a_time() -> None:
     served = engine(rows=2, limits=Limits(waiting=3, client_runs=2))
     first = ask(served, "a")
     served.step()
@@ -101,7 +101,7 @@ def test_a_full_line_and_a_full_share_are_refused_with_a_time() -> None:
     ask(served, "d")
 
 
-def test_one_run_in_the_way_is_told_as_one() -> None:
+def test_a_refusal_counts_one_run_in_the_singular() -> None:
     served = engine(rows=2, limits=Limits(waiting=1, client_runs=1))
     ask(served, "a")
     with pytest.raises(
@@ -112,7 +112,7 @@ def test_one_run_in_the_way_is_told_as_one() -> None:
         ask(served, "b")
 
 
-def test_nobody_named_shares_with_nobody() -> None:
+def test_requests_without_a_client_share_with_none() -> None:
     served = engine(rows=2, limits=Limits(client_runs=1))
     request = Request(prompt="p", recipes=["sample(2)"], max_new_tokens=2)
     runs = [served.submit(request) for _ in range(3)]
@@ -121,8 +121,10 @@ def test_nobody_named_shares_with_nobody() -> None:
     assert all(run.comparison().lanes[0].finish_reason == "length" for run in runs)
 
 
-def test_what_is_being_checked_counts_to_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a check takes, one client has only so many at once, and no more are begun."""
+def test_a_request_that_is_being_checked_counts_to_the_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long a check takes, one client has only so many at once, and no more begin."""
     served = engine(rows=2, limits=Limits(client_runs=2))
     with served.loop.reserving("a"), served.loop.reserving("a"):
         ask(served, "b")

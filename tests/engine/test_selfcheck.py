@@ -79,7 +79,9 @@ def test_a_larger_number_that_differs_is_rounded_up() -> None:
     assert forward.row_counts.computed[24] > 24 and forward.row_counts.computed[25] == 25
 
 
-def test_what_no_number_of_rows_makes_independent_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_no_number_of_rows_makes_independent_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def of_the_batch(module: Any, given: Any, out: Tensor) -> Tensor:
         return out + 1e-6 * out.mean(0, keepdim=True) if out.shape[1] == 1 else out
 

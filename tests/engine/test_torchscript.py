@@ -1,4 +1,4 @@
-"""Forwards traced with TorchScript: the bits of the plain ones, and the plain ones without."""
+"""Forwards traced with TorchScript: they give the bits of the eager ones, which replace them."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def settled(forward: Forward) -> Forward:
 
 def plain(forward: Forward, *step: Any, how: str = "decode", **more: Any) -> ForwardOutput:
     paths, forward.paths = forward.paths, []
-    heard: ForwardOutput = getattr(forward, how)(*step, **more)
+    output: ForwardOutput = getattr(forward, how)(*step, **more)
     forward.paths = paths
-    return heard
+    return output
 
 
 def never(*given: Any) -> Any:
@@ -67,7 +67,7 @@ def never(*given: Any) -> Any:
         ("deep", FP32, None),
     ],
 )
-def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
+def test_a_traced_step_gives_the_bits_of_the_plain_one(
     kind: str, dtype: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = settled(served(kind, dtype, kept))
@@ -80,17 +80,17 @@ def test_a_traced_step_says_bit_for_bit_what_the_plain_one_does(
         with monkeypatch.context() as patch:
             patch.setattr(forward.eager, "_run", never)
             patch.setattr(forward.eager, "layers", never)
-            heard = forward.decode(*step), forward.decode(*step, states=True, early=early)
-        for found, other in zip(heard, wanted, strict=True):
+            outputs = forward.decode(*step), forward.decode(*step, states=True, early=early)
+        for found, other in zip(outputs, wanted, strict=True):
             assert torch.equal(found.logits, other.logits)
             assert found.logits.dtype == FP32 and found.logits.shape == (count, VOCAB)
-        assert heard[1].states is not None and wanted[1].states is not None
-        assert torch.equal(heard[1].states.layers, wanted[1].states.layers)
-        assert heard[1].early.keys() == wanted[1].early.keys() == {early[0]}
-        assert torch.equal(heard[1].early[early[0]], wanted[1].early[early[0]])
+        assert outputs[1].states is not None and wanted[1].states is not None
+        assert torch.equal(outputs[1].states.layers, wanted[1].states.layers)
+        assert outputs[1].early.keys() == wanted[1].early.keys() == {early[0]}
+        assert torch.equal(outputs[1].early[early[0]], wanted[1].early[early[0]])
 
 
-def test_keys_and_values_are_written_where_they_belong() -> None:
+def test_keys_and_values_are_written_to_their_own_slots() -> None:
     forward = settled(served())
     for slot in range(4):
         forward.prefill(slot, [slot + 1] * 5)
@@ -102,7 +102,7 @@ def test_keys_and_values_are_written_where_they_belong() -> None:
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "threes"])
-def test_a_prompt_is_read_bit_for_bit_as_without(
+def test_a_traced_prefill_gives_the_bits_of_the_plain_one(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = settled(served(kind, FP32, FP16))
@@ -112,10 +112,10 @@ def test_a_prompt_is_read_bit_for_bit_as_without(
     kept = forward.slots.read(3, len(ids))
     with monkeypatch.context() as patch:
         patch.setattr(forward.eager, "_run", never)
-        heard = forward.prefill(5, ids), forward.prefill(6, ids[:1])
+        outputs = forward.prefill(5, ids), forward.prefill(6, ids[:1])
         again = forward.prefill(5, ids[-1:], len(ids) - 1)
-    assert torch.equal(heard[0].logits, wanted.logits)
-    assert torch.equal(heard[1].logits, plain(forward, 6, ids[:1], how="prefill").logits)
+    assert torch.equal(outputs[0].logits, wanted.logits)
+    assert torch.equal(outputs[1].logits, plain(forward, 6, ids[:1], how="prefill").logits)
     assert torch.equal(
         again.logits, plain(forward, 3, ids[-1:], len(ids) - 1, how="prefill").logits
     )
@@ -202,7 +202,7 @@ def test_a_traced_step_that_fails_later_is_taken_plainly(
     assert caplog.text.count(LOST) == 1
 
 
-def test_who_closes_at_once_does_not_wait_for_what_nobody_needs(
+def test_a_program_closed_before_it_is_traced_is_not_traced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

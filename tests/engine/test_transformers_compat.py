@@ -1,4 +1,4 @@
-"""What a release of transformers removes is used by nothing, before that release is here."""
+"""Nothing uses what a coming release of transformers removes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from playground.engine import Request
 from playground.transformers_compat import cache_keyword
 from tests.engine.models import engine, finished, loaded
 
-# Between them these read by every way there is: in pieces, on many rows, on early layers, ahead of
-# the text and beside it.
+# Together these use every forward there is: of chunks, of many rows, with early layers, ahead of
+# the text, and of a second prompt.
 RECIPES = [
     "greedy",
     "top_p(0.9) | sample(2)",
