@@ -10,6 +10,7 @@ from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
 from playground.process import Process
+from playground.remembered import Remembered
 from playground.settings import Settings
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
@@ -30,7 +31,8 @@ class Playground:
     def __init__(
         self, model: str | Path | None = None, dtype: str = "auto", device: str = "auto"
     ) -> None:
-        settings, process = Settings.read().changed(dtype=dtype, device=device), Process()
+        settings = Settings.read().changed(dtype=dtype, device=device)
+        process = Process(Remembered.of(settings))
         if model is not None and Path(model).expanduser().is_dir():
             loaded = load_folder(model, settings)
         elif model is None:
@@ -49,7 +51,9 @@ class Playground:
                 ),
                 cache_bytes=settings.cache_bytes,
                 trace=settings.trace_steps,
-                draft=Models(settings).draft(loaded) if settings.draft_model else None,
+                draft=Models(settings, process=process).draft(loaded)
+                if settings.draft_model
+                else None,
                 process=process,
             )
         except UnsupportedModel as error:

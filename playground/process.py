@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from playground.remembered import Remembered
+
 T = TypeVar("T")
 
 
@@ -47,9 +49,11 @@ class Process:
 
     ``capturing`` is held while CUDA captures a step, of which there is one at a time, and while
     memory is given back to the device. ``tracing`` is held while TorchScript traces a forward.
+    ``remembered`` is what earlier starts of the program found out, where that is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: Remembered | None = None) -> None:
+        self.remembered = remembered
         self.capturing = threading.Lock()
         self.tracing = threading.Lock()
         self.kernels = Measurements()

@@ -15,6 +15,7 @@ from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
 from playground.process import Process
 from playground.rate_limits import RateLimits
+from playground.remembered import Remembered
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
 
@@ -53,7 +54,7 @@ class Service:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.process = Process()
+        self.process = Process(Remembered.of(self.settings))
         self.models = Models(self.settings, release=self._release, process=self.process)
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built

@@ -15,6 +15,7 @@ quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field, Settings):
         os.environ.pop(_name, None)
+os.environ["PLAYGROUND_REMEMBER_CHECKS"] = "false"  # so that no start depends on an earlier one
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,7 +3,7 @@
 No other package reads an environment variable. Importing this one loads no torch and no gradio.
 """
 
-from playground.settings.libraries import quiet_libraries
+from playground.settings.libraries import kernel_environment, quiet_libraries
 from playground.settings.settings import BUILT_IN, OFFERED, Settings
 from playground.settings.table import table
 from playground.settings.variables import PREFIX, SettingsError, variables
@@ -14,6 +14,7 @@ __all__ = [
     "PREFIX",
     "Settings",
     "SettingsError",
+    "kernel_environment",
     "quiet_libraries",
     "table",
     "variables",

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+# Of the variables by which torch and the libraries under it choose kernels.
+_KERNELS = (
+    "ATEN_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "MKL_", "NVIDIA_", "OMP_",
+    "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH",
+)  # fmt: skip
+
 
 def quiet_libraries() -> None:
     """Keep gradio and the hub client from reporting home, and idle work off the processor.
@@ -19,3 +25,9 @@ def quiet_libraries() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def kernel_environment() -> dict[str, str]:
+    """The variables that are set by which torch and the libraries under it choose kernels."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(_KERNELS)}
+    return dict(sorted(found.items()))

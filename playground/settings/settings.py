@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         description="Processor threads torch may use; unset leaves it to torch.",
     )
 
+    remember_checks: bool = Field(
+        True,
+        description="Keep in the cache folder what a model's self-check found, for faster starts.",
+    )
+
     # Engine
     max_rows: int = Field(128, ge=2, le=4096, description="Sequences decoded at the same time.")
     max_context: int = Field(

@@ -25,9 +25,9 @@ from playground.engine.forward.packed_linear import (
     unpack,
 )
 from playground.engine.forward.path import ForwardPath, Rows, is_slower
+from playground.engine.forward.recalled import digest, recalled_row_counts
 from playground.engine.forward.reference import Reference
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
-from playground.engine.forward.selfcheck import row_counts
 from playground.engine.forward.torchscript import TorchScript
 from playground.errors import UnsupportedModel
 from playground.process import Process
@@ -240,6 +240,7 @@ class Forward:
     ) -> None:
         """Set up the slots and the fastest way that agrees with the model itself."""
         model = self.model
+        weights = digest(model) if self.process.remembered else ""
         with grouped_linears(model) as groups:
             reference = Reference(model, self.vocab_size, self.device, self.dtype)
         model.set_attn_implementation(ATTENTION)
@@ -253,7 +254,7 @@ class Forward:
         if pack_weights and self.device.type == "cpu":
             self._pack(groups, reference)
         self.eager.head_is_apart = reference.head_is_apart(self.eager)
-        counts = row_counts(self.eager, self.process.kernels)
+        counts = recalled_row_counts(self.eager, self.process, weights)
         self.batch_invariant = counts is not None
         if counts is not None:
             self.row_counts = counts
