@@ -146,7 +146,7 @@ def test_every_stage_equals_a_direct_computation(vocab: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
+def test_a_lane_is_recorded_in_a_batch_as_it_is_alone(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     made = [*entries(4099, 9), *entries(4099, 2)]
