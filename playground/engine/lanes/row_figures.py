@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from playground.engine.lanes.stages import ScoreBatch, Stage, in_pairs, rows_view
+from playground.engine.lanes.stages import ScoreBatch, Stage, rows_view
 from playground.trace import StageSummary
+from strategies.ops.reduce import row_sums
 from strategies.ops.topk import topk
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
@@ -46,30 +47,28 @@ class RowFigures:
         like = wanted[0].batch.scores
         # Fresh memory costs more than what is computed in it: all chunks use the same.
         *space, room = like.new_empty(3, _CHUNK, like.shape[-1])
-        for chunk, kind in self._chunks(wanted, room):
-            n = len(chunk)
-            rows = in_pairs(chunk)
+        for rows, kind in self._chunks(wanted, room):
             if kind.highest:
                 found, tokens = topk(rows, count)
-                values.append(found[:n])
-                indices.append(tokens[:n])
+                values.append(found)
+                indices.append(tokens)
                 top = found[:, :1]
             else:
                 top = rows.amax(-1, keepdim=True)
             spare, weights = (half[: len(rows)] for half in space)
             if kind.survivors:
                 # A comparison written as floats is several times faster than one as booleans.
-                left = torch.gt(rows, -torch.inf, out=spare).sum(-1)
-                self._survivors += map(int, left.tolist()[:n])
+                left = row_sums(torch.gt(rows, -torch.inf, out=spare))
+                self._survivors += map(int, left.tolist())
             else:
-                self._survivors += [0] * n
+                self._survivors += [0] * len(rows)
             below = torch.sub(rows, top, out=spare).clamp_min_(_DEEP)
             torch.exp(below, out=weights)
-            total = weights.sum(-1)
+            total = row_sums(weights)
             logs = total.log()
-            self.entropy += (logs - weights.mul_(below).sum(-1) / total).tolist()[:n]
-            best.append(top[:n])
-            spread.append(logs[:n, None])
+            self.entropy += (logs - row_sums(weights.mul_(below)) / total).tolist()
+            best.append(top)
+            spread.append(logs[:, None])
         self._best, self._spread = torch.cat(best), torch.cat(spread)  # [rows, 1]
         self.values, self.indices = torch.cat(values), torch.cat(indices)  # falling
 

@@ -64,9 +64,9 @@ def rows_view(scores: Tensor, rows: Sequence[int]) -> Tensor | None:
 
 
 def in_pairs(scores: Tensor) -> Tensor:
-    """These rows ``[rows, vocab]``, a single one given twice.
+    """These rows ``[rows, vocab]``, a single one given twice, as a processor is to be called.
 
-    Torch splits a sum over a single row between its threads, and over several rows by row: only
-    beside another has a row the same last bits in every batch.
+    Torch splits a sum over a single row between its threads, and over several rows by row. So that
+    a plugin which sums as torch does gives a row the same bits in every batch, none is alone.
     """
     return scores.expand(2, -1) if len(scores) == 1 else scores
