@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 from playground.engine.forward import Forward
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import Fault
-from playground.engine.lanes.stages import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
@@ -72,16 +71,16 @@ class Drafter:
         row, states = held.row, list(held.states)
         found: list[int] = []
         for index in range(min(count, self.forward.slots.length - len(row.tokens))):
-            scores = in_pairs(self.logits(row.tokens))
+            scores = self.logits(row.tokens)
             if lane.search.reads_logprobs:
                 scores = scores.log_softmax(-1)
             given: list[Tensor] = []
             for p, (processor, need) in enumerate(zip(lane.processors, lane.needs, strict=True)):
                 given.append(scores)
                 if need is None:  # what else a processor reads is not read here
-                    scores = processor(scores, [replace(row, state=states[p])] * 2)
+                    scores = processor(scores, [replace(row, state=states[p])])
             noise = Noise(row.seed, len(row.generated), self.vocab, self.forward.device)
-            step = Step(lane.index + index, [row], scores[:1], noise, _never)
+            step = Step(lane.index + index, [row], scores, noise, _never)
             moves = lane.search.advance(step)
             if isinstance(moves, Generator):
                 raise Fault("a search that looks ahead cannot have its tokens drafted")

@@ -61,12 +61,3 @@ def rows_view(scores: Tensor, rows: Sequence[int]) -> Tensor | None:
     if step > 0 and list(rows) == list(range(first, last + 1, step)):
         return scores[first : last + 1 : step]
     return None
-
-
-def in_pairs(scores: Tensor) -> Tensor:
-    """These rows ``[rows, vocab]``, a single one given twice, as a processor is to be called.
-
-    Torch splits a sum over a single row between its threads, and over several rows by row. So that
-    a plugin which sums as torch does gives a row the same bits in every batch, none is alone.
-    """
-    return scores.expand(2, -1) if len(scores) == 1 else scores
