@@ -74,7 +74,10 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
     clock = perf_counter()
     recorded = choices(
         detokenizer,
-        [Entry(step.logits, step.stages, step.moves, step.lane.top_n) for step in chosen],
+        [
+            Entry(step.logits, step.stages, step.moves, step.lane.top_n, step.lane.processors)
+            for step in chosen
+        ],
     )
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
     for step, own in zip(chosen, recorded, strict=True):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from playground.engine.lanes.stages import ScoreBatch, Stage, rows_view
 from playground.trace import StageSummary
+from strategies import Distribution
 from strategies.ops.reduce import row_sums
 from strategies.ops.topk import topk
 
@@ -40,6 +41,7 @@ class RowFigures:
     def __init__(self, wanted: Sequence[Wanted], count: int) -> None:
         """``count`` highest are found."""
         self.entropy: list[float] = []  # nats
+        self._likeliest: list[float] = []  # log-probability of each row's best, nats
         self._survivors: list[int] = []
         self._numbers: dict[tuple[ScoreBatch, int], int] = {}
         self._rows: list[tuple[ScoreBatch, int]] = []
@@ -67,6 +69,7 @@ class RowFigures:
             total = row_sums(weights)
             logs = total.log()
             self.entropy += (logs - row_sums(weights.mul_(below)) / total).tolist()
+            self._likeliest += (-logs).tolist()
             best.append(top)
             spread.append(logs[:, None])
         self._best, self._spread = torch.cat(best), torch.cat(spread)  # [rows, 1]
@@ -99,10 +102,22 @@ class RowFigures:
         """The number of a lane's row ``parent`` at ``stage``."""
         return self._numbers[stage.batch, stage.rows[parent]]
 
-    def summary(self, row: int) -> StageSummary:
-        """How many tokens a stage left in a row, and the entropy of those."""
+    def summary(self, row: int, threshold: float | None) -> StageSummary:
+        """How many tokens a stage left in a row, the entropy of those, and its threshold."""
         return StageSummary.model_construct(
-            survivors=self._survivors[row], entropy=max(0.0, self.entropy[row])
+            survivors=self._survivors[row],
+            entropy=max(0.0, self.entropy[row]),
+            threshold=threshold,
+        )
+
+    def distribution(self, row: int) -> Distribution:
+        """A row as the next processor was given it."""
+        batch, at = self._rows[row]
+        return Distribution(
+            batch.scores[at],
+            self._likeliest[row],
+            max(0.0, self.entropy[row]),
+            self._survivors[row] or batch.scores.shape[-1],
         )
 
     def scores(self, rows: Sequence[int], ids: Tensor) -> Tensor:
