@@ -11,7 +11,7 @@ import torch
 from strategies import Row
 from strategies.ops.nucleus import HEAD
 from tests.strategies.cases import INF
-from tests.strategies.test_processors import after, processor
+from tests.strategies.processors.test_processors import after, processor
 
 
 @pytest.mark.parametrize(

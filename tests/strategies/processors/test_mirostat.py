@@ -10,7 +10,7 @@ import torch
 from strategies import Recipe, RecipeError, Row
 from tests.strategies.cases import INF
 from tests.strategies.driver import context, run, transitions
-from tests.strategies.test_processors import processor
+from tests.strategies.processors.test_processors import processor
 
 
 def test_mirostat_steers_the_surprise() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from strategies import Recipe, RecipeError
 from tests.strategies.driver import Logits, run, transitions, written
-from tests.strategies.test_beam import NEW, PROMPTS, endings, loaded
+from tests.strategies.searches.test_beam import NEW, PROMPTS, endings, loaded
 
 Text = tuple[float, tuple[int, ...]]  # the log-probability less the penalties, what was generated
 

@@ -17,7 +17,7 @@ from strategies.ops.noise import uniform
 from strategies.processors.dry import Dry
 from tests.strategies.cases import INF
 from tests.strategies.driver import context, run, transitions
-from tests.strategies.test_processors import processor
+from tests.strategies.processors.test_processors import processor
 
 
 def repeated(settings: str, text: tuple[int, ...], vocab: int, eos: tuple[int, ...] = ()) -> list:

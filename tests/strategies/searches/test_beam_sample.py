@@ -16,7 +16,7 @@ from torch import Tensor
 from strategies import Recipe, Row, Step
 from strategies.ops.noise import gumbel
 from tests.strategies.driver import context, run, transitions
-from tests.strategies.test_beam import NEW, PAD, PROMPTS, endings, generate, loaded
+from tests.strategies.searches.test_beam import NEW, PAD, PROMPTS, endings, generate, loaded
 from tests.tiny import VOCAB
 
 SEED = 11

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from strategies import Recipe, RecipeError, Row
+from tests.strategies.bridges.test_transformers_processors import NEW, PROMPT, generated
 from tests.strategies.cases import INF
 from tests.strategies.driver import context, forward, run, transitions
-from tests.strategies.test_adapters import NEW, PROMPT, generated
-from tests.strategies.test_processors import processor
+from tests.strategies.processors.test_processors import processor
 from tests.tiny import EOS, tiny_llama
 
 
