@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_importing = threading.Lock()
+
 # Of the free memory, for keys and values. A processor's slots take memory only where they are
 # written, and few texts fill theirs: who is admitted is measured against what is free then.
 _CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
@@ -70,7 +72,7 @@ class Service:
 
         By one thread at a time, as parts of transformers import each other.
         """
-        with self.process.loading:
+        with _importing:
             import playground.engine.engine  # noqa: F401
 
     def engine(self, model: str | None = None) -> Engine:

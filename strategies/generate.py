@@ -1,6 +1,5 @@
-"""Where programs found what is now in ``strategies.bridges``."""
+"""Where programs found ``strategies.bridges.generate`` before it had that name."""
 
-from .bridges.generate import arguments, python
-from .bridges.generation_config import Own, own_recipe
+from .bridges.generate import Own, arguments, own_recipe, python
 
 __all__ = ["Own", "arguments", "own_recipe", "python"]

@@ -24,9 +24,9 @@ _OLLAMA = {"version": "commit fb30760", "date": "August 2026"}
 
 # What the two orders have in common, so that between them only the order differs.
 _TRANSFORMERS = (
-    "guidance | logit_bias | repetition_penalty(1.1) | no_repeat_ngram | bad_words | min_new_tokens"
-    " | temperature(0.8) | top_h | top_k(40) | top_p(0.95) | min_p(0.05) | typical_p"
-    " | epsilon_cutoff | eta_cutoff | ~watermark | sample"
+    "guidance | logit_bias | encoder_repetition | repetition_penalty(1.1) | no_repeat_ngram"
+    " | bad_words | min_new_tokens | exponential_length | temperature(0.8) | top_h | top_k(40)"
+    " | top_p(0.95) | min_p(0.05) | typical_p | epsilon_cutoff | eta_cutoff | ~watermark | sample"
 )
 _LLAMA_CPP = (
     "repetition_penalty(1.1) | frequency_penalty(prompt=True) | presence_penalty(prompt=True)"

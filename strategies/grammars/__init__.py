@@ -2,7 +2,7 @@
 
 from .choices import of_choices
 from .context_free import of_grammar
-from .grammar import Grammar
+from .grammar import Grammar, begins, exactly
 from .matching import Matching, Unfit, reaches, vocabulary
 from .regex import of_regex
 from .schema import of_schema
@@ -13,6 +13,8 @@ __all__ = [
     "Grammar",
     "Matching",
     "Unfit",
+    "begins",
+    "exactly",
     "of_choices",
     "of_grammar",
     "of_regex",

@@ -42,3 +42,9 @@ def check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError("it has half of a character in it.") from None
+
+
+def begins(expression: str) -> Grammar:
+    """Texts that begin with what an expression matches."""
+    check_text(expression)
+    return Grammar(of_lark(f"start: /{expression}(?s:.*)/"))

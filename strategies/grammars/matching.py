@@ -126,6 +126,11 @@ class Matching:
         return kept
 
     @property
+    def accepted(self) -> bool:
+        """Whether it matches as it is."""
+        return self.matcher is not None and self.matcher.is_accepting()
+
+    @property
     def whole(self) -> bool:
         """Whether it matches, and nothing but its end may follow."""
         return self.matcher is not None and self.matcher.is_stopped() and not self.stuck

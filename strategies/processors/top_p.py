@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
-from ..distribution import Distribution
 from ..ops.nucleus import least_in_nucleus
 
 
@@ -38,7 +37,6 @@ class TopP(base.Processor):
         )
 
     neutral: ClassVar = {"top_p": 1.0}
-    keeps_by: ClassVar = "mass"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         p: float = self.params.top_p
@@ -46,6 +44,3 @@ class TopP(base.Processor):
             return scores
         probs = scores.softmax(-1)
         return torch.where(probs >= least_in_nucleus(probs, p)[:, None], scores, -torch.inf)
-
-    def threshold(self, given: Distribution) -> float:
-        return float(self.params.top_p)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    EncoderRepetitionPenaltyLogitsProcessor,
     EpsilonLogitsWarper,
     EtaLogitsWarper,
+    ExponentialDecayLengthPenalty,
     MinNewTokensLengthLogitsProcessor,
     MinPLogitsWarper,
     NoBadWordsLogitsProcessor,
@@ -94,6 +96,14 @@ def test_the_greedy_texts_above_are_worth_comparing() -> None:
 Theirs = Callable[[int], Any]
 PROMPT = 7
 
+
+def encoder_repetition(penalty: float) -> Any:
+    """For a model without an encoder generate passes its prompt."""
+    return lambda ids, scores: EncoderRepetitionPenaltyLogitsProcessor(penalty, ids[:, :PROMPT])(
+        ids, scores
+    )
+
+
 SCORES: list[tuple[str, Theirs]] = [
     *(
         (f"temperature({t})", lambda eos, t=t: TemperatureLogitsWarper(t))
@@ -121,6 +131,14 @@ SCORES: list[tuple[str, Theirs]] = [
         )
         for n in (3, 33, 34)
     ),
+    *(
+        (
+            f"exponential_length({f}, start={s})",
+            lambda eos, f=f, s=s: ExponentialDecayLengthPenalty((s, f), [eos, 5], PROMPT),
+        )
+        for f, s in ((1.01, 0), (1.6, 25), (1.6, 32), (1.6, 33), (3.0, 40))
+    ),
+    *((f"encoder_repetition({p})", lambda eos, p=p: encoder_repetition(p)) for p in (0.7, 1.3)),
     *((f"typical_p({p})", lambda eos, p=p: TypicalLogitsWarper(p)) for p in (0.1, 0.5, 0.9, 0.999)),
     *((f"epsilon_cutoff({e})", lambda eos, e=e: EpsilonLogitsWarper(e)) for e in (3e-4, 0.01, 0.5)),
     *((f"eta_cutoff({e})", lambda eos, e=e: EtaLogitsWarper(e)) for e in (3e-4, 0.004, 0.3)),

@@ -12,9 +12,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from strategies import Recipe, RecipeError, Row
-from strategies.bridges.generate import arguments, python
-from strategies.bridges.generate_arguments import ARGUMENTS, MOVED
-from strategies.bridges.generation_config import own_recipe
+from strategies.bridges.generate import ARGUMENTS, MOVED, arguments, own_recipe, python
 from strategies.presets import PRESETS
 from strategies.registry import registry
 from tests.strategies.driver import context, forward, run
@@ -56,6 +54,8 @@ def generated(model: Any, given: dict[str, Any], texts: int = 0, new: int = NEW)
         'logit_bias({"61": 3.5, "9 9": -9}) | bad_words(["61", "9 9"]) | min_new_tokens(9)'
         " | greedy",
         "watermark(bias=4) | greedy",
+        "encoder_repetition(1.4) | repetition_penalty(1.2) | exponential_length(1.5, start=9)"
+        " | greedy",
         "beam(3)",
         "repetition_penalty(1.5) | beam(4, length_penalty=2, early_stopping=True)",
         'no_repeat_ngram(2) | min_new_tokens(12) | beam(2, early_stopping="never")',
@@ -228,6 +228,11 @@ def test_it_is_python() -> None:
         ),
         ({"do_sample": True, "num_beams": 3, "top_k": 0}, "beam_sample(3)", []),
         ({"guidance_scale": 1.5}, "guidance(1.5) | greedy", []),
+        (
+            {"exponential_decay_length_penalty": (15, 1.6), "encoder_repetition_penalty": 1.2},
+            "encoder_repetition(1.2) | exponential_length(1.6, start=15) | greedy",
+            [],
+        ),
         ({"suppress_tokens": [4]}, "greedy", ["suppress_tokens=[4] is left out."]),
         ({"bad_words_ids": [[4]]}, "greedy", ["bad_words_ids is left out; set bad_words by hand."]),
         (
