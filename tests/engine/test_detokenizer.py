@@ -1,4 +1,4 @@
-"""Token ids to readable text: split characters, leading spaces, special tokens, stop strings."""
+"""Token ids to readable text: split characters, leading spaces, special tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from playground.engine.lanes.detokenizer import Detokenizer
-from playground.engine.lanes.ends import find_stop, unsettled
 from tests.folders import tokenizer
 from tests.vocabularies import KINDS, byte_level, bytes_named
 
@@ -158,25 +157,6 @@ def words_of() -> dict[str, str]:
     return {"▁b": " b", "b": "b", "▁": " ", "<0xE2>": "⟨E2⟩", "\n": "\n", "<s>": "<s>"}
 
 
-@pytest.mark.parametrize(
-    ("text", "added", "stop", "place"),
-    [
-        ("one two", 3, ["two"], 4),
-        ("one two", 1, ["two"], 4),
-        ("one two", 1, ["one"], None),  # was there before and has been passed over
-        ("one two", 1, ["e two", "two"], 2),
-        ("one two", 1, ["two", "e two"], 2),
-        ("one two", 7, ["o", "n"], 0),
-        ("one two", 0, ["two"], None),
-        ("one two", 7, ["three"], None),
-        ("one two", 7, [], None),
-        ("aaa", 1, ["aa"], 1),
-    ],
-)
-def test_where_a_stop_string_begins(text: str, added: int, stop: list[str], place: Any) -> None:
-    assert find_stop(text, added, stop) == place
-
-
 # Tokens of GPT-2 that begin in one character and end in another: of 興 (E8 88 88), and of others.
 CROSSING = [b"\xe8\x88", b"\x88\xe8", b"\x88\xe8\x88", b"\xe8", b"\x88", b"\xf0\x9f", b"\xe2\x80"]
 
@@ -261,21 +241,3 @@ def test_the_pieces_of_a_text_have_special_tokens_by_name(kind: str) -> None:
     pieces = known.pieces(ids)
     assert len(pieces) == len(ids) and "<|im_end|>" in pieces
     assert "".join(pieces).replace(" a", "a") == "the row<|im_end|>a"
-
-
-@pytest.mark.parametrize(
-    ("text", "stop", "count"),
-    [
-        ("one", ["two"], 0),
-        ("one t", ["two"], 1),
-        ("one tw", ["two"], 2),
-        ("one two", ["two"], 0),  # whole, and no beginning of another
-        ("aa", ["aaa"], 2),
-        ("ab", ["bc", "abx"], 2),
-        ("", ["a"], 0),
-        ("t", ["two"], 1),
-        ("one", [], 0),
-    ],
-)
-def test_how_much_of_a_text_may_begin_a_stop_string(text: str, stop: list[str], count: int) -> None:
-    assert unsettled(text, stop) == count

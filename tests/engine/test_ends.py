@@ -10,6 +10,7 @@ import torch
 
 from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.attention import sdpa
+from playground.engine.lanes.ends import find_stop, unsettled
 from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
 from tests.engine.models import CONTEXT, driven, engine, finished, loaded
@@ -281,3 +282,40 @@ def test_a_run_that_ended_lets_go_of_what_its_processors_kept() -> None:
     run = driven(engine(eos=(0,)), Request(prompt="p", recipes=recipes, max_new_tokens=8))
     assert [state for held in run.lanes[0].view.rows for state in held.states] == [None]
     assert run.comparison().lanes[1].metrics.found
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "stop", "place"),
+    [
+        ("one two", 3, ["two"], 4),
+        ("one two", 1, ["two"], 4),
+        ("one two", 1, ["one"], None),  # was there before and has been passed over
+        ("one two", 1, ["e two", "two"], 2),
+        ("one two", 1, ["two", "e two"], 2),
+        ("one two", 7, ["o", "n"], 0),
+        ("one two", 0, ["two"], None),
+        ("one two", 7, ["three"], None),
+        ("one two", 7, [], None),
+        ("aaa", 1, ["aa"], 1),
+    ],
+)
+def test_where_a_stop_string_begins(text: str, added: int, stop: list[str], place: Any) -> None:
+    assert find_stop(text, added, stop) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "count"),
+    [
+        ("one", ["two"], 0),
+        ("one t", ["two"], 1),
+        ("one tw", ["two"], 2),
+        ("one two", ["two"], 0),  # whole, and no beginning of another
+        ("aa", ["aaa"], 2),
+        ("ab", ["bc", "abx"], 2),
+        ("", ["a"], 0),
+        ("t", ["two"], 1),
+        ("one", [], 0),
+    ],
+)
+def test_how_much_of_a_text_may_begin_a_stop_string(text: str, stop: list[str], count: int) -> None:
+    assert unsettled(text, stop) == count

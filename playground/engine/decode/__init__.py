@@ -1,1 +1,1 @@
-"""One step of all lanes."""
+"""One step of all lanes, from what is read for each to the tokens that are recorded."""

@@ -178,12 +178,25 @@ class Decoder:
     def _sample(
         self, plans: Sequence[LanePlan], shared: ForwardOutput | None, index: int = 0
     ) -> None:
-        """Process, choose and record each lane's next tokens, after ``index`` drafted ones.
+        """Process, choose and record each lane's next tokens, after ``index`` drafted ones."""
+        if plans:
+            steps = self._lane_steps(plans, shared, index)
+            process(steps)
+            self._choose_and_record(steps)
 
-        Most logits lie in ``shared`` already; those of other forwards are put below them.
+    def _choose_and_record(self, steps: Sequence[LaneStep]) -> None:
+        """Choose and record, but for the steps whose search looks ahead: they wait."""
+        choose(steps)
+        record(steps, self.detokenizer, self.forward.slots)
+        self._waiting += [step for step in steps if step.look_ahead is not None]
+
+    def _lane_steps(
+        self, plans: Sequence[LanePlan], shared: ForwardOutput | None, index: int
+    ) -> list[LaneStep]:
+        """Each lane's step on the logits of its rows.
+
+        Most of them lie in ``shared`` already; those of other forwards are put below.
         """
-        if not plans:
-            return
         logits: list[Tensor] = [] if shared is None else [shared.logits]
         count = sum(map(len, logits))
         rows: list[Sequence[int]] = []
@@ -197,18 +210,10 @@ class Decoder:
                 logits += [output.logits[None] for output in own]
                 count += len(own)
         batch = ScoreBatch(logits[0] if len(logits) == 1 else torch.cat(logits))
-        steps = [
+        return [
             self._lane_step(plan, outputs, Stage(batch, own), index)
             for plan, outputs, own in zip(plans, all_outputs, rows, strict=True)
         ]
-        process(steps)
-        self._choose_and_record(steps)
-
-    def _choose_and_record(self, steps: Sequence[LaneStep]) -> None:
-        """The rest of these steps, but for those whose search must first look ahead."""
-        choose(steps)
-        record(steps, self.detokenizer, self.forward.slots)
-        self._waiting += [step for step in steps if step.look_ahead is not None]
 
     def _lane_step(self, plan: LanePlan, outputs: Outputs, logits: Stage, index: int) -> LaneStep:
         lane = plan.lane

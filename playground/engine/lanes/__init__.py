@@ -1,1 +1,1 @@
-"""What a lane holds of its rows, and what it shows of them."""
+"""Lanes: what each keeps of its rows, what follows from its moves, and what others read of it."""
