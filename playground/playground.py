@@ -34,7 +34,7 @@ class Playground:
         settings = Settings.read().changed(dtype=dtype, device=device)
         process = Process(Remembered.of(settings))
         if model is not None and Path(model).expanduser().is_dir():
-            loaded = load_folder(model, settings)
+            loaded = load_folder(model, settings, process=process)
         elif model is None:
             loaded = Models(settings, process=process).load()
         else:

@@ -1,4 +1,4 @@
-"""What the models of one process share, because torch keeps it once per process.
+"""What the models of one process share, because torch and transformers keep it per process.
 
 Whoever serves several models makes one ``Process`` and hands it to all of them.
 """
@@ -45,15 +45,18 @@ class _Entry:
 
 
 class Process:
-    """Locks that torch needs, and what is known of its kernels. Any thread may use it.
+    """Locks that torch and transformers need, and what is known of kernels. Any thread may use it.
 
-    ``capturing`` is held while CUDA captures a step, of which there is one at a time, and while
-    memory is given back to the device. ``tracing`` is held while TorchScript traces a forward.
-    ``remembered`` is what earlier starts of the program found out, where that is kept.
+    ``loading`` is held while transformers is imported, whose parts import each other, and while it
+    builds a model: it sets torch's default dtype meanwhile, and two at once would restore each
+    other's. ``capturing`` is held while CUDA captures a step, of which there is one at a time, and
+    while memory is given back to the device. ``tracing`` is held while TorchScript traces a
+    forward. ``remembered`` is what earlier starts of the program found out, where that is kept.
     """
 
     def __init__(self, remembered: Remembered | None = None) -> None:
         self.remembered = remembered
+        self.loading = threading.Lock()
         self.capturing = threading.Lock()
         self.tracing = threading.Lock()
         self.kernels = Measurements()

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_importing = threading.Lock()
-
 # Of the free memory, for keys and values. A processor's slots take memory only where they are
 # written, and few texts fill theirs: who is admitted is measured against what is free then.
 _CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
@@ -72,7 +70,7 @@ class Service:
 
         By one thread at a time, as parts of transformers import each other.
         """
-        with _importing:
+        with self.process.loading:
             import playground.engine.engine  # noqa: F401
 
     def engine(self, model: str | None = None) -> Engine:

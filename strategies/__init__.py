@@ -16,13 +16,16 @@ from .base import (
     Strategy,
     setting,
 )
+from .distribution import Distribution, Measure
 from .recipe import Recipe, RecipeError, RecipeStep
 
 __all__ = [
     "Context",
+    "Distribution",
     "EarlyLayers",
     "Info",
     "LookAhead",
+    "Measure",
     "Move",
     "Params",
     "Processor",

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from .distribution import Distribution, Measure
 from .ops.noise import draw
 from .ops.topk import argmax
 
@@ -271,6 +272,7 @@ class Processor(Strategy):
     kind = "processor"
     stateful: ClassVar[bool] = False
     observes: ClassVar[Observed] = "final"
+    keeps_by: ClassVar[Measure | None] = None  # what ``threshold`` is a value of
     beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
     leads: ClassVar[bool] = False  # whether a new step stands before all others
 
@@ -303,6 +305,14 @@ class Processor(Strategy):
     def dead_end(self, row: Row) -> str:
         """Why this leaves ``row`` no token to go on with, in a sentence; its lane ends with it."""
         return "it removed every token."
+
+    def threshold(self, given: Distribution) -> float | None:
+        """The line between what this keeps and what it removes of ``given``, in ``keeps_by``.
+
+        None where it is not known at little cost: it is asked at every step, unless the settings
+        are neutral, for a person who wants to know how far a removed token was from staying.
+        """
+        return None
 
     def measure(self, row: Row) -> Mapping[str, float]:
         """What this finds in the text ``row`` holds so far, by name, for a person to read."""

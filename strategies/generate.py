@@ -1,5 +1,6 @@
-"""Where programs found ``strategies.bridges.generate`` before it had that name."""
+"""Where programs found what is now in ``strategies.bridges``."""
 
-from .bridges.generate import Own, arguments, own_recipe, python
+from .bridges.generate import arguments, python
+from .bridges.generation_config import Own, own_recipe
 
 __all__ = ["Own", "arguments", "own_recipe", "python"]

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from playground.engine.forward import Forward
+from strategies.ops.reduce import logsumexp
 
 
 @torch.inference_mode()
@@ -38,7 +39,7 @@ def logprobs(
         )
         logits = out.logits[0].float()
         following = tokens[0, start + 1 : end + 1, None]
-        chosen = logits.gather(1, following)[:, 0] - logits.logsumexp(dim=1)
+        chosen = logits.gather(1, following)[:, 0] - logsumexp(logits)
         found += chosen.tolist()
     return found
 

@@ -18,6 +18,7 @@ from playground.metrics import perplexity
 from playground.trace import PromptToken
 from playground.trace.scores import ScoredToken, TextScore
 from strategies import EarlyLayers, SecondPrompt
+from strategies.ops.reduce import logsumexp
 
 _ROWS = 16  # tokens whose scores go through the recipes at once
 _DEEP = -1e4  # below the best score, where a token that the model itself rules out stands
@@ -86,7 +87,7 @@ def score_text(
             beside = dict(zip(seconds, (chunk.logits[part] for chunk in chunks[1:]), strict=True))
             own = torch.tensor(text[len(raw) :][: len(logits)], device=logits.device)
             chosen = logits.gather(1, own[:, None])
-            raw += (chosen[:, 0] - logits.logsumexp(-1)).tolist()
+            raw += (chosen[:, 0] - logsumexp(logits)).tolist()
             ranks += ((logits > chosen).sum(-1) + 1).tolist()
             for likelihood, lane in zip(likelihoods, given.lanes, strict=True):
                 likelihood.take(logits, _read_beside(forward, lane, chunks[0], part, beside))

@@ -177,11 +177,14 @@ class Models:
             name = entry.id if known else "A model that a visitor asked for"
             builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
             folder = hub.fetch(entry.id, settings, lambda folder: self._fits(folder, entry.id))
-        return load_folder(folder, settings, id=entry.id, make_room=self._make_room)
+        return load_folder(
+            folder, settings, id=entry.id, make_room=self._make_room, process=self.process
+        )
 
     def _fits(self, folder: Path, id: str) -> None:
         """Refuse a model by its configuration alone: what cannot be served, or is far too big."""
-        self._make_room(id, weight_bytes(folder, self.settings, id), try_only=True)
+        needed = weight_bytes(folder, self.settings, id, self.process)
+        self._make_room(id, needed, try_only=True)
 
     def _make_room(self, id: str, needed: int, try_only: bool = False) -> None:
         """Drop the least recently used models until ``needed`` bytes fit, or raise."""

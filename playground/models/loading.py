@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,11 @@ import torch
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
 from playground.models.intact import damage
+from playground.process import Process
 from playground.settings import Settings
 from playground.trace import ModelFacts
 
 log = logging.getLogger(__name__)
-
-# Models are built one at a time: transformers sets torch's default dtype for the whole process
-# meanwhile, and two at once would restore each other's.
-_BUILDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,7 @@ def load_folder(
     *,
     id: str | None = None,
     make_room: Callable[[str, int], None] | None = None,
+    process: Process | None = None,
 ) -> LoadedModel:
     """Load a model and its tokenizer from a folder in transformers' form, safetensors only.
 
@@ -64,7 +61,7 @@ def load_folder(
         device.keep_freed_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    with _BUILDING, _no_bars():
+    with (process or Process()).loading, _no_bars():
         needed = _bytes(_skeleton(folder, id), settings)
         fault = damage(folder)
         if fault:
@@ -147,12 +144,12 @@ def lacks(folder: Path) -> str | None:
     return None
 
 
-def weight_bytes(folder: Path, settings: Settings, id: str) -> int:
+def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
     """Memory the weights will take, from the configuration alone.
 
     Raises ``ModelError`` where the architecture cannot be served.
     """
-    with _BUILDING:
+    with process.loading:
         return _bytes(_skeleton(folder, id), settings)
 
 

@@ -4,7 +4,7 @@ A trace is self-contained: charts, metrics and the page read nothing else, so a 
 without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
 """
 
-from playground.trace.chain import Chain, ChainStep, Choosing
+from playground.trace.chain import Chain, ChainStep, Choosing, Measure
 from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
 from playground.trace.frame import column_name
 from playground.trace.lane import (
@@ -26,6 +26,7 @@ __all__ = [
     "FinishReason",
     "LaneResult",
     "LaneTimings",
+    "Measure",
     "Memory",
     "Metrics",
     "ModelFacts",

@@ -13,6 +13,9 @@ from playground.trace.steps import Record
 # of high score, draws among the texts it keeps, weighs likeness to what came before, or asks.
 Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness", "person"]
 
+# What a processor's threshold is a value of: see ``strategies.distribution``.
+Measure = Literal["probability", "rank", "mass", "typicality", "ceiling"]
+
 LONGEST = 40  # characters of a label
 
 
@@ -27,6 +30,13 @@ class ChainStep(Record):
     written: str = Field(description="As it stands in the recipe's one-line form.")
     label: str = Field(description="How a person reads it: `top_p 0.95`.")
     enabled: bool = Field(True, description="Whether it was switched on.")
+    keeps_by: Measure | None = Field(
+        None,
+        description="What a token needs to stay: a `probability` of at least the threshold, a "
+        "`rank` of at most it, likelier tokens whose `mass` is below it, a surprise at most that "
+        "far from the entropy (`typicality`); `ceiling`: of those that have at least that "
+        "probability only the least likely stays. Null where it keeps by something else.",
+    )
 
 
 class Chain(Record):

@@ -40,6 +40,11 @@ class StageSummary(Record):
 
     survivors: int
     entropy: float
+    threshold: float | None = Field(
+        None,
+        description="The line between what it kept and what it removed, as the `keeps_by` of its "
+        "step says; null where it draws none, or none that is known at little cost.",
+    )
 
 
 class Times(Record):

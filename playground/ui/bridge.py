@@ -10,7 +10,8 @@ import gradio as gr
 from playground.models import ModelError
 from playground.service import Service
 from playground.ui.limits import whole
-from strategies.bridges.generate import Own, arguments, own_recipe, python
+from strategies.bridges.generate import arguments, python
+from strategies.bridges.generation_config import Own, own_recipe
 
 
 @dataclass(frozen=True)

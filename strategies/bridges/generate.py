@@ -1,9 +1,8 @@
-"""Recipes and the arguments of transformers' ``generate``: from the one to the other and back."""
+"""A recipe as the arguments of transformers' ``generate``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,80 +10,9 @@ import torch
 from ..base import Context
 from ..notation import RecipeError
 from ..recipe import Recipe, RecipeStep
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of ``generate`` and the setting of a step that it is.
-
-    At ``neutral`` it does nothing; where it is not given, ``generate`` takes ``default``.
-    """
-
-    name: str
-    strategy: str
-    setting: str
-    neutral: Any
-    sampled: bool = False  # without effect where generate does not sample
-    default: Any = None
-
-
-# In the order in which generate applies them, whatever order they are given in; from
-# ``_get_logits_processor`` of transformers 5.24 (5.23 has the same).
-ARGUMENTS = (
-    Argument("guidance_scale", "guidance", "scale", 1.0),
-    Argument("sequence_bias", "logit_bias", "bias", None),
-    Argument("encoder_repetition_penalty", "encoder_repetition", "penalty", 1.0),
-    Argument("repetition_penalty", "repetition_penalty", "penalty", 1.0),
-    Argument("no_repeat_ngram_size", "no_repeat_ngram", "size", 0),
-    Argument("bad_words_ids", "bad_words", "words", None),
-    Argument("min_new_tokens", "min_new_tokens", "count", None),
-    Argument("exponential_decay_length_penalty", "exponential_length", "", None),
-    Argument("temperature", "temperature", "temperature", 1.0, sampled=True),
-    Argument("top_h", "top_h", "h", None, sampled=True),
-    Argument("top_k", "top_k", "top_k", 0, sampled=True, default=50),
-    Argument("top_p", "top_p", "top_p", 1.0, sampled=True),
-    Argument("min_p", "min_p", "min_p", None, sampled=True),
-    Argument("typical_p", "typical_p", "typical_p", 1.0, sampled=True),
-    Argument("epsilon_cutoff", "epsilon_cutoff", "epsilon", 0.0, sampled=True),
-    Argument("eta_cutoff", "eta_cutoff", "epsilon", 0.0, sampled=True),
-    Argument("watermarking_config", "watermark", "", None),
-)
-PLACES = {argument.strategy: place for place, argument in enumerate(ARGUMENTS)}
-
-# How generate searches where nothing is said.
-SEARCH: dict[str, Any] = {
-    "do_sample": False,
-    "num_beams": 1,
-    "length_penalty": 1.0,
-    "early_stopping": False,
-    "num_return_sequences": 1,
-}
-
-# What no step stands for, with the value at which it does nothing.
-FOREIGN: dict[str, Any] = {
-    "min_length": 0,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "renormalize_logits": None,
-    "penalty_alpha": None,
-    "dola_layers": None,
-    "num_beam_groups": 1,
-    "diversity_penalty": 0.0,
-    "prompt_lookup_num_tokens": None,
-    "max_matching_ngram_size": None,
-}
+from .generate_arguments import ARGUMENTS, FOREIGN, MOVED, POSITIONS, SEARCH, Argument
 
 NO_MODEL = "its token ids depend on a model; none is given."
-
-# What left the core of transformers, and the repository it went to; from
-# ``GENERATION_MODES_MAPPING`` of transformers 5.24 (5.23 has the same).
-MOVED = {
-    "dola": "transformers-community/dola",
-    "contrastive": "transformers-community/contrastive-search",
-    "diverse_beam": "transformers-community/group-beam-search",
-}
 
 
 def arguments(
@@ -105,7 +33,7 @@ def arguments(
         reason = _reason(step, before, found)
         if reason is not None:
             raise RecipeError.at(at, step.strategy, reason)
-        before = PLACES[step.strategy]
+        before = POSITIONS[step.strategy]
         found[ARGUMENTS[before].name] = _value(at, step, ARGUMENTS[before], context)
         if step.strategy == "guidance":
             prompt = _second_prompt(at, step, context, found)
@@ -118,7 +46,7 @@ def arguments(
     if own is None:
         beams = {"length_penalty", "early_stopping"} if found["num_beams"] == 1 else set()
         return {name: value for name, value in found.items() if name not in beams} | prompt
-    assumed = {**SEARCH, **{a.name: _default(a) for a in ARGUMENTS}, **FOREIGN}
+    assumed = {**SEARCH, **{a.name: a.assumed for a in ARGUMENTS}, **FOREIGN}
     for name in assumed:
         given = getattr(own, name, None)
         assumed[name] = assumed[name] if given is None else given
@@ -146,61 +74,6 @@ def python(given: Mapping[str, Any]) -> str:
         typed += f", {name}={text}"
     imported = "".join(sorted(imports, reverse=True)) + "\n" if imports else ""
     return f"{imported}model.generate(**inputs{typed})"
-
-
-@dataclass(frozen=True)
-class Own:
-    """A model's own way to write: its recipe, and in sentences what of it no recipe can say."""
-
-    recipe: Recipe
-    left_out: tuple[str, ...] = ()
-
-
-def own_recipe(config: Any) -> Own:
-    """What ``generate`` would do with this ``generation_config`` and no arguments, as a recipe."""
-    given = {name: getattr(config, name, None) for name in (*SEARCH, *FOREIGN)}
-    left_out = [
-        f"{name}={given[name]!r} is left out."
-        for name, none in FOREIGN.items()
-        if given[name] not in (None, none)
-    ]
-    sampled = bool(given["do_sample"])
-    steps: list[dict[str, Any]] = []
-    for argument in ARGUMENTS:
-        value = getattr(config, argument.name, None)
-        value = _default(argument) if value is None else value
-        if value == argument.neutral or (argument.sampled and not sampled):
-            continue
-        if argument.name in ("sequence_bias", "bad_words_ids", "watermarking_config"):
-            left_out.append(f"{argument.name} is left out; set {argument.strategy} by hand.")
-            continue
-        params = {argument.setting: value}
-        if argument.strategy == "exponential_length":
-            params = dict(zip(("start", "factor"), value, strict=True))
-        step = {"strategy": argument.strategy, "params": params}
-        try:
-            Recipe.from_steps([step, {"strategy": "greedy"}])
-        except RecipeError as error:
-            left_out.append(str(error).partition(": ")[2])
-        else:
-            steps.append(step)
-    beams = given["num_beams"] or 1
-    search = ("beam_sample" if sampled else "beam") if beams > 1 else "greedy"
-    search = "sample" if sampled and beams == 1 else search
-    params = {name: given[name] for name in ("num_beams", "length_penalty", "early_stopping")}
-    wanted = {k: v for k, v in params.items() if v is not None} if beams > 1 else {}
-    if search == "sample" and (given["num_return_sequences"] or 1) > 1:
-        wanted["n"] = given["num_return_sequences"]
-    try:
-        recipe = Recipe.from_steps([*steps, {"strategy": search, "params": wanted}])
-    except RecipeError as error:
-        left_out.append(str(error).partition(": ")[2])
-        recipe = Recipe.from_steps([*steps, {"strategy": "sample" if sampled else "greedy"}])
-    return Own(recipe, tuple(left_out))
-
-
-def _default(argument: Argument) -> Any:
-    return argument.neutral if argument.default is None else argument.default
 
 
 def _search(recipe: Recipe) -> tuple[dict[str, Any], list[tuple[int, RecipeStep]]]:
@@ -251,17 +124,17 @@ def _absent(strategy: str) -> str:
 
 
 def _reason(step: RecipeStep, before: int, found: Mapping[str, Any]) -> str | None:
-    """Why generate cannot apply this step after that of place ``before``, or None."""
-    if step.strategy not in PLACES:
+    """Why generate cannot apply this step after that of position ``before``, or None."""
+    if step.strategy not in POSITIONS:
         return _absent(step.strategy)
-    place, params = PLACES[step.strategy], step.params.model_dump()
-    if ARGUMENTS[place].sampled and not found["do_sample"]:
+    position, params = POSITIONS[step.strategy], step.params.model_dump()
+    if ARGUMENTS[position].sampled and not found["do_sample"]:
         return "generate applies it only where it samples."
-    if ARGUMENTS[place].sampled and "num_beams" in found and step.strategy != "temperature":
+    if ARGUMENTS[position].sampled and "num_beams" in found and step.strategy != "temperature":
         return "generate keeps more tokens than this step, where it samples with beams."
-    if before == place:
+    if before == position:
         return "generate applies it only once."
-    if before > place:
+    if before > position:
         return f"generate applies it before {ARGUMENTS[before].strategy}; move it there."
     if step.strategy == "guidance" and "num_beams" in found:
         return "generate does not let its second prompt follow the beams."

@@ -67,14 +67,12 @@ class Dola(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.layers == "off":
             return scores
-        found: dict[int, Tensor] = {}  # by row: one that stands alone is handed in twice
-        for row, own in zip(rows, torch.split(scores, 1), strict=True):
-            if id(row) not in found and row.given is not None:
-                found[id(row)] = self._contrast(own, row.given)
-        return torch.cat([found[id(row)] for row in rows])
+        pairs = zip(rows, torch.split(scores, 1), strict=True)
+        return torch.cat([self._contrast(own, row.given) for row, own in pairs])
 
-    def _contrast(self, scores: Tensor, early: Tensor) -> Tensor:
+    def _contrast(self, scores: Tensor, early: Tensor | None) -> Tensor:
         """``scores`` ``[1, vocab]`` against the farthest of ``early`` ``[layers, vocab]``."""
+        assert early is not None, "an engine gives what ``needs`` asks for"
         last = scores.log_softmax(-1)
         left = last[0] > -torch.inf
         whole = bool(left.all())  # a step before may have removed some: they have no part in it

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 from ..ops.truncation import keep_likely
 
 
@@ -36,8 +37,12 @@ class EpsilonCutoff(base.Processor):
         )
 
     neutral: ClassVar = {"epsilon": 0.0}
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.epsilon == 0.0:
             return scores
         return keep_likely(scores, scores.softmax(-1), self.params.epsilon)
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.epsilon)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 from ..ops.reduce import entropy
 from ..ops.truncation import keep_likely
 
@@ -40,6 +41,7 @@ class EtaCutoff(base.Processor):
         )
 
     neutral: ClassVar = {"epsilon": 0.0}
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         epsilon: float = self.params.epsilon
@@ -50,3 +52,7 @@ class EtaCutoff(base.Processor):
         unsure = [math.sqrt(epsilon) * math.exp(-h) for h in entropy(probs, logprobs).tolist()]
         bar = torch.tensor([min(epsilon, eta) for eta in unsure], device=scores.device)
         return keep_likely(scores, probs, bar[:, None])
+
+    def threshold(self, given: Distribution) -> float:
+        epsilon: float = self.params.epsilon
+        return min(epsilon, math.sqrt(epsilon) * math.exp(-given.entropy))

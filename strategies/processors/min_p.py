@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 
 
 class MinP(base.Processor):
@@ -38,6 +39,7 @@ class MinP(base.Processor):
         )
 
     neutral: ClassVar = {"min_p": 0.0}
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         min_p: float = self.params.min_p
@@ -45,3 +47,6 @@ class MinP(base.Processor):
             return scores
         threshold = scores.amax(-1, keepdim=True) + math.log(min_p)
         return torch.where(scores >= threshold, scores, -torch.inf)
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.min_p * math.exp(given.best))

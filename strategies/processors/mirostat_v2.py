@@ -49,6 +49,7 @@ class MirostatV2(base.Processor):
         )
 
     stateful = True
+    keeps_by = "probability"
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
         if chain.index(self) != len(chain) - 2:

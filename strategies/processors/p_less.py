@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row
+from ..distribution import Distribution
 from ..ops.reduce import collision
 from ..ops.truncation import keep_likely
 
@@ -28,7 +29,11 @@ class PLess(base.Processor):
     )
 
     beside: ClassVar = "top_p"
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         probs = scores.softmax(-1)
         return keep_likely(scores, probs, collision(probs).float()[:, None])
+
+    def threshold(self, given: Distribution) -> float:
+        return float(collision(given.scores[None].softmax(-1)))

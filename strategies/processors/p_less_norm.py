@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row
+from ..distribution import Distribution
 from ..ops.reduce import collision
 from ..ops.truncation import keep_likely
 
@@ -30,9 +31,15 @@ class PLessNorm(base.Processor):
     )
 
     beside: ClassVar = "top_p"
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         probs = scores.softmax(-1)
         count = (scores > -torch.inf).sum(-1)
         bar = (count * collision(probs) - 1) / (count - 1).clamp(min=1)
         return keep_likely(scores, probs, bar.float()[:, None])
+
+    def threshold(self, given: Distribution) -> float:
+        count = given.survivors
+        agree = float(collision(given.scores[None].softmax(-1)))
+        return (count * agree - 1) / max(1, count - 1)

@@ -37,6 +37,7 @@ class TailFree(base.Processor):
         )
 
     neutral: ClassVar = {"z": 1.0}
+    keeps_by: ClassVar = "probability"
     beside: ClassVar = "typical_p"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:

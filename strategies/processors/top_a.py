@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 
 
 class TopA(base.Processor):
@@ -36,6 +38,7 @@ class TopA(base.Processor):
         )
 
     neutral: ClassVar = {"a": 0.0}
+    keeps_by: ClassVar = "probability"
     beside: ClassVar = "min_p"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -44,3 +47,6 @@ class TopA(base.Processor):
         probs = scores.softmax(-1)
         bar = self.params.a * probs.amax(-1, keepdim=True).square()
         return torch.where(probs >= bar, scores, -torch.inf)
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.a * math.exp(2 * given.best))

@@ -39,6 +39,7 @@ class TopH(base.Processor):
         )
 
     neutral: ClassVar = {"h": 1.0}
+    keeps_by: ClassVar = "probability"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.h == 1.0:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 from ..ops.topk import topk
 
 
@@ -37,6 +38,7 @@ class TopK(base.Processor):
         )
 
     neutral: ClassVar = {"top_k": 0}
+    keeps_by: ClassVar = "rank"
 
     @classmethod
     def leaves_one(cls, params: Any) -> bool:
@@ -48,3 +50,6 @@ class TopK(base.Processor):
             return scores
         threshold = topk(scores, k)[0][:, -1:]
         return torch.where(scores >= threshold, scores, -torch.inf)
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.top_k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 from ..ops.reduce import deviation
 
 
@@ -38,6 +40,7 @@ class TopNSigma(base.Processor):
         )
 
     neutral: ClassVar = {"n": 0.0}
+    keeps_by: ClassVar = "probability"
     beside: ClassVar = "temperature"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -45,3 +48,8 @@ class TopNSigma(base.Processor):
             return scores
         bars = scores.amax(-1).double() - self.params.n * deviation(scores)
         return torch.where(scores >= bars.float()[:, None], scores, -torch.inf)
+
+    def threshold(self, given: Distribution) -> float:
+        whole = given.survivors == len(given.scores)  # then torch's own is some ten times as fast
+        sigma = given.scores.std(correction=0) if whole else deviation(given.scores[None])
+        return math.exp(given.best - self.params.n * float(sigma))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..distribution import Distribution
 from ..ops.nucleus import least_in_nucleus
 
 
@@ -37,6 +38,7 @@ class TopP(base.Processor):
         )
 
     neutral: ClassVar = {"top_p": 1.0}
+    keeps_by: ClassVar = "mass"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         p: float = self.params.top_p
@@ -44,3 +46,6 @@ class TopP(base.Processor):
             return scores
         probs = scores.softmax(-1)
         return torch.where(probs >= least_in_nucleus(probs, p)[:, None], scores, -torch.inf)
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.top_p)

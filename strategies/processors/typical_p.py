@@ -39,6 +39,7 @@ class TypicalP(base.Processor):
         )
 
     neutral: ClassVar = {"typical_p": 1.0}
+    keeps_by: ClassVar = "typicality"
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.typical_p == 1.0:

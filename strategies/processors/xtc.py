@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
+from ..distribution import Distribution
 from ..ops.noise import uniform
 
 
@@ -48,6 +49,7 @@ class Xtc(base.Processor):
         )
 
     neutral: ClassVar = {"probability": 0.0}
+    keeps_by: ClassVar = "ceiling"
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
@@ -74,3 +76,6 @@ class Xtc(base.Processor):
         position = len(row.tokens) - row.prompt_length
         chance: float = self.params.probability
         return uniform(row.seed, row.sample, position, "xtc") < chance
+
+    def threshold(self, given: Distribution) -> float:
+        return float(self.params.threshold)

@@ -1,4 +1,4 @@
-"""Tiny models loaded as the engine wants them, with a byte tokenizer."""
+"""Tiny models as the engine is given them, with a byte tokenizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROCESS = Process()  # shared, so that the tests measure each kernel once
 
 
 def three_to_one(vocab: int, context: int) -> Any:
-    """Llama whose query heads share a key-value head by threes, as SmolLM2's do."""
+    """Llama with three query heads to a key-value head, as SmolLM2 has."""
     return tiny_llama(
         vocab,
         context=context,
@@ -31,7 +31,7 @@ def three_to_one(vocab: int, context: int) -> Any:
 
 
 def deep(vocab: int, context: int) -> Any:
-    """Llama of 8 layers, for what contrasts early ones with the last."""
+    """Llama of 8 layers, for strategies that contrast early ones with the last."""
     return tiny_llama(vocab, context=context, layers=8)
 
 

@@ -1,4 +1,4 @@
-"""Tokens found for several lanes at once are those that each lane would find by itself."""
+"""Tokens drawn for several lanes at once are those that each lane would draw by itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def never(*_: Any) -> int:
     raise RuntimeError("asked one by one")
 
 
-def test_lanes_that_share_scores_are_not_asked_one_by_one(
+def test_lanes_that_share_scores_do_not_draw_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = alone()
@@ -46,7 +46,7 @@ def test_lanes_that_share_scores_are_not_asked_one_by_one(
     assert texts == [1]
 
 
-def test_where_they_cannot_be_found_at_once_each_lane_finds_its_own(
+def test_where_they_cannot_be_drawn_at_once_each_lane_draws_its_own(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = alone()
@@ -57,10 +57,10 @@ def test_where_they_cannot_be_found_at_once_each_lane_finds_its_own(
 
 
 @pytest.mark.parametrize("search", [Greedy, Sample])
-def test_a_search_that_asks_of_other_scores_is_told_of_those(
+def test_a_search_that_draws_from_other_scores_gets_theirs(
     search: type[Greedy] | type[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a plugin may that builds upon one of ours."""
+    """As a plugin may that extends one of the searches here."""
     own = search.advance
 
     def otherwise(self: Any, step: Step) -> list[Move]:

@@ -1,4 +1,4 @@
-"""A lane's text and figures do not depend on who else is in the batch, bit for bit."""
+"""A lane's text and figures do not depend on what else is in the batch, bit for bit."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FP32, BF16 = torch.float32, torch.bfloat16
     [
         ("llama", FP32, "as measured", 1),
         ("llama", FP32, "padded", 1),
-        ("llama", FP32, "halved", 1),
-        ("llama", FP32, "traced", 1),
-        ("threes", BF16, "traced", 2),
+        ("llama", FP32, "fp16", 1),
+        ("llama", FP32, "torchscript", 1),
+        ("threes", BF16, "torchscript", 2),
         ("llama", FP32, "not packed", 1),
         ("llama", BF16, "as measured", 1),
         ("gpt2", FP32, "as measured", 1),
@@ -50,19 +50,19 @@ FP32, BF16 = torch.float32, torch.bfloat16
         ("threes", FP32, "padded", 1),
         ("threes", BF16, "as measured", 1),
         ("threes", FP32, "as measured", 2),
-        ("threes", FP32, "halved", 2),
-        ("gpt2", FP32, "halved", 1),
-        ("qwen2", FP32, "halved", 1),
+        ("threes", FP32, "fp16", 2),
+        ("gpt2", FP32, "fp16", 1),
+        ("qwen2", FP32, "fp16", 1),
         ("threes", FP32, "not packed", 2),
         ("gpt2", BF16, "as measured", 2),
     ],
 )
-def test_company_changes_nothing(kind: str, dtype: Any, how: str, threads: int) -> None:
+def test_the_batch_changes_nothing(kind: str, dtype: Any, how: str, threads: int) -> None:
     """Runs that join before, with and after each other, one leaving early, in one batch or more."""
     torch.set_num_threads(threads)
-    kept = torch.float16 if how == "halved" else None
+    kept = torch.float16 if how == "fp16" else None
     served = engine(kind, pack_weights=how != "not packed", dtype=dtype, kept=kept)
-    if how == "traced":
+    if how == "torchscript":
         served.forward.trace()
         served.join_tracing()
     if how == "padded":
@@ -112,8 +112,8 @@ def recipes(served: Engine) -> list[str]:
     return found
 
 
-def test_every_strategy_writes_in_company_what_it_writes_alone() -> None:
-    """Its rows fork and end beside those of all others, its state theirs alone."""
+def test_every_strategy_writes_in_a_batch_what_it_writes_alone() -> None:
+    """Its rows fork and end beside those of all others, and keep a state of their own."""
     served = engine("deep", eos=(0,), rows=200, draft=loaded("llama"))
     every = recipes(served)
     asked = MINE.model_copy(update={"max_new_tokens": 12})
@@ -180,7 +180,7 @@ def test_slots_stay_whole_through_admissions_and_cancels() -> None:
     assert served.rows_in_use == 0 and served.people == 0
 
 
-def test_one_seed_is_one_luck() -> None:
+def test_one_seed_is_one_noise() -> None:
     served = engine()
     neutral = "temperature(1) | top_p(1) | top_k(0) | sample"
     run = served.submit(Request(prompt="luck", recipes=["sample", neutral], seed=11))

@@ -1,4 +1,4 @@
-"""Strategies that need more than scores, against plain loops without a cache, from their papers."""
+"""Strategies that read more than logits, against plain loops without a cache, from their papers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ids(served: Engine, *recipes: str, **more: Any) -> list[list[int]]:
 
 
 @torch.inference_mode()
-def heard(served: Engine, tokens: list[int]) -> Any:
+def forward_of(served: Engine, tokens: list[int]) -> Any:
     return served.model.model(torch.tensor([tokens]), output_hidden_states=True, use_cache=False)
 
 
@@ -52,7 +52,7 @@ def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
     (found,) = ids(served, f'guidance(1.8, negative_prompt="{negative}") | greedy')
     tokens = torch.tensor([[token.id for token in served.tokens(PROMPT)]])
     other = torch.tensor([served.builder.encoder.text(negative)]) if negative else None
-    model = engine(kind).model.model  # whose attention no engine has replaced
+    model = engine(kind).model.model  # whose attention is still its own
     model.set_attn_implementation("eager")
     wanted = model.generate(
         tokens,
@@ -88,7 +88,7 @@ def test_a_second_prompt_begins_as_the_first_does(chat: bool, split: bool) -> No
 
 @pytest.mark.parametrize("search", ["sample(3)", "beam(4)", "diverse_beam(4, num_beam_groups=2)"])
 def test_guided_rows_fork_with_both_prompts(search: str) -> None:
-    """Every node of the tree against both texts read anew; generate itself does not fork here."""
+    """Every node of the tree against both texts, read anew; ``generate`` cannot fork them."""
     served = engine()
     run = driven(served, asked(f'guidance(1.8, negative_prompt="no no") | {search}', seed=2))
     lane = run.views[0]
@@ -99,7 +99,7 @@ def test_guided_rows_fork_with_both_prompts(search: str) -> None:
             written.insert(0, lane.steps[at].token)
             at = lane.steps[at].parent
         here, away = (
-            heard(served, [*prompt, *written]).logits[0, -1].float().log_softmax(-1)
+            forward_of(served, [*prompt, *written]).logits[0, -1].float().log_softmax(-1)
             for prompt in prompts
         )
         wanted = (away + 1.8 * (here - away)).log_softmax(-1)[step.token]
@@ -114,12 +114,12 @@ def test_contrastive_search_is_the_papers(kind: str, alpha: float, k: int) -> No
     (found,) = ids(served, f"contrastive({alpha}, top_k={k})")
     text = [token.id for token in served.tokens(PROMPT)]
     for _ in range(16):
-        out = heard(served, text)
+        out = forward_of(served, text)
         earlier = out.hidden_states[-1][0]
         probs, tried = out.logits[0, -1].float().softmax(-1).topk(k)
         values = []
         for p, token in zip(probs.tolist(), tried.tolist(), strict=True):
-            state = heard(served, [*text, token]).hidden_states[-1][0, -1]
+            state = forward_of(served, [*text, token]).hidden_states[-1][0, -1]
             likeness = torch.cosine_similarity(earlier, state[None]).max()
             values.append((1 - alpha) * p - alpha * float(likeness))
         text.append(int(tried[max(range(k), key=values.__getitem__)]))
@@ -128,15 +128,15 @@ def test_contrastive_search_is_the_papers(kind: str, alpha: float, k: int) -> No
 
 
 @pytest.mark.parametrize("search", ["greedy", "sample(2)", "beam(3)"])
-def test_a_processor_is_told_what_it_was_given(search: str) -> None:
-    """Not what its token was chosen with, which adaptive-p has changed; in the plain loop, too."""
+def test_a_processor_observes_the_scores_that_it_read(search: str) -> None:
+    """Not those that its token was chosen from, which adaptive-p changed; nor in a plain loop."""
     served = engine()
     recipe = f"temperature(1.4) | min_p(0.02) | adaptive_p(0.3, decay=0.6) | {search}"
     lane = finished(served, asked(recipe, seed=2)).lanes[0]
     prompt = [token.id for token in served.tokens(PROMPT)]
 
     def logits(rows: list[tuple[int, ...]]) -> Tensor:
-        return torch.stack([heard(served, list(row)).logits[0, -1].float() for row in rows])
+        return torch.stack([forward_of(served, list(row)).logits[0, -1].float() for row in rows])
 
     rows = run(logits, recipe, prompt, max_new_tokens=16, seed=2)
     assert [output.token_ids for output in lane.trace.outputs] == written(rows)
@@ -154,7 +154,7 @@ def test_dola_is_its_authors(half: str, layers: tuple[int, ...]) -> None:
     (found,) = ids(served, f'dola("{half}") | greedy')
     text = [token.id for token in served.tokens(PROMPT)]
     for _ in range(16):
-        out = heard(served, text)
+        out = forward_of(served, text)
         head = served.model.model.get_output_embeddings()
         last = out.logits[0, -1].double().log_softmax(-1)
         early = [head(out.hidden_states[j][0, -1]).double().log_softmax(-1) for j in layers]
@@ -200,7 +200,7 @@ def test_speculative_text_is_that_of_sample(kind: str, before: str, how: str) ->
     ],
 )
 def test_a_draft_model_changes_no_text(drafting: str, before: str) -> None:
-    """The very same model as its own draft is always right; another one only costs."""
+    """A model that drafts for itself is always right; another one only costs time."""
     served = engine(draft=loaded(drafting))
     fast, slow = f'{before}speculative(3, draft="model")', before + "sample"
     many = [
@@ -233,11 +233,11 @@ def test_a_repeating_text_takes_few_forwards() -> None:
     recipe = 'logit_bias({"a": 90, "b": 80}) | temperature(2) | speculative(8)'
     path = finished(served, asked(recipe, tokens=60)).lanes[0].trace.path()
     assert sum(step.times.forward > 0 for step in path) < 20
-    assert max(step.times.forward_rows for step in path) == 9  # a token and what was guessed
+    assert max(step.times.forward_rows for step in path) == 9  # a token and those drafted after it
 
 
 def test_speculative_draws_from_the_models_distribution() -> None:
-    """Pairs of tokens over many seeds, a guess standing for the first or the second."""
+    """Pairs of tokens over many seeds, of which the first or the second was drafted."""
     served = engine()
     recipe = f"logit_bias({BIAS}) | temperature(5) | top_k(3) | speculative(3, ngram=1)"
     counts: Counter[tuple[int, ...]] = Counter()
@@ -266,14 +266,14 @@ BIAS = '{"o": 40, "n": 40, "e": 40}'
 
 
 def likeliest(served: Engine, tokens: list[int]) -> list[tuple[int, float]]:
-    scores = heard(served, tokens).logits[0, -1].float().clone()
+    scores = forward_of(served, tokens).logits[0, -1].float().clone()
     scores[served.builder.encoder.text("one")] += 40
     values, found = (scores / 5).topk(3)
     return list(zip(found.tolist(), values.softmax(-1).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_company_and_repetition_change_nothing(kind: str) -> None:
+def test_batch_and_repetition_change_nothing(kind: str) -> None:
     served = engine(kind, rows=64)
     alone = [ids(served, recipe, seed=4)[0] for recipe in MORE]
     run = served.submit(asked(*MORE[1:], seed=4))
@@ -302,7 +302,7 @@ def test_a_second_prompt_must_fit() -> None:
         engine().submit(asked(f'guidance(2, negative_prompt="{"x" * 100}") | greedy', tokens=40))
 
 
-def test_what_the_model_has_not_ends_one_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_that_the_model_lacks_ends_one_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     served = engine()
     run = served.submit(asked("temperature(0.5) | greedy", "greedy"))
     monkeypatch.setattr(run.lanes[0], "needs", [EarlyLayers((1, 99))])
@@ -314,22 +314,22 @@ def test_what_the_model_has_not_ends_one_lane_alone(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_earlier_layers_ride_on_the_product_of_the_scores(kind: str) -> None:
+def test_earlier_layers_are_read_in_one_product_with_the_logits(kind: str) -> None:
     forward = engine(kind).forward
     for slot, prompt in enumerate(([3, 4, 5], [6, 7])):
         forward.prefill(slot, prompt)
     what = [0, 1], [8, 9], [3, 2]
     plain, asked_for = forward.decode(*what, states=True), (EarlyRow(1, (1, 2)), EarlyRow(0, (1,)))
-    heard = forward.decode(*what, states=True, early=asked_for)
-    assert torch.equal(heard.logits, plain.logits)
-    assert heard.states is not None
-    assert set(heard.early) == set(asked_for)
-    for (row, layers), early in heard.early.items():
-        apart = forward.head(heard.states.layers[list(layers), row])
+    output = forward.decode(*what, states=True, early=asked_for)
+    assert torch.equal(output.logits, plain.logits)
+    assert output.states is not None
+    assert set(output.early) == set(asked_for)
+    for (row, layers), early in output.early.items():
+        apart = forward.head(output.states.layers[list(layers), row])
         assert torch.allclose(early, apart, atol=1e-5)
 
 
-def test_a_head_that_does_more_than_its_product_is_not_gone_around() -> None:
+def test_a_head_that_does_more_than_its_product_is_not_bypassed() -> None:
     model = loaded("llama")
     own = model.model.forward
 
@@ -340,5 +340,5 @@ def test_a_head_that_does_more_than_its_product_is_not_gone_around() -> None:
 
     model.model.forward = softcapped
     forward = Forward(model.model, rows=16, length=32)
-    heard = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[EarlyRow(0, (1,))])
-    assert not heard.early and float(heard.logits.abs().max()) <= 1.0
+    output = forward.decode([0, 1], [3, 4], [0, 0], states=True, early=[EarlyRow(0, (1,))])
+    assert not output.early and float(output.logits.abs().max()) <= 1.0

@@ -37,14 +37,15 @@ def test_every_end_of_sequence_id_ends() -> None:
 
 
 def test_a_stop_string_across_tokens_is_cut_off() -> None:
-    served = engine()
-    whole = lane(served, max_new_tokens=40, recipes=["top_k(5) | sample"], seed=1).text
+    served = engine(eos=(0,))
+    recipes = ['constrained("[ -~]{60}") | top_k(5) | sample']  # a character of one byte each
+    whole = lane(served, max_new_tokens=40, recipes=recipes, seed=1).text
     for start in (4, 11):
         string = whole[start : start + 3]
         stopped = lane(
             served,
             max_new_tokens=40,
-            recipes=["top_k(5) | sample"],
+            recipes=recipes,
             seed=1,
             stop=["never!", string],
         )
@@ -60,8 +61,11 @@ def test_minimum_holds_back_ends_and_stops() -> None:
     served = engine(eos=(ids[2],))
     ended = lane(served, min_new_tokens=10)
     assert len(ended.token_ids) >= 10 and ids[2] not in ended.token_ids[:10]
-    text = lane(engine(), max_new_tokens=30).text
-    stopped = lane(engine(), max_new_tokens=30, min_new_tokens=15, stop=[text[3]])
+    readable = {"recipes": ['constrained("[ -~]{60}") | greedy'], "max_new_tokens": 30}
+    served = engine(eos=(0,))
+    text = lane(served, **readable).text
+    assert len(lane(served, **readable, stop=[text[3]]).token_ids) <= 4
+    stopped = lane(served, **readable, min_new_tokens=15, stop=[text[3]])
     assert len(stopped.token_ids) >= 15
 
 
@@ -215,14 +219,14 @@ def test_a_model_whose_scores_differ_over_slots_is_refused(
         Engine(loaded())
 
 
-def test_a_dead_end_is_told_and_ends_its_lane_alone() -> None:
-    """The end is held back, and nothing else fits after a text that is whole."""
+def test_a_dead_end_is_named_and_ends_its_lane_alone() -> None:
+    """Another text that matches is long enough, but not the one that the recipe prefers."""
     served = engine(eos=(0,))
-    told = r'min_new_tokens(9) | constrained(json_schema="{\"const\": \"none\"}") | greedy'
-    recipes = [told, 'constrained("none") | greedy', told.replace("greedy", "beam(2)")]
+    short = 'min_new_tokens(9) | constrained("none|x{12}") | logit_bias({"n": 100}) | greedy'
+    recipes = [short, 'constrained("none") | greedy', short.replace("greedy", "beam(1)")]
     request = Request(prompt="p", recipes=recipes, max_new_tokens=12)
     dead, whole, beams = finished(served, request).lanes
-    assert (dead.text, dead.finish_reason) == ('"none"', "error")
+    assert (dead.text, dead.finish_reason) == ("none", "error")
     assert dead.error == (
         "constrained: the text matches and cannot go on, but it may not end before it has 9 tokens "
         "(min_new_tokens)."

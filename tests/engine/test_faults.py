@@ -1,4 +1,4 @@
-"""What goes wrong beside a strategy: memory, a prompt, the loop itself, people who leave."""
+"""What goes wrong outside the strategies: memory, a prompt, the loop itself, runs given up."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_prompt_that_cannot_be_read_ends_its_run_alone(monkeypatch: pytest.Mon
     assert served.rows_in_use == 0
 
 
-def test_what_a_failed_lane_left_reaches_nobody() -> None:
+def test_what_a_failed_lane_left_reaches_no_other() -> None:
     other = engine()
     wanted = driven(other, ask(other, "next").request).comparison().lanes[0].token_ids
     served = engine()
@@ -87,16 +87,16 @@ def test_what_a_failed_lane_left_reaches_nobody() -> None:
     assert again.comparison().lanes[0].token_ids == wanted
 
 
-def test_a_prompt_that_is_no_number_is_not_kept_and_leaves_nothing() -> None:
+def test_a_prompt_with_nan_logits_is_not_cached_and_leaves_nothing() -> None:
     other = engine()
     wanted = driven(other, ask(other, "next").request).comparison().lanes[0].token_ids
     served = engine()
     prefill, store = served.forward.prefill, served.forward.slots
 
     def overflowing(slot: int, ids: Any, *rest: Any, **more: Any) -> Any:
-        heard = prefill(slot, ids, *rest, **more)
+        output = prefill(slot, ids, *rest, **more)
         store.keys[:, slot, :, : len(ids)] = torch.nan
-        return replace(heard, logits=heard.logits * torch.nan)
+        return replace(output, logits=output.logits * torch.nan)
 
     served.forward.prefill = overflowing  # type: ignore[method-assign]
     served.prefetch("before", chat=False)  # as for a preview
@@ -110,7 +110,7 @@ def test_a_prompt_that_is_no_number_is_not_kept_and_leaves_nothing() -> None:
 def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever is left is served on: nothing that follows asks for memory again."""
+    """The loop goes on: nothing of the clearing up asks for memory again."""
     served = engine()
     run = ask(served)
     served.step()
@@ -128,7 +128,7 @@ def test_a_lack_of_memory_ends_no_loop_even_while_it_is_cleared_up(
     assert served.forward.slots.free_count == served.forward.slots.count
 
     monkeypatch.setattr(served.loop, "_step", lacks)
-    served.step()  # with nobody there to end
+    served.step()  # with no run left to end
 
 
 @pytest.mark.parametrize("recipe", ["top_k(1) | manual([5])", "no_repeat_ngram(2) | greedy"])
@@ -144,7 +144,7 @@ def test_only_what_was_written_is_wiped(recipe: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_ends_leaves_no_thread_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     served = engine()
 
     def die() -> None:
@@ -159,7 +159,7 @@ def test_a_loop_that_ends_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch)
 
 
 def taken(served: Engine) -> int:
-    """Slots that someone owns, by what the runs and the prompt being read say."""
+    """Slots that the runs and the prompt being read own."""
     task = served.loop.scheduler.task
     owned = [slot for run in served.loop.runs for lane in run.lanes for slot in lane.slots.owned]
     owned += task.slots if task else []
@@ -167,7 +167,7 @@ def taken(served: Engine) -> int:
     return len(owned)
 
 
-def test_a_thousand_people_come_and_leave_at_any_step() -> None:
+def test_a_thousand_runs_come_and_are_cancelled_at_any_step() -> None:
     chance = random.Random(7)
     served = engine(rows=12)
     served.forward.chunk_size = 5

@@ -1,4 +1,4 @@
-"""Prompts read in pieces, remembered, and looked at before any run."""
+"""Prompts are prefilled in chunks, cached, and previewed before any run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def ids(served: Engine, request: Request) -> list[list[int]]:
 
 
 class Seen(list[int]):
-    """The tokens of every piece an engine read."""
+    """The tokens of every chunk that an engine read."""
 
     def __init__(self, served: Engine, patch: pytest.MonkeyPatch) -> None:
         super().__init__()
         own = served.forward.prefill
 
-        def prefill(slot: int, piece: Any, start: int = 0, **kwargs: Any) -> Any:
-            self.append(len(piece))
-            return own(slot, piece, start, **kwargs)
+        def prefill(slot: int, chunk: Any, start: int = 0, **kwargs: Any) -> Any:
+            self.append(len(chunk))
+            return own(slot, chunk, start, **kwargs)
 
         patch.setattr(served.forward, "prefill", prefill)
 
 
-def test_a_prompt_seen_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_prompt_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     served = engine()
     seen = Seen(served, monkeypatch)
     first, second = finished(served, ASKED), finished(served, ASKED)
@@ -59,13 +59,13 @@ def reading_for(seconds: float, served: Engine, patch: pytest.MonkeyPatch) -> No
     )
 
 
-@pytest.mark.parametrize("piece", [1, 2, 7, 19])
-def test_a_long_prompt_is_read_in_pieces_while_others_write(
-    piece: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("chunk", [1, 2, 7, 19])
+def test_a_long_prompt_is_read_in_chunks_while_others_write(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = ids(engine(), ASKED)
     served = engine()
-    served.forward.chunk_size = piece
+    served.forward.chunk_size = chunk
     reading_for(0.0, served, monkeypatch)
     other = served.submit(Request(prompt="other", recipes=["greedy"], max_new_tokens=40))
     while not other.lanes[0].view.steps:
@@ -74,7 +74,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write(
     run = served.submit(ASKED)
     while not run.lanes[0].view.steps:
         served.step()
-    assert len(other.lanes[0].view.steps) - before >= -(-19 // piece)
+    assert len(other.lanes[0].view.steps) - before >= -(-19 // chunk)
     served.drive(run)
     assert [lane.token_ids for lane in run.comparison().lanes] == wanted
 
@@ -125,7 +125,7 @@ def test_a_preview_is_the_first_step_of_the_run() -> None:
         )
 
 
-def test_the_oldest_prompts_make_room() -> None:
+def test_the_prompts_used_longest_ago_make_room() -> None:
     def made(n: int) -> CachedPrompt:
         part = torch.zeros(1, 1, n, 1)
         return CachedPrompt(part, part, ForwardOutput(torch.zeros(1, 2)))

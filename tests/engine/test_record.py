@@ -11,9 +11,10 @@ from playground.engine import Request
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.record import Choice, Entry, choices
 from playground.engine.lanes.stages import ScoreBatch, Stage, take_rows
-from strategies import Move
+from strategies import Move, Recipe, Row
 from tests.engine.models import driven, engine, finished
 from tests.folders import tokenizer
+from tests.strategies.driver import context
 
 RECIPE = "repetition_penalty(1.5) | temperature(0.7) | top_k(30) | top_p(0.8) | sample"
 
@@ -41,6 +42,7 @@ def test_records_equal_a_recomputation() -> None:
         assert len(step.stages) == len(lane.trace.stages) == 4
         assert survivors[0] == survivors[1] == len(logits) and survivors[2] == 30
         assert survivors[3] <= 30
+        assert [summary.threshold for summary in step.stages] == [None, None, 30, 0.8]
         kept = [p for p in chances.final if p > 0]
         if survivors[3] <= 5:
             assert sum(kept) == pytest.approx(1, abs=1e-5)
@@ -146,7 +148,7 @@ def test_every_stage_equals_a_direct_computation(vocab: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_lane_is_recorded_in_company_as_it_is_alone(threads: int) -> None:
+def test_a_lane_is_recorded_in_a_batch_as_it_is_alone(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     made = [*entries(4099, 9), *entries(4099, 2)]
@@ -167,3 +169,37 @@ def test_rows_at_equal_distances_are_not_copied(places: list[int], copied: bool)
     assert torch.equal(rows, torch.stack([scores[place] for place in places]))
     shared = rows.untyped_storage().data_ptr() == scores.untyped_storage().data_ptr()
     assert shared != copied
+
+
+def test_every_stage_has_the_line_that_its_processor_tells_of_what_it_was_given():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(5))
+    recipe = Recipe.parse("top_p(1.0) | temperature(0.5) | min_p(0.1) | p_less | sample")
+    processors, _ = recipe.build(context(50))
+    stages, scores = [], logits
+    for processor in processors:
+        scores = processor(scores, [Row((0,), 1)] * 3)
+        stages.append(Stage(ScoreBatch(scores), range(3)))
+    moves = [Move(row, int(scores[row].argmax())) for row in (2, 0)]
+    found = choices(
+        Detokenizer(tokenizer()),
+        [Entry(Stage(ScoreBatch(logits), range(3)), stages, moves, 3, processors)],
+    )
+    for move, choice in zip(moves, found[0], strict=True):
+        neutral, warm, least, agree = [stage.threshold for stage in choice.stages]
+        sharp = (logits[move.parent] / 0.5).softmax(-1)
+        kept = stages[2].batch.scores[move.parent].softmax(-1)
+        assert neutral is None and warm is None
+        assert least == pytest.approx(0.1 * float(sharp.max()), rel=1e-5)
+        assert agree == pytest.approx(float(kept.square().sum()), rel=1e-5)
+
+
+def test_a_plugin_that_cannot_tell_its_line_ends_no_text(monkeypatch):
+    logits = torch.randn(1, 9, generator=torch.Generator().manual_seed(5))
+    processors, _ = Recipe.parse("min_p(0.1) | sample").build(context(9))
+    stages = [Stage(ScoreBatch(processors[0](logits, [Row((0,), 1)])), [0])]
+    entry = Entry(
+        Stage(ScoreBatch(logits), [0]), stages, [Move(0, int(logits.argmax()))], 3, processors
+    )
+    for line in (lambda *_: 1 / 0, lambda *_: math.nan):
+        monkeypatch.setattr(type(processors[0]), "threshold", line)
+        assert choices(Detokenizer(tokenizer()), [entry])[0][0].stages[0].threshold is None

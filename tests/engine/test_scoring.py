@@ -13,25 +13,25 @@ from tests.engine.models import MAKERS, engine
 
 
 def own(served: Engine, ids: list[int]) -> torch.Tensor:
-    """What the model itself gives each of ``ids`` but the first, in one forward."""
+    """The model's own log-probability of each of ``ids`` but the first, in one forward."""
     with torch.inference_mode():
         logits = served.model.model(torch.tensor([ids])).logits[0, :-1]
     return torch.log_softmax(logits.float(), -1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("piece", [256, 7])
-def test_they_are_those_of_the_models_own_forward(kind: str, piece: int) -> None:
+@pytest.mark.parametrize("chunk", [256, 7])
+def test_log_probabilities_are_those_of_the_model_s_own_forward(kind: str, chunk: int) -> None:
     served = engine(kind)
-    served.forward.chunk_size = piece
-    ids = [token.id for token in served.tokens("A prompt of more tokens than one piece has.")]
+    served.forward.chunk_size = chunk
+    ids = [token.id for token in served.tokens("A prompt of more tokens than one chunk has.")]
     first, *found = served.prompt_logprobs(ids)
     assert first is None and len(found) == len(ids) - 1
     torch.testing.assert_close(torch.tensor(found), own(served, ids), rtol=1e-4, atol=1e-4)
     assert served.prompt_logprobs(ids[:1]) == [None]
 
 
-def test_they_are_read_beside_a_run_without_a_slot_and_change_nothing_in_it() -> None:
+def test_scoring_beside_a_run_needs_no_slot_and_changes_nothing_in_it() -> None:
     request = Request(prompt="b", recipes=["greedy", "sample"], max_new_tokens=12)
     alone, beside = engine(rows=2), engine(rows=2)
     expected = alone.submit(request)
@@ -43,10 +43,10 @@ def test_they_are_read_beside_a_run_without_a_slot_and_change_nothing_in_it() ->
         beside.step()
         found.append(beside.prompt_logprobs(ids))
     assert all(scores == found[0] for scores in found)
-    assert [lane.text for lane in run.views] == [lane.text for lane in expected.lanes]
+    assert [view.text for view in run.views] == [view.text for view in expected.views]
 
 
-def test_they_end_where_nobody_waits_for_them() -> None:
+def test_scoring_ends_where_it_is_cancelled() -> None:
     served = engine()
     served.forward.chunk_size = 4
     looks = iter([False, False, True])
@@ -57,7 +57,7 @@ def test_with_nothing_to_write_the_prompt_is_scored() -> None:
     served = engine()
     run = served.submit(Request(prompt="hello", recipes=["greedy", "beam(3)"], max_new_tokens=0))
     assert run.done and served.people == 0 and served.rows_in_use == 0
-    assert [lane.finish_reason for lane in run.lanes] == ["length", "length"]
+    assert [view.finish_reason for view in run.views] == ["length", "length"]
     assert run.comparison().prompt_perplexity is None
     served.score(run)
     told = run.comparison()

@@ -1,4 +1,4 @@
-"""Several runs asked for together: all or none, and one as far as shares go."""
+"""Several runs submitted together: all are queued or none, and they count as one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def several(*prompts: str, client: str = "") -> list[Request]:
     ]
 
 
-def test_they_write_what_each_writes_alone() -> None:
+def test_runs_submitted_together_write_what_each_writes_alone() -> None:
     prompts = ["a", "bcd", "a longer one than the others", "bcd"]
     served, alone = engine(rows=3), engine(rows=3)
     runs = served.submit_all(several(*prompts))
@@ -30,7 +30,7 @@ def test_they_write_what_each_writes_alone() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 2])
-def test_one_that_cannot_be_run_keeps_all_out_and_is_named(at: int) -> None:
+def test_one_that_cannot_be_run_refuses_all_and_is_named(at: int) -> None:
     served, prompts = engine(), ["a", "b", "c"]
     prompts[at] = ""
     with pytest.raises(FieldError) as caught:
@@ -39,7 +39,7 @@ def test_one_that_cannot_be_run_keeps_all_out_and_is_named(at: int) -> None:
     assert served.people == 0
 
 
-def test_they_are_one_of_a_clients_share_and_fit_into_the_line_together_or_not_at_all() -> None:
+def test_they_count_once_to_a_client_s_share_and_are_queued_all_or_none() -> None:
     served = engine(rows=2, limits=Limits(waiting=7, client_runs=2))
     for _ in range(2):
         served.submit_all(several("a", "b", "c", client="x"))

@@ -1,4 +1,4 @@
-"""A smaller model that guesses what a recipe will write; the larger one reads it at once."""
+"""Drafts with a smaller model, whose tokens the larger one then reads in one forward."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 from playground.engine.forward import Forward
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import Fault
-from playground.engine.lanes.stages import in_pairs
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
@@ -23,12 +22,12 @@ from strategies.ops.noise import Noise
 
 log = logging.getLogger(__name__)
 
-SHARE = 8  # of an accelerator's free memory, one in so many bytes is for its keys and values
-TEXTS = 16  # that are followed at once; of more, those left alone longest are read again
+_MEMORY_SHARE = 8  # of an accelerator's free memory, keys and values take one byte in so many
+_TEXTS = 16  # whose keys and values are kept; of more, those used longest ago are read again
 
 
 class Drafter:
-    """Guesses with the lane's own recipe and luck, so that only the two models may differ."""
+    """Drafts with the lane's own recipe and noise, so that only the two models may differ."""
 
     def __init__(
         self,
@@ -40,24 +39,24 @@ class Drafter:
     ) -> None:
         """``vocab`` is the larger model's. Raises ``UnsupportedModel`` as its engine would."""
         self.title, self.vocab = model.facts.title, vocab
-        place = next(model.model.parameters()).device
+        where = next(model.model.parameters()).device
         self.forward = Forward(
             model.model,
-            rows=TEXTS,
+            rows=_TEXTS,
             length=model.context_length,
-            budget=None if place.type == "cpu" else device.free_bytes(place) // SHARE,
+            budget=None if where.type == "cpu" else device.free_bytes(where) // _MEMORY_SHARE,
             pack_weights=pack_weights,
             process=process,
         )
         self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
             (slot, ()) for slot in range(self.forward.slots.count)
-        )  # what each slot holds, the one used longest ago first
+        )  # the tokens read into each slot, the one used longest ago first
 
     @classmethod
     def try_create(
         cls, model: LoadedModel | None, vocab: int, pack_weights: bool, process: Process
     ) -> Drafter | None:
-        """None, and a word in the log, where there is no such model or it cannot be served."""
+        """None where there is no such model, or it cannot be served, which is then logged."""
         try:
             if model is None:
                 return None
@@ -67,21 +66,21 @@ class Drafter:
             return None
 
     def guess(self, lane: Lane, count: int) -> list[int]:
-        """The next ``count`` tokens at most that the lane would write on this model."""
+        """The next tokens that the lane would write on this model, ``count`` at most."""
         held = lane.running[0]
         row, states = held.row, list(held.states)
         found: list[int] = []
         for index in range(min(count, self.forward.slots.length - len(row.tokens))):
-            scores = in_pairs(self.scores(row.tokens))
+            scores = self.logits(row.tokens)
             if lane.search.reads_logprobs:
                 scores = scores.log_softmax(-1)
             given: list[Tensor] = []
             for p, (processor, need) in enumerate(zip(lane.processors, lane.needs, strict=True)):
                 given.append(scores)
-                if need is None:  # what reads more than the scores has nothing to read here
-                    scores = processor(scores, [replace(row, state=states[p])] * 2)
+                if need is None:  # what else a processor reads is not read here
+                    scores = processor(scores, [replace(row, state=states[p])])
             noise = Noise(row.seed, len(row.generated), self.vocab, self.forward.device)
-            step = Step(lane.index + index, [row], scores[:1], noise, _never)
+            step = Step(lane.index + index, [row], scores, noise, _never)
             moves = lane.search.advance(step)
             if isinstance(moves, Generator):
                 raise Fault("a search that looks ahead cannot have its tokens drafted")
@@ -95,36 +94,36 @@ class Drafter:
             row = replace(row, tokens=(*row.tokens, token))
         return found
 
-    def scores(self, tokens: Sequence[int]) -> Tensor:
-        """What the model says after ``tokens``, float32 ``[1, vocab]``; only new ones are read."""
+    def logits(self, tokens: Sequence[int]) -> Tensor:
+        """The logits after ``tokens``, float32 ``[1, vocab]``; only new tokens are read."""
         tokens = tuple(tokens)
         slot, known = max(
-            ((slot, _shared(held, tokens)) for slot, held in self._texts.items()),
+            ((slot, _common_prefix(text, tokens)) for slot, text in self._texts.items()),
             key=lambda pair: pair[1],
         )
-        if len(self._texts[slot]) > known + TEXTS:  # another text goes on differently there
+        if len(self._texts[slot]) > known + _TEXTS:  # another text goes on differently there
             other = next(iter(self._texts))
             if other != slot:
                 self.forward.slots.copy([slot], [other], 0, known)
                 slot = other
         start = min(known, len(tokens) - 1)
-        self._texts[slot] = tokens[:start]  # all it holds for sure, should the reading fail
+        self._texts[slot] = tokens[:start]  # all it surely holds, should the forward fail
         if len(tokens) - start == 1:
-            heard = self.forward.decode([slot], tokens[-1:], [start])
+            output = self.forward.decode([slot], tokens[-1:], [start])
         else:
-            heard = self.forward.prefill(slot, tokens[start:], start)
+            output = self.forward.prefill(slot, tokens[start:], start)
         self._texts[slot] = tokens
         self._texts.move_to_end(slot)
-        more = self.vocab - heard.logits.shape[-1]  # models of a family round theirs differently
-        return pad(heard.logits, (0, more), value=-torch.inf) if more else heard.logits
+        missing = self.vocab - output.logits.shape[-1]  # a family's models round it differently
+        return pad(output.logits, (0, missing), value=-torch.inf) if missing else output.logits
 
 
 def _never(row: int, token: int) -> bool:
     return False
 
 
-def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two texts have in common at their beginning."""
     count = 0
     for x, y in zip(a, b, strict=False):
         if x != y:

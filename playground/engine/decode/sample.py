@@ -20,7 +20,7 @@ from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.record import Entry, choices
 from playground.engine.lanes.rows import Fault
 from playground.engine.lanes.slots import Store
-from playground.engine.lanes.stages import ScoreBatch, concatenated, divided, in_pairs
+from playground.engine.lanes.stages import ScoreBatch, concatenated, divided
 from playground.trace import Times
 from strategies.ops.noise import draw_each
 from strategies.ops.topk import argmax
@@ -74,7 +74,10 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
     clock = perf_counter()
     recorded = choices(
         detokenizer,
-        [Entry(step.logits, step.stages, step.moves, step.lane.top_n) for step in chosen],
+        [
+            Entry(step.logits, step.stages, step.moves, step.lane.top_n, step.lane.processors)
+            for step in chosen
+        ],
     )
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
     for step, own in zip(chosen, recorded, strict=True):
@@ -107,8 +110,8 @@ def _process(group: Sequence[LaneStep], depth: int) -> None:
     clock = perf_counter()
     processor = group[0].lane.processors[depth]
     rows = [row for step in group for row in step.lane.seen_by(depth, step.rows, step.given)]
-    scores = in_pairs(concatenated([step.scores for step in group]))
-    out = processor(scores, rows * 2 if len(rows) == 1 else rows)
+    scores = concatenated([step.scores for step in group])
+    out = processor(scores, rows)
     if out.shape != scores.shape:
         raise Fault(
             f"{processor.info.id} returned scores of shape {tuple(out.shape)} for "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
-from playground.trace import Chain, ChainStep, Choosing
+from playground.trace import Chain, ChainStep, Choosing, Measure
 from playground.trace.chain import label
 from strategies import Recipe, Search
 
@@ -21,10 +21,15 @@ def chain(recipe: Recipe) -> Chain:
             written=str(step),
             label=label(str(step)),
             enabled=step.enabled,
+            keeps_by=_known(getattr(step.plugin, "keeps_by", None), Measure),
         )
         for step in recipe.steps
     ]
     search = recipe.search.plugin
     assert issubclass(search, Search)
     chooses = "person" if search.asks else search.chooses
-    return Chain(steps=steps, chooses=chooses if chooses in get_args(Choosing) else None)
+    return Chain(steps=steps, chooses=_known(chooses, Choosing))
+
+
+def _known(named: str | None, literal: Any) -> Any:
+    return named if named in get_args(literal) else None

@@ -86,8 +86,8 @@ def _place(
     """
     parents = [chosen.rows[move.parent] for move in chosen.moves]
     running = [p.slot for p, reason in zip(parents, reasons, strict=True) if reason is None]
-    if len(running) > lane.rows:
-        raise Fault(f"the search returned {len(running)} rows and owns {lane.rows}")
+    if len(running) > lane.max_rows:
+        raise Fault(f"the search returned {len(running)} rows and owns {lane.max_rows}")
     kept = set(running)
     spare = [slot for slot in lane.slots.group() if slot not in kept]
     slots, sources, targets = [], [], []

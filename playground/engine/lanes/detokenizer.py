@@ -1,4 +1,4 @@
-"""Token ids to readable text, one token at a time: split characters, stop strings, candidates."""
+"""Token ids to readable text, one token at a time, and a name for each token by itself."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Text:
     """A row's readable text so far: ``value``, and what is known of its end.
 
     ``pending`` are bytes of a character whose others are still to come. ``blank`` says that no
-    readable token stands before, in the prompt or since. A decoder whose tokens depend on each
-    other is given those from ``start`` again, whose first ``shown`` characters are told.
+    readable token stands before, in the prompt or since. Where the text of a token depends on its
+    neighbours, those from ``start`` are decoded again at every token, and the first ``shown``
+    characters of them are in the text already.
     """
 
     value: str
@@ -35,7 +36,7 @@ class Text:
 
 
 class Detokenizer:
-    """Reads token ids with one tokenizer. Special tokens are part of no text."""
+    """Decodes with one tokenizer. Special tokens are part of no text."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -43,7 +44,7 @@ class Detokenizer:
         self.special = frozenset(tokenizer.all_special_ids) | {
             id for id, token in added.items() if token.special
         }
-        self._together = not _context_free(tokenizer)
+        self._in_context = not _context_free(tokenizer)
         self._pieces: dict[int, str] = {}
         self._spelled: dict[int, str | bytes] = {}  # within a text
         self._first: dict[int, str | bytes] = {}  # at the beginning of one
@@ -54,7 +55,7 @@ class Detokenizer:
         """The empty text after a prompt."""
         readable = [token for token in prompt[-_LOOKBACK:] if token not in self.special]
         blank = not readable and self.special.issuperset(prompt)
-        if self._together:
+        if self._in_context:
             start = max(0, len(prompt) - _LOOKBACK)
             while start > 0 and self.special.issuperset(prompt[start:]):
                 start -= 1
@@ -66,11 +67,11 @@ class Detokenizer:
     def extend(self, text: Text, tokens: Sequence[int]) -> Text:
         """The text once ``tokens``, the whole row, is longer by one.
 
-        Bytes that are no whole character yet wait for the tokens that complete them, however many
-        those are; characters before them do not.
+        Bytes that are no whole character yet are kept back until a token completes them, however
+        many tokens that takes; characters before them are not.
         """
-        if self._together:
-            return self._extend_together(text, tokens)
+        if self._in_context:
+            return self._extend_in_context(text, tokens)
         token = tokens[-1]
         spelling = self._spelling(token, text.blank)
         blank = text.blank and token in self.special
@@ -83,11 +84,10 @@ class Detokenizer:
         return Text(text.value + characters, data[whole:], blank)
 
     def finish(self, text: Text, tokens: Sequence[int]) -> Text:
-        """The text with what was still waiting, written as the decoder writes broken characters."""
-        if self._together:
-            waiting = self._decode(tokens[text.start :])[text.shown :]
-            shown = text.shown + len(waiting)
-            return Text(text.value + waiting, b"", text.blank, text.start, shown)
+        """The text with what is pending, written as the decoder writes broken characters."""
+        if self._in_context:
+            rest = self._decode(tokens[text.start :])[text.shown :]
+            return Text(text.value + rest, b"", text.blank, text.start, text.shown + len(rest))
         if not text.pending:
             return text
         return Text(text.value + text.pending.decode("utf-8", "replace"), b"", text.blank)
@@ -102,13 +102,13 @@ class Detokenizer:
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """What each token adds to the text of all of them, special ones by their names.
 
-        A character that is split between tokens comes with its last one, a special token after
-        what waits before it.
+        A character that is split between tokens comes with its last one, and before a special
+        token where it is not completed.
         """
         text, row, found = Text(""), [], []
         for token in tokens:
             row.append(token)
-            if not (text.blank or text.pending or self._together or token in self.special):
+            if not (text.blank or text.pending or self._in_context or token in self.special):
                 plain = self._spelling(token)
                 if isinstance(plain, str):  # as nearly all are
                     found.append(plain)
@@ -121,12 +121,12 @@ class Detokenizer:
                 longer = self.extend(text, row)
             found.append(longer.value[before:])
             text = longer
-        waiting = self.finish(text, row).value[len(text.value) :]
-        if waiting:
-            found[-1] += waiting
+        rest = self.finish(text, row).value[len(text.value) :]
+        if rest:
+            found[-1] += rest
         return found
 
-    def _extend_together(self, text: Text, tokens: Sequence[int]) -> Text:
+    def _extend_in_context(self, text: Text, tokens: Sequence[int]) -> Text:
         after = self._decode(tokens[text.start :])
         # An unfinished character is at most so many broken ones, and what is before them stays.
         known = after.rstrip(_BROKEN)
@@ -162,7 +162,7 @@ class Detokenizer:
         return text if data is None else data
 
     def _letter(self) -> list[int]:
-        """A token with a text, after which others are what they are within one."""
+        """A token with a text, after which others are decoded as they are within a text."""
         for letter in "aA0.":
             ids: list[int] = self.tokenizer.encode(letter, add_special_tokens=False)[-1:]
             if ids and self._decode(ids):

@@ -54,11 +54,11 @@ class Lane:
         )
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.processor_keys = [(type(p), repr(p.params), context) for p in self.processors]
-        self.rows = self.search.width()  # that may run at once
-        self.slots = LaneSlots(self.rows, len(prompt), self.second_prompts)
+        self.max_rows = self.search.width()  # that may run at once
+        self.slots = LaneSlots(self.max_rows, len(prompt), self.second_prompts)
         self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
-        self.index = 0  # of the next token, from 0
+        self.index = 0  # of its next token
         first = LaneRow(
             Row(tuple(prompt), len(prompt), seed=seed),
             tuple(p.initial_state() for p in self.processors),
@@ -71,12 +71,12 @@ class Lane:
             self.processors,
             self.search,
             first,
-            copies=self.rows if self.search.needs_hidden else 1,
+            copies=self.max_rows if self.search.needs_hidden else 1,
             second_prompts=self.second_prompts,
             stop=ends.stop,
         )
         self.asking = False  # a person chooses next: the step's move is only an offer
-        self._drafted = 0  # at most, so far
+        self._drafted = 0  # tokens at once, at most so far
         self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
@@ -113,7 +113,7 @@ class Lane:
         self.view.end(reason, error)
 
     def draft(self, guess: Callable[[Lane, int], list[int]] | None) -> list[int]:
-        """Tokens its search expects next, no more than may still be written after them.
+        """Tokens that its search expects next, one fewer than may still be written at most.
 
         ``guess`` asks the draft model, where there is one.
         """
@@ -202,8 +202,8 @@ class Lane:
             count = len(look.tokens)
             if not self.search.needs_hidden or rows != 1:
                 raise Fault("only a search that needs_hidden and has one row may look ahead")
-            if not 0 < len(set(look.tokens)) == count <= self.rows:
-                raise Fault(f"the search looked at {count} next tokens and owns {self.rows}")
+            if not 0 < len(set(look.tokens)) == count <= self.max_rows:
+                raise Fault(f"the search looked at {count} next tokens and owns {self.max_rows}")
             if not all(0 <= token < self.vocab_size for token in look.tokens):
                 raise Fault(f"the search looked at {list(look.tokens)}")
             states = yield look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.row_figures import RowFigures, Wanted
 from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.trace import Candidates, StageSummary
-from strategies import Move
+from strategies import Move, Processor
 
 _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model ranked them low
 
@@ -21,13 +22,14 @@ _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model
 class Entry:
     """One lane's moves of a step, with the distributions they were chosen from.
 
-    ``stages`` hold its scores after each processor; ``model`` is what all began with.
+    ``stages`` hold its scores after each of its ``processors``; ``model`` is what all began with.
     """
 
     model: Stage
     stages: Sequence[Stage]
     moves: Sequence[Move]
     top_n: int
+    processors: Sequence[Processor] = ()  # none: their thresholds are not recorded
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def choices(detokenizer: Detokenizer, entries: Sequence[Entry]) -> list[list[Cho
     for entry in entries:
         own_choices = []
         for _ in entry.moves:
-            first, *later = rows[number]
-            after = at + len(later)  # of the last stage
+            first = rows[number][0]
+            after = at + len(rows[number]) - 1  # of the last stage
             levels = probabilities[at : after + 1]
             own_choices.append(
                 Choice(
@@ -83,13 +85,40 @@ def choices(detokenizer: Detokenizer, entries: Sequence[Entry]) -> list[list[Cho
                     raw_rank=raw_ranks[number],
                     rank=ranks[number],
                     raw_entropy=max(0.0, figures.entropy[first]),
-                    stages=[figures.summary(row) for row in later],
+                    stages=_summaries(figures, entry.processors, rows[number]),
                     candidates=_candidates(detokenizer, listed[number], most, entry.top_n, levels),
                 )
             )
             number, at = number + 1, after + 1
         found.append(own_choices)
     return found
+
+
+def _summaries(
+    figures: RowFigures, processors: Sequence[Processor], rows: Sequence[int]
+) -> list[StageSummary]:
+    """What each stage left, ``rows`` being the model's own and one for each stage."""
+    thresholds: list[float | None] = [None] * (len(rows) - 1)
+    for stage, (processor, given) in enumerate(zip(processors, rows, strict=False)):
+        thresholds[stage] = _threshold(processor, figures, given)
+    return [
+        figures.summary(row, threshold) for row, threshold in zip(rows[1:], thresholds, strict=True)
+    ]
+
+
+def _threshold(processor: Processor, figures: RowFigures, given: int) -> float | None:
+    """Where a processor drew its line in the row that it was given; None where it tells none.
+
+    A plugin that fails at it fails to explain, and nobody's text ends for that.
+    """
+    asked = type(processor).threshold is not Processor.threshold
+    if not asked or processor.is_neutral(processor.params):
+        return None
+    try:
+        threshold = processor.threshold(figures.distribution(given))
+        return threshold if threshold is None or math.isfinite(threshold) else None
+    except Exception:
+        return None
 
 
 def _wanted(entries: Sequence[Entry]) -> list[Wanted]:

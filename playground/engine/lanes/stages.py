@@ -61,12 +61,3 @@ def rows_view(scores: Tensor, rows: Sequence[int]) -> Tensor | None:
     if step > 0 and list(rows) == list(range(first, last + 1, step)):
         return scores[first : last + 1 : step]
     return None
-
-
-def in_pairs(scores: Tensor) -> Tensor:
-    """These rows ``[rows, vocab]``, a single one given twice.
-
-    Torch splits a sum over a single row between its threads, and over several rows by row: only
-    beside another has a row the same last bits in every batch.
-    """
-    return scores.expand(2, -1) if len(scores) == 1 else scores

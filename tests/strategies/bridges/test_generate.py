@@ -12,7 +12,9 @@ from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from strategies import Recipe, RecipeError, Row
-from strategies.bridges.generate import ARGUMENTS, MOVED, arguments, own_recipe, python
+from strategies.bridges.generate import arguments, python
+from strategies.bridges.generate_arguments import ARGUMENTS, MOVED
+from strategies.bridges.generation_config import own_recipe
 from strategies.presets import PRESETS
 from strategies.registry import registry
 from tests.strategies.driver import context, forward, run
