@@ -17,7 +17,7 @@ def course(step: StepRecord, token: int) -> list[float]:
     return [candidates.raw[at], *(stage[at] for stage in candidates.stages)]
 
 
-def removal(step: StepRecord, token: int, vocab_size: int) -> list[int]:
+def removers(step: StepRecord, token: int, vocab_size: int) -> list[int]:
     """The stage that removed a token, or those of which one must have; none where none did.
 
     Of a token that was not recorded nothing is known, unless all that survive were recorded. A

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from playground.explain.course import course, gains, odds, removal
+from playground.explain.course import course, gains, odds, removers
 from playground.explain.difference import Difference, differences, phrase
 from playground.explain.side import Side
 from playground.explain.words import count, percent, quote
@@ -40,10 +40,10 @@ class Divergence:
     def reason(self) -> Reason:
         """What was impossible comes first, then how the columns choose, then what was reshaped."""
         left, right, was, now = self.left, self.right, self.was, self.now
-        cut = removal(now, was.token, right.vocab_size)
+        cut = removers(now, was.token, right.vocab_size)
         if cut and self.decisive(right, now, was, cut):
             return Reason("removed", f"{self.same_noise}{self.removed(cut)}; {self.fate(now)}")
-        cut = removal(was, now.token, left.vocab_size)
+        cut = removers(was, now.token, left.vocab_size)
         if cut and self.decisive(left, was, now, cut):
             return Reason("allowed", f"{self.same_noise}{self.allowed(cut)}; {self.fate(was)}")
         beyond = next((side.chooses for side in (right, left) if side.chooses in WHOLE), None)
@@ -129,7 +129,7 @@ class Divergence:
             ("here", self.right, self.now),
         ):
             known = course(step, chosen.token)
-            if removal(step, chosen.token, side.vocab_size):
+            if removers(step, chosen.token, side.vocab_size):
                 parts.append(f"removed {where}")
             elif known:
                 parts.append(f"{percent(known[-1])} {where}")

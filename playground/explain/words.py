@@ -12,15 +12,31 @@ def quote(step: StepRecord) -> str:
     text, known = step.text, step.candidates
     if not text and step.token in known.ids:  # mid-character: the recorder's own name for it
         text = known.texts[known.ids.index(step.token)]
+    return shown(text, step.token)
+
+
+def shown(text: str, token: int) -> str:
+    """A token's text between quotes; its number where it has none."""
     text = "".join(_SHOWN.get(character, character) for character in text)
-    return f"“{text}”" if text else f"token {step.token}"
+    return f"“{text}”" if text else f"token {token}"
 
 
-def percent(probability: float) -> str:
-    """A probability in two figures; the space before the sign does not break."""
+def percent(probability: float, figures: int = 2) -> str:
+    """A probability in two figures, or more; the space before the sign does not break."""
     value = 100 * probability
-    figures = f"{value:.0f}" if probability >= 0.0995 else f"{value:.2g}"
-    return f"{figures}\N{NO-BREAK SPACE}%"
+    whole = probability >= 0.0995 and figures == 2
+    return f"{f'{value:.0f}' if whole else f'{value:.{figures}g}'}\N{NO-BREAK SPACE}%"
+
+
+def percents(one: float, other: float | None) -> tuple[str, str]:
+    """Two probabilities in as few figures as tell them apart; nothing for None."""
+    if other is None:
+        return percent(one), ""
+    for figures in range(2, 7):
+        told = percent(one, figures), percent(other, figures)
+        if told[0] != told[1] or one == other:
+            break
+    return told
 
 
 def count(number: int, noun: str) -> str:
