@@ -179,7 +179,7 @@ class Lane:
         return moves
 
     def outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
-        """What ends ``held``, the step's ``row``, if ``token`` follows, and its text then."""
+        """Why ``held``, the step's ``row``, ends if ``token`` follows, and its text then."""
         key = row, token
         if key not in self._outcomes:
             self._outcomes[key] = self.ends.met(self.detokenizer, held, token)

@@ -24,7 +24,7 @@ _CHUNK = 16  # rows summed at once, so that what is computed of them stays in th
 
 @dataclass(frozen=True)
 class Wanted:
-    """Rows of one batch, and which of their figures are asked for beside the entropy."""
+    """Rows of one batch, and which of their figures are computed beside the entropy."""
 
     batch: ScoreBatch
     rows: Sequence[int]  # rising

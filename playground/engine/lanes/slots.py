@@ -1,4 +1,4 @@
-"""Which slots of the key-value store a lane owns, and which of them belongs to which row."""
+"""The slots of keys and values that a lane owns, and which row each is for."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class Store(Protocol):
 
 
 class LaneSlots:
-    """A slot for every row a lane may have, then as many for every second prompt they follow.
+    """A slot for every row a lane may have, then as many again for every second prompt.
 
-    A row is known by its slot in the first group. What it generated stands in that slot after the
-    run's prompt, and in the same place of every other group after that group's prompt.
+    A row is known by its slot in the first group, where its generated tokens stand after the run's
+    prompt. In every other group it has the slot of the same rank, where they stand after that
+    group's prompt.
     """
 
     def __init__(self, rows: int, prompt_length: int, second_prompts: Sequence[SecondPrompt]):

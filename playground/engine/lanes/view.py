@@ -14,7 +14,7 @@ from strategies import Processor, Recipe, Search, SecondPrompt
 
 
 class LaneView:
-    """A lane as it is shown. Any thread may read it while the loop goes on writing."""
+    """A lane's rows and records. Any thread may read them while the loop goes on writing."""
 
     def __init__(
         self,
@@ -85,16 +85,16 @@ class LaneView:
         return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
     def measured(self, held: LaneRow) -> dict[str, float]:
-        """What its processors find in a row's text, by name."""
+        """What the processors measure in a row's text, by name."""
         found: dict[str, float] = {}
         for processor, state in zip(self.processors, held.states, strict=True):
             found.update(processor.measure(replace(held.row, state=state)))
         return found
 
     def trace(self, vocab_size: int) -> Trace:
-        """All of it, with the texts it has so far, as many as it was asked for at the most.
+        """The records and the texts so far, the one a person is shown first.
 
-        The one a person is shown stands first. A beam search meets more ends than it has beams.
+        There are no more texts than the search has rows: a beam search finishes more than it keeps.
         """
         outputs = [
             Output(
