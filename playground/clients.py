@@ -1,10 +1,10 @@
-"""Who asks, as far as shares and rates are counted: an address, or nobody where all are trusted."""
+"""The client that a request counts for: an address, or nobody for this machine itself."""
 
 from __future__ import annotations
 
 import ipaddress
 
-_NETWORK = 64  # bits of an IPv6 address that one household or server is given
+_NETWORK = 64  # bits of an IPv6 address; one household or server owns all that begin alike
 
 
 def client(peer: str | None, forwarded: str | None, proxies: int) -> str:

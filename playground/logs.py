@@ -1,15 +1,14 @@
-"""What the server writes down of its runs: a line of JSON for each event, on standard error."""
+"""The server's log of its runs: a line of JSON for each event, on standard error."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 from playground.engine import Busy, FieldError, Observer, Request, Run
 from playground.redaction import redact, trace
@@ -19,10 +18,10 @@ from strategies.recipe import Recipe, RecipeStep
 log = logging.getLogger(__name__)
 
 
-class Lines(logging.Formatter):
-    """A record as one line of JSON: what ``extra`` names ``told``, else its message.
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON: its message, and the fields that ``extra`` has for it.
 
-    Exceptions quote visitors: their messages are written only where ``prompts`` may be.
+    Messages of exceptions, which quote visitors, are written only where ``prompts`` says so.
     """
 
     def __init__(self, prompts: bool = False) -> None:
@@ -34,35 +33,35 @@ class Lines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
-            **getattr(record, "told", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            told = self.formatException(record.exc_info) if self.prompts else trace(error)
-            line["trace"] = told
+            text = self.formatException(record.exc_info) if self.prompts else trace(error)
+            line["trace"] = text
         elif record.exc_text:
             line["trace"] = record.exc_text
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class Journal(Observer):
-    """Writes down what becomes of runs; their prompts only where ``prompts`` says so."""
+class RunLog(Observer):
+    """Logs what becomes of runs; texts of visitors only where ``prompts`` says so."""
 
     def __init__(self, prompts: bool = False) -> None:
         self.prompts = prompts
 
     def submitted(self, run: Run) -> None:
-        asked = run.request
+        request = run.request
         more = {"batch": run.batch} if run.batch != run.id else {}
         _write(
             "submitted",
             run=run.id,
             **more,
             model=run.facts.id,
-            recipes=[self._recipe(recipe) for recipe in asked.recipes],
+            recipes=[self._recipe(recipe) for recipe in request.recipes],
             prompt_tokens=len(run.prompt_tokens),
-            max_new_tokens=asked.max_new_tokens,
-            **self._prompt(asked),
+            max_new_tokens=request.max_new_tokens,
+            **self._prompt(request),
         )
 
     def refused(self, request: Request, error: FieldError | Busy) -> None:
@@ -72,7 +71,7 @@ class Journal(Observer):
             recipes=[self._recipe(recipe) for recipe in request.recipes],
             prompt_characters=len(request.prompt),
             **self._prompt(request),
-            **self._said("message", error.message),
+            **self._message("message", error.message),
         )
 
     def started(self, run: Run) -> None:
@@ -90,7 +89,7 @@ class Journal(Observer):
                     "recipe": self._recipe(lane.recipe),
                     "finish_reason": lane.finish_reason,
                     "tokens": len(lane.steps),
-                    **self._said("error", lane.error),
+                    **self._message("error", lane.error),
                 }
                 for lane in run.views
             ],
@@ -101,41 +100,49 @@ class Journal(Observer):
     def _prompt(self, request: Request) -> dict[str, str]:
         return {"prompt": request.prompt} if self.prompts else {}
 
-    def _said(self, name: str, sentence: str | None) -> dict[str, str]:
-        """What a visitor was told may quote the visitor."""
+    def _message(self, name: str, sentence: str | None) -> dict[str, str]:
+        """An error sentence, which may quote the visitor."""
         return {name: sentence} if self.prompts and sentence is not None else {}
 
     def _recipe(self, recipe: Recipe) -> str:
-        """Its written form, without the words, schemas and picks in it, as they are a visitor's."""
+        """Its written form; texts, lists and schemas in it are a visitor's and stand as ``…``."""
         if self.prompts:
             return str(recipe)
-        return " | ".join(str(_silent(step)) for step in recipe.steps)
+        return " | ".join(str(_without_texts(step)) for step in recipe.steps)
 
 
 def keep(service: Service) -> None:
-    """Write down this service's runs, and whatever else is logged, from now on."""
+    """Log this service's runs, and what libraries log, on standard error from now on."""
     prompts = service.settings.log_prompts
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(prompts))
-    whole = logging.getLogger("playground")
-    whole.handlers, whole.propagate = [handler], False
-    whole.setLevel(logging.INFO)
-    if not logging.getLogger().handlers:  # else whoever set them up reads them
+    handler.setFormatter(JsonLines(prompts))
+    ours = logging.getLogger("playground")
+    ours.handlers, ours.propagate = [handler], False
+    ours.setLevel(logging.INFO)
+    if not logging.getLogger().handlers:  # else another program has set up its own
         logging.getLogger().addHandler(handler)
     if not prompts:
         redact()
-    service.observers.all.append(Journal(prompts))
+    service.observers.all.append(RunLog(prompts))
 
 
-def _silent(step: RecipeStep) -> RecipeStep:
+def _without_texts(step: RecipeStep) -> RecipeStep:
+    """The step with ``…`` for each value that a visitor may have written in words."""
     hidden = {
         name: "…"
         for name, field in type(step.params).model_fields.items()
-        if field.annotation is str or isinstance(getattr(step.params, name), tuple | list | Mapping)
+        if _may_hold_text(getattr(step.params, name), field.annotation)
         if getattr(step.params, name) != field.get_default(call_default_factory=True)
     }
     return replace(step, params=step.params.model_copy(update=hidden))
 
 
-def _write(event: str, **told: Any) -> None:
-    log.info(event, extra={"told": told})
+def _may_hold_text(value: Any, annotation: Any) -> bool:
+    """Whether a value is more than a number or one of some words that the strategy names."""
+    if isinstance(value, str):
+        return annotation is str or any(_may_hold_text(value, a) for a in get_args(annotation))
+    return not isinstance(value, int | float | None)
+
+
+def _write(event: str, **fields: Any) -> None:
+    log.info(event, extra={"fields": fields})

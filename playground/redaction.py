@@ -1,8 +1,8 @@
-"""Keeps visitors' words out of what is printed, whoever prints it.
+"""Keeps visitors' texts out of everything that is printed, whichever library prints it.
 
-An exception's message quotes what could not be read, a library's log line names the file or the
-model that was asked for. So of an exception its kind and the places in the code are written, and
-of another library's message the place it comes from.
+An exception's message quotes what could not be read, and a library's log line names the file or
+the model that was asked for. So of an exception only its type and its place in the code are written,
+and of another library's log line its unfilled message and its place.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _OWN = ("playground", "strategies")
 
 
 def trace(error: BaseException | None) -> str:
-    """Where an exception and those behind it were raised, and of what kind they are."""
+    """The tracebacks of an exception and its causes, with their types but not their messages."""
     return "\n".join(_lines(error, set()))
 
 
 def redact() -> None:
-    """From now on, in the whole process."""
+    """Redact from now on, in the whole process."""
     made = logging.getLogRecordFactory()
 
     def record(*given: Any, **named: Any) -> logging.LogRecord:
         found = made(*given, **named)
         if found.name.split(".")[0] not in _OWN:
-            # A message without arguments may have been put together; the place tells which it is.
+            # A message without arguments may hold a text already, so only its place is written.
             place = f"{found.filename}:{found.lineno}"
             told = found.msg if found.args else "a message"
             found.msg, found.args = f"{told} ({found.name}, {place})", ()

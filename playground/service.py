@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Of the free memory, for keys and values. A processor's slots take memory only where they are
-# written, and few texts fill theirs: who is admitted is measured against what is free then.
+# The share of the free memory for keys and values. On a CPU the slots take memory only where they
+# are written, and few texts fill theirs; a run is admitted by the memory that is free then.
 _CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
 
 
@@ -44,7 +44,7 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-_FRESH = 16  # runs as they were made; those before them are packed
+_UNPACKED = 16  # of the latest runs; earlier ones are packed
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self._runs: OrderedDict[str, Run] = OrderedDict()  # at work, and ended lately
-        fresh = min(_FRESH, self.settings.keep_runs)
+        fresh = min(_UNPACKED, self.settings.keep_runs)
         self._kept = KeptRuns(self.settings.keep_runs - fresh, self.settings.keep_bytes)
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
         self.observers = Observers()  # these hear of the runs of every engine
@@ -165,7 +165,7 @@ class Service:
         with self._lock:
             self._runs.update((run.id, run) for run in runs)
             ended = [run for run in self._runs.values() if run.done]
-            over = max(0, len(self._runs) - min(_FRESH, self.settings.keep_runs))
+            over = max(0, len(self._runs) - min(_UNPACKED, self.settings.keep_runs))
             old = ended[:over]
             if self._kept.most:
                 for run in old:  # before it is taken away, so that it is always found

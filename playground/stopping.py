@@ -1,4 +1,4 @@
-"""The end of the program: asked for by a signal, gone about in order, and over in time."""
+"""The end of the program: requested by a signal, and reached within seconds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 import threading
 from types import FrameType
 
-WITHIN_S = 4.5  # who sends SIGTERM kills after ten seconds at the soonest; five are promised
+WITHIN_S = 4.5  # the README promises five; who sends SIGTERM kills after ten at the soonest
 
 
 class Stopping:
-    """Waits for SIGINT or SIGTERM. Made on the main thread.
+    """Waits for SIGINT or SIGTERM. Make it on the main thread.
 
-    No exception is raised where the signal finds the program: one that comes up in a destructor
-    or a library's own clean-up is swallowed there, and the program goes on.
+    The handlers raise no exception: one that is raised inside a destructor or a library's clean-up
+    is swallowed there, and the program would go on.
     """
 
     def __init__(self) -> None:
@@ -27,8 +27,8 @@ class Stopping:
         return self._asked.is_set()
 
     def wait(self) -> None:
-        """Return once the program is to end; whatever then hangs ends with it in time."""
-        while not self._asked.wait(0.5):  # in turns: elsewhere than on Linux a wait is not woken
+        """Return when the program is to end, which it does ``WITHIN_S`` later at the latest."""
+        while not self._asked.wait(0.5):  # except on Linux, a signal does not interrupt a wait
             pass
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Literal
 
 import pytest
 
@@ -93,8 +94,14 @@ def test_prompts_are_written_only_where_the_host_asked_for_it(kept, wanted):
 )
 def test_a_recipe_is_written_without_what_a_visitor_wrote_in_it(written, kept):
     recipe = Recipe.parse(written)
-    assert logs.Journal()._recipe(recipe) == (kept or str(recipe))
-    assert logs.Journal(prompts=True)._recipe(recipe) == str(recipe)
+    assert logs.RunLog()._recipe(recipe) == (kept or str(recipe))
+    assert logs.RunLog(prompts=True)._recipe(recipe) == str(recipe)
+
+
+@pytest.mark.parametrize("annotation", [str, str | None, str | int, Literal["low"] | str])
+def test_whatever_may_hold_a_text_is_left_out(annotation):
+    assert logs._may_hold_text(SECRET, annotation)
+    assert not logs._may_hold_text("low", Literal["low", "high"])
 
 
 @pytest.mark.parametrize("wanted", [False, True])
