@@ -1,5 +1,6 @@
-"""Where plugins found ``strategies.ops.tokens`` before it had that name."""
+"""Where plugins found what is now in ``strategies.ops``."""
 
-from .ops.tokens import WINDOW, Text, ban, completes, seen, spellings
+from .ops.spellings import Text, spellings
+from .ops.tokens import WINDOW, ban, completes, seen
 
 __all__ = ["WINDOW", "Text", "ban", "completes", "seen", "spellings"]

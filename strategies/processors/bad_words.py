@@ -10,7 +10,8 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..notation import quote
-from ..ops.tokens import Text, ban, completes, spellings
+from ..ops.spellings import Text, spellings
+from ..ops.tokens import ban, completes
 
 
 class BadWords(base.Processor):

@@ -10,8 +10,8 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..ops.breakers import Breakers
+from ..ops.spellings import Text
 from ..ops.suffixes import followed
-from ..ops.tokens import Text
 
 LONGEST = 50  # matched tokens, as in text-generation-webui: beyond that the power overflows
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
-from ..ops.tokens import Text, completes, spellings
+from ..ops.spellings import Text, spellings
+from ..ops.tokens import completes
 
 
 class LogitBias(base.Processor):

@@ -191,7 +191,7 @@ def test_an_unknown_name_lists_the_near_ones() -> None:
     [
         ("adapters", ["bridges.transformers_processors"]),
         ("generate", ["bridges.generate", "bridges.generation_config"]),
-        ("tokens", ["ops.tokens"]),
+        ("tokens", ["ops.spellings", "ops.tokens"]),
     ],
 )
 def test_an_earlier_module_name_still_gives_every_function(earlier: str, now: list[str]) -> None:

@@ -23,8 +23,9 @@ from strategies.ops.divergence import from_mixture
 from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, uniform
 from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
+from strategies.ops.spellings import spellings
 from strategies.ops.suffixes import followed
-from strategies.ops.tokens import ban, completes, seen, spellings
+from strategies.ops.tokens import ban, completes, seen
 from strategies.ops.topk import argmax, survivors, topk
 from strategies.ops.truncation import keep_likely
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from strategies import Context, Recipe, Row
-from strategies.ops.tokens import spellings
+from strategies.ops.spellings import spellings
 from tests.vocabularies import KINDS
 
 WORD = "row"
