@@ -1,8 +1,8 @@
 """Keeps visitors' texts out of everything that is printed, whichever library prints it.
 
 An exception's message quotes what could not be read, and a library's log line names the file or
-the model that was asked for. So of an exception only its type and its place in the code are written,
-and of another library's log line its unfilled message and its place.
+the model that was asked for. So of an exception only its type and its place in the code are
+written, and of another library's log line its unfilled message and its place.
 """
 
 from __future__ import annotations
