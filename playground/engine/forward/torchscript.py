@@ -32,10 +32,10 @@ from playground.process import Process
 
 log = logging.getLogger(__name__)
 
-# What a trace keeps as it was, such as the number of layers, never changes; the rest is compared.
+# What a trace takes for constant, such as the number of layers, is; the rest is compared.
 if _noise := getattr(getattr(torch, "jit", None), "TracerWarning", None):
     warnings.filterwarnings("ignore", category=_noise)
-# As torch 2.15 warns; where TorchScript is gone, forwards are not traced.
+# torch 2.15 begins to warn of it. Where TorchScript is gone, forwards are not traced.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``
@@ -132,7 +132,7 @@ class Program:
             return None
         try:
             found: Tensor = program(*self.given(self._slots, *rows))
-        except RuntimeError as error:  # a lack of memory may pass: the program fails for good twice
+        except RuntimeError as error:  # a lack of memory may pass, so once is no reason
             if self._failed:
                 self._do_without(error)
             self._failed = True
