@@ -1,4 +1,4 @@
-"""Where plugins found ``strategies.bridges.transformers_processors`` before it had that name."""
+"""Where plugins found what is now in ``strategies.bridges``."""
 
 from .bridges.transformers_processors import (
     AsLogitsProcessor,

@@ -22,7 +22,7 @@ from .ops.topk import argmax
 
 @dataclass(frozen=True)
 class Info:
-    """What a person is told about a strategy.
+    """A strategy's name, description and source, as people read them.
 
     ``formula`` is LaTeX without delimiters; ``source`` names the paper or library the definition
     is from and ``url`` leads to it; ``advice`` says in two sentences when to use it and when not.
@@ -91,7 +91,7 @@ class SecondPrompt:
 
 @dataclass(frozen=True)
 class EarlyLayers:
-    """Asks for what the model would say if it ended after these layers, counted from 1; 0 is none.
+    """Asks for the scores of the model ended after each of these layers, counted from 1; 0 is none.
 
     ``row.given`` is then float32 ``[len(layers), vocab]``: its vocabulary head on their states.
     """
@@ -192,7 +192,7 @@ class Step:
 
     @property
     def luck(self) -> Callable[[int], Tensor]:
-        """``noise``, by the name that searches of before know it under."""
+        """``noise``, by its earlier name."""
         return self.noise
 
     def draw(self, row: int, sample: int) -> int:
@@ -224,7 +224,7 @@ Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness"]
 
 
 class Refusal(ValueError):
-    """What a strategy was asked for cannot be; the message is the sentence a person reads.
+    """A strategy cannot do what was asked of it; the message is the sentence a person reads.
 
     Raised at a step, it ends that lane alone.
     """
@@ -258,7 +258,7 @@ class Strategy:
         return bool(cls.neutral) and all(getattr(params, k) == v for k, v in cls.neutral.items())
 
 
-# Which log-probability of a chosen token a processor is told: the one it was chosen with, or the
+# Which log-probability of a chosen token ``observe`` is given: the one it was chosen with, or the
 # one it had in the scores that this processor was given.
 Observed = Literal["final", "given"]
 

@@ -12,7 +12,7 @@ from typing import Any
 LONGEST = 20_000  # characters of a recipe
 _JSON = {"true": True, "false": False, "null": None}  # as a schema pasted into a recipe has them
 _ESCAPES = frozenset("\\'\"abfnrtvxNuU01234567")  # what may follow a backslash in quotes
-_SOURCE = "<recipe>"  # where Python says that what it reads is from
+_SOURCE = "<recipe>"  # the file name in what Python warns of while it reads a recipe
 
 # Python reads ``1or 2`` and an unknown escape with a warning in the log; a recipe has neither.
 warnings.filterwarnings("error", module=f"{_SOURCE}$")

@@ -70,7 +70,7 @@ def _order(known: Registry) -> tuple[str, ...]:
 
 
 def _belongs(processors: Sequence[Mapping[str, Any]], id: str) -> int:
-    """The place of a new processor before the first that comes later, or that leaves one token."""
+    """Where a new processor goes: before the first that comes later, or that leaves one token."""
     for at, step in enumerate(processors):
         if _rank(step["strategy"]) > _rank(id) or _leaves_one(step):
             return at

@@ -151,7 +151,7 @@ class Recipe:
         return Recipe((_step(0, "min_new_tokens", {"count": count}), *self.steps))
 
     def build(self, context: Context) -> tuple[list[Processor], Search]:
-        """The strategies at work for one lane; ``RecipeError`` where one refuses the company."""
+        """An instance of each enabled strategy, for one lane; ``RecipeError`` where one refuses."""
         numbers = [i for i, step in enumerate(self.steps) if step.enabled]
         chain: list[Strategy] = []
         for i in numbers:

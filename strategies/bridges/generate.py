@@ -77,7 +77,7 @@ def python(given: Mapping[str, Any]) -> str:
 
 
 def _search(recipe: Recipe) -> tuple[dict[str, Any], list[tuple[int, RecipeStep]]]:
-    """How generate is told to search, and the steps that are left to tell it.
+    """The arguments that choose the search, and the steps that are left to translate.
 
     Raises ``RecipeError`` where it has no such search.
     """

@@ -1,4 +1,4 @@
-"""What ``generate`` of transformers can be told, and which steps of a recipe that is."""
+"""The arguments of transformers' ``generate``, and the steps of a recipe they correspond to."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ARGUMENTS = (
 )
 POSITIONS = {argument.strategy: position for position, argument in enumerate(ARGUMENTS)}
 
-# How generate searches where nothing is said.
+# What ``generate`` takes for the search where it is given nothing.
 SEARCH: dict[str, Any] = {
     "do_sample": False,
     "num_beams": 1,
@@ -58,7 +58,7 @@ SEARCH: dict[str, Any] = {
     "num_return_sequences": 1,
 }
 
-# What no step stands for, with the value at which it does nothing.
+# Arguments that no step corresponds to, with the value at which they do nothing.
 FOREIGN: dict[str, Any] = {
     "min_length": 0,
     "forced_bos_token_id": None,

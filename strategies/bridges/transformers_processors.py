@@ -48,7 +48,7 @@ class AsLogitsProcessor:
                     "tokens; remove it.",
                 )
         self._prompt_length = prompt_length
-        # By text: each processor's state, and of all tokens the log-probabilities it is told.
+        # By text: each processor's state, and every token's log-probability as it observes it.
         self._last: dict[tuple[int, ...], tuple[list[Any], list[Tensor]]] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

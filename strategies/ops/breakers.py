@@ -1,4 +1,4 @@
-"""Where given texts end in a row's tokens: within one that holds more, or over several."""
+"""Where given texts end in a row: within a token that holds more, or across several tokens."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..base import Context
 class Breakers:
     """Finds the tokens in which one of ``texts`` ends, as llama.cpp and vLLM look for them.
 
-    A token counts that holds the text with more around it. Each is decoded once.
+    A token that holds a text with more around it counts. Each token is decoded once.
     """
 
     def __init__(self, texts: Sequence[str], context: Context) -> None:
         self._alone, self._crossing = tuple(texts), [text for text in texts if len(text) > 1]
-        # A token's text is what it adds to a letter: some tokenizers begin a text in another way.
+        # A token's text is what it adds to a letter: some tokenizers drop the first space of a text.
         self._letter, self._decode = context.encode("a"), context.decode
         self._head = self._decode(self._letter)
         self._written: dict[int, str] = {}

@@ -60,7 +60,7 @@ class AdaptiveP(base.Processor):
             )
 
     def initial_state(self) -> float:
-        """The mean of what was chosen, as if all of it had been the target."""
+        """The mean of the chosen probabilities, which begins at the target."""
         return float(self.params.target)
 
     def observe(self, state: Any, token: int, logprob: float) -> float:

@@ -1,4 +1,4 @@
-"""DoLa: the last layer against an earlier one, where what the model knows has yet to surface."""
+"""DoLa: the log-probabilities of the last layer minus those of an earlier one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classifier-free guidance: away from what a second prompt would say."""
+"""Classifier-free guidance: moves the scores away from those after a second prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P-less: cuts at the chance that two draws from the distribution agree."""
+"""P-less: cuts at the probability that two draws from the distribution agree."""
 
 from __future__ import annotations
 

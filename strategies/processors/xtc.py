@@ -72,7 +72,7 @@ class Xtc(base.Processor):
         return out
 
     def _acts(self, row: Row) -> bool:
-        """By a coin of its own, the same for every column with one seed."""
+        """Whether it acts at this token, by a number that every column with the same seed draws."""
         position = len(row.tokens) - row.prompt_length
         chance: float = self.params.probability
         return uniform(row.seed, row.sample, position, "xtc") < chance

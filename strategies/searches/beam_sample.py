@@ -37,7 +37,7 @@ class BeamSample(Beams):
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
         totals = accumulated(step)
         noise = torch.stack([step.noise(row) for row in range(len(step.rows))])
-        # The better of several draws would be no draw: one beam is plain sampling.
+        # One beam is plain sampling: the better of several draws has another distribution.
         drawn = min(count, totals.numel()) if self.width() > 1 else 1
         places = (totals + noise).flatten().topk(drawn).indices
         vocab = totals.shape[-1]

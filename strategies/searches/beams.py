@@ -35,7 +35,7 @@ class BeamParams(base.Params):
 
 
 def accumulated(step: Step) -> Tensor:
-    """What each continuation would score: its row's score and its own, ``[len(rows), vocab]``."""
+    """The score of each continuation: its row's and its own, ``[len(rows), vocab]``."""
     held = torch.tensor([row.score for row in step.rows], device=step.scores.device)
     return step.scores + held[:, None]
 
@@ -50,9 +50,9 @@ def best_candidates(totals: Tensor, count: int) -> Iterator[tuple[float, int, in
 
 
 class Beams(base.Search, ABC):
-    """A search over whole texts, ruled as in transformers' ``_beam_search``.
+    """A search over whole texts, by the rules of transformers' ``_beam_search``.
 
-    A row's score is its summed log-probability. A kind of beam search says only which
+    A row's score is its summed log-probability. A subclass only says which
     ``candidates`` it looks at.
     """
 
@@ -72,7 +72,7 @@ class Beams(base.Search, ABC):
         return self.kept(step, candidates, self.width(), step.finished)
 
     def looked_at(self, beams: int) -> int:
-        """How many candidates leave ``beams`` to run on, though every end win on every beam."""
+        """So many candidates that ``beams`` run on even where every beam may end in every way."""
         return max(2, 1 + len(self.context.eos_token_ids)) * beams
 
     def kept(

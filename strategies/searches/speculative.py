@@ -10,13 +10,13 @@ from ..base import Info, Move, Row, Step, Strategy, setting
 
 
 class Speculative(base.Search):
-    """Draws as ``sample`` does, with the same luck, and goes on while what was guessed is drawn.
+    """Draws as ``sample`` does, with the same noise; a guess is accepted where it is what is drawn.
 
     A guess from the text stands for a draft that is sure of it, q = 1: it is drawn, and thereby
     accepted, with probability ``min(1, p/q) = p``; else the draw has the distribution of the rest.
-    A draft model guesses by the same luck: its guess is accepted at least ``(1 - d) / (1 + d)`` of
-    the time, ``d`` being the distance in total variation (Daliri, Musco & Suresh 2024, 2408.07978).
-    Either way the text is not only distributed as that of ``sample``, it is the same.
+    A draft model guesses with the same noise: its guess is accepted at least ``(1 - d) / (1 + d)``
+    of the time, ``d`` being the distance in total variation (Daliri, Musco & Suresh 2024,
+    2408.07978). Either way the text is not only distributed as that of ``sample``, it is the same.
     """
 
     info = Info(
@@ -60,7 +60,7 @@ class Speculative(base.Search):
         return int(self.params.tokens) if self.params.draft == "model" else 0
 
     def draft(self, row: Row) -> Sequence[int]:
-        """What followed the first place where the text's last tokens stood before."""
+        """The tokens that followed the earliest occurrence of the text's last ``ngram`` tokens."""
         text = row.tokens
         if self.params.draft == "model":
             return ()
