@@ -89,7 +89,7 @@ class Matching:
     def begin(cls, vocabulary: Vocabulary, grammar: Grammar) -> Matching:
         """The empty text. Raises ``Unfit`` where nothing matches, or the bounds are passed."""
         written = grammar.written
-        fault = trial.trials.fault(vocabulary, written)
+        fault = trial.trials().fault(vocabulary, written)
         if fault:
             raise Unfit(reason(fault))
         limits = LLParserLimits(**trial.LIMITS)
@@ -150,7 +150,7 @@ def reaches(vocabulary: Vocabulary, grammar: Grammar, bytes: int) -> bool:
         return False
     if grammar.at_least is None:
         return True
-    return not trial.trials.fault(vocabulary, grammar.at_least(bytes)).startswith(_NO_TEXT)
+    return not trial.trials().fault(vocabulary, grammar.at_least(bytes)).startswith(_NO_TEXT)
 
 
 def reason(fault: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -196,15 +197,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-trials = Trials()  # one process serves every model and every lane
-atexit.register(lambda: trials.close())
+@functools.cache
+def trials() -> Trials:
+    """The trials of this process, which one subprocess makes for every model and every lane."""
+    return Trials()
 
 
-def _forked() -> None:
-    """A fork of the server has no listening thread and maybe a lock for ever: it begins anew."""
-    global trials
-    trials = Trials()
-
-
+trials()  # so that two threads that ask first do not make two
+atexit.register(lambda: trials().close())
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    # A fork of the server has no listening thread and maybe a lock for ever: it begins anew.
+    os.register_at_fork(after_in_child=trials.cache_clear)

@@ -17,7 +17,7 @@ class Breakers:
 
     def __init__(self, texts: Sequence[str], context: Context) -> None:
         self._alone, self._crossing = tuple(texts), [text for text in texts if len(text) > 1]
-        # A token's text is what it adds to a letter: some tokenizers drop the first space of a text.
+        # A token's text is what it adds to a letter: some tokenizers drop a text's first space.
         self._letter, self._decode = context.encode("a"), context.decode
         self._head = self._decode(self._letter)
         self._written: dict[int, str] = {}

@@ -24,14 +24,14 @@ HOSTILE = f"constrained(json_schema={quote(SCHEMA)}) | greedy"
 def test_nobody_waits_for_a_grammar_at_trial(service, address, monkeypatch):
     """Others are answered while the process that tries it out is still at it."""
     held, begun = threading.Event(), threading.Event()
-    real = trials.fault
+    real = trials().fault
 
     def fault(vocabulary, grammar):
         begun.set()
         assert held.wait(LATE)
         return real(vocabulary, grammar)
 
-    monkeypatch.setattr(trials, "fault", fault)
+    monkeypatch.setattr(trials(), "fault", fault)
     with ThreadPoolExecutor() as pool, httpx.Client(base_url=address, timeout=LATE) as http:
         hostile = pool.submit(http.post, "/api/compare", json={**ASK, "recipes": [HOSTILE]})
         try:
