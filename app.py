@@ -12,11 +12,13 @@ def main() -> None:
     quiet_libraries()  # before these imports, where gradio and the hub client read it
     from playground import logs
     from playground.api import routes
+    from playground.guard import allow_open_files
     from playground.service import Service
     from playground.stopping import Stopping
     from playground.ui import build, serve
 
     stopping = Stopping()
+    allow_open_files()
     service = Service(settings)
     logs.keep(service)
     page = build(service)

@@ -2,6 +2,7 @@
 
 from playground.guard.gate import Door, Gate, Refusal
 from playground.guard.hosts import HostCheck
+from playground.guard.open_files import allow_open_files
 from playground.guard.slow_senders import drop_slow_heads
 
-__all__ = ["Door", "Gate", "HostCheck", "Refusal", "drop_slow_heads"]
+__all__ = ["Door", "Gate", "HostCheck", "Refusal", "allow_open_files", "drop_slow_heads"]
