@@ -61,6 +61,7 @@ _SENTENCES = {
     "lookarounds": r"\b, \B and the like look around them, which cannot be followed.",
     "oneOf constraints": "oneOf is followed only where no two of its choices can hold; use anyOf.",
     "fuel": "finding what may follow takes too long; make it simpler.",
+    "items; max is": "it allows too much at once to be followed; make it simpler.",
     "too many items": "finding what may follow takes too long; make it simpler.",
 }
 
