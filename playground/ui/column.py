@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
-from pydantic import ValidationError
 
 from playground.colours import COLOURS, LETTERS
 from playground.models import ModelError
-from playground.ui import faults, panel
 from playground.ui import recipe as recipes
 from playground.ui.bridge import Bridge
-from playground.ui.element import QUICK, element, message
+from playground.ui.drawer import drawer
+from playground.ui.element import QUICK, element, in_turn, message
 from playground.ui.names import source
-from playground.ui.recipe import Steps
+from playground.ui.recipe import ColumnState
 from strategies.order import insert
 from strategies.presets import OWN, PRESETS
 from strategies.recipe import Recipe, RecipeError
@@ -43,16 +41,9 @@ class Column:
     def head(self) -> list[Any]:
         return [self.recipe, self.written, self.fault]
 
-    def draw(
-        self,
-        steps: Steps,
-        columns: int,
-        opened: Any = None,
-        preset: str | None = None,
-        name: str = "",
-    ) -> Updates:
-        """The head for these steps of one of ``columns`` columns, step ``opened`` with controls."""
-        view = recipes.view(self.index, steps, columns, self.most, opened, preset, name)
+    def draw(self, column: ColumnState, columns: int) -> Updates:
+        """The head for this set-up of one of ``columns`` columns."""
+        view = recipes.view(self.index, column, columns, self.most)
         return {self.recipe: view, self.written: view["written"], self.fault: view["error"]}
 
     def write(
@@ -62,21 +53,22 @@ class Column:
 
         A step that is open in the value ``before`` stays so, its controls drawn anew.
         """
+        key = recipes.key_of(before)
         try:
             steps = recipes.steps_of(text)
             at = recipes.still_open(before, steps)
-            drawn = self.draw(steps, columns, at, name=name)
+            drawn = self.draw(ColumnState(steps, name, at, key=key), columns)
             drawn[self.recipe]["redraw"] = redraw
             return drawn
         except RecipeError as problem:
-            drawn = self.draw([], columns, name=name)
+            drawn = self.draw(ColumnState([], name, key=key), columns)
             drawn[self.recipe] |= {"written": text, "error": str(problem)}
             return drawn | {self.written: text, self.fault: str(problem)}
 
 
 def column(
     index: int,
-    steps: Steps | None,
+    start: ColumnState | None,
     text: dict[str, Any],
     columns: int,
     most: int,
@@ -84,24 +76,25 @@ def column(
     run: gr.State,
     bridge: Bridge,
 ) -> Column:
-    """Draw one column, hidden where ``steps`` is None, and wire what concerns it alone.
+    """Draw one column, hidden where ``start`` is None, and wire what concerns it alone.
 
     ``text`` is its strip's value; ``count`` holds how many columns show, ``columns`` at first, and
     ``run`` the name of what they show.
     """
-    view = None if steps is None else recipes.view(index, steps, columns, most)
+    view = None if start is None else recipes.view(index, start, columns, most)
     with gr.Column(visible=view is not None, elem_classes="lane card", min_width=0) as box:
         parts = Column(
             index=index,
             most=most,
             box=box,
-            recipe=element("recipe", view, constants=recipes.constants()),
+            recipe=element("recipe", view, constants=recipes.constants() | {"lane": index}),
             written=gr.Textbox(
                 view["written"] if view else "",
                 label=f"Recipe of column {LETTERS[index]} as text",
                 elem_classes="written",
                 container=False,
                 max_lines=3,
+                interactive=True,
             ),
             python=gr.Textbox(
                 label="The same in transformers",
@@ -114,7 +107,7 @@ def column(
             strip=element("strip", text, render=False, constants={"colour": COLOURS[index]}),
         )
         with gr.Column(elem_classes="drawer"):
-            _drawer(parts, count)
+            drawer(parts, count)
         element("preview", constants={"lane": index, "colour": COLOURS[index]})
         parts.strip.render()
     _wire(parts, count, run, bridge)
@@ -122,108 +115,50 @@ def column(
 
 
 def _wire(column: Column, count: gr.State, run: gr.State, bridge: Bridge) -> None:
-    """The steps changed, a preset chosen, the line rewritten."""
+    """What a person changes of the recipe: its steps, its name, a preset, the line of text."""
 
-    def edit(columns: int, shown: str, event: gr.EventData) -> Updates:
-        steps, at = recipes.read(event._data), event._data.get("open")
-        name = recipes.name_of(event._data)
+    def change(columns: int, shown: str, model: str, event: gr.EventData) -> Updates:
+        asked = event._data if isinstance(event._data, dict) else {}
+        acts = {"edit": edit, "preset": choose, "rewrite": rewrite}
+        act = acts.get(str(asked.get("act")))
+        return act(asked, columns, shown, model) if act else {column.fault: gr.skip()}
+
+    def edit(asked: dict[str, Any], columns: int, shown: str, model: str) -> Updates:
+        state = ColumnState.read(asked)
         with suppress(IndexError):  # what was written is called so from now on, too
             kept, _, lane = source(shown, column.index).partition("/")
-            bridge.service.rename(kept, int(lane), name)
-        if event._data.get("add") in registry().strategies:
-            steps, at = insert(steps, event._data["add"])
-        return column.draw(steps, columns, at, name=name)
+            bridge.service.rename(kept, int(lane), state.name)
+        if asked.get("add") in registry().strategies:
+            steps, at = insert(state.steps, asked["add"])
+            state = replace(state, steps=steps, opened=at)
+        return column.draw(state, columns)
 
-    def choose(columns: int, model: str, event: gr.EventData) -> Updates:
-        asked = event._data.get("preset")
-        if asked == OWN:
+    def choose(asked: dict[str, Any], columns: int, shown: str, model: str) -> Updates:
+        chosen, key = asked.get("preset"), recipes.key_of(asked)
+        if chosen == OWN:
             try:
                 own = bridge.own(model)
             except ModelError as problem:
                 return {column.fault: str(problem)}
-            drawn = column.draw(own.recipe.to_steps(), columns, preset=OWN)
+            steps = own.recipe.to_steps()
+            drawn = column.draw(ColumnState(steps, preset=OWN, key=key), columns)
             return drawn | {column.fault: " ".join(own.left_out) or None}
-        recipe = next((preset.recipe for preset in PRESETS if preset.id == asked), None)
-        return column.draw(recipe.to_steps(), columns) if recipe else {column.fault: gr.skip()}
+        recipe = next((preset.recipe for preset in PRESETS if preset.id == chosen), None)
+        if recipe is None:
+            return {column.fault: gr.skip()}
+        return column.draw(ColumnState(recipe.to_steps(), key=key), columns)
 
-    def rewrite(text: Any, columns: int, value: Any) -> Updates:
+    def rewrite(asked: dict[str, Any], columns: int, shown: str, model: str) -> Updates:
         try:
-            return column.draw(Recipe.of(text).to_steps(), columns, name=recipes.name_of(value))
+            steps = Recipe.of(asked.get("text")).to_steps()
         except RecipeError as problem:
             return {column.fault: str(problem)}
+        name, key = recipes.name_of(asked), recipes.key_of(asked)
+        return column.draw(ColumnState(steps, name, key=key), columns)
 
     def translate(model: str, tokens: Any, event: gr.EventData) -> str:
         return bridge.python(str(event._data.get("written")), model, tokens)
 
-    column.recipe.edit(edit, [count, run], column.head, **QUICK)
-    column.recipe.preset(choose, [count, bridge.model], column.head, **QUICK)
+    inputs = [count, run, bridge.model]
+    in_turn(column.recipe.change_recipe(change, inputs, column.head, **QUICK))
     column.recipe.translate(translate, bridge.inputs, column.python, **QUICK)
-    for event in (column.written.submit, column.written.blur):
-        event(rewrite, [column.written, count, column.recipe], column.head, **QUICK)
-
-
-def _drawer(column: Column, count: gr.State) -> None:
-    """The controls of the open step. The element asks for them when another step opens."""
-
-    @gr.render(column.recipe, [column.recipe.expand], queue=False, show_progress="hidden")
-    def draw(value: Any) -> None:
-        try:
-            controls(value)
-        except Exception as error:
-            with gr.Column(elem_classes="controls"):
-                element("message", faults.sentence(error))
-
-    def controls(value: Any) -> None:
-        steps, at = recipes.read(value), recipes.opened(value)
-        strategy = registry().strategies.get(steps[at]["strategy"]) if at is not None else None
-        if at is None or strategy is None:
-            return
-        try:
-            params = strategy.Params(**steps[at]["params"])
-        except ValidationError:
-            params = strategy.Params()  # the controls are how a person leaves the bad values
-        drawn = panel.panel(strategy, params, enabled=steps[at]["enabled"])
-        fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
-        unchanged = {column.fault: gr.skip()}
-
-        def turn(value: Any, columns: int, *given: Any) -> Updates:
-            steps, at = recipes.read(value), recipes.opened(value)
-            if at is None or steps[at]["strategy"] != strategy.info.id:
-                return unchanged  # another step opened while the hand was still on this one
-            steps[at]["params"] = {
-                name: panel.typed(field, one)
-                for (name, field), one in zip(fields.items(), given, strict=True)
-            }
-            return column.draw(steps, columns, at, name=recipes.name_of(value))
-
-        def act(name: str, value: Any, columns: int) -> Updates:
-            steps, at = recipes.read(value), recipes.opened(value)
-            if at is None:
-                return unchanged
-            draw = partial(column.draw, columns=columns, name=recipes.name_of(value))
-            if name == "close":
-                return draw(steps)
-            if name == "remove":
-                return draw(steps[:at] + steps[at + 1 :])
-            if name == "switch":
-                steps[at]["enabled"] = not steps[at]["enabled"]
-                label = panel.switch_label(steps[at]["enabled"])
-                return draw(steps, opened=at) | {drawn.acts["switch"]: label}
-            if name == "clear":
-                steps[at]["params"] = {**steps[at]["params"], recipes.PICKS: []}
-                cleared = {drawn.acts["clear"]: gr.update(interactive=False)}
-                return draw(steps, opened=at) | cleared
-            to = at + (1 if name == "later" else -1)
-            if not 0 <= to < len(steps):
-                return unchanged
-            steps.insert(to, steps.pop(at))
-            return draw(steps, opened=to)
-
-        inputs = [column.recipe, count]
-        safe = partial(faults.guarded, tell=lambda words: {column.fault: words})
-        latest = {"trigger_mode": "always_last", **QUICK}
-        for control in drawn.controls.values():
-            control.input(safe(turn), [*inputs, *drawn.controls.values()], column.head, **latest)
-        for name, button in drawn.acts.items():
-            outputs = [*column.head, *drawn.acts.values()]
-            button.click(safe(partial(act, name)), inputs, outputs, **QUICK)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from copy import deepcopy
+from dataclasses import replace
 from types import MethodType
 from typing import Any
 
@@ -16,10 +17,10 @@ from playground.ui import recipe as recipes
 from playground.ui import strip
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates, column
-from playground.ui.element import QUICK
+from playground.ui.element import QUICK, in_turn
 from playground.ui.links import Setup
 from playground.ui.names import Resolve, lanes_of
-from playground.ui.recipe import Steps
+from playground.ui.recipe import ColumnState
 from strategies.presets import PRESETS
 
 
@@ -32,7 +33,7 @@ class Columns:
 
     def __init__(
         self,
-        start: Sequence[Steps],
+        start: Sequence[ColumnState],
         most: int,
         resolve: Resolve,
         shown: Comparison | None,
@@ -72,7 +73,7 @@ class Columns:
     @property
     def choices(self) -> list[Any]:
         """Each strip's event that a token was chosen by hand, bound to it as ``gr.on`` expects."""
-        return [MethodType(shown.choose.func, shown) for shown in self.strips]
+        return [_bound(shown.choose) for shown in self.strips]
 
     @property
     def outputs(self) -> list[Any]:
@@ -83,7 +84,7 @@ class Columns:
     def restore(self, setup: Setup, run: str) -> Updates:
         """Show these recipes as they were written, and of this run the lanes they have."""
         written = setup.recipes[: self.most]
-        updates = self.draw([[]] * len(written), run)
+        updates = self.draw([ColumnState([]) for _ in written], run)
         for c, text in zip(self.columns, written, strict=False):
             updates |= c.write(text, len(written), setup.name(c.index))
         return updates
@@ -118,17 +119,17 @@ class Columns:
                 updates |= c.write(text, len(written), name, value, redraw)
         return updates
 
-    def draw(self, steps: Sequence[Steps], run: str, names: Sequence[str] | None = None) -> Updates:
-        """Show these recipes, and of this run the lanes they have."""
+    def draw(self, columns: Sequence[ColumnState], run: str) -> Updates:
+        """Show these columns, and of this run the lanes they have."""
         comparison = self.resolve(run) if run else None
-        updates: Updates = {self.count: len(steps), self.run: run}
-        updates[self.add] = gr.update(interactive=len(steps) < self.most)
+        count = len(columns)
+        updates: Updates = {self.count: count, self.run: run}
+        updates[self.add] = gr.update(interactive=count < self.most)
         for c in self.columns:
-            here = c.index < len(steps)
+            here = c.index < count
             updates[c.box] = gr.update(visible=here)
             if here:
-                name = names[c.index] if names else ""
-                updates |= c.draw(steps[c.index], len(steps), name=name)
+                updates |= c.draw(columns[c.index], count)
                 updates[c.strip] = self.strip(comparison, c.index)
             else:
                 updates |= {c.recipe: None, c.written: "", c.fault: None}
@@ -152,32 +153,36 @@ class Columns:
         inputs = [self.count, self.run, *self.recipes]
         outputs = [*self.outputs, *idle]
 
-        def rearrange(change: str, at: int, count: int, run: str, *values: Any) -> Updates:
-            steps = [recipes.read(value) for value in values[:count]]
-            names = [recipes.name_of(value) for value in values[:count]]
-            shown = self.resolve(run) if run else None
-            lanes = list(range(len(shown.lanes) if shown else 0))
-            if at >= count or (change == "duplicate" and count >= self.most):
+        def rearrange(event: gr.EventData, count: int, run: str, *values: Any) -> Updates:
+            asked = event._data if isinstance(event._data, dict) else {}
+            columns = [ColumnState.read(value) for value in values[:count]]
+            at = next((i for i, c in enumerate(columns) if c.key == asked.get("key")), None)
+            duplicate = asked.get("act") == "duplicate"
+            if at is None or (count >= self.most if duplicate else count < 2):
                 return {self.count: gr.skip()}
             leave(run)
-            if change == "duplicate":
-                steps.insert(at, steps[at])
-                names.insert(at + 1, another(names[at], names))
+            shown = self.resolve(run) if run else None
+            lanes = list(range(len(shown.lanes) if shown else 0))
+            if duplicate:
+                name = another(columns[at].name, [c.name for c in columns])
+                steps = deepcopy(columns[at].steps)
+                columns.insert(at + 1, ColumnState(steps, name))
                 lanes[at:at] = [at] if at < len(lanes) else []
-            elif count > 1:
-                del steps[at], names[at]
-                del lanes[at : at + 1]
-            return self.draw(steps, lanes_of(run, lanes) if lanes else "", names) | idle
+            else:
+                del columns[at], lanes[at : at + 1]
+            shut = [replace(c, opened=None) for c in columns]
+            return self.draw(shut, lanes_of(run, lanes) if lanes else "") | idle
 
         def append(count: int, run: str, *values: Any) -> Updates:
-            steps = [recipes.read(value) for value in values[:count]]
-            names = [recipes.name_of(value) for value in values[:count]]
+            columns = [ColumnState.read(value) for value in values[:count]]
             if count >= self.most:
                 return {self.count: gr.skip()}
             leave(run)
             forms = [preset.recipe.to_steps() for preset in PRESETS]
+            steps = [c.steps for c in columns]
             fresh = next((form for form in forms if form not in steps), forms[0])
-            return self.draw([*steps, fresh], run, [*names, ""])
+            shut = [replace(c, opened=None) for c in columns]
+            return self.draw([*shut, ColumnState(fresh)], run)
 
         def translate(model: str, tokens: Any, *written: Any) -> list[str]:
             return [self.bridge.python(text, model, tokens) for text in written]
@@ -190,11 +195,14 @@ class Columns:
             trigger_mode="always_last",
             **QUICK,
         )
-        rearranged = [self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK)]
+        moved = [_bound(c.recipe.rearrange) for c in self.columns]
+        rearranged = [
+            gr.on(moved, rearrange, inputs, outputs, cancels=stop_first, **QUICK),
+            self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK),
+        ]
+        for event in rearranged:
+            in_turn(event)
         for c in self.columns:
-            for event, change in ((c.recipe.duplicate, "duplicate"), (c.recipe.discard, "remove")):
-                act = partial(rearrange, change, c.index)
-                rearranged.append(event(act, inputs, outputs, cancels=stop_first, **QUICK))
             c.strip.turn(self._turner(c.index), None, c.strip, **QUICK)
         return rearranged
 
@@ -207,6 +215,11 @@ class Columns:
             return self.strip(comparison, index, output)
 
         return turn
+
+
+def _bound(event: Any) -> Any:
+    """An element's own event as ``gr.on`` expects it."""
+    return MethodType(event.func, *event.args)
 
 
 def another(name: str, names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 # What most events of the page are: answered at once, without a spinner, not part of any API.
 QUICK: dict[str, Any] = {
@@ -49,3 +50,9 @@ def element(name: str, value: Any = None, **options: Any) -> gr.HTML:
 def message(elem_id: str) -> gr.HTML:
     """A place for one sentence about what went wrong, empty until then."""
     return element("message", elem_id=elem_id)
+
+
+def in_turn(event: Dependency) -> None:
+    """Say to the page when this event was answered or has failed; see ``assets/turns.js``."""
+    for ended in (event.then, event.failure):
+        ended(None, None, None, js="() => playground.turns.over()", **QUICK)

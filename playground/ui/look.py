@@ -12,7 +12,7 @@ from gradio.themes.utils import fonts
 
 from playground.ui.element import ASSETS
 
-SCRIPTS = ("page", "address", "chat", "refer", "history", "chooser")
+SCRIPTS = ("page", "turns", "address", "chat", "refer", "history", "chooser")
 
 
 def theme() -> gr.themes.Base:

@@ -18,7 +18,7 @@ from playground.ui import faults, links, preview, recorded, strip, uncached
 from playground.ui.bridge import Bridge
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
-from playground.ui.element import QUICK, element
+from playground.ui.element import QUICK, element, in_turn
 from playground.ui.header import Header, facts_line, header
 from playground.ui.inspector import Inspector
 from playground.ui.limits import Limits, limits
@@ -27,6 +27,7 @@ from playground.ui.names import chosen
 from playground.ui.pace import Pace
 from playground.ui.pick import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
+from playground.ui.recipe import ColumnState
 from playground.ui.run import Runner, first, outcome, status
 from playground.ui.visitor import counted, visitor
 from strategies.recipe import Recipe
@@ -63,7 +64,7 @@ def build(service: Service) -> gr.Blocks:
                 gr.Checkbox(label="scroll together", elem_id="together", interactive=True)
                 past = element("past", elem_id="past")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
-            steps = [Recipe.parse(text).to_steps() for text in start.recipes]
+            steps = [ColumnState(Recipe.parse(text).to_steps()) for text in start.recipes]
             bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
             columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
             inspector = Inspector(resolve, first(sample), partial(uncached.measure, service))
@@ -97,7 +98,7 @@ def build(service: Service) -> gr.Blocks:
             event.then(
                 inspector.follow, [columns.run, inspector.selection, *look[0]], look[1], **QUICK
             )  # fmt: skip
-        for event in (parts.ran, parts.picked):
+        for event in (parts.ran, parts.resumed, parts.picked):
             event.then(
                 inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
             )  # fmt: skip
@@ -216,10 +217,16 @@ class Page:
             runner.follow, columns.run, runner.followed, postprocess=False,
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        self.ran.then(runner.scored, columns.run, self.box.chips, **QUICK)
-        for ended in (self.ran.then, self.ran.failure, submitted.failure):
-            ended(lambda: runner.idle, None, [*runner.idle], **QUICK)
-        writing = [submitted, self.ran, self.picked]
+        self.resumed = self.line.resume(
+            runner.resume, columns.run, runner.followed, postprocess=False,
+            show_progress="hidden", concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
+        for followed in (self.ran, self.resumed):
+            followed.then(runner.scored, columns.run, self.box.chips, **QUICK)
+            for ended in (followed.then, followed.failure):
+                ended(lambda: runner.idle, None, [*runner.idle], **QUICK)
+        submitted.failure(lambda: runner.idle, None, [*runner.idle], **QUICK)
+        writing = [submitted, self.ran, self.resumed, self.picked]
         knobs.stop.click(runner.stop, columns.run, None, **QUICK)
         self.cleared = knobs.clear.click(
             self.clear, [columns.run, columns.count, *columns.recipes],
@@ -227,6 +234,7 @@ class Page:
              *runner.faults],
             cancels=writing, **QUICK,
         )  # fmt: skip
+        in_turn(self.cleared)
         self.rearranged = columns.wire(stop_first=writing, leave=runner.leave, idle=runner.idle)
         tint.change(
             None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
@@ -265,18 +273,18 @@ class Page:
             knobs.alone, box.split,
         ]  # fmt: skip
         drawn = [*set_up, self.line, self.selection, runner.previews, *columns.outputs]
-        drawn = list(dict.fromkeys([*drawn, *runner.faults]))
+        drawn = list(dict.fromkeys([*drawn, *runner.faults, *runner.idle]))
         self.opened = page.load(self.open, past, drawn, js="() => [playground.opening()]", **QUICK)
         self.restored = past.restore(
-            self.restore, columns.run, [*drawn, past, *runner.idle], cancels=writing, **QUICK
+            self.restore, columns.run, [*drawn, past], cancels=writing, **QUICK
         )
         revised = past.revise(
             self.revise, [columns.count, columns.run, *columns.recipes],
             [*set_up, past, *columns.outputs], **QUICK,
         )  # fmt: skip
-        self.opened.then(None, None, None, js="() => playground.opened()", **QUICK)
         for event in (self.restored, revised):
             event.failure(None, None, None, js="() => playground.past.failed()", **QUICK)
+            in_turn(event)
         for event in (self.opened, self.restored, revised):
             event.then(
                 self.choose, asked, shown, concurrency_limit=None, show_progress="hidden",
@@ -338,7 +346,9 @@ class Page:
         except ValidationError:  # another version of the page kept it
             asked = Address.model_validate({**(sent or {}), "kept": None})
         if asked.kept is not None:
-            return self.shown(asked.kept.setup, asked.kept.run, "As it was before the reload.")
+            kept = asked.kept
+            shown = self.shown(kept.setup, kept.run, "As it was before the reload.")
+            return shown | self.runner.resumed(kept.run)
         link = links.restored(asked, self.start, self.service.settings, self._refusal)
         if link is None or (link.setup == self.start and not link.faults):
             return {self.line: gr.skip()}
@@ -426,10 +436,7 @@ class Page:
             "least": knobs.least, "seed": knobs.seed, "stop": knobs.ends, "chat": knobs.chat,
             "alone": knobs.alone, "split": self.box.split,
         }  # fmt: skip
-        inputs = [*parts.values(), *self.columns.recipes]
-        js = (
-            f"({', '.join(parts)}, ...columns) => {{ const shown = columns.filter(Boolean); "
-            f"playground.address({{{', '.join(parts)}, recipes: shown.map((r) => r.written), "
-            "names: shown.map((r) => r.name)}); }"
-        )
-        gr.on([part.change for part in inputs], None, inputs, None, js=js, **QUICK)
+        inputs, names = [*parts.values()], ", ".join(parts)
+        told = f"({names}) => {{ playground.address({{{names}}}); "
+        self.opened.then(None, inputs, None, js=f"{told} playground.opened(); }}", **QUICK)
+        gr.on([part.change for part in inputs], None, inputs, None, js=f"{told} }}", **QUICK)

@@ -20,6 +20,7 @@ from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.names import with_lane
 from playground.ui.place import NO_RUN_ADVICE
+from playground.ui.recipe import ColumnState
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
@@ -87,9 +88,8 @@ class Picker:
         if shown is None:
             return {}
         steps = Recipe.parse(shown.lanes[lane].recipe).to_steps()
-        updates = self.columns.columns[lane].draw(steps, columns, name=recipes.name_of(told)) | {
-            self.columns.run: name
-        }
+        state = ColumnState(steps, recipes.name_of(told), key=recipes.key_of(told))
+        updates = self.columns.columns[lane].draw(state, columns) | {self.columns.run: name}
         for c in self.columns.columns[:columns]:
             text = texts[c.index] if isinstance(texts, list) and c.index < len(texts) else 0
             text = text if type(text) is int and text >= 0 else 0

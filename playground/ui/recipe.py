@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cache
+from secrets import token_hex
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +20,7 @@ from strategies.registry import registry
 Steps = list[dict[str, Any]]
 
 LONGEST_NAME = 40  # characters of a column's name
+LONGEST_KEY = 32
 PICKS = "picks"  # the tokens a person chose: too many to be read one by one
 
 
@@ -40,12 +43,15 @@ def constants() -> dict[str, Any]:
             "id": p.id,
             "title": f"{p.title} ({p.date})" if p.date and p.group != "ideas" else p.title,
             "summary": f"{p.summary}\n{p.origin}",
+            "origin": p.origin if p.date and p.group != "ideas" else "",
             "group": p.group,
         }
         for p in PRESETS
     ]
     own = "What generate does with this model when it is told nothing.\nIts generation_config"
-    presets.append({"id": OWN, "title": "Its own settings", "summary": own, "group": OWN})
+    presets.append(
+        {"id": OWN, "title": "Its own settings", "summary": own, "origin": "", "group": OWN}
+    )
     groups = [{"id": id, "title": title} for id, title in GROUPS.items()]
     return {"strategies": known + broken, "presets": presets, "groups": groups}
 
@@ -96,10 +102,31 @@ def name_of(value: Any) -> str:
     return " ".join(name.split())[:LONGEST_NAME] if isinstance(name, str) else ""
 
 
-def opened(value: dict[str, Any]) -> int | None:
-    """The step whose controls are open, of a value that ``read`` has accepted."""
-    at = value.get("open")
-    return at if isinstance(at, int) and 0 <= at < len(value["steps"]) else None
+def key_of(value: Any) -> str:
+    """By what the page knows the column wherever it stands; a new one where it sent none."""
+    key = value.get("key") if isinstance(value, dict) else None
+    return key if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY else token_hex(4)
+
+
+@dataclass(frozen=True)
+class ColumnState:
+    """What a person set up in a column.
+
+    ``opened`` is the step whose controls are on the page, ``preset`` the one that was chosen, where
+    None looks for one with these steps. ``key`` stays when columns move.
+    """
+
+    steps: Steps
+    name: str = ""
+    opened: int | None = None
+    preset: str | None = None
+    key: str = field(default_factory=lambda: key_of(None))
+
+    @classmethod
+    def read(cls, value: Any) -> ColumnState:
+        """What the page sent; ``RecipeError`` where it is no list of steps."""
+        steps = read(value)
+        return cls(steps, name_of(value), _within(value.get("open"), steps), key=key_of(value))
 
 
 def still_open(before: Any, steps: Steps) -> int | None:
@@ -110,20 +137,9 @@ def still_open(before: Any, steps: Steps) -> int | None:
     return at if steps[at]["strategy"] == before["steps"][at].get("strategy") else None
 
 
-def view(
-    index: int,
-    steps: Steps,
-    columns: int,
-    most: int,
-    at: Any = None,
-    preset: str | None = None,
-    name: str = "",
-) -> dict[str, Any]:
-    """The element's value for these steps, whether or not they make a recipe that can run.
-
-    ``preset`` is the one that was chosen; None looks for one with these steps. ``name`` is what a
-    person calls the column.
-    """
+def view(index: int, column: ColumnState, columns: int, most: int) -> dict[str, Any]:
+    """The element's value for this column, whether or not its steps make a recipe that can run."""
+    steps = column.steps
     try:
         written, fault, error = str(Recipe.from_steps(steps)), None, None
     except RecipeError as problem:
@@ -131,19 +147,25 @@ def view(
         written = " | ".join(
             write(step["strategy"], (), step["params"], step["enabled"]) for step in steps
         )
+    known = next((p.id for p in PRESETS if written == str(p.recipe)), None)
     return {
+        "key": column.key,
         "letter": LETTERS[index],
         "colour": COLOURS[index],
         "ink": INKS[index],
-        "preset": preset or next((p.id for p in PRESETS if written == str(p.recipe)), None),
-        "name": name_of({"name": name}),
-        "open": opened({"open": at, "steps": steps}),
+        "preset": column.preset or known,
+        "name": name_of({"name": column.name}),
+        "open": _within(column.opened, steps),
         "only": columns < 2,
         "full": columns >= most,
         "written": written,
         "error": error,
         "steps": [_step(step, i == fault) for i, step in enumerate(steps)],
     }
+
+
+def _within(at: Any, steps: Steps) -> int | None:
+    return at if isinstance(at, int) and 0 <= at < len(steps) else None
 
 
 def _step(step: dict[str, Any], fault: bool) -> dict[str, Any]:

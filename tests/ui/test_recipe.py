@@ -14,6 +14,10 @@ def steps(text: str) -> recipe.Steps:
     return recipe.read({"steps": Recipe.of(text).to_steps()})
 
 
+def column(text: str, **more: str) -> recipe.ColumnState:
+    return recipe.ColumnState(steps(text), **more)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -42,14 +46,14 @@ def test_what_the_page_adds_is_dropped():
     "text", ["greedy", "temperature(0.8) | ~top_k(5) | sample(n=3)", 'beam(early_stopping="never")']
 )
 def test_a_recipe_is_shown_in_its_written_form(text):
-    shown = recipe.view(0, steps(text), 2, 6)
+    shown = recipe.view(0, column(text), 2, 6)
     assert shown["written"] == str(Recipe.of(text))
     assert shown["error"] is None
     assert [step["fault"] for step in shown["steps"]] == [False] * len(shown["steps"])
 
 
 def test_a_step_shows_its_settings_and_whether_it_does_anything():
-    shown = recipe.view(0, steps("temperature(1) | top_p(0.9) | beam(length_penalty=0)"), 2, 6)
+    shown = recipe.view(0, column("temperature(1) | top_p(0.9) | beam(length_penalty=0)"), 2, 6)
     assert [step["value"] for step in shown["steps"]] == ["1", "0.9", "length_penalty 0"]
     assert [step["neutral"] for step in shown["steps"]] == [True, False, False]
 
@@ -66,7 +70,7 @@ def test_a_step_shows_its_settings_and_whether_it_does_anything():
 )
 def test_what_cannot_run_is_shown_with_its_fault_at_the_step(made, fault, says):
     sent = [{"strategy": id, "params": params, "enabled": True} for id, params in made]
-    shown = recipe.view(1, sent, 2, 6)
+    shown = recipe.view(1, recipe.ColumnState(sent), 2, 6)
     assert says in shown["error"]
     assert shown["written"]
     if fault is not None:
@@ -74,15 +78,15 @@ def test_what_cannot_run_is_shown_with_its_fault_at_the_step(made, fault, says):
 
 
 def test_the_preset_is_known_by_what_it_runs():
-    assert recipe.view(0, steps("greedy"), 1, 6)["preset"] == "greedy"
-    assert recipe.view(0, steps("temperature(0.123) | sample"), 1, 6)["preset"] is None
+    assert recipe.view(0, column("greedy"), 1, 6)["preset"] == "greedy"
+    assert recipe.view(0, column("temperature(0.123) | sample"), 1, 6)["preset"] is None
 
 
 @pytest.mark.parametrize(
     "columns, only, full", [(1, True, False), (2, False, False), (6, False, True)]
 )
 def test_the_last_column_stays_and_no_seventh_comes(columns, only, full):
-    shown = recipe.view(0, steps("greedy"), columns, 6)
+    shown = recipe.view(0, column("greedy"), columns, 6)
     assert (shown["only"], shown["full"]) == (only, full)
 
 
@@ -90,7 +94,15 @@ def test_the_last_column_stays_and_no_seventh_comes(columns, only, full):
     "at, found", [(0, 0), (1, 1), (2, None), (-1, None), ("0", None), (None, None)]
 )
 def test_the_open_step_is_one_there_is(at, found):
-    assert recipe.opened({"steps": steps("top_k(3) | sample"), "open": at}) == found
+    sent = {"steps": steps("top_k(3) | sample"), "open": at}
+    assert recipe.ColumnState.read(sent).opened == found
+
+
+def test_a_column_keeps_its_key_wherever_it_stands():
+    sent = recipe.view(0, column("greedy"), 2, 6)
+    assert recipe.ColumnState.read(sent).key == sent["key"]
+    keys = {recipe.key_of(told) for told in (None, {}, {"key": 3}, {"key": "x" * 99}, {"key": ""})}
+    assert len(keys) == 5 and all(0 < len(key) <= recipe.LONGEST_KEY for key in keys)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +122,14 @@ def test_a_recipe_that_cannot_run_is_shown_as_far_as_it_can_be_read(text, shown)
     else:
         read = recipe.steps_of(text)
         assert [(step["strategy"], step["params"]) for step in read] == shown
-        assert recipe.view(0, read, 2, 6)["error"]
+        assert recipe.view(0, recipe.ColumnState(read), 2, 6)["error"]
 
 
 def test_a_name_is_one_line_of_bounded_length():
     assert recipe.name_of({"name": " two\n lines "}) == "two lines"
     assert len(recipe.name_of({"name": "x" * 99})) == recipe.LONGEST_NAME
     assert recipe.name_of({"name": 3}) == recipe.name_of(None) == ""
-    assert recipe.view(0, steps("greedy"), 2, 6, name="Bold")["name"] == "Bold"
+    assert recipe.view(0, column("greedy", name="Bold"), 2, 6)["name"] == "Bold"
 
 
 def test_a_duplicate_has_a_name_of_its_own():

@@ -137,7 +137,7 @@ window.playground.chooser = (box, tell) => {
     // `act` says whether it told Gradio something, whose end calls answered().
     inTurn(act) {
       clearTimeout(waiting);
-      if (busy || document.querySelector('#run').disabled)
+      if (busy || window.playground.turns.busy || document.querySelector('#run').disabled)
         waiting = setTimeout(window.playground.inTurn, 30, act);
       else {
         busy = act();

@@ -16,7 +16,6 @@
   let restoring = null; // the entry that was asked for
   let adopting = 0; // until then what comes is the answer to that, in the server's own words
   let ticket = 0; // of the last question
-  let further = 0; // steps that were asked for before the last one was answered
   let coming = null; // a run that changed alone
   let sealed = null; // the entry that Clear was pressed on: its run is its last
   let clearing = 0; // until then what changes is Clear's work, and one entry
@@ -114,19 +113,18 @@
   const draw = () => tell({ undo: at > 0, redo: at < entries.length - 1 });
 
   function go(by) {
-    if (restoring) {
-      further += by;
-      return;
-    }
-    settle(true);
-    const to = Math.max(0, Math.min(at + by, entries.length - 1));
-    if (to === at || !opened) return;
-    ticket += 1;
-    restoring = { to, ticket };
-    const { setup, run } = entries[to];
-    const why = by < 0 ? 'undo' : 'redo';
-    // Where the same run stays, whatever is being written goes on.
-    ask(run === shownRun(), { setup, run, why, ticket });
+    playground.turns.take(() => {
+      settle(true);
+      const to = Math.max(0, Math.min(at + by, entries.length - 1));
+      if (to === at || !opened) return false;
+      ticket += 1;
+      restoring = { to, ticket };
+      const { setup, run } = entries[to];
+      const why = by < 0 ? 'undo' : 'redo';
+      // Where the same run stays, whatever is being written goes on.
+      ask(run === shownRun(), { setup, run, why, ticket });
+      return true;
+    });
   }
 
   // The server's answer is on the page, or its refusal.
@@ -140,11 +138,9 @@
       changed = { keys: '', when: 0 };
       [sealed, clearing] = [null, 0];
     }
-    const by = well ? further : 0;
-    [restoring, further] = [null, 0];
+    restoring = null;
     playground.changed();
     draw();
-    if (by) setTimeout(go, 0, by);
   }
 
   Object.assign(window.playground, {

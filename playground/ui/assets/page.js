@@ -24,7 +24,10 @@ window.playground = (() => {
   const dark = () => document.body.classList.contains('dark');
 
   const titles = new Map(); // by column
+  const columns = new Map(); // by lane, what its recipe's element shows
+  let fields = null; // what is set up beside the columns, as Gradio's components tell it
   let now = null; // the set-up as it stands
+  let later = null;
   let ran = null; // what the run on the page was asked: {prompt, chat, split, model, tokens}; a model of null is any
 
   // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
@@ -45,6 +48,23 @@ window.playground = (() => {
       Boolean(written) && (!recipe || Boolean(why) || classList.contains('opened')));
   }
   const lanes = () => document.querySelectorAll('#columns > .lane');
+  // All that is set up, from the elements themselves: what is asked for in the same moment is up to date.
+  function gather() {
+    if (!fields) return;
+    const shown = [...columns].sort(([a], [b]) => a - b).map(([, column]) => column)
+      .filter(({ value, box }) => value && box.isConnected).map(({ value }) => value);
+    now = {
+      ...fields, recipes: shown.map((v) => v.written), names: shown.map((v) => v.name),
+      template: playground.chat.told(Boolean(fields.chat)), reference: playground.reference.letter,
+    };
+    lanes().forEach(dress);
+    later ??= setTimeout(() => { // once for all that changes together
+      later = null;
+      announce();
+      playground.link.write(now);
+      playground.changed();
+    });
+  }
   const announce = () => document.dispatchEvent(new CustomEvent('playground:setup'));
 
   return {
@@ -55,19 +75,21 @@ window.playground = (() => {
       if (said) rename(name);
       theme(name);
     },
-    address(setup) {
-      now = setup;
+    address(told) {
+      fields = told;
       playground.chat.follow();
-      const template = playground.chat.told(Boolean(setup.chat));
-      now = { ...setup, template, reference: playground.reference.letter };
-      lanes().forEach(dress);
-      announce();
-      playground.link.write(now);
-      playground.changed();
+      gather();
     },
+    // What a column's recipe is now; null where there is no such column.
+    column(lane, value, box) {
+      columns.set(lane, { value, box });
+      if (box) dress(box);
+      gather();
+    },
+    gather,
     setup: () => now,
-    // A column's recipe changed, or what it shows, or its controls were opened or closed.
-    edited(lane) {
+    // What a column shows changed.
+    redress(lane) {
       dress(lane);
       announce();
       playground.changed();

@@ -50,4 +50,4 @@ document.addEventListener('playground:preview', hear);
 home.dataset.lane = lane;
 box.style.setProperty('--colour', colour);
 draw({});
-playground.edited(home);
+playground.redress(home);

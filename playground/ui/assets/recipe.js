@@ -1,7 +1,8 @@
 // A column's head: its letter, its preset, and its recipe as steps read from left to right.
-// value: {letter, colour, ink, preset, open, only, full, written,
+// value: {key, letter, colour, ink, preset, open, only, full, written,
 //         steps: [{strategy, params, enabled, kind, title, value, neutral, fault}, …]}
-// Constants: presets: [{id, title, summary, group}], groups: [{id, title}],
+// Events: change_recipe {act, key, …}, rearrange {act, key}, both in their turn (see turns.js); translate, expand.
+// Constants: lane, presets: [{id, title, summary, group, origin}], groups: [{id, title}],
 //            strategies: [{id, kind, summary, broken}]
 const $ = (selector) => element.querySelector(selector);
 const [preset, steps, menu] = ['.preset', '.steps', '.menu'].map($);
@@ -11,8 +12,16 @@ let redrawn = null; // by Undo, last
 let anew = false; // draw the controls again, even those of the same strategy
 
 const plain = (list) => list.map(({ strategy, params, enabled }) => ({ strategy, params, enabled }));
-const edit = (list, open) => trigger('edit',
-  { steps: plain(list), open: open ?? null, name: props.value.name });
+const change = (act, more, merge) => playground.turns.send(props.value.key, 'change_recipe',
+  { act, name: props.value.name, ...more }, merge);
+const send = (event, data) =>
+  (event === 'rearrange' ? trigger('rearrange', data) : trigger('change_recipe', data));
+// Shown at once: what is done next is done to what it leads to.
+function edit(list, open) {
+  props.value = { ...props.value, steps: list, open: open ?? null };
+  draw();
+  change('edit', { steps: plain(list), open: open ?? null }, `edit ${props.value.key}`);
+}
 const copy = () => props.value.steps.slice();
 
 function open(step) {
@@ -116,7 +125,8 @@ function refocus(i, act) {
 
 function draw() {
   const v = props.value;
-  if (!v) return;
+  playground.turns.column(lane, { key: v?.key, box: element, send });
+  if (!v) return playground.column(lane, null, column());
   $('.recipe').style.setProperty('--colour', v.colour);
   $('.recipe').style.setProperty('--ink', v.ink);
   $('.letter').textContent = v.letter;
@@ -142,6 +152,7 @@ function draw() {
   const known = presets.find((p) => p.id === v.preset);
   preset.value = v.name ? '' : v.preset ?? '';
   preset.title = known?.summary ?? 'A recipe of your own';
+  $('.origin').textContent = known?.origin ? `As in ${known.origin}` : '';
   if (v.name && known) preset.title = `${known.title}: ${known.summary}`;
   column().dataset.name = v.name;
   playground.titled(column(), known && !v.name ? null : v, (title) => { own.text = title; });
@@ -151,9 +162,11 @@ function draw() {
   $('.close').setAttribute('aria-label', `Remove column ${v.letter}`);
   $('.copy').disabled = v.full;
   $('.close').disabled = v.only;
+  column().classList.remove('leaving');
+  typed = null;
   column().dataset.written = v.written;
   column().classList.toggle('opened', v.open !== null);
-  playground.edited(column());
+  playground.column(lane, v, column());
   translate();
   panel();
 }
@@ -185,8 +198,7 @@ function closeMenu(back = false) {
 function add({ id: strategy }) {
   closeMenu();
   anew = true;
-  trigger('edit', { steps: plain(props.value.steps), open: null, add: strategy,
-    name: props.value.name });
+  change('edit', { steps: plain(props.value.steps), open: null, add: strategy });
 }
 
 // Every typed word in the name or the summary; names that begin so come first.
@@ -227,7 +239,7 @@ for (const group of groups) {
   }
   preset.append(part);
 }
-preset.addEventListener('change', () => trigger('preset', { preset: preset.value }));
+preset.addEventListener('change', () => change('preset', { preset: preset.value }));
 
 for (const kind of ['processor', 'search']) {
   const group = document.createElement('div');
@@ -287,7 +299,9 @@ function take() {
   name(false);
   const { name: before, steps: list, open } = props.value;
   const after = naming.value.trim().replace(/\s+/g, ' ');
-  if (after !== before) trigger('edit', { steps: plain(list), open, name: after });
+  if (after === before) return;
+  props.value = { ...props.value, name: after };
+  edit(list, open);
 }
 $('.rename').addEventListener('click', () => name(naming.hidden));
 $('.rename').addEventListener('pointerdown', (event) => event.preventDefault()); // no blur before
@@ -300,14 +314,35 @@ naming.addEventListener('keydown', (event) => {
   else name(false);
   $('.rename').focus();
 });
-$('.copy').addEventListener('click', () => trigger('duplicate', {}));
-$('.close').addEventListener('click', () => trigger('discard', {}));
+const rearrange = (act) => playground.turns.send(props.value.key, 'rearrange', { act });
+$('.copy').addEventListener('click', () => rearrange('duplicate'));
+$('.close').addEventListener('click', () => {
+  column().classList.add('leaving');
+  rearrange('remove');
+});
 $('.write').addEventListener('click', () => {
   const opened = column().classList.toggle('writing');
   translated = null;
   translate();
-  if (opened) column().querySelector('.written textarea, .written input').focus();
+  if (opened) line().focus();
 });
+
+// The line of text is Gradio's, and what is typed there counts by Enter or on leaving it.
+const line = () => column().querySelector('.written textarea, .written input');
+let typed = null; // what was sent last
+function rewrite() {
+  const text = line().value;
+  if (text === (typed ?? props.value.written)) return;
+  typed = text;
+  change('rewrite', { text });
+}
+function writes({ target }) {
+  return target.closest('.written') && props.value;
+}
+element.closest('.lane').addEventListener('keydown', (event) => {
+  if (writes(event) && event.key === 'Enter' && !event.ctrlKey && !event.metaKey && !event.isComposing) rewrite();
+});
+element.closest('.lane').addEventListener('focusout', (event) => { if (writes(event)) rewrite(); });
 
 // Both leave by Escape or by a press elsewhere, as menus do.
 const column = () => element.closest('.lane');

@@ -24,8 +24,7 @@ window.playground.reference = (() => {
     chosen = lane;
     source = columns()[lane]?.dataset.source ?? null;
     document.dispatchEvent(new CustomEvent('playground:reference'));
-    const setup = playground.setup();
-    if (setup) playground.address(setup); // not yet told as the page opens: it asks for the letter then
+    playground.gather();
   }
 
   return {

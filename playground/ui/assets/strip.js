@@ -63,7 +63,7 @@ function draw() {
   const lane = element.closest('.lane');
   lane.dataset.ran = v.recipe;
   lane.classList.toggle('choosing', Boolean(v.chooser));
-  playground.edited(lane);
+  playground.redress(lane);
   const key = `${v.source}/${v.output}`;
   const fresh = key !== run;
   if (fresh) {
@@ -183,6 +183,16 @@ document.addEventListener('playground:scroll', function along({ detail }) {
   scrollTo(detail.top);
   following = scroller.scrollHeight - top - scroller.clientHeight < 24;
 });
+
+// Whole lines only: half a line at the end looks like a text that is cut off.
+let rest = 0; // pixels below the last one
+new ResizeObserver(() => {
+  const line = parseFloat(getComputedStyle(scroller).lineHeight);
+  const left = (scroller.clientHeight + rest) % line;
+  if (Math.abs(left - rest) < 1) return;
+  rest = left;
+  scroller.style.marginBottom = `${rest}px`;
+}).observe(scroller);
 
 function figure({ name, value, unit, meaning }) {
   const box = document.createElement('div');

@@ -1,0 +1,106 @@
+"""What is done in quick succession happens in its order, whatever the way to the server takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+from tests.browser.test_page import lane, run, steps, written
+
+SLOWLY = """() => {
+    const fetched = window.fetch;
+    window.fetch = async (...asked) => {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return fetched(...asked);
+    };
+}"""
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page], site: Site) -> Page:
+    """Far from the server: every answer comes after the next act."""
+    opened = visit(site.address)
+    opened.evaluate(SLOWLY)
+    return opened
+
+
+def settled(page: Page, *wanted: str) -> None:
+    """The columns have these recipes, and nothing is on its way that would change them."""
+    page.wait_for_function("() => !playground.turns.busy")
+    boxes = page.locator(".lane:has(.recipe:visible) .written textarea")
+    expect(boxes).to_have_count(len(wanted))
+    for box, recipe in zip(boxes.all(), wanted, strict=True):
+        expect(box).to_have_value(recipe)
+
+
+A, B, C = "greedy", "temperature(0.8) | top_p(0.95) | sample", "beam"
+
+
+def test_a_recipe_is_entered_and_at_once_another_column_is_removed(page: Page) -> None:
+    lane(page, "B").locator(".write").click()
+    written(page, "B").fill("top_k(7) | sample")
+    written(page, "B").press("Enter")
+    lane(page, "A").locator(".close").click()
+    settled(page, "top_k(7) | sample", C)
+
+
+def test_a_recipe_that_is_only_typed_counts_as_the_box_is_left(page: Page) -> None:
+    lane(page, "C").locator(".write").click()
+    written(page, "C").fill("min_p(0.2) | sample")
+    lane(page, "A").locator(".close").click()
+    settled(page, B, "min_p(0.2) | sample")
+
+
+def test_two_columns_are_removed_in_one_go(page: Page) -> None:
+    lane(page, "A").locator(".close").click()
+    lane(page, "B").locator(".close").click()
+    settled(page, C)
+
+
+def test_a_column_that_is_pressed_twice_is_removed_once(page: Page) -> None:
+    lane(page, "A").locator(".close").dblclick()
+    settled(page, B, C)
+
+
+def test_a_copy_outlives_its_original(page: Page) -> None:
+    lane(page, "A").locator(".copy").click()
+    lane(page, "A").locator(".close").click()
+    lane(page, "C").locator(".copy").click()
+    page.locator("#add").click()
+    settled(page, A, B, C, C, "sample")
+
+
+def test_undo_takes_back_what_is_still_on_its_way(page: Page) -> None:
+    lane(page, "A").locator(".copy").click()
+    page.keyboard.press("Control+z")
+    settled(page, A, B, C)
+    lane(page, "A").locator(".close").click()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+Shift+z")
+    settled(page, B, C)
+    page.keyboard.press("Control+z")
+    settled(page, A, B, C)
+
+
+def test_a_step_moves_as_often_as_it_is_told_to(page: Page) -> None:
+    first = steps(page, "B").nth(0)
+    first.focus()
+    page.keyboard.press("Alt+ArrowRight")
+    page.keyboard.press("Alt+ArrowLeft")
+    page.keyboard.press("Alt+ArrowRight")
+    page.keyboard.press("Delete")
+    settled(page, A, "top_p(0.95) | sample", C)
+
+
+def test_run_writes_what_was_set_up_last(page: Page) -> None:
+    steps(page, "B").nth(0).click()
+    slider = lane(page, "B").locator(".controls input[type=range]")
+    slider.press("ArrowRight")
+    lane(page, "A").locator(".close").click()
+    run(page, 4)
+    warmer = "temperature(0.85) | top_p(0.95) | sample"
+    expect(lane(page, "A")).to_have_attribute("data-ran", warmer)
+    settled(page, warmer, C)
