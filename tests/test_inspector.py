@@ -62,7 +62,7 @@ def test_it_opens_drawn(inspector):
 def test_a_step_past_the_end_is_the_last(inspector):
     updates = inspector.draw({**HERE, "step": 99}, "distribution", "final", "model")
     assert updates[inspector.selection]["step"] == 5
-    assert updates[inspector.token]["value"] == 6
+    assert updates[inspector.token] == {"token": 6, "most": 6}
 
 
 @pytest.mark.parametrize("selection", [None, {**HERE, "run": "gone"}, {**HERE, "lane": 5}])
@@ -107,7 +107,7 @@ def test_a_point_selects_its_token(inspector):
 
 def test_what_a_person_moves_is_not_written_back(inspector):
     view = ("distribution", "final", "model")
-    assert inspector.token not in inspector._moved(4, HERE, *view)
+    assert inspector.token not in inspector._moved({"token": 4}, HERE, *view)
     assert inspector.column not in inspector._turned(2, HERE, *view)
     assert inspector.stage not in inspector._restaged(HERE, *view)
 

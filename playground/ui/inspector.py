@@ -124,7 +124,7 @@ class Inspector:
             self.selection: place.selection.model_dump() if place else None,
             self.caption: values.caption(place),
             self.column: gr.update(**values.columns(place)),
-            self.token: gr.update(**values.tokens(place)),
+            self.token: values.tokens(place),
             self.stage: gr.update(**values.stages(place, stage)),
             self.texts: gr.update(**values.texts(place, texts)),
         }
@@ -162,10 +162,11 @@ class Inspector:
             self.tab = gr.State("distribution")
             with gr.Row(elem_id="inspector-head"):
                 self.caption = element("caption", values.caption(place))
-                self.column = gr.Radio(
-                    **values.columns(place), label="Column", elem_classes=["segments"]
-                )
-                self.token = gr.Slider(**values.tokens(place), step=1, label="Token", buttons=[])
+                with gr.Row(elem_id="inspector-place"):
+                    self.column = gr.Radio(
+                        **values.columns(place), label="Column", elem_classes=["segments"]
+                    )
+                    self.token = element("token", values.tokens(place))
             with gr.Tabs():
                 with gr.Tab("Distribution") as distribution, gr.Row():
                     with gr.Column(scale=3, min_width=320):
@@ -297,7 +298,9 @@ class Inspector:
     # What a person is moving is not written back: the answer would undo what came after it.
 
     def _moved(self, token: Any, selection: Any, *view: Any) -> Updates:
-        updates = self._changed(selection, {"step": int(token) - 1}, *view)
+        asked = token.get("token") if isinstance(token, dict) else None
+        step = asked - 1 if type(asked) is int else asked
+        updates = self._changed(selection, {"step": step}, *view)
         return {part: value for part, value in updates.items() if part is not self.token}
 
     def _turned(self, lane: Any, selection: Any, *view: Any) -> Updates:

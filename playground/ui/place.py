@@ -120,16 +120,11 @@ def _called(place: Place | None, lane: int) -> str:
     return f"{LETTERS[lane]} {name}".strip()
 
 
-def tokens(place: Place | None) -> dict[str, Any]:
-    """Range and value of the token slider, counting from 1."""
-    length = len(place.path) if place else 0
-    return {
-        "minimum": 1,
-        "maximum": max(2, length),
-        "value": place.selection.step + 1 if place else 1,
-        "interactive": length > 1,
-        "visible": place is not None,
-    }
+def tokens(place: Place | None) -> dict[str, Any] | None:
+    """The token and how many there are, counting from 1."""
+    if place is None:
+        return None
+    return {"token": place.selection.step + 1, "most": len(place.path)}
 
 
 def stages(place: Place | None, asked: str | None) -> dict[str, Any]:

@@ -78,7 +78,9 @@ def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> di
         engine = service.engine(model)
         controls = engine.control_tokens(text)
         return chips_of(found, engine.context_length, control_note(controls, bool(split)))
-    except (FieldError, ModelError):  # said where a run is asked for, not while one types
+    except FieldError as problem:
+        return chips_of([]) | {"fault": str(problem) if text else ""}
+    except ModelError:  # said where the model is chosen
         return chips_of([])
 
 

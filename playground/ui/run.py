@@ -29,7 +29,7 @@ from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, fault, on_page, stop_strings, whole
-from playground.ui.pace import Pace
+from playground.ui.pace import FRAME_S, Pace
 from playground.ui.partings import Partings
 from playground.ui.prompt import Prompt
 from playground.ui.recipe import name_of
@@ -37,7 +37,7 @@ from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
 LOOK_S = 0.5  # at the latest, a run without news is looked at again
-COME_S = 10.0  # a page that has not come for its run by then was closed
+COME_S = 10.0  # a page that has not come for its run, or not come back, by then was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
 
 
@@ -55,7 +55,7 @@ class Runner:
     previews: gr.HTML  # knows what the shown run was asked
     pace: Pace
     running: dict[str, Run] = field(default_factory=dict)
-    awaited: set[str] = field(default_factory=set)  # those that no page follows yet
+    awaited: dict[str, object] = field(default_factory=dict)  # those that no page follows now
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
 
     @property
@@ -135,10 +135,7 @@ class Runner:
             }
             return
         self.running[run.id] = run
-        self.awaited.add(run.id)
-        late = threading.Timer(COME_S, self._late, [run.id])
-        late.daemon = True
-        late.start()
+        self._await(run.id)
         asked = preview.setup(run.comparison())
         try:
             yield {self.limits.seed: str(seed), self.columns.run: run.id, self.previews: asked}
@@ -147,7 +144,10 @@ class Runner:
             raise
 
     def follow(self, name: str) -> Iterator[Updates]:
-        """Send frames of the run that was put in line until it is done or nobody looks."""
+        """Send frames of the run that was put in line until it is done or nobody looks.
+
+        A page that is loaded anew comes back for its run in a moment: until then it goes on.
+        """
         yield {self.status: gr.skip()}
         if name in self.lost:
             sentence = "Not run: the page took too long to come back for it. Press Run again."
@@ -156,18 +156,23 @@ class Runner:
         run = self.running.get(name)
         if run is None or name not in self.awaited:  # nothing was put in line now
             return
-        self.awaited.discard(name)
+        del self.awaited[name]
         self.pace.start(name)
         try:
             yield from self._frames(run)
             if run.request.max_new_tokens == 0:
                 self.service.score(run)
+        except GeneratorExit:  # the page was closed, or turned to something else and has left it
+            if name in self.running and not run.done:
+                self._await(name)
+            raise
+        except BaseException:
+            self.leave(name)
+            raise
         finally:
             self.pace.end(name)
-            run.cancel()  # without effect on a finished run; else the page was closed or rearranged
-            left = self.running.pop(name, None) is None
-        if left:  # the page shows something else, which Gradio's end of the event would undo
-            yield {self.status: gr.skip()}
+        if self.running.pop(name, None) is None:
+            yield {self.status: gr.skip()}  # what the page shows instead, the end would undo
             return
         comparison = run.comparison()
         updates: Updates = {self.status: self._outcome(run, comparison)}
@@ -177,19 +182,45 @@ class Runner:
             updates[self.columns.strips[lane]] = strip.shown(comparison, lane)
         yield updates | {self.first: first(comparison)}
 
+    def resumed(self, name: str) -> Updates:
+        """What a page that is loaded anew shows while it comes back for this run; else nothing."""
+        if name not in self.running:
+            return {}
+        line = status("running", "Still being written …") | {"resume": True}
+        return self.busy | {self.status: line}
+
+    def resume(self, name: str) -> Iterator[Updates]:
+        """Follow a run that was being written as its page was loaded anew."""
+        until = time.monotonic() + COME_S
+        # Gradio may not have found out yet that the page was left.
+        while name in self.running and name not in self.awaited and time.monotonic() < until:
+            yield {self.status: gr.skip()}
+            time.sleep(FRAME_S)
+        if name in self.awaited:
+            yield from self.follow(name)
+        else:  # it has ended, or a copy of the page follows it
+            yield {self.status: status("", "This run is not followed here; load the page again.")}
+
     def scored(self, name: str) -> Any:
         """The chips of a prompt that was scored instead of continued."""
         return score.chips(self.service, name)
 
     def leave(self, name: str) -> None:
         """End the run that a page follows or was about to, and show no more of it."""
-        self.awaited.discard(name)
+        self.awaited.pop(name, None)
         run = self.running.pop(name, None)
         if run is not None:
             run.cancel()
 
-    def _late(self, name: str) -> None:
-        if name in self.awaited:
+    def _await(self, name: str) -> None:
+        """Keep a run for the page that is to follow it, for a while."""
+        ticket = self.awaited[name] = object()
+        late = threading.Timer(COME_S, self._late, [name, ticket])
+        late.daemon = True
+        late.start()
+
+    def _late(self, name: str, ticket: object) -> None:
+        if self.awaited.get(name) is ticket:
             self.lost.append(name)
             self.leave(name)
 
@@ -295,14 +326,17 @@ class Runner:
 
 
 def outcome(comparison: Comparison) -> str:
-    """How a run went, in one sentence."""
+    """How a run went, in one sentence, or two where it was stopped."""
     total = sum(lane.metrics.tokens for lane in comparison.lanes)
     times = comparison.timings
     how = "each column alone" if times.alone else "once for all columns"
     read = f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}"
     if times.prompt_known:
         read = f"the prompt was known, and copied in {times.prefill * 1e3:.0f} ms"
-    return f"{total} tokens in {times.total:.1f} s; {read}."
+    told = f"{total} tokens in {times.total:.1f} s; {read}."
+    if any(lane.finish_reason == "cancelled" for lane in comparison.lanes):
+        told += " It was stopped before its end; press Run to write it again."
+    return told
 
 
 def status(kind: str, text: str) -> dict[str, str]:

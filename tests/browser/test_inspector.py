@@ -219,6 +219,20 @@ def test_a_longer_run_moves_the_end_of_the_slider(page):
     expect(title(page)).to_contain_text("token 48:")
 
 
+def test_a_number_that_no_token_has_is_said(page):
+    typed, said = page.locator("#inspector .at .typed"), page.locator("#inspector .at .message")
+    typed.fill("99")
+    expect(said).to_have_text("No token 99: they count from 1 to 32.")
+    expect(title(page)).to_contain_text(f"token {hostile_step() + 1}:")
+    expect(typed).to_have_value("99")
+    typed.fill("7")
+    expect(title(page)).to_contain_text("token 7:")
+    expect(said).to_be_hidden()
+    expect(slider(page)).to_have_value("7")
+    typed.press("ArrowUp")
+    expect(title(page)).to_contain_text("token 8:")
+
+
 def test_a_run_that_is_gone_says_what_to_do(page):
     page.get_by_role("button", name="lost").click()
     expect(title(page)).to_have_text("No run to look into")

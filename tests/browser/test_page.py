@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from playground.ui import recorded
+from playground.ui import run as running
 from tests.browser.conftest import SLOW_MS, Site
 from tests.traces import COLUMNS, HOSTILE, comparison
 
@@ -423,7 +424,8 @@ def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, un
     expect(page.locator("#run")).to_be_enabled()
 
 
-def test_leaving_the_page_ends_its_run(page, site: Site, unhurried):
+def test_leaving_the_page_ends_its_run(page, site: Site, unhurried, monkeypatch):
+    monkeypatch.setattr(running, "COME_S", 0.5)
     before = set(site.service._runs)
     start_long(page)
     (run_id,) = set(site.service._runs) - before
@@ -604,6 +606,30 @@ def test_what_was_cleared_or_changed_comes_back(page):
     expect(page.locator(".lane:visible")).to_have_count(2)
     page.keyboard.press("Control+z")
     expect(texts).to_have_text(shown)
+
+
+def test_a_run_outlives_a_reload(browser, site: Site, unhurried):
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(SLOW_MS)
+    page.goto(site.address)
+    expect(page.locator("#facts")).to_contain_text("parameters")
+    start_long(page)
+    strip, tokens = lane(page, "A").locator(".strip"), lane(page, "A").locator(".token")
+    expect(tokens.nth(3)).to_be_attached()
+    name, before = strip.get_attribute("data-run"), tokens.all_text_contents()[:3]
+    page.reload()
+    expect(strip).to_have_attribute("data-run", name)
+    expect(strip).to_have_attribute("data-state", "running")
+    expect(page.locator("#line")).to_contain_text("Writing, ")
+    assert tokens.all_text_contents()[:3] == before
+    expect(tokens.nth(tokens.count() + 5)).to_be_attached()
+    page.locator("#stop").click()
+    expect(lane(page, "A").locator(".figures")).to_contain_text("stopped")
+    expect(page.locator("#run")).to_be_enabled()
+    page.reload()
+    expect(page.locator("#line")).to_contain_text("It was stopped before its end; press Run")
+    context.close()
 
 
 def test_a_reload_brings_back_run_and_theme(browser, site: Site):

@@ -11,6 +11,7 @@ from playground.ui import pace, strip
 from playground.ui import run as running
 from tests.engine.models import engine
 
+TICKET = object()
 STRIPS = ["A", "B", "hidden"]
 ASKED = Request(
     prompt="abab",
@@ -33,7 +34,7 @@ def runner(monkeypatch):
 def begun(runner, served, asked=ASKED):
     run = served.submit(asked)
     runner.running[run.id] = run
-    runner.awaited.add(run.id)
+    runner.awaited[run.id] = TICKET
     return run
 
 
@@ -57,14 +58,31 @@ def test_frames_lead_to_what_is_shown_at_the_end(runner):
     assert not runner.running and not runner.awaited
 
 
-def test_a_page_that_leaves_ends_its_run(runner):
+def test_a_page_that_leaves_may_come_back_for_its_run(runner):
+    served = engine()
+    run = begun(runner, served)
+    frames = runner.follow(run.id)
+    next(frames), next(frames)
+    runner._late(run.id, TICKET)
+    assert not run.cancelled  # it is followed
+    frames.close()
+    runner._late(run.id, TICKET)  # of the time before it was followed
+    assert not run.cancelled and runner.running
+    assert runner.resumed(run.id)["status"]["resume"] and not runner.resumed("another")
+    for _ in runner.resume(run.id):
+        served.step()
+    assert run.outcome == "done" and not runner.running and not runner.awaited
+
+
+def test_a_page_that_leaves_for_good_ends_its_run(runner):
     run = begun(runner, engine())
     frames = runner.follow(run.id)
     next(frames), next(frames)
-    runner._late(run.id)
-    assert not run.cancelled  # it is followed
     frames.close()
+    runner._late(run.id, runner.awaited[run.id])
     assert run.cancelled and not runner.running
+    last = list(runner.resume(run.id))[-1]
+    assert "not followed here" in last["status"]["text"]
 
 
 def test_a_page_that_turned_to_something_else_is_sent_nothing_more(runner):
@@ -79,7 +97,7 @@ def test_a_page_that_turned_to_something_else_is_sent_nothing_more(runner):
 
 def test_a_run_that_no_page_comes_for_is_ended(runner):
     run = begun(runner, engine())
-    runner._late(run.id)
+    runner._late(run.id, TICKET)
     assert run.cancelled and not runner.running
     *_, told = list(runner.follow(run.id))
     assert "took too long to come back" in str(told["status"]) and set(told) == {"status"}

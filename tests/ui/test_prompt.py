@@ -8,7 +8,7 @@ import pytest
 
 from playground.engine import Request
 from playground.ui import score
-from playground.ui.prompt import chips_of, control_note
+from playground.ui.prompt import chips_of, control_note, tokens
 from playground.ui.run import Runner
 from tests.engine.models import engine
 
@@ -80,3 +80,16 @@ def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():
     chips = score.chips(service, run.id)
     assert chips["note"] == control_note(["<|im_end|>"], True)
     assert chips["tokens"][1][3] is not None
+
+
+def test_half_a_character_is_said_while_it_is_typed():
+    served = engine()
+    service = SimpleNamespace(
+        settings=SimpleNamespace(max_prompt_chars=100),
+        engine=lambda model: served,
+        tokens=lambda text, chat, model, split: served.tokens(text, chat, split),
+    )
+    shown = tokens(service, "a\ud83d", False, False, None)
+    assert "half a character" in shown["fault"] and shown["tokens"] == []
+    assert "\ud83d" not in str(shown)
+    assert not tokens(service, "", False, False, None).get("fault")

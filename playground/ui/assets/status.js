@@ -1,8 +1,10 @@
 // One line about the run on the page. value: {kind, text, frame: {run, sent}}; `frame` only while a
-// run is followed: when this was sent, in seconds of a clock of the server's.
+// run is followed: when this was sent, in seconds of a clock of the server's. `resume` where a run goes on that
+// the page followed before it was loaded anew: it asks to follow it again, by the event of that name.
 const LATE = 300; // milliseconds after what the quickest frame of the run took
 const FEW = 5; // frames that must all be late, and no less so: one may be held up on its way
 const line = element.querySelector('.status');
+let resumed = false;
 let run = null;
 let quickest = 0;
 let late = []; // by how much the last few were
@@ -22,10 +24,12 @@ function keepUp(frame) {
 }
 
 function draw() {
-  const { kind = '', text = '', frame = null } = props.value ?? {};
+  const { kind = '', text = '', frame = null, resume = false } = props.value ?? {};
   line.textContent = text;
   line.dataset.kind = kind;
   if (frame) keepUp(frame);
+  if (resume && !resumed) trigger('resume', {});
+  resumed = resume;
 }
 watch('value', draw);
 draw();
