@@ -55,7 +55,7 @@ def test_only_the_visible_tab_is_computed(inspector, tab, charts):
 
 
 def test_it_opens_drawn(inspector):
-    assert inspector.bars.value["figure"]["data"]
+    assert inspector.bars.value["rows"] and inspector.stages.value["rows"]
     assert inspector.caption.value["title"].startswith("token 3:")
 
 

@@ -1,5 +1,6 @@
 """Comparison in, Plotly figures and the sentences above them out; pure, knows no Gradio."""
 
+from playground.charts.candidates import Bar, rows
 from playground.charts.distribution import distribution
 from playground.charts.memory import memory
 from playground.charts.sentences import (
@@ -10,7 +11,7 @@ from playground.charts.sentences import (
     about_steps,
     about_timeline,
 )
-from playground.charts.stages import stages
+from playground.charts.stages import stages, summaries
 from playground.charts.steps import partings, steps
 from playground.charts.text import percent, piece, quoted, visible
 from playground.charts.timeline import timeline
@@ -18,6 +19,7 @@ from playground.charts.timings import per_step
 from playground.charts.uncached import about_uncached, uncached
 
 __all__ = [
+    "Bar",
     "about_distribution",
     "about_memory",
     "about_per_step",
@@ -32,8 +34,10 @@ __all__ = [
     "percent",
     "piece",
     "quoted",
+    "rows",
     "stages",
     "steps",
+    "summaries",
     "timeline",
     "uncached",
     "visible",

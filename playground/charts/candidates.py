@@ -34,7 +34,7 @@ class Bar:
         return "<br>".join([f"<b>{first}</b>", *rest])
 
 
-def rows(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
+def rows(step: StepRecord, trace: Trace, stage: int, limit: int = 12) -> list[Bar]:
     """The ``limit`` likeliest tokens, raw or at any stage; the chosen one; the others together.
 
     ``shown`` is a token's probability after ``stage``, or of the model for −1. Which tokens are
@@ -54,7 +54,7 @@ def rows(step: StepRecord, trace: Trace, stage: int, limit: int) -> list[Bar]:
         removed = trace.removed_by(step, c)
         bars.append(
             Bar(
-                label=text.token(candidates.texts[c], 18),
+                label=text.visible(candidates.texts[c], 18),
                 raw=candidates.raw[c],
                 shown=after[c],
                 y=row + (GAP if c not in likeliest else 0.0),

@@ -77,7 +77,8 @@ def distribution(
             "range": [bottom, -0.6],
             "tickvals": [bar.y for bar in bars],
             "ticktext": [
-                f"<b>▸ {bar.label}</b> " if bar.chosen else f"{bar.label} " for bar in bars
+                f"<b>▸ {label}</b> " if bar.chosen else f"{label} "
+                for bar, label in ((bar, text.literal(bar.label)) for bar in bars)
             ],
             "tickfont": {"family": MONO, "size": 12},
             "showgrid": False,
@@ -90,7 +91,6 @@ def distribution(
             *(line for _, run in cuts for line in _bracket(run, longest)),
         ],
         annotations=[*notes, *(_value(bar, paired, [note["y"] for note in notes]) for bar in bars)],
-        meta={"rows": [{"y": bar.y, "told": list(bar.told)} for bar in bars]},
     )
 
 

@@ -68,7 +68,6 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
         annotations=[
             part for row, (name, summary) in enumerate(rows) for part in _labels(row, name, summary)
         ],
-        meta={"rows": [{"y": n, "told": [t], "tell": [n - 1]} for n, t in enumerate(told)]},
     )
 
 

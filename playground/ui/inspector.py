@@ -170,14 +170,14 @@ class Inspector:
             with gr.Tabs():
                 with gr.Tab("Distribution") as distribution, gr.Row():
                     with gr.Column(scale=3, min_width=320):
-                        self.bars = plot(first.get("bars"))
+                        self.bars = element("rows", first.get("bars"))
                     with gr.Column(scale=2, min_width=320):
                         self.stage = gr.Radio(
                             **values.stages(place, "final"),
                             label="Bars after",
                             elem_classes=["segments"],
                         )
-                        self.stages = plot(first.get("stages"))
+                        self.stages = element("rows", first.get("stages"))
                 with gr.Tab("Timings") as timings, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.per_step = plot()

@@ -67,7 +67,8 @@ def look() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": [
-            ASSETS / f"{name}.css" for name in ("page", "preview", "chooser", "inspector", "dock")
+            ASSETS / f"{name}.css"
+            for name in ("page", "preview", "chooser", "inspector", "rows", "dock")
         ],
         "head": f"<script>\n{script}\n</script>",
     }

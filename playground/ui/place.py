@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.trace import Comparison, StepRecord, Trace
-from playground.ui import downloads
+from playground.ui import downloads, rows
 from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
 
@@ -149,14 +149,10 @@ def distribution(place: Place, asked: str | None) -> dict[str, Any]:
     step, trace, lane = place.path[place.selection.step], place.trace, place.selection.lane
     stage = stage_of(place, asked)
     colour = COLOURS[lane]
+    told = charts.about_distribution(step, trace, NAMES[lane], stage)
     return {
-        "bars": drawing(
-            charts.distribution(step, trace, colour, stage),
-            charts.about_distribution(step, trace, NAMES[lane], stage),
-        ),
-        "stages": drawing(
-            charts.stages(step, trace, colour, stage), charts.about_stages(step, trace)
-        ),
+        "bars": rows.candidates(step, trace, colour, stage, told),
+        "stages": rows.stages(step, trace, colour, stage, charts.about_stages(step, trace)),
     }
 
 

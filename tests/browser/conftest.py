@@ -126,7 +126,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.goto(address)
         page.wait_for_selector("#facts .status:has-text('parameters')")
         page.wait_for_selector(
-            "#inspector .title:has-text('No run'), #inspector .chart svg.main-svg"
+            "#inspector .title:has-text('No run'), #inspector .rows .row"
         )
         return page
 

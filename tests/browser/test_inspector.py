@@ -75,7 +75,7 @@ def page(browser, address, theme) -> Iterator[Page]:
     opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     opened.on("request", lambda r: faults.append(r.url) if outside(r.url, address) else None)
     opened.goto(f"{address}?__theme={theme}")
-    opened.wait_for_selector("#inspector .chart svg.main-svg")
+    opened.wait_for_selector("#inspector .rows .row")
     opened.evaluate(
         "window.marks = []; document.addEventListener('playground:mark', e => marks.push(e.detail))"
     )
@@ -108,7 +108,7 @@ def token(lane: int, step: int) -> str:
 def test_hostile_text_is_drawn_literally(page):
     expect(title(page)).to_contain_text(token(LANE, hostile_step()))
     step = RUN.lanes[LANE].trace.path()[hostile_step()]
-    labels = page.locator("#inspector .chart").first.locator(".ytick text").all_text_contents()
+    labels = page.locator("#inspector .candidates .label").all_text_contents()
     shown = {label.strip().removeprefix("▸ ") for label in labels}
     hostile = [t for t in step.candidates.texts[:12] if t in HOSTILE and t.strip().isascii()]
     short = [t for t in hostile if t and len(t) <= 18]
@@ -140,17 +140,16 @@ def test_the_slider_moves_by_key_and_tells_the_columns(page):
 
 
 def test_a_stage_changes_the_bars_and_not_the_rows(page):
-    labels = page.locator("#inspector .chart").first.locator(".ytick text")
+    labels = page.locator("#inspector .candidates .label")
     before = labels.all_text_contents()
     page.get_by_role("radio", name="model alone").check(force=True)
     expect(page.locator("#inspector .sentence").first).to_contain_text("before any step")
-    page.wait_for_function("document.querySelector('#inspector .chart').data.length === 1")
+    expect(page.locator("#inspector .candidates .recipe")).to_have_count(0)
     assert labels.all_text_contents() == before
 
 
 def test_a_click_on_a_stage_shows_it(page):
-    chart = page.locator("#inspector .chart").nth(1)
-    chart.click(position={"x": 20, "y": 85})  # the second of three rows
+    page.locator("#inspector .stages .row").nth(1).click()
     expect(page.locator("#inspector .sentence").first).to_contain_text("temperature 1.3.")
     expect(page.get_by_role("radio", name="temperature 1.3")).to_be_checked()
 
@@ -189,6 +188,8 @@ def test_a_zoom_outlives_the_next_token(page):
 
 @both_themes
 def test_charts_follow_the_theme_at_once(page, theme):
+    page.get_by_role("tab", name="Timings").click()
+    page.wait_for_selector("#inspector .chart svg.main-svg")
     ink = "() => document.querySelector('#inspector .chart .ytick text').style.fill"
     before = page.evaluate(ink)
     page.evaluate("document.body.classList.toggle('dark')")

@@ -527,12 +527,11 @@ def test_columns_scroll_together_where_one_asks_for_it(page):
 
 
 def test_a_candidate_is_pointed_at_over_its_whole_row(page):
-    chart = page.locator("#inspector .chart").first
-    label = chart.locator(".ytick text").nth(1)  # beside the bars, not on them
-    label.hover(force=True)
+    label = page.locator("#inspector .candidates .label").nth(1)  # beside the bars, not on them
+    label.hover()
     life = page.locator("#inspector .life").first
     expect(life).to_contain_text("after temperature 0.8")
-    expect(life).to_contain_text(label.text_content().strip().removeprefix("▸ "))
+    expect(life).to_contain_text(label.text_content().removeprefix("▸ "))
     page.locator("#line").hover()
     expect(life).to_be_hidden()
 

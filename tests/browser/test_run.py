@@ -127,7 +127,7 @@ def test_nobody_meets_an_empty_page(visit: Visit) -> None:
     expect(page.locator("#line")).to_contain_text("wrote this on")
     expect(page.locator(".strip:visible")).to_have_count(3)
     expect(strip(page, 0).locator(".token")).to_have_count(48)
-    page.wait_for_selector("#inspector .chart svg.main-svg")
+    page.wait_for_selector("#inspector .rows .row")
 
 
 def test_run_then_click_a_token_and_the_chart_changes(visit: Visit) -> None:
@@ -140,11 +140,11 @@ def test_run_then_click_a_token_and_the_chart_changes(visit: Visit) -> None:
     tokens = strip(page, 1).locator(".token")
     tokens.nth(3).click()
     expect(title).to_contain_text("token 4", timeout=WAIT)
-    before = page.locator("#inspector .chart").first.inner_html()
+    before = page.locator("#inspector .rows").first.inner_html()
     tokens.nth(7).click()
     expect(title).to_contain_text("token 8", timeout=WAIT)
     page.wait_for_function(
-        "before => document.querySelector('#inspector .chart').innerHTML !== before", arg=before
+        "before => document.querySelector('#inspector .rows').innerHTML !== before", arg=before
     )
     page.keyboard.press("ArrowLeft")
     expect(title).to_contain_text("token 7", timeout=WAIT)
@@ -173,7 +173,7 @@ def test_hostile_text_is_shown_as_it_is(visit: Visit) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(visit: Visit, theme: str) -> None:
     page = visit(__theme=theme)
-    expect(page.locator("#inspector .chart svg.main-svg").first).to_be_visible()
+    expect(page.locator("#inspector .rows .row").first).to_be_visible()
     found = Axe().run(page).response["violations"]
     serious = [
         (v["id"], [n["target"] for n in v["nodes"]][:3])

@@ -1,15 +1,11 @@
 // A Plotly figure that follows the theme. Model text in it was made literal where it was drawn.
 // value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
-// Annotations named 'wide' give way on a narrow page. Where its layout.meta has rows, {y, told, tell},
-// each is pointed at over its whole width, labels included, in place of Plotly's bars.
-// Tells 'point' {data: the clicked point's customdata, or a row's tell}.
+// Annotations named 'wide' give way on a narrow page. Tells 'point' {data: the clicked point's customdata}.
 // Constants: source, the library's file
-const [sentence, chart, pointed, life] = ['.sentence', '.chart', '.pointed', '.life'].map((s) =>
-  element.querySelector(s));
+const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
 let drawn = null; // what is on the page: value and theme
-let shown = null; // its layout
 
 function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
@@ -67,7 +63,6 @@ function themed({ data, layout }, look) {
   if (look.narrow) dressed.annotations = dressed.annotations?.filter(({ name }) => name !== 'wide');
   dressed.hoverlabel = { ...dressed.hoverlabel, bgcolor: look.paper, bordercolor: look.dim,
     font: { color: look.ink, family: look.sans, size: 12 * look.type } };
-  if (dressed.meta?.rows) dressed.hovermode = false;
   dressed.dragmode = matchMedia('(pointer: coarse)').matches ? false : 'zoom';
   return made;
 }
@@ -99,12 +94,10 @@ async function draw() {
   chart.setAttribute('aria-label', value.sentence);
   const { data, layout } = themed(value.figure, look);
   layout.uirevision = value.view;
-  shown = layout;
-  leave();
   await Plotly.react(chart, data, layout, { displayModeBar: false, responsive: false, showTips: false });
   if (first) {
     chart.on('plotly_click', ({ points }) => {
-      if (points[0]?.customdata && !shown.meta?.rows) trigger('point', { data: points[0].customdata });
+      if (points[0]?.customdata) trigger('point', { data: points[0].customdata });
     });
   }
 }
@@ -122,48 +115,6 @@ function turn() {
   over.then(() => { if (window.playgroundCharts === over) window.playgroundCharts = null; });
   return mine;
 }
-
-// Rows: their height is the layout's, so that labels beside the bars belong to them as well.
-function row(event) {
-  const rows = shown?.meta?.rows;
-  if (!rows || drawn === null) return null;
-  const { top } = chart.getBoundingClientRect();
-  const { margin: { t, b }, height, yaxis: { range: [bottom, first] } } = shown;
-  const per = (height - t - b) / (bottom - first);
-  const y = (event.clientY - top - t) / per + first;
-  const near = rows.reduce((a, c) => (Math.abs(c.y - y) < Math.abs(a.y - y) ? c : a));
-  return Math.abs(near.y - y) <= 0.7 ? { ...near, at: t + (near.y - first) * per, per } : null;
-}
-function point(event) {
-  const found = row(event);
-  if (!found) return leave();
-  pointed.hidden = life.hidden = false;
-  chart.style.cursor = found.tell ? 'pointer' : '';
-  pointed.style.top = `${chart.offsetTop + found.at - found.per / 2}px`;
-  pointed.style.height = `${found.per}px`;
-  const [first, ...rest] = found.told;
-  const name = document.createElement('b');
-  name.textContent = first;
-  life.replaceChildren(name, ...rest.flatMap((line) => [document.createElement('br'), line]));
-  const box = chart.parentElement.getBoundingClientRect();
-  const x = event.clientX - box.left + 16;
-  life.style.left = `${Math.max(0, Math.min(x, box.width - life.offsetWidth))}px`;
-  // Below the row, or above it where the window or what scrolls ends.
-  const below = chart.offsetTop + found.at + found.per / 2 + 4;
-  const frame = element.closest('.tabitem')?.getBoundingClientRect().bottom ?? innerHeight;
-  const fits = box.top + below + life.offsetHeight < Math.min(frame, innerHeight);
-  life.style.top = `${fits ? below : below - found.per - 8 - life.offsetHeight}px`;
-}
-function leave() {
-  pointed.hidden = life.hidden = true;
-}
-chart.addEventListener('pointermove', point);
-chart.addEventListener('pointerdown', point);
-chart.addEventListener('pointerleave', leave);
-chart.addEventListener('click', (event) => {
-  const found = row(event);
-  if (found?.tell) trigger('point', { data: found.tell });
-});
 
 probe.hidden = true;
 element.append(probe);

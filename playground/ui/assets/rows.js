@@ -1,0 +1,89 @@
+// A chart of rows that one can point at, each a label, its bars, and their values; see ui/rows.py.
+// value: {layout, sentence, colour, rows: [{label, bars: [[share, kind], …], values, marked, of, faint, gap, life, tell}],
+//         notes: [{text, first, last, reach}]}; text enters the page by textContent alone.
+// Event: point {data: the clicked row's `tell`}.
+const [sentence, chart, life] = ['.sentence', '.rows', '.life'].map((s) => element.querySelector(s));
+
+// Made once and changed in place, so that a bar moves and nothing else does.
+function made() {
+  const row = document.createElement('div');
+  row.className = 'row';
+  for (const part of ['label', 'bars', 'values']) {
+    const child = document.createElement('span');
+    child.className = part;
+    row.append(child);
+  }
+  return row;
+}
+
+function fill(bars, shares) {
+  while (bars.children.length > shares.length) bars.lastChild.remove();
+  while (bars.children.length < shares.length) bars.append(document.createElement('i'));
+  shares.forEach(([share, kind], i) => {
+    bars.children[i].className = kind;
+    bars.children[i].style.width = `${100 * share}%`;
+  });
+}
+
+function draw() {
+  const v = props.value;
+  element.hidden = !v;
+  life.hidden = true;
+  if (!v) return;
+  sentence.textContent = v.sentence;
+  chart.className = `rows ${v.layout}`;
+  chart.style.setProperty('--colour', v.colour);
+  chart.setAttribute('aria-label', v.sentence);
+  for (const note of chart.querySelectorAll('.removal')) note.remove();
+  while (chart.children.length > v.rows.length) chart.lastChild.remove();
+  while (chart.children.length < v.rows.length) chart.append(made());
+  v.rows.forEach((row, i) => {
+    const home = chart.children[i];
+    const [label, bars, values] = home.children;
+    home.className = `row ${row.of ?? ''}`;
+    home.classList.toggle('marked', Boolean(row.marked));
+    home.classList.toggle('faint', Boolean(row.faint));
+    home.classList.toggle('told', Boolean(row.tell));
+    home.style.gridRow = i + 1;
+    home.style.setProperty('--gap', row.gap ?? 0);
+    label.textContent = row.label;
+    values.textContent = row.values;
+    fill(bars, row.bars);
+  });
+  for (const { text, first, last, reach } of v.notes) {
+    const note = document.createElement('span');
+    note.className = reach === null ? 'removal under' : 'removal';
+    note.style.gridRow = reach === null ? `${first + 1}` : `${first + 1} / ${last + 2}`;
+    note.style.setProperty('--reach', reach ?? 0);
+    note.textContent = text;
+    chart.append(note);
+  }
+}
+
+function point(event) {
+  const row = event.target.closest('.row');
+  const told = row && props.value?.rows[[...chart.children].indexOf(row)]?.life;
+  life.hidden = !told;
+  if (!told) return;
+  const [first, ...rest] = told;
+  const name = document.createElement('b');
+  name.textContent = first;
+  life.replaceChildren(name, ...rest.flatMap((line) => [document.createElement('br'), line]));
+  const box = chart.parentElement.getBoundingClientRect();
+  const at = row.getBoundingClientRect();
+  life.style.left = `${Math.max(0, Math.min(event.clientX - box.left + 16, box.width - life.offsetWidth))}px`;
+  // Below the row, or above it where the window or what scrolls ends.
+  const frame = element.closest('.tabitem')?.getBoundingClientRect().bottom ?? innerHeight;
+  const fits = at.bottom + 4 + life.offsetHeight < Math.min(frame, innerHeight);
+  life.style.top = `${(fits ? at.bottom + 4 : at.top - 4 - life.offsetHeight) - box.top}px`;
+}
+chart.addEventListener('pointermove', point);
+chart.addEventListener('pointerdown', point);
+chart.addEventListener('pointerleave', () => { life.hidden = true; });
+chart.addEventListener('click', (event) => {
+  const row = event.target.closest('.row');
+  const tell = row && props.value.rows[[...chart.children].indexOf(row)]?.tell;
+  if (tell) trigger('point', { data: tell });
+});
+watch('value', draw);
+draw();
