@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from playground.ui import downloads
 from playground.ui.inspector import Inspector
-from playground.ui.names import chosen
-from playground.ui.place import Place, Selection, stage_of, stages
+from playground.ui.inspector_view import InspectorView, Selection, stage_of, stages
+from playground.ui.views import look_up
 from tests.traces import COLUMNS, comparison, several_texts
 
 RUN = comparison(COLUMNS, length=6)
@@ -114,7 +114,7 @@ def test_what_a_person_moves_is_not_written_back(inspector):
 
 def place(lane):
     path = RUN.lanes[lane].trace.path()
-    return Place(RUN, Selection(run=RUN.id, lane=lane, step=0), path, RUN)
+    return InspectorView(RUN, Selection(run=RUN.id, lane=lane, step=0), path, RUN)
 
 
 def test_the_stage_control_offers_this_lane_s_stages():
@@ -208,7 +208,7 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
     [("several", 1), ("several:1.2", 0), ("another", 1), ("", 1)],
 )
 def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monkeypatch, run, lane):
-    monkeypatch.setattr(inspector, "resolve", lambda name: chosen(name, {"several": SEVERAL}.get))
+    monkeypatch.setattr(inspector, "resolve", lambda name: look_up(name, {"several": SEVERAL}.get))
     here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 2, "texts": [0, 2, 0]}
     told = gr.EventData(None, {"run": run, "reference": 1, "texts": []})
     updates = inspector.referred(here, "steps", "final", "model", "shown", told)

@@ -11,11 +11,11 @@ import gradio as gr
 from playground.colours import COLOURS, LETTERS
 from playground.models import ModelError
 from playground.ui import recipe as recipes
-from playground.ui.bridge import Bridge
-from playground.ui.drawer import drawer
 from playground.ui.element import QUICK, element, in_turn, message
-from playground.ui.names import source
 from playground.ui.recipe import ColumnState
+from playground.ui.step_drawer import drawer
+from playground.ui.transformers_export import TransformersExport
+from playground.ui.views import View
 from strategies.order import insert
 from strategies.presets import OWN, PRESETS
 from strategies.recipe import Recipe, RecipeError
@@ -74,7 +74,7 @@ def column(
     most: int,
     count: gr.State,
     run: gr.State,
-    bridge: Bridge,
+    export: TransformersExport,
 ) -> Column:
     """Draw one column, hidden where ``start`` is None, and wire what concerns it alone.
 
@@ -110,11 +110,11 @@ def column(
             drawer(parts, count)
         element("preview", constants={"lane": index, "colour": COLOURS[index]})
         parts.strip.render()
-    _wire(parts, count, run, bridge)
+    _wire(parts, count, run, export)
     return parts
 
 
-def _wire(column: Column, count: gr.State, run: gr.State, bridge: Bridge) -> None:
+def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersExport) -> None:
     """What a person changes of the recipe: its steps, its name, a preset, the line of text."""
 
     def change(columns: int, shown: str, model: str, event: gr.EventData) -> Updates:
@@ -126,8 +126,8 @@ def _wire(column: Column, count: gr.State, run: gr.State, bridge: Bridge) -> Non
     def edit(asked: dict[str, Any], columns: int, shown: str, model: str) -> Updates:
         state = ColumnState.read(asked)
         with suppress(IndexError):  # what was written is called so from now on, too
-            kept, _, lane = source(shown, column.index).partition("/")
-            bridge.service.rename(kept, int(lane), state.name)
+            lane = View.parse(shown).at(column.index)
+            export.service.rename(lane.run, lane.lane, state.name)
         if asked.get("add") in registry().strategies:
             steps, at = insert(state.steps, asked["add"])
             state = replace(state, steps=steps, opened=at)
@@ -137,7 +137,7 @@ def _wire(column: Column, count: gr.State, run: gr.State, bridge: Bridge) -> Non
         chosen, key = asked.get("preset"), recipes.key_of(asked)
         if chosen == OWN:
             try:
-                own = bridge.own(model)
+                own = export.own(model)
             except ModelError as problem:
                 return {column.fault: str(problem)}
             steps = own.recipe.to_steps()
@@ -157,8 +157,8 @@ def _wire(column: Column, count: gr.State, run: gr.State, bridge: Bridge) -> Non
         return column.draw(ColumnState(steps, name, key=key), columns)
 
     def translate(model: str, tokens: Any, event: gr.EventData) -> str:
-        return bridge.python(str(event._data.get("written")), model, tokens)
+        return export.python(str(event._data.get("written")), model, tokens)
 
-    inputs = [count, run, bridge.model]
+    inputs = [count, run, export.model]
     in_turn(column.recipe.change_recipe(change, inputs, column.head, **QUICK))
-    column.recipe.translate(translate, bridge.inputs, column.python, **QUICK)
+    column.recipe.translate(translate, export.inputs, column.python, **QUICK)

@@ -15,12 +15,12 @@ from gradio.events import Dependency
 from playground.trace import Comparison
 from playground.ui import recipe as recipes
 from playground.ui import strip
-from playground.ui.bridge import Bridge
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK, in_turn
 from playground.ui.links import Setup
-from playground.ui.names import Resolve, lanes_of
 from playground.ui.recipe import ColumnState
+from playground.ui.transformers_export import TransformersExport
+from playground.ui.views import Resolve, View
 from strategies.presets import PRESETS
 
 
@@ -38,9 +38,9 @@ class Columns:
         resolve: Resolve,
         shown: Comparison | None,
         add: gr.Button,
-        bridge: Bridge,
+        export: TransformersExport,
     ) -> None:
-        self.resolve, self.most, self.add, self.bridge = resolve, most, add, bridge
+        self.resolve, self.most, self.add, self.export = resolve, most, add, export
         self.count = gr.State(len(start))
         self.run = gr.State(shown.id if shown else "")
         with gr.Row(elem_id="columns"):
@@ -53,7 +53,7 @@ class Columns:
                     most,
                     self.count,
                     self.run,
-                    bridge,
+                    export,
                 )
                 for i in range(most)
             ]
@@ -171,7 +171,7 @@ class Columns:
             else:
                 del columns[at], lanes[at : at + 1]
             shut = [replace(c, opened=None) for c in columns]
-            return self.draw(shut, lanes_of(run, lanes) if lanes else "") | idle
+            return self.draw(shut, str(View.parse(run).rearranged(lanes)) if lanes else "") | idle
 
         def append(count: int, run: str, *values: Any) -> Updates:
             columns = [ColumnState.read(value) for value in values[:count]]
@@ -185,12 +185,12 @@ class Columns:
             return self.draw([*shut, ColumnState(fresh)], run)
 
         def translate(model: str, tokens: Any, *written: Any) -> list[str]:
-            return [self.bridge.python(text, model, tokens) for text in written]
+            return [self.export.python(text, model, tokens) for text in written]
 
         gr.on(
-            [part.change for part in self.bridge.inputs],
+            [part.change for part in self.export.inputs],
             translate,
-            [*self.bridge.inputs, *self.written],
+            [*self.export.inputs, *self.written],
             [c.python for c in self.columns],
             trigger_mode="always_last",
             **QUICK,

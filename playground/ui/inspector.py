@@ -24,11 +24,11 @@ from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import place as values
+from playground.ui import inspector_view as values
 from playground.ui.element import QUICK, element, message
-from playground.ui.names import moved
-from playground.ui.place import SIDES, TEXTS, Place, Selection
+from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
 from playground.ui.plot import plot
+from playground.ui.views import View
 
 Updates = dict[Any, Any]
 Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
@@ -108,7 +108,7 @@ class Inspector:
         if shown is None:
             return self.draw(None, *view)
         at = place.selection if place else Selection(run=run, lane=0, step=0)
-        lane = moved(at.run, at.lane, run, len(shown.lanes))
+        lane = View.parse(at.run).found_in(at.lane, View.parse(run), len(shown.lanes))
         if lane is None:
             at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
         # Rearranged columns show their first texts.
@@ -132,7 +132,7 @@ class Inspector:
             return updates | dict.fromkeys(self.charts)
         return updates | self._tab(place, tab, stage, side, texts)
 
-    def find(self, selection: Any) -> Place | None:
+    def find(self, selection: Any) -> InspectorView | None:
         """Where a selection leads; a step past a text's end is its last. None without a run."""
         if selection is None:
             return None
@@ -152,9 +152,9 @@ class Inspector:
         shown = showing(comparison, asked.shown(len(comparison.lanes)))
         path = shown.lanes[asked.lane].trace.path()
         step = min(asked.step, max(0, len(path) - 1))
-        return Place(shown, asked.model_copy(update={"step": step}), path, comparison)
+        return InspectorView(shown, asked.model_copy(update={"step": step}), path, comparison)
 
-    def _build(self, place: Place | None) -> None:
+    def _build(self, place: InspectorView | None) -> None:
         first = {} if place is None or place.step is None else values.distribution(place, "final")
         with gr.Column(elem_id="inspector", elem_classes=["card"]):
             element("dock")
@@ -246,7 +246,9 @@ class Inspector:
         for name, tab in self.tabs.items():
             tab.select(partial(self._opened, name), moved, [self.tab, *self.outputs], **QUICK)
 
-    def _tab(self, place: Place, tab: str, stage: str | None, side: str, texts: str) -> Updates:
+    def _tab(
+        self, place: InspectorView, tab: str, stage: str | None, side: str, texts: str
+    ) -> Updates:
         if tab == "timings":
             known = self.measured.get((place.comparison.id, place.selection.lane))
             return self._named(values.timings(place)) | {self.uncached: known}

@@ -14,21 +14,21 @@ from playground.engine import Busy
 from playground.models import ModelError
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui import faults, links, preview, recorded, strip, uncached
-from playground.ui.bridge import Bridge
+from playground.ui import event_errors, links, preview, recorded, strip, uncached
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
 from playground.ui.element import QUICK, element, in_turn
+from playground.ui.frame_rate import FrameRate
 from playground.ui.header import Header, facts_line, header
 from playground.ui.inspector import Inspector
 from playground.ui.limits import Limits, limits
 from playground.ui.links import Address, Kept, Setup
-from playground.ui.names import chosen
-from playground.ui.pace import Pace
-from playground.ui.pick import Picker
+from playground.ui.manual import Picker
 from playground.ui.prompt import Prompt, prompt, tokens
 from playground.ui.recipe import ColumnState
 from playground.ui.run import Runner, first, outcome, status
+from playground.ui.transformers_export import TransformersExport
+from playground.ui.views import look_up
 from playground.ui.visitor import counted, visitor
 from strategies.recipe import Recipe
 
@@ -37,9 +37,9 @@ TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("o
 
 
 def build(service: Service) -> gr.Blocks:
-    """The whole page over this service; launch it with ``look()``."""
+    """The whole page over this service; launch it with ``launch_options()``."""
     sample, resolve = recorded.recorded(), resolver(service)
-    start, pace = recorded.setup(sample), Pace()
+    start, frame_rate = recorded.setup(sample), FrameRate()
     with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
         page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
         with gr.Column(elem_id="page"):
@@ -50,7 +50,7 @@ def build(service: Service) -> gr.Blocks:
             with gr.Row(elem_id="bar"):
                 line = element(
                     "status", status("recorded", recorded.label(sample)), elem_id="line",
-                    server_functions=[pace.asked()],
+                    server_functions=[frame_rate.asked()],
                 )  # fmt: skip
                 tint = gr.Radio(
                     TINTS,
@@ -65,12 +65,12 @@ def build(service: Service) -> gr.Blocks:
                 past = element("past", elem_id="past")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [ColumnState(Recipe.parse(text).to_steps()) for text in start.recipes]
-            bridge = Bridge(service, gr.State(service.models.default), knobs.tokens)
-            columns = Columns(steps, service.settings.max_columns, resolve, sample, add, bridge)
+            export = TransformersExport(service, gr.State(service.models.default), knobs.tokens)
+            columns = Columns(steps, service.settings.max_columns, resolve, sample, add, export)
             inspector = Inspector(resolve, first(sample), partial(uncached.measure, service))
         opening = gr.State(None)
         previews = _previews(service, sample)
-        runner = Runner(service, head, box, knobs, columns, line, opening, previews, pace)
+        runner = Runner(service, head, box, knobs, columns, line, opening, previews, frame_rate)
         picker = Picker(service, columns, line, opening)
         parts = Page(
             service,
@@ -116,7 +116,7 @@ def resolver(service: Service) -> Callable[[str], Comparison | None]:
     sample = recorded.recorded()
 
     def resolve(run: str) -> Comparison | None:
-        return chosen(
+        return look_up(
             run, lambda known: sample if known == recorded.ID else service.comparison(known)
         )
 
@@ -143,7 +143,7 @@ def _guard(page: gr.Blocks, parts: Page, inspector: Inspector) -> None:
     def at_inspector(words: str) -> Updates:
         return {inspector.caption: {"title": "Not shown", "facts": words, "letter": ""}}
 
-    def find(outputs: Sequence[Any]) -> faults.Tell | None:
+    def find(outputs: Sequence[Any]) -> event_errors.Tell | None:
         for part, tell in (
             (parts.line, at_line),
             (inspector.again, at_chart),
@@ -155,7 +155,7 @@ def _guard(page: gr.Blocks, parts: Page, inspector: Inspector) -> None:
         own = [c.fault for c in parts.columns.columns if c.fault in outputs]
         return (lambda words: {own[0]: words}) if len(own) == 1 else None
 
-    faults.guard(page, find, parts.line, at_line)
+    event_errors.guard(page, find, parts.line, at_line)
 
 
 def _previews(service: Service, sample: Comparison) -> gr.HTML:
@@ -165,7 +165,7 @@ def _previews(service: Service, sample: Comparison) -> gr.HTML:
         try:
             return preview.answer(service, asked, visitor(request, service.settings))
         except Exception as error:
-            return {"fault": faults.sentence(error)}
+            return {"fault": event_errors.sentence(error)}
 
     ask.__name__ = "preview"  # what the page's code calls it
     shown = preview.setup(sample, recorded=True)
@@ -198,7 +198,7 @@ class Page:
         self.head, self.box, self.knobs = head, box, knobs
         self.line, self.columns, self.runner, self.picker = line, columns, runner, picker
         self.selection, self.past = selection, past
-        self.model = columns.bridge.model  # the one that is loaded
+        self.model = columns.export.model  # the one that is loaded
 
     def wire(self, page: gr.Blocks, tint: gr.Radio) -> None:
         knobs, columns, runner, picker = self.knobs, self.columns, self.runner, self.picker
@@ -213,6 +213,7 @@ class Page:
             runner.submit, runner.inputs, runner.outputs, show_progress="hidden",
             cancels=self.picked, concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
+        in_turn(submitted)
         self.ran = submitted.then(
             runner.follow, columns.run, runner.followed, postprocess=False,
             show_progress="hidden", concurrency_limit=None, api_visibility="private",

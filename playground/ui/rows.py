@@ -54,7 +54,7 @@ def stages(
         drawn.append(
             {
                 "label": name,
-                "of": "recipe" if number else "model",
+                "of": "by-recipe" if number else "by-model",
                 "bars": [[round(share, 4), kind] for share, kind in bars],
                 "values": f"{nats} nats\n{left}",
                 "marked": number - 1 == stage,
@@ -74,9 +74,9 @@ def _gaps(bars: Sequence[charts.Bar]) -> list[tuple[charts.Bar, float]]:
 
 def _candidate(bar: charts.Bar, widest: float, paired: bool, gap: float) -> dict[str, Any]:
     raw = charts.percent(bar.raw).rjust(5, "\N{NO-BREAK SPACE}")
-    shares = [[bar.raw, "removed" if bar.removed_by is not None else "model"]]
+    shares = [[bar.raw, "removed" if bar.removed_by is not None else "by-model"]]
     if paired:
-        shares.append([bar.shown, "recipe"])
+        shares.append([bar.shown, "by-recipe"])
     return {
         "label": f"▸ {bar.label}" if bar.chosen else bar.label,
         "bars": [[round(share / widest, 4), kind] for share, kind in shares],

@@ -27,9 +27,9 @@ from playground.trace import Comparison
 from playground.ui import preview, score, strip
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
+from playground.ui.frame_rate import FRAME_S, FrameRate
 from playground.ui.header import Header
 from playground.ui.limits import SEEDS, Limits, fault, on_page, stop_strings, whole
-from playground.ui.pace import FRAME_S, Pace
 from playground.ui.partings import Partings
 from playground.ui.prompt import Prompt
 from playground.ui.recipe import name_of
@@ -53,7 +53,7 @@ class Runner:
     status: gr.HTML
     first: gr.State  # the token the inspector opens on; None where nothing was run
     previews: gr.HTML  # knows what the shown run was asked
-    pace: Pace
+    frame_rate: FrameRate
     running: dict[str, Run] = field(default_factory=dict)
     awaited: dict[str, object] = field(default_factory=dict)  # those that no page follows now
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
@@ -157,7 +157,7 @@ class Runner:
         if run is None or name not in self.awaited:  # nothing was put in line now
             return
         del self.awaited[name]
-        self.pace.start(name)
+        self.frame_rate.start(name)
         try:
             yield from self._frames(run)
             if run.request.max_new_tokens == 0:
@@ -170,7 +170,7 @@ class Runner:
             self.leave(name)
             raise
         finally:
-            self.pace.end(name)
+            self.frame_rate.end(name)
         if self.running.pop(name, None) is None:
             yield {self.status: gr.skip()}  # what the page shows instead, the end would undo
             return
@@ -287,7 +287,7 @@ class Runner:
             # An empty frame is sent as well: only at a frame is a closed page found out.
             frame = {"run": run.id, "sent": time.monotonic()}
             yield shown | {self.status: self._progress(run, most) | {"frame": frame}}
-            run.join(max(0.0, began + self.pace.interval(run.id) - time.monotonic()))
+            run.join(max(0.0, began + self.frame_rate.interval(run.id) - time.monotonic()))
 
     def _side(self, run: Run, place: int) -> Side:
         """A lane as written so far."""

@@ -15,9 +15,9 @@ from starlette.routing import Route
 from playground.guard import Gate, drop_slow_heads
 from playground.service import Service
 from playground.ui import downloads, gradio_compat
-from playground.ui.door import PageDoor
-from playground.ui.look import look
+from playground.ui.gradio_routes import PageRoutes
 from playground.ui.page import resolver
+from playground.ui.theme import launch_options
 
 SESSIONS = 500  # open pages that Gradio remembers; each holds what it shows, up to some MB
 LAST_WORDS_S = 2.0  # for what is told of runs that were ended
@@ -55,7 +55,7 @@ def serve(
     async def gated(app: Starlette) -> AsyncIterator[None]:
         """Outside every middleware: Gradio adds its own after any that it is given."""
         assert app.middleware_stack is not None
-        door = PageDoor(page, settings, downloads.PATHS)
+        door = PageRoutes(page, settings, downloads.PATHS)
         gates.append(Gate(app.middleware_stack, settings, door, api))
         app.middleware_stack = gates[0]
         dropping = asyncio.create_task(drop_slow_heads(lambda: page.server))
@@ -66,6 +66,6 @@ def serve(
         server_name=settings.listen, server_port=port or settings.port, prevent_thread_lock=True,
         app_kwargs={"routes": [*routes, *files], "lifespan": gated}, ssr_mode=False, quiet=True,
         max_threads=128, state_session_capacity=SESSIONS, run_history=False,
-        enable_monitoring=False, footer_links=[], **look(),
+        enable_monitoring=False, footer_links=[], **launch_options(),
     )  # fmt: skip
     return Served(str(address), page, gates)

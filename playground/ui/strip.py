@@ -19,9 +19,9 @@ from playground.trace import (
     Metrics,
     StepRecord,
 )
-from playground.ui import chooser, nothing
-from playground.ui.names import source
+from playground.ui import chooser, empty_text
 from playground.ui.partings import Partings
+from playground.ui.views import View
 
 REASONS = {
     "eos": "end",
@@ -154,7 +154,7 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
     reason = text.finish_reason
     return written(comparison.id, lane, result.recipe, sides, Partings(), reason) | {
         "state": "done",
-        "offer": nothing.offer(here.path, reason, comparison),
+        "offer": empty_text.offer(here.path, reason, comparison),
         "outputs": count,
         "texts": f"{count} {TEXTS.get(here.chooses or '', 'texts')}",
         "error": result.error,
@@ -179,11 +179,11 @@ def written(
     yours = here.chooses == "person"
     return empty(lane) | {
         "run": run,
-        "source": source(run, lane),
+        "source": str(View.parse(run).at(lane)),
         "recipe": recipe,
         "output": here.output,
         "state": "running",
-        "note": nothing.sentence(here.path, reason),
+        "note": empty_text.sentence(here.path, reason),
         "partings": partings.told(sides, lane),
         "tokens": tokens(here.path, drafts=not yours, ended=_ending(here.path, reason)),
         "chooser": chooser.waiting() if yours else None,

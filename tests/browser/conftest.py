@@ -125,9 +125,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda r: faults.append(r.url) if _outside(r.url, address) else None)
         page.goto(address)
         page.wait_for_selector("#facts .status:has-text('parameters')")
-        page.wait_for_selector(
-            "#inspector .title:has-text('No run'), #inspector .rows .row"
-        )
+        page.wait_for_selector("#inspector .title:has-text('No run'), #inspector .rows .line")
         return page
 
     yield open_page

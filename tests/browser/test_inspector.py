@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from playground import charts
 from playground.ui import downloads
 from playground.ui.inspector import Inspector
-from playground.ui.look import look
+from playground.ui.theme import launch_options
 from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
@@ -51,7 +51,7 @@ def address(browser) -> Iterator[str]:
         port = free.getsockname()[1]
     _, local, _ = page.launch(
         server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False,
-        app_kwargs={"routes": downloads.routes(RUNS.get)}, **look(),
+        app_kwargs={"routes": downloads.routes(RUNS.get)}, **launch_options(),
     )  # fmt: skip
     yield local
     page.close()
@@ -75,7 +75,7 @@ def page(browser, address, theme) -> Iterator[Page]:
     opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     opened.on("request", lambda r: faults.append(r.url) if outside(r.url, address) else None)
     opened.goto(f"{address}?__theme={theme}")
-    opened.wait_for_selector("#inspector .rows .row")
+    opened.wait_for_selector("#inspector .rows .line")
     opened.evaluate(
         "window.marks = []; document.addEventListener('playground:mark', e => marks.push(e.detail))"
     )
@@ -144,12 +144,12 @@ def test_a_stage_changes_the_bars_and_not_the_rows(page):
     before = labels.all_text_contents()
     page.get_by_role("radio", name="model alone").check(force=True)
     expect(page.locator("#inspector .sentence").first).to_contain_text("before any step")
-    expect(page.locator("#inspector .candidates .recipe")).to_have_count(0)
+    expect(page.locator("#inspector .candidates .by-recipe")).to_have_count(0)
     assert labels.all_text_contents() == before
 
 
 def test_a_click_on_a_stage_shows_it(page):
-    page.locator("#inspector .stages .row").nth(1).click()
+    page.locator("#inspector .stages .line").nth(1).click()
     expect(page.locator("#inspector .sentence").first).to_contain_text("temperature 1.3.")
     expect(page.get_by_role("radio", name="temperature 1.3")).to_be_checked()
 
@@ -221,7 +221,7 @@ def test_a_longer_run_moves_the_end_of_the_slider(page):
 
 
 def test_a_number_that_no_token_has_is_said(page):
-    typed, said = page.locator("#inspector .at .typed"), page.locator("#inspector .at .message")
+    typed, said = page.locator("#inspector .at .typed"), page.locator("#inspector .at .refusal")
     typed.fill("99")
     expect(said).to_have_text("No token 99: they count from 1 to 32.")
     expect(title(page)).to_contain_text(f"token {hostile_step() + 1}:")

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from playground.service import Service
-from playground.ui.pick import Picker
+from playground.ui.manual import Picker
 from playground.ui.run import Runner
 from tests.browser.conftest import SLOW_MS, Site, served
 from tests.browser.test_page import lane, run, steps, title, write, written

@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from playground.ui.panel import LATEX
+from playground.ui.step_controls import LATEX
 from strategies.presets import GROUPS, PRESETS
 from strategies.registry import registry
 from tests.browser.conftest import Site, free_port

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from playground.service import Service
 from playground.settings import Settings
-from playground.ui import build, look
+from playground.ui import build, launch_options
 from strategies import Info, Params, Processor, setting
 from tests.browser.conftest import free_port
 from tests.folders import VOCAB, saved
@@ -65,7 +65,11 @@ def address(dictate: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with ThreadPoolExecutor(1) as apart:  # this thread's loop is Playwright's
         page = apart.submit(lambda: asyncio.run(made())).result()
     _, local, _ = page.launch(
-        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False, **look()
+        server_port=free_port(),
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        **launch_options(),
     )
     yield local
     page.close()
@@ -127,7 +131,7 @@ def test_nobody_meets_an_empty_page(visit: Visit) -> None:
     expect(page.locator("#line")).to_contain_text("wrote this on")
     expect(page.locator(".strip:visible")).to_have_count(3)
     expect(strip(page, 0).locator(".token")).to_have_count(48)
-    page.wait_for_selector("#inspector .rows .row")
+    page.wait_for_selector("#inspector .rows .line")
 
 
 def test_run_then_click_a_token_and_the_chart_changes(visit: Visit) -> None:
@@ -173,7 +177,7 @@ def test_hostile_text_is_shown_as_it_is(visit: Visit) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(visit: Visit, theme: str) -> None:
     page = visit(__theme=theme)
-    expect(page.locator("#inspector .rows .row").first).to_be_visible()
+    expect(page.locator("#inspector .rows .line").first).to_be_visible()
     found = Axe().run(page).response["violations"]
     serious = [
         (v["id"], [n["target"] for n in v["nodes"]][:3])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from playground.engine import Request, Run
-from playground.ui import pace, strip
+from playground.ui import frame_rate, strip
 from playground.ui import run as running
 from tests.engine.models import engine
 
@@ -24,11 +24,13 @@ ASKED = Request(
 
 @pytest.fixture
 def runner(monkeypatch):
-    monkeypatch.setattr(pace, "FRAME_S", 0.0)
-    monkeypatch.setattr(pace, "FRAMES", 1e9)
+    monkeypatch.setattr(frame_rate, "FRAME_S", 0.0)
+    monkeypatch.setattr(frame_rate, "FRAMES", 1e9)
     columns = SimpleNamespace(strips=STRIPS)
     limits = SimpleNamespace(run="run", stop="stop")
-    return running.Runner(None, None, None, limits, columns, "status", "first", None, pace.Pace())
+    return running.Runner(
+        None, None, None, limits, columns, "status", "first", None, frame_rate.FrameRate()
+    )
 
 
 def begun(runner, served, asked=ASKED):
@@ -123,19 +125,19 @@ def slept(monkeypatch):
 
 
 def test_many_pages_share_the_frames(runner, monkeypatch, slept):
-    monkeypatch.setattr(pace, "FRAMES", 10)
+    monkeypatch.setattr(frame_rate, "FRAMES", 10)
     for other in range(29):
-        runner.pace.start(str(other))
+        runner.frame_rate.start(str(other))
     frames = runner.follow(begun(runner, engine()).id)
     next(frames), next(frames), next(frames)
     assert slept == [3.0]
     frames.close()
-    assert len(runner.pace.runs) == 29
+    assert len(runner.frame_rate.runs) == 29
 
 
 def test_a_page_that_falls_behind_is_sent_fewer(runner, monkeypatch, slept):
-    monkeypatch.setattr(pace, "FRAME_S", 0.5)
-    run, slower = begun(runner, engine()), runner.pace.asked()
+    monkeypatch.setattr(frame_rate, "FRAME_S", 0.5)
+    run, slower = begun(runner, engine()), runner.frame_rate.asked()
     other = begun(runner, engine())
     frames, others = runner.follow(run.id), runner.follow(other.id)
     next(frames), next(frames), next(others), next(others)
@@ -147,8 +149,8 @@ def test_a_page_that_falls_behind_is_sent_fewer(runner, monkeypatch, slept):
     assert slept == [0.5, 1.0, 0.5]
     for _ in range(9):
         slower(run.id)
-    assert runner.pace.interval(run.id) == pace.SLOWEST_S
+    assert runner.frame_rate.interval(run.id) == frame_rate.SLOWEST_S
     for opened in (frames, others):
         opened.close()
     slower(run.id)
-    assert not runner.pace.runs
+    assert not runner.frame_rate.runs

@@ -12,7 +12,8 @@ from playground.engine import Request
 from playground.service import Service
 from playground.settings import Settings
 from playground.trace import Comparison
-from playground.ui import chooser, names, pick, strip
+from playground.ui import chooser, manual, strip, views
+from playground.ui.views import View
 from playground.ui.visitor import visitor
 from strategies.recipe import RecipeError
 from tests.engine.models import engine, finished
@@ -39,27 +40,27 @@ def test_a_search_that_chooses_by_itself_offers_nothing() -> None:
     lane = run("sample").lanes[0]
     assert chooser.view(lane) is None
     with pytest.raises(RecipeError, match="sample chooses by itself"):
-        pick.changed(lane, 7)
+        manual.changed(lane, 7)
 
 
 @pytest.mark.parametrize("token, picks", [(9, "manual([7, 8, 9])"), (None, "manual([7])")])
 def test_a_choice_changes_the_picks_alone(token: int | None, picks: str) -> None:
     lane = run("temperature(2.5) | ~top_k(3) | manual([7, 8])").lanes[0]
-    changed = pick.changed(lane, token)
+    changed = manual.changed(lane, token)
     assert str(changed) == f"temperature(2.5) | ~top_k(3) | {picks}"
 
 
 def test_undo_drops_what_the_text_does_not_hold() -> None:
     lane = run("manual([7, 8, 9, 10, 11])").lanes[0]
     assert lane.finish_reason == "length" and len(lane.token_ids) == 3
-    assert str(pick.changed(lane, None)) == "manual([7, 8, 9])"
+    assert str(manual.changed(lane, None)) == "manual([7, 8, 9])"
 
 
 @pytest.mark.parametrize("token", ["7", -1, 1.5, [7], {}])
 def test_no_other_thing_is_picked(token: object) -> None:
     lane = run("manual").lanes[0]
     with pytest.raises(RecipeError, match="picks"):
-        pick.changed(lane, token)
+        manual.changed(lane, token)
 
 
 def test_a_text_that_waits_has_neither_ended_nor_a_speed() -> None:
@@ -73,27 +74,28 @@ def test_a_text_that_waits_has_neither_ended_nor_a_speed() -> None:
 def test_lanes_of_several_runs_stand_side_by_side() -> None:
     first, second = run("greedy", "manual", "sample"), run("manual([7])")
     runs = {first.id: first, second.id: second}
-    name = names.with_lane(first.id, 3, 1, second.id)
-    assert names.with_lane(name, 3, 1, second.id) == name
-    shown = names.chosen(name, runs.get)
-    assert shown is not None and shown.id == name
+    view = View(first.id).replaced(1, 3, second.id)
+    assert view.replaced(1, 3, second.id) == view == View.parse(str(view))
+    shown = view.comparison(runs.get)
+    assert shown is not None and shown.id == str(view)
     assert shown.lanes == [first.lanes[0], second.lanes[0], first.lanes[2]]
-    again = names.chosen(names.lanes_of(name, [1, 1, 0]), runs.get)
+    again = view.rearranged([1, 1, 0]).comparison(runs.get)
     assert again is not None
     assert again.lanes == [second.lanes[0], second.lanes[0], first.lanes[0]]
-    assert [names.source(name, at) for at in range(3)] == [
-        names.source(first.id, 0), names.source(second.id, 0), names.source(first.id, 2)
-    ]  # fmt: skip
-    full = "x" * 16
+    alone = View(first.id), View(second.id)
+    assert [view.at(n) for n in range(3)] == [alone[0].at(0), alone[1].at(0), alone[0].at(2)]
+    full = View("x" * 16)
     for at in range(6):
-        full = names.with_lane(full, 6, at, "y" * 16)
-    assert len(full) <= names.LONGEST
+        full = full.replaced(at, 6, "y" * 16)
+    assert len(str(full)) <= views.LONGEST
 
 
-@pytest.mark.parametrize("name", ["gone", "{0}:0.9", "{0}:0@gone", "{0}:a", "{0}:0@{0}.@{0}"])
-def test_what_is_not_known_is_not_shown(name: str) -> None:
+@pytest.mark.parametrize(
+    "written", ["gone", "{0}:0.9", "{0}:0@gone", "{0}:a", "{0}:-1", "{0}:0@{0}.@{0}"]
+)
+def test_what_is_not_known_is_not_shown(written: str) -> None:
     known = run("greedy")
-    assert names.chosen(name.format(known.id), {known.id: known}.get) is None
+    assert views.look_up(written.format(known.id), {known.id: known}.get) is None
 
 
 @pytest.mark.parametrize(
@@ -142,4 +144,4 @@ def test_what_is_looked_at_outlives_the_runs_of_many_choices(tmp_path: Path) -> 
     ],
 )
 def test_a_lane_is_found_where_it_stands_now(name, lane, to, lanes, stands):
-    assert names.moved(name, lane, to, lanes) == stands
+    assert View.parse(name).found_in(lane, View.parse(to), lanes) == stands

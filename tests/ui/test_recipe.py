@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.ui import panel, recipe
+from playground.ui import recipe, step_controls
 from playground.ui.columns import another
 from strategies.recipe import MOST_STEPS, Recipe, RecipeError
 from strategies.registry import registry
@@ -154,7 +154,7 @@ def test_a_duplicate_has_a_name_of_its_own():
 )
 def test_a_number_is_what_was_typed_or_refused_as_it_was_typed(name, text, meant):
     field = registry().strategies[name].Params.model_fields[name]
-    typed = panel.typed(field, {"text": text})
+    typed = step_controls.typed(field, {"text": text})
     assert typed == meant and type(typed) is type(meant)
     made = [{"strategy": name, "params": {name: typed}}, {"strategy": "sample", "params": {}}]
     if type(meant) is str or not 0 <= meant <= 1e6 or meant in (2.7, 9):

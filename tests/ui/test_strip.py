@@ -8,7 +8,7 @@ import pytest
 
 from playground.engine import Request
 from playground.trace import Comparison
-from playground.ui import nothing, strip
+from playground.ui import empty_text, strip
 from tests.engine.models import engine, finished
 
 MARKED = 'logit_bias({"a": 90, "b": 80}) | temperature(4) | watermark(bias=3) | speculative(6)'
@@ -82,7 +82,7 @@ def test_an_empty_text_says_why_and_what_may_help(ended):
         .replace("\N{NO-BREAK SPACE}", " ")
         .startswith("Ended at once: <|endoftext|> 100 % (of the model")
     )
-    assert shown["offer"] == nothing.CHAT
+    assert shown["offer"] == empty_text.CHAT
     for change in (
         {"chat": True},
         {"model": ended.model.model_copy(update={"has_chat_template": False})},
@@ -91,10 +91,10 @@ def test_an_empty_text_says_why_and_what_may_help(ended):
     readable = strip.shown(ended, 2)
     assert (readable["note"], readable["offer"]) == ("", "")
     silent = strip.shown(ended, 1)
-    assert silent["note"] == nothing.REASONS["length"] and silent["offer"] == ""
+    assert silent["note"] == empty_text.REASONS["length"] and silent["offer"] == ""
 
 
 def test_nothing_is_said_of_a_text_that_goes_on(ended):
-    assert nothing.sentence([], None) == ""
-    assert nothing.sentence([], "cancelled") == "Stopped before it wrote anything."
-    assert nothing.sentence(ended.lanes[0].trace.path(), None) == ""
+    assert empty_text.sentence([], None) == ""
+    assert empty_text.sentence([], "cancelled") == "Stopped before it wrote anything."
+    assert empty_text.sentence(ended.lanes[0].trace.path(), None) == ""

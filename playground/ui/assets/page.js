@@ -27,7 +27,7 @@ window.playground = (() => {
   const columns = new Map(); // by lane, what its recipe's element shows
   let fields = null; // what is set up beside the columns, as Gradio's components tell it
   let now = null; // the set-up as it stands
-  let later = null;
+  let told = false; // whether the others will be told of it
   let ran = null; // what the run on the page was asked: {prompt, chat, split, model, tokens}; a model of null is any
 
   // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
@@ -58,8 +58,10 @@ window.playground = (() => {
       template: playground.chat.told(Boolean(fields.chat)), reference: playground.reference.letter,
     };
     lanes().forEach(dress);
-    later ??= setTimeout(() => { // once for all that changes together
-      later = null;
+    if (told) return; // once for all that changes together
+    told = true;
+    queueMicrotask(() => {
+      told = false;
       announce();
       playground.link.write(now);
       playground.changed();
@@ -75,8 +77,8 @@ window.playground = (() => {
       if (said) rename(name);
       theme(name);
     },
-    address(told) {
-      fields = told;
+    address(given) {
+      fields = given;
       playground.chat.follow();
       gather();
     },

@@ -7,7 +7,7 @@ const [sentence, chart, life] = ['.sentence', '.rows', '.life'].map((s) => eleme
 // Made once and changed in place, so that a bar moves and nothing else does.
 function made() {
   const row = document.createElement('div');
-  row.className = 'row';
+  row.className = 'line';
   for (const part of ['label', 'bars', 'values']) {
     const child = document.createElement('span');
     child.className = part;
@@ -40,7 +40,7 @@ function draw() {
   v.rows.forEach((row, i) => {
     const home = chart.children[i];
     const [label, bars, values] = home.children;
-    home.className = `row ${row.of ?? ''}`;
+    home.className = `line ${row.of ?? ''}`;
     home.classList.toggle('marked', Boolean(row.marked));
     home.classList.toggle('faint', Boolean(row.faint));
     home.classList.toggle('told', Boolean(row.tell));
@@ -61,7 +61,7 @@ function draw() {
 }
 
 function point(event) {
-  const row = event.target.closest('.row');
+  const row = event.target.closest('.line');
   const told = row && props.value?.rows[[...chart.children].indexOf(row)]?.life;
   life.hidden = !told;
   if (!told) return;
@@ -81,7 +81,7 @@ chart.addEventListener('pointermove', point);
 chart.addEventListener('pointerdown', point);
 chart.addEventListener('pointerleave', () => { life.hidden = true; });
 chart.addEventListener('click', (event) => {
-  const row = event.target.closest('.row');
+  const row = event.target.closest('.line');
   const tell = row && props.value.rows[[...chart.children].indexOf(row)]?.tell;
   if (tell) trigger('point', { data: tell });
 });

@@ -164,9 +164,11 @@ function toParting() {
 function scrollTo(to) {
   scroller.scrollTop = to;
   top = scroller.scrollTop;
+  fade();
 }
 scroller.addEventListener('scroll', () => {
   const { scrollTop, scrollHeight, clientHeight } = scroller;
+  fade();
   if (scrollTop === top) return; // it was this code
   const left = scrollHeight - scrollTop - clientHeight;
   // Further up, but not at the end of a text that got shorter: a person went back. Text that has
@@ -184,15 +186,12 @@ document.addEventListener('playground:scroll', function along({ detail }) {
   following = scroller.scrollHeight - top - scroller.clientHeight < 24;
 });
 
-// Whole lines only: half a line at the end looks like a text that is cut off.
-let rest = 0; // pixels below the last one
-new ResizeObserver(() => {
-  const line = parseFloat(getComputedStyle(scroller).lineHeight);
-  const left = (scroller.clientHeight + rest) % line;
-  if (Math.abs(left - rest) < 1) return;
-  rest = left;
-  scroller.style.marginBottom = `${rest}px`;
-}).observe(scroller);
+// Where a text goes on below, its last line fades: cut in half it would look like a fault.
+function fade() {
+  const { scrollTop, scrollHeight, clientHeight } = scroller;
+  scroller.classList.toggle('more', scrollHeight - scrollTop - clientHeight > 4);
+}
+new ResizeObserver(fade).observe(scroller);
 
 function figure({ name, value, unit, meaning }) {
   const box = document.createElement('div');

@@ -1,6 +1,6 @@
 // Which token of the text the charts are about, from 1. value: {token, most}, or null without a text.
 // Event: input, with the value as it is then. A number that no token has is said, and sent to nobody.
-const [box, typed, slider, most, message] = ['.at', '.typed', '[type=range]', '.most', '.message'].map((s) =>
+const [box, typed, slider, most, message] = ['.at', '.typed', '[type=range]', '.most', '.refusal'].map((s) =>
   element.querySelector(s));
 
 function say(words) {

@@ -3,6 +3,7 @@
 // take back what it had not been told yet. Gradio calls over() at the end of each event of these.
 window.playground.turns = (() => {
   const PATIENCE = 20_000; // milliseconds after which an answer is no longer waited for
+  const STARTS = 1000; // of Run: a model that has to be loaded first holds nothing else up
   const BUTTONS = '#run, #clear, #add, .acts .act'; // of Gradio's, whose clicks take their turn, too
   const waiting = []; // {act, merge}
   const columns = new Map(); // by lane: {key, box, send}
@@ -11,11 +12,11 @@ window.playground.turns = (() => {
   let timer = null;
   let replayed = null; // the button that is clicked because its turn has come
 
-  function begin() {
+  function begin(patience = PATIENCE) {
     sent += 1;
     busy = true;
     clearTimeout(timer);
-    timer = setTimeout(over, PATIENCE);
+    timer = setTimeout(over, patience);
   }
 
   function next() {
@@ -50,17 +51,19 @@ window.playground.turns = (() => {
     const button = event.target.closest?.(BUTTONS);
     if (!button || button.disabled) return;
     if (button === replayed) return;
+    const patience = button.matches('#run') ? STARTS : PATIENCE;
     if (busy) {
       event.preventDefault();
       event.stopImmediatePropagation();
       take(() => {
         if (!button.isConnected || button.disabled) return false;
+        begin(patience);
         replayed = button;
         button.click();
         replayed = null;
-        return !button.matches('#run');
+        return true;
       });
-    } else if (!button.matches('#run')) begin(); // a run that is being written holds up nothing
+    } else begin(patience);
   }, true);
 
   return {

@@ -33,7 +33,7 @@ _ROUTES = (
 _SESSION = re.compile(r"\w{1,64}", re.ASCII)
 
 
-class PageDoor:
+class PageRoutes:
     """The page's door, over the page once it is launched."""
 
     def __init__(self, page: gr.Blocks, settings: Settings, *more: str) -> None:

@@ -1,6 +1,6 @@
-"""How the page looks: Gradio's theme set to a calm grey page, our style sheet, our page script.
+"""How the page looks: Gradio's theme as a calm grey page, our style sheets, our page scripts.
 
-Gradio takes these where a page is launched, not where it is built: ``demo.launch(**look())``.
+Gradio takes these where a page is launched, not where it is built.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-def look() -> dict[str, Any]:
+def launch_options() -> dict[str, Any]:
     """What ``Blocks.launch`` takes to show the page as it is meant."""
     scripts = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     script = "\n".join(scripts)

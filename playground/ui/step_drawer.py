@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.ui import faults, panel
+from playground.ui import event_errors, step_controls
 from playground.ui import recipe as recipes
 from playground.ui.element import QUICK, element, in_turn
 from playground.ui.recipe import ColumnState
@@ -30,7 +30,7 @@ def drawer(column: Column, count: gr.State) -> None:
             _controls(column, count, value)
         except Exception as error:
             with gr.Column(elem_classes="controls"):
-                element("message", faults.sentence(error))
+                element("message", event_errors.sentence(error))
 
 
 def _controls(column: Column, count: gr.State, value: Any) -> None:
@@ -45,7 +45,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         params = strategy.Params(**step["params"])
     except ValidationError:
         params = strategy.Params()  # the controls are how a person leaves the bad values
-    drawn = panel.panel(strategy, params, enabled=step["enabled"])
+    drawn = step_controls.draw(strategy, params, enabled=step["enabled"])
     fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
     unchanged = {column.fault: gr.skip()}
 
@@ -55,7 +55,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         if at is None or state.steps[at]["strategy"] != strategy.info.id:
             return unchanged  # another step opened while the hand was still on this one
         state.steps[at]["params"] = {
-            name: panel.typed(field, one)
+            name: step_controls.typed(field, one)
             for (name, field), one in zip(fields.items(), given, strict=True)
         }
         return column.draw(state, columns)
@@ -72,7 +72,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
             return column.draw(replace(state, steps=left, opened=None), columns)
         if name == "switch":
             steps[at]["enabled"] = not steps[at]["enabled"]
-            label = panel.switch_label(steps[at]["enabled"])
+            label = step_controls.switch_label(steps[at]["enabled"])
             return column.draw(state, columns) | {drawn.acts["switch"]: label}
         if name == "clear":
             steps[at]["params"] = {**steps[at]["params"], recipes.PICKS: []}
@@ -85,7 +85,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         return column.draw(replace(state, opened=to), columns)
 
     inputs = [column.recipe, count]
-    safe = partial(faults.guarded, tell=lambda words: {column.fault: words})
+    safe = partial(event_errors.guarded, tell=lambda words: {column.fault: words})
     sent = {"js": "(...given) => playground.turns.sent(given)", **QUICK}
     for control in drawn.controls.values():
         moved = control.input(

@@ -18,9 +18,9 @@ from playground.trace import Comparison, LaneResult
 from playground.ui import recipe as recipes
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
-from playground.ui.names import with_lane
-from playground.ui.place import NO_RUN_ADVICE
+from playground.ui.inspector_view import NO_RUN_ADVICE
 from playground.ui.recipe import ColumnState
+from playground.ui.views import View
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
@@ -78,7 +78,8 @@ class Picker:
         finally:
             run.cancel()  # without effect on a finished run; else the page was closed or rearranged
         took = perf_counter() - clock
-        yield self._drawn(with_lane(name, len(shown.lanes), lane, run.id), columns, lane, told) | {
+        view = View.parse(name).replaced(lane, len(shown.lanes), run.id)
+        yield self._drawn(str(view), columns, lane, told) | {
             self.status: {"kind": "done", "text": _outcome(run, lane, took)}
         }
 

@@ -75,7 +75,7 @@ def switch_label(enabled: bool) -> str:
     return "Switch off" if enabled else "Switch on"
 
 
-def panel(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
+def draw(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
     """Draw the controls of one step, its formula one click further; called inside ``gr.render``."""
     info = strategy.info
     labels = {

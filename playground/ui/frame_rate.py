@@ -13,7 +13,7 @@ SLOWEST_S = 1.6
 
 
 @dataclass(frozen=True)
-class Pace:
+class FrameRate:
     """Seconds between two frames of each run that a page follows.
 
     What is sent waits in a page that cannot draw it in time, Stop behind it, until long after the

@@ -11,7 +11,7 @@ import pytest
 
 from playground.service import Service
 from playground.settings import Settings
-from playground.ui import build, faults, strip
+from playground.ui import build, event_errors, strip
 
 SECRET = "what a visitor typed"
 
@@ -77,20 +77,20 @@ def test_an_event_that_may_tell_nowhere_is_given_a_place(page):
     ],
 )
 def test_what_an_event_says_is_as_it_was_beside_the_place(value, outputs, answer):
-    made = faults.guarded(lambda: value, lambda words: {}, outputs)
+    made = event_errors.guarded(lambda: value, lambda words: {}, outputs)
     assert made() == answer
 
 
 def test_a_sentence_for_the_page_is_told_as_it_is(caplog):
     caplog.set_level(logging.ERROR)
-    made = faults.guarded(lambda: strip.missing, lambda words: {"place": words})
+    made = event_errors.guarded(lambda: strip.missing, lambda words: {"place": words})
     assert "AttributeError" in made()["place"]
 
     def refuse(event: gr.EventData) -> None:
-        raise faults.FieldError("seed", "seed is -1.")
+        raise event_errors.FieldError("seed", "seed is -1.")
 
     caplog.clear()
-    made = faults.guarded(refuse, lambda words: {"place": words})
+    made = event_errors.guarded(refuse, lambda words: {"place": words})
     assert made(None) == {"place": "seed is -1."} and not caplog.records
     _, _, at, _ = gr.helpers.special_args(made)
     assert at == 0  # Gradio still hands over what an element told

@@ -11,8 +11,8 @@ from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads, rows
-from playground.ui.names import LONGEST
 from playground.ui.plot import drawing
+from playground.ui.views import LONGEST
 
 TEXTS = [("that are shown", "shown"), ("all", "all")]
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
@@ -46,7 +46,7 @@ class Selection(BaseModel):
 
 
 @dataclass(frozen=True)
-class Place:
+class InspectorView:
     """Where a selection leads: a step of a text, or none where nothing was written yet.
 
     Of every lane the text that its column shows stands first in ``comparison``; ``whole`` is the
@@ -72,7 +72,7 @@ class Place:
         return self.selection.lane, self.selection.step
 
 
-def caption(place: Place | None) -> dict[str, Any]:
+def caption(place: InspectorView | None) -> dict[str, Any]:
     """The line that says which token the charts are about."""
     if place is None:
         return {"title": NO_RUN, "facts": NOTHING_RAN, "letter": ""}
@@ -105,7 +105,7 @@ def _search(trace: Trace) -> str:
     return trace.chain.search.strategy if trace.chain.asks else trace.chain.search.label
 
 
-def columns(place: Place | None) -> dict[str, Any]:
+def columns(place: InspectorView | None) -> dict[str, Any]:
     """Choices of the column control."""
     lanes = range(len(place.comparison.lanes)) if place else ()
     return {
@@ -115,19 +115,19 @@ def columns(place: Place | None) -> dict[str, Any]:
     }
 
 
-def _called(place: Place | None, lane: int) -> str:
+def _called(place: InspectorView | None, lane: int) -> str:
     name = place.comparison.lanes[lane].name if place else ""
     return f"{LETTERS[lane]} {name}".strip()
 
 
-def tokens(place: Place | None) -> dict[str, Any] | None:
+def tokens(place: InspectorView | None) -> dict[str, Any] | None:
     """The token and how many there are, counting from 1."""
     if place is None:
         return None
     return {"token": place.selection.step + 1, "most": len(place.path)}
 
 
-def stages(place: Place | None, asked: str | None) -> dict[str, Any]:
+def stages(place: InspectorView | None, asked: str | None) -> dict[str, Any]:
     """Choices of the stage control: the model, each stage by its index, the last as ``final``."""
     names = [step.label for step in place.trace.chain.processors] if place else []
     values = ["-1", *map(str, range(len(names)))]
@@ -139,13 +139,13 @@ def stages(place: Place | None, asked: str | None) -> dict[str, Any]:
     }
 
 
-def stage_of(place: Place, asked: str | None) -> int:
+def stage_of(place: InspectorView, asked: str | None) -> int:
     """The stage a value of that control means for this lane."""
     value = stages(place, asked)["value"]
     return len(place.trace.stages) - 1 if value == "final" else int(value)
 
 
-def distribution(place: Place, asked: str | None) -> dict[str, Any]:
+def distribution(place: InspectorView, asked: str | None) -> dict[str, Any]:
     step, trace, lane = place.path[place.selection.step], place.trace, place.selection.lane
     stage = stage_of(place, asked)
     colour = COLOURS[lane]
@@ -156,7 +156,7 @@ def distribution(place: Place, asked: str | None) -> dict[str, Any]:
     }
 
 
-def timings(place: Place) -> dict[str, Any]:
+def timings(place: InspectorView) -> dict[str, Any]:
     run = place.comparison
     return {
         "per_step": drawing(
@@ -178,7 +178,7 @@ def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> dict[str, 
     return drawing(charts.uncached(lane, kept, bare), told, f"{kept.id}/uncached")
 
 
-def steps(place: Place, side: str) -> dict[str, Any]:
+def steps(place: InspectorView, side: str) -> dict[str, Any]:
     run, after = place.comparison, side == "recipe"
     return {
         "steps": drawing(
@@ -189,13 +189,13 @@ def steps(place: Place, side: str) -> dict[str, Any]:
     }
 
 
-def texts(place: Place | None, asked: str) -> dict[str, Any]:
+def texts(place: InspectorView | None, asked: str) -> dict[str, Any]:
     """The choice of the texts that the table and the CSV hold, where a column has several."""
     several = place is not None and any(len(x.trace.outputs) > 1 for x in place.whole.lanes)
     return {"value": asked, "visible": several}
 
 
-def data(place: Place, which: str) -> dict[str, Any]:
+def data(place: InspectorView, which: str) -> dict[str, Any]:
     """The table, and where the run is to be had as a file; of the shown texts, or of ``all``."""
     run = place.whole
     samples = "all" if which == "all" else place.selection.shown(len(run.lanes))

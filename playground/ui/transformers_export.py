@@ -15,7 +15,7 @@ from strategies.bridges.generation_config import Own, own_recipe
 
 
 @dataclass(frozen=True)
-class Bridge:
+class TransformersExport:
     """Both depend on the loaded model; ``model`` holds its id and ``tokens`` the length asked."""
 
     service: Service

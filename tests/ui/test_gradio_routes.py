@@ -14,7 +14,7 @@ from playground.guard import Gate
 from playground.service import Service
 from playground.settings import Settings
 from playground.ui import build, gradio_compat
-from playground.ui.door import PageDoor
+from playground.ui.gradio_routes import PageRoutes
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def page():
 @pytest.fixture(scope="module")
 def client(page):
     settings = Settings()
-    gate = Gate(page.app, settings, PageDoor(page, settings))
+    gate = Gate(page.app, settings, PageRoutes(page, settings))
     return TestClient(gate, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
 
 
