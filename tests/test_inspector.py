@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from playground.ui import downloads
-from playground.ui.inspector import Inspector
+from playground.ui.inspector import Inspector, InspectorState
 from playground.ui.inspector_view import InspectorView, Selection, stage_of, stages
 from playground.ui.views import look_up
 from tests.traces import COLUMNS, comparison, several_texts
@@ -32,6 +32,18 @@ def inspector():
     return asyncio.run(build())
 
 
+def given(inspector, selection, tab="distribution", **more):
+    """What an event of the region is given, by component."""
+    values = dict.fromkeys(inspector.inputs) | {
+        inspector.selection: selection,
+        inspector.tab: tab,
+        inspector.stage: "final",
+        inspector.side: "model",
+        inspector.texts: "shown",
+    }
+    return values | {getattr(inspector, name): value for name, value in more.items()}
+
+
 def drawn(inspector, updates):
     """Names of the charts that were computed."""
     names = {
@@ -51,7 +63,7 @@ def drawn(inspector, updates):
     ],
 )
 def test_only_the_visible_tab_is_computed(inspector, tab, charts):
-    assert drawn(inspector, inspector.draw(HERE, tab, "final", "model")) == charts
+    assert drawn(inspector, inspector.draw(InspectorState(HERE, tab))) == charts
 
 
 def test_it_opens_drawn(inspector):
@@ -60,14 +72,14 @@ def test_it_opens_drawn(inspector):
 
 
 def test_a_step_past_the_end_is_the_last(inspector):
-    updates = inspector.draw({**HERE, "step": 99}, "distribution", "final", "model")
+    updates = inspector.draw(InspectorState({**HERE, "step": 99}, "distribution"))
     assert updates[inspector.selection]["step"] == 5
     assert updates[inspector.token] == {"token": 6, "most": 6}
 
 
 @pytest.mark.parametrize("selection", [None, {**HERE, "run": "gone"}, {**HERE, "lane": 5}])
 def test_nothing_to_show_says_so(inspector, selection):
-    updates = inspector.draw(selection, "distribution", "final", "model")
+    updates = inspector.draw(InspectorState(selection, "distribution"))
     assert updates[inspector.selection] is None
     assert "Press Run" in updates[inspector.caption]["facts"]
     assert updates[inspector.bars] is None
@@ -87,29 +99,30 @@ def test_nothing_to_show_says_so(inspector, selection):
 )
 def test_a_selection_sent_by_hand_is_checked(inspector, change, field):
     with pytest.raises(gr.Error, match=f"^['\"]?{field}: "):
-        inspector.draw({**HERE, **change}, "distribution", "final", "model")
+        inspector.draw(InspectorState({**HERE, **change}, "distribution"))
 
 
 @pytest.mark.parametrize("told", [None, [], "1", {"data": [1]}, {"data": ["a", 1]}, {"data": {}}])
 def test_a_point_sent_by_hand_is_checked(inspector, told):
     event = gr.EventData(None, told)
     with pytest.raises(gr.Error, match="whole numbers"):
-        inspector._pointed(HERE, "steps", "final", "model", "shown", event)
+        inspector._pointed(given(inspector, HERE, "steps"), event)
 
 
 def test_a_point_selects_its_token(inspector):
     event = gr.EventData(None, {"data": [2, 4, "text", "9 %"]})
-    updates = inspector._pointed(HERE, "steps", "final", "model", "shown", event)
+    updates = inspector._pointed(given(inspector, HERE, "steps"), event)
     assert updates[inspector.selection] == {
         "run": RUN.id, "lane": 2, "step": 4, "output": 0, "texts": [0, 0, 0], "reference": None
     }  # fmt: skip
 
 
 def test_what_a_person_moves_is_not_written_back(inspector):
-    view = ("distribution", "final", "model")
-    assert inspector.token not in inspector._moved({"token": 4}, HERE, *view)
-    assert inspector.column not in inspector._turned(2, HERE, *view)
-    assert inspector.stage not in inspector._restaged(HERE, *view)
+    moved = inspector._moved(given(inspector, HERE, token={"token": 4}))
+    assert inspector.token not in moved and moved[inspector.selection]["step"] == 3
+    turned = inspector._turned(given(inspector, HERE, column=2))
+    assert inspector.column not in turned and turned[inspector.selection]["lane"] == 2
+    assert inspector.stage not in inspector._restaged(given(inspector, HERE))
 
 
 def place(lane):
@@ -143,7 +156,7 @@ def test_no_event_is_part_of_the_public_interface(inspector):
 def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    links = inspector.draw(HERE, "data", "final", "model")[inspector.files]
+    links = inspector.draw(InspectorState(HERE, "data"))[inspector.files]
     client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
     whole, table = (client.get(f"/{links[kind]}") for kind in ("json", "csv"))
     assert whole.text == RUN.to_json()
@@ -159,7 +172,7 @@ def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
     client = TestClient(Starlette(routes=downloads.routes({SEVERAL.id: SEVERAL}.get)))
     here = {"run": SEVERAL.id, "lane": 1, "step": 9, "output": 2, "texts": [0, 0, 0]}
     for which, samples in (("shown", [0, 2, 0]), ("all", "all")):
-        updates = inspector.draw(here, "data", "final", "model", which)
+        updates = inspector.draw(InspectorState(here, "data", texts=which))
         table, frame = updates[inspector.table], SEVERAL.frame(samples)
         for name in ("column", "sample", "position", "token_id"):
             assert table[name].tolist() == frame[name].tolist()
@@ -168,23 +181,22 @@ def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
     assert updates[inspector.caption]["facts"].startswith("text 3 of 3 · id")
     assert updates[inspector.selection]["step"] == 4  # the last of the shorter text
     assert updates[inspector.texts]["visible"]
-    assert not inspector.draw(HERE, "data", "final", "model")[inspector.texts]["visible"]
+    assert not inspector.draw(InspectorState(HERE, "data"))[inspector.texts]["visible"]
     odd = client.get(f"/runs/{SEVERAL.id}.csv?samples=1;drop")
     assert odd.text == SEVERAL.frame().to_csv(index=False)
 
 
 def test_turning_to_another_text_turns_the_drawings_too(inspector):
     here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 0}
-    view = ("steps", "final", "model", "shown")
 
     def told(event):
-        return inspector.turned(here, *view, gr.EventData(None, event))[inspector.selection]
+        updates = inspector.turned(given(inspector, here, "steps"), gr.EventData(None, event))
+        return updates[inspector.selection]
 
     turned = told({"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": 2})
     assert (turned["output"], turned["texts"], turned["reference"]) == (2, [0, 2, 0], 2)
     looked_at_elsewhere = inspector.turned(
-        {**here, "lane": 0},
-        *view,
+        given(inspector, {**here, "lane": 0}, "steps"),
         gr.EventData(None, {"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": None}),
     )
     assert looked_at_elsewhere[inspector.selection]["output"] == 0
@@ -198,7 +210,8 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
         == 5
     )
     pointed = inspector._pointed(
-        {**here, "lane": 0, "texts": [0, 2, 0]}, *view, gr.EventData(None, {"data": [1, 3]})
+        given(inspector, {**here, "lane": 0, "texts": [0, 2, 0]}, "steps"),
+        gr.EventData(None, {"data": [1, 3]}),
     )
     assert pointed[inspector.selection]["output"] == 2
 
@@ -211,7 +224,7 @@ def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monke
     monkeypatch.setattr(inspector, "resolve", lambda name: look_up(name, {"several": SEVERAL}.get))
     here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 2, "texts": [0, 2, 0]}
     told = gr.EventData(None, {"run": run, "reference": 1, "texts": []})
-    updates = inspector.referred(here, "steps", "final", "model", "shown", told)
+    updates = inspector.referred(given(inspector, here, "steps"), told)
     at = updates[inspector.selection]
     assert (at["lane"], at["reference"]) == (lane, 1)
     assert at["output"] == (0 if ":" in run else 2)

@@ -2,18 +2,18 @@
 
     inspector = Inspector(resolve, first={"run": "recorded", "lane": 1, "step": 3})
     inspector.listen(strip.pick)        # an element's event that tells run, lane, step (and output)
-    event.then(inspector.draw, [inspector.selection, *inspector.view], inspector.outputs, **QUICK)
+    event.then(inspector.redraw, inspector.inputs, inspector.outputs, **QUICK)
 
-``resolve(run_id)`` gives a ``Comparison`` or None. ``draw`` takes a selection, ``{"run", "lane",
-"step", "output"}`` or None, and the view; it computes the visible tab alone, and it is also how a
-run that has grown is shown again. Each drawing is told to the columns by the document event
-``playground:mark``.
+``resolve(run)`` gives a ``Comparison`` or None. Of what is drawn the visible tab alone is computed,
+and a run that has grown is shown again in the same way. Each drawing is told to the columns by the
+document event ``playground:mark``.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,8 +31,30 @@ from playground.ui.plot import plot
 from playground.ui.views import View
 
 Updates = dict[Any, Any]
+Values = dict[Any, Any]  # what an event is given, by component
 Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
 TABS = ("distribution", "timings", "steps", "data")
+
+
+@dataclass(frozen=True)
+class InspectorState:
+    """What the inspector is asked for: which token, as ``Selection`` reads it, and drawn how.
+
+    ``tab`` is the visible one, ``stage`` the one whose bars are shown, ``side`` says of whom the
+    steps' values are, and ``texts`` which texts the table holds.
+    """
+
+    selection: Any
+    tab: str = "distribution"
+    stage: str | None = "final"
+    side: str = "model"
+    texts: str = "shown"
+
+    def changed(self, **change: Any) -> InspectorState:
+        """The same with this changed in the selection, if anything is selected."""
+        if self.selection is None:
+            return self
+        return replace(self, selection={**self.selection, **change})
 
 
 class Inspector:
@@ -50,87 +72,88 @@ class Inspector:
         self._build(self.find(first))
         self._wire()
 
+    @property
+    def inputs(self) -> set[Any]:
+        """What every event of the region is given."""
+        return {self.selection, self.tab, self.stage, self.side, self.texts}
+
+    def state(self, values: Values) -> InspectorState:
+        return InspectorState(
+            values[self.selection],
+            values[self.tab],
+            values[self.stage],
+            values[self.side],
+            values[self.texts],
+        )
+
     def listen(self, event: Callable[..., Any]) -> None:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
-        event(self._told, self.view, self.outputs, **QUICK)
+        event(self._told, self.inputs, self.outputs, **QUICK)
 
     def hear(self, event: Callable[..., Any], act: Callable[..., Updates]) -> None:
         """Have ``act`` answer an element's event, which changes what is drawn of the selection."""
-        event(act, [self.selection, *self.view], self.outputs, **QUICK)
+        event(act, self.inputs, self.outputs, **QUICK)
 
-    def turned(
-        self,
-        selection: Any,
-        tab: str,
-        stage: str | None,
-        side: str,
-        texts: str,
-        event: gr.EventData,
-    ) -> Updates:
+    def redraw(self, values: Values) -> Updates:
+        """Draw again what is selected."""
+        return self.draw(self.state(values))
+
+    def turned(self, values: Values, event: gr.EventData) -> Updates:
         """Draw the columns' texts once another of a column is shown."""
-        told = event._data
+        state, told = self.state(values), event._data
         change = {"texts": told.get("texts"), "reference": told.get("reference")}
-        if selection is not None and selection["lane"] == told.get("lane"):
+        if state.selection is not None and state.selection["lane"] == told.get("lane"):
             change["output"] = told.get("output")
-        return self._changed(selection, change, tab, stage, side, texts)
+        return self.draw(state.changed(**change))
 
-    def referred(
-        self,
-        selection: Any,
-        tab: str,
-        stage: str | None,
-        side: str,
-        texts: str,
-        event: gr.EventData,
-    ) -> Updates:
+    def referred(self, values: Values, event: gr.EventData) -> Updates:
         """Draw once the columns are compared with another one."""
-        told, view = event._data, (tab, stage, side, texts)
-        if selection is None:
-            return self.draw(None, *view)
-        changed = {**selection, "reference": told.get("reference")}
-        run = str(told.get("run") or "")
-        if run.partition(":")[0] != selection["run"].partition(":")[0]:
-            return self.draw(changed, *view)
-        return self.follow(run, changed, *view)  # columns may have moved meanwhile
+        state, told = self.state(values), event._data
+        if state.selection is None:
+            return self.draw(state)
+        changed, run = state.changed(reference=told.get("reference")), str(told.get("run") or "")
+        if View.parse(run).run != View.parse(state.selection["run"]).run:
+            return self.draw(changed)
+        return self.follow(run, changed)  # columns may have moved meanwhile
 
-    def open(self, opening: Any, selection: Any, *view: Any) -> Updates:
+    def open(self, opening: Any, state: InspectorState) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
         if opening is None:
-            return self.draw(selection, *view)
-        return self.draw(opening | {"reference": (selection or {}).get("reference")}, *view)
+            return self.draw(state)
+        reference = (state.selection or {}).get("reference")
+        return self.draw(replace(state, selection=opening | {"reference": reference}))
 
-    def follow(self, run: str, selection: Any, *view: Any) -> Updates:
+    def follow(self, run: str, state: InspectorState) -> Updates:
         """Draw the token that is shown where its column stands in ``run`` now.
 
         Where it was removed, the first token of the column in its place.
         """
-        place, shown = self.find(selection), self.resolve(run) if run else None
+        place, shown = self.find(state.selection), self.resolve(run) if run else None
         if shown is None:
-            return self.draw(None, *view)
+            return self.draw(replace(state, selection=None))
         at = place.selection if place else Selection(run=run, lane=0, step=0)
         lane = View.parse(at.run).found_in(at.lane, View.parse(run), len(shown.lanes))
         if lane is None:
             at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
         # Rearranged columns show their first texts.
         first = {} if run == at.run else {"output": 0, "texts": []}
-        return self.draw(at.model_dump() | {"run": run, "lane": lane} | first, *view)
+        selection = at.model_dump() | {"run": run, "lane": lane} | first
+        return self.draw(replace(state, selection=selection))
 
-    def draw(
-        self, selection: Any, tab: str, stage: str | None, side: str, texts: str = "shown"
-    ) -> Updates:
+    def draw(self, state: InspectorState) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
-        place = self.find(selection)
+        place = self.find(state.selection)
         updates: Updates = {
             self.selection: place.selection.model_dump() if place else None,
             self.caption: values.caption(place),
             self.column: gr.update(**values.columns(place)),
             self.token: values.tokens(place),
-            self.stage: gr.update(**values.stages(place, stage)),
-            self.texts: gr.update(**values.texts(place, texts)),
+            self.stage: gr.update(**values.stages(place, state.stage)),
+            self.texts: gr.update(**values.texts(place, state.texts)),
         }
         if place is None or place.step is None:
             return updates | dict.fromkeys(self.charts)
-        return updates | self._tab(place, tab, stage, side, texts)
+        return updates | self._tab(place, state)
 
     def find(self, selection: Any) -> InspectorView | None:
         """Where a selection leads; a step past a text's end is its last. None without a run."""
@@ -205,7 +228,6 @@ class Inspector:
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
         self.tabs = dict(zip(TABS, (distribution, timings, steps, data), strict=True))
-        self.view = [self.tab, self.stage, self.side, self.texts]
         self.charts = [
             self.bars,
             self.stages,
@@ -228,35 +250,32 @@ class Inspector:
         ]
 
     def _wire(self) -> None:
-        moved = [self.selection, *self.view]
         latest = {**QUICK, "trigger_mode": "always_last"}
-        self.token.input(self._moved, [self.token, *moved], self.outputs, **latest)
-        self.column.input(self._turned, [self.column, *moved], self.outputs, **latest)
-        self.stage.input(self._restaged, moved, self.outputs, **latest)
-        self.side.input(self.draw, moved, self.outputs, **latest)
-        self.texts.input(self.draw, moved, self.outputs, **latest)
-        self.per_step.point(self._pointed, moved, self.outputs, **QUICK)
-        self.memory.point(self._pointed, moved, self.outputs, **QUICK)
-        self.steps.point(self._pointed, moved, self.outputs, **QUICK)
-        self.stages.point(self._staged, moved, self.outputs, **QUICK)
+        self.token.input(self._moved, {*self.inputs, self.token}, self.outputs, **latest)
+        self.column.input(self._turned, {*self.inputs, self.column}, self.outputs, **latest)
+        self.stage.input(self._restaged, self.inputs, self.outputs, **latest)
+        self.side.input(self.redraw, self.inputs, self.outputs, **latest)
+        self.texts.input(self.redraw, self.inputs, self.outputs, **latest)
+        for chart in (self.per_step, self.memory, self.steps):
+            chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
+        self.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
         self.again.click(
             self._measured, self.selection, [self.again, self.fault, self.uncached],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         for name, tab in self.tabs.items():
-            tab.select(partial(self._opened, name), moved, [self.tab, *self.outputs], **QUICK)
+            opened = partial(self._opened, name)
+            tab.select(opened, self.inputs, [self.tab, *self.outputs], **QUICK)
 
-    def _tab(
-        self, place: InspectorView, tab: str, stage: str | None, side: str, texts: str
-    ) -> Updates:
-        if tab == "timings":
+    def _tab(self, place: InspectorView, state: InspectorState) -> Updates:
+        if state.tab == "timings":
             known = self.measured.get((place.comparison.id, place.selection.lane))
             return self._named(values.timings(place)) | {self.uncached: known}
-        if tab == "steps":
-            return self._named(values.steps(place, side))
-        if tab == "data":
-            return self._named(values.data(place, texts))
-        return self._named(values.distribution(place, stage))
+        if state.tab == "steps":
+            return self._named(values.steps(place, state.side))
+        if state.tab == "data":
+            return self._named(values.data(place, state.texts))
+        return self._named(values.distribution(place, state.stage))
 
     def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
         """Run the inspected column twice, and draw its steps with the cache and without."""
@@ -287,55 +306,38 @@ class Inspector:
     def _named(self, named: dict[str, Any]) -> Updates:
         return {getattr(self, name): value for name, value in named.items()}
 
-    def _opened(self, name: str, selection: Any, tab: str, *view: Any) -> Updates:
-        if name == tab:  # as the page opens, Gradio selects the tab that is selected
+    def _opened(self, name: str, values: Values) -> Updates:
+        state = self.state(values)
+        if name == state.tab:  # as the page opens, Gradio selects the tab that is selected
             return {self.tab: name}
-        return {self.tab: name, **self.draw(selection, name, *view)}
+        return {self.tab: name, **self.draw(replace(state, tab=name))}
 
-    def _told(
-        self, tab: str, stage: str | None, side: str, texts: str, event: gr.EventData
-    ) -> Updates:
-        return self.draw(event._data, tab, stage, side, texts)
+    def _told(self, values: Values, event: gr.EventData) -> Updates:
+        return self.draw(replace(self.state(values), selection=event._data))
 
     # What a person is moving is not written back: the answer would undo what came after it.
 
-    def _moved(self, token: Any, selection: Any, *view: Any) -> Updates:
-        asked = token.get("token") if isinstance(token, dict) else None
+    def _moved(self, values: Values) -> Updates:
+        told = values[self.token]
+        asked = told.get("token") if isinstance(told, dict) else None
         step = asked - 1 if type(asked) is int else asked
-        updates = self._changed(selection, {"step": step}, *view)
-        return {part: value for part, value in updates.items() if part is not self.token}
+        return _without(self.token, self.draw(self.state(values).changed(step=step)))
 
-    def _turned(self, lane: Any, selection: Any, *view: Any) -> Updates:
-        updates = self._changed(selection, self._elsewhere(selection, lane), *view)
-        return {part: value for part, value in updates.items() if part is not self.column}
+    def _turned(self, values: Values) -> Updates:
+        state = self.state(values)
+        change = self._elsewhere(state.selection, values[self.column])
+        return _without(self.column, self.draw(state.changed(**change)))
 
-    def _restaged(self, selection: Any, *view: Any) -> Updates:
-        updates = self.draw(selection, *view)
-        return {part: value for part, value in updates.items() if part is not self.stage}
+    def _restaged(self, values: Values) -> Updates:
+        return _without(self.stage, self.redraw(values))
 
-    def _pointed(
-        self,
-        selection: Any,
-        tab: str,
-        stage: str | None,
-        side: str,
-        texts: str,
-        event: gr.EventData,
-    ) -> Updates:
+    def _pointed(self, values: Values, event: gr.EventData) -> Updates:
         lane, step = _numbers(event, 2)
-        change = self._elsewhere(selection, lane) | {"step": step}
-        return self._changed(selection, change, tab, stage, side, texts)
+        state = self.state(values)
+        return self.draw(state.changed(**self._elsewhere(state.selection, lane), step=step))
 
-    def _staged(
-        self,
-        selection: Any,
-        tab: str,
-        stage: str | None,
-        side: str,
-        texts: str,
-        event: gr.EventData,
-    ) -> Updates:
-        return self.draw(selection, tab, str(_numbers(event, 1)[0]), side, texts)
+    def _staged(self, values: Values, event: gr.EventData) -> Updates:
+        return self.draw(replace(self.state(values), stage=str(_numbers(event, 1)[0])))
 
     def _elsewhere(self, selection: Any, lane: int) -> dict[str, Any]:
         """What changes of a selection with its lane: the text is the one that column shows."""
@@ -345,8 +347,9 @@ class Inspector:
         shown = place.selection.shown(len(place.comparison.lanes))
         return {"lane": lane, "output": shown[lane], "texts": shown}
 
-    def _changed(self, selection: Any, change: dict[str, Any], *view: Any) -> Updates:
-        return self.draw(None if selection is None else {**selection, **change}, *view)
+
+def _without(part: Any, updates: Updates) -> Updates:
+    return {known: value for known, value in updates.items() if known is not part}
 
 
 def _numbers(event: gr.EventData, count: int) -> list[int]:

@@ -87,21 +87,24 @@ def build(service: Service) -> gr.Blocks:
             sample.model.has_chat_template,
         )
         parts.wire(page, tint)
-        look = [*inspector.view], inspector.outputs
         for column in columns.columns:
             inspector.listen(column.strip.pick)
             inspector.hear(column.strip.turn, inspector.turned)
         inspector.hear(reference.refer, inspector.referred)
+
+        def followed(values: dict[Any, Any]) -> Updates:
+            return inspector.follow(values[columns.run], inspector.state(values))
+
+        def opened(values: dict[Any, Any]) -> Updates:
+            return inspector.open(values[opening], inspector.state(values))
+
+        asked, drawn = inspector.inputs, inspector.outputs
         for event in (parts.opened, parts.restored, parts.cleared):
-            event.then(inspector.draw, [inspector.selection, *look[0]], look[1], **QUICK)
+            event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in parts.rearranged:
-            event.then(
-                inspector.follow, [columns.run, inspector.selection, *look[0]], look[1], **QUICK
-            )  # fmt: skip
+            event.then(followed, {*asked, columns.run}, drawn, **QUICK)
         for event in (parts.ran, parts.resumed, parts.picked):
-            event.then(
-                inspector.open, [opening, inspector.selection, *look[0]], look[1], **QUICK
-            )  # fmt: skip
+            event.then(opened, {*asked, opening}, drawn, **QUICK)
         _guard(page, parts, inspector)
     for event in page.fns.values():
         # At every frame of every event, Gradio's page goes through all components that any event

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import gradio as gr
 import pandas as pd
@@ -31,14 +34,18 @@ def hostile_step() -> int:
     return next(i for i, t in enumerate(tokens) if VOCABULARY[t] in HOSTILE[:10])
 
 
+def drawn_for(inspector: Inspector, told: dict[str, Any], values: Any) -> Any:
+    return inspector.draw(replace(inspector.state(values), selection=told))
+
+
 def build() -> gr.Blocks:
     first = {"run": RUN.id, "lane": LANE, "step": hostile_step()}
     with gr.Blocks() as page, gr.Column(elem_id="page"):
         inspector = Inspector(RUNS.get, first)
-        other = gr.State({"run": LONGER.id, "lane": 0, "step": 44})
-        gr.Button("longer").click(inspector.draw, [other, *inspector.view], inspector.outputs)
-        lost = gr.State({"run": "lost", "lane": 0, "step": 0})
-        gr.Button("lost").click(inspector.draw, [lost, *inspector.view], inspector.outputs)
+        for name, step in (("longer", 44), ("lost", 0)):
+            told = {"run": name, "lane": 0, "step": step}
+            show = partial(drawn_for, inspector, told)
+            gr.Button(name).click(show, inspector.inputs, inspector.outputs)
     return page
 
 
