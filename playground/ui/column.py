@@ -12,6 +12,7 @@ from playground.colours import COLOURS, LETTERS
 from playground.models import ModelError
 from playground.ui import recipe as recipes
 from playground.ui.element import QUICK, element, in_turn, message
+from playground.ui.gradio_compat import told_by
 from playground.ui.recipe import ColumnState
 from playground.ui.step_drawer import drawer
 from playground.ui.transformers_export import TransformersExport
@@ -118,7 +119,7 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
     """What a person changes of the recipe: its steps, its name, a preset, the line of text."""
 
     def change(columns: int, shown: str, model: str, event: gr.EventData) -> Updates:
-        asked = event._data if isinstance(event._data, dict) else {}
+        asked = told_by(event)
         acts = {"edit": edit, "preset": choose, "rewrite": rewrite}
         act = acts.get(str(asked.get("act")))
         return act(asked, columns, shown, model) if act else {column.fault: gr.skip()}
@@ -157,7 +158,7 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
         return column.draw(ColumnState(steps, name, key=key), columns)
 
     def translate(model: str, tokens: Any, event: gr.EventData) -> str:
-        return export.python(str(event._data.get("written")), model, tokens)
+        return export.python(str(told_by(event).get("written")), model, tokens)
 
     inputs = [count, run, export.model]
     in_turn(column.recipe.change_recipe(change, inputs, column.head, **QUICK))

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from types import MethodType
 from typing import Any
 
 import gradio as gr
@@ -17,11 +16,14 @@ from playground.ui import recipe as recipes
 from playground.ui import strip
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK, in_turn
+from playground.ui.gradio_compat import bound, told_by
 from playground.ui.links import Setup
 from playground.ui.recipe import ColumnState
 from playground.ui.transformers_export import TransformersExport
 from playground.ui.views import Resolve, View
 from strategies.presets import PRESETS
+
+Values = dict[Any, Any]  # what an event is given, by component
 
 
 class Columns:
@@ -59,6 +61,21 @@ class Columns:
             ]
 
     @property
+    def inputs(self) -> set[Any]:
+        """What an event is given of the columns."""
+        return {self.count, self.run, *self.recipes}
+
+    def state(self, values: Values) -> list[ColumnState]:
+        """The columns that are shown; ``RecipeError`` where one holds no list of steps."""
+        shown = self.columns[: values[self.count]]
+        return [ColumnState.read(values[column.recipe]) for column in shown]
+
+    def names(self, values: Values) -> tuple[str, ...]:
+        """What the columns that are shown are called."""
+        shown = self.columns[: values[self.count]]
+        return tuple(recipes.name_of(values[column.recipe]) for column in shown)
+
+    @property
     def recipes(self) -> list[gr.HTML]:
         return [c.recipe for c in self.columns]
 
@@ -73,7 +90,7 @@ class Columns:
     @property
     def choices(self) -> list[Any]:
         """Each strip's event that a token was chosen by hand, bound to it as ``gr.on`` expects."""
-        return [_bound(shown.choose) for shown in self.strips]
+        return [bound(shown.choose) for shown in self.strips]
 
     @property
     def outputs(self) -> list[Any]:
@@ -89,19 +106,19 @@ class Columns:
             updates |= c.write(text, len(written), setup.name(c.index))
         return updates
 
-    def revise(self, setup: Setup, drawn: Sequence[Any], run: str, redraw: Any) -> Updates:
-        """Show these recipes in place of those ``drawn``, and leave the columns that have theirs.
+    def revise(self, setup: Setup, values: Values, redraw: Any) -> Updates:
+        """Show these recipes in place of those that are shown, and leave what has its own.
 
         What is being written in them goes on. ``redraw`` is told with each column that changes.
         """
-        written = setup.recipes[: self.most]
+        written, count, run = setup.recipes[: self.most], values[self.count], values[self.run]
         shown = self.resolve(run) if run else None
         updates: Updates = {
             self.count: len(written),
             self.add: gr.update(interactive=len(written) < self.most),
         }
         for c in self.columns:
-            here, there = c.index < len(written), c.index < len(drawn)
+            here, there = c.index < len(written), c.index < count
             if here != there:
                 updates[c.box] = gr.update(visible=here)
             if here and not there:
@@ -111,11 +128,10 @@ class Columns:
             if not here:
                 continue
             text, name = written[c.index], setup.name(c.index)
-            value = drawn[c.index] if there else None
-            same = isinstance(value, dict) and (value.get("written"), recipes.name_of(value)) == (
-                text, name
-            )  # fmt: skip
-            if not same or len(written) != len(drawn):
+            value = values[c.recipe] if there else None
+            kept = value if isinstance(value, dict) else {}
+            known = (kept.get("written"), recipes.name_of(kept))
+            if known != (text, name) or len(written) != count:
                 updates |= c.write(text, len(written), name, value, redraw)
         return updates
 
@@ -150,55 +166,54 @@ class Columns:
         events that write, ``leave`` ends a run of which they have yet to write, and ``idle`` is
         what shows that none runs.
         """
-        inputs = [self.count, self.run, *self.recipes]
         outputs = [*self.outputs, *idle]
 
-        def rearrange(event: gr.EventData, count: int, run: str, *values: Any) -> Updates:
-            asked = event._data if isinstance(event._data, dict) else {}
-            columns = [ColumnState.read(value) for value in values[:count]]
+        def rearrange(values: Values, event: gr.EventData) -> Updates:
+            asked = told_by(event)
+            columns, run = self.state(values), values[self.run]
             at = next((i for i, c in enumerate(columns) if c.key == asked.get("key")), None)
             duplicate = asked.get("act") == "duplicate"
-            if at is None or (count >= self.most if duplicate else count < 2):
+            if at is None or (len(columns) >= self.most if duplicate else len(columns) < 2):
                 return {self.count: gr.skip()}
             leave(run)
             shown = self.resolve(run) if run else None
             lanes = list(range(len(shown.lanes) if shown else 0))
             if duplicate:
                 name = another(columns[at].name, [c.name for c in columns])
-                steps = deepcopy(columns[at].steps)
-                columns.insert(at + 1, ColumnState(steps, name))
+                columns.insert(at + 1, ColumnState(deepcopy(columns[at].steps), name))
                 lanes[at:at] = [at] if at < len(lanes) else []
             else:
                 del columns[at], lanes[at : at + 1]
-            shut = [replace(c, opened=None) for c in columns]
-            return self.draw(shut, str(View.parse(run).rearranged(lanes)) if lanes else "") | idle
+            view = str(View.parse(run).rearranged(lanes)) if lanes else ""
+            return self.draw([replace(c, opened=None) for c in columns], view) | idle
 
-        def append(count: int, run: str, *values: Any) -> Updates:
-            columns = [ColumnState.read(value) for value in values[:count]]
-            if count >= self.most:
+        def append(values: Values) -> Updates:
+            columns, run = self.state(values), values[self.run]
+            if len(columns) >= self.most:
                 return {self.count: gr.skip()}
             leave(run)
             forms = [preset.recipe.to_steps() for preset in PRESETS]
             steps = [c.steps for c in columns]
             fresh = next((form for form in forms if form not in steps), forms[0])
             shut = [replace(c, opened=None) for c in columns]
-            return self.draw([*shut, ColumnState(fresh)], run)
+            return self.draw([*shut, ColumnState(fresh)], run) | idle
 
-        def translate(model: str, tokens: Any, *written: Any) -> list[str]:
-            return [self.export.python(text, model, tokens) for text in written]
+        def translate(values: Values) -> Updates:
+            told = [values[part] for part in self.export.inputs]
+            return {c.python: self.export.python(values[c.written], *told) for c in self.columns}
 
         gr.on(
             [part.change for part in self.export.inputs],
             translate,
-            [*self.export.inputs, *self.written],
+            {*self.export.inputs, *self.written},
             [c.python for c in self.columns],
             trigger_mode="always_last",
             **QUICK,
         )
-        moved = [_bound(c.recipe.rearrange) for c in self.columns]
+        moved = [bound(c.recipe.rearrange) for c in self.columns]
         rearranged = [
-            gr.on(moved, rearrange, inputs, outputs, cancels=stop_first, **QUICK),
-            self.add.click(append, inputs, outputs, cancels=stop_first, **QUICK),
+            gr.on(moved, rearrange, self.inputs, outputs, cancels=stop_first, **QUICK),
+            self.add.click(append, self.inputs, outputs, cancels=stop_first, **QUICK),
         ]
         for event in rearranged:
             in_turn(event)
@@ -208,18 +223,13 @@ class Columns:
 
     def _turner(self, index: int) -> Callable[[gr.EventData], Any]:
         def turn(event: gr.EventData) -> Any:
-            comparison = self.resolve(str(event._data.get("run")))
-            output = event._data.get("output")
+            comparison = self.resolve(str(told_by(event).get("run")))
+            output = told_by(event).get("output")
             if comparison is None or not isinstance(output, int) or output < 0:
                 return gr.skip()
             return self.strip(comparison, index, output)
 
         return turn
-
-
-def _bound(event: Any) -> Any:
-    """An element's own event as ``gr.on`` expects it."""
-    return MethodType(event.func, *event.args)
 
 
 def another(name: str, names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.ui import inspector_view as values
 from playground.ui.element import QUICK, element, message
+from playground.ui.gradio_compat import told_by
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
 from playground.ui.plot import plot
 from playground.ui.views import View
@@ -100,7 +101,7 @@ class Inspector:
 
     def turned(self, values: Values, event: gr.EventData) -> Updates:
         """Draw the columns' texts once another of a column is shown."""
-        state, told = self.state(values), event._data
+        state, told = self.state(values), told_by(event)
         change = {"texts": told.get("texts"), "reference": told.get("reference")}
         if state.selection is not None and state.selection["lane"] == told.get("lane"):
             change["output"] = told.get("output")
@@ -108,7 +109,7 @@ class Inspector:
 
     def referred(self, values: Values, event: gr.EventData) -> Updates:
         """Draw once the columns are compared with another one."""
-        state, told = self.state(values), event._data
+        state, told = self.state(values), told_by(event)
         if state.selection is None:
             return self.draw(state)
         changed, run = state.changed(reference=told.get("reference")), str(told.get("run") or "")
@@ -313,7 +314,7 @@ class Inspector:
         return {self.tab: name, **self.draw(replace(state, tab=name))}
 
     def _told(self, values: Values, event: gr.EventData) -> Updates:
-        return self.draw(replace(self.state(values), selection=event._data))
+        return self.draw(replace(self.state(values), selection=told_by(event)))
 
     # What a person is moving is not written back: the answer would undo what came after it.
 
@@ -354,7 +355,7 @@ def _without(part: Any, updates: Updates) -> Updates:
 
 def _numbers(event: gr.EventData, count: int) -> list[int]:
     """The first numbers a chart's point carries."""
-    told = event._data.get("data") if isinstance(event._data, dict) else None
+    told = told_by(event).get("data")
     numbers = told[:count] if isinstance(told, list) else []
     if len(numbers) < count or not all(type(number) is int for number in numbers):
         raise gr.Error("data: a point tells whole numbers.", print_exception=False)

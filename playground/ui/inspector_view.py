@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
+from playground.explain.partings import Side, parting
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads, rows
 from playground.ui.plot import drawing
@@ -70,6 +71,18 @@ class InspectorView:
     def marked(self) -> tuple[int, int]:
         """The token in charts of all lanes."""
         return self.selection.lane, self.selection.step
+
+
+def opening(comparison: Comparison) -> dict[str, Any]:
+    """The token worth looking at first: where the second column parts from the first."""
+    sides = [
+        Side.of(letter, lane.trace)
+        for letter, lane in zip(LETTERS[:2], comparison.lanes, strict=False)
+    ]
+    lane = 1 if len(sides) > 1 and sides[1].path else 0
+    apart = parting(*sides) if lane else None
+    step = apart.index if apart and apart.index is not None else 0
+    return {"run": comparison.id, "lane": lane, "step": step, "output": 0}
 
 
 def caption(place: InspectorView | None) -> dict[str, Any]:

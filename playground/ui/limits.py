@@ -34,6 +34,15 @@ class Limits:
     alone: gr.Checkbox
     faults: dict[str, gr.HTML]
 
+    @property
+    def idle(self) -> dict[Any, Any]:
+        """What the page shows while nothing runs."""
+        return {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
+
+    @property
+    def busy(self) -> dict[Any, Any]:
+        return {self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True)}
+
 
 def limits(start: Setup, *, chat: bool) -> Limits:
     """Draw the region; ``chat`` tells whether the model has a chat template."""

@@ -18,6 +18,7 @@ from playground.trace import Comparison, LaneResult
 from playground.ui import recipe as recipes
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
+from playground.ui.gradio_compat import told_by
 from playground.ui.inspector_view import NO_RUN_ADVICE
 from playground.ui.recipe import ColumnState
 from playground.ui.views import View
@@ -37,8 +38,8 @@ class Picker:
     first: gr.State  # the token the inspector opens on
 
     @property
-    def inputs(self) -> list[Any]:
-        return [self.columns.run, self.columns.count]
+    def inputs(self) -> set[Any]:
+        return {self.columns.run, self.columns.count}
 
     @property
     def outputs(self) -> list[Any]:
@@ -46,7 +47,7 @@ class Picker:
         return [self.status, self.first, self.columns.run, *heads, *self.columns.strips]
 
     def stream(
-        self, request: gr.Request, name: str, columns: int, event: gr.EventData
+        self, values: dict[Any, Any], request: gr.Request, event: gr.EventData
     ) -> Iterator[Updates]:
         """Run the told ``lane`` with one more ``token``, or without its last one where it is None.
 
@@ -54,7 +55,8 @@ class Picker:
         """
         # At once, and again while it waits: only at a frame is a closed page found out.
         yield {self.status: gr.skip()}
-        told = event._data if isinstance(event._data, dict) else {}
+        told, name = told_by(event), values[self.columns.run]
+        columns = values[self.columns.count]
         lane, shown = told.get("lane"), self.columns.resolve(name)
         if type(lane) is not int or not 0 <= lane < columns:
             return

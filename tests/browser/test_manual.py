@@ -14,8 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from playground.service import Service
+from playground.ui.follow import Follower
 from playground.ui.manual import Picker
-from playground.ui.run import Runner
 from tests.browser.conftest import SLOW_MS, Site, served
 from tests.browser.test_page import lane, run, steps, title, write, written
 from tests.browser.test_run import HOSTILE, Dictate
@@ -187,7 +187,7 @@ def test_a_choice_is_taken_as_soon_as_it_is_offered(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Picker, "stream", _slow_to_end(Picker.stream))
-        patch.setattr(Runner, "follow", _slow_to_end(Runner.follow))
+        patch.setattr(Follower, "follow", _slow_to_end(Follower.follow))
         for site in served(service):
             query = urlencode({"prompt": "Hi", "recipe": ["greedy", YOURS]}, doseq=True)
             page = visit(f"{site.address}?{query}")

@@ -13,8 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from playground.ui import recorded
-from playground.ui import run as running
+from playground.ui import follow, recorded
 from tests.browser.conftest import SLOW_MS, Site
 from tests.traces import COLUMNS, HOSTILE, comparison
 
@@ -425,7 +424,7 @@ def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, un
 
 
 def test_leaving_the_page_ends_its_run(page, site: Site, unhurried, monkeypatch):
-    monkeypatch.setattr(running, "COME_S", 0.5)
+    monkeypatch.setattr(follow, "COME_S", 0.5)
     before = set(site.service._runs)
     start_long(page)
     (run_id,) = set(site.service._runs) - before

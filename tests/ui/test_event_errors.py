@@ -99,7 +99,13 @@ def test_a_sentence_for_the_page_is_told_as_it_is(caplog):
 def test_gradio_takes_what_is_told(page, monkeypatch):
     """Through Gradio's own steps, for one event of each kind."""
     kinds = {getattr(e.fn.act, "__qualname__", ""): e for e in events(page)}
-    for name in ("Runner.stop", "Page.read", "Page.choose", "Runner.follow", "Page.clear"):
+    for name in (
+        "Follower.stop",
+        "ModelChoice.read",
+        "ModelChoice.choose",
+        "Follower.follow",
+        "_Events.clear",
+    ):
         event = kinds[name]
         monkeypatch.setattr(event.fn, "act", boom)
         said = asyncio.run(page.postprocess_data(event, answers(event)[-1], None))

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from playground.engine import Request, Run
+from playground.ui import follow as following
 from playground.ui import frame_rate, strip
-from playground.ui import run as running
 from tests.engine.models import engine
 
 TICKET = object()
@@ -23,28 +23,24 @@ ASKED = Request(
 
 
 @pytest.fixture
-def runner(monkeypatch):
+def follower(monkeypatch):
     monkeypatch.setattr(frame_rate, "FRAME_S", 0.0)
     monkeypatch.setattr(frame_rate, "FRAMES", 1e9)
-    columns = SimpleNamespace(strips=STRIPS)
-    limits = SimpleNamespace(run="run", stop="stop")
-    return running.Runner(
-        None, None, None, limits, columns, "status", "first", None, frame_rate.FrameRate()
-    )
+    return following.Follower(None, STRIPS, "status", "first", frame_rate.FrameRate())
 
 
-def begun(runner, served, asked=ASKED):
+def begun(follower, served, asked=ASKED):
     run = served.submit(asked)
-    runner.running[run.id] = run
-    runner.awaited[run.id] = TICKET
+    follower.running[run.id] = run
+    follower.awaited[run.id] = TICKET
     return run
 
 
-def test_frames_lead_to_what_is_shown_at_the_end(runner):
+def test_frames_lead_to_what_is_shown_at_the_end(follower):
     served = engine()
-    run = begun(runner, served)
+    run = begun(follower, served)
     frames = []
-    for frame in runner.follow(run.id):
+    for frame in follower.follow(run.id):
         frames.append(frame)
         served.step()
     _, *middle, last = frames
@@ -57,61 +53,62 @@ def test_frames_lead_to_what_is_shown_at_the_end(runner):
     assert last["B"] == shown and "top_k 5 removed" in shown["partings"]
     assert middle[-1]["B"]["partings"] == shown["partings"]
     assert shown["tokens"].startswith(middle[-1]["B"]["tokens"])
-    assert not runner.running and not runner.awaited
+    assert not follower.running and not follower.awaited
 
 
-def test_a_page_that_leaves_may_come_back_for_its_run(runner):
+def test_a_page_that_leaves_may_come_back_for_its_run(follower):
     served = engine()
-    run = begun(runner, served)
-    frames = runner.follow(run.id)
+    run = begun(follower, served)
+    frames = follower.follow(run.id)
     next(frames), next(frames)
-    runner._late(run.id, TICKET)
+    follower._late(run.id, TICKET)
     assert not run.cancelled  # it is followed
     frames.close()
-    runner._late(run.id, TICKET)  # of the time before it was followed
-    assert not run.cancelled and runner.running
-    assert runner.resumed(run.id)["status"]["resume"] and not runner.resumed("another")
-    for _ in runner.resume(run.id):
+    follower._late(run.id, TICKET)  # of the time before it was followed
+    assert not run.cancelled and follower.running
+    assert follower.resuming(run.id)["status"]["resume"]
+    assert not follower.resuming("another")
+    for _ in follower.resume(run.id):
         served.step()
-    assert run.outcome == "done" and not runner.running and not runner.awaited
+    assert run.outcome == "done" and not follower.running and not follower.awaited
 
 
-def test_a_page_that_leaves_for_good_ends_its_run(runner):
-    run = begun(runner, engine())
-    frames = runner.follow(run.id)
+def test_a_page_that_leaves_for_good_ends_its_run(follower):
+    run = begun(follower, engine())
+    frames = follower.follow(run.id)
     next(frames), next(frames)
     frames.close()
-    runner._late(run.id, runner.awaited[run.id])
-    assert run.cancelled and not runner.running
-    last = list(runner.resume(run.id))[-1]
+    follower._late(run.id, follower.awaited[run.id])
+    assert run.cancelled and not follower.running
+    last = list(follower.resume(run.id))[-1]
     assert "not followed here" in last["status"]["text"]
 
 
-def test_a_page_that_turned_to_something_else_is_sent_nothing_more(runner):
-    run = begun(runner, engine())
-    frames = runner.follow(run.id)
+def test_a_page_that_turned_to_something_else_is_sent_nothing_more(follower):
+    run = begun(follower, engine())
+    frames = follower.follow(run.id)
     next(frames), next(frames)
-    runner.leave(run.id)
+    follower.leave(run.id)
     rest = list(frames)
-    assert run.cancelled and not runner.running
-    assert [list(frame) for frame in rest] == [[runner.status]]
+    assert run.cancelled and not follower.running
+    assert [list(frame) for frame in rest] == [[follower.status]]
 
 
-def test_a_run_that_no_page_comes_for_is_ended(runner):
-    run = begun(runner, engine())
-    runner._late(run.id, TICKET)
-    assert run.cancelled and not runner.running
-    *_, told = list(runner.follow(run.id))
+def test_a_run_that_no_page_comes_for_is_ended(follower):
+    run = begun(follower, engine())
+    follower._late(run.id, TICKET)
+    assert run.cancelled and not follower.running
+    *_, told = list(follower.follow(run.id))
     assert "took too long to come back" in str(told["status"]) and set(told) == {"status"}
 
 
-def test_a_refused_run_follows_no_earlier_one(runner):
+def test_a_refused_run_follows_no_earlier_one(follower):
     """The page still names the run it shows, which may even be running elsewhere."""
-    run = begun(runner, engine())
-    frames = runner.follow(run.id)
+    run = begun(follower, engine())
+    frames = follower.follow(run.id)
     next(frames), next(frames)
-    assert [list(frame) for frame in runner.follow(run.id)] == [["status"]]
-    assert not run.cancelled and run.id in runner.running
+    assert [list(frame) for frame in follower.follow(run.id)] == [["status"]]
+    assert not run.cancelled and run.id in follower.running
     frames.close()
 
 
@@ -119,27 +116,27 @@ def test_a_refused_run_follows_no_earlier_one(runner):
 def slept(monkeypatch):
     """Seconds between the frames, which are not waited for."""
     slept = []
-    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(following, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(Run, "join", lambda run, timeout: slept.append(timeout))
     return slept
 
 
-def test_many_pages_share_the_frames(runner, monkeypatch, slept):
+def test_many_pages_share_the_frames(follower, monkeypatch, slept):
     monkeypatch.setattr(frame_rate, "FRAMES", 10)
     for other in range(29):
-        runner.frame_rate.start(str(other))
-    frames = runner.follow(begun(runner, engine()).id)
+        follower.frame_rate.start(str(other))
+    frames = follower.follow(begun(follower, engine()).id)
     next(frames), next(frames), next(frames)
     assert slept == [3.0]
     frames.close()
-    assert len(runner.frame_rate.runs) == 29
+    assert len(follower.frame_rate.runs) == 29
 
 
-def test_a_page_that_falls_behind_is_sent_fewer(runner, monkeypatch, slept):
+def test_a_page_that_falls_behind_is_sent_fewer(follower, monkeypatch, slept):
     monkeypatch.setattr(frame_rate, "FRAME_S", 0.5)
-    run, slower = begun(runner, engine()), runner.frame_rate.asked()
-    other = begun(runner, engine())
-    frames, others = runner.follow(run.id), runner.follow(other.id)
+    run, slower = begun(follower, engine()), follower.frame_rate.asked()
+    other = begun(follower, engine())
+    frames, others = follower.follow(run.id), follower.follow(other.id)
     next(frames), next(frames), next(others), next(others)
     for no_run in ("", "elsewhere", 7, None, [run.id]):
         slower(no_run)
@@ -149,8 +146,8 @@ def test_a_page_that_falls_behind_is_sent_fewer(runner, monkeypatch, slept):
     assert slept == [0.5, 1.0, 0.5]
     for _ in range(9):
         slower(run.id)
-    assert runner.frame_rate.interval(run.id) == frame_rate.SLOWEST_S
+    assert follower.frame_rate.interval(run.id) == frame_rate.SLOWEST_S
     for opened in (frames, others):
         opened.close()
     slower(run.id)
-    assert not runner.frame_rate.runs
+    assert not follower.frame_rate.runs

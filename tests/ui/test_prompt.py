@@ -9,7 +9,8 @@ import pytest
 from playground.engine import Request
 from playground.ui import score
 from playground.ui.prompt import chips_of, control_note, tokens
-from playground.ui.run import Runner
+from playground.ui.run import requested
+from playground.ui.state import PageState
 from tests.engine.models import engine
 
 
@@ -56,19 +57,16 @@ def test_a_scored_prompt_is_told_in_a_sentence_and_in_its_chips():
 
 
 def test_what_the_page_asks_for_reaches_the_run():
-    given = {
-        "model": None, "text": "a<|im_end|>", "tokens": 0, "least": 0, "seed": 3, "lock": True,
-        "ends": "", "chat": False, "alone": False, "split": True, "count": 1, "A": "greedy",
-    }  # fmt: skip
-    parts = SimpleNamespace(**{name: name for name in given}, written=["A"], recipes=[], most=1)
-    served, asked = engine(), []
-    service = SimpleNamespace(submit=lambda request, model: asked.append(request))
-    runner = Runner(service, parts, parts, parts, parts, None, None, None, None)
-    runner._submit("me", *(given[part] for part in runner.inputs))
-    (request,) = asked
+    state = PageState(
+        model=None, prompt="a<|im_end|>", max_new_tokens="0", min_new_tokens="0", seed="3",
+        keep_seed=True, stop="", chat=False, split=True, alone=False, written=("greedy",),
+        names=("Sure",),
+    )  # fmt: skip
+    request = requested(state, "me")
     assert (request.prompt, request.max_new_tokens, request.seed) == ("a<|im_end|>", 0, 3)
     assert request.split_special_tokens and not request.chat and not request.alone
-    assert len(served.submit(request).prompt_tokens) == 11
+    assert request.names == ["Sure"] and request.client == "me"
+    assert len(engine().submit(request).prompt_tokens) == 11
 
 
 def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():

@@ -1,0 +1,177 @@
+"""Following a run: its columns and its line are sent to the page while they are written.
+
+Gradio builds every component an event may change anew at each of its frames, so what is sent ten
+times a second may change little.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from playground.colours import LETTERS
+from playground.engine import Run
+from playground.explain.partings import Side
+from playground.metrics import measure_path
+from playground.service import Service
+from playground.ui import score, strip
+from playground.ui.frame_rate import FRAME_S, FrameRate
+from playground.ui.inspector_view import opening
+from playground.ui.partings import Partings
+from playground.ui.status import ended, progress, status
+
+LOOK_S = 0.5  # at the latest, a run without news is looked at again
+COME_S = 10.0  # a page that has not come for its run, or not come back, by then was closed
+FIGURES_S = 0.5  # figures that change faster cannot be read
+
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """The runs that pages follow, and the parts of the page in which they are shown."""
+
+    service: Service
+    strips: Sequence[gr.HTML]
+    status: gr.HTML
+    first: gr.State  # the token the inspector opens on; None where nothing was run
+    frame_rate: FrameRate
+    running: dict[str, Run] = field(default_factory=dict)
+    awaited: dict[str, object] = field(default_factory=dict)  # those that no page follows now
+    lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that a frame may change."""
+        return [self.status, self.first, *self.strips]
+
+    def expect(self, run: Run) -> None:
+        """Keep a run that was put in line for the page that is to follow it."""
+        self.running[run.id] = run
+        self._await(run.id)
+
+    def follow(self, name: str) -> Iterator[Updates]:
+        """Send frames of the run that was put in line until it is done or nobody looks.
+
+        A page that is loaded anew comes back for its run in a moment: until then it goes on.
+        """
+        yield {self.status: gr.skip()}
+        if name in self.lost:
+            sentence = "Not run: the page took too long to come back for it. Press Run again."
+            yield {self.status: status("bad", sentence)}
+            return
+        run = self.running.get(name)
+        if run is None or name not in self.awaited:  # nothing was put in line now
+            return
+        del self.awaited[name]
+        self.frame_rate.start(name)
+        try:
+            yield from self._frames(run)
+            if run.request.max_new_tokens == 0:
+                self.service.score(run)
+        except GeneratorExit:  # the page was closed, or turned to something else and has left it
+            if name in self.running and not run.done:
+                self._await(name)
+            raise
+        except BaseException:
+            self.leave(name)
+            raise
+        finally:
+            self.frame_rate.end(name)
+        if self.running.pop(name, None) is None:
+            yield {self.status: gr.skip()}  # what the page shows instead, the end would undo
+            return
+        comparison = run.comparison()
+        updates: Updates = {self.status: ended(run, comparison)}
+        if run.request.max_new_tokens == 0 and run.outcome == "done":
+            updates[self.status] = status("done", score.sentence(comparison))
+        for lane in range(len(comparison.lanes)):
+            updates[self.strips[lane]] = strip.shown(comparison, lane)
+        yield updates | {self.first: opening(comparison)}
+
+    def resuming(self, name: str) -> Updates:
+        """What a page that is loaded anew shows while it comes back for this run; else nothing."""
+        if name not in self.running:
+            return {}
+        return {self.status: status("running", "Still being written …") | {"resume": True}}
+
+    def resume(self, name: str) -> Iterator[Updates]:
+        """Follow a run that was being written as its page was loaded anew."""
+        until = time.monotonic() + COME_S
+        # Gradio may not have found out yet that the page was left.
+        while name in self.running and name not in self.awaited and time.monotonic() < until:
+            yield {self.status: gr.skip()}
+            time.sleep(FRAME_S)
+        if name in self.awaited:
+            yield from self.follow(name)
+        else:  # it has ended, or a copy of the page follows it
+            yield {self.status: status("", "This run is not followed here; load the page again.")}
+
+    def stop(self, name: str) -> None:
+        """End the run a page shows; what it wrote stays and is drawn by its own last frame."""
+        if name in self.running:
+            self.running[name].cancel()
+
+    def leave(self, name: str) -> None:
+        """End the run that a page follows or was about to, and show no more of it."""
+        self.awaited.pop(name, None)
+        run = self.running.pop(name, None)
+        if run is not None:
+            run.cancel()
+
+    def _await(self, name: str) -> None:
+        ticket = self.awaited[name] = object()
+        late = threading.Timer(COME_S, self._late, [name, ticket])
+        late.daemon = True
+        late.start()
+
+    def _late(self, name: str, ticket: object) -> None:
+        if self.awaited.get(name) is ticket:
+            self.lost.append(name)
+            self.leave(name)
+
+    def _frames(self, run: Run) -> Iterator[Updates]:
+        version, measured = -1, 0.0
+        # Even an unchanged one is sent: to leave it out takes Gradio longer than to compare it.
+        shown: Updates = dict.fromkeys(self.strips)
+        sent: list[Any] = []
+        partings = Partings()
+        figures = [strip.figures(None, None)] * len(run.views)
+        while not run.done:
+            began = time.monotonic()
+            version = run.wait(version, timeout=LOOK_S)
+            fresh = time.monotonic() - measured >= FIGURES_S
+            measured = time.monotonic() if fresh else measured
+            sides = [_side(run, number) for number in range(len(run.views))]
+            marks = [(len(s.path), s.path[-1] if s.path else None, s.over) for s in sides]
+            # When one grew all are sent again: they may only now part from it.
+            grew, sent = marks != sent, marks
+            for number, lane in enumerate(run.views) if grew or fresh else ():
+                here, recipe = sides[number], str(run.request.recipes[number])
+                reason = lane.finish_reason if here.over else None
+                if fresh or here.over:
+                    by_hand = here.chooses == "person"
+                    figures[number] = strip.figures(measure_path(here.path), reason, by_hand)
+                shown[self.strips[number]] = strip.written(
+                    run.id, number, recipe, sides, partings, reason
+                ) | {"figures": figures[number], "state": "done" if here.over else "running"}
+            most = max(len(side.path) for side in sides)
+            if run.id not in self.running:
+                return
+            # An empty frame is sent as well: only at a frame is a closed page found out.
+            frame = {"run": run.id, "sent": time.monotonic()}
+            yield shown | {self.status: progress(run, most) | {"frame": frame}}
+            run.join(max(0.0, began + self.frame_rate.interval(run.id) - time.monotonic()))
+
+
+def _side(run: Run, number: int) -> Side:
+    """A lane as written so far."""
+    lane = run.views[number]
+    over, vocab_size = lane.done, run.facts.vocab_size
+    return Side(LETTERS[number], lane.chain, lane.path(), over=over, vocab_size=vocab_size)

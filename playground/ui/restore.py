@@ -1,0 +1,133 @@
+"""What a link, a reload, Undo and Redo bring back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError
+
+from playground.ui import links, preview, recorded
+from playground.ui.gradio_compat import told_by
+from playground.ui.inspector_view import opening
+from playground.ui.links import Address, Kept, Setup
+from playground.ui.model_choice import ModelChoice
+from playground.ui.run import Runner
+from playground.ui.state import PageParts, Values
+from playground.ui.status import outcome, status
+
+GONE = "Its run is no longer kept on the server; press Run to write it again."
+
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """The events that show what stood on a page before.
+
+    ``start`` is what a page without a link opens with. ``past`` is the element of Undo and Redo,
+    which is told whether what it asked for is shown; ``selection`` is the inspector's.
+    """
+
+    parts: PageParts
+    runner: Runner
+    models: ModelChoice
+    start: Setup
+    past: gr.HTML
+    selection: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that shows a set-up and its run."""
+        parts, runner = self.parts, self.runner
+        drawn = [
+            *parts.set_up, runner.follower.status, self.selection, runner.previews,
+            *parts.columns.outputs, *runner.faults, *parts.limits.idle,
+        ]  # fmt: skip
+        return list(dict.fromkeys(drawn))
+
+    def open(self, sent: Any) -> Updates:
+        """What this tab showed before it was loaded anew, or else what the address asks for."""
+        line = self.runner.follower.status
+        try:
+            asked = Address.model_validate(sent)
+        except ValidationError:  # another version of the page kept it
+            asked = Address.model_validate({**(sent or {}), "kept": None})
+        if asked.kept is not None:
+            run = asked.kept.run
+            shown = self._shown(asked.kept.setup, run, "As it was before the reload.")
+            resuming = self.runner.follower.resuming(run)
+            return shown | resuming | (self.parts.limits.busy if resuming else {})
+        settings = self.models.service.settings
+        link = links.restored(asked, self.start, settings, self.models.refusal)
+        if link is None or (link.setup == self.start and not link.faults):
+            return {line: gr.skip()}
+        updates = self._shown(link.setup, "", "Set up from the link. Press Run.")
+        told = []
+        for name, sentence in link.faults.items():
+            place = self.runner.places.get(name)
+            if place is None:
+                told.append(sentence)
+            else:  # two numbers share one
+                updates[place] = " ".join(filter(None, [updates.get(place), sentence]))
+        if len(told) < len(link.faults):
+            told.append("Not all of the link can be used here: see what is said in red.")
+        if told:
+            updates[line] = status("bad", " ".join(told))
+        return updates
+
+    def restore(self, values: Values, event: gr.EventData) -> Updates:
+        """What stood on the page before, its run included."""
+        asked, told = Kept.model_validate(told_by(event)), told_by(event)
+        self.runner.follower.leave(values[self.parts.columns.run])
+        done = "Undone." if told.get("why") == "undo" else "Done again."
+        return (
+            self._shown(asked.setup, asked.run, done)
+            | self.parts.limits.idle
+            | {self.past: {"well": True, "ticket": told.get("ticket")}}
+        )
+
+    def revise(self, values: Values, event: gr.EventData) -> Updates:
+        """What was set up before, while the run on the page stays, or is still being written."""
+        asked, ticket = Kept.model_validate(told_by(event)), told_by(event).get("ticket")
+        updates = self._set_up(asked.setup)
+        updates |= self.parts.columns.revise(asked.setup, values, ticket)
+        return updates | {self.past: {"well": True, "ticket": ticket}}
+
+    def _shown(self, setup: Setup, name: str, told: str) -> Updates:
+        """All of the page for this set-up and this run; a run that is kept no more is said."""
+        columns = self.parts.columns
+        shown = columns.resolve(name) if name else None
+        if shown is None:
+            line = status("bad", f"{told} {GONE}") if name else status("", told)
+        elif name.startswith(recorded.ID):
+            line = status("recorded", recorded.label(shown))
+        else:
+            line = status("done", f"{told} {outcome(shown)}")
+        return {
+            **self._set_up(setup),
+            **self.runner.faults,
+            **columns.restore(setup, name if shown else ""),
+            self.runner.follower.status: line,
+            self.selection: opening(shown) if shown else None,
+            self.runner.previews: preview.setup(shown, recorded=name.startswith(recorded.ID)),
+        }
+
+    def _set_up(self, setup: Setup) -> Updates:
+        """All that is set up but the columns."""
+        parts, models = self.parts, self.models.service.models
+        model = setup.model or models.default
+        if model == self.models.service.settings.model or self.models.refusal(model):
+            model = models.default
+        return {
+            parts.header.model: model,
+            parts.prompt.text: setup.prompt,
+            parts.prompt.split: setup.split,
+            parts.limits.tokens: setup.tokens,
+            parts.limits.least: setup.least,
+            parts.limits.seed: setup.seed,
+            parts.limits.ends: setup.stop,
+            parts.limits.chat: setup.chat,
+            parts.limits.alone: setup.alone,
+        }

@@ -1,0 +1,74 @@
+"""What stands on the page, read by name from what Gradio hands to an event by component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from playground.ui.columns import Columns
+from playground.ui.header import Header
+from playground.ui.limits import Limits
+from playground.ui.prompt import Prompt
+
+Values = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class PageState:
+    """All that a person set up, as it was typed. What of it can run is found out by Run.
+
+    ``written`` are the recipes of the columns, and ``names`` what they are called.
+    """
+
+    model: Any
+    prompt: Any
+    max_new_tokens: Any
+    min_new_tokens: Any
+    seed: Any
+    keep_seed: bool
+    stop: Any
+    chat: bool
+    split: bool
+    alone: bool
+    written: tuple[Any, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PageParts:
+    """The components in which it stands."""
+
+    header: Header
+    prompt: Prompt
+    limits: Limits
+    columns: Columns
+
+    @property
+    def set_up(self) -> list[Any]:
+        """All of them but the columns."""
+        at = self.limits
+        return [
+            self.header.model, self.prompt.text, at.tokens, at.least, at.seed, at.ends, at.chat,
+            at.alone, self.prompt.split,
+        ]  # fmt: skip
+
+    @property
+    def inputs(self) -> set[Any]:
+        return {*self.set_up, self.limits.lock, *self.columns.inputs, *self.columns.written}
+
+    def state(self, values: Values) -> PageState:
+        at, shown = self.limits, self.columns.columns[: values[self.columns.count]]
+        return PageState(
+            model=values[self.header.model],
+            prompt=values[self.prompt.text],
+            max_new_tokens=values[at.tokens],
+            min_new_tokens=values[at.least],
+            seed=values[at.seed],
+            keep_seed=bool(values[at.lock]),
+            stop=values[at.ends],
+            chat=bool(values[at.chat]),
+            split=bool(values[self.prompt.split]),
+            alone=bool(values[at.alone]),
+            written=tuple(values[column.written] for column in shown),
+            names=self.columns.names(values),
+        )

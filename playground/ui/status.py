@@ -1,0 +1,47 @@
+"""The line that says how a run goes, and what its sentences are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playground.engine import Run
+from playground.trace import Comparison
+
+
+def status(kind: str, text: str) -> dict[str, Any]:
+    """The element's value: ``kind`` is running, done, bad, recorded, or empty."""
+    return {"kind": kind, "text": text}
+
+
+def progress(run: Run, tokens: int) -> dict[str, Any]:
+    """How far a run is; the longest of its texts has so many tokens."""
+    if run.state == "queued":
+        return status("running", f"Waiting for free rows, place {run.queue_position} in line …")
+    return status("running", f"Writing, {tokens} of {run.request.max_new_tokens} tokens …")
+
+
+def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
+    """How a run ended that was followed to its end."""
+    if run.error:
+        return status("bad", run.error)
+    stopped = (lane.error for lane in run.views if lane.finish_reason == "cancelled")
+    told = next(stopped, None)
+    return status("bad", f"{told} What there is stays.") if told else _done(comparison)
+
+
+def _done(comparison: Comparison) -> dict[str, Any]:
+    return status("done", outcome(comparison))
+
+
+def outcome(comparison: Comparison) -> str:
+    """How a run went, in one sentence, or two where it was stopped."""
+    total = sum(lane.metrics.tokens for lane in comparison.lanes)
+    times = comparison.timings
+    how = "each column alone" if times.alone else "once for all columns"
+    read = f"the prompt was read in {times.prefill * 1e3:.0f} ms, {how}"
+    if times.prompt_known:
+        read = f"the prompt was known, and copied in {times.prefill * 1e3:.0f} ms"
+    told = f"{total} tokens in {times.total:.1f} s; {read}."
+    if any(lane.finish_reason == "cancelled" for lane in comparison.lanes):
+        told += " It was stopped before its end; press Run to write it again."
+    return told
