@@ -16,8 +16,8 @@ from playwright.sync_api import Locator, Page, expect
 from playground.service import Service
 from playground.ui.follow import Follower
 from playground.ui.manual import Picker
+from tests.browser.acts import lane, run, steps, title, write, written
 from tests.browser.conftest import SLOW_MS, Site, served
-from tests.browser.test_page import lane, run, steps, title, write, written
 from tests.browser.test_run import HOSTILE, Dictate
 from tests.plugins import installed
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from playground.ui.step_controls import LATEX
 from strategies.presets import GROUPS, PRESETS
 from strategies.registry import registry
+from tests.browser.acts import lane, steps, write, written
 from tests.browser.conftest import Site, free_port
-from tests.browser.test_page import lane, steps, write, written
 
 FORMULAS = {id: strategy.info.formula for id, strategy in registry().strategies.items()}
 WRONG = r"\frac{1}{"

@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.acts import lane, run, write
 from tests.browser.conftest import SLOW_MS, Site
-from tests.browser.test_page import lane, run, write
 
 expect.set_options(timeout=SLOW_MS)
 

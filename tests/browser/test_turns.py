@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.acts import lane, run, steps, written
 from tests.browser.conftest import Site
-from tests.browser.test_page import lane, run, steps, written
 
 SLOWLY = """() => {
     const fetched = window.fetch;

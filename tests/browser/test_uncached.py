@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.acts import run, title, write
 from tests.browser.conftest import SLOW_MS, Site
-from tests.browser.test_page import run, title, write
 
 expect.set_options(timeout=SLOW_MS)
 
