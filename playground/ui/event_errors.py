@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import Block
 
 from playground.engine import Busy, FieldError
 from playground.errors import ModelError
+from playground.ui import gradio_compat
 from strategies.recipe import RecipeError
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def guarded(act: Callable[..., Any], tell: Tell, spare: int | None = None) -> Ca
     """
 
     def widened(value: Any) -> Any:
-        if spare is None or (isinstance(value, dict) and any(isinstance(k, Block) for k in value)):
+        if spare is None or gradio_compat.by_component(value):
             return value
         if spare == 0:
             return gr.skip()
@@ -82,8 +82,8 @@ def guard(
 
     Where it finds nothing, the event is given ``place``, where ``tell`` puts the sentence.
     """
-    for event in page.fns.values():
-        if event.fn is None or event.renderable is not None:  # what is drawn guards itself
+    for event in gradio_compat.events(page):
+        if event.fn is None:
             continue
         outputs, spare = list(event.outputs), None
         found = find(outputs)

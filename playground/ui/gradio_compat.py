@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import queueing, route_utils, routes
+from gradio.blocks import Block
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,19 @@ def told_by(event: gr.EventData) -> dict[str, Any]:
 def bound(event: Any) -> Any:
     """An element's own event as ``gr.on`` expects a trigger."""
     return MethodType(event.func, *event.args)
+
+
+def events(page: gr.Blocks) -> list[Any]:
+    """The page's events, each with its ``fn``, ``inputs`` and ``outputs``.
+
+    Those that draw a ``gr.render`` are left out, as they guard themselves.
+    """
+    return [event for event in page.fns.values() if event.renderable is None]
+
+
+def by_component(value: Any) -> bool:
+    """Whether an event answered by component, and not by the order of its outputs."""
+    return isinstance(value, dict) and any(isinstance(key, Block) for key in value)
 
 
 def quieten(page: gr.Blocks) -> None:

@@ -12,7 +12,10 @@ from gradio.themes.utils import fonts
 
 from playground.ui.element import ASSETS
 
-SCRIPTS = ("page", "turns", "address", "chat", "refer", "history", "chooser")
+SCRIPTS = ("page", "turns", "address", "chat", "refer", "history", "chooser", "step_menu")
+SHEETS = (  # in their order: what depends on a width comes after what it changes
+    "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows", "dock",
+)  # fmt: skip
 
 
 def theme() -> gr.themes.Base:
@@ -66,9 +69,6 @@ def launch_options() -> dict[str, Any]:
     script = "\n".join(scripts)
     return {
         "theme": theme(),
-        "css_paths": [
-            ASSETS / f"{name}.css"
-            for name in ("page", "preview", "chooser", "inspector", "rows", "dock")
-        ],
+        "css_paths": [ASSETS / f"{name}.css" for name in SHEETS],
         "head": f"<script>\n{script}\n</script>",
     }

@@ -5,7 +5,7 @@
 // Constants: lane, presets: [{id, title, summary, group, origin}], groups: [{id, title}],
 //            strategies: [{id, kind, summary, broken}]
 const $ = (selector) => element.querySelector(selector);
-const [preset, steps, menu] = ['.preset', '.steps', '.menu'].map($);
+const [preset, steps] = ['.preset', '.steps'].map($);
 let dragged = null;
 let drawn = null; // the strategy whose controls are on the page
 let redrawn = null; // by Undo, last
@@ -135,7 +135,7 @@ function draw() {
     focus = [...steps.children].findIndex((item) => item.contains(document.activeElement));
   const add = document.createElement('li');
   add.className = 'add';
-  const plus = button('', 'Add a step to column ' + v.letter, toggleMenu);
+  const plus = button('', 'Add a step to column ' + v.letter, menu.toggle);
   plus.textContent = '+';
   plus.setAttribute('aria-haspopup', 'listbox');
   plus.setAttribute('aria-expanded', String(!menu.hidden));
@@ -147,7 +147,7 @@ function draw() {
     item?.querySelector('button').focus();
     focus = null;
   }
-  find.setAttribute('aria-label', `Add a step to column ${v.letter}`);
+  menu.name(`Add a step to column ${v.letter}`);
   preset.setAttribute('aria-label', `Recipe preset of column ${v.letter}`);
   const known = presets.find((p) => p.id === v.preset);
   preset.value = v.name ? '' : v.preset ?? '';
@@ -171,60 +171,13 @@ function draw() {
   panel();
 }
 
-// The menu of strategies: what is typed narrows it, the arrows move in it, Enter takes one.
-const [find, found, none] = ['.find', '.found', '.none'].map($);
-const options = [];
-let marked = -1; // the option that Enter takes
-const id = (i) => `${element.closest('[id]')?.id ?? 'menu'}-option-${i}`;
-
-function toggleMenu() {
-  if (!menu.hidden) return closeMenu();
-  menu.hidden = false;
-  steps.querySelector('.add button').setAttribute('aria-expanded', 'true');
-  find.value = '';
-  narrow();
-  find.focus({ preventScroll: true });
-  menu.scrollIntoView({ block: 'nearest' });
-}
-
-function closeMenu(back = false) {
-  if (menu.hidden) return;
-  menu.hidden = true;
-  const plus = steps.querySelector('.add button');
-  plus.setAttribute('aria-expanded', 'false');
-  if (back) plus.focus();
-}
-
-function add({ id: strategy }) {
-  closeMenu();
-  anew = true;
-  change('edit', { steps: plain(props.value.steps), open: null, add: strategy });
-}
-
-// Every typed word in the name or the summary; names that begin so come first.
-function narrow() {
-  const words = find.value.toLowerCase().split(/[\s_]+/).filter(Boolean);
-  for (const option of options) {
-    const { name, says } = option;
-    const fits = words.every((word) => name.includes(word) || says.includes(word));
-    const first = words.length && name.replaceAll('_', ' ').startsWith(words.join(' '));
-    option.rank = !fits ? 0 : first ? 3 : words.every((word) => name.includes(word)) ? 2 : 1;
-    option.item.hidden = !fits;
-  }
-  for (const group of found.children)
-    group.hidden = !group.querySelector('[role="option"]:not([hidden])');
-  const best = Math.max(...options.map(({ rank }) => rank));
-  none.hidden = best > 0;
-  markOption(best ? options.findIndex(({ rank, broken }) => rank === best && !broken) : -1);
-}
-
-function markOption(i) {
-  options[marked]?.item.removeAttribute('aria-selected');
-  marked = i;
-  find.setAttribute('aria-activedescendant', i < 0 ? '' : id(i));
-  options[i]?.item.setAttribute('aria-selected', 'true');
-  options[i]?.item.scrollIntoView({ block: 'nearest' });
-}
+const menu = playground.stepMenu($('.menu'), strategies, element.closest('[id]')?.id ?? 'menu', {
+  opener: () => steps.querySelector('.add button'),
+  add({ id: strategy }) {
+    anew = true;
+    change('edit', { steps: plain(props.value.steps), open: null, add: strategy });
+  },
+});
 
 const own = new Option('Own recipe', ''); // of no preset, or with a name
 own.hidden = true;
@@ -240,47 +193,6 @@ for (const group of groups) {
   preset.append(part);
 }
 preset.addEventListener('change', () => change('preset', { preset: preset.value }));
-
-for (const kind of ['processor', 'search']) {
-  const group = document.createElement('div');
-  group.setAttribute('role', 'group');
-  const head = document.createElement('p');
-  head.className = 'kind';
-  head.setAttribute('role', 'presentation');
-  head.textContent = { processor: 'Reshape the scores', search: 'Choose the token' }[kind];
-  group.setAttribute('aria-label', head.textContent);
-  group.append(head);
-  for (const strategy of strategies.filter((s) => s.kind === kind)) {
-    const item = document.createElement('div');
-    const says = strategy.broken ?? strategy.summary;
-    item.setAttribute('role', 'option');
-    item.id = id(options.length);
-    const name = document.createElement('b');
-    name.textContent = strategy.id;
-    item.append(name, ' ', says);
-    if (strategy.broken) item.setAttribute('aria-disabled', 'true');
-    else item.addEventListener('click', () => add(strategy));
-    options.push({ ...strategy, item, name: strategy.id.toLowerCase(), says: says.toLowerCase() });
-    group.append(item);
-  }
-  found.append(group);
-}
-found.id = id('s');
-find.setAttribute('aria-controls', found.id);
-find.addEventListener('input', narrow);
-find.addEventListener('keydown', (event) => {
-  const near = options.map((_, i) => i).filter((i) => options[i].rank && !options[i].broken);
-  const at = near.indexOf(marked);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 6, PageUp: at - 6 }[event.key];
-  const ends = event.key.startsWith('Page');
-  if (event.key === 'Escape' || event.key === 'Tab') closeMenu(true);
-  else if (event.key === 'Enter' && marked >= 0 && !event.ctrlKey && !event.metaKey) add(options[marked]);
-  else if (to !== undefined && near.length)
-    markOption(near[ends ? Math.max(0, Math.min(to, near.length - 1)) : (to + near.length) % near.length]);
-  else return;
-  event.preventDefault();
-  event.stopPropagation();
-});
 
 // A name is typed where it stands; Enter or leaving takes it, Escape does not, none is automatic.
 const naming = $('.naming');
@@ -348,7 +260,7 @@ element.closest('.lane').addEventListener('focusout', (event) => { if (writes(ev
 const column = () => element.closest('.lane');
 function outside(event) {
   if (!element.isConnected) return document.removeEventListener('pointerdown', outside);
-  if (!menu.hidden && !element.contains(event.target)) closeMenu();
+  if (!menu.hidden && !element.contains(event.target)) menu.close();
   // A dropdown's list of the step's controls is drawn at the end of the page, outside the column.
   if (props.value?.open != null && !column().contains(event.target) &&
       !event.target.closest('[role="listbox"], .options'))

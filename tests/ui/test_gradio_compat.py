@@ -1,0 +1,93 @@
+"""What the page needs of Gradio beyond its public names; a failure says in words what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio import queueing, route_utils, routes
+from gradio.state_holder import StateHolder
+
+from playground.ui import gradio_compat
+from playground.ui.element import element
+
+
+@pytest.fixture(scope="module")
+def page() -> gr.Blocks:
+    async def built() -> gr.Blocks:  # in a loop, without which Gradio makes one that nobody closes
+        with gr.Blocks() as made:
+            status = element("status", server_functions=[slower])
+            button = gr.Button()
+            stopped = button.click(lambda: None, None, status)
+            button.click(lambda: None, None, status, cancels=stopped)
+
+            @gr.render(status)
+            def draw(value: Any) -> None:
+                gr.Markdown("drawn")
+
+            made.trigger = gradio_compat.bound(status.resume)
+        made.status = status
+        return made
+
+    return asyncio.run(built())
+
+
+def slower(run: Any) -> None:
+    """A function that an element's code calls."""
+
+
+def test_what_an_element_tells_is_in_the_event():
+    told = gradio_compat.told_by(gr.EventData(None, {"lane": 1}))
+    assert told == {"lane": 1}, "gr.EventData keeps what an element told elsewhere than in _data"
+    assert gradio_compat.told_by(gr.EventData(None, ["lane"])) == {}
+
+
+def test_an_elements_own_event_can_be_one_of_several_triggers(page):
+    trigger = page.trigger
+    assert getattr(trigger, "__self__", None) is page.status and trigger.event_name == "resume", (
+        "an event of gr.HTML is no partial of a listener with its element any more, so gr.on "
+        "cannot be told of it"
+    )
+
+
+def test_events_can_be_gone_through_and_changed(page):
+    found = gradio_compat.events(page)
+    assert len(found) >= 2, "Blocks.fns holds no events, or gr.render's cannot be told from them"
+    for event in found:
+        for name in ("fn", "inputs", "outputs", "show_progress_on", "api_visibility", "cancels"):
+            assert hasattr(event, name), f"an event of Gradio has no {name} any more"
+    assert len(page.fns) > len(found), "what gr.render draws is among the events"
+    gradio_compat.quieten(page)
+    assert {event.api_visibility for event in page.fns.values()} == {"private"}
+
+
+def test_an_event_that_cancels_others_is_known(page):
+    replaced = [gradio_compat.replaces_inputs(event) for event in gradio_compat.events(page)]
+    assert True in replaced and False in replaced, "which events an event cancels is not in cancels"
+
+
+def test_functions_that_elements_call_are_marked(page):
+    assert gradio_compat.answers(page.status, "slower"), (
+        "the server_functions of gr.HTML are no attributes marked _is_server_fn any more"
+    )
+    assert not gradio_compat.answers(page.status, "postprocess")
+
+
+def test_answers_by_component_are_told_from_others(page):
+    assert gradio_compat.by_component({page.status: 1}), "components are no gradio.blocks.Block"
+    assert not gradio_compat.by_component({"tokens": []})
+
+
+def test_failures_are_logged_by_us():
+    for module in (queueing, routes, route_utils):
+        assert "traceback" in vars(module), (
+            f"{module.__name__} prints a failed event otherwise than by traceback.print_exc, with "
+            "the visitor's words in it"
+        )
+
+
+def test_a_visitors_own_events_are_found():
+    holder = StateHolder()
+    assert holder.session_data is not None, "StateHolder keeps no session_data any more"
