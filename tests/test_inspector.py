@@ -125,19 +125,19 @@ def test_what_a_person_moves_is_not_written_back(inspector):
     assert inspector.stage not in inspector._restaged(given(inspector, HERE))
 
 
-def place(lane):
+def view(lane):
     path = RUN.lanes[lane].trace.path()
     return InspectorView(RUN, Selection(run=RUN.id, lane=lane, step=0), path, RUN)
 
 
 def test_the_stage_control_offers_this_lane_s_stages():
-    offered = stages(place(1), "final")
+    offered = stages(view(1), "final")
     assert offered["choices"] == [
         ("model alone", "-1"),
         ("temperature 1.3", "0"),
         ("top_p 0.8", "final"),
     ]
-    assert stages(place(0), "0")["visible"] is False
+    assert stages(view(0), "0")["visible"] is False
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_the_stage_control_offers_this_lane_s_stages():
     [(1, "final", 1), (1, "0", 0), (1, "-1", -1), (1, "7", 1), (2, "final", 0), (0, "final", -1)],
 )
 def test_a_stage_asked_for_in_another_lane_falls_back_to_the_last(lane, asked, stage):
-    assert stage_of(place(lane), asked) == stage
+    assert stage_of(view(lane), asked) == stage
 
 
 def test_no_event_is_part_of_the_public_interface(inspector):

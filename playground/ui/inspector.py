@@ -24,7 +24,7 @@ from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import inspector_view as values
+from playground.ui import inspector_view
 from playground.ui.element import QUICK, element, message
 from playground.ui.gradio_compat import told_by
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
@@ -127,12 +127,12 @@ class Inspector:
     def follow(self, run: str, state: InspectorState) -> Updates:
         """Draw the token that is shown where its column stands in ``run`` now.
 
-        Where it was removed, the first token of the column in its place.
+        Where it was removed, the first token of the column in its view.
         """
-        place, shown = self.find(state.selection), self.resolve(run) if run else None
+        view, shown = self.find(state.selection), self.resolve(run) if run else None
         if shown is None:
             return self.draw(replace(state, selection=None))
-        at = place.selection if place else Selection(run=run, lane=0, step=0)
+        at = view.selection if view else Selection(run=run, lane=0, step=0)
         lane = View.parse(at.run).found_in(at.lane, View.parse(run), len(shown.lanes))
         if lane is None:
             at, lane = Selection(run=run, lane=0, step=0), min(at.lane, len(shown.lanes) - 1)
@@ -143,18 +143,18 @@ class Inspector:
 
     def draw(self, state: InspectorState) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
-        place = self.find(state.selection)
+        view = self.find(state.selection)
         updates: Updates = {
-            self.selection: place.selection.model_dump() if place else None,
-            self.caption: values.caption(place),
-            self.column: gr.update(**values.columns(place)),
-            self.token: values.tokens(place),
-            self.stage: gr.update(**values.stages(place, state.stage)),
-            self.texts: gr.update(**values.texts(place, state.texts)),
+            self.selection: view.selection.model_dump() if view else None,
+            self.caption: inspector_view.caption(view),
+            self.column: gr.update(**inspector_view.columns(view)),
+            self.token: inspector_view.tokens(view),
+            self.stage: gr.update(**inspector_view.stages(view, state.stage)),
+            self.texts: gr.update(**inspector_view.texts(view, state.texts)),
         }
-        if place is None or place.step is None:
+        if view is None or view.step is None:
             return updates | dict.fromkeys(self.charts)
-        return updates | self._tab(place, state)
+        return updates | self._tab(view, state)
 
     def find(self, selection: Any) -> InspectorView | None:
         """Where a selection leads; a step past a text's end is its last. None without a run."""
@@ -178,26 +178,28 @@ class Inspector:
         step = min(asked.step, max(0, len(path) - 1))
         return InspectorView(shown, asked.model_copy(update={"step": step}), path, comparison)
 
-    def _build(self, place: InspectorView | None) -> None:
-        first = {} if place is None or place.step is None else values.distribution(place, "final")
+    def _build(self, view: InspectorView | None) -> None:
+        first = (
+            {} if view is None or view.step is None else inspector_view.distribution(view, "final")
+        )
         with gr.Column(elem_id="inspector", elem_classes=["card"]):
             element("dock")
-            self.selection = gr.State(place.selection.model_dump() if place else None)
+            self.selection = gr.State(view.selection.model_dump() if view else None)
             self.tab = gr.State("distribution")
             with gr.Row(elem_id="inspector-head"):
-                self.caption = element("caption", values.caption(place))
-                with gr.Row(elem_id="inspector-place"):
+                self.caption = element("caption", inspector_view.caption(view))
+                with gr.Row(elem_id="inspector-view"):
                     self.column = gr.Radio(
-                        **values.columns(place), label="Column", elem_classes=["segments"]
+                        **inspector_view.columns(view), label="Column", elem_classes=["segments"]
                     )
-                    self.token = element("token", values.tokens(place))
+                    self.token = element("token", inspector_view.tokens(view))
             with gr.Tabs():
                 with gr.Tab("Distribution") as distribution, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.bars = element("rows", first.get("bars"))
                     with gr.Column(scale=2, min_width=320):
                         self.stage = gr.Radio(
-                            **values.stages(place, "final"),
+                            **inspector_view.stages(view, "final"),
                             label="Bars after",
                             elem_classes=["segments"],
                         )
@@ -222,7 +224,7 @@ class Inspector:
                         TEXTS,
                         label="Texts",
                         elem_classes=["segments"],
-                        **values.texts(place, "shown"),
+                        **inspector_view.texts(view, "shown"),
                     )
                     self.files = element("downloads")
                     self.table = gr.Dataframe(
@@ -268,28 +270,28 @@ class Inspector:
             opened = partial(self._opened, name)
             tab.select(opened, self.inputs, [self.tab, *self.outputs], **QUICK)
 
-    def _tab(self, place: InspectorView, state: InspectorState) -> Updates:
+    def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
         if state.tab == "timings":
-            known = self.measured.get((place.comparison.id, place.selection.lane))
-            return self._named(values.timings(place)) | {self.uncached: known}
+            known = self.measured.get((view.comparison.id, view.selection.lane))
+            return self._named(inspector_view.timings(view)) | {self.uncached: known}
         if state.tab == "steps":
-            return self._named(values.steps(place, state.side))
+            return self._named(inspector_view.steps(view, state.side))
         if state.tab == "data":
-            return self._named(values.data(place, state.texts))
-        return self._named(values.distribution(place, state.stage))
+            return self._named(inspector_view.data(view, state.texts))
+        return self._named(inspector_view.distribution(view, state.stage))
 
     def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
         """Run the inspected column twice, and draw its steps with the cache and without."""
         yield {self.again: gr.update(interactive=False), self.fault: None, self.uncached: None}
         idle = {self.again: gr.update(interactive=True)}
-        place = self.find(selection)
-        if place is None or self.measure is None:
-            yield idle | {self.fault: values.NO_RUN_ADVICE}
+        view = self.find(selection)
+        if view is None or self.measure is None:
+            yield idle | {self.fault: inspector_view.NO_RUN_ADVICE}
             return
-        run, lane = place.comparison, place.selection.lane
+        run, lane = view.comparison, view.selection.lane
         try:
             for kept, bare in self.measure(run, lane, request):
-                drawn = values.uncached(lane, kept, bare)
+                drawn = inspector_view.uncached(lane, kept, bare)
                 yield {self.uncached: drawn}
             assert bare is not None  # the last is of both
             failed = kept.lanes[0].error or bare.lanes[0].error
@@ -300,7 +302,7 @@ class Inspector:
             yield idle | {self.fault: f"Not measured: {failed}", self.uncached: None}
             return
         self.measured[run.id, lane] = drawn
-        while len(self.measured) > values.KEPT:
+        while len(self.measured) > inspector_view.KEPT:
             self.measured.popitem(last=False)
         yield idle
 
@@ -342,10 +344,10 @@ class Inspector:
 
     def _elsewhere(self, selection: Any, lane: int) -> dict[str, Any]:
         """What changes of a selection with its lane: the text is the one that column shows."""
-        place = self.find(selection)
-        if place is None or not 0 <= lane < len(place.comparison.lanes):
+        view = self.find(selection)
+        if view is None or not 0 <= lane < len(view.comparison.lanes):
             return {"lane": lane, "output": 0}
-        shown = place.selection.shown(len(place.comparison.lanes))
+        shown = view.selection.shown(len(view.comparison.lanes))
         return {"lane": lane, "output": shown[lane], "texts": shown}
 
 

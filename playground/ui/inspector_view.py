@@ -1,4 +1,4 @@
-"""What the inspector shows for a place in a run, as values of its components."""
+"""What the inspector shows of a token, as values of its components."""
 
 from __future__ import annotations
 
@@ -85,31 +85,31 @@ def opening(comparison: Comparison) -> dict[str, Any]:
     return {"run": comparison.id, "lane": lane, "step": step, "output": 0}
 
 
-def caption(place: InspectorView | None) -> dict[str, Any]:
+def caption(view: InspectorView | None) -> dict[str, Any]:
     """The line that says which token the charts are about."""
-    if place is None:
+    if view is None:
         return {"title": NO_RUN, "facts": NOTHING_RAN, "letter": ""}
-    lane = place.selection.lane
+    lane = view.selection.lane
     head = {"letter": LETTERS[lane], "colour": COLOURS[lane], "ink": INKS[lane]}
-    step = place.step
+    step = view.step
     if step is None:
-        failed = place.comparison.lanes[lane].error
-        asked = place.trace.offer is not None
+        failed = view.comparison.lanes[lane].error
+        asked = view.trace.offer is not None
         told = "Choose the first one in the column." if asked else "This column wrote nothing."
         return {**head, "title": "no token yet", "facts": failed or told}
-    texts = len(place.trace.outputs)
-    which = f"text {place.selection.output + 1} of {texts} · " if texts > 1 else ""
+    texts = len(view.trace.outputs)
+    which = f"text {view.selection.output + 1} of {texts} · " if texts > 1 else ""
     facts = f"{which}id {step.token:,} · the model gave it {charts.percent(step.raw_probability)} %"
-    if place.trace.stages:
+    if view.trace.stages:
         facts += f", the recipe {charts.percent(step.probability)} %"
     facts += f" · entropy {step.raw_entropy:.2f}"
-    if place.trace.stages:
+    if view.trace.stages:
         facts += f" → {step.entropy:.2f}"
     return {
         **head,
         "title": f"token {step.index + 1}: {charts.quoted(charts.piece(step))}",
-        "facts": f"{facts} nats · {_search(place.trace)}",
-        "mark": place.selection.model_dump(),
+        "facts": f"{facts} nats · {_search(view.trace)}",
+        "mark": view.selection.model_dump(),
     }
 
 
@@ -118,31 +118,31 @@ def _search(trace: Trace) -> str:
     return trace.chain.search.strategy if trace.chain.asks else trace.chain.search.label
 
 
-def columns(place: InspectorView | None) -> dict[str, Any]:
+def columns(view: InspectorView | None) -> dict[str, Any]:
     """Choices of the column control."""
-    lanes = range(len(place.comparison.lanes)) if place else ()
+    lanes = range(len(view.comparison.lanes)) if view else ()
     return {
-        "choices": [(_called(place, lane), lane) for lane in lanes],
-        "value": place.selection.lane if place else None,
+        "choices": [(_called(view, lane), lane) for lane in lanes],
+        "value": view.selection.lane if view else None,
         "visible": len(lanes) > 1,
     }
 
 
-def _called(place: InspectorView | None, lane: int) -> str:
-    name = place.comparison.lanes[lane].name if place else ""
+def _called(view: InspectorView | None, lane: int) -> str:
+    name = view.comparison.lanes[lane].name if view else ""
     return f"{LETTERS[lane]} {name}".strip()
 
 
-def tokens(place: InspectorView | None) -> dict[str, Any] | None:
+def tokens(view: InspectorView | None) -> dict[str, Any] | None:
     """The token and how many there are, counting from 1."""
-    if place is None:
+    if view is None:
         return None
-    return {"token": place.selection.step + 1, "most": len(place.path)}
+    return {"token": view.selection.step + 1, "most": len(view.path)}
 
 
-def stages(place: InspectorView | None, asked: str | None) -> dict[str, Any]:
+def stages(view: InspectorView | None, asked: str | None) -> dict[str, Any]:
     """Choices of the stage control: the model, each stage by its index, the last as ``final``."""
-    names = [step.label for step in place.trace.chain.processors] if place else []
+    names = [step.label for step in view.trace.chain.processors] if view else []
     values = ["-1", *map(str, range(len(names)))]
     values[-1] = "final"
     return {
@@ -152,15 +152,15 @@ def stages(place: InspectorView | None, asked: str | None) -> dict[str, Any]:
     }
 
 
-def stage_of(place: InspectorView, asked: str | None) -> int:
+def stage_of(view: InspectorView, asked: str | None) -> int:
     """The stage a value of that control means for this lane."""
-    value = stages(place, asked)["value"]
-    return len(place.trace.stages) - 1 if value == "final" else int(value)
+    value = stages(view, asked)["value"]
+    return len(view.trace.stages) - 1 if value == "final" else int(value)
 
 
-def distribution(place: InspectorView, asked: str | None) -> dict[str, Any]:
-    step, trace, lane = place.path[place.selection.step], place.trace, place.selection.lane
-    stage = stage_of(place, asked)
+def distribution(view: InspectorView, asked: str | None) -> dict[str, Any]:
+    step, trace, lane = view.path[view.selection.step], view.trace, view.selection.lane
+    stage = stage_of(view, asked)
     colour = COLOURS[lane]
     told = charts.about_distribution(step, trace, NAMES[lane], stage)
     return {
@@ -169,11 +169,11 @@ def distribution(place: InspectorView, asked: str | None) -> dict[str, Any]:
     }
 
 
-def timings(place: InspectorView) -> dict[str, Any]:
-    run = place.comparison
+def timings(view: InspectorView) -> dict[str, Any]:
+    run = view.comparison
     return {
         "per_step": drawing(
-            charts.per_step(run, place.marked), charts.about_per_step(run), f"{run.id}/timings"
+            charts.per_step(run, view.marked), charts.about_per_step(run), f"{run.id}/timings"
         ),
         "timeline": drawing(charts.timeline(run), charts.about_timeline(run)),
         "memory": drawing(charts.memory(run), charts.about_memory(run)),
@@ -191,27 +191,27 @@ def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> dict[str, 
     return drawing(charts.uncached(lane, kept, bare), told, f"{kept.id}/uncached")
 
 
-def steps(place: InspectorView, side: str) -> dict[str, Any]:
-    run, after = place.comparison, side == "recipe"
+def steps(view: InspectorView, side: str) -> dict[str, Any]:
+    run, after = view.comparison, side == "recipe"
     return {
         "steps": drawing(
-            charts.steps(run, place.marked, after, place.selection.reference),
-            charts.about_steps(run, after, place.selection.reference),
+            charts.steps(run, view.marked, after, view.selection.reference),
+            charts.about_steps(run, after, view.selection.reference),
             f"{run.id}/steps",
         )
     }
 
 
-def texts(place: InspectorView | None, asked: str) -> dict[str, Any]:
+def texts(view: InspectorView | None, asked: str) -> dict[str, Any]:
     """The choice of the texts that the table and the CSV hold, where a column has several."""
-    several = place is not None and any(len(x.trace.outputs) > 1 for x in place.whole.lanes)
+    several = view is not None and any(len(x.trace.outputs) > 1 for x in view.whole.lanes)
     return {"value": asked, "visible": several}
 
 
-def data(place: InspectorView, which: str) -> dict[str, Any]:
+def data(view: InspectorView, which: str) -> dict[str, Any]:
     """The table, and where the run is to be had as a file; of the shown texts, or of ``all``."""
-    run = place.whole
-    samples = "all" if which == "all" else place.selection.shown(len(run.lanes))
+    run = view.whole
+    samples = "all" if which == "all" else view.selection.shown(len(run.lanes))
     frame = run.frame(samples)
     unnamed = ["name"] if not any(lane.name for lane in run.lanes) else []
     left_out = [*unnamed, "recipe", "text", "raw_logprob", "logprob", "score", "forward_rows"]
