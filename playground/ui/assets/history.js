@@ -6,6 +6,7 @@
   const MOST = 50; // entries
   const BYTES = 1_500_000; // of them all; a browser keeps about five million
   const SETTLES = 120; // milliseconds in which the parts of one change arrive
+  const ARRIVES = 5000; // milliseconds after which a restored entry is as complete as it will be
   const TOGETHER = 1000; // further changes of the same thing within that are one, as while one types
 
   let entries = [];
@@ -14,7 +15,8 @@
   let timer = null;
   let changed = { keys: '', when: 0 };
   let restoring = null; // the entry that was asked for
-  let adopting = 0; // until then what comes is the answer to that, in the server's own words
+  let adopting = 0; // until then what comes is what the page opens with
+  let arriving = 0; // until then at the latest, the parts of a restored entry come one by one
   let ticket = 0; // of the last question
   let coming = null; // a run that changed alone
   let sealed = null; // the entry that Clear was pressed on: its run is its last
@@ -91,7 +93,15 @@
     if (at < 0 || Date.now() < adopting) {
       at = Math.max(at, 0);
       entries[at] = entry;
+    } else if (arriving && text(setup) !== text(entries[at].setup)) {
+      if (Date.now() < arriving) {
+        if (now !== true) timer = setTimeout(settle, SETTLES);
+        return; // the entry is as it was asked for
+      }
+      arriving = 0; // the server put it in words of its own
+      entries[at] = entry;
     } else {
+      arriving = 0;
       const top = entries[at];
       const keys = differing(top.setup, setup);
       const other = top.run !== entry.run;
@@ -134,7 +144,7 @@
       at = restoring.to;
       playground.reference.restored(entries[at].setup.reference);
       playground.chat.restored(entries[at].setup.template, entries[at].setup.prompt);
-      adopting = Date.now() + 600;
+      arriving = Date.now() + ARRIVES;
       changed = { keys: '', when: 0 };
       [sealed, clearing] = [null, 0];
     }
@@ -178,7 +188,9 @@
     settle(true);
     [sealed, clearing] = [entries[at] ?? null, Date.now() + 3000];
   }, true);
-  document.addEventListener('input', ({ isTrusted }) => { if (isTrusted) clearing = 0; }, true);
+  document.addEventListener('input', ({ isTrusted }) => {
+    if (isTrusted) [clearing, arriving] = [0, 0];
+  }, true);
 
   // A text field has its own Undo.
   const typing = (target) => target.isContentEditable || target.matches?.(
