@@ -144,7 +144,7 @@ def test_a_client_that_leaves_ends_its_runs(service, address, monkeypatch, path,
             raise httpx.ReadTimeout("a stream never waits that long, so this client just leaves")
     assert len(runs) == len(asked.get("prompts", "a"))
     assert all(run.join(5) for run in runs) and freed(service.engine())
-    assert {lane.finish_reason for run in runs for lane in run.lanes} == {"cancelled"}
+    assert {lane.finish_reason for run in runs for lane in run.views} == {"cancelled"}
 
 
 def test_many_clients_are_served_at_once_and_health_answers_meanwhile(service, address):

@@ -61,7 +61,7 @@ def test_what_is_held_is_told_while_a_run_is_at_work(fresh, service):
         )
     )
     run.wait(run.version, 10)
-    while not run.lanes[0].steps:
+    while not run.views[0].steps:
         run.wait(run.version, 10)
     held = scraped(fresh)
     run.cancel()
