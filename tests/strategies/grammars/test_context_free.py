@@ -184,10 +184,6 @@ def test_every_character_is_itself() -> None:
         ('start: x\nx[temperature=0.5]: "a"', "a grammar sets no temperature"),
         ('start: x', 'it cannot be matched: at 2(8): unknown name: "x".'),
         ('root: "a"', "it cannot be matched: no start rule found."),
-        (
-            'root ::= (((("a"{0,99}){0,99}){0,99}){0,99}){0,99}',
-            "it allows too much at once to be followed; make it simpler.",
-        ),
         ("start: " + "(" * 4_000, "it is nested too deeply."),
         ("root ::= " + "(" * 3_000 + '"a"' + ")" * 3_000, "it is nested too deeply."),
         ('start: "\ud800"', "half a character"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from strategies.grammars import Unfit, of_regex, of_schema, trial, vocabulary
+from strategies.grammars.matching import reason
 from tests.strategies.grammars.tokens import TOKENIZER, VOCAB, begun
 from tests.tiny import EOS
 
@@ -94,3 +95,8 @@ def test_the_process_knows_no_torch() -> None:
     code = f"import sys, runpy; runpy.run_path({str(program)!r}); print('torch' in sys.modules)"
     told = subprocess.run(["python3", "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
+
+
+def test_what_the_library_says_of_its_bounds_is_said_in_words() -> None:
+    told = "Parser Error: Current row has 2089 items; max is 2000; consider making your grammar"
+    assert reason(told) == "it allows too much at once to be followed; make it simpler."
