@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from .distribution import Distribution, Measure
+from .ops.bounded import Bounded, Unknown
 from .ops.noise import draw
 from .ops.topk import argmax
 
@@ -273,6 +276,7 @@ class Processor(Strategy):
     stateful: ClassVar[bool] = False
     observes: ClassVar[Observed] = "final"
     keeps_by: ClassVar[Measure | None] = None  # what ``threshold`` is a value of
+    each_alone: ClassVar[bool] = False  # a token's new score follows from its old one and the row
     beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
     leads: ClassVar[bool] = False  # whether a new step stands before all others
 
@@ -289,6 +293,20 @@ class Processor(Strategy):
         ``vocab`` and more.
         """
         raise NotImplementedError
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        """What ``__call__`` makes of scores of which only some are known, as bounds that hold.
+
+        Not asked where the settings are neutral. Raises ``Unknown`` where nothing can be said, as
+        here, but for a processor that changes ``each_alone`` and keeps the order of scores.
+        """
+        if not self.each_alone:
+            raise Unknown("what it does to a token depends on scores that were not recorded.")
+
+        def change(both: NDArray[np.float32], row: int) -> Tensor:
+            return self(torch.from_numpy(both), [rows[row]] * 2)
+
+        return scores.each(change, self.context.vocab_size)
 
     def initial_state(self) -> Any:
         """The state of a row before its first token, for a ``stateful`` processor."""

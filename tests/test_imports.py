@@ -58,6 +58,8 @@ ALLOWED = {
         "playground.trace",
     ],
     "playground/metrics.py": ["playground.trace"],
+    # A comparison can be asked what other settings would change; all of that is loaded then.
+    "playground/trace/comparison.py": ["playground.trace", "playground.explain", "strategies"],
     "playground/trace": ["playground.trace"],
     "playground/settings": ["playground.settings"],
 }

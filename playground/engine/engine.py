@@ -62,6 +62,7 @@ class Engine:
         found = {
             "cache_bytes_per_token": self.forward.slots.bytes_per_token,
             "batch_invariant": self.forward.batch_invariant,
+            "eos_token_ids": list(model.eos_token_ids),
         }
         self.model = model = replace(model, facts=model.facts.model_copy(update=found))
         self.drafter = Drafter.try_create(

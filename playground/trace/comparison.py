@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.frame import Samples, frame
 from playground.trace.lane import LaneResult
 from playground.trace.migration import VERSION, migrate
@@ -13,6 +14,8 @@ from playground.trace.steps import Record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from strategies import Context, Recipe
 
 
 class Memory(Record):
@@ -56,6 +59,9 @@ class ModelFacts(Record):
         None, description="Bytes of keys and values that one token of one row holds, in all layers."
     )
     has_chat_template: bool = False
+    eos_token_ids: list[int] = Field(
+        default_factory=list, description="Tokens that end a text, as far as they are known."
+    )
     batch_invariant: bool = Field(
         True, description="Whether a text for a seed is the same whoever else is in the batch."
     )
@@ -119,6 +125,31 @@ class Comparison(Record):
     @classmethod
     def from_json(cls, text: str | bytes) -> Comparison:
         return cls.model_validate_json(text)
+
+    def what_if(
+        self, lane: int, recipe: str | Recipe, *, sample: int = 0, context: Context | None = None
+    ) -> WhatIf:
+        """The first token of a lane's text that ``recipe`` would have chosen otherwise.
+
+        From the trace alone: it needs no model, and also tells where the trace does not tell.
+        ``sample`` is one of the lane's texts; ``context`` is of a loaded model, for recipes that
+        read texts with its tokenizer. Raises ``RecipeError``.
+        """
+        from playground.explain.replay import RecordedText, what_if
+        from strategies import Recipe as AnyRecipe
+
+        return what_if(RecordedText(self, lane, sample, context), AnyRecipe.of(recipe))
+
+    def slack(
+        self, lane: int, *, sample: int = 0, context: Context | None = None
+    ) -> dict[str, SettingSlack]:
+        """For each number that a lane's recipe sets, the range that leaves its text as it is.
+
+        By ``strategy.parameter``, and for every token as well; as certain as ``what_if``.
+        """
+        from playground.explain.replay import RecordedText, slack
+
+        return slack(RecordedText(self, lane, sample, context))
 
     def frame(self, samples: Samples = "shown") -> pd.DataFrame:
         """A row per token of every lane's first text, of ``all`` its texts, or of these by number.

@@ -95,6 +95,12 @@ class StepRecord(Record):
     raw_entropy: float
     stages: list[StageSummary]
     candidates: Candidates
+    logits: str = Field(
+        "",
+        description="The model's logits of the candidates and of every other token that a draw "
+        "could take, and how the rest are spread; packed, see `playground.trace.logits`. Empty "
+        "where the search does not choose by the next token alone.",
+    )
     score: float = Field(
         0.0, description="What the search keeps, e.g. a beam's summed log-probability."
     )

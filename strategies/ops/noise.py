@@ -7,8 +7,11 @@ part exactly where a setting changed the choice, and never because a random stre
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .topk import argmax, survivors
@@ -65,6 +68,29 @@ def _gumbel(tokens: Tensor, key: Tensor | int) -> Tensor:
     return uniform.log_().neg_().log_().neg_().float()
 
 
+def gumbel_of_steps(seed: int, sample: int, positions: Sequence[int], tokens: Tensor) -> Tensor:
+    """What ``gumbel`` gives at each of ``positions`` for its row of token ids (``[n, any]``)."""
+    keys = [_signed(_key(seed, sample, position, "token")) for position in positions]
+    return _gumbel(tokens, torch.tensor(keys, device=tokens.device)[:, None])
+
+
+def noise_bits(seed: int, sample: int, position: int, size: int) -> NDArray[np.uint64]:
+    """A number for every token, ``[size]``, that rises with its noise: the hash it is made from.
+
+    Without the logarithms this takes a twentieth of the time of the noise.
+    """
+    value = _spread_ids(size) + np.uint64(_key(seed, sample, position, "token"))
+    for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        value ^= value >> np.uint64(bits)
+        value *= np.uint64(factor)
+    return value
+
+
+@lru_cache(maxsize=4)
+def _spread_ids(size: int) -> NDArray[np.uint64]:
+    return np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+
+
 def _shift(value: Tensor, bits: int) -> Tensor:
     """Logical right shift of int64, which torch shifts arithmetically."""
     return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
@@ -78,6 +104,13 @@ class Noise:
     ) -> None:
         self.seed, self.position, self.size, self.device = seed, position, size, device
         self.known: dict[int, Tensor] = {}
+        self._bits: dict[int, NDArray[np.uint64]] = {}
+
+    def bits(self, sample: int) -> NDArray[np.uint64]:
+        """``noise_bits`` of a sample, computed once."""
+        if sample not in self._bits:
+            self._bits[sample] = noise_bits(self.seed, sample, self.position, self.size)
+        return self._bits[sample]
 
     def __call__(self, sample: int) -> Tensor:
         """The noise of every token, float32 ``[size]``."""

@@ -35,6 +35,7 @@ class BadWords(base.Processor):
         )
 
     neutral: ClassVar = {"words": ()}
+    each_alone: ClassVar = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)

@@ -71,6 +71,7 @@ class Dry(base.Processor):
         )
 
     neutral: ClassVar = {"multiplier": 0.0}
+    each_alone: ClassVar = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.truncation import keep_likely
 
 
@@ -46,3 +48,7 @@ class EpsilonCutoff(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.epsilon)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        low, high = (math.log(self.params.epsilon) + total for total in scores.log_total())
+        return scores.at_least(low, high)

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.reduce import entropy
 from ..ops.truncation import keep_likely
 
@@ -56,3 +57,11 @@ class EtaCutoff(base.Processor):
     def threshold(self, given: Distribution) -> float:
         epsilon: float = self.params.epsilon
         return min(epsilon, math.sqrt(epsilon) * math.exp(-given.entropy))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        epsilon: float = self.params.epsilon
+        bars = [
+            (math.log(epsilon) / 2 - unsure).clip(max=math.log(epsilon)) + total
+            for unsure, total in zip(reversed(scores.entropy()), scores.log_total(), strict=True)
+        ]
+        return scores.at_least(*bars)

@@ -38,6 +38,7 @@ class LogitBias(base.Processor):
         )
 
     neutral: ClassVar = {"bias": {}}
+    each_alone: ClassVar = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)

@@ -35,6 +35,7 @@ class MinNewTokens(base.Processor):
         )
 
     neutral: ClassVar = {"count": 0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         count: int = self.params.count

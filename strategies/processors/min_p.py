@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 
 
 class MinP(base.Processor):
@@ -50,3 +51,7 @@ class MinP(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.min_p * math.exp(given.best))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        bar = math.log(self.params.min_p)
+        return scores.at_least(scores.best_low + bar, scores.best_high + bar)

@@ -36,6 +36,7 @@ class NoRepeatNgram(base.Processor):
         )
 
     neutral: ClassVar = {"size": 0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.size == 0:

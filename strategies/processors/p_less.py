@@ -10,6 +10,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.reduce import collision
 from ..ops.truncation import keep_likely
 
@@ -37,3 +38,7 @@ class PLess(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(collision(given.scores[None].softmax(-1)))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        (least, most), (low, high) = scores.log_total(), scores.log_squares()
+        return scores.at_least(low - most, high - least)

@@ -37,6 +37,7 @@ class PresencePenalty(base.Processor):
         window: int = WINDOW
 
     neutral: ClassVar = {"penalty": 0.0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         penalty: float = self.params.penalty

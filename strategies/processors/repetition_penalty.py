@@ -39,6 +39,7 @@ class RepetitionPenalty(base.Processor):
         window: int = WINDOW
 
     neutral: ClassVar = {"penalty": 1.0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         penalty: float = self.params.penalty

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
 
 # Below this the division overflows float32 before it changes any choice; vLLM's bound.
 SMALLEST = 1e-5
@@ -53,3 +54,8 @@ class Temperature(base.Processor):
             kept = torch.full_like(scores, -torch.inf)
             return kept.scatter_(-1, best, scores.gather(-1, best))
         return scores / temperature
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        if self.params.temperature < SMALLEST:
+            return scores.best_alone()
+        return scores.scaled(1.0 / self.params.temperature)

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 
 
 class TopA(base.Processor):
@@ -50,3 +51,8 @@ class TopA(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.a * math.exp(2 * given.best))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        least, most = scores.log_total()
+        bar = math.log(self.params.a)
+        return scores.at_least(bar + 2 * scores.best_low - most, bar + 2 * scores.best_high - least)

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.topk import topk
 
 
@@ -53,3 +54,6 @@ class TopK(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.top_k)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return scores.likeliest(self.params.top_k)

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.nucleus import least_in_nucleus
 
 
@@ -49,3 +50,6 @@ class TopP(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.top_p)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return scores.within(self.params.top_p)

@@ -50,6 +50,7 @@ class Watermark(base.Processor):
         )
 
     neutral: ClassVar = {"bias": 0.0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.bias == 0.0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import torch
@@ -17,7 +18,8 @@ from playground.engine.decode.faults import end_failed
 from playground.engine.decode.lane_step import LaneStep
 from playground.engine.lanes.commit import Chosen, commit
 from playground.engine.lanes.detokenizer import Detokenizer
-from playground.engine.lanes.record import Entry, choices
+from playground.engine.lanes.logits import FEWEST, known_logits
+from playground.engine.lanes.record import Choice, Entry, choices
 from playground.engine.lanes.rows import Fault
 from playground.engine.lanes.slots import Store
 from playground.engine.lanes.stages import ScoreBatch, concatenated, divided
@@ -79,6 +81,7 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
             for step in chosen
         ],
     )
+    recorded = [_with_logits(*pair) for pair in zip(chosen, recorded, strict=True)]
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
     for step, own in zip(chosen, recorded, strict=True):
         times = Times.model_construct(
@@ -93,6 +96,19 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
         except Exception as error:
             step.fault = error
     end_failed(steps)
+
+
+def _with_logits(step: LaneStep, choices: list[Choice]) -> list[Choice]:
+    """With what else could have been drawn, where the search chooses by the next token alone."""
+    if step.lane.search.chooses not in ("likeliest", "draw") or step.lane.top_n < FEWEST:
+        return choices
+    found = []
+    for move, choice in zip(step.moves, choices, strict=True):
+        sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
+        row = step.logits.batch.scores[step.logits.rows[move.parent]]
+        kept = known_logits(row, choice.candidates.ids, step.lane.top_n, step.noise.bits(sample))
+        found.append(replace(choice, logits=kept))
+    return found
 
 
 def _normalise(steps: Sequence[LaneStep]) -> None:

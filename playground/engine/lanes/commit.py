@@ -165,6 +165,7 @@ def _record(
         raw_entropy=choice.raw_entropy,
         stages=choice.stages,
         candidates=choice.candidates,
+        logits=choice.logits,
         score=move.score,
         draft=draft,
         draft_text="" if draft is None else lane.detokenizer.piece(draft),

@@ -1,0 +1,87 @@
+"""What a trace knows of the scores behind each token of a text, as bounds to apply recipes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from playground.trace import StepRecord
+from playground.trace.logits import FINE, STARTS, Logits, unpack
+from strategies.ops.bounded import Bounded, Floats
+from strategies.ops.noise import gumbel_of_steps
+
+_ROUNDED = 1e-5  # nats that an edge of a bin may be off, since depths were float32
+
+
+class NotRecorded(Exception):
+    """The trace does not hold what is needed; the message is a sentence that says so."""
+
+
+def known_scores(path: Sequence[StepRecord], seed: int, sample: int) -> Bounded:
+    """The model's logits of every step as far as they were recorded.
+
+    Raises ``NotRecorded`` where they were not.
+    """
+    if any(not step.logits for step in path):
+        raise NotRecorded(
+            "The trace does not hold the logits that this needs: they are kept where the search "
+            "takes or draws the next token by itself, with 8 candidates or more."
+        )
+    read = [unpack(step.logits, step.candidates.ids) for step in path]
+    width = max(len(logits.ids) for logits in read) + 1
+    shape = (len(read), width)
+    ids, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf)
+    may = np.zeros(shape, np.bool_)
+    for row, logits in enumerate(read):
+        count = len(logits.ids)
+        ids[row, :count] = logits.ids
+        scores[row, :count] = logits.values
+        may[row, :count] = np.isfinite(logits.values)
+    must = may.copy()
+    for row, (step, logits) in enumerate(zip(path, read, strict=True)):
+        # No unknown token has a higher logit than the last of the likeliest, nor, but for those
+        # that one of the other known ones beats in both, more noise than the most that these have.
+        own = logits.ids[: logits.likeliest]
+        noisiest = own[int(_bits(seed, sample, step.index, own).argmax())]
+        ids[row, -1] = -2 - noisiest
+        scores[row, -1] = logits.values[logits.likeliest - 1]
+        may[row, -1] = bool(logits.counts.any())
+    bins = _bins(read)
+    return Bounded(ids, scores, scores.copy(), may, must, *bins, np.zeros((len(read), 1)))
+
+
+def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    tokens = torch.from_numpy(ids.copy())[None]
+    return np.asarray(gumbel_of_steps(seed, sample, [position], tokens)[0].numpy(), np.float64)
+
+
+def _bins(
+    read: Sequence[Logits],
+) -> tuple[Floats, Floats, Floats, Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Counts, edges and means of the bins, and that all their tokens are there."""
+    best = np.array([[float(logits.values[0])] for logits in read])
+    last = np.array([[float(logits.values[logits.likeliest - 1])] for logits in read])
+    counts = np.array([logits.counts for logits in read], np.float64)
+    means = np.array([logits.means for logits in read])
+    slack = read[0].slack * np.diff(STARTS)
+    top = np.minimum(best - STARTS[:-1] / FINE + _ROUNDED, last)
+    bottom = np.minimum(best - STARTS[1:] / FINE - _ROUNDED, last)
+    mean_low = np.clip(best - (means + slack) / FINE - _ROUNDED, bottom, top)
+    mean_high = np.clip(best - (means - slack) / FINE + _ROUNDED, bottom, top)
+    bottom[:, -1] = mean_low[:, -1] = -np.inf  # however deep they lie
+    mean_high[:, -1] = top[:, -1]
+    filled = counts > 0
+    return counts, bottom, top, mean_low, mean_high, filled, filled.copy()
+
+
+def noise_of(
+    scores: Bounded, path: Sequence[StepRecord], seed: int, sample: int
+) -> NDArray[np.float64]:
+    """The noise of every known token, and of what each stand-in stands for, ``[rows, known]``."""
+    ids = np.where(scores.ids < -1, -2 - scores.ids, np.maximum(scores.ids, 0))
+    positions = [step.index for step in path]
+    noise = gumbel_of_steps(seed, sample, positions, torch.from_numpy(ids))
+    return np.asarray(noise.numpy(), np.float64)

@@ -1,0 +1,147 @@
+"""What a recipe would choose at each token of a recorded text, as far as its trace tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.explain.replay.known import known_scores, noise_of
+from playground.trace import Comparison, StepRecord
+from strategies import Context, Processor, Recipe, Row, Search
+from strategies.ops.bounded import NEAR, Bounded, Floats, Unknown
+
+SAME, OTHER, UNTOLD = 0, 1, 2  # the token as it was, another, or the trace does not tell
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Of each step what becomes of its token, and which one stands there instead; −1 is unknown."""
+
+    fates: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+
+
+class RecordedText:
+    """One text of a lane, to which recipes can be applied again.
+
+    ``context`` is what strategies may know of the model where one is loaded; without it nothing
+    can be encoded. Raises ``NotRecorded`` where the trace does not hold the logits.
+    """
+
+    def __init__(
+        self, comparison: Comparison, lane: int, sample: int = 0, context: Context | None = None
+    ) -> None:
+        result = comparison.lanes[lane]
+        self.comparison, self.sample = comparison, sample
+        self.path: list[StepRecord] = result.trace.path(sample)
+        self.recipe = Recipe.of(result.recipe)
+        self.context = context or bare_context(comparison, result.trace.vocab_size)
+        self._known: dict[tuple[int, int], Bounded] = {}
+        self._prompt = tuple(token.id for token in comparison.prompt_tokens)
+
+    def known(self, first: int = 0, last: int | None = None) -> Bounded:
+        """The model's logits of these steps."""
+        last = len(self.path) if last is None else min(last, len(self.path))
+        if (first, last) not in self._known:
+            path = self.path[first:last]
+            self._known[first, last] = known_scores(path, self.comparison.seed, self.sample)
+        return self._known[first, last]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The row before each step, as a processor sees it."""
+        tokens = [step.token for step in self.path]
+        return [
+            Row(
+                (*self._prompt, *tokens[:at]),
+                len(self._prompt),
+                sample=self.sample,
+                seed=self.comparison.seed,
+            )
+            for at in range(len(tokens))
+        ]
+
+    def built(self, recipe: Recipe) -> tuple[list[Processor], list[str], Search]:
+        """The strategies that change anything, each processor with its written form.
+
+        Raises ``Unknown`` where one needs more than there is, ``RecipeError`` where it is refused.
+        """
+        whole = recipe.at_least(self.comparison.min_new_tokens)
+        steps = tuple(s for s in whole.steps[:-1] if s.enabled and not s.neutral)
+        processors, search = Recipe((*steps, whole.steps[-1])).build(self.context)
+        if search.chooses not in ("draw", "likeliest") or search.asks:
+            raise Unknown(
+                f"{recipe.search} does not choose by the next token alone, which is all that the "
+                "trace tells of."
+            )
+        return processors, [str(step) for step in steps], search
+
+    def applied(
+        self,
+        scores: Bounded,
+        processors: Sequence[Processor],
+        names: Sequence[str],
+        rows: Sequence[Row],
+    ) -> Bounded:
+        for processor, name in zip(processors, names, strict=True):
+            try:
+                scores = processor.bound(scores, rows)
+            except Unknown as error:
+                raise Unknown(f"The step {name} cannot be followed: {error}") from None
+        return scores
+
+    def outcomes(self, scores: Bounded, search: Search, first: int = 0) -> Outcomes:
+        """What ``search`` chooses from ``scores`` of the steps from ``first`` on."""
+        path = self.path[first : first + len(scores.ids)]
+        draws = search.chooses == "draw"
+        noise = noise_of(scores, path, self.comparison.seed, self.sample) if draws else 0.0
+        low = np.where(scores.must, scores.low + noise, -np.inf)
+        high = np.where(scores.may, scores.high + noise, -np.inf)
+        return _decided(scores, low, high, np.array([step.token for step in path]))
+
+
+def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int64]) -> Outcomes:
+    """The highest of values that lie from ``low`` to ``high``, and whether it is the token."""
+    rows = np.arange(len(low))
+    best = low.max(-1, keepdims=True)
+    # Of equal ones the first is taken.
+    ids = np.where((low == best) & (scores.ids >= 0), scores.ids, np.iinfo(np.int64).max)
+    winner = ids.argmin(-1)
+    chosen = scores.ids[rows, winner]
+    later = (low == high) & (low == best) & (scores.ids > chosen[:, None])
+    # What stands in for unknown tokens is beaten in logit and noise by the token it is made from.
+    beaten = (scores.ids == -2 - chosen[:, None]) & (high <= best)
+    rivals = np.where(later | beaten, -np.inf, high)
+    rivals[rows, winner] = -np.inf
+    near = 4 * NEAR * (1 + np.abs(np.where(np.isfinite(best), best, 0)))
+    sure = (best > rivals.max(-1, keepdims=True) + near)[:, 0]
+    own = np.where(scores.ids == tokens[:, None], high, -np.inf).max(-1)
+    lost = own < (best - near)[:, 0]
+    fates = np.where(sure & (chosen == tokens), SAME, np.where(sure | lost, OTHER, UNTOLD))
+    return Outcomes(fates, np.where(sure, chosen, -1))
+
+
+def bare_context(comparison: Comparison, vocab: int) -> Context:
+    """What strategies may know where no model is loaded: nothing that a tokenizer tells."""
+
+    def unable(_: Any) -> Any:
+        raise Unknown("it reads texts with the model's tokenizer, which a trace does not hold.")
+
+    return Context(
+        vocab_size=vocab,
+        eos_token_ids=tuple(comparison.model.eos_token_ids),
+        max_new_tokens=comparison.max_new_tokens,
+        encode=unable,
+        decode=unable,
+    )
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, as a sentence."""
+    text = str(error).strip()
+    return text[:1].upper() + text[1:]

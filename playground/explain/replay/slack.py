@@ -1,0 +1,215 @@
+"""How far each setting of a finished text may be moved before a token of it changes."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.explain.replay.known import NotRecorded
+from playground.explain.replay.outcome import OTHER, SAME, RecordedText, sentence
+from playground.trace.changes import SettingRange, SettingSlack
+from strategies import Recipe, RecipeError, RecipeStep
+from strategies.ops.bounded import Unknown
+
+_TRIED = 16  # values of a setting over its usual range, and half as many beyond
+_HALVINGS = 14  # of the gap in which a text first changes
+
+Fates = NDArray[np.int64]
+
+
+def slack(text: RecordedText) -> dict[str, SettingSlack]:
+    """By ``strategy.parameter`` of the text's recipe; empty for a recipe that sets no number."""
+    return {setting.name: _slack(text, setting) for setting in _settings(text)}
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A number that a recipe sets: its step, its field, and the values it may have."""
+
+    name: str
+    step: int
+    field: str
+    value: float
+    whole: bool
+    low: float
+    high: float
+    usual: tuple[float, float]
+
+
+def _settings(text: RecordedText) -> Iterator[_Setting]:
+    met: Counter[str] = Counter()
+    for at, step in enumerate(text.recipe.steps[:-1]):
+        met[step.strategy] += 1
+        again = f"#{met[step.strategy]}" if met[step.strategy] > 1 else ""
+        for field, schema in step.plugin.Params.model_json_schema()["properties"].items():
+            value = getattr(step.params, field)
+            if not step.enabled or schema.get("type") not in ("number", "integer"):
+                continue
+            whole = schema["type"] == "integer"
+            low = float(schema.get("minimum", schema.get("exclusiveMinimum", 0.0)))
+            high = float(schema.get("maximum", schema.get("exclusiveMaximum", 0.0)))
+            if "exclusiveMinimum" in schema:
+                low += 1 if whole else (high - low) * 1e-3
+            if whole and low == 0 and schema.get("default") == 0:
+                # 0 switches such a step off, which is far from 1 and next to the largest.
+                low, high = (1.0, min(high, float(text.context.vocab_size))) if value else (0, 0)
+            usual = [*schema.get("usual", (low, high))]
+            yield _Setting(
+                f"{step.strategy}{again}.{field}",
+                at,
+                field,
+                float(value),
+                whole,
+                low,
+                high,
+                (min(max(usual[0], low), high), min(max(usual[1], low), high)),
+            )
+
+
+def _slack(text: RecordedText, setting: _Setting) -> SettingSlack:
+    try:
+        return _Tried(text, setting).slack()
+    except (Unknown, NotRecorded) as error:
+        return SettingSlack(
+            setting=setting.name,
+            step=setting.step,
+            value=setting.value,
+            text=None,
+            unknown=sentence(error),
+        )
+
+
+class _Tried:
+    """What became of every token at each value of one setting that was tried, in rising order."""
+
+    def __init__(self, text: RecordedText, setting: _Setting) -> None:
+        self.text, self.setting = text, setting
+        self.values: list[float] = []
+        self.fates: list[Fates] = []
+        self._first = 0
+        self._left = text.known()
+
+    def slack(self) -> SettingSlack:
+        setting = self.setting
+        if not self.text.path:
+            raise Unknown("the text has no token.")
+        processors, names, _ = self.text.built(self.text.recipe)
+        steps = self.text.recipe.steps
+        later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
+        first = len(names) - later
+        # What the steps before this one leave is the same at every value of it.
+        self._left = self.text.applied(
+            self.text.known(), processors[:first], names[:first], self.text.rows
+        )
+        self._first = first
+        self.values, self.fates = [setting.value], [np.full(len(self.text.path), SAME)]
+        for value in _grid(setting):
+            self.at(value)
+        edges = [self._edge(-1, setting.low), self._edge(1, setting.high)]
+        return SettingSlack(
+            setting=setting.name,
+            step=setting.step,
+            value=setting.value,
+            text=SettingRange(
+                low=edges[0][0], high=edges[1][0], below=edges[0][1], above=edges[1][1]
+            ),
+            tokens=self._tokens(),
+        )
+
+    def at(self, value: float) -> Fates:
+        """What becomes of every token with the setting at this value."""
+        if self.setting.whole:
+            value = float(round(value))
+        at = bisect_left(self.values, value)
+        if at < len(self.values) and self.values[at] == value:
+            return self.fates[at]
+        fates = self._fates(value)
+        self.values.insert(at, value)
+        self.fates.insert(at, fates)
+        return fates
+
+    def _fates(self, value: float) -> Fates:
+        recipe = self._recipe(value)
+        text = self.text
+        try:
+            processors, names, search = text.built(recipe)
+        except RecipeError:  # what the setting's bounds allow is refused all the same
+            return np.full(len(text.path), OTHER)
+        # The steps before this one leave what they left at every other of its values.
+        first = self._first
+        scores = text.applied(self._left, processors[first:], names[first:], text.rows)
+        return text.outcomes(scores, search).fates
+
+    def _recipe(self, value: float) -> Recipe:
+        steps = list(self.text.recipe.steps)
+        step = steps[self.setting.step]
+        told = int(value) if self.setting.whole else value
+        params = step.params.model_copy(update={self.setting.field: told})
+        steps[self.setting.step] = RecipeStep(step.strategy, params)
+        return Recipe(tuple(steps))
+
+    def _edge(self, side: int, limit: float) -> tuple[float, float | None]:
+        """To one side, the last value known to leave the text, and the first known to change it."""
+        inner = self.setting.value
+        tried = [v for v in self.values if (v - inner) * side > 0][::side]
+        outer = None
+        for value in tried:
+            if (self.at(value) != SAME).any():
+                outer = value
+                break
+            inner = value
+        if outer is None:
+            return inner, None
+        inner, outer = self._halved(inner, outer, lambda fates: not (fates != SAME).any())
+        beyond = [v for v in self.values if (v - inner) * side > 0][::side]
+        changed = next((v for v in beyond if (self.at(v) == OTHER).any()), None)
+        if changed is not None:
+            _, changed = self._halved(inner, changed, lambda fates: not (fates == OTHER).any())
+        return inner, changed
+
+    def _halved(
+        self, inner: float, outer: float, holds: Callable[[Fates], bool]
+    ) -> tuple[float, float]:
+        """The gap between two values, of which ``holds`` at the first alone, made small."""
+        for _ in range(_HALVINGS):
+            middle = (inner + outer) / 2
+            if self.setting.whole:
+                middle = float(math.floor(middle))
+            if middle in (inner, outer) or abs(outer - inner) < 1e-6 * max(1.0, abs(inner)):
+                break
+            inner, outer = (middle, outer) if holds(self.at(middle)) else (inner, middle)
+        return inner, outer
+
+    def _tokens(self) -> list[SettingRange]:
+        fates = np.stack(self.fates)
+        own = self.values.index(self.setting.value)
+        return [_range(self.values, fates[:, at], own) for at in range(fates.shape[1])]
+
+
+def _range(values: Sequence[float], fates: Fates, own: int) -> SettingRange:
+    """The values around the one at ``own`` that leave a token, and the next that change it."""
+    low = high = own
+    while low > 0 and fates[low - 1] == SAME:
+        low -= 1
+    while high < len(values) - 1 and fates[high + 1] == SAME:
+        high += 1
+    below = next((values[at] for at in range(low, -1, -1) if fates[at] == OTHER), None)
+    above = next((values[at] for at in range(high, len(values)) if fates[at] == OTHER), None)
+    return SettingRange(low=values[low], high=values[high], below=below, above=above)
+
+
+def _grid(setting: _Setting) -> list[float]:
+    """Values over the usual range, then to both limits, further apart the farther."""
+    low, high = setting.usual
+    within = np.linspace(low, high, _TRIED)
+    under = low - (low - setting.low) * np.linspace(0, 1, _TRIED // 2) ** 2
+    over = high + (setting.high - high) * np.linspace(0, 1, _TRIED // 2) ** 2
+    near = setting.value + (high - low) * np.array([-0.02, -0.005, 0.005, 0.02])
+    values = np.clip(np.concatenate([within, under, over, near]), setting.low, setting.high)
+    return sorted({float(round(v)) if setting.whole else float(v) for v in values})

@@ -1,0 +1,57 @@
+"""What would have become of a text under other settings."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from playground.trace.steps import Record
+
+
+class WhatIf(Record):
+    """The first token of a text that another recipe would have chosen otherwise.
+
+    ``index`` and ``token`` are null where none would, and where the trace cannot tell; then
+    ``unknown`` says why. Where only the token cannot be told, ``index`` is there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    index: int | None = Field(None, description="Position among the text's tokens, from 0.")
+    token: int | None = Field(None, description="Id of what it would be instead.")
+    text: str | None = Field(None, description="That token by itself, where it was recorded.")
+    unknown: str | None = Field(None, description="What the trace does not tell, in a sentence.")
+
+
+class SettingRange(Record):
+    """Values of one setting that surely leave something as it is, all others unchanged.
+
+    ``low`` to ``high`` hold the value that it had; beyond them it is not certain, until ``below``
+    and ``above``, at which it surely changes (null where the setting ends before that).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float
+    high: float
+    below: float | None = None
+    above: float | None = None
+
+
+class SettingSlack(Record):
+    """How far one setting of a recipe may be moved before its text changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    setting: str = Field(description="`strategy.parameter`, with `#2` behind a second such step.")
+    step: int = Field(description="Index of its step in the recipe, switched off ones included.")
+    value: float = Field(description="What it was.")
+    text: SettingRange | None = Field(
+        description="The range that leaves the whole text as it is; null where it is not told."
+    )
+    tokens: list[SettingRange] = Field(
+        default_factory=list,
+        description="Of each token the range that leaves it as it is, given those before it. To "
+        "the nearest value that was tried, never beyond what is certain.",
+    )
+    unknown: str | None = Field(None, description="Why nothing can be told, in a sentence.")

@@ -1,0 +1,89 @@
+"""What is kept of the model's logits behind one token: some exactly, the others in bins.
+
+Kept are those of the likeliest tokens and of every other that any temperature and any cut of the
+tail could make the drawn one: no token has both a higher logit and more noise than one of these. Of
+all others it is told how many lie in each of some ranges and where their mean is.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FINE = 8  # bins of a nat
+DEPTH = 32  # nats below the highest logit, beyond which all lie in one bin
+# Of the fine bins so many make one: to 6 nats an eighth, to 12 a quarter, to 20 a half, then one.
+_WIDTHS = [1] * (6 * FINE) + [2] * (3 * FINE) + [4] * (2 * FINE) + [8] * 12 + [1]
+STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])  # of the bins, among the fine ones; and the last
+_SCALE = 255  # steps in which a bin's mean is told
+
+
+@dataclass(frozen=True)
+class Logits:
+    """``ids`` are the known tokens, float32 ``values`` their logits; ``likeliest`` come first.
+
+    The bins are of the tokens besides: ``counts`` in each, and ``means`` of their depth below the
+    highest, in fine bins, within ``slack``.
+    """
+
+    ids: NDArray[np.int64]
+    values: NDArray[np.float32]
+    likeliest: int
+    counts: NDArray[np.int64]
+    means: NDArray[np.float64]
+
+    @property
+    def slack(self) -> float:
+        """How far a mean may be from what is told, in widths of its bin."""
+        return 0.5 / _SCALE + 1e-6
+
+
+def pack(logits: Logits, candidates: int) -> str:
+    """As text, beside the step's first so many known tokens, whose ids are not told again."""
+    bits = logits.values.view(np.uint32)
+    halves = not bool((bits & 0xFFFF).any())  # as a model in bfloat16 gives them
+    held = np.flatnonzero(logits.counts)
+    first, last = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
+    counts = logits.counts[first:last]
+    widest = int(counts.max(initial=0))
+    size = 1 if widest < 1 << 8 else 2 if widest < 1 << 16 else 4
+    within = (logits.means - STARTS[:-1])[first:last] / np.diff(STARTS)[first:last]
+    steps = np.clip(np.rint(within * _SCALE), 0, _SCALE).astype(np.uint8)
+    others = logits.ids[candidates:]
+    head = struct.pack("<BBHHBB", halves, size, logits.likeliest, len(others), first, last)
+    values = (bits >> 16).astype("<u2") if halves else logits.values.astype("<f4")
+    parts = (values, others.astype("<u4"), counts.astype(f"<u{size}"), steps)
+    return b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
+
+
+def unpack(packed: str, candidates: Sequence[int]) -> Logits:
+    """The reverse; ``ValueError`` for what is no such text."""
+    data = b64decode(packed, validate=True)
+    try:
+        halves, size, likeliest, more, first, last = struct.unpack_from("<BBHHBB", data)
+        values, at = _read(data, "<u2" if halves else "<f4", len(candidates) + more, 8)
+        others, at = _read(data, "<u4", more, at)
+        told, at = _read(data, f"<u{size}", last - first, at)
+        steps, at = _read(data, "<u1", last - first, at)
+    except (struct.error, TypeError) as error:
+        raise ValueError("these are no packed logits") from error
+    if at != len(data) or last >= len(STARTS) or likeliest > len(candidates):
+        raise ValueError("these are no packed logits")
+    if halves:
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    counts, means = np.zeros(len(STARTS) - 1, np.int64), STARTS[:-1].astype(np.float64)
+    counts[first:last] = told
+    means[first:last] += steps / _SCALE * np.diff(STARTS)[first:last]
+    ids = np.concatenate([np.array(candidates, np.int64), others.astype(np.int64)])
+    return Logits(ids, values.astype(np.float32), likeliest, counts, means)
+
+
+def _read(data: bytes, kind: str, count: int, at: int) -> tuple[NDArray[Any], int]:
+    found = np.frombuffer(data, kind, count, at)
+    return found, at + found.nbytes
