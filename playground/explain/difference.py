@@ -60,10 +60,10 @@ def _numbered(steps: Sequence[ChainStep]) -> dict[tuple[str, int], int]:
     return found
 
 
-def _in_order(places: Sequence[int]) -> set[int]:
+def _in_order(numbers: Sequence[int]) -> set[int]:
     """The longest subsequence of these numbers that rises."""
     best: list[list[int]] = []
-    for at, place in enumerate(places):
-        before = [best[i] for i in range(at) if places[i] < place]
-        best.append([*max(before, key=len, default=[]), place])
+    for at, number in enumerate(numbers):
+        before = [best[i] for i in range(at) if numbers[i] < number]
+        best.append([*max(before, key=len, default=[]), number])
     return set(max(best, key=len, default=[]))

@@ -119,7 +119,7 @@ def _rank(step: StepRecord, before: list[float], candidate: int) -> int | None:
     """A candidate's rank where no token that was not recorded can be likelier, else None.
 
     Their probabilities together may be too small; or the model ranked the candidate among its
-    likeliest, of which all were recorded, and no recorded one has changed its place since.
+    likeliest, of which all were recorded, and since then the recorded ones kept their order.
     """
     p = before[candidate]
     rank = 1 + sum(q > p for q in before)
