@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from playground.engine import Engine, Limits, Request
+from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
@@ -96,16 +96,7 @@ class Playground:
             alone=alone,
             split_special_tokens=split_special_tokens,
         )
-        run = self.engine.submit(request)
-        try:
-            self.engine.drive(run)
-            if max_new_tokens == 0:
-                self.engine.score(run)
-        except BaseException:
-            run.cancel()
-            self.engine.step()
-            raise
-        return run.comparison()
+        return self._finished(request)
 
     def score(
         self,
@@ -136,3 +127,53 @@ class Playground:
                 split_special_tokens=split_special_tokens,
             )
         )
+
+    def fork(
+        self,
+        comparison: Comparison,
+        lane: int,
+        step: int,
+        token: int | None = None,
+        *,
+        recipe: str | Recipe | None = None,
+        sample: int = 0,
+        max_new_tokens: int | None = None,
+    ) -> Comparison:
+        """Goes on with a lane's text from another ``token`` at ``step``, counted from 0.
+
+        Under the lane's own recipe, or another. The text before it is read as the end of the
+        prompt (``Comparison.prefix``), and what follows draws with the noise that it would have had
+        there: from the token that was chosen, a recipe that looks at no earlier token writes on as
+        it did. With ``token`` None the text goes on from before ``step``. Unless told otherwise it
+        may grow to the length that the run allowed. Raises ``FieldError`` or ``RecipeError``.
+        """
+        path = comparison.lanes[lane].trace.path(sample)
+        if not 0 <= step <= len(path):
+            raise FieldError("step", f"step is {step}; it must be from 0 to {len(path)}.")
+        own = [record.token for record in path[:step]] + ([] if token is None else [token])
+        left = max(1, comparison.max_new_tokens - len(own))
+        return self._finished(
+            Request(
+                prompt=comparison.prompt,
+                recipes=[Recipe.of(recipe or comparison.lanes[lane].recipe)],
+                prefix=[*comparison.prefix, *own],
+                max_new_tokens=left if max_new_tokens is None else max_new_tokens,
+                seed=comparison.seed,
+                stop=comparison.stop,
+                chat=comparison.chat,
+                split_special_tokens=comparison.split_special_tokens,
+            )
+        )
+
+    def _finished(self, request: Request) -> Comparison:
+        """The run of a request, once it is done."""
+        run = self.engine.submit(request)
+        try:
+            self.engine.drive(run)
+            if request.max_new_tokens == 0:
+                self.engine.score(run)
+        except BaseException:
+            run.cancel()
+            self.engine.step()
+            raise
+        return run.comparison()

@@ -56,6 +56,7 @@ class Request(BaseModel):
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
+    prefix: list[int] = Field(default_factory=list)  # tokens of a text that is gone on with
     top_n: int = 20  # candidates recorded per token
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
     split_special_tokens: bool = False  # read names of control tokens in the prompt as plain text

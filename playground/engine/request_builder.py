@@ -13,7 +13,7 @@ from playground.engine.request import FieldError, Limits, Request, ScoreRequest
 from playground.engine.run import Run
 from playground.engine.text_scoring import TextToScore
 from playground.models import LoadedModel
-from playground.trace import FinishReason
+from playground.trace import FinishReason, PromptToken
 from strategies import Context, RecipeError
 
 
@@ -57,6 +57,8 @@ class RequestBuilder:
         tokens = self.encoder.prompt(
             request.prompt, request.chat, request.split_special_tokens, check
         )
+        tokens += self._prefix(request.prefix)
+        check(len(tokens))
         tokenize = perf_counter() - clock
         room = self.context_length - len(tokens)
         lanes = [
@@ -70,6 +72,26 @@ class RequestBuilder:
                 f"The recipes need {run.width} rows; this server has {self.rows}.",
             )
         return run
+
+    def _prefix(self, ids: Sequence[int]) -> list[PromptToken]:
+        """Tokens that the prompt goes on with, each with what it adds to the text."""
+        unknown = next((id for id in ids if not 0 <= id < self.facts.vocab_size), None)
+        if unknown is not None:
+            raise FieldError(
+                "prefix",
+                f"The prefix has the token {unknown}, but this model's last is "
+                f"{self.facts.vocab_size - 1:,}.",
+            )
+        special = self.detokenizer.special
+        return [
+            PromptToken(
+                id=id,
+                text=piece,
+                name=None if (own := self.detokenizer.piece(id)) == piece else own,
+                control=id in special,
+            )
+            for id, piece in zip(ids, self.detokenizer.pieces(ids), strict=True)
+        ]
 
     def text_to_score(self, request: ScoreRequest) -> TextToScore:
         """A checked text with its tokens; ``FieldError`` names what cannot be scored."""

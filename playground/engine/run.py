@@ -189,6 +189,7 @@ class Run:
 
     def noise(self, position: int, size: int, device: torch.device) -> Noise:
         """The noise of a position over ``size`` tokens, drawn once for all lanes."""
+        position += len(self.request.prefix)  # a continued text keeps the noise it had
         if self._noise is None or self._noise.position != position:
             self._noise = Noise(self.request.seed, position, size, device)
         return self._noise
@@ -201,6 +202,7 @@ class Run:
             created=self.created,
             model=self.facts,
             prompt=self.request.prompt,
+            prefix=self.request.prefix,
             prompt_tokens=self.prompt_tokens,
             prompt_perplexity=self.prompt_perplexity,
             chat=self.request.chat,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from playground.trace.branches import ColumnDistance, TextTree
 from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.frame import Samples, frame
 from playground.trace.lane import LaneResult
@@ -99,6 +100,10 @@ class Comparison(Record):
     created: str = Field(description="ISO 8601, UTC.")
     model: ModelFacts
     prompt: str = Field(description="As typed.")
+    prefix: list[int] = Field(
+        default_factory=list,
+        description="Tokens of another text that this one goes on with; the last of the prompt's.",
+    )
     prompt_tokens: list[PromptToken] = Field(description="As fed, chat template included.")
     prompt_perplexity: float | None = Field(
         None, description="Under the raw model, where the prompt was scored."
@@ -150,6 +155,22 @@ class Comparison(Record):
         from playground.explain.replay import RecordedText, slack
 
         return slack(RecordedText(self, lane, sample, context))
+
+    def tree(self) -> TextTree:
+        """All texts of all columns as one tree: what they share, and where they branch."""
+        from playground.explain.tree import tree
+
+        return tree(self)
+
+    def distance(self, left: int, right: int) -> ColumnDistance:
+        """How far apart two columns' distributions are, over the steps that they share.
+
+        The Jensen-Shannon distance from 0 to 1 of what either drew or took its tokens from, after
+        all steps of the recipes, as bounds: only the candidates were recorded.
+        """
+        from playground.explain.distance import distance
+
+        return distance(self, left, right)
 
     def frame(self, samples: Samples = "shown") -> pd.DataFrame:
         """A row per token of every lane's first text, of ``all`` its texts, or of these by number.

@@ -20,8 +20,10 @@ class NotRecorded(Exception):
     """The trace does not hold what is needed; the message is a sentence that says so."""
 
 
-def known_scores(path: Sequence[StepRecord], seed: int, sample: int) -> Bounded:
+def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int = 0) -> Bounded:
     """The model's logits of every step as far as they were recorded.
+
+    ``before`` tokens of the text that it goes on with had noise of their own.
 
     Raises ``NotRecorded`` where they were not.
     """
@@ -45,7 +47,7 @@ def known_scores(path: Sequence[StepRecord], seed: int, sample: int) -> Bounded:
         # No unknown token has a higher logit than the last of the likeliest, nor, but for those
         # that one of the other known ones beats in both, more noise than the most that these have.
         own = logits.ids[: logits.likeliest]
-        noisiest = own[int(_bits(seed, sample, step.index, own).argmax())]
+        noisiest = own[int(_bits(seed, sample, before + step.index, own).argmax())]
         ids[row, -1] = -2 - noisiest
         scores[row, -1] = logits.values[logits.likeliest - 1]
         may[row, -1] = bool(logits.counts.any())
@@ -78,10 +80,10 @@ def _bins(
 
 
 def noise_of(
-    scores: Bounded, path: Sequence[StepRecord], seed: int, sample: int
+    scores: Bounded, path: Sequence[StepRecord], seed: int, sample: int, before: int = 0
 ) -> NDArray[np.float64]:
     """The noise of every known token, and of what each stand-in stands for, ``[rows, known]``."""
     ids = np.where(scores.ids < -1, -2 - scores.ids, np.maximum(scores.ids, 0))
-    positions = [step.index for step in path]
+    positions = [before + step.index for step in path]
     noise = gumbel_of_steps(seed, sample, positions, torch.from_numpy(ids))
     return np.asarray(noise.numpy(), np.float64)

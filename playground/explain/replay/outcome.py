@@ -49,7 +49,9 @@ class RecordedText:
         last = len(self.path) if last is None else min(last, len(self.path))
         if (first, last) not in self._known:
             path = self.path[first:last]
-            self._known[first, last] = known_scores(path, self.comparison.seed, self.sample)
+            self._known[first, last] = known_scores(
+                path, self.comparison.seed, self.sample, len(self.comparison.prefix)
+            )
         return self._known[first, last]
 
     @cached_property
@@ -99,7 +101,11 @@ class RecordedText:
         """What ``search`` chooses from ``scores`` of the steps from ``first`` on."""
         path = self.path[first : first + len(scores.ids)]
         draws = search.chooses == "draw"
-        noise = noise_of(scores, path, self.comparison.seed, self.sample) if draws else 0.0
+        noise = (
+            noise_of(scores, path, self.comparison.seed, self.sample, len(self.comparison.prefix))
+            if draws
+            else 0.0
+        )
         low = np.where(scores.must, scores.low + noise, -np.inf)
         high = np.where(scores.may, scores.high + noise, -np.inf)
         return _decided(scores, low, high, np.array([step.token for step in path]))

@@ -1,0 +1,68 @@
+"""All texts of a comparison as one tree of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from playground.trace import Comparison, StepRecord
+from playground.trace.branches import TextBranch, TextTree
+
+
+@dataclass
+class _Node:
+    """A token and what is known of it from each text, while the tree grows."""
+
+    step: StepRecord | None = None
+    texts: list[tuple[int, int]] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    after: dict[int, _Node] = field(default_factory=dict)
+    branches: list[TextBranch] = field(default_factory=list)
+
+
+def tree(comparison: Comparison) -> TextTree:
+    """The shared beginnings of every column's texts, and where they branch."""
+    root = _Node()
+    texts = [
+        (lane, sample)
+        for lane, result in enumerate(comparison.lanes)
+        for sample in range(len(result.trace.outputs))
+    ]
+    for lane, sample in texts:
+        _grow(root, comparison.lanes[lane].trace.path(sample), (lane, sample))
+    return TextTree(count=len(texts), branches=_branches(root))
+
+
+def _grow(node: _Node, path: Sequence[StepRecord], text: tuple[int, int]) -> None:
+    for step in path:
+        node = node.after.setdefault(step.token, _Node(step))
+        node.texts.append(text)
+        node.probabilities.append(step.probability)
+    node.ends.append(text)
+
+
+def _branches(root: _Node) -> list[TextBranch]:
+    """From the leaves up, since a text is longer than calls may nest."""
+    order, left = [root], [root]
+    while left:
+        left = [child for node in left for child in node.after.values()]
+        order += left
+    for node in reversed(order):
+        made = [_branch(child) for child in node.after.values()]
+        node.branches = sorted(made, key=lambda branch: -branch.count)
+    return root.branches
+
+
+def _branch(node: _Node) -> TextBranch:
+    assert node.step is not None
+    return TextBranch.model_construct(
+        token=node.step.token,
+        text=node.step.piece,
+        count=len(node.texts),
+        texts=node.texts,
+        raw_probability=node.step.raw_probability,
+        probabilities=node.probabilities,
+        ends=node.ends,
+        branches=node.branches,
+    )

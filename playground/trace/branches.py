@@ -1,0 +1,58 @@
+"""The texts of a comparison as one tree, and how far apart two of its columns are."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from playground.trace.steps import Record
+
+
+class TextBranch(Record):
+    """A token that some texts share, after the same tokens before it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: int
+    text: str = Field(description="The token by itself.")
+    count: int = Field(description="How many texts go through it.")
+    texts: list[tuple[int, int]] = Field(description="Which: lane and sample, from 0.")
+    raw_probability: float = Field(description="What the model gave it.")
+    probabilities: list[float] = Field(
+        description="What each of those texts' recipes left of it, in the order of `texts`."
+    )
+    ends: list[tuple[int, int]] = Field(description="The texts whose last token it is.")
+    branches: list[TextBranch] = Field(description="What follows, the most shared first.")
+
+
+class TextTree(Record):
+    """All texts from their common beginning, the prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(description="How many texts there are.")
+    branches: list[TextBranch]
+
+
+class StepDistance(Record):
+    """Of one step the Jensen-Shannon distance, at least and at most."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float
+    high: float
+
+
+class ColumnDistance(Record):
+    """Two columns over the steps before which their shown texts are the same.
+
+    Distances are square roots of the Jensen-Shannon divergence to base 2: 0 for equal
+    distributions, 1 for those that share no token.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    left: int
+    right: int
+    steps: list[StepDistance]
+    low: float | None = Field(description="The mean over the steps, at least; null without any.")
+    high: float | None = Field(description="And at most.")
