@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from playground.engine import EngineClosed, Limits, Observers, Request, Run
 from playground.errors import ModelError, UnsupportedModel
 from playground.fresh_thread import run_in_fresh_thread
-from playground.kept import KeptRuns
 from playground.models import LoadedModel, Models, device
 from playground.process import Process
 from playground.rate_limits import RateLimits
+from playground.recent_runs import RecentRuns
 from playground.remembered import Remembered
 from playground.settings import Settings
 from playground.trace import Comparison, PromptToken, StepRecord
@@ -44,9 +43,6 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-_UNPACKED = 16  # of the latest runs; earlier ones are packed
-
-
 class Service:
     """One per process. Every method may be called from any thread."""
 
@@ -56,12 +52,11 @@ class Service:
         self.models = Models(self.settings, release=self._release, process=self.process)
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
-        self._runs: OrderedDict[str, Run] = OrderedDict()  # at work, and ended lately
-        fresh = min(_UNPACKED, self.settings.keep_runs)
-        self._kept = KeptRuns(self.settings.keep_runs - fresh, self.settings.keep_bytes)
+        self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
         self.observers = Observers()  # these hear of the runs of every engine
         self._lock = threading.Lock()
+        self._importing = threading.Lock()
         self._closed = False
         self.failure: str | None = None  # why the host's own model is not there, where it failed
 
@@ -162,16 +157,7 @@ class Service:
                         raise ModelError(
                             f"{title} is served no more: its decode loop has stopped."
                         ) from error
-        with self._lock:
-            self._runs.update((run.id, run) for run in runs)
-            ended = [run for run in self._runs.values() if run.done]
-            over = max(0, len(self._runs) - min(_UNPACKED, self.settings.keep_runs))
-            old = ended[:over]
-            if self._kept.most:
-                for run in old:  # before it is taken away, so that it is always found
-                    self._kept.put(run.comparison())
-            for run in old:
-                del self._runs[run.id]
+        self.runs.add(runs)
         return runs
 
     def score(self, run: Run) -> None:
@@ -193,20 +179,11 @@ class Service:
 
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as it stands, or None where it is not kept any more."""
-        with self._lock:
-            found = self._runs.get(run)
-            if found is not None:  # what is looked at is kept longest
-                self._runs.move_to_end(run)
-        return found.comparison() if found else self._kept.get(run)
+        return self.runs.comparison(run)
 
     def rename(self, run: str, lane: int, name: str) -> None:
         """Call a lane of a recent run something else, or nothing."""
-        with self._lock:
-            found = self._runs.get(run)
-            if found is not None and 0 <= lane < len(found.lanes):
-                names = [*found.request.names, *[""] * len(found.lanes)][: len(found.lanes)]
-                names[lane] = name
-                found.request = found.request.model_copy(update={"names": names})
+        self.runs.rename(run, lane, name)
 
     def tokens(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False

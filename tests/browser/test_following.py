@@ -74,11 +74,11 @@ def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, un
         "() => { let late = 0; const now = performance.now.bind(performance); "
         "performance.now = () => now() + 1e3 * late++; }"
     )
-    before = set(site.service._runs)
+    before = set(site.service.runs.unpacked)
     with page.expect_response(lambda r: '"slower"' in (r.request.post_data or "")) as asked:
         start_long(page)
     assert asked.value.ok and {asked.value.request.post_data_json["data"]} | before == set(
-        site.service._runs
+        site.service.runs.unpacked
     )
     page.locator("#stop").click()
     expect(page.locator("#run")).to_be_enabled()
@@ -86,12 +86,12 @@ def test_a_page_that_draws_too_slowly_asks_for_fewer_frames(page, site: Site, un
 
 def test_leaving_the_page_ends_its_run(page, site: Site, unhurried, monkeypatch):
     monkeypatch.setattr(follow, "COME_S", 0.5)
-    before = set(site.service._runs)
+    before = set(site.service.runs.unpacked)
     start_long(page)
-    (run_id,) = set(site.service._runs) - before
+    (run_id,) = set(site.service.runs.unpacked) - before
     page.close()
     until = time.monotonic() + SLOW_MS / 1000
-    while not site.service._runs[run_id].done and time.monotonic() < until:
+    while not site.service.runs.unpacked[run_id].done and time.monotonic() < until:
         time.sleep(0.1)
     assert site.service.comparison(run_id).lanes[0].finish_reason == "cancelled"
 

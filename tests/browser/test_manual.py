@@ -72,7 +72,7 @@ def test_a_text_is_picked_and_undone_and_no_other_column_runs(page: Page, site: 
     expect(chooser(page).locator(".undo")).to_be_disabled()
     expect(lane(page, "B").locator(".figures dd").first).to_have_text("—")
     others = text(page, "A"), text(page, "C")
-    runs = dict(site.service._runs)
+    runs = dict(site.service.runs.unpacked)
     first = choices(page).nth(2).locator(".label").inner_text()
     picked(page, choices(page).nth(2).click, 1)
     assert len(ids(page)) == 1 and text(page, "B").replace(" ", "·") == first
@@ -86,7 +86,7 @@ def test_a_text_is_picked_and_undone_and_no_other_column_runs(page: Page, site: 
     assert ids(page) == before
     assert (text(page, "A"), text(page, "C")) == others
     expect(lane(page, "A").locator(".outputs")).to_contain_text("2/2")
-    chosen = [run for run in site.service._runs.values() if run.id not in runs]
+    chosen = [run for run in site.service.runs.unpacked.values() if run.id not in runs]
     assert [len(run.lanes) for run in chosen] == [1, 1, 1]
     asked = {run.request.client for run in [*chosen, list(runs.values())[-1]]}
     assert len(asked - {""}) == len(asked) == 1  # all are this visitor's

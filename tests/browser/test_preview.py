@@ -21,7 +21,7 @@ def told(page: Page, letter: str) -> str:
 
 
 def test_bars_come_with_an_edit_and_go_with_run(page: Page, site: Site) -> None:
-    runs, shown = len(site.service._runs), lane(page, "B").locator(".tokens").inner_text()
+    runs, shown = len(site.service.runs.unpacked), lane(page, "B").locator(".tokens").inner_text()
     expect(page.locator(".preview:visible")).to_have_count(0)
     page.locator("#prompt textarea").fill("Once upon a time")
     one, several = ("would choose", 1), ("goes on with several", 0)
@@ -37,7 +37,7 @@ def test_bars_come_with_an_edit_and_go_with_run(page: Page, site: Site) -> None:
         slider.press("ArrowRight")
     expect(bars(page, "B")).not_to_have_attribute("aria-label", before)
     assert told(page, "A") == other
-    assert len(site.service._runs) == runs  # none of it ran
+    assert len(site.service.runs.unpacked) == runs  # none of it ran
     expect(lane(page, "B").locator(".step .name").nth(0)).to_have_text("temperature 1.1")
     page.keyboard.press("Escape")
     assert lane(page, "B").locator(".tokens").inner_text() == shown  # the result stays

@@ -142,7 +142,7 @@ def test_a_reload_brings_back_run_and_theme(browser, site: Site):
     run(page, 7)
     name = lane(page, "A").locator(".strip").get_attribute("data-run")
     with site.service._lock:
-        del site.service._runs[name]
+        del site.service.runs.unpacked[name]
     page.reload()
     expect(page.locator("#line")).to_contain_text("no longer kept on the server")
     expect(page.locator("#tokens input")).to_have_value("7")

@@ -25,12 +25,13 @@ def test_a_column_is_measured_with_its_cache_and_without(page: Page, site: Site)
     run(page, 10)
     page.locator("#inspector").get_by_role("radio", name="B").check(force=True)
     open_timings(page)
-    before = set(site.service._runs)
+    before = set(site.service.runs.unpacked)
     measure(page)
     sentence = page.locator("#inspector .sentence:visible", has_text="Measured now")
     expect(sentence).to_contain_text("column B alone: 9 steps took")
     expect(sentence).to_contain_text(re.compile(r"[\d.]+ times as long.*The cache took .*B\."))
-    first, second = (site.service._runs[id] for id in site.service._runs if id not in before)
+    runs = site.service.runs.unpacked
+    first, second = (runs[id] for id in runs if id not in before)
     assert [run.request.cache for run in (first, second)] == [True, False]
     assert first.request.alone and second.request.alone
     assert [str(recipe) for recipe in second.request.recipes] == ["temperature(0.9) | sample"]

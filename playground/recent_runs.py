@@ -1,0 +1,55 @@
+"""The runs of a service that can still be looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from playground.engine import Run
+from playground.kept import KeptRuns
+from playground.trace import Comparison
+
+_UNPACKED = 16  # of the latest runs; earlier ones are packed
+
+
+class RecentRuns:
+    """Runs at work and the latest that ended, as they are; earlier ones packed.
+
+    At most ``most`` runs that ended are kept, the packed ones in ``budget`` bytes. Any thread may
+    call it.
+    """
+
+    def __init__(self, most: int, budget: int) -> None:
+        self.unpacked: OrderedDict[str, Run] = OrderedDict()
+        self._most_unpacked = min(_UNPACKED, most)
+        self._packed = KeptRuns(most - self._most_unpacked, budget)
+        self._lock = threading.Lock()
+
+    def add(self, runs: Sequence[Run]) -> None:
+        """Keep new runs, and pack the oldest that ended where there are too many."""
+        with self._lock:
+            self.unpacked.update((run.id, run) for run in runs)
+            ended = [run for run in self.unpacked.values() if run.done]
+            old = ended[: max(0, len(self.unpacked) - self._most_unpacked)]
+            for run in old:
+                if self._packed.most:  # packed before it is dropped, so that it is always found
+                    self._packed.put(run.comparison())
+                del self.unpacked[run.id]
+
+    def comparison(self, id: str) -> Comparison | None:
+        """A run as it stands, or None where it is not kept any more."""
+        with self._lock:
+            found = self.unpacked.get(id)
+            if found is not None:  # what is looked at is kept longest
+                self.unpacked.move_to_end(id)
+        return found.comparison() if found else self._packed.get(id)
+
+    def rename(self, id: str, lane: int, name: str) -> None:
+        """Call a lane of an unpacked run something else, or nothing."""
+        with self._lock:
+            found = self.unpacked.get(id)
+            if found is not None and 0 <= lane < len(found.lanes):
+                names = [*found.request.names, *[""] * len(found.lanes)][: len(found.lanes)]
+                names[lane] = name
+                found.request = found.request.model_copy(update={"names": names})
