@@ -20,7 +20,7 @@ from torch import Tensor
 
 from strategies import ops
 from strategies.ops.divergence import from_mixture
-from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, uniform
+from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, gumbel_of_steps, uniform
 from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
 from strategies.ops.spellings import spellings
@@ -67,7 +67,18 @@ OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
     draw_each: draws,
 }
 # And those that are given one row, one text or one token at a time.
-SINGLE = {gumbel, gumbel_at, draw, uniform, spellings, seen, completes, followed, from_mixture}
+SINGLE = {
+    gumbel,
+    gumbel_at,
+    gumbel_of_steps,
+    draw,
+    uniform,
+    spellings,
+    seen,
+    completes,
+    followed,
+    from_mixture,
+}
 
 
 def drawn(vocab: int) -> Tensor:
