@@ -20,7 +20,16 @@ from torch import Tensor
 
 from strategies import ops
 from strategies.ops.divergence import from_mixture
-from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, gumbel_of_steps, uniform
+from strategies.ops.noise import (
+    Noise,
+    draw,
+    draw_each,
+    gumbel,
+    gumbel_at,
+    gumbel_of_steps,
+    noise_bits,
+    uniform,
+)
 from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
 from strategies.ops.spellings import spellings
@@ -71,6 +80,7 @@ SINGLE = {
     gumbel,
     gumbel_at,
     gumbel_of_steps,
+    noise_bits,
     draw,
     uniform,
     spellings,
