@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, get_args
 
 from playground.engine import Busy, FieldError, Observer, Request, Run
+from playground.engine.request import ScoreRequest
 from playground.redaction import redact, trace
 from playground.service import Service
 from strategies.recipe import Recipe, RecipeStep
@@ -64,7 +65,7 @@ class RunLog(Observer):
             **self._prompt(request),
         )
 
-    def refused(self, request: Request, error: FieldError | Busy) -> None:
+    def refused(self, request: Request | ScoreRequest, error: FieldError | Busy) -> None:
         _write(
             "refused",
             why="busy" if isinstance(error, Busy) else error.field,
@@ -97,7 +98,7 @@ class RunLog(Observer):
             total_s=round(perf_counter() - run.submitted, 4),
         )
 
-    def _prompt(self, request: Request) -> dict[str, str]:
+    def _prompt(self, request: Request | ScoreRequest) -> dict[str, str]:
         return {"prompt": request.prompt} if self.prompts else {}
 
     def _message(self, name: str, sentence: str | None) -> dict[str, str]:

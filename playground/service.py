@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from playground.engine import EngineClosed, Limits, Observers, Request, Run
@@ -20,6 +20,8 @@ from playground.trace import Comparison, PromptToken, StepRecord
 
 if TYPE_CHECKING:
     from playground.engine import Engine
+    from playground.engine.request import ScoreRequest
+    from playground.trace.scores import TextScore
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +168,12 @@ class Service:
         Ends early, with fewer, where the run is cancelled meanwhile.
         """
         run_in_fresh_thread(self.engine(run.facts.id).score, run)
+
+    def score_text(
+        self, request: ScoreRequest, model: str | None, cancelled: Callable[[], bool]
+    ) -> TextScore:
+        """How each recipe would have come to write a text that is given; see ``Engine``."""
+        return run_in_fresh_thread(self.engine(model).score_text, request, cancelled)
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """What each recipe would do to the next token; None until the prompt was read."""

@@ -60,9 +60,9 @@ def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.Monke
             return builtin
 
     monkeypatch.setattr(playground.playground, "Models", Loaded)
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
-    exec(example, names)
+    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(example, names)
     comparison = names["comparison"]
     assert [lane.recipe for lane in comparison.lanes] == [  # type: ignore[attr-defined]
         "greedy",
@@ -71,6 +71,8 @@ def test_the_python_example_runs(builtin: LoadedModel, monkeypatch: pytest.Monke
     ]
     assert "Paris" in comparison.lanes[0].text  # type: ignore[attr-defined]
     assert isinstance(names["playground"], Playground)
+    assert names["forked"].prefix[:-1] == comparison.lanes[1].token_ids[:3]  # type: ignore[attr-defined]
+    assert names["score"].recipes[0].possible is False  # type: ignore[attr-defined]
 
 
 def test_pictures_and_links_are_here() -> None:

@@ -17,13 +17,13 @@ MOST_VALUES = 50_000  # in one body; six recipes of the greatest length have few
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-def _values(body: bytes) -> int:
+def _values(body: bytes, most: int) -> int:
     """An upper bound of the number of values in a JSON text, without parsing it.
 
     A parsed value takes about a hundred times the bytes of its text.
     """
     count = sum(map(body.count, (b",", b"[", b"{")))
-    if count > MOST_VALUES:  # some may stand inside of strings
+    if count > most:  # some may stand inside of strings
         count = sum(map(_TEXT.sub(b"", body).count, (b",", b"[", b"{")))
     return count + 1
 
@@ -32,6 +32,7 @@ class JsonRequest(Request):
     """A request whose ``body`` refuses more than ``limit`` bytes with 413."""
 
     limit: int
+    most_values: int
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
@@ -52,16 +53,16 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         body = await self.body()
-        if _values(body) > MOST_VALUES:
-            raise HTTPException(422, f"The body may hold at most {MOST_VALUES:,} values.")
+        if _values(body, self.most_values) > self.most_values:
+            raise HTTPException(422, f"The body may hold at most {self.most_values:,} values.")
         try:
             return from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 
 
-def bounded(limit: int) -> type[APIRoute]:
-    """The route class whose requests have at most ``limit`` bytes."""
+def bounded(limit: int, values: int = MOST_VALUES) -> type[APIRoute]:
+    """The route class whose requests have at most ``limit`` bytes and so many ``values``."""
 
     class BoundedRoute(APIRoute):
         bytes_allowed: ClassVar[int] = limit
@@ -71,7 +72,7 @@ def bounded(limit: int) -> type[APIRoute]:
 
             async def bounded_handler(request: Request) -> Response:
                 inner = JsonRequest(request.scope, request.receive)
-                inner.limit = self.bytes_allowed
+                inner.limit, inner.most_values = self.bytes_allowed, values
                 return await handler(inner)
 
             return bounded_handler

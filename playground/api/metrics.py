@@ -20,6 +20,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from playground.engine import Busy, FieldError, Observer, Request, Run
+from playground.engine.request import ScoreRequest
 from playground.service import Service
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ServerMetrics(Observer):
     def fail(self, kind: str) -> None:
         self._errors.labels(kind).inc()
 
-    def refused(self, request: Request, error: FieldError | Busy) -> None:
+    def refused(self, request: Request | ScoreRequest, error: FieldError | Busy) -> None:
         self.refuse("busy" if isinstance(error, Busy) else "invalid")
 
     def started(self, run: Run) -> None:

@@ -189,7 +189,7 @@ def _submit(
     except FieldError as error:
         raise FieldError(_field_of_body(error, model.model_fields), error.message) from error
     except ModelError as error:
-        raise NoModel(error, offered=_is_offered(service, body.model)) from error
+        raise NoModel(error, offered=is_offered(service, body.model)) from error
 
 
 def _field_of_body(error: FieldError, fields: Container[str]) -> str:
@@ -199,7 +199,7 @@ def _field_of_body(error: FieldError, fields: Container[str]) -> str:
     return "recipe" if error.field.startswith("recipes") and "recipe" in fields else error.field
 
 
-def _is_offered(service: Service, model: str | None) -> bool:
+def is_offered(service: Service, model: str | None) -> bool:
     if model in (None, service.settings.model) or service.settings.allow_any_model:
         return True
     return any(entry.id == model for entry in service.models.catalogue())

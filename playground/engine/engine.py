@@ -148,12 +148,17 @@ class Engine:
     ) -> TextScore:
         """How each recipe would have come to write a text that is given.
 
-        On the calling thread, beside the loop. ``FieldError`` names what cannot be scored;
-        ``Cancelled`` says that nobody waits.
+        On the calling thread, beside the loop. ``FieldError`` names what cannot be scored, ``Busy``
+        says that the client has too much at work, ``Cancelled`` that nobody waits.
         """
-        given = self.builder.text_to_score(request)
-        with self._scoring:
-            return score_text(self.forward, given, cancelled)
+        try:
+            with self.loop.reserving(request.client):
+                given = self.builder.text_to_score(request)
+                with self._scoring:
+                    return score_text(self.forward, given, cancelled)
+        except (FieldError, Busy) as error:
+            self.loop.observer.refused(request, error)
+            raise
 
     def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         """Have a prompt read when no run waits, so that ``preview`` finds its logits."""

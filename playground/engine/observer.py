@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playground.engine.request import Busy, FieldError, Request
+    from playground.engine.request import Busy, FieldError, Request, ScoreRequest
     from playground.engine.run import Run
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ class Observer:
     def submitted(self, run: Run) -> None:
         """A run was queued."""
 
-    def refused(self, request: Request, error: FieldError | Busy) -> None:
+    def refused(self, request: Request | ScoreRequest, error: FieldError | Busy) -> None:
         """A request could not be run as it is, or not now."""
 
     def started(self, run: Run) -> None:
@@ -40,7 +40,7 @@ class Observers(Observer):
     def submitted(self, run: Run) -> None:
         self._call("submitted", run)
 
-    def refused(self, request: Request, error: FieldError | Busy) -> None:
+    def refused(self, request: Request | ScoreRequest, error: FieldError | Busy) -> None:
         self._call("refused", request, error)
 
     def started(self, run: Run) -> None:
