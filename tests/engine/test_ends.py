@@ -13,6 +13,7 @@ from playground.engine.attention import sdpa
 from playground.engine.lanes.ends import find_stop, unsettled
 from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
+from strategies.registry import registry
 from tests.engine.models import CONTEXT, driven, engine, finished, loaded
 
 
@@ -151,6 +152,32 @@ def test_a_faulty_strategy_ends_its_lane_alone(faulty: Any, work: Any, message: 
     assert bad.finish_reason == "error" and bad.error
     assert any(part in bad.error for part in message.split("|"))
     assert good.finish_reason == "length" and len(good.token_ids) == 8
+
+
+def test_what_fails_after_a_dead_end_ends_its_lane_alone(faulty: Any) -> None:
+    """The processor that fails has no scores of its own, and the one before it left no token."""
+    faulty(_raise)
+    recipes = ['constrained("n") | bad_words(["n"]) | faulty | greedy', "greedy"]
+    request = Request(prompt="abc", recipes=recipes, max_new_tokens=4)
+    bad, good = finished(engine(eos=(0,)), request).lanes
+    assert bad.error == (
+        "bad_words: every token that is left here would complete one of its words; "
+        "constrained had left 1."
+    )
+    assert good.error is None
+
+
+def test_a_dead_end_that_cannot_be_explained_ends_its_lane_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(self: Processor, row: Any) -> str:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(registry().get("bad_words"), "dead_end", fail)
+    recipes = ['constrained("n") | bad_words(["n"]) | greedy', "greedy"]
+    request = Request(prompt="abc", recipes=recipes, max_new_tokens=4)
+    bad, good = finished(engine(eos=(0,)), request).lanes
+    assert (bad.error, good.error) == ("KeyError: 'lost'", None)
 
 
 def test_a_failing_model_ends_its_runs_and_the_loop_goes_on(

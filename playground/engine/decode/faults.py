@@ -25,7 +25,10 @@ def end_failed(steps: Sequence[LaneStep]) -> None:
 def _sentence(step: LaneStep, fault: Exception) -> str:
     if isinstance(fault, Refusal):
         return str(fault)
-    dead = _dead_end(step, fault)
+    try:
+        dead = _dead_end(step, fault)
+    except Exception as error:  # a processor that cannot say why
+        dead, fault = None, error
     if dead is not None:
         return dead
     if isinstance(fault, Fault):
@@ -37,12 +40,13 @@ def _sentence(step: LaneStep, fault: Exception) -> str:
 
 def _dead_end(step: LaneStep, fault: Exception) -> str | None:
     """Which processor left a row that had to go on no token, where that is why it failed."""
+    called = step.lane.processors[: len(step.stages)]  # without the one that failed and those after
     stages = [step.logits, *step.stages]
     left = [(stage.scores != -torch.inf).sum(-1).tolist() for stage in stages]
     dead = [row for row, count in enumerate(left[-1]) if count == 0]
     if not dead or (len(dead) < len(step.rows) and not isinstance(fault, Fault)):
         return None
     held = step.rows[dead[0]]
-    views = [step.lane.seen_by(depth, [held])[0] for depth in range(len(step.stages))]
-    end = dead_end(step.lane.processors, views, [counts[dead[0]] for counts in left])
-    return f"{step.lane.processors[end.depth].info.id}: {end.why}" if end else None
+    views = [step.lane.seen_by(depth, [held])[0] for depth in range(len(called))]
+    end = dead_end(called, views, [counts[dead[0]] for counts in left])
+    return f"{called[end.depth].info.id}: {end.why}" if end else None
