@@ -87,6 +87,21 @@ def test_what_a_failed_lane_left_reaches_no_other() -> None:
     assert again.comparison().lanes[0].token_ids == wanted
 
 
+def test_a_lane_whose_logits_are_nan_ends_alone() -> None:
+    served = engine()
+    run, other = ask(served, recipe="sample"), ask(served, "other", "sample")
+    served.step()
+    served.step()
+    (slot,) = run.lanes[0].slots.owned
+    with torch.inference_mode():
+        for store in (served.forward.slots.keys, served.forward.slots.values):
+            store[:, slot, :, 3 : run.lanes[0].reach] = torch.nan
+    served.drive(other)
+    assert reason(run) == "error" and run.error is None
+    assert "log-probability" in str(run.comparison().lanes[0].error)
+    assert reason(other) == "length"
+
+
 def test_a_prompt_with_nan_logits_is_not_cached_and_leaves_nothing() -> None:
     other = engine()
     wanted = driven(other, ask(other, "next").request).comparison().lanes[0].token_ids

@@ -16,12 +16,14 @@ FEWEST = 8  # candidates, below which so many others could be drawn that none ar
 def known_logits(
     row: Tensor, candidates: Sequence[int], top_n: int, bits: NDArray[np.uint64]
 ) -> str:
-    """What is kept of a row of logits, float32 ``[vocab]``, packed.
+    """What is kept of a row of logits, float32 ``[vocab]``, packed; nothing where some are NaN.
 
     ``candidates`` are in falling order, the ``top_n`` likeliest first; ``bits`` rise with each
     token's noise.
     """
     logits = row.float().cpu().numpy()
+    if not np.isfinite(logits.max()):
+        return ""
     own = np.array(candidates, dtype=np.int64)
     likeliest = min(top_n, len(own))
     outdone = bits[own[:likeliest]].max()

@@ -121,8 +121,6 @@ class RecipeLikelihood:
         if depth in given:
             pairs = zip(rows, given[depth], strict=True)
             rows = [replace(row, given=what) for row, what in pairs]
-        if len(rows) == 1:  # as in the engine, where a lone row has the bits it has among others
-            return processor(scores.expand(2, -1), [*rows, *rows])[:1]
         return processor(scores, rows)
 
     def _observe(self, token: int, levels: Sequence[Tensor]) -> None:
