@@ -35,7 +35,7 @@ def test_a_column_is_measured_with_its_cache_and_without(page: Page, site: Site)
     assert [run.request.cache for run in (first, second)] == [True, False]
     assert first.request.alone and second.request.alone
     assert [str(recipe) for recipe in second.request.recipes] == ["temperature(0.9) | sample"]
-    assert first.lanes[0].path()[-1].index == second.lanes[0].path()[-1].index == 9
+    assert first.views[0].path()[-1].index == second.views[0].path()[-1].index == 9
     expect(page.get_by_role("button", name="Measure without the cache")).to_be_enabled()
     page.locator("#inspector").get_by_role("radio", name="A").check(force=True)
     expect(sentence).to_have_count(0)  # it was measured of B
