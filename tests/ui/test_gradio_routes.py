@@ -127,6 +127,17 @@ def test_a_function_of_an_element_is_known_by_its_number(page, client):
     assert answer.status_code == 200 and "fault" in answer.json()
 
 
+@pytest.mark.parametrize("half", ["a\\ud83d b", "\\uDE00"])
+def test_half_a_character_reaches_the_field_that_says_so(page, client, half):
+    (found,) = [part for part in page.blocks.values() if gradio_compat.answers(part, "preview")]
+    body = json.dumps(FUNCTION | {"component_id": found._id, "data": {"prompt": "HALF"}})
+    body = body.replace("HALF", half)
+    answer = client.post("/gradio_api/component_server", content=body.encode())
+    assert answer.status_code == 200 and "fault" in answer.json(), answer.text
+    deep = b'{"a":"\\ud83d","b":' + b"[" * 100_000
+    assert client.post("/gradio_api/queue/join", content=deep).status_code == 422
+
+
 def test_a_session_may_have_events_of_its_own(page):
     page.app.state_holder["mine"].blocks_config.fns[77_777] = next(iter(page.fns.values()))
     assert 77_777 in gradio_compat.functions(page, "mine"), (
