@@ -127,7 +127,7 @@ class Inspector:
     def follow(self, run: str, state: InspectorState) -> Updates:
         """Draw the token that is shown where its column stands in ``run`` now.
 
-        Where it was removed, the first token of the column in its view.
+        Where it was removed, the first token of the column in its place.
         """
         view, shown = self.find(state.selection), self.resolve(run) if run else None
         if shown is None:
@@ -188,7 +188,7 @@ class Inspector:
             self.tab = gr.State("distribution")
             with gr.Row(elem_id="inspector-head"):
                 self.caption = element("caption", inspector_view.caption(view))
-                with gr.Row(elem_id="inspector-view"):
+                with gr.Row(elem_id="inspector-place"):
                     self.column = gr.Radio(
                         **inspector_view.columns(view), label="Column", elem_classes=["segments"]
                     )

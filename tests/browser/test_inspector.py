@@ -227,6 +227,12 @@ def test_a_longer_run_moves_the_end_of_the_slider(page):
     expect(title(page)).to_contain_text("token 48:")
 
 
+def test_the_slider_stands_clear_of_the_button_that_moves_the_inspector(page):
+    box = page.locator("#inspector .at").bounding_box()
+    button = page.locator("#inspector .dock .aside").bounding_box()
+    assert box["x"] + box["width"] <= button["x"]
+
+
 def test_a_number_that_no_token_has_is_said(page):
     typed, said = page.locator("#inspector .at .typed"), page.locator("#inspector .at .refusal")
     typed.fill("99")
