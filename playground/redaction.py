@@ -22,7 +22,7 @@ _OWN = ("playground", "strategies")
 
 def trace(error: BaseException | None) -> str:
     """The tracebacks of an exception and its causes, with their types but not their messages."""
-    return "\n".join(_lines(error, set()))
+    return "\n".join(_lines(error, []))
 
 
 def redact() -> None:
@@ -33,9 +33,9 @@ def redact() -> None:
         found = made(*given, **named)
         if found.name.split(".")[0] not in _OWN:
             # A message without arguments may hold a text already, so only its place is written.
-            place = f"{found.filename}:{found.lineno}"
-            told = found.msg if found.args else "a message"
-            found.msg, found.args = f"{told} ({found.name}, {place})", ()
+            source = f"{found.filename}:{found.lineno}"
+            message = found.msg if found.args else "a message"
+            found.msg, found.args = f"{message} ({found.name}, {source})", ()
             if found.exc_info:
                 found.exc_text, found.exc_info = trace(found.exc_info[1]), None
             found.stack_info = None
@@ -47,10 +47,10 @@ def redact() -> None:
     warnings.showwarning = _warned
 
 
-def _lines(error: BaseException | None, seen: set[int]) -> Iterator[str]:
-    if error is None or id(error) in seen:
+def _lines(error: BaseException | None, seen: list[BaseException]) -> Iterator[str]:
+    if error is None or any(error is one for one in seen):
         return
-    seen.add(id(error))
+    seen.append(error)
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     yield from _lines(before, seen)
     yield from (line.rstrip("\n") for line in traceback.format_tb(error.__traceback__))

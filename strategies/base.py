@@ -269,7 +269,7 @@ Observed = Literal["final", "given"]
 class Processor(Strategy):
     """Reshapes next-token scores; the field's logits processor or sampler.
 
-    ``observes`` says which log-probability ``observe`` is told.
+    ``observes`` says which log-probability ``observe`` is given.
     """
 
     kind = "processor"
@@ -340,16 +340,16 @@ class Processor(Strategy):
 class Search(Strategy):
     """Maps a lane's current rows to its next rows.
 
-    ``chooses`` is told to people; None where it is something else. A search that says "draw" draws
-    from the scores with the noise of the row's ``sample`` alone. What those of "likeliest" and
-    "draw" ask of their step is found for all lanes at once beforehand.
+    ``chooses`` says by what it prefers one token to another; None where by something else. A "draw"
+    is made from the scores with the noise of the row's ``sample`` alone. What the searches of
+    "likeliest" and "draw" ask of their step is found for all lanes at once beforehand.
     """
 
     kind = "search"
     chooses: ClassVar[Choosing | None] = None
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
     needs_hidden: ClassVar[bool] = False  # see Step.hidden and LookAhead
-    asks: ClassVar[bool] = False  # a person chooses: where it has no move, it waits to be told
+    asks: ClassVar[bool] = False  # a person chooses: where it has no move, it waits for one
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""

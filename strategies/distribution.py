@@ -1,4 +1,4 @@
-"""What a processor is told of a distribution when it is asked where it drew its line."""
+"""One row's distribution as a processor was given it, and by what a processor keeps tokens."""
 
 from __future__ import annotations
 

@@ -194,11 +194,12 @@ class RequestBuilder:
                 top_n=request.top_n,
             )
         except RecipeError as error:
-            said = str(error)
+            sentence = str(error)
             if added and error.step:
                 at = error.step - added
-                said = str(RecipeError.at(at, recipe.steps[at].strategy, said.partition(": ")[2]))
-            raise FieldError(f"recipes.{number}", said) from error
+                reason = sentence.partition(": ")[2]
+                sentence = str(RecipeError.at(at, recipe.steps[at].strategy, reason))
+            raise FieldError(f"recipes.{number}", sentence) from error
         if lane.width > self.limits.width:
             raise FieldError(
                 f"recipes.{number}",

@@ -80,7 +80,7 @@ def removal(trace: Trace, step: StepRecord, candidate: int) -> Removal | None:
     known, processor = step.candidates, trace.chain.processors[stage]
     before = known.stages[stage - 1] if stage else known.raw
     entropy = step.stages[stage - 1].entropy if stage else step.raw_entropy
-    rank = _rank(step, before, candidate)
+    rank = _rank(before, candidate)
     threshold = step.stages[stage].threshold
     told = threshold is not None
     if not told:
@@ -115,7 +115,7 @@ def removals(trace: Trace, step: StepRecord) -> list[Removal]:
     return [one for one in found if one is not None]
 
 
-def _rank(step: StepRecord, before: list[float], candidate: int) -> int | None:
+def _rank(before: list[float], candidate: int) -> int | None:
     """A candidate's rank where no token that was not recorded can be likelier, else None.
 
     Their probabilities together may be too small; or the model ranked the candidate among its

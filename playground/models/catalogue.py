@@ -19,8 +19,6 @@ from playground.models.loading import LoadedModel, load_folder, weight_bytes
 from playground.process import Process
 from playground.settings import BUILT_IN, Settings
 
-__all__ = ["BUILT_IN", "Entry", "LoadedModel", "ModelError", "Models", "load_folder"]
-
 log = logging.getLogger(__name__)
 
 SUMMARIES = {

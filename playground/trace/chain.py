@@ -1,4 +1,4 @@
-"""A recipe as a lane ran it, told as data: who draws a saved trace needs no strategy installed."""
+"""A recipe as a lane ran it, as data: a saved trace is drawn without its strategies."""
 
 from __future__ import annotations
 

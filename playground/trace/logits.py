@@ -2,7 +2,7 @@
 
 Kept are those of the likeliest tokens and of every other that any temperature and any cut of the
 tail could make the drawn one: no token has both a higher logit and more noise than one of these. Of
-all others it is told how many lie in each of some ranges and where their mean is.
+all others the numbers in each of some ranges are kept, and their means.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINE = 8  # bins of a nat
-DEPTH = 32  # nats below the highest logit, beyond which all lie in one bin
-# Of the fine bins so many make one: to 6 nats an eighth, to 12 a quarter, to 20 a half, then one.
+# So many fine bins make one. Down to 6 nats below the highest logit a bin is an eighth of a nat, to
+# 12 a quarter, to 20 a half, to 32 a whole one; all that lies deeper is in the last.
 _WIDTHS = [1] * (6 * FINE) + [2] * (3 * FINE) + [4] * (2 * FINE) + [8] * 12 + [1]
 STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])  # of the bins, among the fine ones; and the last
-_SCALE = 255  # steps in which a bin's mean is told
+_SCALE = 255  # steps to which a bin's mean is rounded
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Logits:
 
     @property
     def slack(self) -> float:
-        """How far a mean may be from what is told, in widths of its bin."""
+        """How far a mean may be from the one kept, in widths of its bin."""
         return 0.5 / _SCALE + 1e-6
 
 
 def pack(logits: Logits, candidates: int) -> str:
-    """As text, beside the step's first so many known tokens, whose ids are not told again."""
+    """As text, beside the step's first so many known tokens, whose ids are not repeated."""
     bits = logits.values.view(np.uint32)
     halves = not bool((bits & 0xFFFF).any())  # as a model in bfloat16 gives them
     held = np.flatnonzero(logits.counts)
@@ -69,7 +69,7 @@ def unpack(packed: str, candidates: Sequence[int]) -> Logits:
         halves, size, likeliest, more, first, last = struct.unpack_from("<BBHHBB", data)
         values, at = _read(data, "<u2" if halves else "<f4", len(candidates) + more, 8)
         others, at = _read(data, "<u4", more, at)
-        told, at = _read(data, f"<u{size}", last - first, at)
+        filled, at = _read(data, f"<u{size}", last - first, at)
         steps, at = _read(data, "<u1", last - first, at)
     except (struct.error, TypeError) as error:
         raise ValueError("these are no packed logits") from error
@@ -78,7 +78,7 @@ def unpack(packed: str, candidates: Sequence[int]) -> Logits:
     if halves:
         values = (values.astype(np.uint32) << 16).view(np.float32)
     counts, means = np.zeros(len(STARTS) - 1, np.int64), STARTS[:-1].astype(np.float64)
-    counts[first:last] = told
+    counts[first:last] = filled
     means[first:last] += steps / _SCALE * np.diff(STARTS)[first:last]
     ids = np.concatenate([np.array(candidates, np.int64), others.astype(np.int64)])
     return Logits(ids, values.astype(np.float32), likeliest, counts, means)

@@ -13,8 +13,8 @@ from llguidance import LLMatcher
 class Grammar:
     """A set of texts: ``written`` as llguidance reads it.
 
-    None of them has more than ``longest`` bytes, where that is known. ``at_least``, where it can be
-    said, makes of a number of bytes the grammar of those that have as many, and maybe of others.
+    None of them has more than ``longest`` bytes, where that is known. ``at_least``, where there is
+    one, gives for a number of bytes the grammar of those that have as many, and maybe of others.
     """
 
     written: str

@@ -48,13 +48,13 @@ class _Reader:
             return 0
         if not isinstance(schema, dict):
             return math.inf
-        said = schema.keys() - _NOTES - {"$defs", "definitions"}
-        if said == {"$ref"}:
+        keywords = schema.keys() - _NOTES - {"$defs", "definitions"}
+        if keywords == {"$ref"}:
             return self.of(self._named(str(schema["$ref"])))
-        if said in ({"anyOf"}, {"oneOf"}):
-            (choices,) = (schema[key] for key in said)
+        if keywords in ({"anyOf"}, {"oneOf"}):
+            (choices,) = (schema[key] for key in keywords)
             return max(map(self.of, choices), default=0)
-        if said & _COMBINED:
+        if keywords & _COMBINED:
             return math.inf
         if "const" in schema:
             return self._value(schema["const"])

@@ -63,7 +63,7 @@ class Forks:
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self.selector = selector
         self.waiting: deque[tuple[Any, Any, dict[str, Any]]] = deque()
-        self.running: dict[int, tuple[int, int, bytearray]] = {}  # pipe: process, id, what it said
+        self.running: dict[int, tuple[int, int, bytearray]] = {}  # pipe: process, id, output
 
     def start(self) -> None:
         while self.waiting and len(self.running) < AT_ONCE:
@@ -79,11 +79,11 @@ class Forks:
             self.running[ours] = process, asked["id"], bytearray()
             self.selector.register(ours, selectors.EVENT_READ)
 
-    def hear(self, pipe: int) -> None:
-        """Take in what a fork says; at its end, answer."""
-        process, number, said = self.running[pipe]
+    def read(self, pipe: int) -> None:
+        """Read a fork's output; at its end, answer."""
+        process, number, output = self.running[pipe]
         more = os.read(pipe, READ)
-        said += more
+        output += more
         if more:
             return
         self.selector.unregister(pipe)
@@ -91,7 +91,7 @@ class Forks:
         del self.running[pipe]
         status = os.waitpid(process, 0)[1]
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-            _answer({"id": number, "fault": said.decode(errors="replace")})
+            _answer({"id": number, "fault": output.decode(errors="replace")})
         else:
             killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else signal.SIGABRT
             _answer({"id": number, "killed": int(killed)})
@@ -121,8 +121,8 @@ def _alone(llguidance: Any, vocabulary: Any, asked: dict[str, Any], pipe: int) -
     os._exit(0)
 
 
-def _answer(told: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 
@@ -178,7 +178,7 @@ def main() -> None:
     while True:
         for key, _ in selector.select():
             if key.fd != source:
-                forks.hear(key.fd)
+                forks.read(key.fd)
                 continue
             more = os.read(source, READ)
             if not more:

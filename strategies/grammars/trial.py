@@ -87,7 +87,7 @@ class Trials:
             return UNKNOWN
 
     def close(self) -> None:
-        """End the process; whoever waits for it is told."""
+        """End the process; every call that waits for it returns."""
         with self._lock:
             process, self._process = self._process, None
         if process is not None:
@@ -149,8 +149,8 @@ class Trials:
         assert process.stdout is not None
         with process.stdout as answers:
             for line in answers:
-                told = json.loads(line)
-                self._settle(told["id"], *_words(told))
+                answer = json.loads(line)
+                self._settle(answer["id"], *_words(answer))
         _end(process)
         with self._lock:
             lost = list(self._waiting) if self._process in (process, None) else []
@@ -168,15 +168,15 @@ class Trials:
         future.set_result(fault)
 
 
-def _words(told: dict[str, Any]) -> tuple[str, bool]:
+def _words(answer: dict[str, Any]) -> tuple[str, bool]:
     """What an answer says, and whether it would be the same another time."""
-    if "fault" in told:
-        return str(told["fault"]), True
-    if told["killed"] == getattr(signal, "SIGALRM", None):
+    if "fault" in answer:
+        return str(answer["fault"]), True
+    if answer["killed"] == getattr(signal, "SIGALRM", None):
         return UNKNOWN, False
-    if told["killed"] == signal.SIGSEGV:
+    if answer["killed"] == signal.SIGSEGV:
         return DEEP, True
-    return (SLOW if told["killed"] in _TIMES else LARGE), True
+    return (SLOW if answer["killed"] in _TIMES else LARGE), True
 
 
 def _send(process: subprocess.Popen[bytes], lines: list[dict[str, Any]]) -> None:

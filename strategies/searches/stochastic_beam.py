@@ -29,7 +29,7 @@ class StochasticBeam(base.Search):
         url="https://arxiv.org/abs/1903.06059",
         advice="Use it where drawing the same short answer twice would be a waste, as in a list of "
         "what a model may reply. The first text alone is a plain sample, and long texts hardly "
-        "ever repeat, so for them sample does the same and needs no company.",
+        "ever repeat, so for them sample does the same with fewer rows.",
     )
 
     class Params(base.Params):

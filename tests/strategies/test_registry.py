@@ -10,8 +10,9 @@ from pathlib import Path
 from types import FunctionType
 
 import pytest
+import torch
 
-from strategies import RecipeError
+from strategies import RecipeError, Step
 from strategies.processors.top_k import TopK
 from strategies.registry import GROUP, Registry, registry
 from strategies.searches.greedy import Greedy
@@ -206,6 +207,11 @@ def test_an_earlier_module_name_still_gives_every_function(earlier: str, now: li
     modules = {module.__name__ for module in new}
     functions = {name for name, value in public.items() if isinstance(value, FunctionType)}
     assert {name for name in functions if public[name].__module__ in modules} <= set(old.__all__)
+
+
+def test_a_step_has_its_noise_by_the_earlier_name_too() -> None:
+    step = Step(0, [], torch.zeros(0, 3), torch.ones, lambda row, token: False)
+    assert step.luck is torch.ones
 
 
 @pytest.mark.parametrize("kind", ["processor", "search"])

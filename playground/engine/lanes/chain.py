@@ -1,4 +1,4 @@
-"""A recipe as its trace tells it, so that whoever draws the trace needs no strategy installed."""
+"""A recipe as its trace holds it, so that a saved trace is drawn without its strategies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from strategies import Recipe, Search
 def chain(recipe: Recipe) -> Chain:
     """The recipe's steps with their settings, and how its search chooses.
 
-    What a plugin names that no trace knows is told as nothing.
+    What a plugin names that no trace knows is left out.
     """
     steps = [
         ChainStep(

@@ -110,7 +110,7 @@ def _summaries(
 def _threshold(processor: Processor, figures: RowFigures, given: int) -> float | None:
     """Where a processor drew its line in the row that it was given; None where it tells none.
 
-    A plugin that fails at it fails to explain, and nobody's text ends for that.
+    Where a plugin fails at it there is none, and its lane goes on.
     """
     asked = type(processor).threshold is not Processor.threshold
     if not asked or processor.is_neutral(processor.params):
