@@ -18,7 +18,6 @@ class _Node:
     probabilities: list[float] = field(default_factory=list)
     ends: list[tuple[int, int]] = field(default_factory=list)
     after: dict[int, _Node] = field(default_factory=dict)
-    branches: list[TextBranch] = field(default_factory=list)
 
 
 def tree(comparison: Comparison) -> TextTree:
@@ -43,26 +42,27 @@ def _grow(node: _Node, path: Sequence[StepRecord], text: tuple[int, int]) -> Non
 
 
 def _branches(root: _Node) -> list[TextBranch]:
-    """From the leaves up, since a text is longer than calls may nest."""
-    order, left = [root], [root]
-    while left:
-        left = [child for node in left for child in node.after.values()]
-        order += left
-    for node in reversed(order):
-        made = [_branch(child) for child in node.after.values()]
-        node.branches = sorted(made, key=lambda branch: -branch.count)
-    return root.branches
+    branches: list[TextBranch] = []
+    left: list[tuple[_Node, int | None]] = [(root, None)]  # with the index of the parent
+    while left:  # no recursion: a text is longer than calls may nest
+        node, parent = left.pop()
+        number = None
+        if node.step is not None:
+            number = len(branches)
+            branches.append(_branch(node, node.step, parent))
+        rising = sorted(reversed(node.after.values()), key=lambda child: len(child.texts))
+        left += [(child, number) for child in rising]
+    return branches
 
 
-def _branch(node: _Node) -> TextBranch:
-    assert node.step is not None
-    return TextBranch.model_construct(
-        token=node.step.token,
-        text=node.step.piece,
+def _branch(node: _Node, step: StepRecord, parent: int | None) -> TextBranch:
+    return TextBranch(
+        parent=parent,
+        token=step.token,
+        text=step.piece,
         count=len(node.texts),
         texts=node.texts,
-        raw_probability=node.step.raw_probability,
+        raw_probability=step.raw_probability,
         probabilities=node.probabilities,
         ends=node.ends,
-        branches=node.branches,
     )

@@ -12,6 +12,9 @@ class TextBranch(Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    parent: int | None = Field(
+        description="Index in `branches` of the token before it; null for a first token."
+    )
     token: int
     text: str = Field(description="The token by itself.")
     count: int = Field(description="How many texts go through it.")
@@ -21,16 +24,20 @@ class TextBranch(Record):
         description="What each of those texts' recipes left of it, in the order of `texts`."
     )
     ends: list[tuple[int, int]] = Field(description="The texts whose last token it is.")
-    branches: list[TextBranch] = Field(description="What follows, the most shared first.")
 
 
 class TextTree(Record):
-    """All texts from their common beginning, the prompt."""
+    """All texts from their common beginning, the prompt.
+
+    The branches are in one list, since texts are longer than JSON may be nested.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(description="How many texts there are.")
-    branches: list[TextBranch]
+    branches: list[TextBranch] = Field(
+        description="Each followed by all that comes after it, the most shared first."
+    )
 
 
 class StepDistance(Record):

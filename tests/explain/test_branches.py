@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -12,6 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from playground import Playground
 from playground.engine import FieldError
 from playground.trace import Comparison
+from playground.trace.branches import TextTree
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
@@ -80,24 +80,35 @@ def test_all_texts_are_one_tree(playground: Playground) -> None:
     )
     tree = run.tree()
     texts = {(0, 0), (1, 0), (1, 1), (1, 2), (2, 0)}
-    assert tree.count == 5 and sum(branch.count for branch in tree.branches) == 5
+    assert tree.count == 5
+    paths: list[list[int]] = []
     found: dict[tuple[int, int], list[int]] = {}
-
-    def walk(branch: object, before: list[int], within: set[tuple[int, int]]) -> None:
-        path = [*before, branch.token]  # type: ignore[attr-defined]
-        mine = {tuple(text) for text in branch.texts}  # type: ignore[attr-defined]
-        assert mine <= within and branch.count == len(mine)  # type: ignore[attr-defined]
-        for text in branch.ends:  # type: ignore[attr-defined]
-            found[tuple(text)] = path
-        for further in branch.branches:  # type: ignore[attr-defined]
-            walk(further, path, mine)
-
     for branch in tree.branches:
-        walk(branch, [], texts)
+        parent = None if branch.parent is None else tree.branches[branch.parent]
+        assert set(branch.texts) <= (texts if parent is None else set(parent.texts))
+        assert branch.count == len(set(branch.texts)) == len(branch.probabilities)
+        paths.append([*([] if branch.parent is None else paths[branch.parent]), branch.token])
+        found.update((text, paths[-1]) for text in branch.ends)
     assert found == {(lane, sample): ids(run, lane, sample) for lane, sample in texts}
-    json.loads(tree.model_dump_json())
-    long = playground.compare("Once", "greedy", max_new_tokens=100).tree()
-    assert long.count == 1  # deeper than calls should nest
+    for parent in {branch.parent for branch in tree.branches}:
+        shared = [branch.count for branch in tree.branches if branch.parent == parent]
+        assert shared == sorted(shared, reverse=True)
+
+
+def test_the_tree_of_a_long_text_can_be_saved(playground: Playground) -> None:
+    """No deeper than JSON may be nested, nor than calls may."""
+    run = playground.compare("Once", "greedy", max_new_tokens=2)
+    trace = run.lanes[0].trace
+    steps = [
+        trace.steps[0].model_copy(update={"index": i, "parent": i - 1 if i else None})
+        for i in range(2_000)
+    ]
+    output = trace.outputs[0].model_copy(update={"nodes": [*range(2_000)]})
+    long = trace.model_copy(update={"steps": steps, "outputs": [output]})
+    lane = run.lanes[0].model_copy(update={"trace": long})
+    tree = run.model_copy(update={"lanes": [lane]}).tree()
+    assert len(tree.branches) == 2_000
+    assert TextTree.model_validate_json(tree.model_dump_json()) == tree
 
 
 def test_distance_bounds_the_true_one(playground: Playground) -> None:
