@@ -24,6 +24,7 @@ class RecentRuns:
         self.unpacked: OrderedDict[str, Run] = OrderedDict()
         self._most_unpacked = min(_UNPACKED, most)
         self._packed = KeptRuns(most - self._most_unpacked, budget)
+        self._made = KeptRuns(most, max(budget // 4, 1 << 24))
         self._lock = threading.Lock()
 
     def add(self, runs: Sequence[Run]) -> None:
@@ -43,7 +44,11 @@ class RecentRuns:
             found = self.unpacked.get(id)
             if found is not None:  # what is looked at is kept longest
                 self.unpacked.move_to_end(id)
-        return found.comparison() if found else self._packed.get(id)
+        return found.comparison() if found else self._packed.get(id) or self._made.get(id)
+
+    def keep(self, comparison: Comparison) -> None:
+        """Keep what was put together of runs, packed, in a quarter of their bytes besides."""
+        self._made.put(comparison)
 
     def rename(self, id: str, lane: int, name: str) -> None:
         """Call a lane of an unpacked run something else, or nothing."""

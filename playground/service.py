@@ -189,6 +189,10 @@ class Service:
         """A recent run as it stands, or None where it is not kept any more."""
         return self.runs.comparison(run)
 
+    def keep(self, comparison: Comparison) -> None:
+        """Have what was put together of runs be found like a run, by its id."""
+        self.runs.keep(comparison)
+
     def rename(self, run: str, lane: int, name: str) -> None:
         """Call a lane of a recent run something else, or nothing."""
         self.runs.rename(run, lane, name)

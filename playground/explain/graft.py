@@ -1,0 +1,114 @@
+"""A text that goes on from within another one, as one whole text."""
+
+from __future__ import annotations
+
+import math
+
+from playground.metrics import measure
+from playground.trace import (
+    Candidates,
+    Comparison,
+    LaneResult,
+    Output,
+    StageSummary,
+    StepRecord,
+    Trace,
+)
+
+NEVER = -1000.0  # the log-probability of a token that a recipe had removed, which JSON can hold
+
+
+def graft(
+    comparison: Comparison, lane: int, sample: int, step: int, token: int | None, fork: Comparison
+) -> LaneResult:
+    """What ``fork`` wrote, with the text before it: that of a lane up to ``step``, and ``token``.
+
+    The fork is a run of one recipe whose ``prefix`` is just that text. Under another recipe than
+    the lane's, the records of the text before are those of the model alone, since it was given.
+    """
+    source, written = comparison.lanes[lane].trace, fork.lanes[0]
+    path = source.path(sample)
+    before = list(path[:step])
+    if token is not None:
+        before.append(path[step] if path[step].token == token else _put(path[step], token))
+    own = source.chain.written == written.trace.chain.written
+    stages = len(written.trace.chain.processors)
+    kept = [one if own else _given(one, stages, source.vocab_size) for one in before]
+    joined = [
+        one.model_copy(update={"index": at, "parent": at - 1 if at else None})
+        for at, one in enumerate(kept)
+    ]
+    ahead = len(joined)
+    later = [
+        one.model_copy(
+            update={
+                "index": one.index + ahead,
+                "parent": (ahead - 1 if ahead else None)
+                if one.parent is None
+                else one.parent + ahead,
+            }
+        )
+        for one in written.trace.steps
+    ]
+    text, ids = "".join(one.text for one in joined), [one.token for one in joined]
+    outputs = [
+        output.model_copy(
+            update={
+                "text": text + output.text,
+                "token_ids": ids + output.token_ids,
+                "nodes": [*range(ahead), *(node + ahead for node in output.nodes)],
+            }
+        )
+        for output in written.trace.outputs or [Output(text="", token_ids=[], nodes=[])]
+    ]
+    trace: Trace = written.trace.model_copy(update={"steps": joined + later, "outputs": outputs})
+    return written.model_copy(
+        update={
+            "text": outputs[0].text,
+            "token_ids": outputs[0].token_ids,
+            "trace": trace,
+            "metrics": measure(trace),
+        }
+    )
+
+
+def _put(step: StepRecord, token: int) -> StepRecord:
+    """The record of a step at which another of its candidates is put; ``ValueError`` for others."""
+    known = step.candidates
+    if token not in known.ids:
+        raise ValueError(f"token {token} was not recorded at step {step.index}.")
+    at = known.ids.index(token)
+    return step.model_copy(
+        update={
+            "token": token,
+            "text": known.texts[at],
+            "special": False,
+            "raw_logprob": _log(known.raw[at]),
+            "logprob": _log(known.final[at]),
+            "raw_rank": 1 + sum(p > known.raw[at] for p in known.raw),
+            "rank": 1 + sum(p > known.final[at] for p in known.final),
+            "logits": "",
+            "draft": None,
+            "draft_text": "",
+        }
+    )
+
+
+def _given(step: StepRecord, stages: int, vocab: int) -> StepRecord:
+    """The record as of a text that no recipe chose: after each of its stages what the model had."""
+    known = step.candidates
+    raw = Candidates(ids=known.ids, texts=known.texts, raw=known.raw, stages=[known.raw] * stages)
+    summary = StageSummary(survivors=vocab, entropy=step.raw_entropy)
+    return step.model_copy(
+        update={
+            "candidates": raw,
+            "stages": [summary] * stages,
+            "logprob": step.raw_logprob,
+            "rank": step.raw_rank,
+            "logits": "",
+        }
+    )
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else NEVER
