@@ -24,9 +24,9 @@ from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import inspector_view
+from playground.ui import changes, fork, inspector_view, listing
 from playground.ui.element import QUICK, element, message
-from playground.ui.gradio_compat import told_by
+from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
 from playground.ui.plot import plot
 from playground.ui.views import View
@@ -34,7 +34,7 @@ from playground.ui.views import View
 Updates = dict[Any, Any]
 Values = dict[Any, Any]  # what an event is given, by component
 Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
-TABS = ("distribution", "timings", "steps", "data")
+TABS = ("distribution", "why", "draw", "changes", "timings", "steps", "data")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Inspector:
     ) -> None:
         """``measure`` runs a column again, with its cache and without; without it none is."""
         self.resolve, self.measure = resolve, measure
+        self.asked = changes.Changes(resolve)
         self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._build(self.find(first))
         self._wire()
@@ -86,6 +87,11 @@ class Inspector:
             values[self.side],
             values[self.texts],
         )
+
+    @property
+    def goes_on(self) -> list[Any]:
+        """The elements' events that ask for a text to be gone on with."""
+        return [bound(self.onward.go), bound(self.changes.go)]
 
     def listen(self, event: Callable[..., Any]) -> None:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
@@ -193,6 +199,7 @@ class Inspector:
                         **inspector_view.columns(view), label="Column", elem_classes=["segments"]
                     )
                     self.token = element("token", inspector_view.tokens(view))
+            self.not_continued = message("fork-fault")
             with gr.Tabs():
                 with gr.Tab("Distribution") as distribution, gr.Row():
                     with gr.Column(scale=3, min_width=320):
@@ -204,6 +211,19 @@ class Inspector:
                             elem_classes=["segments"],
                         )
                         self.stages = element("rows", first.get("stages"))
+                with gr.Tab("Why") as why, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.onward = element("onward")
+                        self.why = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.cuts = element("listing")
+                with gr.Tab("Draw") as draw, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.tickets = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.neighbours = element("listing")
+                with gr.Tab("What if") as changed:
+                    self.changes = element("changes", server_functions=self.asked.functions)
                 with gr.Tab("Timings") as timings, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.per_step = plot()
@@ -230,10 +250,17 @@ class Inspector:
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
-        self.tabs = dict(zip(TABS, (distribution, timings, steps, data), strict=True))
+        shown = (distribution, why, draw, changed, timings, steps, data)
+        self.tabs = dict(zip(TABS, shown, strict=True))
         self.charts = [
             self.bars,
             self.stages,
+            self.why,
+            self.cuts,
+            self.tickets,
+            self.neighbours,
+            self.onward,
+            self.changes,
             self.per_step,
             self.timeline,
             self.memory,
@@ -262,6 +289,7 @@ class Inspector:
         for chart in (self.per_step, self.memory, self.steps):
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
         self.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
+        self.why.point(self._onward, self.selection, self.onward, **QUICK)
         self.again.click(
             self._measured, self.selection, [self.again, self.fault, self.uncached],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
@@ -271,6 +299,13 @@ class Inspector:
             tab.select(opened, self.inputs, [self.tab, *self.outputs], **QUICK)
 
     def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
+        if state.tab == "why":
+            shown = {self.why: listing.why(view), self.cuts: listing.cuts(view)}
+            return shown | {self.onward: None}
+        if state.tab == "draw":
+            return {self.tickets: listing.tickets(view), self.neighbours: listing.neighbours(view)}
+        if state.tab == "changes":
+            return {self.changes: changes.view(view)}
         if state.tab == "timings":
             known = self.measured.get((view.comparison.id, view.selection.lane))
             return self._named(inspector_view.timings(view)) | {self.uncached: known}
@@ -341,6 +376,13 @@ class Inspector:
 
     def _staged(self, values: Values, event: gr.EventData) -> Updates:
         return self.draw(replace(self.state(values), stage=str(_numbers(event, 1)[0])))
+
+    def _onward(self, selection: Any, event: gr.EventData) -> Any:
+        """Offer to go on from the candidate that was clicked."""
+        view, (token,) = self.find(selection), _numbers(event, 1)
+        if view is None or view.step is None or token not in view.step.candidates.ids:
+            return None
+        return fork.offer(view, token)
 
     def _elsewhere(self, selection: Any, lane: int) -> dict[str, Any]:
         """What changes of a selection with its lane: the text is the one that column shows."""

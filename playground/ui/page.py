@@ -23,6 +23,7 @@ from playground.ui import (
 from playground.ui.columns import Columns
 from playground.ui.element import QUICK, element, in_turn
 from playground.ui.follow import Follower
+from playground.ui.fork import Forker
 from playground.ui.frame_rate import FrameRate
 from playground.ui.header import header
 from playground.ui.inspector import Inspector
@@ -91,7 +92,8 @@ def build(service: Service) -> gr.Blocks:
         runner = Runner(service, parts, follower, previews)
         picker = Picker(service, columns, line, first)
         restorer = Restorer(parts, runner, models, start, past, inspector.selection)
-        events = _Events(page, runner, picker, models, restorer, inspector)
+        forker = Forker(service, columns, line, first, inspector.not_continued)
+        events = _Events(page, runner, picker, forker, models, restorer, inspector)
         events.wire(reference)
         tint.change(
             None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
@@ -134,11 +136,12 @@ class _Events:
         page: gr.Blocks,
         runner: Runner,
         picker: Picker,
+        forker: Forker,
         models: ModelChoice,
         restorer: Restorer,
         inspector: Inspector,
     ) -> None:
-        self.page, self.runner, self.picker = page, runner, picker
+        self.page, self.runner, self.picker, self.forker = page, runner, picker, forker
         self.models, self.restorer, self.inspector = models, restorer, inspector
         self.parts, self.follower = runner.parts, runner.follower
 
@@ -161,8 +164,14 @@ class _Events:
         )  # fmt: skip
         for ended in (self.picked.then, self.picked.failure):
             ended(None, None, None, js="() => playground.answered()", **QUICK)
+        self.forked = gr.on(
+            self.inspector.goes_on, self.forker.stream, self.forker.inputs, self.forker.outputs,
+            trigger_mode="once", **STREAM,
+        )  # fmt: skip
+        in_turn(self.forked)
         submitted = knobs.run.click(
-            self.runner.submit, self.parts.inputs, self.runner.outputs, cancels=self.picked,
+            self.runner.submit, self.parts.inputs, self.runner.outputs,
+            cancels=[self.picked, self.forked],
             **STREAM,
         )  # fmt: skip
         in_turn(submitted)
@@ -179,7 +188,7 @@ class _Events:
                 ended(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
         submitted.failure(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
         knobs.stop.click(follower.stop, columns.run, None, **QUICK)
-        return [submitted, self.ran, self.resumed, self.picked]
+        return [submitted, self.ran, self.resumed, self.picked, self.forked]
 
     def _wire_columns(self, writing: list[Any]) -> None:
         columns, knobs = self.parts.columns, self.parts.limits
@@ -266,7 +275,7 @@ class _Events:
             event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in self.rearranged:
             event.then(followed, {*asked, run}, drawn, **QUICK)
-        for event in (self.ran, self.resumed, self.picked):
+        for event in (self.ran, self.resumed, self.picked, self.forked):
             event.then(opened, {*asked, first}, drawn, **QUICK)
 
 

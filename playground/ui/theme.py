@@ -14,7 +14,8 @@ from playground.ui.element import ASSETS
 
 SCRIPTS = ("page", "turns", "address", "chat", "refer", "history", "chooser", "step_menu")
 SHEETS = (  # in their order: what depends on a width comes after what it changes
-    "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows", "dock",
+    "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows",
+    "listing", "changes", "dock",
 )  # fmt: skip
 
 

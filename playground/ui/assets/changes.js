@@ -1,0 +1,115 @@
+// What other settings would have made of a finished text, and how far each may go. See ui/changes.py.
+// value: {run, lane, output, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
+// Functions: what_if({run, lane, output, recipe, values}) and slack({run, lane, output}).
+// Event: go {run, lane, output, step, token, recipe}, in its turn.
+const [figure, sentence, knobs, outcomes] = ['.changes', '.sentence', '.knobs', '.outcomes'].map((s) =>
+  element.querySelector(s));
+let shown = null; // the text the knobs are of
+let moved = {}; // by setting, where it differs
+let flying = false;
+let again = false;
+const own = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
+const part = (name, className) => Object.assign(document.createElement(name), { className });
+
+function draw() {
+  const v = props.value;
+  element.hidden = !v;
+  if (!v) return;
+  sentence.textContent = v.sentence;
+  figure.style.setProperty('--colour', v.colour);
+  const key = JSON.stringify([v.run, v.lane, v.output]);
+  if (key === shown) return ask();
+  shown = key;
+  moved = {};
+  outcomes.replaceChildren();
+  knobs.replaceChildren(...v.settings.map(knob));
+  slack(key);
+  ask();
+}
+
+function knob({ name, label, value, low, high, step }) {
+  const row = part('label', 'knob');
+  const [title, slider, at, told] = [part('b', ''), part('input', ''), part('output', ''), part('span', 'told')];
+  title.textContent = label;
+  Object.assign(slider, { type: 'range', min: low, max: high, step });
+  slider.value = value;
+  at.textContent = value;
+  told.textContent = 'Looking how far it may go …';
+  row.dataset.name = name;
+  slider.addEventListener('input', () => {
+    moved = { ...moved, [name]: Number(slider.value) };
+    at.textContent = slider.value;
+    ask();
+  });
+  slider.addEventListener('dblclick', back);
+  function back() {
+    slider.value = value;
+    at.textContent = value;
+    delete moved[name];
+    ask();
+  }
+  const reset = part('button', 'reset');
+  Object.assign(reset, { type: 'button', textContent: `Back to ${value}` });
+  reset.addEventListener('click', (event) => { event.preventDefault(); back(); });
+  row.append(title, slider, at, told, reset);
+  return row;
+}
+
+// One question at a time, the latest only.
+async function ask() {
+  if (flying) { again = true; return; }
+  const { run, lane, output, written } = props.value;
+  for (const row of knobs.children) row.classList.toggle('moved', row.dataset.name in moved);
+  const now = own()?.dataset.written ?? written;
+  const asked = [];
+  if (Object.keys(moved).length) asked.push(['With these values', { recipe: written, values: moved }]);
+  if (now !== written) asked.push([`With the recipe as column ${props.value.letter} has it now`, { recipe: now, values: {} }]);
+  if (!asked.length) return outcomes.replaceChildren();
+  flying = true;
+  const answers = [];
+  for (const [head, what] of asked) answers.push([head, await server.what_if({ run, lane, output, ...what })]);
+  flying = false;
+  if (again) { again = false; return ask(); }
+  outcomes.replaceChildren(...answers.map(([head, answer]) => outcome(head, answer)));
+}
+
+function outcome(head, answer) {
+  const line = part('p', 'outcome');
+  line.textContent = `${head}: ${answer?.told ?? 'the server did not answer.'} `;
+  line.dataset.kind = answer?.kind ?? 'unknown';
+  if (!answer || answer.index === undefined) return line;
+  const button = part('button', 'go');
+  button.type = 'button';
+  button.textContent = `Continue from token ${answer.index + 1}`;
+  const { run, lane, output } = props.value;
+  button.addEventListener('click', () => playground.turns.take(() => {
+    trigger('go', { run, lane, output, step: answer.index, token: null, recipe: answer.recipe });
+    return true;
+  }));
+  line.append(button);
+  return line;
+}
+
+async function slack(key) {
+  const { run, lane, output } = props.value;
+  const known = (await server.slack({ run, lane, output })) ?? { fault: 'The server did not answer.' };
+  if (key !== shown) return;
+  if (known.fault) sentence.textContent = known.fault;
+  for (const row of knobs.children) {
+    const found = known?.[row.dataset.name];
+    row.querySelector('.told').textContent = found?.told ?? '';
+    const slider = row.querySelector('input');
+    const share = (x) => `${Math.max(0, Math.min(100, (100 * (x - slider.min)) / (slider.max - slider.min)))}%`;
+    if (found?.low === undefined) continue;
+    row.style.setProperty('--from', share(found.low));
+    row.style.setProperty('--to', share(found.high));
+    row.classList.add('known');
+  }
+}
+
+document.addEventListener('playground:setup', function changed() {
+  if (!element.isConnected) return document.removeEventListener('playground:setup', changed);
+  if (props.value && element.offsetParent) ask();
+});
+watch('value', draw);
+draw();

@@ -1,0 +1,60 @@
+"""Why a token, how it was drawn, what else might have been, and going on from there."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.acts import lane, run, write
+
+
+def opened(page: Page, tab: str) -> None:
+    """A run of two columns, the second one's third token, and a tab of the inspector."""
+    write(page, "B", "temperature(1.5) | min_p(0.4) | sample")
+    run(page)
+    lane(page, "B").locator(".token").nth(2).click()
+    expect(page.locator("#inspector .title")).to_contain_text("token 3")
+    page.get_by_role("tab", name=tab, exact=True).click()
+
+
+def test_a_candidate_is_found_and_gone_on_from_by_keys(page: Page):
+    opened(page, "Why")
+    listed, find = page.locator(".listing .line.told"), page.get_by_role("searchbox")
+    expect(listed.first).to_be_visible()
+    expect(page.locator(".listing .note", has_text="removed by min_p 0.4").first).to_be_visible()
+    find.fill("nowhere at all")
+    expect(page.locator(".listing .none").first).to_contain_text("not among")
+    find.press("Escape")
+    find.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(listed.nth(1)).to_be_focused()
+    label = listed.nth(1).locator(".label").text_content()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Continue from here").press("Enter")
+    expect(page.locator("#line")).to_contain_text("goes on from token 3 of column B")
+    new = page.locator(".lane:visible").last
+    expect(new.locator(".token").nth(2)).to_be_visible()
+    page.get_by_role("tab", name="Why", exact=True).click()
+    expect(page.locator(".listing .line.marked .label").first).to_have_text(label)
+
+
+def test_a_setting_is_moved_and_gone_on_with(page: Page):
+    opened(page, "What if")
+    knob = page.locator(".changes .knob").first
+    expect(knob.locator(".told")).to_contain_text("writes this")
+    outcome = page.locator(".changes .outcome")
+    expect(outcome).to_have_count(0)
+    knob.locator("input").focus()
+    page.keyboard.press("Home")
+    expect(outcome).to_contain_text("would")
+    knob.get_by_role("button").click()
+    expect(outcome).to_have_count(0)
+    knob.locator("input").fill("0.1")
+    outcome.get_by_role("button", name="Continue from token").click()
+    expect(page.locator("#line")).to_contain_text("goes on from token")
+
+
+def test_a_draw_is_told_beside_the_other_columns(page: Page):
+    opened(page, "Draw")
+    first = page.locator(".listing .sentence", has_text="won the draw")
+    expect(first).to_contain_text("rank")
+    expect(page.locator(".listing .line:visible", has_text="A ").first).to_be_visible()
