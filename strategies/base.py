@@ -6,9 +6,8 @@ Everything a host needs (controls, validation, documentation, schema) derives fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,8 +18,28 @@ from torch import Tensor
 
 from .distribution import Distribution, Measure
 from .ops.bounded import Bounded, Unknown
-from .ops.noise import draw
-from .ops.topk import argmax
+from .step import EarlyLayers, LookAhead, LookingAhead, Move, Row, SecondPrompt, Step
+
+# The values of a step are part of the contract, and are imported from here too.
+__all__ = [
+    "Choosing",
+    "Context",
+    "EarlyLayers",
+    "Info",
+    "LookAhead",
+    "LookingAhead",
+    "Move",
+    "Observed",
+    "Params",
+    "Processor",
+    "Refusal",
+    "Row",
+    "Search",
+    "SecondPrompt",
+    "Step",
+    "Strategy",
+    "setting",
+]
 
 
 @dataclass(frozen=True)
@@ -80,145 +99,6 @@ class Context:
     tied: bool | None = None  # whether its vocabulary head is its embeddings' own weights
     draft_model: str | None = None  # the title of the smaller one that guesses, where there is one
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
-
-
-@dataclass(frozen=True)
-class SecondPrompt:
-    """Asks for the scores after another prompt, which the row's own tokens follow too.
-
-    ``row.given`` is then float32 ``[vocab]``: raw scores after ``tokens`` and what was generated.
-    """
-
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class EarlyLayers:
-    """Asks for the scores of the model ended after each of these layers, counted from 1; 0 is none.
-
-    ``row.given`` is then float32 ``[len(layers), vocab]``: its vocabulary head on their states.
-    """
-
-    layers: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One sequence in the batch, as a strategy sees it.
-
-    ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
-    (a beam's summed log-probability); ``sample`` numbers the noise this row draws with; ``given``
-    is what the asking processor ``needs``.
-
-    ``tokens`` are the prompt's, then the generated ones. A model may read more tokens than it can
-    write, so those of the prompt may be ids beyond the scores: leave them out before indexing.
-    """
-
-    tokens: tuple[int, ...]
-    prompt_length: int
-    score: float = 0.0
-    state: Any = None
-    sample: int = 0
-    seed: int = 0
-    done: bool = False
-    given: Tensor | None = None
-
-    @property
-    def prompt(self) -> tuple[int, ...]:
-        return self.tokens[: self.prompt_length]
-
-    @property
-    def generated(self) -> tuple[int, ...]:
-        return self.tokens[self.prompt_length :]
-
-
-@dataclass(frozen=True)
-class Move:
-    """One next row: row ``parent`` of the step, continued by ``token``.
-
-    A ``done`` row is kept as a finished text and runs no further. ``sample`` None keeps the
-    parent's.
-    """
-
-    parent: int
-    token: int
-    score: float = 0.0
-    state: Any = None
-    done: bool = False
-    sample: int | None = None
-
-
-@dataclass(frozen=True)
-class LookAhead:
-    """Asks for the hidden states of next tokens before one of them is chosen.
-
-    Yielded by ``Search.advance``, which is then sent float32 or narrower ``[len(tokens), width]``:
-    the last layer's state of each of ``tokens``, as if it followed the row.
-    """
-
-    tokens: Sequence[int]
-
-
-# An ``advance`` that looks ahead: it yields what it must see, and returns its moves at the end.
-LookingAhead = Generator[LookAhead, Tensor, list[Move]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a search looks at to choose its next rows.
-
-    ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
-    every processor. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
-    ``draw`` is the cheap way to a token drawn with it. ``batch_draws`` holds what an engine found
-    in these scores for several lanes at once: by row and sample what ``draw`` gives, by row and
-    None what ``likeliest`` does.
-    ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
-    string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
-
-    Where the search ``needs_hidden``, ``hidden`` holds, per row, the last layer's states of the
-    tokens read since the last step, ``[tokens, width]``, at first the whole prompt's.
-    """
-
-    index: int
-    rows: Sequence[Row]
-    scores: Tensor
-    noise: Callable[[int], Tensor]
-    ends: Callable[[int, int], bool]
-    finished: Sequence[Row] = ()
-    hidden: Sequence[Tensor] = ()
-    batch_draws: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
-
-    @cached_property
-    def logprobs(self) -> Tensor:
-        """Log-softmax of ``scores``, float32 ``[len(rows), vocab]``, in nats."""
-        return torch.log_softmax(self.scores, dim=-1)
-
-    @property
-    def luck(self) -> Callable[[int], Tensor]:
-        """``noise``, by its earlier name."""
-        return self.noise
-
-    def draw(self, row: int, sample: int) -> int:
-        """The token that is drawn from a row's scores by the noise of ``sample``."""
-        token = self.batch_draws.get((row, sample))
-        return draw(self.scores[row], self.noise, sample) if token is None else token
-
-    def likeliest(self, row: int) -> int:
-        """The token of a row's highest score, the first of equal ones."""
-        token = self.batch_draws.get((row, None))
-        return int(argmax(self.scores[row][None])) if token is None else token
-
-    def move(
-        self,
-        parent: int,
-        token: int,
-        *,
-        score: float = 0.0,
-        state: Any = None,
-        sample: int | None = None,
-    ) -> Move:
-        """A ``Move`` whose ``done`` follows from what ends a text."""
-        return Move(parent, token, score, state, self.ends(parent, token), sample)
 
 
 # By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
