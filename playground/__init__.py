@@ -1,4 +1,4 @@
-"""A playground for comparing decoding strategies. ``Playground`` is its way in from Python."""
+"""A playground for comparing decoding strategies; from Python, use ``Playground``."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
-"""The client that a request counts for: an address, or nobody for this machine itself."""
+"""The client that a request is counted for: an address, or none for this machine itself."""
 
 from __future__ import annotations
 
 import ipaddress
 
-_NETWORK = 64  # bits of an IPv6 address; one household or server owns all that begin alike
+_NETWORK = 64  # bits of an IPv6 prefix: one household or server owns all addresses of one
 
 
 def client(peer: str | None, forwarded: str | None, proxies: int) -> str:
     """The address a request is counted for; empty for this machine itself.
 
     ``peer`` is the connection's other end and ``forwarded`` the header X-Forwarded-For, to which
-    each of the ``proxies`` in front of the server has added the address it was reached from:
-    whatever stands further left was written by the client and is not believed.
+    each of the ``proxies`` in front of the server has appended the address it was reached from.
+    Entries further left were written by the client and are ignored.
     """
     named = [part.strip() for part in (forwarded or "").split(",")]
     behind = _address(named[-proxies]) if 0 < proxies <= len(named) else None

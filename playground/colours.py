@@ -1,4 +1,4 @@
-"""The colours of columns and of the model, as data; charts and the page read the same ones.
+"""The colours of columns and of the model, for charts and page alike.
 
 Okabe & Ito (2008), a set that colour-blind people can tell apart. A column's colour is the same in
 its header, its bars and its lines; grey is always the model itself, before any recipe.

@@ -1,4 +1,4 @@
-"""What can go wrong with a model, in words for the page."""
+"""Errors about models, whose messages are written for the page."""
 
 import errno
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from pathlib import Path
 
 
 class ModelError(ValueError):
-    """A model cannot be had or served; the message is a plain sentence that says why.
+    """A model cannot be loaded or served; the message is a plain sentence that says why.
 
-    Where ``folder`` is at fault the host is told which it is, by a note; visitors are not.
+    Where ``folder`` is at fault, a note of the exception names it: for the host's log, since the
+    message is shown to visitors.
     """
 
     def __init__(self, message: str, folder: Path | None = None) -> None:
@@ -19,17 +20,17 @@ class ModelError(ValueError):
 
 
 class UnsupportedModel(ValueError):
-    """A model the engine would not serve correctly; the message says why."""
+    """A model that the engine could not serve correctly; the message says why."""
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's exception says, cut to what fits a sentence; its type where it is silent."""
+    """The first line of an exception's message, shortened; the type's name where it has none."""
     text = str(error).strip()
     return text.splitlines()[0].rstrip(".:! ") if text else type(error).__name__
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether this is what a full disk, or a quota, comes to, however a library tells it."""
+    """Whether an exception means a full disk or a used-up quota, whichever library raised it."""
     return any(
         (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT))
         or "No space left on device" in str(each)

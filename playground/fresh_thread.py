@@ -1,4 +1,4 @@
-"""Work that uses torch, on a thread that ends with it."""
+"""Runs a function that uses torch on a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ T = TypeVar("T")
 def run_in_fresh_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``work`` on a thread of its own; returns or raises what it does.
 
-    OpenMP keeps a team of threads for every thread that ever computed, and lets none of them wait
-    actively once there are more than processors: a step of the decode loop then takes half as long
-    again. Work that computes beside the loop therefore runs here, and its team ends with it.
+    OpenMP keeps a team of worker threads for every thread that ever computed. Once there are more
+    of them than processors, none of them waits actively any more, and a step of the decode loop
+    takes half as long again. Other work that computes therefore runs here: its team ends with its
+    thread.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="fresh") as thread:
         return thread.submit(work, *args, **kwargs).result()

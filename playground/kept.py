@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from playground.trace import Comparison
 
-_OPEN = 8  # runs that stay unpacked after a look, since one token is looked at after another
+_OPEN = 8  # runs that stay unpacked once read, since a page reads a run again at every click
 
 
 class KeptRuns:

@@ -46,7 +46,7 @@ class JsonLines(logging.Formatter):
 
 
 class RunLog(Observer):
-    """Logs what becomes of runs; texts of visitors only where ``prompts`` says so."""
+    """Logs the life of each run; texts of visitors only where ``prompts`` says so."""
 
     def __init__(self, prompts: bool = False) -> None:
         self.prompts = prompts
@@ -106,14 +106,14 @@ class RunLog(Observer):
         return {name: sentence} if self.prompts and sentence is not None else {}
 
     def _recipe(self, recipe: Recipe) -> str:
-        """Its written form; texts, lists and schemas in it are a visitor's and stand as ``…``."""
+        """The recipe's written form, with ``…`` for texts, lists and schemas: a visitor's words."""
         if self.prompts:
             return str(recipe)
         return " | ".join(str(_without_texts(step)) for step in recipe.steps)
 
 
 def keep(service: Service) -> None:
-    """Log this service's runs, and what libraries log, on standard error from now on."""
+    """Log this service's runs, and the records of libraries, on standard error from now on."""
     prompts = service.settings.log_prompts
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(prompts))
@@ -139,7 +139,7 @@ def _without_texts(step: RecipeStep) -> RecipeStep:
 
 
 def _may_hold_text(value: Any, annotation: Any) -> bool:
-    """Whether a value is more than a number or one of some words that the strategy names."""
+    """Whether a value may be a visitor's text: it is neither a number nor of a fixed choice."""
     if isinstance(value, str):
         return annotation is str or any(_may_hold_text(value, a) for a in get_args(annotation))
     return not isinstance(value, int | float | None)

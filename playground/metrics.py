@@ -15,7 +15,7 @@ def measure(trace: Trace) -> Metrics:
 
 
 def measure_path(path: Sequence[StepRecord]) -> Metrics:
-    """The figures of one text; None for what it is too short to have.
+    """The figures of one text; one that the text is too short for is None.
 
     Perplexity is exp of the mean negative log-probability (nats) of its tokens under the raw
     model; entropy and rank are means over the raw distributions its tokens were chosen from.
@@ -71,13 +71,13 @@ def repeated(tokens: Sequence[int], n: int) -> float | None:
 def acceptance(path: Sequence[StepRecord]) -> float | None:
     """Share of the drafted tokens that were accepted; None where none was drafted.
 
-    What was drafted after a rejected token was never judged, and does not count.
+    Tokens drafted after a rejected one were never compared with the model, and do not count.
     """
     return mean([float(step.draft == step.token) for step in path if step.draft is not None])
 
 
 def timings(path: Sequence[StepRecord]) -> LaneTimings:
-    """When its tokens were chosen: seconds from the run's submission, and between two tokens."""
+    """When a text's tokens were chosen: seconds since the run's submission, and between tokens."""
     if not path:
         return LaneTimings()
     first = path[0].at

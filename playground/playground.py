@@ -21,8 +21,8 @@ class Playground:
     """A model and its engine, on the calling thread.
 
     ``model`` is a folder, a hub id, or None for the built-in model; ``dtype`` and ``device`` are
-    "auto" or torch's names. Raises ``SettingsError`` (a ``ValueError``) for another name of these
-    and ``ModelError`` where the model cannot be had or served.
+    "auto" or torch's names. Raises ``SettingsError`` (a ``ValueError``) for any other name and
+    ``ModelError`` where the model cannot be loaded or served.
 
     >>> comparison = Playground().compare("The", ["greedy", "top_p(0.9) | sample"])
     >>> comparison.lanes[0].text, comparison.frame()
@@ -75,12 +75,12 @@ class Playground:
         alone: bool = False,
         split_special_tokens: bool = False,
     ) -> Comparison:
-        """What every recipe writes after ``prompt``, with the record of every token.
+        """Generate a text after ``prompt`` with each recipe, and record every token's choice.
 
-        One recipe, or one stop string, may stand without a list around it. With ``max_new_tokens``
-        0 nothing is written and the prompt is scored: its ``prompt_tokens`` have ``logprob``, and
-        there is a ``prompt_perplexity``. With ``split_special_tokens`` names of control tokens in
-        the prompt are plain text.
+        A single recipe or stop string needs no list around it. With ``max_new_tokens`` 0 nothing
+        is generated and the prompt is scored: its ``prompt_tokens`` have a ``logprob``, and the
+        comparison a ``prompt_perplexity``. With ``split_special_tokens`` names of control tokens
+        in the prompt are plain text.
         Raises ``FieldError`` or ``RecipeError``, each naming what to change.
         """
         several = [recipes] if isinstance(recipes, str | Recipe) else recipes
@@ -111,8 +111,9 @@ class Playground:
     ) -> TextScore:
         """Whether each recipe could have written ``text`` after ``prompt``, token by token.
 
-        ``text`` may be token ids, such as a lane's ``token_ids``, which tell how it was cut into
-        tokens. One forward serves all recipes; the likeliest temperature and top-p come with it.
+        ``text`` may be token ids, such as a lane's ``token_ids``: a text alone can be cut into
+        tokens in more than one way. One forward serves all recipes; the result also holds the
+        likeliest temperature and top-p.
         Raises ``FieldError`` or ``RecipeError``, each naming what to change.
         """
         several = [recipes] if isinstance(recipes, str | Recipe) else recipes
@@ -139,13 +140,14 @@ class Playground:
         sample: int = 0,
         max_new_tokens: int | None = None,
     ) -> Comparison:
-        """Goes on with a lane's text from another ``token`` at ``step``, counted from 0.
+        """Continue a lane's text from another ``token`` at ``step``, counted from 0.
 
-        Under the lane's own recipe, or another. The text before it is read as the end of the
-        prompt (``Comparison.prefix``), and what follows draws with the noise that it would have had
-        there: from the token that was chosen, a recipe that looks at no earlier token writes on as
-        it did. With ``token`` None the text goes on from before ``step``. Unless told otherwise it
-        may grow to the length that the run allowed. Raises ``FieldError`` or ``RecipeError``.
+        By the lane's own recipe, or by another ``recipe``. The text before ``step`` becomes the end
+        of the prompt (``Comparison.prefix``), and each position keeps its noise: after the token
+        that was chosen in the lane, a recipe that depends on no earlier token generates the lane's
+        own text again. With ``token`` None the token at ``step`` is chosen anew too. The text may
+        grow to ``max_new_tokens``, by default the length that the run allowed. Raises
+        ``FieldError`` or ``RecipeError``.
         """
         path = comparison.lanes[lane].trace.path(sample)
         if not 0 <= step <= len(path):
@@ -166,7 +168,7 @@ class Playground:
         )
 
     def _finished(self, request: Request) -> Comparison:
-        """The run of a request, once it is done."""
+        """Run a request to its end, and return what it generated."""
         run = self.engine.submit(request)
         try:
             self.engine.drive(run)

@@ -1,6 +1,6 @@
-"""What the models of one process share, because torch and transformers keep it per process.
+"""State that the models of one process share, because torch and transformers hold it per process.
 
-Whoever serves several models makes one ``Process`` and hands it to all of them.
+A program that serves several models makes one ``Process`` and passes it to all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Measurements:
-    """What was measured of this process's kernels: once for all models of one shape."""
+    """Measurements of this process's kernels, each made once for all models of one shape."""
 
     def __init__(self) -> None:
         self._entries: dict[Hashable, _Entry] = {}
@@ -25,8 +25,8 @@ class Measurements:
     def once(self, key: Hashable, measure: Callable[[], T]) -> T:
         """What ``measure`` returned when it was first called for this key.
 
-        Threads that need one measurement wait for it; others are not held up. What raises is not
-        kept.
+        Threads that need the same measurement wait for it; other threads do not. A measurement that
+        raises is made again at the next call.
         """
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
@@ -45,13 +45,13 @@ class _Entry:
 
 
 class Process:
-    """Locks that torch and transformers need, and what is known of kernels. Any thread may use it.
+    """Locks around torch and transformers, and measurements of kernels. Any thread may use it.
 
     ``loading`` is held while transformers is imported, whose parts import each other, and while it
     builds a model: it sets torch's default dtype meanwhile, and two at once would restore each
     other's. ``capturing`` is held while CUDA captures a step, of which there is one at a time, and
     while memory is given back to the device. ``tracing`` is held while TorchScript traces a
-    forward. ``remembered`` is what earlier starts of the program found out, where that is kept.
+    forward. ``remembered`` holds results of earlier starts of the program; None if switched off.
     """
 
     def __init__(self, remembered: Remembered | None = None) -> None:

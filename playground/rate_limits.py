@@ -14,7 +14,7 @@ from playground.engine.request import Busy
 
 
 class TooFast(Busy):
-    """A client has used up its requests; in ``retry_after_s`` seconds it may make the next."""
+    """A client has used up its requests; the next one is allowed in ``retry_after_s`` seconds."""
 
 
 class RateLimits:

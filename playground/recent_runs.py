@@ -1,4 +1,4 @@
-"""The runs of a service that can still be looked at."""
+"""The runs of a service that the page and the HTTP routes can still show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNPACKED = 16  # of the latest runs; earlier ones are packed
 
 
 class RecentRuns:
-    """Runs at work and the latest that ended, as they are; earlier ones packed.
+    """Running and recently ended runs as objects, earlier ones compressed.
 
     At most ``most`` runs that ended are kept, the packed ones in ``budget`` bytes. Any thread may
     call it.
@@ -28,7 +28,7 @@ class RecentRuns:
         self._lock = threading.Lock()
 
     def add(self, runs: Sequence[Run]) -> None:
-        """Keep new runs, and pack the oldest that ended where there are too many."""
+        """Keep new runs, and pack the oldest ended ones where there are too many."""
         with self._lock:
             self.unpacked.update((run.id, run) for run in runs)
             ended = [run for run in self.unpacked.values() if run.done]
@@ -39,10 +39,10 @@ class RecentRuns:
                 del self.unpacked[run.id]
 
     def comparison(self, id: str) -> Comparison | None:
-        """A run as it stands, or None where it is not kept any more."""
+        """A run as far as it is, or None where it is no longer kept."""
         with self._lock:
             found = self.unpacked.get(id)
-            if found is not None:  # what is looked at is kept longest
+            if found is not None:  # the least recently read run is dropped first
                 self.unpacked.move_to_end(id)
         return found.comparison() if found else self._packed.get(id) or self._made.get(id)
 
@@ -51,7 +51,7 @@ class RecentRuns:
         self._made.put(comparison)
 
     def rename(self, id: str, lane: int, name: str) -> None:
-        """Call a lane of an unpacked run something else, or nothing."""
+        """Set the name of a lane of an unpacked run; "" for none."""
         with self._lock:
             found = self.unpacked.get(id)
             if found is not None and 0 <= lane < len(found.lanes):

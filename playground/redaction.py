@@ -1,8 +1,8 @@
 """Keeps visitors' texts out of everything that is printed, whichever library prints it.
 
-An exception's message quotes what could not be read, and a library's log line names the file or
-the model that was asked for. So of an exception only its type and its place in the code are
-written, and of another library's log line its unfilled message and its place.
+An exception's message may quote a visitor's text, and a library's log line may name a file or a
+model that a visitor typed. So only the type of an exception and its place in the code are printed,
+and of a library's log record the message without its arguments, and its place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def redact() -> None:
     def record(*given: Any, **named: Any) -> logging.LogRecord:
         found = made(*given, **named)
         if found.name.split(".")[0] not in _OWN:
-            # A message without arguments may hold a text already, so only its place is written.
+            # A message without arguments may have a text formatted into it: print only its place.
             source = f"{found.filename}:{found.lineno}"
             message = found.msg if found.args else "a message"
             found.msg, found.args = f"{message} ({found.name}, {source})", ()

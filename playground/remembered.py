@@ -1,7 +1,7 @@
 """Results of long measurements, kept on disk for the next start of the program.
 
-A result is a JSON value in a file of its own, beside the circumstances in which it holds. Where any
-of these differs, or the file cannot be read, there is no result: it is measured again.
+A result is a JSON value in a file of its own, beside the circumstances under which it is valid.
+Where any of these differs, or the file cannot be read, it is measured again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 _MOST_FILES = 100
-_LONGEST = 1 << 20  # bytes; a file that is longer is not ours
+_LONGEST = 1 << 20  # bytes; no result is longer, so such a file is not read
 
 
 class Remembered:
@@ -33,13 +33,16 @@ class Remembered:
 
     @classmethod
     def of(cls, settings: Settings) -> Remembered | None:
-        """In the cache folder, with the variables that choose kernels; None where switched off."""
+        """Those in the cache folder of ``settings``; None where they are switched off.
+
+        The variables by which libraries choose kernels are part of the circumstances.
+        """
         if not settings.remember_checks:
             return None
         return cls(settings.cache_dir / "checks", kernel_environment())
 
     def load(self, circumstances: Mapping[str, str]) -> Any | None:
-        """The result that was saved in these very circumstances, or None."""
+        """The result that was saved under exactly these circumstances, or None."""
         wanted = {**self._everywhere, **circumstances}
         path = self._path(wanted)
         try:
@@ -60,7 +63,7 @@ class Remembered:
                 "w", encoding="utf-8", dir=self.folder, suffix=".part", delete=False
             ) as file:
                 file.write(text)
-            os.replace(file.name, self._path(wanted))  # readers see the whole of it, or none
+            os.replace(file.name, self._path(wanted))  # atomic: nobody reads half a file
             self._drop_old()
         except OSError as error:
             log.warning("what a check found cannot be kept: %s", error.strerror)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The share of the free memory for keys and values. On a CPU the slots take memory only where they
-# are written, and few texts fill theirs; a run is admitted by the memory that is free then.
+# The share of the free memory for keys and values. On a CPU a slot takes memory only as far as it
+# is written, and few texts fill theirs; a run is admitted by the memory that is free then.
 _CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
 
 
@@ -56,16 +56,16 @@ class Service:
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
-        self.observers = Observers()  # these hear of the runs of every engine
+        self.observers = Observers()  # of the runs of all engines
         self._lock = threading.Lock()
         self._importing = threading.Lock()
         self._closed = False
-        self.failure: str | None = None  # why the host's own model is not there, where it failed
+        self.failure: str | None = None  # why the host's own model could not be loaded
 
     def prepare(self) -> None:
-        """Import what any model is served with: some seconds, which a page need not wait for.
+        """Import the engine and transformers, which takes seconds that a page need not wait for.
 
-        By one thread at a time, as parts of transformers import each other.
+        One thread at a time does so, as modules of transformers import each other.
         """
         with self.process.loading:
             import playground.engine.engine  # noqa: F401
@@ -73,7 +73,7 @@ class Service:
     def engine(self, model: str | None = None) -> Engine:
         """The engine of a model, loaded and started on first use; None is the host's default.
 
-        Raises ``ModelError`` where the model cannot be had or cannot be served correctly.
+        Raises ``ModelError`` where the model cannot be loaded or cannot be served correctly.
         """
         own = model in (None, self.models.default, self.settings.model)
         try:
@@ -94,7 +94,7 @@ class Service:
             gate = self._gates.setdefault(loaded.id, threading.Lock())
         if engine is not None:
             return engine
-        with gate:  # one is built however many ask, and who needs another model does not wait
+        with gate:  # one engine a model, however many threads ask; other models do not wait
             engine = self._engines.get(loaded.id)
             if engine is None:
                 engine = run_in_fresh_thread(self._built, loaded)
@@ -129,7 +129,7 @@ class Service:
             ) from error
 
     def _draft(self, loaded: LoadedModel) -> LoadedModel | None:
-        """Who guesses for a model, if anyone: without a draft model all else still works."""
+        """The draft model of a model, if there is one; its failure to load is not the model's."""
         try:
             return self.models.draft(loaded)
         except ModelError as error:
@@ -138,21 +138,21 @@ class Service:
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """Those that are running, by model. Never waits for one that is being built."""
+        """The running engines by the model's id. Never waits for one that is being built."""
         return dict(self._engines)
 
     def submit(self, request: Request, model: str | None = None) -> Run:
-        """Put a run in line; raises ``FieldError``, ``ModelError`` or ``Busy``."""
+        """Queue a run; raises ``FieldError``, ``ModelError`` or ``Busy``."""
         return self.submit_all([request], model)[0]
 
     def submit_all(self, requests: Sequence[Request], model: str | None = None) -> list[Run]:
-        """Put several of one client in line, which count as one, or none of them."""
+        """Queue several runs of one client, which count as one, or none of them."""
         while True:
             engine = self.engine(model)
             try:
                 runs = engine.submit_all(requests)
                 break
-            except EngineClosed as error:  # released for another model's sake since it was found
+            except EngineClosed as error:  # released meanwhile, to make room for another model
                 with self._lock:
                     if engine in self._engines.values():  # no: it ended by itself
                         title = engine.model.facts.title
@@ -163,30 +163,33 @@ class Service:
         return runs
 
     def score(self, run: Run) -> None:
-        """Have each token of a run's prompt know its log-probability after those before it.
+        """Compute the log-probability of each token of a run's prompt, given those before it.
 
-        Ends early, with fewer, where the run is cancelled meanwhile.
+        Where the run is cancelled meanwhile, only some tokens have theirs.
         """
         run_in_fresh_thread(self.engine(run.facts.id).score, run)
 
     def score_text(
         self, request: ScoreRequest, model: str | None, cancelled: Callable[[], bool]
     ) -> TextScore:
-        """How each recipe would have come to write a text that is given; see ``Engine``."""
+        """Whether each recipe could have generated a given text; see ``Engine.score_text``."""
         return run_in_fresh_thread(self.engine(model).score_text, request, cancelled)
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
-        """What each recipe would do to the next token; None until the prompt was read."""
+        """The step record of the first token under each recipe; None until the prompt is prefilled.
+
+        A recipe that has none is answered with a sentence.
+        """
         return run_in_fresh_thread(self.engine(model).preview, request)
 
     def read(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> None:
-        """Have a prompt read while nobody waits, so that a preview finds its scores."""
+        """Prefill a prompt while the engine is idle, so that a preview finds its logits."""
         self.engine(model).prefetch(prompt, chat, split)
 
     def comparison(self, run: str) -> Comparison | None:
-        """A recent run as it stands, or None where it is not kept any more."""
+        """A recent run as far as it is, or None where it is no longer kept."""
         return self.runs.comparison(run)
 
     def keep(self, comparison: Comparison) -> None:
@@ -194,7 +197,7 @@ class Service:
         self.runs.keep(comparison)
 
     def rename(self, run: str, lane: int, name: str) -> None:
-        """Call a lane of a recent run something else, or nothing."""
+        """Set the name of a lane of a recent run; "" for none."""
         self.runs.rename(run, lane, name)
 
     def tokens(
@@ -204,7 +207,7 @@ class Service:
         return self.engine(model).tokens(prompt, chat, split)
 
     def close(self) -> None:
-        """End every run where it is; nothing can be asked afterwards."""
+        """End every run where it is; no run can be submitted afterwards."""
         with self._lock:
             self._closed = True
             engines = list(self._engines.values())
@@ -213,7 +216,7 @@ class Service:
             engine.close()
 
     def _release(self, id: str) -> bool:
-        """Let go of a model that nobody uses; False where runs are in line or at work."""
+        """Close the engine of a model without runs; False where runs are queued or running."""
         with self._lock:
             engine = self._engines.get(id)
             if engine is None:
@@ -222,5 +225,5 @@ class Service:
                 return False
             engine.close()
             del self._engines[id]
-        engine.join_tracing()  # what is being traced holds the model
+        engine.join_tracing()  # a trace under way holds a reference to the model
         return True

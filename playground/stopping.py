@@ -7,7 +7,7 @@ import signal
 import threading
 from types import FrameType
 
-WITHIN_S = 4.5  # the README promises five; who sends SIGTERM kills after ten at the soonest
+WITHIN_S = 4.5  # the README promises five; container hosts send SIGKILL after ten or more
 
 
 class Stopping:

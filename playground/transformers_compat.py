@@ -1,6 +1,6 @@
-"""What is used of transformers that it does not promise to keep, or has renamed between releases.
+"""Names of transformers that are private, or that were renamed between releases.
 
-No other file uses such names; each of them has a test that says what no longer works without it.
+No other file uses such names; each has a test that says what no longer works without it.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def cache_keyword(model: Any) -> str:
 
 
 def attention_name(model: Any) -> str:
-    """The attention a model computes with, as ``set_attn_implementation`` takes it."""
+    """The name of a model's attention implementation, as ``set_attn_implementation`` takes it."""
     name: str = model.config._attn_implementation
     return name
 
 
 def is_stateful(model: Any) -> bool:
-    """Whether a model keeps a recurrent state instead of keys and values."""
+    """Whether a model has a recurrent state in place of keys and values."""
     return bool(getattr(model, "_is_stateful", False))
 
 
 def register_attention(name: str, attention: Callable[..., Any], mask: Callable[..., Any]) -> None:
-    """Make an attention, and how its mask is made, known to ``set_attn_implementation``."""
+    """Register an attention function and its mask function for ``set_attn_implementation``."""
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
 
 
 def independent_experts(model: Any) -> Callable[[], None]:
-    """Have a mixture's experts computed token by token; returns what undoes it.
+    """Compute a mixture's experts token by token; returns a function that undoes this.
 
-    The usual way groups the tokens of a batch by expert, so that a row's last bits depend on the
-    others. ``batched_mm`` multiplies each token by the weights of its own experts.
+    By default the tokens of a batch are grouped by expert, so that a row's last bits depend on the
+    other rows. ``batched_mm`` multiplies each token by the weights of its own experts.
     """
     config = model.config.get_text_config(decoder=True)
     own = getattr(model.config, "_experts_implementation", None)

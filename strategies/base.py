@@ -1,4 +1,4 @@
-"""The contract of a strategy: a processor reshapes scores, a search turns them into rows.
+"""The contract of a strategy: a processor changes scores, a search turns them into next rows.
 
 Everything a host needs (controls, validation, documentation, schema) derives from a strategy's
 ``info`` and ``Params``, so adding a strategy touches one file.
@@ -87,7 +87,7 @@ def setting(
 
 @dataclass(frozen=True)
 class Context:
-    """What a strategy may know of the model and the run it works in. Fixed for a lane's life."""
+    """The model and the run that a strategy works in; the same for the whole life of a lane."""
 
     vocab_size: int
     eos_token_ids: tuple[int, ...]
@@ -96,28 +96,28 @@ class Context:
     decode: Callable[[Sequence[int]], str]
     tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
     layers: int | None = None  # of the model, where there is one
-    tied: bool | None = None  # whether its vocabulary head is its embeddings' own weights
-    draft_model: str | None = None  # the title of the smaller one that guesses, where there is one
+    tied: bool | None = None  # whether vocabulary head and embeddings share their weights
+    draft_model: str | None = None  # the title of the draft model, where there is one
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
 
 
-# By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
-# of high score, draws among the texts it keeps, or weighs likeness to what came before.
+# How a search chooses a token: it takes the likeliest, draws one, looks for a whole text of high
+# score, draws among the texts it keeps, or weighs how much a token resembles those before it.
 Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness"]
 
 
 class Refusal(ValueError):
-    """A strategy cannot do what was asked of it; the message is the sentence a person reads.
+    """Raised where a strategy cannot go on; its message is shown to the person who set it up.
 
-    Raised at a step, it ends that lane alone.
+    Raised at a step, it ends the lane of that strategy and no other.
     """
 
 
 class Strategy:
-    """What every plugin is: ``info``, ``Params``, and an instance per lane.
+    """The base of every plugin: ``info`` and ``Params`` of the class, one instance a lane.
 
     ``neutral`` names the parameter values at which the strategy changes nothing; empty where no
-    such values exist. ``refuse`` is asked before a lane starts.
+    such values exist. ``refuse`` is called before a lane starts.
     """
 
     info: ClassVar[Info]
@@ -130,7 +130,7 @@ class Strategy:
         self.context = context
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
-        """Raise ``ValueError`` with the reason where this has no meaning in its context or chain.
+        """Raise ``ValueError``, with the reason, where this strategy cannot run in its recipe.
 
         ``chain`` holds the recipe's strategies in order, this one and the search included.
         """
@@ -141,44 +141,42 @@ class Strategy:
         return bool(cls.neutral) and all(getattr(params, k) == v for k, v in cls.neutral.items())
 
 
-# Which log-probability of a chosen token ``observe`` is given: the one it was chosen with, or the
-# one it had in the scores that this processor was given.
+# Which log-probability of a chosen token ``observe`` is given: the one after all processors, or
+# the one in the scores that this processor was given.
 Observed = Literal["final", "given"]
 
 
 class Processor(Strategy):
-    """Reshapes next-token scores; the field's logits processor or sampler.
-
-    ``observes`` says which log-probability ``observe`` is given.
-    """
+    """Changes next-token scores: a logits processor in transformers, a sampler in llama.cpp."""
 
     kind = "processor"
     stateful: ClassVar[bool] = False
-    observes: ClassVar[Observed] = "final"
-    keeps_by: ClassVar[Measure | None] = None  # what ``threshold`` is a value of
+    observes: ClassVar[Observed] = "final"  # which log-probability ``observe`` is given
+    keeps_by: ClassVar[Measure | None] = None  # the measure that ``threshold`` is a value of
     each_alone: ClassVar[bool] = False  # a token's new score follows from its old one and the row
-    beside: ClassVar[str] = ""  # the processor after which a new step stands, where no preset tells
+    beside: ClassVar[str] = ""  # the processor after which a new step stands, if no preset has it
     leads: ClassVar[bool] = False  # whether a new step stands before all others
 
     @classmethod
     def leaves_one(cls, params: Any) -> bool:
-        """Whether these settings leave one token, behind which no step changes anything."""
+        """Whether these settings leave one token, so that no later processor has an effect."""
         return False
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         """New scores, float32 ``[len(rows), vocab]``; removed tokens are −inf.
 
-        One stays at least, except where a ban leaves none: see ``dead_end``. Pure: the input is
-        never written, and a row's result depends on that row alone. Its prompt may hold ids of
-        ``vocab`` and more.
+        At least one token stays, except where a ban leaves none: see ``dead_end``. Pure: ``scores``
+        is never written to, and a row's result depends on that row alone. The prompt of a row may
+        hold ids of ``vocab`` and more.
         """
         raise NotImplementedError
 
     def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
-        """What ``__call__`` makes of scores of which only some are known, as bounds that hold.
+        """Bounds on what ``__call__`` returns for scores of which only some are known.
 
-        Not asked where the settings are neutral. Raises ``Unknown`` where nothing can be said, as
-        here, but for a processor that changes ``each_alone`` and keeps the order of scores.
+        Not called where the settings are neutral. Raises ``Unknown`` where there are no such
+        bounds. This implementation gives them for a processor that is ``each_alone`` and keeps the
+        order of scores.
         """
         if not self.each_alone:
             raise Unknown("what it does to a token depends on scores that were not recorded.")
@@ -197,70 +195,70 @@ class Processor(Strategy):
         return state
 
     def needs(self, prompt: Sequence[int]) -> SecondPrompt | EarlyLayers | None:
-        """What this reads beside the scores, given the prompt's tokens; in ``row.given``."""
+        """What to compute for ``row.given``, after a prompt of these tokens; None for nothing."""
         return None
 
     def dead_end(self, row: Row) -> str:
-        """Why this leaves ``row`` no token to go on with, in a sentence; its lane ends with it."""
+        """Why this processor left ``row`` no token, in a sentence; the lane ends with it."""
         return "it removed every token."
 
     def threshold(self, given: Distribution) -> float | None:
-        """The line between what this keeps and what it removes of ``given``, in ``keeps_by``.
+        """The value of ``keeps_by`` between the tokens of ``given`` that are kept and removed.
 
-        None where it is not known at little cost: it is asked at every step, unless the settings
-        are neutral, for a person who wants to know how far a removed token was from staying.
+        It tells a person how far a removed token was from staying. Called at every step unless the
+        settings are neutral, so None where it would be costly to compute.
         """
         return None
 
     def measure(self, row: Row) -> Mapping[str, float]:
-        """What this finds in the text ``row`` holds so far, by name, for a person to read."""
+        """Figures of the text of ``row`` so far, by name, to be shown with its other figures."""
         return {}
 
 
 class Search(Strategy):
     """Maps a lane's current rows to its next rows.
 
-    ``chooses`` says by what it prefers one token to another; None where by something else. A "draw"
-    is made from the scores with the noise of the row's ``sample`` alone. What the searches of
-    "likeliest" and "draw" ask of their step is found for all lanes at once beforehand.
+    ``chooses`` says how it chooses a token; None where ``Choosing`` has no word for it. A "draw"
+    depends on the scores and on the noise of the row's ``sample`` alone. For searches of
+    "likeliest" and "draw" the engine fills ``Step.batch_draws``, in one operation for all lanes.
     """
 
     kind = "search"
     chooses: ClassVar[Choosing | None] = None
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
     needs_hidden: ClassVar[bool] = False  # see Step.hidden and LookAhead
-    asks: ClassVar[bool] = False  # a person chooses: where it has no move, it waits for one
+    asks: ClassVar[bool] = False  # a person chooses; without a move the lane waits for one
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""
         return 1
 
     def advance(self, step: Step) -> list[Move] | LookingAhead:
-        """The next rows, finished ones included. No unfinished move ends the lane.
+        """The next rows, finished ones included. Where all of them are finished, the lane ends.
 
         A search that ``needs_hidden`` and keeps one row may be a generator instead. It yields a
-        ``LookAhead`` at distinct tokens, at most ``width()`` of them, and is sent their states once
-        they are read, in everybody's next forward. Then it may look again, or return its moves; the
-        next token must be one of those it looked at last.
+        ``LookAhead`` at distinct tokens, at most ``width()`` of them, and is sent their states,
+        computed in the next forward, which all lanes share. Then it may look again, or return its
+        moves; the next token must be one of those it looked at last.
         """
         raise NotImplementedError
 
     def draft(self, row: Row) -> Sequence[int]:
-        """Tokens that may well follow ``row``, for a search of one row.
+        """Drafted tokens to follow ``row``, for a search of one row: speculative decoding.
 
-        The model reads them all in one forward. ``advance`` is then asked token by token as ever,
-        and as long as it chooses what was drafted the next scores are there already.
+        One forward computes the scores after all of them. ``advance`` is still called token by
+        token, and needs no further forward as long as it chooses the drafted tokens.
         """
         return ()
 
     def guesses(self) -> int:
-        """How many tokens the draft model shall guess, by this very recipe; 0 asks for none."""
+        """How many tokens the draft model shall draft, by the same recipe; 0 for no drafting."""
         return 0
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
-        """Finished and running rows, the one a person is shown first."""
+        """Finished and running rows, best first."""
         return sorted(rows, key=lambda row: row.sample)
 
     def best(self, rows: Sequence[Row]) -> Row:
-        """The row that a person is shown."""
+        """The first row of ``order``, which stands for the lane."""
         return self.order(rows)[0]

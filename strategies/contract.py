@@ -1,4 +1,4 @@
-"""Holds a plugin to the contract when it is found, so that a fault is named where it is made."""
+"""Checks a plugin against the contract when it is found, so that a run meets no faulty one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ WRITABLE = {"number", "integer", "boolean", "string", "null"}
 
 
 def check(strategy: Any) -> None:
-    """Raise ``TypeError`` with what this strategy lacks, in a sentence."""
+    """Raise ``TypeError`` with the first fault of this strategy, in a sentence."""
     for holds, fault in _rules(strategy):
         if not holds:
             raise TypeError(f"{getattr(strategy, '__name__', strategy)}: {fault}")
 
 
 def _rules(strategy: Any) -> Any:
-    """(holds, fault) pairs, each made only once those before it hold."""
+    """Pairs (holds, fault), made one by one: a rule presumes that all before it hold."""
     yield isinstance(strategy, type) and issubclass(strategy, Strategy), "it is not a Strategy"
     yield issubclass(strategy, Processor | Search), "it is neither a Processor nor a Search"
     method = "__call__" if issubclass(strategy, Processor) else "advance"

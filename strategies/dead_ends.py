@@ -1,11 +1,12 @@
-"""Why a text cannot go on: the step that took its last token, and the one that had left it few."""
+"""Why a text cannot go on: the step that removed its last token, and the one that left few."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .base import Processor, Row
+from .base import Processor
+from .step import Row
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class DeadEnd:
 def dead_end(
     processors: Sequence[Processor], views: Sequence[Row], left: Sequence[int]
 ) -> DeadEnd | None:
-    """What left a row no token, None where it has some.
+    """The processor that left a row no token; None where tokens are left.
 
-    ``views`` are the row as each processor sees it, with its own state; ``left`` counts the row's
-    tokens before the first processor and after each.
+    ``views`` are the row with the state of each processor; ``left`` counts the row's tokens before
+    the first processor and after each.
     """
     taken = [depth for depth in range(len(processors)) if left[depth + 1] < left[depth]]
     if left[-1] > 0 or not taken:

@@ -1,4 +1,4 @@
-"""The written form of a recipe: ``top_k(50) | ~top_p(0.9) | sample``. Read, never evaluated."""
+"""The written form of a recipe: ``top_k(50) | ~top_p(0.9) | sample``. Parsed, never evaluated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 LONGEST = 20_000  # characters of a recipe
 _JSON = {"true": True, "false": False, "null": None}  # as a schema pasted into a recipe has them
 _ESCAPES = frozenset("\\'\"abfnrtvxNuU01234567")  # what may follow a backslash in quotes
-_SOURCE = "<recipe>"  # the file name in what Python warns of while it reads a recipe
+_SOURCE = "<recipe>"  # the file name in Python's warnings while it parses a recipe
 
-# Python reads ``1or 2`` and an unknown escape with a warning in the log; a recipe has neither.
+# Python parses ``1or 2`` and an unknown escape with a warning only; in a recipe both are errors.
 warnings.filterwarnings("error", module=f"{_SOURCE}$")
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot run, in a sentence; ``step`` counts from 0, ``field`` is a parameter."""
+    """Why a recipe cannot run, in a sentence; ``step`` counts from 0, ``field`` is a parameter."""
 
     def __init__(self, message: str, step: int | None = None, field: str | None = None) -> None:
         super().__init__(message)
@@ -28,14 +28,14 @@ class RecipeError(ValueError):
 
     @classmethod
     def at(cls, step: int, strategy: str, message: str, field: str | None = None) -> RecipeError:
-        """An error of one step, whose number a person counts from 1."""
+        """An error of one step, whose sentence counts steps from 1."""
         name = f" ({strategy})" if strategy else ""
         return cls(f"Step {step + 1}{name}: {message}", step, field)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One written step: values without a name, then those with one. ``~`` means not enabled."""
+    """One parsed step: its values without a name, then those with one. ``~``: not enabled."""
 
     strategy: str
     values: tuple[Any, ...]
@@ -62,7 +62,7 @@ def write(strategy: str, values: tuple[Any, ...], named: Mapping[str, Any], enab
 
 
 def quote(value: Any) -> str:
-    """A value as it stands in a recipe; what it cannot hold, as Python shows it."""
+    """A value as it is written in a recipe; one that has no written form, as its ``repr``."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_quote, value))}]"
     if isinstance(value, Mapping):
@@ -71,7 +71,7 @@ def quote(value: Any) -> str:
 
 
 def literal(text: str) -> Any:
-    """The value that ``quote`` wrote, for a field that takes any; other text is itself."""
+    """The value that ``quote`` wrote, for a field of any type; other text is returned as it is."""
     try:
         return _literal(_expression(text.strip()), 0, "")
     except ValueError:
@@ -88,9 +88,9 @@ def half_character(text: str) -> str | None:
 
 
 def unfindable(text: str) -> str | None:
-    """What a text has that cannot be looked for, as the end of a sentence about it; else None.
+    """Why no generated text can be searched for this one, as the end of a sentence; else None.
 
-    A decoder writes U+FFFD for bytes that are no character, such as those of one that a limit cut.
+    A decoder writes U+FFFD for bytes that form no character, as where a limit cut one in two.
     """
     if "\ufffd" not in text:
         return None
@@ -101,7 +101,7 @@ def unfindable(text: str) -> str | None:
 
 
 def longer(value: Any, most: int) -> bool:
-    """Whether a value's texts and members come to more than ``most``; looks no further then."""
+    """Whether a value's characters and members are more than ``most``; counts no further then."""
     size, rest = 0, [value]
     while rest and size <= most:
         one = rest.pop()
@@ -127,7 +127,7 @@ def shorten(text: str, width: int = 60) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """The pieces between bars that are not inside quotes."""
+    """The text between bars, where these are not inside quotes."""
     pieces: list[str] = []
     start, quoted, at = 0, "", 0
     while at < len(text):
@@ -181,7 +181,7 @@ def _call(piece: str, step: int) -> Call:
 
 
 def _expression(text: str) -> ast.expr:
-    """What the text is to Python, unevaluated; raises ``ValueError`` where it is no expression."""
+    """The text's syntax tree, not evaluated; raises ``ValueError`` where it is no expression."""
     try:
         return ast.parse(text, _SOURCE, mode="eval").body
     except (SyntaxError, RecursionError, MemoryError, Warning) as error:
@@ -189,7 +189,7 @@ def _expression(text: str) -> ast.expr:
 
 
 def _literal(node: ast.expr, step: int, strategy: str, field: str | None = None) -> Any:
-    """A plain value, a list of values, or several under texts; JSON may stand as it is."""
+    """A plain value, a list, or a mapping with texts as keys, written as in Python or in JSON."""
     if isinstance(node, ast.List):
         return [_literal(item, step, strategy, field) for item in node.elts]
     if isinstance(node, ast.Dict):

@@ -1,4 +1,4 @@
-"""Makes a strategy's ``Params`` from what was given, and says in a sentence what is wrong."""
+"""Validates the settings of a strategy, and says in a sentence what is wrong with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from .notation import RecipeError, half_character, quote, shorten
 def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
     """Validated settings; raises ``RecipeError`` naming the setting, what was given and allowed.
 
-    Strict, so that True is no number and "5" neither; a whole float does for an integer and a list
-    for a tuple, since JSON and sliders do not tell them apart. One text does for a list of texts.
+    Strict: neither True nor "5" is accepted as a number. A whole float is accepted for an integer
+    and a list for a tuple, since JSON and sliders do not tell them apart, and one text for a list
+    of texts.
     """
     schemas = _schemas(plugin.Params)
     values = {name: _fitted(value, schemas.get(name, {})) for name, value in given.items()}
@@ -42,7 +43,7 @@ def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _check_texts(plugin: type[Strategy], values: Mapping[str, Any], step: int) -> None:
-    """Refuse half a character in any text: in a list, a mapping or its names, as in a name."""
+    """Raise ``RecipeError`` for a lone surrogate in any text, those in lists and mappings too."""
     for name, value in values.items():
         left = [name, value]
         while left:
@@ -57,7 +58,7 @@ def _check_texts(plugin: type[Strategy], values: Mapping[str, Any], step: int) -
                 raise RecipeError.at(step, plugin.info.id, sentence, what)
 
 
-@lru_cache(maxsize=256)  # pydantic makes it anew each time, in about a millisecond
+@lru_cache(maxsize=256)  # pydantic takes about a millisecond each time
 def _schemas(params: type[Params]) -> Mapping[str, Any]:
     properties: Mapping[str, Any] = params.model_json_schema().get("properties", {})
     return properties
@@ -82,7 +83,7 @@ def _sentence(
 
 
 def allowed(schema: Mapping[str, Any]) -> str:
-    """What a setting may be, from its JSON schema: "a number from 0 to 1"."""
+    """The allowed values of a setting in words, from its JSON schema: "a number from 0 to 1"."""
     if "anyOf" in schema:
         return " or ".join(allowed(choice) for choice in schema["anyOf"])
     choices = schema.get("enum", [schema["const"]] if "const" in schema else [])

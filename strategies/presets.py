@@ -1,4 +1,4 @@
-"""Named recipes to start from: ideas, the defaults of programs, and the orders they work in."""
+"""Named recipes to start from: ideas, programs' defaults, and the order of programs' steps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GROUPS = {
 }
 OWN = "model"  # the preset that follows from the loaded model's own generation_config
 
-# What was read of programs: the version, and its month.
+# The version of each program whose settings were read, and its month.
 _HF = {"version": "5.24", "date": "November 2026"}
 _OPENAI = {"version": "as its Python client 3.57 has it", "date": "November 2026"}
 _GGML = {"version": "b10470", "date": "August 2026"}
 _OLLAMA = {"version": "commit fb30760", "date": "August 2026"}
 
-# What the two orders have in common, so that between them only the order differs.
+# The settings are the same in both presets about order, so that only the order differs.
 _TRANSFORMERS = (
     "guidance | logit_bias | encoder_repetition | repetition_penalty(1.1) | no_repeat_ngram"
     " | bad_words | min_new_tokens | exponential_length | temperature(0.8) | top_h | top_k(40)"
@@ -33,7 +33,7 @@ _LLAMA_CPP = (
     " | dry | top_n_sigma | top_k(40) | typical_p | top_p(0.95) | min_p(0.05) | xtc"
     " | temperature(0.8) | sample"
 )
-# One step of llama.cpp's: they share a window, and the prompt's tokens count.
+# One step in llama.cpp: the penalties share a window, and tokens of the prompt count.
 _PENALTIES = (
     "repetition_penalty(window=64) | frequency_penalty(prompt=True, window=64)"
     " | presence_penalty(prompt=True, window=64)"
@@ -44,8 +44,8 @@ _PENALTIES = (
 class Preset:
     """A recipe with a name: ``text`` is its written form, ``group`` a key of ``GROUPS``.
 
-    ``source`` is where its settings are from. Where that is a program, whose settings move,
-    ``version`` says which one was read and ``date`` the month it is from.
+    ``source`` is where its settings are from. Where that is a program, whose settings change from
+    release to release, ``version`` is the one that was read and ``date`` its month.
     """
 
     id: str

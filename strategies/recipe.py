@@ -1,4 +1,4 @@
-"""Recipes: processors in order, ended by one search. Parsed, written, validated, built."""
+"""Recipes: processors in order and one search at the end; parsed, written, validated, built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .registry import registry
 __all__ = ["Recipe", "RecipeError", "RecipeStep"]
 
 MOST_STEPS = 32
-MOST_TEXTS = 500  # each is encoded several times, with every lane
+MOST_TEXTS = 500  # in one recipe; each is encoded several times for every lane
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class RecipeStep:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one column runs. Always valid: making one that could not run raises ``RecipeError``.
+    """The strategies of one lane. Always valid: making an invalid one raises ``RecipeError``.
 
-    As a pydantic field it takes the written form or ``{"steps": [...]}`` and becomes the former.
+    As a pydantic field it accepts the written form or ``{"steps": [...]}`` and is serialised as the
+    written form.
     """
 
     steps: tuple[RecipeStep, ...]
@@ -145,13 +146,13 @@ class Recipe:
         return self.steps[-1]
 
     def at_least(self, count: int) -> Recipe:
-        """This recipe with the end of sequence held back for ``count`` tokens, before all else."""
+        """This recipe after a first step that allows no end of sequence before ``count`` tokens."""
         if count == 0:
             return self
         return Recipe((_step(0, "min_new_tokens", {"count": count}), *self.steps))
 
     def build(self, context: Context) -> tuple[list[Processor], Search]:
-        """An instance of each enabled strategy, for one lane; ``RecipeError`` where one refuses."""
+        """Instances of the enabled strategies for one lane; ``RecipeError`` where one refuses."""
         numbers = [i for i, step in enumerate(self.steps) if step.enabled]
         chain: list[Strategy] = []
         for i in numbers:
@@ -205,7 +206,7 @@ def _step(
     enabled: bool = True,
     values: Sequence[Any] = (),
 ) -> RecipeStep:
-    """A validated step from settings with names, and at most one without."""
+    """A validated step; of ``values``, which have no names, there may be one at most."""
     try:
         plugin = registry().get(strategy)
     except RecipeError as error:

@@ -1,4 +1,4 @@
-"""Finds the strategies: the modules of the two plugin folders, then what packages offer."""
+"""Finds the strategies: modules of the two plugin folders, then entry points of packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .contract import check
 from .notation import RecipeError, shorten
 
 FOLDERS = ("strategies.processors", "strategies.searches")  # every file in them is a plugin
-GROUP = "decoding_playground.strategies"  # the entry points another package offers plugins under
+GROUP = "decoding_playground.strategies"  # of entry points, for plugins of other packages
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Broken:
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """The usable strategies by id, processors before searches; and the unusable ones. Immutable."""
+    """The usable strategies by id, processors first, and those that are ``broken``. Immutable."""
 
     strategies: Mapping[str, type[Strategy]]
     broken: tuple[Broken, ...]
@@ -47,7 +47,7 @@ class Registry:
     ) -> Registry:
         """Import the modules of these packages and the entry points (None: all installed ones).
 
-        Whatever a plugin raises is kept in ``broken`` and stops nothing else.
+        A plugin that raises is listed in ``broken``; the others are found all the same.
         """
         if entry_points is None:
             entry_points = importlib.metadata.entry_points(group=GROUP)
@@ -63,7 +63,7 @@ class Registry:
         return cls({strategy.info.id: strategy for strategy in ordered}, tuple(broken))
 
     def get(self, strategy: str) -> type[Strategy]:
-        """The strategy of this id; raises ``RecipeError`` naming the nearest, else all."""
+        """The strategy of this id; raises ``RecipeError`` naming the most similar id, or all."""
         if strategy in self.strategies:
             return self.strategies[strategy]
         for plugin in self.broken:
@@ -78,7 +78,7 @@ class Registry:
 
 
 def registry() -> Registry:
-    """What is installed here, found once and never changed; what recipes are read with."""
+    """The registry of what is installed, found once: recipes are parsed with it."""
     return _installed()
 
 
@@ -88,7 +88,7 @@ def _installed() -> Registry:
 
 
 def _modules(folders: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """The name of each module of these packages, and what imports it."""
+    """The name of each module of these packages, and a function that imports it."""
     for folder in folders:
         paths = importlib.import_module(folder).__path__
         for name in sorted(module.name for module in pkgutil.iter_modules(paths)):
@@ -98,8 +98,8 @@ def _modules(folders: Iterable[str]) -> Iterator[tuple[str, Any]]:
 def _offered(found: Any) -> list[type[Strategy]]:
     """The strategies of a module, or the class an entry point names.
 
-    Not what is there to be extended: one that is an ``ABC``, or that others in the module extend.
-    One without ``info`` is meant to be a strategy, and is found to be broken.
+    Base classes are left out: an ``ABC``, or a class that others in the module extend. A class
+    without ``info`` is listed, so that the check finds it broken.
     """
     if not isinstance(found, ModuleType):
         return [found]

@@ -16,14 +16,15 @@ from .ops.topk import argmax
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence in the batch, as a strategy sees it.
+    """One sequence of a lane, as it is passed to a strategy.
 
-    ``state`` is the asking strategy's own immutable value; ``score`` is what the search keeps
+    ``state`` is an immutable value of the strategy it is passed to; ``score`` belongs to the search
     (a beam's summed log-probability); ``sample`` numbers the noise this row draws with; ``given``
-    is what the asking processor ``needs``.
+    is what the processor that it is passed to ``needs``.
 
-    ``tokens`` are the prompt's, then the generated ones. A model may read more tokens than it can
-    write, so those of the prompt may be ids beyond the scores: leave them out before indexing.
+    ``tokens`` are the prompt's, then the generated ones. Some models have embeddings for more
+    tokens than they have scores for, so ids of the prompt may lie beyond the scores: leave them
+    out before indexing.
     """
 
     tokens: tuple[int, ...]
@@ -62,18 +63,19 @@ class Move:
 
 @dataclass(frozen=True)
 class Step:
-    """What a search looks at to choose its next rows.
+    """What a search is given to choose its next rows from.
 
     ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
     every processor. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
-    ``draw`` is the cheap way to a token drawn with it. ``batch_draws`` holds what an engine found
-    in these scores for several lanes at once: by row and sample what ``draw`` gives, by row and
-    None what ``likeliest`` does.
+    ``draw`` is the cheap way to a token drawn with it. ``batch_draws`` holds tokens that the engine
+    computed for several lanes in one operation: under (row, sample) the result of ``draw``, under
+    (row, None) that of ``likeliest``.
+
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 
-    Where the search ``needs_hidden``, ``hidden`` holds, per row, the last layer's states of the
-    tokens read since the last step, ``[tokens, width]``, at first the whole prompt's.
+    Where the search ``needs_hidden``, ``hidden`` holds for each row the last layer's states of the
+    tokens since the last step, ``[tokens, width]``; at the first step those of the whole prompt.
     """
 
     index: int
@@ -114,30 +116,30 @@ class Step:
         state: Any = None,
         sample: int | None = None,
     ) -> Move:
-        """A ``Move`` whose ``done`` follows from what ends a text."""
+        """A ``Move`` that is ``done`` where ``ends`` says so."""
         return Move(parent, token, score, state, self.ends(parent, token), sample)
 
 
 @dataclass(frozen=True)
 class LookAhead:
-    """Asks for the hidden states of next tokens before one of them is chosen.
+    """A request for the hidden states of next tokens before one of them is chosen.
 
-    Yielded by ``Search.advance``, which is then sent float32 or narrower ``[len(tokens), width]``:
-    the last layer's state of each of ``tokens``, as if it followed the row.
+    Yielded by ``Search.advance``, which is then sent a tensor ``[len(tokens), width]``, float32 or
+    narrower: the last layer's state of each of ``tokens``, as if it followed the row.
     """
 
     tokens: Sequence[int]
 
 
-# An ``advance`` that looks ahead: it yields what it must see, and returns its moves at the end.
+# What an ``advance`` that looks ahead returns: a generator of requests, which returns the moves.
 LookingAhead = Generator[LookAhead, Tensor, list[Move]]
 
 
 @dataclass(frozen=True)
 class SecondPrompt:
-    """Asks for the scores after another prompt, which the row's own tokens follow too.
+    """A request for the scores of the same text after another prompt.
 
-    ``row.given`` is then float32 ``[vocab]``: raw scores after ``tokens`` and what was generated.
+    ``row.given`` is then float32 ``[vocab]``: raw scores after ``tokens`` and the generated tokens.
     """
 
     tokens: tuple[int, ...]
@@ -145,9 +147,10 @@ class SecondPrompt:
 
 @dataclass(frozen=True)
 class EarlyLayers:
-    """Asks for the scores of the model ended after each of these layers, counted from 1; 0 is none.
+    """A request for the scores after each of these layers, counted from 1; 0 is the embeddings.
 
-    ``row.given`` is then float32 ``[len(layers), vocab]``: its vocabulary head on their states.
+    ``row.given`` is then float32 ``[len(layers), vocab]``: the vocabulary head applied to the
+    hidden state after each of ``layers``.
     """
 
     layers: tuple[int, ...]
