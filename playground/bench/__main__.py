@@ -2,7 +2,8 @@
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
 once. ``strategies``: what each strategy adds to a step of six lanes. ``soak``: whether memory
-levels off over many runs and clients that stop reading are dropped; it exits with 1 where not.
+levels off over many runs, and whether clients that stop reading are dropped; its exit status is 1
+where either is not so.
 """
 
 from __future__ import annotations

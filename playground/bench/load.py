@@ -1,4 +1,4 @@
-"""Many clients at once over HTTP: how much they get done, how long each waits, and the same alone.
+"""Many clients at once over HTTP: throughput and latency, together and one after the other.
 
 The server runs in a process of its own, so that the clients take none of its threads.
 """
@@ -27,12 +27,12 @@ PROMPTS = (
     "The most important thing about an argument is",
 )
 RECIPES = ["greedy", "temperature(0.8) | top_p(0.95) | sample", "top_k(50) | sample"]
-SERIAL = 12  # clients measured one after the other; a longer line is their mean times its length
+SERIAL = 12  # clients measured one after the other; the time of more follows from their mean
 
 
 @dataclass
 class Visit:
-    """What one client saw: seconds from its request to each of its tokens, and its texts."""
+    """One client's measurements: seconds from its request to each of its tokens, and its texts."""
 
     tokens: list[float] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -40,13 +40,13 @@ class Visit:
 
     @property
     def between(self) -> list[float]:
-        """Seconds between two arrivals; what comes in one piece came at once."""
+        """Seconds between two arrivals; tokens of one network read have arrived at once."""
         return [b - a for a, b in zip(self.tokens, self.tokens[1:], strict=False) if b > a]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Seconds; a percentile is over the clients, or over all gaps between their tokens."""
+    """Times are in seconds; percentiles are over the clients, or over all gaps between tokens."""
 
     clients: int
     lanes: int
@@ -62,7 +62,7 @@ class Report:
     serial_measured: int  # clients that this was measured with
     serial_first_p95: float
     throughput_ratio: float
-    same_texts: int  # clients whose texts equal what they get alone, of those measured alone
+    same_texts: int  # of the clients measured alone, those whose texts were the same together
 
     def __str__(self) -> str:
         return "\n".join(
@@ -83,9 +83,9 @@ class Report:
 
 
 def measure(model: str | None, tokens: int, counts: Sequence[int]) -> list[Report]:
-    """Serve ``model`` and let each of ``counts`` clients come at once, after a round alone."""
+    """Serve ``model``; measure clients one after the other, then each of ``counts`` at once."""
     with serving(model) as port:
-        asyncio.run(visit(port, 0, 4))  # what is done once only
+        asyncio.run(visit(port, 0, 4))  # pays for what the first run alone does
         alone: list[Visit] = [
             asyncio.run(visit(port, number, tokens))
             for number in range(1, 1 + min(SERIAL, max(counts)))
@@ -99,7 +99,7 @@ def _report(port: int, tokens: int, count: int, alone: list[Visit]) -> Report:
     seconds = time.perf_counter() - begun
     mean = statistics.mean(visit.seconds for visit in alone)
     serial = mean * count
-    # One by one the last client of a line waits for all before it.
+    # One after the other, the last client waits for all before it.
     serial_first = mean * 0.95 * (count - 1) + statistics.mean(v.tokens[0] for v in alone)
     firsts = [visit.tokens[0] for visit in visits]
     gaps = [gap for visit in visits for gap in visit.between]
@@ -152,10 +152,10 @@ async def visit(port: int, number: int, tokens: int) -> Visit:
 
 
 async def _events(port: int, body: bytes) -> AsyncIterator[tuple[float, bytes]]:
-    """The events of a comparison, each with the clock at which its piece came.
+    """The events of a comparison, each with the time at which its network read returned.
 
-    By hand, as a client library takes five times as long, and of the cores that are measured. In
-    HTTP/1.0, whose answers are not cut into chunks and end with the connection.
+    Written by hand, since a client library takes five times as long, on the very cores that are
+    measured. The request is HTTP/1.0, whose answers are not chunked and end with the connection.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.closing(writer):
@@ -184,7 +184,7 @@ def serving(model: str | None, **settings: Any) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
+    spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
     server = spawn.Process(target=_serve, args=(model, port, settings), daemon=True)
     server.start()
     try:
@@ -212,12 +212,12 @@ def _serve(model: str | None, port: int, settings: dict[str, Any]) -> None:
     from playground.service import Service
 
     chosen: dict[str, Any] = {"deadline_s": 1800.0, "max_waiting": 1000, "max_client_runs": 1000}
-    chosen["prompt_bytes"] = 0  # who comes again reads the prompt again, as the first time
+    chosen["prompt_bytes"] = 0  # no prompt cache: the second visit prefills as the first does
     if model is not None:
         chosen |= {"model": model, "models": (model,)}
     service = Service(Settings(**chosen | settings))
     service.prepare()
-    gc.freeze()  # as the page's program does
+    gc.freeze()  # as app.py does
     service.engine().join_tracing()
     app = Gate(application(service), service.settings)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

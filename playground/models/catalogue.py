@@ -1,4 +1,4 @@
-"""The models a host offers, and those that are loaded: each once, for everybody."""
+"""The models a host offers, and the loaded ones: each once for all visitors."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Entry(BaseModel):
 class Models:
     """The catalogue, and a cache of loaded models bounded by memory.
 
-    ``release(id)`` is asked before a model is dropped, the least recently used one first: it lets
-    go of whatever uses the model and returns True, or returns False where the model is in use.
+    ``release(id)`` is called before a model is dropped, the least recently used one first. It
+    closes the engine of the model and returns True, or returns False where the model is in use.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Models:
             self._offer(text)
 
     def catalogue(self) -> list[Entry]:
-        """What a visitor may choose, the host's default first."""
+        """The models that a visitor may choose, the host's default first."""
         with self._lock:
             known = dict(self._entries)
             for id in self._loaded:
@@ -79,15 +79,15 @@ class Models:
             ]
 
     def loaded(self, id: str | None = None) -> LoadedModel | None:
-        """The model if it is there already; ``ModelError`` where it is not offered."""
+        """The model if it is loaded, else None; ``ModelError`` where it is not offered."""
         entry = self._entry(id or self.default)
         with self._lock:
             return self._loaded.get(entry.id)
 
     def load(self, id: str | None = None) -> LoadedModel:
-        """The model, loaded once however many ask at once; None is the host's default.
+        """The model, loaded once even for several callers at once; None is the host's default.
 
-        Raises ``ModelError`` where it is not offered, cannot be had, or cannot be served.
+        Raises ``ModelError`` where it is not offered, or cannot be found, loaded or served.
         """
         entry = self._entry(id or self.default)
         with self._lock:
@@ -114,10 +114,10 @@ class Models:
         return loaded
 
     def draft(self, reader: LoadedModel) -> LoadedModel | None:
-        """The host's draft model, loaded for ``reader`` alone; None where it has none for it.
+        """The host's draft model, loaded for the model ``reader`` alone; None where there is none.
 
         No model drafts for itself, nor for one of another vocabulary. Raises ``ModelError`` where
-        it cannot be had.
+        it cannot be loaded.
         """
         if self.settings.draft_model is None:
             return None
@@ -131,19 +131,19 @@ class Models:
         return drafting
 
     def _offer(self, text: str) -> str:
-        """Put a model of the settings into the catalogue; its id there."""
+        """Add a model named in the settings to the catalogue; returns its id there."""
         entry = self._named(text)
         self._entries.setdefault(entry.id, entry)
         return entry.id
 
     def _named(self, text: str) -> Entry:
-        """A model as the settings name it."""
+        """The entry of a model that the settings name: built-in, a folder, or a hub id."""
         if text == BUILT_IN:
             entry = Entry(id=text, title=text, summary=SUMMARIES[text], source="built-in")
         elif _is_path(text):
             path = Path(text).expanduser().resolve()
             taken = self._folders.get(path.name, path) != path or path.name in self.settings.models
-            id = str(path) if taken else path.name  # visitors need not learn the host's folders
+            id = str(path) if taken else path.name  # the page does not show the host's folders
             self._folders[id] = path
             entry = Entry(
                 id=id, title=path.name, summary="A model in a folder of this host.", source="folder"
@@ -153,7 +153,7 @@ class Models:
         return entry
 
     def _entry(self, id: str) -> Entry:
-        # The settings' own words for the default are known to the page, a folder's path included.
+        # The page may send the default as the settings name it, a folder's path included.
         entry = self._entries.get(self.default if id == self.settings.model else id)
         if entry is not None:
             return entry
@@ -171,7 +171,7 @@ class Models:
         else:
             if not hub.is_id(entry.id):
                 raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
-            known = entry.id in self._entries  # else it is a visitor's word until it is found
+            known = entry.id in self._entries  # else a visitor typed it, and it is not logged
             name = entry.id if known else "A model that a visitor asked for"
             builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
             folder = hub.fetch(entry.id, settings, lambda folder: self._fits(folder, entry.id))
@@ -180,7 +180,10 @@ class Models:
         )
 
     def _fits(self, folder: Path, id: str) -> None:
-        """Refuse a model by its configuration alone: what cannot be served, or is far too big."""
+        """Raise ``ModelError`` where a configuration alone shows a model to be unusable here.
+
+        Its architecture cannot be served, or its weights are larger than this host's memory.
+        """
         needed = weight_bytes(folder, self.settings, id, self.process)
         self._make_room(id, needed, try_only=True)
 
@@ -191,7 +194,7 @@ class Models:
             with self._lock:
                 held = {key: model.facts.memory for key, model in self._loaded.items()}
             total = sum(held.values())
-            # Working memory needs a share too: keys and values, and one step's activations.
+            # The rest is for keys and values, and for the activations of a step.
             room = self.settings.models_bytes or int(0.7 * (device.free_bytes(where) + total))
             if total + needed <= room:
                 return
@@ -216,7 +219,7 @@ class Models:
 
 
 def _collect() -> None:
-    """Free what is in cycles, as a packed model is; among what a host froze as well."""
+    """Free objects in reference cycles, such as packed models, frozen ones (``gc``) included."""
     frozen = gc.get_freeze_count()
     gc.unfreeze()
     gc.collect()
@@ -230,12 +233,12 @@ def _hub_entry(id: str) -> Entry:
 
 
 def _is_path(text: str) -> bool:
-    """Whether a host's setting means a folder: a path as it is written, never a bare name."""
+    """Whether a setting is written as a path to a folder, which a bare name never is."""
     return text.startswith(("/", "./", "../", "~")) or "\\" in text or Path(text).is_absolute()
 
 
 def _outcome(future: Future[LoadedModel]) -> LoadedModel:
-    """What another caller's loading came to; its error as an exception of this caller's own."""
+    """The model that another caller loads; its error, raised as an exception of this caller."""
     try:
         return future.result()
     except ModelError as error:

@@ -14,7 +14,7 @@ from playground.settings import Settings
 
 T = TypeVar("T")
 
-# Weights that run no code, and what a tokenizer may need; nothing from sub-folders.
+# Weights without code, and the files a tokenizer may need; nothing from sub-folders.
 WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
 UNWANTED = ["*/*", "consolidated*"]
 
@@ -27,8 +27,9 @@ def is_id(text: str) -> bool:
 def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
     """The local folder of a hub model, downloaded where it is not in the hub's cache yet.
 
-    ``check`` is handed a folder holding the configuration alone and may refuse it, before
-    gigabytes are fetched. Raises ``ModelError``, within ``hub_timeout_s`` where the hub is away.
+    ``check`` is called with a folder that holds the configuration alone, before gigabytes are
+    fetched, and may raise ``ModelError``. So does this function, within ``hub_timeout_s`` where
+    the hub does not answer.
     """
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -63,7 +64,7 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
 
 
 def cached(id: str, settings: Settings) -> Path | None:
-    """The folder of a model that the hub's cache holds whole, without asking anybody."""
+    """The folder of a model that the hub's cache holds whole, else None; uses no network."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -82,7 +83,7 @@ def cached(id: str, settings: Settings) -> Path | None:
 
 
 def _look_up(id: str, settings: Settings) -> None:
-    """Raise unless the hub offers this id: one short request, since the client retries long."""
+    """Raise unless the hub offers this id: one short request, since the client retries for long."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -109,7 +110,7 @@ def _look_up(id: str, settings: Settings) -> None:
         ) from error
     except HfHubHTTPError as error:
         raise ModelError(f"The hub at {settings.hub} refused {id}: {first_line(error)}.") from error
-    except Exception as error:  # whatever the client of the day raises where there is no route
+    except Exception as error:  # the client's errors without a network differ between versions
         raise ModelError(
             f"{id} is not on this machine, and the hub at {settings.hub} cannot be reached "
             f"({first_line(error)}). The models already loaded keep working."
@@ -120,7 +121,7 @@ def _look_up(id: str, settings: Settings) -> None:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """What ``call`` returns, or ``TimeoutError``: a name look-up outlasts any client's timeout."""
+    """Return ``call()``, or raise ``TimeoutError``: no client's timeout covers a name look-up."""
     done: list[T] = []
     failed: list[Exception] = []
 
@@ -141,7 +142,7 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _silent() -> Any:
-    """A progress bar that draws nothing: a server's log is read line by line."""
+    """A progress bar that draws nothing, since a server's log is read line by line."""
     from tqdm import tqdm
 
     class Silent(tqdm):  # type: ignore[misc]

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to decode, its tokenizer, and what is known of it. Lengths are in tokens."""
+    """A model ready to decode, its tokenizer, and facts about it. Lengths are in tokens."""
 
     id: str
     model: Any
@@ -86,7 +86,7 @@ def load_folder(
         except Exception as error:
             log.warning("loading %s failed", id, exc_info=True)
             raise ModelError(f"{id} cannot be loaded: {_told(error, folder)}.") from error
-    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+    if report["missing_keys"]:  # transformers fills them with random numbers and goes on
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(f"{id} cannot be loaded: its weights lack {names}.")
     ends = end_ids(model, tokenizer)
@@ -111,11 +111,11 @@ def load_folder(
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that end a text: what ``generate`` would stop at, and the end of a chat turn.
+    """The tokens that end a text: those of ``generate``, and the end of a chat turn.
 
-    A chat model whose files name another end would never stop talking, so its tokenizer's
-    is added; elsewhere the tokenizer's is not, or a text would end where ``generate`` goes on.
-    Ids outside the vocabulary, which small models inherit from a default, are dropped.
+    A chat model whose files name another end would never end its turn, so the tokenizer's end is
+    added. For other models it is not, or a text would end where ``generate`` goes on. Ids outside
+    the vocabulary, which small models inherit from a default, are dropped.
     """
     sources = [model.generation_config.eos_token_id]
     if sources[0] is None:
@@ -128,7 +128,7 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
 
 def lacks(folder: Path) -> str | None:
-    """What a folder would need to be a model in transformers' form, or None."""
+    """What is missing in a folder for it to be a model in transformers' form, or None."""
     if not (folder / "config.json").is_file():
         return "config.json"
     index = folder / "model.safetensors.index.json"
@@ -145,7 +145,7 @@ def lacks(folder: Path) -> str | None:
 
 
 def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
-    """Memory the weights will take, from the configuration alone.
+    """Bytes of memory the weights will take, from the configuration alone.
 
     Raises ``ModelError`` where the architecture cannot be served.
     """
@@ -177,7 +177,7 @@ def _skeleton(folder: Path, id: str) -> Any:
 
 
 def _told(error: Exception, folder: Path) -> str:
-    """What transformers says, without telling visitors where this host keeps its models."""
+    """The first line of an error of transformers, without the path of the host's folder."""
     return first_line(error).replace(str(folder), "its folder")
 
 
@@ -189,7 +189,7 @@ def _bytes(model: Any, settings: Settings) -> int:
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Silence transformers' progress bars: a server's log is read line by line."""
+    """Switch transformers' progress bars off meanwhile: a server's log is read line by line."""
     from transformers.utils import logging
 
     bars: Any = logging
