@@ -1,4 +1,4 @@
-"""Comparison in, Plotly figures and the sentences above them out; pure, knows no Gradio."""
+"""Plotly figures of a comparison, and the sentences above them. Pure, and without Gradio."""
 
 from playground.charts.candidates import Bar, rows
 from playground.charts.distribution import distribution

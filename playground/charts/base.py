@@ -1,4 +1,4 @@
-"""What figures share: no template, and no colours but those of the series; the page sets others."""
+"""The common parts of figures: no template, and no colours but those of the series."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
         "font": {"size": 12},
         "hoverlabel": {"align": "left"},
     }
-    # All at once: update_layout takes three times as long, at every click on a token.
+    # In one call: update_layout takes three times as long, at every click on a token.
     drawn = go.Figure({"data": list(data), "layout": shared | layout})
-    drawn.layout.template = None  # where it is made, None means Plotly's own
+    drawn.layout.template = None  # in the constructor None would mean Plotly's default
     return drawn
 
 
 def tint(colour: str, alpha: float) -> str:
-    """``#rrggbb`` at this opacity: it lets the theme's own background through, light or dark."""
+    """``#rrggbb`` at this opacity, which fits a light and a dark background alike."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
 def named(comparison: Comparison, lane: int) -> str:
-    """What a person called the column, before its figures in a label; nothing where it has none."""
+    """The name a person gave the column, to be followed by its figures in a label; else empty."""
     name = _name(comparison, lane)
     return f"<b>{name}</b>  " if name else ""
 
 
 def called(comparison: Comparison, lane: int) -> str:
-    """The column in a hover's template: its letter, and what a person called it."""
+    """The column in a hover template: its letter, and the name a person gave it."""
     name = _name(comparison, lane).replace("%{", "%&#123;")  # begins a variable in a template
     return f"{LETTERS[lane]} {name}" if name else LETTERS[lane]
 
@@ -67,7 +67,7 @@ def badge(letter: str, colour: str, ink: str, **where: Any) -> dict[str, Any]:
 
 
 def spread(ends: Mapping[int, float], low: float, high: float, apart: float) -> dict[int, float]:
-    """Positions by lane, near those of ``ends``: at least ``apart``, and within the axis."""
+    """Positions by lane, near those of ``ends``: ``apart`` at least, and within the axis."""
     order = sorted(ends, key=lambda lane: (ends[lane], lane))
     placed: dict[int, float] = {}
     floor = low

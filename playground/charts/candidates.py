@@ -13,9 +13,9 @@ GAP = 0.4  # rows left free above a chosen token that is not among the likeliest
 
 @dataclass(frozen=True)
 class Bar:
-    """One row: a token's probability of the model and as ``shown``, ``y`` counted in rows.
+    """One row: a token's raw probability, and the ``shown`` one; ``y`` is counted in rows.
 
-    ``removed_by`` is the index of the stage that removed it, ``told`` what a hover says, in lines.
+    ``removed_by`` is the stage that removed the token, by index; ``told`` its hover, in lines.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Bar:
 
     @property
     def trail(self) -> str:
-        """``told`` for Plotly's own hover."""
+        """``told`` as HTML for Plotly's hover."""
         first, *rest = map(text.literal, self.told)
         return "<br>".join([f"<b>{first}</b>", *rest])
 
@@ -37,8 +37,8 @@ class Bar:
 def rows(step: StepRecord, trace: Trace, stage: int, limit: int = 12) -> list[Bar]:
     """The ``limit`` likeliest tokens, raw or at any stage; the chosen one; the others together.
 
-    ``shown`` is a token's probability after ``stage``, or of the model for −1. Which tokens are
-    rows does not depend on ``stage``.
+    ``shown`` is a token's probability after ``stage``, the raw one for −1. The tokens are the same
+    at every ``stage``.
     """
     candidates = step.candidates
     highest = [
@@ -68,7 +68,7 @@ def rows(step: StepRecord, trace: Trace, stage: int, limit: int = 12) -> list[Ba
 
 
 def _others(step: StepRecord, trace: Trace, stage: int, bars: Sequence[Bar]) -> Bar | None:
-    """What these rows leave of the distribution; None where they are the whole vocabulary."""
+    """All other tokens as one row; None where ``bars`` are the whole vocabulary."""
     number = trace.vocab_size - len(bars)
     if number <= 0:
         return None
@@ -76,7 +76,7 @@ def _others(step: StepRecord, trace: Trace, stage: int, bars: Sequence[Bar]) -> 
     left = max(0.0, 1.0 - sum(bar.shown for bar in bars))
     survivors = step.stages[stage].survivors if stage >= 0 else trace.vocab_size
     if survivors <= sum(bar.shown > 0 for bar in bars):
-        left = 0.0  # what the sum leaves is rounding
+        left = 0.0  # the difference is a rounding error
     label = text.count(number, "other")
     told = (f"{label} together", f"model {text.percent(raw)} %")
     told += (f"shown {text.percent(left)} %",) if stage >= 0 else ()
@@ -84,7 +84,7 @@ def _others(step: StepRecord, trace: Trace, stage: int, bars: Sequence[Bar]) -> 
 
 
 def _life(step: StepRecord, trace: Trace, c: int, removed: int | None) -> tuple[str, ...]:
-    """A candidate through the stages: a line for its text, the model, and each stage it reached."""
+    """A candidate's lines: its text, the raw probability, and that after each stage it reached."""
     known = step.candidates
     lines = [
         f"{text.visible(known.texts[c], 60)}  id {known.ids[c]}",

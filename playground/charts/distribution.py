@@ -24,7 +24,7 @@ def distribution(
 
     ``stage`` indexes ``trace.stages``: −1 shows the model alone, None the last. The chosen token is
     always shown, however unlikely; at most ``limit`` others are, and the rest are one pair. The
-    rows do not depend on ``stage``, so going through the stages moves bars and nothing else.
+    rows are the same at every ``stage``, so that going through the stages moves bars alone.
     """
     stage = len(trace.stages) - 1 if stage is None else stage
     bars = rows(step, trace, stage, limit)
@@ -116,7 +116,7 @@ def _band(bar: Bar, colour: str) -> dict[str, Any]:
 
 
 def _value(bar: Bar, paired: bool, noted: Sequence[float]) -> dict[str, Any]:
-    """A row's numbers; where a note may need their place on a narrow page, named to give way."""
+    """A row's numbers; where a note may overlap them on a narrow page, they are named ``wide``."""
     raw = text.literal(text.percent(bar.raw).rjust(5, "\u00a0"))
     value = f"{raw} → {text.literal(text.percent(bar.shown))} %" if paired else f"{raw} %"
     crowded = bar.removed_by is not None and any(abs(bar.y - y) < 0.6 for y in noted)
@@ -134,19 +134,19 @@ def _value(bar: Bar, paired: bool, noted: Sequence[float]) -> dict[str, Any]:
 
 
 def _cuts(bars: Sequence[Bar]) -> list[tuple[int, list[Bar]]]:
-    """Runs of rows that one stage removed, with that stage."""
+    """Stages, each with adjacent rows that it removed."""
     groups = groupby(bars, key=lambda bar: bar.removed_by)
     return [(stage, list(rows)) for stage, rows in groups if stage is not None]
 
 
 def _beside(rows: Sequence[Bar], longest: float) -> float | None:
-    """Where to the right of these bars there is room for words; None where there is not."""
+    """The position right of these bars at which words fit; None where they do not."""
     reach = max(bar.raw for bar in rows)
     return reach if reach < 0.4 * longest else None
 
 
 def _note(stage: int, rows: Sequence[Bar], trace: Trace, longest: float) -> dict[str, Any]:
-    """Which step removed these rows: beside their bars, or where the first has no second bar."""
+    """A note on the step that removed these rows: beside their bars, or below the first bar."""
     reach = _beside(rows, longest)
     return {
         "x": reach or 0,
@@ -161,7 +161,7 @@ def _note(stage: int, rows: Sequence[Bar], trace: Trace, longest: float) -> dict
 
 
 def _bracket(rows: Sequence[Bar], longest: float) -> list[dict[str, Any]]:
-    """A line along the rows that a note beside them is about."""
+    """A line along the rows that a note is about."""
     reach = _beside(rows, longest)
     if reach is None:
         return []

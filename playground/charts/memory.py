@@ -1,4 +1,4 @@
-"""Memory of a run: the keys and values every column holds while it writes."""
+"""Memory of a run: the keys and values of each lane, token by token."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison
 
 HEIGHT = 172  # pixels
-APART = 0.14  # of the height, between two letters
+APART = 0.14  # least distance of two letters, as a share of the height
 
 
 def held(comparison: Comparison, lane: int) -> list[int]:
-    """Tokens whose keys and values a lane holds, over all its rows, as it chooses each token.
+    """Tokens whose keys and values a lane holds, over all its rows, at each step.
 
-    A row holds the prompt and every token chosen before, and so does its like after each second
-    prompt. A lane has a row for every choice that was recorded at a step.
+    A row holds the prompt and every token chosen before, and the same after each second prompt. A
+    lane has a row for every choice that was recorded at a step.
     """
     trace = comparison.lanes[lane].trace
     rows = Counter(step.index for step in trace.steps)
@@ -46,7 +46,7 @@ def memory(comparison: Comparison) -> go.Figure | None:
     ends = {lane: tokens[-1] * per_token / size for lane, tokens in enumerate(lanes) if tokens}
     return figure(
         [
-            # Of lanes that hold the same, an earlier one shows at both sides of a later one.
+            # Where two lines lie on each other, the wider, earlier one shows on both sides.
             _line(
                 called(comparison, lane),
                 lane,

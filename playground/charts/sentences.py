@@ -1,4 +1,4 @@
-"""The sentence above each chart: what it shows for this very run."""
+"""The sentence above each chart, about the run that it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from playground.trace import Comparison, StepRecord, Trace
 def about_distribution(
     step: StepRecord, trace: Trace, colour: str, stage: int | None = None
 ) -> str:
-    """What the bars are, how many tokens are left, and the chosen one. ``colour`` is its name."""
+    """What the bars are, how many tokens are left, and which was chosen.
+
+    ``colour`` is the name of the recipe's colour.
+    """
     shown = len(trace.stages) - 1 if stage is None else stage
     model = f"rank {step.raw_rank:,}, {text.percent(step.raw_probability)} %"
     if not trace.stages:
@@ -61,7 +64,7 @@ def _fair(entropy: float) -> str:
 
 
 def about_per_step(comparison: Comparison) -> str:
-    """Whose the forward pass is, how long it took, and what the columns' own work added."""
+    """Which rows share the forward pass, its time, and the time of each column's own work."""
     shared = shared_rows(comparison)
     if shared is None:
         return "No step after the first token yet: that one comes from the prompt's own pass."
@@ -110,7 +113,7 @@ def _rate(per_second: float) -> str:
 
 
 def about_memory(comparison: Comparison) -> str:
-    """What a token takes, what every column held at its end, and what the machine holds."""
+    """Bytes of one token in a row, of all columns at their end, and of the process and the GPU."""
     per_token = comparison.model.cache_bytes_per_token
     if per_token is None:
         return "How much memory a token takes was not written down for this run."
@@ -132,7 +135,7 @@ def about_memory(comparison: Comparison) -> str:
 
 
 def about_timeline(comparison: Comparison) -> str:
-    """What came before the first token, and what a token of the prompt and a written one took."""
+    """Time before the first token, and time per token of the prompt and of the text."""
     whole = comparison.timings
     count = text.count(whole.prefill_tokens, "token")
     told = f"Cutting the prompt into {count} took {text.milliseconds(whole.tokenize)}, "
@@ -158,8 +161,9 @@ def about_timeline(comparison: Comparison) -> str:
 
 
 def about_steps(comparison: Comparison, after: bool = False, reference: int | None = None) -> str:
-    """What the two panels are, where each column parts from the lane ``reference`` or from the one
-    before it, and the least expected token of all.
+    """What the two panels show, where columns part, and the least expected token of all.
+
+    Each column is compared with the lane ``reference``, or with the one before it.
     """
     whose = "after the recipe" if after else "the model's own"
     told = f"Uncertainty before each token, and the probability of the chosen one, {whose}."

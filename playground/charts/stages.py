@@ -1,4 +1,4 @@
-"""What each stage of a recipe left of one step's distribution: entropy, and tokens that survive."""
+"""Entropy and surviving tokens of one step's distribution after each stage of a recipe."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def stages(step: StepRecord, trace: Trace, colour: str, stage: int | None = None
 
 
 def summaries(step: StepRecord, trace: Trace) -> list[tuple[str, StageSummary]]:
-    """The model's distribution and each stage's, named as a person reads them."""
+    """Summaries of the model's distribution and of each stage's, each with its label."""
     model = StageSummary(survivors=trace.vocab_size, entropy=step.raw_entropy)
     names = [step.label for step in trace.chain.processors]
     return [("model", model), *zip(names, step.stages, strict=True)]

@@ -14,10 +14,10 @@ from playground.charts.base import badge, called, figure, spread, tint
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison, StepRecord
 
-WINDOW = 8  # tokens a running mean covers
+WINDOW = 8  # tokens of the running mean
 FLOOR = 1e-5  # probabilities below are drawn here
 DECADES = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %", -4: "0.01 %", -5: "≤ 0.001 %"}
-APART = 0.13  # of a panel's height, between letters
+APART = 0.13  # least distance of two letters, as a share of a panel's height
 
 
 def steps(
@@ -28,10 +28,11 @@ def steps(
 ) -> go.Figure:
     """Entropy (nats) above, probability of the chosen token (log axis) below, token by token.
 
-    Raw, or ``after`` the recipe. Points are tokens; where a text is long enough the line is their
-    running mean over 8 tokens, and the lane of ``selected``, a (lane, step), has a thin line
-    through the points too. A dotted line of a lane's colour stands where it parts from the lane
-    ``reference``, or from the one before it. customdata of a point holds its lane and step.
+    Of the raw distribution, or of that ``after`` the recipe. Points are tokens; where a text is
+    long enough, the line is their running mean over 8 tokens, and the lane of ``selected``, a
+    (lane, step), has a thin line through the points too. A dotted line in a lane's colour marks
+    where it parts from the lane ``reference``, or from the one before it. customdata of a point
+    holds its lane and step.
     """
     paths = [lane.trace.path() for lane in comparison.lanes]
     drawn = [_Values(path, after) for path in paths]

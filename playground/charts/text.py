@@ -1,4 +1,4 @@
-"""Model text and numbers as a chart may show them."""
+"""Model text and numbers, formatted for charts."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _visible(character: str) -> str:
 
 
 def literal(text: str) -> str:
-    """The text as Plotly must be given it to draw it as it is: Plotly reads tags, entities and TeX.
+    """The text escaped for Plotly, which interprets tags, entities and TeX.
 
-    Right-to-left text is isolated, so that it does not turn the label around it.
+    Right-to-left text is isolated, so that it does not reverse the label around it.
     """
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("$", "&#36;")):
         text = text.replace(character, entity)
@@ -53,7 +53,7 @@ def quoted(text: str, limit: int = 40) -> str:
 
 
 def piece(step: StepRecord) -> str:
-    """The chosen token's own text; what it adds to the readable text may be less, or nothing."""
+    """The chosen token's own text, of which the readable text may gain only a part, or nothing."""
     return step.piece
 
 
@@ -80,7 +80,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def scale(most: float) -> tuple[float, str]:
-    """The unit in which so many bytes are best told, and its bytes."""
+    """The bytes of the unit in which ``most`` bytes are written, and the unit's name."""
     for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if most >= size:
             return size, unit

@@ -1,4 +1,4 @@
-"""A run from Run to its last token: its prompt cut into tokens, waiting, reading it, writing."""
+"""A run from submission to its last token: tokenising the prompt, waiting, prefill, decoding."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ THIN = 1 / 500  # of the longest bar: about a pixel
 
 
 def timeline(comparison: Comparison) -> go.Figure:
-    """A bar a lane along the time since Run, its parts' lengths above it.
+    """A bar a lane along the time since submission, with the lengths of its parts above it.
 
-    Reading the prompt ends with the first token's choice. Where lanes ran alone, each counts from
-    its own start.
+    Prefill ends with the choice of the first token. Where lanes ran alone, each has its own zero.
     """
     lanes = range(len(comparison.lanes))
     bars = [spans(comparison, lane) for lane in lanes]
@@ -52,7 +51,7 @@ def timeline(comparison: Comparison) -> go.Figure:
 def spans(comparison: Comparison, lane: int) -> tuple[float, float, float, float]:
     """When each of ``PARTS`` ended for this lane, in seconds.
 
-    A run's own clock starts once its prompt is cut into tokens.
+    The times in a run's records count from the end of tokenising.
     """
     path = comparison.lanes[lane].trace.path()
     if not path:
@@ -71,7 +70,7 @@ def lengths(comparison: Comparison, lane: int) -> list[float]:
 
 
 def unseen(comparison: Comparison) -> list[str]:
-    """What of ``PARTS`` happened and is too short to be seen in any lane."""
+    """The ``PARTS`` that are longer than 0, yet too short to be seen in any lane."""
     lanes = range(len(comparison.lanes))
     longest = max((spans(comparison, lane)[-1] for lane in lanes), default=0.0)
     most = [

@@ -1,4 +1,4 @@
-"""What every step of a run took: the forward pass that rows share, and each lane's own work."""
+"""The time of every step of a run: the forward pass that rows share, and each lane's own work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADING = 26
 
 
 def decode_steps(comparison: Comparison, lane: int) -> list[StepRecord]:
-    """The shown text's steps that had a forward pass of their own: all but the first token."""
+    """The steps of a lane's first text that had a forward pass: all but that of the first token."""
     return comparison.lanes[lane].trace.path()[1:]
 
 
@@ -37,9 +37,9 @@ def shared_rows(comparison: Comparison) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Rates:
-    """Tokens a second: of the slowest lane, of the fastest, and of all rows of everybody's lanes.
+    """Tokens a second: of the slowest lane, of the fastest, and of all rows in the batch.
 
-    The last counts the rows of every forward over the time from one token to the next.
+    The last one divides the rows of each forward by the time from one token to the next.
     """
 
     slowest: float
@@ -48,7 +48,10 @@ class Rates:
 
 
 def rates(comparison: Comparison) -> Rates | None:
-    """None without a decode step, or where one forward may have judged several drafted tokens."""
+    """The rates of a run; None without a decode step, or where every lane has drafted tokens.
+
+    The scores after several drafted tokens are from one forward.
+    """
     lanes = [
         lane.metrics.timings.tokens_per_second
         for lane in comparison.lanes
@@ -69,8 +72,8 @@ def rates(comparison: Comparison) -> Rates | None:
 def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) -> go.Figure:
     """Milliseconds of every decode step, a panel a lane: forward, processors, search, record.
 
-    The first token is left out: it is chosen from the prompt's own pass. ``selected`` is (lane,
-    step) of a token to mark; customdata of a bar starts with the lane and step it stands for.
+    The first token is left out: it is chosen from the logits of the prefill. ``selected`` is the
+    (lane, step) of a token to mark; customdata of a bar begins with its lane and step.
     """
     steps = [decode_steps(comparison, lane) for lane in range(len(comparison.lanes))]
     longest = max(map(len, steps), default=0)
@@ -112,7 +115,7 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
 
 
 def shades(lane: int) -> tuple[str, str, str, str]:
-    """Grey for the model's forward pass, the column's colour paling through its own work."""
+    """Grey for the forward pass, and three tints of the column's colour for its own work."""
     colour = COLOURS[lane]
     return MODEL_GREY, colour, tint(colour, 0.65), tint(colour, 0.38)
 
@@ -184,7 +187,7 @@ def _short(seconds: float) -> str:
 
 
 def _mark(lane: int, step: int, size: int) -> dict[str, Any]:
-    """A shade behind the bar that holds the selected token."""
+    """A shaded band behind the bar of the selected token."""
     first = 2 + (step - 1) // size * size
     return {
         "type": "rect",

@@ -1,4 +1,4 @@
-"""One recipe measured twice: with the keys and values of what was read kept, and without."""
+"""One recipe measured twice: with a cache of keys and values, and without."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from playground.colours import COLOURS, LETTERS
 from playground.trace import Comparison
 
 HEIGHT = 190  # pixels
-EDGE = 4  # steps at either end whose mean is told
-WHOLE = 12  # so few tokens get a tick each: by itself Plotly would put some between them
+EDGE = 4  # steps at either end whose mean the sentence gives
+WHOLE = 12  # up to so many tokens have a tick each: Plotly would put ticks between them
 
 
 def seconds(run: Comparison) -> list[float]:
-    """What every token after the first took in the only lane of this run."""
+    """Seconds of every token after the first, in the only lane of this run."""
     path = run.lanes[0].trace.path()
     return [after.at - before.at for before, after in pairwise(path)]
 
@@ -87,7 +87,7 @@ def _line(lane: int, name: str, steps: list[float]) -> dict[str, Any]:
 
 
 def about_uncached(lane: int, kept: Comparison, bare: Comparison) -> str:
-    """Both totals over as many tokens as both have, their ratio, and what the cache took."""
+    """Both totals over as many tokens as both have, their ratio, and the memory of the cache."""
     steps, alone = seconds(kept), seconds(bare)
     count = min(len(steps), len(alone))
     told = f"Measured now, on this machine, column {LETTERS[lane]} alone: "
