@@ -58,7 +58,6 @@ class Service:
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
         self.observers = Observers()  # of the runs of all engines
         self._lock = threading.Lock()
-        self._importing = threading.Lock()
         self._closed = False
         self.failure: str | None = None  # why the host's own model could not be loaded
 

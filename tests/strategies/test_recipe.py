@@ -344,7 +344,7 @@ def test_building_leaves_out_what_is_switched_off() -> None:
 
 
 def test_a_refusal_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raised on construction, or once the company is known."""
+    """Raised on construction, or once the other steps are known."""
     top_k = RecipeStep("top_k", PROCESSORS[0].Params()).plugin
 
     def last(self: Any, chain: Any) -> None:

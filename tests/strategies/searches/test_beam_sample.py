@@ -23,7 +23,7 @@ SEED = 11
 
 
 def multinomial(vocab: int) -> Callable[[Tensor, int], Tensor]:
-    """What ``torch.multinomial`` may draw without replacement: here, what our luck draws."""
+    """What ``torch.multinomial`` may draw without replacement: here, what our noise draws."""
     steps = count()
 
     def drawn(probs: Tensor, num_samples: int) -> Tensor:
