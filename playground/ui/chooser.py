@@ -1,4 +1,4 @@
-"""What a person is offered where a column waits to be told its next token."""
+"""The choices of next token in a column whose tokens a person chooses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDED = {
 
 
 def view(result: LaneResult) -> dict[str, Any] | None:
-    """The chooser's value for a lane as it ended; None where nobody is asked.
+    """The chooser's value for a lane as it ended; None where no person chooses.
 
     A choice is ``[id, text, probability, percent, what it is called]``.
     """
@@ -41,7 +41,7 @@ def view(result: LaneResult) -> dict[str, Any] | None:
 
 
 def waiting() -> dict[str, Any]:
-    """The same while a run goes on."""
+    """The chooser's value while the run goes on: no choices yet."""
     return {
         "title": "Your turn comes when all have ended.",
         "choices": [],
@@ -51,7 +51,7 @@ def waiting() -> dict[str, Any]:
 
 
 def _choices(offer: StepRecord) -> list[list[Any]]:
-    """The likeliest tokens that survive, by what the recipe made of them."""
+    """The likeliest surviving tokens, by their probability after the recipe."""
     known = offer.candidates
     final = known.final
     survive = [c for c in range(len(known.ids)) if final[c] > 0]

@@ -1,4 +1,4 @@
-"""One column: its recipe, the controls of the step that is open, and what it writes."""
+"""One column: its recipe, the controls of the open step, and its text."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Column:
         return [self.recipe, self.written, self.fault]
 
     def draw(self, column: ColumnState, columns: int) -> Updates:
-        """The head for this set-up of one of ``columns`` columns."""
+        """The updates that show this set-up in the head, one of ``columns`` columns."""
         view = recipes.view(self.index, column, columns, self.most)
         return {self.recipe: view, self.written: view["written"], self.fault: view["error"]}
 
     def write(
         self, text: str, columns: int, name: str = "", before: Any = None, redraw: Any = None
     ) -> Updates:
-        """The head for a written recipe, which stands as it is where it cannot be read.
+        """The updates that show a written recipe in the head, as text where it cannot be parsed.
 
-        A step that is open in the value ``before`` stays so, its controls drawn anew.
+        A step that is open in the head's value ``before`` stays open, with its controls drawn anew.
         """
         key = recipes.key_of(before)
         try:
@@ -116,7 +116,7 @@ def column(
 
 
 def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersExport) -> None:
-    """What a person changes of the recipe: its steps, its name, a preset, the line of text."""
+    """Wire the changes to a recipe: its steps, its name, a preset, the line of text."""
 
     def change(columns: int, shown: str, model: str, event: gr.EventData) -> Updates:
         asked = told_by(event)
@@ -126,7 +126,7 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
 
     def edit(asked: dict[str, Any], columns: int, shown: str, model: str) -> Updates:
         state = ColumnState.read(asked)
-        with suppress(IndexError):  # what was written is called so from now on, too
+        with suppress(IndexError):  # the lane of the run on the page takes the name too
             lane = View.parse(shown).at(column.index)
             export.service.rename(lane.run, lane.lane, state.name)
         if asked.get("add") in registry().strategies:

@@ -1,4 +1,4 @@
-"""The row of columns: adding, duplicating and removing one, and what all of them show."""
+"""The row of columns: adding, duplicating and removing one, and the run that they show."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from playground.ui.transformers_export import TransformersExport
 from playground.ui.views import Resolve, View
 from strategies.presets import PRESETS
 
-Values = dict[Any, Any]  # what an event is given, by component
+Values = dict[Any, Any]  # the inputs of an event, by component
 
 
 class Columns:
-    """Every column the page may have. ``count`` is how many show, ``run`` the run they show.
+    """Every column the page may have. ``count`` of them are visible, and show the view ``run``.
 
-    A column is known by its place, and so is a lane: what is added stands at the end, and what is
-    removed or duplicated renames the run, so that column ``n`` always shows lane ``n``.
+    Column ``n`` always shows lane ``n`` of the view: a new column is added at the end, and removing
+    or duplicating one makes another view of the same runs.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class Columns:
 
     @property
     def inputs(self) -> set[Any]:
-        """What an event is given of the columns."""
+        """The components of the columns that an event needs as inputs."""
         return {self.count, self.run, *self.recipes}
 
     def state(self, values: Values) -> list[ColumnState]:
-        """The columns that are shown; ``RecipeError`` where one holds no list of steps."""
+        """The visible columns; ``RecipeError`` where one holds no list of steps."""
         shown = self.columns[: values[self.count]]
         return [ColumnState.read(values[column.recipe]) for column in shown]
 
     def names(self, values: Values) -> tuple[str, ...]:
-        """What the columns that are shown are called."""
+        """The names of the visible columns."""
         shown = self.columns[: values[self.count]]
         return tuple(recipes.name_of(values[column.recipe]) for column in shown)
 
@@ -89,17 +89,17 @@ class Columns:
 
     @property
     def choices(self) -> list[Any]:
-        """Each strip's event that a token was chosen by hand, bound to it as ``gr.on`` expects."""
+        """Each strip's event of a token chosen by hand, bound to the strip as ``gr.on`` expects."""
         return [bound(shown.choose) for shown in self.strips]
 
     @property
     def outputs(self) -> list[Any]:
-        """All that ``draw`` may change."""
+        """The components that ``draw`` may change."""
         parts = [part for c in self.columns for part in (c.box, *c.head, c.strip)]
         return [self.count, self.run, self.add, *parts]
 
     def restore(self, setup: Setup, run: str) -> Updates:
-        """Show these recipes as they were written, and of this run the lanes they have."""
+        """Show these recipes as they were written, and their lanes of this run."""
         written = setup.recipes[: self.most]
         updates = self.draw([ColumnState([]) for _ in written], run)
         for c, text in zip(self.columns, written, strict=False):
@@ -107,9 +107,10 @@ class Columns:
         return updates
 
     def revise(self, setup: Setup, values: Values, redraw: Any) -> Updates:
-        """Show these recipes in place of those that are shown, and leave what has its own.
+        """Show these recipes in place of the shown ones, and leave the texts as they are.
 
-        What is being written in them goes on. ``redraw`` is told with each column that changes.
+        A text that is being written goes on. ``redraw`` is part of the value of each column that
+        changes, so that its element draws the open step's controls anew.
         """
         written, count, run = setup.recipes[: self.most], values[self.count], values[self.run]
         shown = self.resolve(run) if run else None
@@ -136,7 +137,7 @@ class Columns:
         return updates
 
     def draw(self, columns: Sequence[ColumnState], run: str) -> Updates:
-        """Show these columns, and of this run the lanes they have."""
+        """Show these columns, and their lanes of this run."""
         comparison = self.resolve(run) if run else None
         count = len(columns)
         updates: Updates = {self.count: count, self.run: run}
@@ -159,12 +160,12 @@ class Columns:
     def wire(
         self, *, stop_first: Any, leave: Callable[[str], None], idle: Updates
     ) -> list[Dependency]:
-        """Adding, duplicating, removing, and turning to another text of a column.
+        """Wire adding, duplicating and removing columns, and turning to another text of one.
 
-        The events after which columns stand elsewhere are returned.
-        A run in progress writes by place, so it ends before places change: ``stop_first`` are the
-        events that write, ``leave`` ends a run of which they have yet to write, and ``idle`` is
-        what shows that none runs.
+        Returns the events after which columns are in other positions. The frames of a run are sent
+        to columns by position, so a run ends before positions change: ``stop_first`` are the events
+        that send frames, ``leave`` ends a run whose first frame is still to come, and ``idle``
+        shows that none runs.
         """
         outputs = [*self.outputs, *idle]
 
@@ -233,7 +234,7 @@ class Columns:
 
 
 def another(name: str, names: Sequence[str]) -> str:
-    """A name like this one that no column has: with the next number behind it."""
+    """This name with the first number behind it that makes it different from ``names``."""
     if not name:
         return ""
     stem = re.sub(r" \d+$", "", name)

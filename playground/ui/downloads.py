@@ -1,4 +1,4 @@
-"""A run as a file, made when it is asked for: nothing of a visitor's is ever written to a disk."""
+"""Runs as files for download, made in memory: no text of a visitor is ever written to a disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NONE = {"loc": ["run"], "msg": "This run is no longer kept on the server. Press
 
 
 def links(run: str, samples: Literal["shown", "all"] | Sequence[int] = "shown") -> dict[str, str]:
-    """Where what is shown under this name is to be had, relative to the page.
+    """The addresses of a view's files, relative to the page.
 
-    The CSV is of these texts of its lanes, as ``Comparison.frame`` takes them; JSON is everything.
+    The CSV holds these texts of its lanes, as ``Comparison.frame`` takes them; the JSON all.
     """
     path = f"runs/{quote(run, safe='')}"
     if samples != "all":
@@ -31,7 +31,7 @@ def links(run: str, samples: Literal["shown", "all"] | Sequence[int] = "shown") 
 
 
 def _samples(told: str) -> Literal["shown", "all"] | list[int]:
-    """What ``links`` wrote; the first texts for what it did not."""
+    """The argument that ``links`` wrote into an address; "shown" for anything else."""
     if told == "all":
         return "all"
     known = re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,63}", told)
@@ -39,7 +39,7 @@ def _samples(told: str) -> Literal["shown", "all"] | list[int]:
 
 
 def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
-    """What ``links`` leads to."""
+    """The routes of the addresses that ``links`` makes."""
 
     def sent(request: Request) -> Response:  # on a thread: a long run takes a while
         name, kind = request.path_params["name"], request.path_params["kind"]

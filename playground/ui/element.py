@@ -1,7 +1,7 @@
-"""The page's own elements: a JSON value, a static template, DOM code.
+"""The page's own elements: each has a JSON value, a static template, and DOM code.
 
-Gradio evaluates a template as JavaScript, so no text of a model or of a person ever goes into one;
-the code in ``assets`` puts it on the page with ``textContent``.
+Gradio evaluates a template as JavaScript, so no text of a model or of a person is ever part of one;
+the code in ``assets`` sets it as ``textContent``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-# What most events of the page are: answered at once, without a spinner, not part of any API.
+# The options of most events: answered at once, without a spinner, not part of any API.
 QUICK: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
@@ -32,8 +32,8 @@ def _asset(name: str) -> str:
 def element(name: str, value: Any = None, **options: Any) -> gr.HTML:
     """The element of ``assets/{name}.html`` and ``.js``; ``options`` are those of ``gr.HTML``.
 
-    ``constants`` are values its code knows by name. They stand in the code because Gradio forgets
-    an element's own props while it is hidden.
+    ``constants`` are values that its code uses by name. They are written into the code, because
+    Gradio drops an element's own props while it is hidden.
     """
     constants = options.pop("constants", {})
     known = "".join(f"const {key} = {json.dumps(given)};\n" for key, given in constants.items())
@@ -48,11 +48,11 @@ def element(name: str, value: Any = None, **options: Any) -> gr.HTML:
 
 
 def message(elem_id: str) -> gr.HTML:
-    """A place for one sentence about what went wrong, empty until then."""
+    """An element for one sentence about what went wrong, empty until then."""
     return element("message", elem_id=elem_id)
 
 
 def in_turn(event: Dependency) -> None:
-    """Say to the page when this event was answered or has failed; see ``assets/turns.js``."""
+    """Have the page's script called once this event is answered or failed; see ``turns.js``."""
     for ended in (event.then, event.failure):
         ended(None, None, None, js="() => playground.turns.over()", **QUICK)

@@ -1,4 +1,4 @@
-"""What is said in place of a text that holds nothing to read, and what may help."""
+"""The sentence in place of a text without visible characters, and a button that may help."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ REASONS: dict[FinishReason, str] = {
 
 
 def sentence(path: Sequence[StepRecord], reason: FinishReason | None) -> str:
-    """Why a text that is over holds nothing to read; empty where it holds something, or goes on.
+    """Why a finished text has no visible characters; empty where it has some, or is not finished.
 
-    An end by an error has its own sentence, and a column that waits for a person asks.
+    Empty also where it ended by an error, which has its own sentence, or waits for a person.
     """
     if any(step.text.strip() for step in path):
         return ""
@@ -36,10 +36,9 @@ def sentence(path: Sequence[StepRecord], reason: FinishReason | None) -> str:
 
 
 def offer(path: Sequence[StepRecord], reason: FinishReason | None, comparison: Comparison) -> str:
-    """What a press of a button would do about it; empty where nothing is known to help.
+    """The label of a button that may help; empty where there is no such button.
 
-    A model that was trained on conversations reads a prompt without its chat template as a text
-    that is complete.
+    To a model trained on conversations, a prompt without its chat template may be a complete text.
     """
     able = comparison.model.has_chat_template and not comparison.chat
     return CHAT if able and reason == "eos" and sentence(path, reason) else ""

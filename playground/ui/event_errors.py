@@ -1,6 +1,6 @@
-"""An exception in an event of the page ends in a sentence at its cause, and the page is idle.
+"""Shows an exception in an event as a sentence beside its cause, and the page as idle.
 
-Gradio would show a message that goes away by itself, and leave what the event had begun to show.
+Gradio by itself shows a message that disappears, and leaves on the page what the event began.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from strategies.recipe import RecipeError
 log = logging.getLogger(__name__)
 
 Updates = dict[Any, Any]
-Tell = Callable[[str], Updates]  # what a page shows of a sentence
+Tell = Callable[[str], Updates]  # from a sentence to the updates that show it
 PLAIN = (FieldError, ModelError, Busy, RecipeError, gr.Error)  # written for the page
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in words for the page; what nobody foresaw is in the log, without texts."""
+    """An error in words for the page; an unforeseen one is logged, without texts of visitors."""
     if isinstance(error, PLAIN):
         return str(getattr(error, "message", error))
     frames = traceback.extract_tb(error.__traceback__)[-3:]
@@ -41,10 +41,10 @@ def sentence(error: Exception) -> str:
 
 
 def guarded(act: Callable[..., Any], tell: Tell, spare: int | None = None) -> Callable[..., Any]:
-    """The event's function, which tells of an exception in place of raising it.
+    """The event's function, made to return the updates of ``tell`` where it would raise.
 
-    With ``spare``, the number of outputs it had, the last output is there for the telling alone.
-    What is called stands in ``act`` of the function returned.
+    ``spare`` is the number of the event's own outputs, where one was added for the sentence alone.
+    The function that is called is the attribute ``act`` of the one returned.
     """
 
     def widened(value: Any) -> Any:
@@ -69,7 +69,7 @@ def guarded(act: Callable[..., Any], tell: Tell, spare: int | None = None) -> Ca
 
     made: Any = each if inspect.isgeneratorfunction(getattr(act, "func", act)) else once
     made = wraps(act)(made)
-    # Gradio looks at these for what else to hand over: who asks, and what an element told.
+    # By these Gradio decides whether to pass the request and the event's data.
     made.__annotations__ = getattr(act, "__annotations__", {})
     made.act = act
     return made  # type: ignore[no-any-return]
@@ -78,9 +78,9 @@ def guarded(act: Callable[..., Any], tell: Tell, spare: int | None = None) -> Ca
 def guard(
     page: gr.Blocks, find: Callable[[Sequence[Any]], Tell | None], place: Any, tell: Tell
 ) -> None:
-    """Guard every event: ``find`` knows how one with these outputs tells.
+    """Guard every event: ``find`` gives the ``Tell`` for an event with these outputs.
 
-    Where it finds nothing, the event is given ``place``, where ``tell`` puts the sentence.
+    Where it gives None, ``place`` is added to the outputs, and ``tell`` shows the sentence there.
     """
     for event in gradio_compat.events(page):
         if event.fn is None:
@@ -94,7 +94,7 @@ def guard(
 
 
 def _only(tell: Tell, outputs: Sequence[Any]) -> Tell:
-    """Of what is told, that which the event may change."""
+    """The same, without updates to components that are no outputs of the event."""
 
     def told(words: str) -> Updates:
         return {part: value for part, value in tell(words).items() if part in outputs}

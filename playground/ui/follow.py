@@ -1,7 +1,7 @@
-"""Following a run: its columns and its line are sent to the page while they are written.
+"""Following a run: while it goes on, the page is sent frames of its columns and its status line.
 
-Gradio builds every component an event may change anew at each of its frames, so what is sent ten
-times a second may change little.
+At each frame Gradio builds every output of the event anew, so an event that sends ten a second has
+few outputs.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from playground.ui.inspector_view import opening
 from playground.ui.partings import Partings
 from playground.ui.status import ended, progress, status
 
-LOOK_S = 0.5  # at the latest, a run without news is looked at again
-COME_S = 10.0  # a page that has not come for its run, or not come back, by then was closed
+LOOK_S = 0.5  # after which a run without news is checked again
+COME_S = 10.0  # a page that does not follow its run by then, at first or again, was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
 
 Updates = dict[Any, Any]
@@ -40,26 +40,26 @@ class Follower:
     service: Service
     strips: Sequence[gr.HTML]
     status: gr.HTML
-    first: gr.State  # the token the inspector opens on; None where nothing was run
+    first: gr.State  # the token on which the inspector opens; None where nothing was run
     frame_rate: FrameRate
     running: dict[str, Run] = field(default_factory=dict)
-    awaited: dict[str, object] = field(default_factory=dict)  # those that no page follows now
-    lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # whose page came too late
+    awaited: dict[str, object] = field(default_factory=dict)  # runs that no page follows now
+    lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # ended unfollowed
 
     @property
     def outputs(self) -> list[Any]:
-        """All that a frame may change."""
+        """The components that a frame may change."""
         return [self.status, self.first, *self.strips]
 
     def expect(self, run: Run) -> None:
-        """Keep a run that was put in line for the page that is to follow it."""
+        """Register a queued run that a page is about to follow."""
         self.running[run.id] = run
         self._await(run.id)
 
     def follow(self, name: str) -> Iterator[Updates]:
-        """Send frames of the run that was put in line until it is done or nobody looks.
+        """Send frames of a registered run until it is done or its page is closed.
 
-        A page that is loaded anew comes back for its run in a moment: until then it goes on.
+        A run goes on for ``COME_S`` after that, in case the page was only reloaded.
         """
         yield {self.status: gr.skip()}
         if name in self.lost:
@@ -67,7 +67,7 @@ class Follower:
             yield {self.status: status("bad", sentence)}
             return
         run = self.running.get(name)
-        if run is None or name not in self.awaited:  # nothing was put in line now
+        if run is None or name not in self.awaited:  # this press of Run queued nothing
             return
         del self.awaited[name]
         self.frame_rate.start(name)
@@ -75,7 +75,7 @@ class Follower:
             yield from self._frames(run)
             if run.request.max_new_tokens == 0:
                 self.service.score(run)
-        except GeneratorExit:  # the page was closed, or turned to something else and has left it
+        except GeneratorExit:  # the page was closed, or shows something else and called ``leave``
             if name in self.running and not run.done:
                 self._await(name)
             raise
@@ -85,7 +85,7 @@ class Follower:
         finally:
             self.frame_rate.end(name)
         if self.running.pop(name, None) is None:
-            yield {self.status: gr.skip()}  # what the page shows instead, the end would undo
+            yield {self.status: gr.skip()}  # the page shows something else by now
             return
         comparison = run.comparison()
         updates: Updates = {self.status: ended(run, comparison)}
@@ -96,30 +96,30 @@ class Follower:
         yield updates | {self.first: opening(comparison)}
 
     def resuming(self, name: str) -> Updates:
-        """What a page that is loaded anew shows while it comes back for this run; else nothing."""
+        """The updates of a reloaded page that is about to follow this run again, if it goes on."""
         if name not in self.running:
             return {}
         return {self.status: status("running", "Still being written …") | {"resume": True}}
 
     def resume(self, name: str) -> Iterator[Updates]:
-        """Follow a run that was being written as its page was loaded anew."""
+        """Follow a run that went on while its page was reloaded."""
         until = time.monotonic() + COME_S
-        # Gradio may not have found out yet that the page was left.
+        # Gradio may not have noticed yet that the old page is closed.
         while name in self.running and name not in self.awaited and time.monotonic() < until:
             yield {self.status: gr.skip()}
             time.sleep(FRAME_S)
         if name in self.awaited:
             yield from self.follow(name)
-        else:  # it has ended, or a copy of the page follows it
+        else:  # it has ended, or another page follows it
             yield {self.status: status("", "This run is not followed here; load the page again.")}
 
     def stop(self, name: str) -> None:
-        """End the run a page shows; what it wrote stays and is drawn by its own last frame."""
+        """End the run a page shows; its text stays, and is drawn by its last frame."""
         if name in self.running:
             self.running[name].cancel()
 
     def leave(self, name: str) -> None:
-        """End the run that a page follows or was about to, and show no more of it."""
+        """End the run that a page follows or is about to follow, and send no more frames of it."""
         self.awaited.pop(name, None)
         run = self.running.pop(name, None)
         if run is not None:
@@ -138,7 +138,7 @@ class Follower:
 
     def _frames(self, run: Run) -> Iterator[Updates]:
         version, measured = -1, 0.0
-        # Even an unchanged one is sent: to leave it out takes Gradio longer than to compare it.
+        # Unchanged columns are sent too: Gradio takes longer to leave an output out.
         shown: Updates = dict.fromkeys(self.strips)
         sent: list[Any] = []
         partings = Partings()
@@ -150,7 +150,7 @@ class Follower:
             measured = time.monotonic() if fresh else measured
             sides = [_side(run, number) for number in range(len(run.views))]
             marks = [(len(s.path), s.path[-1] if s.path else None, s.over) for s in sides]
-            # When one grew all are sent again: they may only now part from it.
+            # When one text grew, all are sent: others may part from it only now.
             grew, sent = marks != sent, marks
             for number, lane in enumerate(run.views) if grew or fresh else ():
                 here, recipe = sides[number], str(run.request.recipes[number])
@@ -164,14 +164,14 @@ class Follower:
             most = max(len(side.path) for side in sides)
             if run.id not in self.running:
                 return
-            # An empty frame is sent as well: only at a frame is a closed page found out.
+            # Frames without news are sent too: Gradio notices a closed page only at a frame.
             frame = {"run": run.id, "sent": time.monotonic()}
             yield shown | {self.status: progress(run, most) | {"frame": frame}}
             run.join(max(0.0, began + self.frame_rate.interval(run.id) - time.monotonic()))
 
 
 def _side(run: Run, number: int) -> Side:
-    """A lane as written so far."""
+    """A lane's text so far, as ``Partings`` takes it."""
     lane = run.views[number]
     over, vocab_size = lane.done, run.facts.vocab_size
     return Side(LETTERS[number], lane.chain, lane.path(), over=over, vocab_size=vocab_size)

@@ -1,4 +1,4 @@
-"""How often the pages are sent a frame: as often as all of them, and each of them, can take."""
+"""The rate of frames to each page, by what the server and the page's browser can keep up with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-FRAME_S = 0.1  # a slower laptop falls behind above ten updates a second
-FRAMES = 50  # a second for all pages together: the decode loop needs the time, too
+FRAME_S = 0.1  # slow laptops fall behind above ten updates a second
+FRAMES = 50  # a second for all pages together, to leave time for the decode loop
 SLOWEST_S = 1.6
 
 
@@ -16,8 +16,8 @@ SLOWEST_S = 1.6
 class FrameRate:
     """Seconds between two frames of each run that a page follows.
 
-    What is sent waits in a page that cannot draw it in time, Stop behind it, until long after the
-    run's end. Such a page asks for fewer frames, by the function that ``asked`` makes.
+    In a page that cannot draw them in time, frames queue up, and the answer to Stop behind them.
+    Such a page asks for fewer frames, by the function that ``asked`` makes.
     """
 
     runs: dict[str, float] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class FrameRate:
         return max(self.runs.get(run, FRAME_S), len(self.runs) / FRAMES)
 
     def asked(self) -> Callable[[Any], None]:
-        """What a page calls with the name of the run that it cannot follow as fast as it goes."""
+        """The function that a page calls, with the name of a run whose frames are too many."""
 
         def slower(run: Any) -> None:
             with self._change:

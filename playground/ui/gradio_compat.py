@@ -1,4 +1,4 @@
-"""Everything the page needs of Gradio that has no public name, each under a name of our own."""
+"""Private names of Gradio that the page needs, each behind a function of this file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def log_failures() -> None:
-    """Have what goes wrong in an event logged; Gradio prints it, with the visitor's words in it."""
+    """Log exceptions of events, where Gradio would print them with a visitor's words in them."""
     for module in (queueing, routes, route_utils):
         vars(module)["traceback"] = _Log
 
 
 class _Log:
-    """What of the module ``traceback`` Gradio calls where an event fails."""
+    """The part of the module ``traceback`` that Gradio calls where an event fails."""
 
     @staticmethod
     def print_exc(*given: Any, **named: Any) -> None:
@@ -29,7 +29,7 @@ class _Log:
 
 
 def told_by(event: gr.EventData) -> dict[str, Any]:
-    """What an element told with its event; empty where it told no object."""
+    """The data that an element sent with its event; empty where it sent no object."""
     told = event._data
     return told if isinstance(told, dict) else {}
 
@@ -53,10 +53,10 @@ def by_component(value: Any) -> bool:
 
 
 def quieten(page: gr.Blocks) -> None:
-    """Have no event show progress, or be a part of the page's API.
+    """Show no progress of any event, and make none a part of the page's API.
 
-    At every frame of every event, Gradio's page goes through all components that any event so far
-    has named for its progress, by default its outputs: on a slow laptop that was half a second.
+    At every frame of an event, Gradio's script visits all components that any event so far names
+    for its progress, by default its outputs: half a second on a slow laptop.
     """
     for event in page.fns.values():
         event.show_progress_on = []
@@ -64,14 +64,14 @@ def quieten(page: gr.Blocks) -> None:
 
 
 def functions(page: gr.Blocks, session: str | None) -> dict[int, Any]:
-    """The events that a visitor may trigger, by number; ``gr.render`` gives each session more."""
+    """The events that a visitor may trigger, by number; ``gr.render`` adds some to a session."""
     known = _session(page, session)
     found: dict[int, Any] = page.fns if known is None else known.blocks_config.fns
     return found
 
 
 def component(page: gr.Blocks, session: str | None, number: int) -> Any:
-    """A component by its number, or None; a session may have some of its own."""
+    """A component by its number, or None; those that ``gr.render`` drew belong to a session."""
     known = _session(page, session)
     if known is not None and number in known:
         return known[number]
@@ -85,12 +85,12 @@ def answers(part: Any, function: str) -> bool:
 
 
 def replaces_inputs(event: Any) -> bool:
-    """Whether Gradio replaces what an event is sent: it does where the event cancels others."""
+    """Whether Gradio replaces the inputs of an event, as it does where the event cancels others."""
     return bool(event.cancels)
 
 
 def close(page: gr.Blocks, within: float) -> None:
-    """Listen no more. Gradio waits for every open page; after ``within`` seconds none is."""
+    """Close the server. Gradio waits for open pages, here for at most ``within`` seconds."""
     server: Any = page.server
     if server is not None:
         server.config.timeout_graceful_shutdown = within
@@ -98,6 +98,6 @@ def close(page: gr.Blocks, within: float) -> None:
 
 
 def _session(page: gr.Blocks, session: str | None) -> Any:
-    """A visitor's own state, where there is one; to ask Gradio for it would make one."""
+    """The state of a session, where there is one; Gradio's own look-up would create it."""
     holder = page.app.state_holder if hasattr(page, "app") else None
     return holder.session_data.get(session) if holder is not None else None

@@ -1,9 +1,8 @@
 """Gradio, imported without the stubs it writes for editors at every start.
 
-For each component it parses its own source again and renders a ``.pyi`` file beside it, which takes
-as long as all the rest of the import. It passes over a component whose source is in no file, and
-``inspect.getfile`` is where it asks: https://github.com/gradio-app/gradio/pull/11394 is the same
-wish for less at the start.
+For each component Gradio parses its own source and writes a ``.pyi`` file beside it, which takes as
+long as all the rest of the import. It skips a component whose source is in no file, and finds that
+out with ``inspect.getfile``. https://github.com/gradio-app/gradio/pull/11394 has the same aim.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What of Gradio's many routes the page uses; the others are not served.
+"""The routes of Gradio that the page uses; its many others are not served.
 
-The page takes no files, is not edited in the browser, keeps no history on the server and fetches
-nothing for anybody. Its events name themselves and the visitor's session by ids; what has none of
-the page's is told so here, where Gradio would answer 500.
+The page takes no uploads, is not edited in the browser, keeps no history on the server and fetches
+no addresses. Events and sessions are named by ids in a request; one with ids that are unknown is
+refused here, where Gradio would answer 500.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _SESSION = re.compile(r"\w{1,64}", re.ASCII)
 
 
 class PageRoutes:
-    """The page's door, over the page once it is launched."""
+    """Checks each request to the page before Gradio sees it; made once the page is launched."""
 
     def __init__(self, page: gr.Blocks, settings: Settings, *more: str) -> None:
-        """``more`` are patterns of paths that are read beside Gradio's."""
+        """``more`` are patterns of paths that may be read, beside those of Gradio."""
         self.page = page
-        # An event brings every recipe as it is written and, beside that, as steps.
+        # An event holds every recipe twice: in its written form and as steps.
         self.bytes_allowed = 2 * request_bytes(settings)
         routes = (*_ROUTES, *((_READ, pattern) for pattern in more))
         self._routes = [(methods, re.compile(pattern)) for methods, pattern in routes]
@@ -68,9 +68,9 @@ class PageRoutes:
 
 
 def _read(body: bytes) -> Any:
-    """The body's JSON; ``ValueError`` for what is none, or nested too deeply.
+    """The body's JSON; ``ValueError`` where it is not JSON, or nested too deeply.
 
-    Half a character in it is let through: the page says so of the field in which it stands.
+    A lone surrogate in it is accepted here, and refused by the field that holds it.
     """
     try:
         return from_json(body)

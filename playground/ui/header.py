@@ -1,4 +1,4 @@
-"""The top line: what this is, which model speaks, and what belongs to the page as a whole."""
+"""The top line: the title, the model, the theme, and links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playground.ui.links import base
 
 @dataclass(frozen=True)
 class Header:
-    """The region's parts; ``fault`` holds why a model would not load."""
+    """The region's components; ``fault`` says why a model could not be loaded."""
 
     model: gr.Dropdown
     facts: gr.HTML
@@ -23,9 +23,9 @@ class Header:
 
 
 def facts_line(facts: ModelFacts) -> str:
-    """``CPU · bf16 · 0.4 GB``: where the model runs, in which numbers, in how much memory.
+    """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
 
-    And where it is not so, that a text may depend on who else is in the batch.
+    Where the model is not batch-invariant, the line says that a text may depend on its batch.
     """
     device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
     short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -40,7 +40,7 @@ def facts_line(facts: ModelFacts) -> str:
 
 
 def header(service: Service, model: str) -> Header:
-    """Draw the region and wire what needs no other one."""
+    """Draw the region, and wire the events that concern it alone."""
     entries = service.models.catalogue()
     with gr.Row(elem_id="header"):
         gr.HTML("<h1>Decoding playground</h1>", apply_default_css=False, min_width=0)
