@@ -248,6 +248,8 @@ def _middle(schema: Mapping[str, Any], neutral: Any) -> Any:
         return {" the": _middle(schema["additionalProperties"], 0), " of": -1.0}
     if schema["type"] == "boolean":
         return not neutral
+    if schema["type"] == "string":
+        return " the"
     low, high = schema.get("usual") or (schema["minimum"], schema["maximum"])
     picks = [low + (high - low) * part for part in (0.5, 0.75)]
     whole = schema["type"] == "integer"

@@ -64,3 +64,9 @@ class PromptCache:
             self._prompts[tuple(ids)] = prompt
             while self.nbytes > self.budget:
                 self.nbytes -= self._prompts.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Keep no prompt any longer, so that the next run's is prefilled."""
+        with self._lock:
+            self._prompts.clear()
+            self.nbytes = 0
