@@ -1,4 +1,4 @@
-"""What the inspector shows of a token, as values of its components."""
+"""The values of the inspector's components for a token of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from playground.ui.views import LONGEST
 
 TEXTS = [("that are shown", "shown"), ("all", "all")]
 SIDES = [("the model’s own", "model"), ("after the recipe", "recipe")]
-KEPT = 32  # columns measured last
+KEPT = 32  # latest measurements that are kept
 NO_RUN = "No run to look into"
 NO_RUN_ADVICE = "It is no longer kept on the server. Press Run to write a new one."
 NOTHING_RAN = "Nothing was written yet, or it is no longer kept. Press Run."
@@ -26,8 +26,8 @@ NOTHING_RAN = "Nothing was written yet, or it is no longer kept. Press Run."
 class Selection(BaseModel):
     """A token of a run: ``step`` counts the tokens of text ``output`` of this lane, from 0.
 
-    ``texts`` are those that the columns show, the first where none is told, and ``reference`` is
-    the lane that the others are compared with, None where each is with the one before it.
+    ``texts`` are the texts that the columns show, the first where none is given. ``reference`` is
+    the lane that all others are compared with; None compares each with the one before it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -40,7 +40,7 @@ class Selection(BaseModel):
     reference: int | None = Field(None, ge=0, lt=len(LETTERS))
 
     def shown(self, lanes: int) -> list[int]:
-        """The text that each of the lanes shows; the one looked into is its own lane's."""
+        """The text that each lane's column shows; ``output`` for the selected lane."""
         texts = [*self.texts, *[0] * lanes][:lanes]
         texts[self.lane] = self.output
         return texts
@@ -48,9 +48,9 @@ class Selection(BaseModel):
 
 @dataclass(frozen=True)
 class InspectorView:
-    """Where a selection leads: a step of a text, or none where nothing was written yet.
+    """The selected step of a text, or none where nothing was generated yet.
 
-    Of every lane the text that its column shows stands first in ``comparison``; ``whole`` is the
+    In ``comparison`` the text that a lane's column shows is the first of its lane; ``whole`` is the
     run as it was kept.
     """
 
@@ -69,12 +69,12 @@ class InspectorView:
 
     @property
     def marked(self) -> tuple[int, int]:
-        """The token in charts of all lanes."""
+        """The (lane, step) that charts of all lanes mark."""
         return self.selection.lane, self.selection.step
 
 
 def opening(comparison: Comparison) -> dict[str, Any]:
-    """The token worth looking at first: where the second column parts from the first."""
+    """The first selection after a run: where the second column parts from the first."""
     sides = [
         Side.of(letter, lane.trace)
         for letter, lane in zip(LETTERS[:2], comparison.lanes, strict=False)
@@ -114,7 +114,7 @@ def caption(view: InspectorView | None) -> dict[str, Any]:
 
 
 def _search(trace: Trace) -> str:
-    """The search as it reads, without the long list of what a person picked."""
+    """The search's label, without the list of tokens that a person picked."""
     return trace.chain.search.strategy if trace.chain.asks else trace.chain.search.label
 
 
@@ -134,7 +134,7 @@ def _called(view: InspectorView | None, lane: int) -> str:
 
 
 def tokens(view: InspectorView | None) -> dict[str, Any] | None:
-    """The token and how many there are, counting from 1."""
+    """The number of the token, from 1, and the number of tokens."""
     if view is None:
         return None
     return {"token": view.selection.step + 1, "most": len(view.path)}
@@ -153,7 +153,7 @@ def stages(view: InspectorView | None, asked: str | None) -> dict[str, Any]:
 
 
 def stage_of(view: InspectorView, asked: str | None) -> int:
-    """The stage a value of that control means for this lane."""
+    """The stage that a value of the stage control means for this lane."""
     value = stages(view, asked)["value"]
     return len(view.trace.stages) - 1 if value == "final" else int(value)
 
@@ -181,7 +181,7 @@ def timings(view: InspectorView) -> dict[str, Any]:
 
 
 def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> dict[str, Any]:
-    """A column measured with its cache and without, as far as both are."""
+    """The chart of a column measured with its cache and without, as far as both runs are."""
     if bare is not None and bare.lanes[0].finish_reason is not None:
         told = charts.about_uncached(lane, kept, bare)
     else:
@@ -203,13 +203,13 @@ def steps(view: InspectorView, side: str) -> dict[str, Any]:
 
 
 def texts(view: InspectorView | None, asked: str) -> dict[str, Any]:
-    """The choice of the texts that the table and the CSV hold, where a column has several."""
+    """The choice of texts for the table and the CSV, visible where a column has several."""
     several = view is not None and any(len(x.trace.outputs) > 1 for x in view.whole.lanes)
     return {"value": asked, "visible": several}
 
 
 def data(view: InspectorView, which: str) -> dict[str, Any]:
-    """The table, and where the run is to be had as a file; of the shown texts, or of ``all``."""
+    """The table and the addresses of the run's files; of the shown texts, or of ``all``."""
     run = view.whole
     samples = "all" if which == "all" else view.selection.shown(len(run.lanes))
     frame = run.frame(samples)

@@ -1,4 +1,4 @@
-"""What every column shares: limits, seed, stop strings, and the buttons that run and stop."""
+"""The settings of all columns: limits, seed, stop strings; and the buttons that run and stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEEDS = 10_000  # a rolled seed stays short enough to be read out in a classroom
 
 @dataclass(frozen=True)
 class Limits:
-    """The region's parts; ``faults`` holds what is wrong, by the request's field."""
+    """The region's components; ``faults`` are those for error sentences, by the request's field."""
 
     run: gr.Button
     stop: gr.Button
@@ -36,7 +36,7 @@ class Limits:
 
     @property
     def idle(self) -> dict[Any, Any]:
-        """What the page shows while nothing runs."""
+        """The updates of the buttons while nothing runs."""
         return {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
 
     @property
@@ -82,7 +82,7 @@ def limits(start: Setup, *, chat: bool) -> Limits:
 
 
 def _number(value: str, label: str, name: str) -> gr.Textbox:
-    """A box for a whole number, in which every digit is kept: a number box of Gradio's rounds."""
+    """A text box for a whole number, which keeps every digit; ``gr.Number`` rounds."""
     return gr.Textbox(
         value, label=label, elem_id=name, elem_classes="number", max_lines=1, min_width=0,
         html_attributes=gr.InputHTMLAttributes(autocorrect="off", spellcheck=False),
@@ -90,7 +90,7 @@ def _number(value: str, label: str, name: str) -> gr.Textbox:
 
 
 def whole(field: str, typed: Any) -> int:
-    """The number in a box; ``FieldError`` where it is none, in the words of the page."""
+    """The whole number in a box; ``FieldError``, with the page's label, where it is none."""
     text = str("" if typed is None else typed).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
         return int(text)
@@ -99,7 +99,7 @@ def whole(field: str, typed: Any) -> int:
 
 
 def on_page(problem: FieldError) -> FieldError:
-    """The same sentence with the page's own label in place of the request's field."""
+    """The same error with the page's label in place of the request's field."""
     name, label = problem.field, LABELS.get(problem.field)
     if label is None or not problem.message.startswith(f"{name} "):
         return problem
@@ -107,7 +107,7 @@ def on_page(problem: FieldError) -> FieldError:
 
 
 def fault(problem: ValidationError) -> FieldError:
-    """What a call by hand gave in place of what is asked for."""
+    """The error of a request that was written by hand and holds values of wrong types."""
     first = problem.errors()[0]
     name = ".".join(map(str, first["loc"]))
     given = "nothing" if first["input"] is None else f"{first['input']!r:.60}"

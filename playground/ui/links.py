@@ -1,8 +1,8 @@
-"""What a person set up, as a link holds it and back.
+"""A page's set-up, read from a link.
 
-A link keeps it behind the ``#``, as a form encodes it (``prompt=…&recipe=…``), or where that is
-long as ``z=``: the same pairs as JSON, deflated, in base64url. ``assets/address.js`` writes both.
-A query, as older links have, is read as well.
+A link holds it after the ``#``, in the encoding of a form (``prompt=…&recipe=…``), or, where that
+is long, as ``z=``: the same pairs as JSON, deflated, in base64url. ``assets/address.js`` writes
+both. The query of older links is read as well.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from playground.engine.request import SEEDS
 from playground.settings import Settings
 from strategies.notation import shorten
 
-PAIRS = 400  # of a link; what has more was written by no page
-UNPACKED = 1 << 20  # bytes of a packed link, beside those of its prompt
+PAIRS = 400  # of a link; the page never writes more
+UNPACKED = 1 << 20  # bytes of an unpacked link, beside those of its prompt
 ASKS = frozenset({"prompt", "recipe", "model", "seed", "tokens", "least", "stop", "name"})
 LABELS = {"max_new_tokens": "new tokens", "min_new_tokens": "at least", "seed": "seed"}
 
 
 def _proper(text: str) -> str:
-    """The text with halves of characters, which no answer to the page can hold, replaced."""
+    """The text with lone surrogates replaced, which cannot be encoded in an answer."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -37,9 +37,9 @@ Text = Annotated[str, AfterValidator(_proper)]
 
 
 class Setup(BaseModel):
-    """Everything a link restores, as it was typed: what of it can run is found out by Run.
+    """Everything a link restores, as it was typed; it is validated when a person presses Run.
 
-    ``recipes`` are in their written form, ``names`` are those of the columns, empty for none, and
+    ``recipes`` are in their written form, ``names`` those of the columns, empty for none, and
     ``stop`` has a line for each stop string.
     """
 
@@ -62,7 +62,7 @@ class Setup(BaseModel):
 
 
 class Kept(BaseModel):
-    """What stood on a page before: its set-up, and the name of the run it showed."""
+    """An earlier state of a page: its set-up, and the view it showed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -71,7 +71,7 @@ class Kept(BaseModel):
 
 
 class Address(BaseModel):
-    """What a page was opened with, and what this tab keeps of it, if it was open there before."""
+    """The address a page was opened with, and after a reload the state that its tab kept."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -82,7 +82,7 @@ class Address(BaseModel):
 
 @dataclass(frozen=True)
 class Link:
-    """The set-up of a link, and what in it could not be used, by the field of a request."""
+    """The set-up of a link, and sentences about what in it was changed, by a request's field."""
 
     setup: Setup
     faults: dict[str, str] = field(default_factory=dict)
@@ -91,10 +91,11 @@ class Link:
 def restored(
     address: Address, start: Setup, settings: Settings, refusal: Callable[[str], str | None]
 ) -> Link | None:
-    """The set-up an address asks for, ``start`` filling its gaps; None where it asks for nothing.
+    """The set-up of an address, completed from ``start``; None where the address holds none.
 
-    A link may be old, mistyped or another host's: what cannot be meant here is changed to what can,
-    and said. ``refusal`` tells why a model is not offered here, and None of one that is.
+    A link may be old, mistyped or another host's: a value that is not allowed here is replaced by
+    the nearest one that is, with a sentence about it. ``refusal(model)`` is the reason why a model
+    is not offered here, or None.
     """
     try:
         asked = _asked(address, UNPACKED + 4 * settings.max_prompt_chars)
@@ -143,12 +144,12 @@ def restored(
 
 
 def base(settings: Settings) -> str:
-    """Where a link leads: on a Space its page at the hub, which frames this one; else here."""
+    """The beginning of links: on a Space the address of its page at the hub, else empty."""
     return f"{settings.hub}/spaces/{settings.space_id}" if settings.space_id else ""
 
 
 def _asked(address: Address, longest: int) -> dict[str, list[str]]:
-    """What the address has under each name. Raises ``ValueError`` for one that is damaged."""
+    """The values of an address by name. Raises ``ValueError`` where it is damaged."""
     query, fragment = address.search.removeprefix("?"), address.hash.removeprefix("#")
     pairs = [
         pair
@@ -190,7 +191,7 @@ def _whole(
     high: int,
     faults: dict[str, str],
 ) -> str:
-    """A number of the link in all its digits; the nearest one allowed where it is too far off."""
+    """A whole number of the link, with all its digits; the nearest allowed one if out of bounds."""
     given = _last(asked, name, default).strip()
     if not re.fullmatch(r"[+-]?[0-9]+", given):
         used, why = default, "which is no whole number"

@@ -1,4 +1,4 @@
-"""Choosing a token by hand: one column goes through its text again, the others keep theirs."""
+"""Choosing a token by hand: one column is run again with one more pick, the others stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from playground.ui.views import View
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
-FRAME_S = 0.3  # a choice that takes longer says what it waits for
+FRAME_S = 0.3  # after which the status line says what a choice waits for
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Picker:
     service: Service
     columns: Columns
     status: gr.HTML
-    first: gr.State  # the token the inspector opens on
+    first: gr.State  # the token on which the inspector opens
 
     @property
     def inputs(self) -> set[Any]:
@@ -49,11 +49,11 @@ class Picker:
     def stream(
         self, values: dict[Any, Any], request: gr.Request, event: gr.EventData
     ) -> Iterator[Updates]:
-        """Run the told ``lane`` with one more ``token``, or without its last one where it is None.
+        """Run the event's ``lane`` with one more ``token``; without its last one for None.
 
-        ``texts`` numbers the text that each column shows.
+        The event's ``texts`` are the numbers of the texts that the columns show.
         """
-        # At once, and again while it waits: only at a frame is a closed page found out.
+        # A frame at once, and more while it waits: Gradio notices a closed page only at a frame.
         yield {self.status: gr.skip()}
         told, name = told_by(event), values[self.columns.run]
         columns = values[self.columns.count]
@@ -78,7 +78,7 @@ class Picker:
             while not run.join(FRAME_S):
                 yield {self.status: {"kind": "running", "text": _progress(run)}}
         finally:
-            run.cancel()  # without effect on a finished run; else the page was closed or rearranged
+            run.cancel()  # where the page was closed or rearranged; a finished run stays as it is
         took = perf_counter() - clock
         view = View.parse(name).replaced(lane, len(shown.lanes), run.id)
         yield self._drawn(str(view), columns, lane, told) | {
@@ -86,7 +86,7 @@ class Picker:
         }
 
     def _drawn(self, name: str, columns: int, lane: int, told: dict[str, Any]) -> Updates:
-        """The column's new recipe, and every strip: a sentence depends on the column before it."""
+        """The column's new recipe, and every strip, since each has a sentence about another."""
         shown, texts = self.columns.resolve(name), told.get("texts")
         if shown is None:
             return {}
@@ -102,10 +102,10 @@ class Picker:
 
 
 def changed(lane: LaneResult, token: Any) -> Recipe:
-    """The recipe that wrote this text, its picks followed by ``token``; without the last for None.
+    """A lane's recipe with ``token`` after its picks, or without the last of them for None.
 
-    Picks that the text does not hold, as one was refused or an end came before them, are dropped.
-    Raises ``RecipeError`` where a person cannot choose there.
+    Picks that are not in the text, because one was refused or the text ended before, are dropped.
+    Raises ``RecipeError`` where no person chooses in this lane.
     """
     steps = Recipe.parse(lane.recipe).to_steps()
     if not lane.trace.chain.asks or "picks" not in steps[-1]["params"]:
@@ -120,7 +120,7 @@ def changed(lane: LaneResult, token: Any) -> Recipe:
 
 
 def again(shown: Comparison, recipe: Recipe, name: str, client: str) -> Request:
-    """A run of this recipe alone, as what is shown was asked for."""
+    """The request of a shown run with this recipe alone."""
     return Request(
         prompt=shown.prompt,
         recipes=[recipe],

@@ -1,4 +1,4 @@
-"""Choosing a model, and reading the prompt as the chosen one does."""
+"""Choosing a model, and showing the prompt's tokens under it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ModelChoice:
         ]  # fmt: skip
 
     def choose(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """Load a model and tell its facts; where it will not load, the earlier one stays."""
+        """Load a model and show its facts; where that fails, the earlier one stays."""
         head = self.parts.header
         asked, loaded = values[head.model], values[self.loaded]
         if asked != loaded:
@@ -63,15 +63,15 @@ class ModelChoice:
             return
         told = self._facts(facts.id, values)
         if asked == loaded and facts.has_chat_template == self.templated:
-            told.pop(self.parts.limits.chat, None)  # shown as it should be, or just being set
+            told.pop(self.parts.limits.chat, None)  # right already, or being set by the person
         yield {self.loaded: facts.id} | told
 
     def read(self, values: Values) -> Updates:
-        """The prompt's tokens while it is typed."""
+        """The chips of the prompt's tokens, while it is typed."""
         return {self.parts.prompt.chips: self._tokens(values[self.loaded], values)}
 
     def refusal(self, model: str) -> str | None:
-        """Why this model is not offered; None of one that is."""
+        """Why this model is not offered here, or None."""
         try:
             self.service.models.loaded(model)
         except ModelError as problem:

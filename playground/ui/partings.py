@@ -1,4 +1,4 @@
-"""Where each column parts from each other one, as the strips are told: a person picks which."""
+"""Where each column parts from each other one: a person picks with which one to compare."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from playground.trace import StepRecord
 
 @dataclass
 class Partings:
-    """The partings of growing columns; what was found is kept while both still lead there."""
+    """The partings of growing texts, kept while both texts hold the same records there."""
 
     _found: dict[tuple[int, int], tuple[StepRecord, StepRecord, Parting]] = field(
         default_factory=dict
     )
 
     def told(self, sides: Sequence[Side], lane: int) -> str:
-        """JSON: from every other lane, ``[token, sentence, whether the texts are the same]``.
+        """JSON, by each other lane: ``[token, sentence, whether the texts are the same]``.
 
-        ``token`` counts from 0 and is null where none differs. A lane of which too little is
-        written to tell is left out.
+        ``token`` counts from 0 and is null where none differs. A lane that is still too short to
+        be compared is left out.
         """
         found = {
             other: self._parting(sides, other, lane) for other in range(len(sides)) if other != lane
@@ -40,7 +40,7 @@ class Partings:
         was, now, apart = self._found.get((left, right), (None, None, None))
         if apart is not None and apart.index is not None:
             at = apart.index
-            # A record knows the one before it, so two that stay where they were were led to alike.
+            # A record links to the one before it: if both are the same, so are those before them.
             if at < min(len(a), len(b)) and a[at] is was and b[at] is now:
                 return apart
         apart = parting(sides[left], sides[right])

@@ -16,10 +16,10 @@ LIBRARY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
 def plot(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
-    """The element; its value comes from ``drawing``, and its event ``point`` tells a click.
+    """The element; its value comes from ``drawing``, its event ``point`` is a click on a point.
 
-    ``gr.Plot`` would make its node anew at each update, losing zoom and handlers, and tells no
-    clicks.
+    ``gr.Plot`` makes its node anew at each update, which loses zoom and handlers, and has no event
+    for clicks.
     """
     gr.set_static_paths(LIBRARY)
     return element("plot", value, constants={"source": LIBRARY.as_posix()}, **options)

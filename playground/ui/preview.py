@@ -1,4 +1,4 @@
-"""Before any Run: what each column's recipe would do to the next token after the prompt."""
+"""The preview: each column's recipe applied to the next token after the prompt, before any Run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 24  # characters of a token's text
 
 
 class Asked(BaseModel):
-    """What the page sends. ``recipes`` are in their written form, by the place of their column."""
+    """The page's question. ``recipes`` are in their written form, by the number of their column."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,9 +37,9 @@ class Asked(BaseModel):
 
 
 def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] | None:
-    """What a run was asked that every column's next token depends on; the page compares it.
+    """The part of a run's request that a preview depends on, for the page to compare with its own.
 
-    A recorded run may be another model's, without the page having been told to use another.
+    Without the model for a recorded run, which may be of another model than the page's.
     """
     if run is None:
         return None
@@ -51,9 +51,9 @@ def setup(run: Comparison | None, *, recorded: bool = False) -> dict[str, Any] |
 
 
 def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
-    """``columns``, a view by place; or ``fault``, why there are none; or that they ``wait``.
+    """``columns``, a view for each column's number; ``fault``, why there are none; or ``wait``.
 
-    They wait for the model, or for the prompt, which is then read as soon as nobody runs.
+    They wait for the model, or for the prompt, which is prefilled once the engine is idle.
     """
     try:
         asked = Asked.model_validate(sent)
@@ -78,14 +78,14 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
     for place, text in asked.recipes.items():
         try:
             recipes[place] = Recipe.of(text)
-        except RecipeError:  # said in red where the recipe is
+        except RecipeError:  # its sentence stands at the recipe
             views[place] = _refused("This recipe cannot run as it is.")
     while recipes:
         places = list(recipes)
         request = Request(
             prompt=asked.prompt,
             recipes=[recipes[place] for place in places],
-            max_new_tokens=tokens or 1,  # 0 scores the prompt, after which none follows
+            max_new_tokens=tokens or 1,  # 0 would score the prompt alone
             min_new_tokens=least,
             seed=seed,
             chat=asked.chat,
@@ -95,7 +95,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
         )
         try:
             steps = service.preview(request, asked.model)
-        except FieldError as problem:  # one column's recipe leaves the others theirs
+        except FieldError as problem:  # of one column's recipe: the others still have a preview
             name, _, number = problem.field.partition(".")
             if name != "recipes" or not number:
                 raise
@@ -121,10 +121,10 @@ def _refused(why: str) -> dict[str, Any]:
 
 
 def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, Any]:
-    """The likeliest candidates in the model's order, whatever the recipe made of them.
+    """The likeliest candidates by raw probability, each with that after the recipe.
 
-    The token it would choose is among them, and the one that is likeliest after the recipe. A bar
-    is ``[text, raw, final, removed, chosen, both in percent]``.
+    The token that the recipe would choose is among them, and the likeliest one after the recipe. A
+    bar is ``[text, raw, final, removed, chosen, both in percent]``.
     """
     trace = Trace(chain=chain(recipe), vocab_size=vocab)
     known = step.candidates

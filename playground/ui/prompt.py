@@ -1,4 +1,4 @@
-"""The prompt: where it is typed, examples of it, and its tokens as the model reads them."""
+"""The prompt: its box, examples, and chips of its tokens under the chosen model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Prompt:
-    """The region's parts; ``fault`` holds what is wrong with the prompt."""
+    """The region's components; ``fault`` is for a sentence about the prompt."""
 
     text: gr.Textbox
     chips: gr.HTML
@@ -38,9 +38,9 @@ class Prompt:
 
 
 def prompt(text: str, read: Sequence[PromptToken], service: Service, split: bool = False) -> Prompt:
-    """Draw the region around a text that was read as these tokens.
+    """Draw the region around a text with these tokens.
 
-    The switch is only seen where the text holds the name of a control token.
+    The switch for control tokens is visible only where the text holds the name of one.
     """
     with gr.Column(elem_classes="prompt", min_width=0):
         box = gr.Textbox(
@@ -69,7 +69,7 @@ def prompt(text: str, read: Sequence[PromptToken], service: Service, split: bool
 
 
 def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> dict[str, Any]:
-    """The chips of a prompt as the model reads it; none where it is none or too long to read."""
+    """The chips of a prompt's tokens; none where it is no text, or too long."""
     if not isinstance(text, str) or len(text) > service.settings.max_prompt_chars:
         return chips_of([])
     model = model if isinstance(model, str) else None
@@ -80,12 +80,12 @@ def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> di
         return chips_of(found, engine.context_length, control_note(controls, bool(split)))
     except FieldError as problem:
         return chips_of([]) | {"fault": str(problem) if text else ""}
-    except ModelError:  # said where the model is chosen
+    except ModelError:  # its sentence stands at the choice of model
         return chips_of([])
 
 
 def control_note(names: Sequence[str], split: bool) -> str:
-    """What is made of names of control tokens in a prompt; empty where there are none."""
+    """Whether names of control tokens in a prompt are these tokens; empty where there are none."""
     if not names:
         return ""
     told = ", ".join(f"“{name}”" for name in names[:NAMES])
@@ -103,9 +103,9 @@ def control_note(names: Sequence[str], split: bool) -> str:
 def chips_of(
     found: Sequence[PromptToken], context: int | None = None, note: str = ""
 ) -> dict[str, Any]:
-    """Tokens with their ids, and how many of those the context holds they are.
+    """The chips' value: tokens with ids, their number, and the length of the model's context.
 
-    A control token is marked, and a scored prompt has each token's log-probability.
+    Control tokens are marked; the tokens of a scored prompt have their log-probabilities.
     """
     rest = len(found) - MOST_CHIPS
     of = f" of {context:,}" if context else ""

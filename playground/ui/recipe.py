@@ -1,4 +1,4 @@
-"""A column's recipe as its element shows it, and back; every value from the page is validated."""
+"""A column's recipe as the value of its element, and back; all that the page sends is validated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NAME = 40  # characters of a column's name
 LONGEST_KEY = 32
-PICKS = "picks"  # the tokens a person chose: too many to be read one by one
+PICKS = "picks"  # the parameter that holds a person's choices, shown as their number
 
 
 @cache
 def constants() -> dict[str, Any]:
-    """What every column's element knows: the presets, and the strategies a step may be of.
+    """The constants of every column's element: the presets, and all strategies.
 
-    A broken plugin is among them, with its error.
+    Broken plugins are listed with their error.
     """
     known = [
         {"id": id, "kind": s.kind, "summary": s.info.summary, "broken": None}
@@ -57,7 +57,7 @@ def constants() -> dict[str, Any]:
 
 
 def read(value: Any) -> Steps:
-    """The steps in what the page sent, plain; ``RecipeError`` for anything else."""
+    """The steps in a value from the page, as plain data; ``RecipeError`` for anything else."""
     steps = value.get("steps") if isinstance(value, dict) else None
     if not isinstance(steps, list) or len(steps) > MOST_STEPS:
         raise RecipeError(f"A recipe is a list of at most {MOST_STEPS} steps.")
@@ -77,9 +77,9 @@ def read(value: Any) -> Steps:
 
 
 def steps_of(text: str) -> Steps:
-    """The steps of a written recipe, as far as it can be read; else ``RecipeError``.
+    """The steps of a written recipe; ``RecipeError`` where its form is wrong.
 
-    A setting out of its bounds is shown in its step, in red, and need not be typed again.
+    Settings are not validated here: one out of its bounds is shown in its step, in red.
     """
     try:
         return Recipe.of(text).to_steps()
@@ -97,23 +97,23 @@ def _shown(call: notation.Call) -> dict[str, Any]:
 
 
 def name_of(value: Any) -> str:
-    """What a person calls the column, of what the page sent; empty where they call it nothing."""
+    """The name of a column in a value from the page; empty where it has none."""
     name = value.get("name") if isinstance(value, dict) else None
     return " ".join(name.split())[:LONGEST_NAME] if isinstance(name, str) else ""
 
 
 def key_of(value: Any) -> str:
-    """By what the page knows the column wherever it stands; a new one where it sent none."""
+    """The key of a column in a value from the page, else a new one; it stays when columns move."""
     key = value.get("key") if isinstance(value, dict) else None
     return key if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY else token_hex(4)
 
 
 @dataclass(frozen=True)
 class ColumnState:
-    """What a person set up in a column.
+    """A column's set-up.
 
-    ``opened`` is the step whose controls are on the page, ``preset`` the one that was chosen, where
-    None looks for one with these steps. ``key`` stays when columns move.
+    ``opened`` is the step whose controls are on the page. ``preset`` is the chosen preset; with
+    None it is the one that has these steps, if any. ``key`` stays when columns move.
     """
 
     steps: Steps
@@ -124,13 +124,13 @@ class ColumnState:
 
     @classmethod
     def read(cls, value: Any) -> ColumnState:
-        """What the page sent; ``RecipeError`` where it is no list of steps."""
+        """The set-up in a value from the page; ``RecipeError`` where it has no list of steps."""
         steps = read(value)
         return cls(steps, name_of(value), _within(value.get("open"), steps), key=key_of(value))
 
 
 def still_open(before: Any, steps: Steps) -> int | None:
-    """The step that was open in another value, where one of its strategy stands there now."""
+    """The index of the step open in the value ``before``, if ``steps`` has its strategy there."""
     at = before.get("open") if isinstance(before, dict) else None
     if not isinstance(at, int) or not 0 <= at < min(len(steps), len(before["steps"])):
         return None
@@ -138,7 +138,7 @@ def still_open(before: Any, steps: Steps) -> int | None:
 
 
 def view(index: int, column: ColumnState, columns: int, most: int) -> dict[str, Any]:
-    """The element's value for this column, whether or not its steps make a recipe that can run."""
+    """The element's value for this column, also where its steps make no valid recipe."""
     steps = column.steps
     try:
         written, fault, error = str(Recipe.from_steps(steps)), None, None

@@ -1,4 +1,4 @@
-"""A real run, kept with the page, so that nobody meets an empty one."""
+"""A recorded run, part of the package, which a page shows before its first Run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def recorded() -> Comparison:
 
 
 def setup(run: Comparison) -> Setup:
-    """What was set up when it was recorded, so that Run repeats it."""
+    """The set-up of a recorded run, so that Run repeats it."""
     return Setup(
         prompt=run.prompt,
         recipes=tuple(lane.recipe for lane in run.lanes),
@@ -34,7 +34,7 @@ def setup(run: Comparison) -> Setup:
 
 
 def label(run: Comparison) -> str:
-    """When it was recorded and in which number format, which decides the last bits of a score."""
+    """The date of a recorded run, and its number format, on which the last bits depend."""
     made = datetime.fromisoformat(run.created)
     return (
         f"{run.model.title} wrote this on {made.day} {made:%B %Y} in {run.model.dtype}. "

@@ -1,4 +1,4 @@
-"""What a link, a reload, Undo and Redo bring back."""
+"""Restores a set-up and its run: from a link, after a reload, by Undo and Redo."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Restorer:
-    """The events that show what stood on a page before.
+    """The events that show an earlier state of a page.
 
-    ``start`` is what a page without a link opens with. ``past`` is the element of Undo and Redo,
-    which is told whether what it asked for is shown; ``selection`` is the inspector's.
+    ``start`` is the set-up of a page without a link. ``past`` is the element of Undo and Redo,
+    whose value says whether the state it asked for is shown; ``selection`` is the inspector's.
     """
 
     parts: PageParts
@@ -39,7 +39,7 @@ class Restorer:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that shows a set-up and its run."""
+        """The components that show a set-up and its run."""
         parts, runner = self.parts, self.runner
         drawn = [
             *parts.set_up, runner.follower.status, self.selection, runner.previews,
@@ -48,11 +48,11 @@ class Restorer:
         return list(dict.fromkeys(drawn))
 
     def open(self, sent: Any) -> Updates:
-        """What this tab showed before it was loaded anew, or else what the address asks for."""
+        """Show the state that this tab kept over a reload, or else the set-up of the address."""
         line = self.runner.follower.status
         try:
             asked = Address.model_validate(sent)
-        except ValidationError:  # another version of the page kept it
+        except ValidationError:  # kept by another version of the page
             asked = Address.model_validate({**(sent or {}), "kept": None})
         if asked.kept is not None:
             run = asked.kept.run
@@ -69,7 +69,7 @@ class Restorer:
             place = self.runner.places.get(name)
             if place is None:
                 told.append(sentence)
-            else:  # two numbers share one
+            else:  # two numbers share one place for sentences
                 updates[place] = " ".join(filter(None, [updates.get(place), sentence]))
         if len(told) < len(link.faults):
             told.append("Not all of the link can be used here: see what is said in red.")
@@ -78,7 +78,7 @@ class Restorer:
         return updates
 
     def restore(self, values: Values, event: gr.EventData) -> Updates:
-        """What stood on the page before, its run included."""
+        """Show an earlier state of the page, its run included."""
         asked, told = Kept.model_validate(told_by(event)), told_by(event)
         self.runner.follower.leave(values[self.parts.columns.run])
         done = "Undone." if told.get("why") == "undo" else "Done again."
@@ -89,14 +89,14 @@ class Restorer:
         )
 
     def revise(self, values: Values, event: gr.EventData) -> Updates:
-        """What was set up before, while the run on the page stays, or is still being written."""
+        """Show an earlier set-up, and leave the run on the page as it is, finished or not."""
         asked, ticket = Kept.model_validate(told_by(event)), told_by(event).get("ticket")
         updates = self._set_up(asked.setup)
         updates |= self.parts.columns.revise(asked.setup, values, ticket)
         return updates | {self.past: {"well": True, "ticket": ticket}}
 
     def _shown(self, setup: Setup, name: str, told: str) -> Updates:
-        """All of the page for this set-up and this run; a run that is kept no more is said."""
+        """The updates for this set-up and this run; a sentence where the run is no longer kept."""
         columns = self.parts.columns
         shown = columns.resolve(name) if name else None
         if shown is None:
@@ -115,7 +115,7 @@ class Restorer:
         }
 
     def _set_up(self, setup: Setup) -> Updates:
-        """All that is set up but the columns."""
+        """The updates for this set-up, without the columns."""
         parts, models = self.parts, self.models.service.models
         model = setup.model or models.default
         if model == self.models.service.settings.model or self.models.refusal(model):

@@ -1,8 +1,8 @@
-"""The charts that every click draws anew, as rows of the page itself: Plotly takes too long.
+"""The charts that every click draws anew, as HTML rows, since Plotly takes too long.
 
-Each function gives the value of the element ``rows``. Of its bars ``share`` is the part of the
-widest that they fill, and ``kind`` says whose they are: the model's, the recipe's, a token's that
-was ``removed``, or a ``ceiling`` that the bar over it could reach.
+Each function returns the value of the element ``rows``. The ``share`` of a bar is its width over
+the widest one's. Its ``kind`` is the model's, the recipe's, ``removed`` for a removed token, or
+``ceiling`` for the largest value that the bar over it could have.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from playground import charts
 from playground.charts.text import count
 from playground.trace import StepRecord, Trace
 
-ROOM = 0.4  # of the width that a bar must leave for words beside it
+ROOM = 0.4  # of the width, which a bar must leave free for words beside it
 
 
 def candidates(
     step: StepRecord, trace: Trace, colour: str, stage: int, sentence: str
 ) -> dict[str, Any]:
-    """The likeliest tokens, each as the model has it and as it is after ``stage``, where one is."""
+    """The likeliest tokens: the raw probability of each, and that after ``stage``, if any."""
     bars = charts.rows(step, trace, stage)
     widest = max(max(bar.raw, bar.shown) for bar in bars) or 1.0
     return {
@@ -39,10 +39,10 @@ def candidates(
 def stages(
     step: StepRecord, trace: Trace, colour: str, stage: int, sentence: str
 ) -> dict[str, Any]:
-    """How uncertain the model is, and the recipe after each stage; ``stage`` is the shown one.
+    """Entropy (nats) of the model and after each stage; ``stage`` is the shown one.
 
-    The outline is the entropy of a fair choice among as many tokens, in nats as the bar in it.
-    A click on a row tells its stage.
+    The outline of a bar is the entropy of a uniform choice among as many tokens. A click on a row
+    sends its stage.
     """
     known = charts.summaries(step, trace)
     ceilings = [math.log(summary.survivors) for _, summary in known]
@@ -68,7 +68,7 @@ def stages(
 
 
 def _gaps(bars: Sequence[charts.Bar]) -> list[tuple[charts.Bar, float]]:
-    """Each bar, with the place that follows the bar before it."""
+    """Each bar, with the ``y`` that would follow the bar before it without a gap."""
     return [(bar, bars[i - 1].y + 1 if i else bar.y) for i, bar in enumerate(bars)]
 
 
@@ -89,9 +89,9 @@ def _candidate(bar: charts.Bar, widest: float, paired: bool, gap: float) -> dict
 
 
 def _notes(bars: Sequence[charts.Bar], trace: Trace, widest: float) -> list[dict[str, Any]]:
-    """Which step removed which rows: beside their bars, or below the first one's where one is long.
+    """Notes on the step that removed some rows: beside their bars, or below the first one's.
 
-    ``first`` and ``last`` count rows, ``reach`` is where the bars end, None where it is below.
+    ``first`` and ``last`` are rows; ``reach`` is the end of the longest bar, None for one below.
     """
     notes = []
     for stage, group in groupby(enumerate(bars), key=lambda numbered: numbered[1].removed_by):
