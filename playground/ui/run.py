@@ -1,4 +1,4 @@
-"""Pressing Run: what is asked for is put in line, or what is wrong with it is said at its cause."""
+"""Pressing Run: the request is queued, or a sentence beside the cause says why it cannot be."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Runner:
-    """The event behind Run. ``previews`` is the element that knows what the shown run was asked."""
+    """The event behind Run. ``previews`` is the element that holds the shown run's request."""
 
     service: Service
     parts: PageParts
@@ -44,7 +44,7 @@ class Runner:
 
     @property
     def places(self) -> dict[str, gr.HTML]:
-        """Where a sentence stands about each field of a request."""
+        """The element for a sentence about each field of a request."""
         parts = self.parts
         recipes = {f"recipes.{c.index}": c.fault for c in parts.columns.columns}
         return {
@@ -56,11 +56,11 @@ class Runner:
 
     @property
     def faults(self) -> Updates:
-        """Every place for a sentence about a run, emptied."""
+        """The updates that empty every element for a sentence about a run."""
         return dict.fromkeys(self.places.values())
 
     def submit(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """Put in line what the page asks for, to be followed."""
+        """Queue the page's request, for the page to follow its run."""
         parts, line, first = self.parts, self.follower.status, self.follower.first
         starting = status("running", "Starting …")
         yield parts.limits.busy | self.faults | {line: starting, first: None}
@@ -83,7 +83,7 @@ class Runner:
         self.follower.expect(run)
         try:
             yield self._submitted(run)
-        except GeneratorExit:  # the page has turned to something else
+        except GeneratorExit:  # the page shows something else by now
             self.follower.leave(run.id)
             raise
 
@@ -95,7 +95,7 @@ class Runner:
         }
 
     def _beside(self, problem: FieldError) -> Updates:
-        """The sentence where its cause is; what was written before stays."""
+        """The updates that show an error beside its cause; the texts on the page stay."""
         line = self.follower.status
         updates: Updates = {line: status("bad", "Not run: see the message in red.")}
         name, _, place = problem.field.partition(".")
@@ -111,7 +111,7 @@ class Runner:
 
 
 def requested(state: PageState, client: str) -> Request:
-    """What Run asks for; ``FieldError`` where a field, or a recipe, is not what it must be."""
+    """The request of the page's set-up; ``FieldError`` where a field or a recipe is not valid."""
     recipes = []
     for place, text in enumerate(state.written):
         try:

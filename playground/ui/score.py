@@ -1,4 +1,4 @@
-"""What is told of a prompt that was scored, where nothing was to be written after it."""
+"""The result of a run of 0 tokens, which scores the prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playground.ui.prompt import chips_of, control_note
 
 
 def sentence(comparison: Comparison) -> str:
-    """How likely the prompt is to the model."""
+    """The prompt's perplexity under the model, in a sentence."""
     found = comparison.prompt_perplexity
     count = len(comparison.prompt_tokens) - 1
     if found is None:
@@ -25,7 +25,7 @@ def sentence(comparison: Comparison) -> str:
 
 
 def chips(service: Service, name: str) -> Any:
-    """The chips of the prompt of a run, each with its score; no change where it was not scored."""
+    """The chips of a run's prompt with log-probabilities; no change where it was not scored."""
     run = service.comparison(name)
     if run is None or run.prompt_perplexity is None:
         return gr.skip()

@@ -1,4 +1,4 @@
-"""The page on a port, together with other routes, behind one gate."""
+"""Serves the page and other routes on a port, behind the same checks of every request."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from playground.ui.gradio_routes import PageRoutes
 from playground.ui.page import resolver
 from playground.ui.theme import launch_options
 
-SESSIONS = 500  # open pages that Gradio remembers; each holds what it shows, up to some MB
-LAST_WORDS_S = 2.0  # for what is told of runs that were ended
+SESSIONS = 500  # open pages whose state Gradio keeps, up to some MB each
+LAST_WORDS_S = 2.0  # for the last frames and events of runs that were ended
 
 
 @dataclass(frozen=True)
 class Served:
-    """A page that is listened for."""
+    """A page that is being served."""
 
     address: str
     page: gr.Blocks
     gates: list[Gate]
 
     def close(self) -> None:
-        """Let answers under way come to their end, as far as they do in a moment, and end."""
+        """Close the server, after a moment for answers that are under way."""
         end = time.monotonic() + LAST_WORDS_S
         while any(gate.answering for gate in self.gates) and time.monotonic() < end:
             time.sleep(0.02)
@@ -42,9 +42,9 @@ class Served:
 def serve(
     page: gr.Blocks, service: Service, routes: Sequence[Route] = (), port: int | None = None
 ) -> Served:
-    """Listen, and return; a thread of the server's own goes on.
+    """Start to serve on a thread of the server's, and return.
 
-    ``routes`` come before the page's own and are not asked by its door.
+    ``routes`` come before the page's, and are not subject to the checks of ``PageRoutes``.
     """
     gradio_compat.log_failures()
     settings, files = service.settings, downloads.routes(resolver(service))
@@ -53,7 +53,7 @@ def serve(
 
     @asynccontextmanager
     async def gated(app: Starlette) -> AsyncIterator[None]:
-        """Outside every middleware: Gradio adds its own after any that it is given."""
+        """Put the gates around every middleware: Gradio adds its own outside those it is given."""
         assert app.middleware_stack is not None
         door = PageRoutes(page, settings, downloads.PATHS)
         gates.append(Gate(app.middleware_stack, settings, door, api))

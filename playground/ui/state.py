@@ -1,4 +1,4 @@
-"""What stands on the page, read by name from what Gradio hands to an event by component."""
+"""The page's state by name, read from the values that Gradio passes to an event by component."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Values = dict[Any, Any]
 
 @dataclass(frozen=True)
 class PageState:
-    """All that a person set up, as it was typed. What of it can run is found out by Run.
+    """The set-up as it was typed; it is validated when a person presses Run.
 
-    ``written`` are the recipes of the columns, and ``names`` what they are called.
+    ``written`` are the recipes of the columns, and ``names`` the columns' names.
     """
 
     model: Any
@@ -36,7 +36,7 @@ class PageState:
 
 @dataclass(frozen=True)
 class PageParts:
-    """The components in which it stands."""
+    """The components that hold the values of a ``PageState``."""
 
     header: Header
     prompt: Prompt
@@ -45,7 +45,7 @@ class PageParts:
 
     @property
     def set_up(self) -> list[Any]:
-        """All of them but the columns."""
+        """The components of the set-up, without the columns."""
         at = self.limits
         return [
             self.header.model, self.prompt.text, at.tokens, at.least, at.seed, at.ends, at.chat,

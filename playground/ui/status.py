@@ -1,4 +1,4 @@
-"""The line that says how a run goes, and what its sentences are."""
+"""The status line: a sentence about the run on the page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def status(kind: str, text: str) -> dict[str, Any]:
 
 
 def progress(run: Run, tokens: int) -> dict[str, Any]:
-    """How far a run is; the longest of its texts has so many tokens."""
+    """The line of a run that goes on, whose longest text has so many ``tokens``."""
     if run.state == "queued":
         return status("running", f"Waiting for free rows, place {run.queue_position} in line …")
     return status("running", f"Writing, {tokens} of {run.request.max_new_tokens} tokens …")
 
 
 def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
-    """How a run ended that was followed to its end."""
+    """The line of a run that has just ended."""
     if run.error:
         return status("bad", run.error)
     stopped = (lane.error for lane in run.views if lane.finish_reason == "cancelled")
@@ -34,7 +34,7 @@ def _done(comparison: Comparison) -> dict[str, Any]:
 
 
 def outcome(comparison: Comparison) -> str:
-    """How a run went, in one sentence, or two where it was stopped."""
+    """The tokens and times of an ended run in a sentence, or in two where it was stopped."""
     total = sum(lane.metrics.tokens for lane in comparison.lanes)
     times = comparison.timings
     how = "each column alone" if times.alone else "once for all columns"

@@ -20,12 +20,12 @@ LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
 
 def allowed(field: FieldInfo) -> tuple[Any, ...]:
-    """The values of a fixed choice; none where a field is no such choice."""
+    """The values of a ``Literal`` field; none for a field of any other type."""
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
 def control(name: str, field: FieldInfo, value: Any) -> Any:
-    """The control of one parameter; of a number, a slider where a usual range is known."""
+    """The control of one parameter; for a number with a usual range it has a slider."""
     hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     common: dict[str, Any] = {"label": name, "info": field.description, "interactive": True}
     choices = allowed(field)
@@ -44,7 +44,7 @@ def control(name: str, field: FieldInfo, value: Any) -> Any:
 
 
 def typed(field: FieldInfo, value: Any) -> Any:
-    """A control's value as the parameter's type expects it; ``Params`` then validates it."""
+    """A control's value converted to the parameter's type, for ``Params`` to validate."""
     choices = allowed(field)
     if choices and isinstance(value, str):
         return next((choice for choice in choices if str(choice) == value), value)
@@ -56,7 +56,7 @@ def typed(field: FieldInfo, value: Any) -> Any:
 
 
 def _number(text: Any) -> Any:
-    """The number a text is, to its last digit; a text that is none is itself, to be refused."""
+    """The number in a text, with every digit; any other text as it is, for ``Params`` to refuse."""
     bare = text.strip() if isinstance(text, str) else ""
     if WHOLE.fullmatch(bare):
         return int(bare)
@@ -65,7 +65,7 @@ def _number(text: Any) -> Any:
 
 @dataclass(frozen=True)
 class Panel:
-    """What was drawn: a control per parameter, and the buttons that act on the step itself."""
+    """The controls of a step: one for each parameter, and the buttons that act on the step."""
 
     controls: dict[str, Any]
     acts: dict[str, gr.Button]
@@ -76,7 +76,7 @@ def switch_label(enabled: bool) -> str:
 
 
 def draw(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
-    """Draw the controls of one step, its formula one click further; called inside ``gr.render``."""
+    """Draw the controls of one step, and its formula, folded; called inside ``gr.render``."""
     info = strategy.info
     labels = {
         "earlier": "Move left",

@@ -22,7 +22,7 @@ Updates = dict[Any, Any]
 
 
 def drawer(column: Column, count: gr.State) -> None:
-    """Where the controls stand; the recipe's element asks for them. ``count`` is of columns."""
+    """Draw the controls of the step that the recipe's element opens; ``count`` is of columns."""
 
     @gr.render(column.recipe, [column.recipe.expand], queue=False, show_progress="hidden")
     def draw(value: Any) -> None:
@@ -44,7 +44,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
     try:
         params = strategy.Params(**step["params"])
     except ValidationError:
-        params = strategy.Params()  # the controls are how a person leaves the bad values
+        params = strategy.Params()  # the values are not valid: a person mends them by the controls
     drawn = step_controls.draw(strategy, params, enabled=step["enabled"])
     fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
     unchanged = {column.fault: gr.skip()}
@@ -53,7 +53,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         state = ColumnState.read(value)
         at = state.opened
         if at is None or state.steps[at]["strategy"] != strategy.info.id:
-            return unchanged  # another step opened while the hand was still on this one
+            return unchanged  # another step was opened before this value arrived
         state.steps[at]["params"] = {
             name: step_controls.typed(field, one)
             for (name, field), one in zip(fields.items(), given, strict=True)

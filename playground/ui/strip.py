@@ -1,4 +1,4 @@
-"""What a column shows of its lane: tokens with their figures, where it parts, how it did."""
+"""The value of a column's strip: its lane's tokens, its figures, and where it parts from others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MEANINGS = {
     "4-gram repeats": "Share of four-token sequences that had already been written.",
     "accepted": "Share of the guessed tokens that the recipe would have chosen itself.",
 }
-TEXTS = {  # of a column that wrote several
+TEXTS = {  # what the several texts of a column are
     "draw": "texts, each with luck of its own",
     "text": "texts that score best, the best first",
     "drawn text": "different texts, as they were drawn",
@@ -54,15 +54,15 @@ MEASURED = "What a step of the recipe measures in this text."
 
 
 def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: int = 0) -> str:
-    """Each token as the strip reads it: text, id, and how likely, how ranked, how open it was.
+    """A line of JSON for each token: text, id, probabilities, ranks, and entropy.
 
-    Then, of a drafted place: True where the draft was accepted, else the text of the rejected one.
-    Without ``drafts`` none is told: what a person chose before was no guess.
-    Last, of a special token, its name, and of the ``ended`` last ones, which ended the text and are
-    no part of it.
+    Then, for a drafted position, True where the draft was accepted, else the rejected token's text;
+    not without ``drafts``, as for a person's choices, which the search drafts but does not guess.
+    Last, the name of a special token, and of each of the ``ended`` last tokens, which ended the
+    text and are no part of it.
 
-    A line of JSON for each: Gradio walks through all that is in a value, several times a frame,
-    and of a text that grew it sends the end alone.
+    Lines, because Gradio visits all members of a value several times a frame, and sends the end
+    alone of a text that grew.
     """
     lines = []
     for number, step in enumerate(path, 1):
@@ -87,8 +87,8 @@ def figures(
 ) -> list[dict[str, str]]:
     """The eight figures, always in the same order, a dash where there is none yet.
 
-    Then what only this recipe has: accepted guesses, what its processors measure. Tokens that were
-    chosen ``by_hand`` are gone through again, in no time that means anything.
+    Then those that only this recipe has: accepted drafts, and its processors' measures. Where
+    tokens are chosen ``by_hand``, the text is run again for each, and its times mean nothing.
     """
     if metrics is None:
         metrics = Metrics(tokens=0)
@@ -171,9 +171,9 @@ def written(
     partings: Partings,
     reason: FinishReason | None = None,
 ) -> dict[str, Any]:
-    """The strip of a text as far as it is written, and where it left the other columns.
+    """The strip of a text as far as it is written, with its partings from the other columns.
 
-    ``sides`` are all columns, and ``reason`` is why this one ended, None while it goes on.
+    ``sides`` are all columns; ``reason`` is why this one ended, None while it goes on.
     """
     here = sides[lane]
     yours = here.chooses == "person"
@@ -191,7 +191,7 @@ def written(
 
 
 def _ending(path: Sequence[StepRecord], reason: FinishReason | None) -> int:
-    """How many tokens at the end of a text ended it: that of its end, or those of a stop string."""
+    """The number of tokens that ended a text: an end of sequence, or those of a stop string."""
     if reason == "stop":
         return next((n for n, step in enumerate(reversed(path)) if step.text), len(path))
     return int(reason == "eos")
@@ -202,7 +202,7 @@ def _drafted(step: StepRecord) -> bool | str:
 
 
 def _over(result: LaneResult) -> bool:
-    """Whether its text will not grow: one that waits for a person may."""
+    """Whether a lane's text is finished; one that waits for a person is not."""
     return result.finish_reason not in (None, "waiting")
 
 

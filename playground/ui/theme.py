@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's theme as a calm grey page, our style sheets, our page scripts.
+"""The look of the page: a grey theme of Gradio's, style sheets, and the scripts of the page.
 
 Gradio takes these where a page is launched, not where it is built.
 """
@@ -20,7 +20,7 @@ SHEETS = (  # in their order: what depends on a width comes after what it change
 
 
 def theme() -> gr.themes.Base:
-    """Fonts and colours. Gradio serves these fonts itself, whole in these two weights only."""
+    """Fonts and colours. Gradio serves these fonts itself, in these two weights alone."""
     base = gr.themes.Base(
         primary_hue=gr.themes.colors.orange,
         neutral_hue=gr.themes.colors.zinc,
@@ -65,7 +65,7 @@ def theme() -> gr.themes.Base:
 
 
 def launch_options() -> dict[str, Any]:
-    """What ``Blocks.launch`` takes to show the page as it is meant."""
+    """The arguments of ``Blocks.launch`` for theme, style sheets and scripts."""
     scripts = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     script = "\n".join(scripts)
     return {

@@ -1,4 +1,4 @@
-"""Between the page and transformers: a recipe as Python, and a model's own settings as a recipe."""
+"""A recipe as a call of transformers' ``generate``, and a model's own settings as a recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from strategies.bridges.generation_config import Own, own_recipe
 
 @dataclass(frozen=True)
 class TransformersExport:
-    """Both depend on the loaded model; ``model`` holds its id and ``tokens`` the length asked."""
+    """Both need the loaded model: ``model`` holds its id, and ``tokens`` the length of a text."""
 
     service: Service
     model: gr.State
@@ -31,7 +31,7 @@ class TransformersExport:
         return own_recipe(self.service.engine(model).model.model.generation_config)
 
     def python(self, written: str, model: str, tokens: Any) -> str:
-        """A call of ``generate`` that does as this recipe does, or a comment why there is none."""
+        """A call of ``generate`` equivalent to this recipe, or a comment why there is none."""
         try:
             if self.service.models.loaded(model) is None:
                 return "# The model is not loaded yet."

@@ -1,4 +1,4 @@
-"""Measuring a column again: alone, once with its keys and values kept and once without."""
+"""Measures a column again, alone: once with the cache of keys and values, and once without."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FRAME_S = 0.5
 def measure(
     service: Service, comparison: Comparison, lane: int, request: gr.Request
 ) -> Iterator[tuple[Comparison, Comparison | None]]:
-    """Both runs as far as they are, the second None while the first goes on.
+    """Both runs as far as they are, the second None while the first goes on; at last both whole.
 
-    The last is of the whole texts, and ``request`` says who asks. Raises ``FieldError``,
-    ``ModelError`` or ``Busy``; whoever stops listening ends them.
+    The runs count for the visitor of ``request``, and end where the generator is closed. Raises
+    ``FieldError``, ``ModelError`` or ``Busy``.
     """
     asked = {
         "prompt": comparison.prompt,
@@ -42,7 +42,7 @@ def measure(
             while not run.join(FRAME_S):
                 yield (run.comparison(), None) if first is None else (first, run.comparison())
         finally:
-            run.cancel()  # without effect on a finished one
+            run.cancel()  # a finished run stays as it is
         if first is None:
             first = run.comparison()
         else:

@@ -1,4 +1,4 @@
-"""What a page shows: lanes of kept runs, in the order of its columns."""
+"""Views: the lanes of kept runs that a page shows, in the order of its columns."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ShownLane:
 
 @dataclass(frozen=True)
 class View:
-    """Lanes, and the ``run`` whose prompt, limits and timings are told of them together.
+    """Lanes of runs, and the ``run`` whose prompt, limits and timings stand for all of them.
 
-    Without ``lanes`` all of the run's are shown as they are. The written form, by which the page
-    and the addresses of files know a view, is ``RUN`` then; ``RUN:0.0.2`` for its lanes 0, 0 and
-    2; and ``RUN:0.1@OTHER.2`` where lane 1 of another run, of the same prompt, is between them.
+    Without ``lanes`` it is all lanes of the run. The written form, which the page and the addresses
+    of files use, is ``RUN`` then; ``RUN:0.0.2`` for its lanes 0, 0 and 2; and ``RUN:0.1@OTHER.2``
+    with lane 1 of another run of the same prompt between them.
     """
 
     run: str
@@ -38,7 +38,7 @@ class View:
 
     @classmethod
     def parse(cls, written: str) -> View:
-        """Raises ``ValueError`` for what ``str`` of no view is."""
+        """A view from its written form; raises ``ValueError`` for any other text."""
         run, _, parts = written.partition(":")
         if not parts:
             return cls(run)
@@ -61,23 +61,23 @@ class View:
         return ShownLane(self.run, column) if self.lanes is None else self.lanes[column]
 
     def rearranged(self, columns: Sequence[int]) -> View:
-        """What these columns show, in this order."""
+        """The view of these columns alone, in this order."""
         return View(self.run, tuple(self.at(column) for column in columns))
 
     def replaced(self, column: int, of: int, run: str) -> View:
-        """The same with the first lane of ``run`` in one ``of`` so many columns."""
+        """This view with the first lane of ``run`` in one of its ``of`` columns."""
         lanes = [self.at(other) for other in range(of)]
         lanes[column] = ShownLane(run, 0)
         return View(self.run, tuple(lanes))
 
     def found_in(self, column: int, view: View, columns: int) -> int | None:
-        """Which of the columns of another view shows the same, the nearest; None for none."""
+        """The nearest column of another view that shows the same lane as ``column``, or None."""
         lane = self.at(column)
         same = [other for other in range(columns) if view.at(other) == lane]
         return min(same, key=lambda other: abs(other - column), default=None)
 
     def comparison(self, resolve: Resolve) -> Comparison | None:
-        """The lanes as one comparison; None where a run of them, or a lane, is not known."""
+        """The lanes as one comparison; None where one of them, or its run, is not known."""
         first = resolve(self.run)
         if first is None or self.lanes is None:
             return first
@@ -91,7 +91,7 @@ class View:
 
 
 def look_up(written: str, resolve: Resolve) -> Comparison | None:
-    """What is shown under this written view; None where it is none, or not kept any more."""
+    """The comparison of a written view; None where it is not valid, or no longer kept."""
     try:
         return View.parse(written).comparison(resolve)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whom the page's runs are counted for."""
+"""The client for which a request of the page is counted."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from playground.settings import Settings
 
 def visitor(request: gr.Request, settings: Settings) -> str:
     """The address a request came from; on this machine itself, the open page it came from."""
-    # What an element asks by itself comes without the page it belongs to.
+    # A request of an element's code has no session.
     return _address(request, settings) or getattr(request, "session_hash", None) or ""
 
 
 def counted(request: gr.Request, service: Service) -> str:
-    """The same for what makes the server work, which is a request as one over HTTP is.
+    """The same, counted against the rate limit as a request over HTTP is.
 
-    Raises ``TooFast`` where this address has made all it may for now.
+    Raises ``TooFast`` where this address has used up its requests.
     """
     service.rate_limits.count(_address(request, service.settings))
     return visitor(request, service.settings)
