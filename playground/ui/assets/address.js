@@ -1,12 +1,12 @@
-// The set-up as the page's address. It stands behind the #, which browsers send to no server: every
-// event of Gradio's repeats the query, which may not be long, and a prompt has no place in the logs
-// of whatever is on the way. `ui/links.py` reads it.
+// The set-up as the page's address. It stands behind the #, which browsers send to no server: the
+// query is part of every event's request, where it may not be long, and where proxies would log the
+// prompt. `ui/links.py` parses it.
 {
   const OURS = ['model', 'prompt', 'recipe', 'name', 'tokens', 'least', 'seed', 'stop', 'chat', 'alone', 'split', 'from', 'z'];
-  const LONG = 2000; // characters from which it is worth being packed, and nobody reads it any more
+  const LONG = 2000; // characters from which it is packed: nobody reads a longer one
   const MOST = 500_000; // characters of a link; no browser takes many more
 
-  // What is at its default stays out, so that short links stay short.
+  // Values at their defaults are left out, so that links are short.
   function pairs(setup) {
     const found = [];
     if (setup.model) found.push(['model', setup.model]);
@@ -33,7 +33,7 @@
     let text = '';
     for (let i = 0; i < bytes.length; i += 8192)
       text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-    // What the page's scripts ask the address for as it opens stands beside it.
+    // The values that the page's scripts read as it opens are not packed.
     const beside = new URLSearchParams(found.filter(([name]) => ['chat', 'from'].includes(name)));
     return `${beside}${beside.size ? '&' : ''}z=` + btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
   }
@@ -46,7 +46,7 @@
     return packed(found).then((short) => (short.length + 1 < plain.length ? '#' + short : plain));
   }
 
-  let shown = location.hash; // but for a link that was just pasted
+  let shown = location.hash; // as this script wrote it; a pasted link differs
   function show(search, hash) {
     shown = hash;
     history.replaceState(history.state, '', location.pathname + search + hash);
@@ -88,7 +88,7 @@
       if (link.length > MOST) return 'Too long for a link';
       try {
         await navigator.clipboard.writeText(link);
-      } catch { // no clipboard without https or in a frame: show it to be copied by hand
+      } catch { // no clipboard without https or in a frame: show the link, to be copied by hand
         window.prompt('Copy this link', link);
         return 'Share link';
       }
@@ -97,6 +97,6 @@
     },
   };
 
-  // A link that is pasted into this tab changes what stands behind the # alone, and loads nothing.
+  // A link pasted into this tab may change only the part after the #, which loads nothing by itself.
   addEventListener('hashchange', () => location.reload());
 }

@@ -1,15 +1,15 @@
-// The chat template's switch. Until a person sets it, it follows the prompt: on for one that was typed,
-// off for an example, for a link's prompt, and for what still begins or ends like one of these.
-// In the address chat=1 and chat=0 are a person's choice, and chat=typed is on for a typed prompt.
+// The chat template's switch. Until a person sets it, it follows the prompt: on for a typed one, off
+// for an example, for a link's prompt, and for an edit that still begins or ends like one of these.
+// In the address chat=1 and chat=0 are a person's choice; chat=typed is a switch that follows, and is on.
 window.playground.chat = (() => {
-  const SHARED = 16; // characters at an end by which a text is known for an edit of another
+  const SHARED = 16; // characters at either end that make a text an edit of another
   const WHAT = 'The template puts the prompt into the form of a conversation, on which this model was ' +
     'trained. By itself it is on for a prompt that you type, and off for the examples and their ' +
     'edits, which are continued as text. Once you set it, it stays as you set it.';
   const asked = new URLSearchParams(playground.link.asked.slice(1));
   const linked = asked.get('chat');
-  let chosen = linked && linked !== 'typed' ? 'as in the link' : ''; // where it does not follow
-  let given = ''; // the prompt that nobody typed
+  let chosen = linked && linked !== 'typed' ? 'as in the link' : ''; // why it does not follow; '' if it does
+  let given = ''; // the last prompt that was not typed
   let typed = linked === 'typed' ? asked.get('prompt') : null;
   let packed = linked === 'typed' && typed === null; // the prompt is the one that the page opens with
   let off = asked.has('prompt') || asked.has('z') ? 'off, as in the link' : 'off for examples';
@@ -36,7 +36,7 @@ window.playground.chat = (() => {
     input().setAttribute('aria-description', `${why}. ${WHAT}`);
   }
 
-  // Called for whatever changes: the switch may have come or gone with the model.
+  // Called at any change of the page: the switch appears and disappears with the model.
   function follow() {
     const text = prompt()?.value ?? '';
     if (text !== typed && text) {
@@ -66,15 +66,15 @@ window.playground.chat = (() => {
       packed = false;
       follow();
     },
-    // Undo brings a prompt back, with what was told of the switch then.
+    // Undo restores a prompt, with the state that the switch had for it.
     restored(told, text) {
       chosen = told && told !== 'typed' ? 'as you set it' : '';
       if (told === 'typed') typed = text;
       else if (!told) [given, typed] = [text, null];
     },
-    // What the address says of a switch that is on or off; nothing where it is off by itself.
+    // The value for the address; none where the switch is off by itself.
     told: (on) => (chosen ? String(Number(on)) : on ? 'typed' : ''),
-    // Switch it on and run again, once Gradio knows that it is on.
+    // Switch it on, and run again once Gradio has the new value.
     use() {
       const known = () => playground.setup()?.chat && document.querySelector('#run:enabled');
       const run = () => (known() ? document.querySelector('#run').click() : setTimeout(run, 20));

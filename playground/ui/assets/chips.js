@@ -1,5 +1,5 @@
-// The prompt as the model reads it: every token with its id.
-// value: {tokens: [[text, id, control, log-probability or null], …], note, more, count, fault: why it cannot be read}
+// The prompt's tokens, each with its id.
+// value: {tokens: [[text, id, control, log-probability or null], …], note, more, count, fault: why there are none}
 const [row, note, count] = ['.chips', '.note', '.count'].map((s) => element.querySelector(s));
 const visible = (text) => text.replaceAll(' ', '·').replaceAll('\n', '⏎').replaceAll('\t', '⇥') || '∅';
 const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)

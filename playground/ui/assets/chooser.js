@@ -1,19 +1,19 @@
-// Where a column waits to be told its next token: draw(value, run) after playground.chooser(box, tell).
+// The choices of next token in a column: draw(value, run) after playground.chooser(box, tell).
 // value: {title, rest, undo, choices: [[id, text, probability, percent, name], …]} or null; text
 // enters the page by textContent alone. tell(id) is called for a choice, tell(null) for Undo.
 window.playground.chooser = (box, tell) => {
   const [title, rest, list, undo] = ['.title', '.rest', '.choices', '.undo'].map((s) =>
     box.querySelector(s));
-  const ROWS = 5; // of the two columns that the choices stand in
-  const MOST = 64; // keys that wait
+  const ROWS = 5; // the choices stand in two columns of so many
+  const MOST = 64; // keys in the queue
   const queue = [];
-  let stale = false; // a choice was made of what is shown
-  let [asks, live] = [0, 0]; // choices made, and how many of them the server was told
-  let run = null; // that offers what is shown
+  let stale = false; // whether one of the shown choices was taken
+  let [asks, live] = [0, 0]; // choices made, and how many of them were sent to the server
+  let run = null; // the run of the shown choices
   let ids = [];
   let active = 0;
 
-  // Made once and changed in place, so that a bar moves and the focus stays.
+  // Made once and changed in place, so that bars move and the focus stays.
   function choice() {
     const made = document.createElement('button');
     made.type = 'button';
@@ -31,8 +31,8 @@ window.playground.chooser = (box, tell) => {
     for (const [i, button] of [...list.children].entries()) button.tabIndex = i === active ? 0 : -1;
   }
 
-  // Keys mean places, and go on to mean them in what is offered next: those pressed before it is
-  // there wait for it, in order. A pointer means the token it is on, so it waits for what it can see.
+  // A key means a position in the list, also in the next list: keys that are pressed early are queued
+  // until it is there. A click means the token under the pointer, so it is never queued.
   function choose(index) {
     if (stale) return;
     [stale, asks] = [true, asks + 1];
@@ -46,13 +46,13 @@ window.playground.chooser = (box, tell) => {
   function next() {
     if (stale || !queue.length) return;
     const index = queue.shift();
-    if (index === null ? undo.disabled : index >= ids.length) queue.length = 0; // nothing stands there
+    if (index === null ? undo.disabled : index >= ids.length) queue.length = 0; // no such choice
     else choose(index);
   }
   document.addEventListener('playground:asked', () => { live = asks; });
   document.addEventListener('playground:answered', () => {
     const answered = live;
-    setTimeout(() => { // nothing was offered: the choice failed, and said so
+    setTimeout(() => { // no new choices came: the request failed, and its sentence is shown
       if (!stale || asks !== answered) return;
       stale = false;
       queue.length = 0;
@@ -104,7 +104,7 @@ window.playground.chooser = (box, tell) => {
 
   list.addEventListener('click', (event) => {
     const at = [...list.children].indexOf(event.target.closest('button'));
-    if (at < 0 || event.detail > 1) return; // the second press of a double one is not meant
+    if (at < 0 || event.detail > 1) return; // the second click of a double click
     list.children[at].focus({ preventScroll: true });
     if (event.detail) choose(at);
     else press(at);
@@ -128,13 +128,13 @@ window.playground.chooser = (box, tell) => {
   return draw;
 };
 
-// A choice waits for the page's run and for the choice before it: their last frame is drawn a
-// moment before Gradio is done with them, and drops what is told in between. The last one counts.
+// A choice waits for the page's run and for the choice before it: between their last frame and their
+// end, Gradio drops a further event. Of several that wait the last one counts.
 {
   let busy = false;
   let waiting = null;
   Object.assign(window.playground, {
-    // `act` says whether it told Gradio something, whose end calls answered().
+    // `act` returns whether it sent an event; the end of that calls answered().
     inTurn(act) {
       clearTimeout(waiting);
       if (busy || window.playground.turns.busy || document.querySelector('#run').disabled)

@@ -1,4 +1,4 @@
-// Where a run can be had as a file. value: {csv, json}, addresses beside the page's own.
+// Links to a run's files. value: {csv, json}, addresses relative to the page's.
 const links = [...element.querySelectorAll('a')];
 function draw() {
   for (const link of links) {

@@ -1,28 +1,28 @@
-// What stood on the page before: Undo and Redo, and what a reload brings back. Kept in this tab alone,
-// with the name of the run that was shown, which the server keeps for whoever knows it.
-// An entry: {setup, run}; `run` follows what is shown while the set-up is the same.
+// Earlier states of the page, for Undo, Redo and a reload. They are kept in this tab alone, with the
+// name of the shown run; the run itself is kept on the server.
+// An entry: {setup, run}; while the set-up stays the same, `run` is set to each run that is shown.
 {
   const KEY = 'playground-past';
   const MOST = 50; // entries
   const BYTES = 1_500_000; // of them all; a browser keeps about five million
   const SETTLES = 120; // milliseconds in which the parts of one change arrive
-  const ARRIVES = 5000; // milliseconds after which a restored entry is as complete as it will be
-  const TOGETHER = 1000; // further changes of the same thing within that are one, as while one types
+  const ARRIVES = 5000; // milliseconds after which no more parts of a restored entry are awaited
+  const TOGETHER = 1000; // milliseconds within which changes of one field are one entry, as in typing
 
   let entries = [];
   let at = -1;
   let opened = false;
   let timer = null;
   let changed = { keys: '', when: 0 };
-  let restoring = null; // the entry that was asked for
-  let adopting = 0; // until then what comes is what the page opens with
-  let arriving = 0; // until then at the latest, the parts of a restored entry come one by one
-  let ticket = 0; // of the last question
-  let coming = null; // a run that changed alone
-  let sealed = null; // the entry that Clear was pressed on: its run is its last
-  let clearing = 0; // until then what changes is Clear's work, and one entry
+  let restoring = null; // the entry that the server was asked to show
+  let adopting = 0; // the time until which changes are the page's opening
+  let arriving = 0; // the time until which the parts of a restored entry may still arrive
+  let ticket = 0; // the number of the last request
+  let coming = null; // a run that changed while the set-up did not
+  let sealed = null; // the entry on which Clear was pressed: it keeps its run
+  let clearing = 0; // the time until which changes are those of Clear, and one entry
   let tell = () => {}; // draws the buttons
-  let ask = () => {}; // tells Gradio
+  let ask = () => {}; // sends the event to Gradio
 
   const text = (value) => JSON.stringify(value);
 
@@ -32,7 +32,7 @@
     return '';
   }
 
-  // What differs between two set-ups, a column's recipe with its place.
+  // The names of the fields that differ between two set-ups; a recipe's has its column's number.
   function differing(a, b) {
     const keys = Object.keys(b).filter((key) => text(a[key]) !== text(b[key]));
     return keys.map((key) => (key === 'recipes' && a.recipes.length === b.recipes.length
@@ -49,7 +49,7 @@
         value = text({ entries: kept, at: now, address: playground.link.shown(), asked: playground.link.asked });
         return value.length > BYTES && kept.length > 1;
       };
-      while (write()) { // the oldest go first, but never the one that is shown
+      while (write()) { // drop the oldest entries, but never the shown one
         const cut = now > 0 ? 1 : 0;
         kept = cut ? kept.slice(1) : kept.slice(0, -1);
         now -= cut;
@@ -69,7 +69,7 @@
     entries = entries.slice(0, at + 1);
     if (same && at > 0) entries[at] = entry;
     else at = entries.push(entry) - 1;
-    // What was changed back is no change.
+    // A change that was taken back by hand makes no entry.
     if (at > 0 && text(entries[at].setup) === text(entries[at - 1].setup) &&
         (entries[at].run || !entries[at - 1].run)) {
       entries[at - 1].run = entries[at].run;
@@ -82,8 +82,8 @@
     }
   }
 
-  // The parts of one change arrive one by one: what is shown, then what is set up, or the other way
-  // round. A run that changed alone is looked at twice, unless something else is to happen `now`.
+  // The parts of one change arrive one by one: the run, then the set-up, or the other way round. A
+  // run that changed alone is noted at the second look, unless it must be `now`.
   function settle(now) {
     clearTimeout(timer);
     timer = null;
@@ -96,9 +96,9 @@
     } else if (arriving && text(setup) !== text(entries[at].setup)) {
       if (Date.now() < arriving) {
         if (now !== true) timer = setTimeout(settle, SETTLES);
-        return; // the entry is as it was asked for
+        return; // the page shows the restored entry
       }
-      arriving = 0; // the server put it in words of its own
+      arriving = 0; // the server wrote it in another form
       entries[at] = entry;
     } else {
       arriving = 0;
@@ -131,13 +131,13 @@
       restoring = { to, ticket };
       const { setup, run } = entries[to];
       const why = by < 0 ? 'undo' : 'redo';
-      // Where the same run stays, whatever is being written goes on.
+      // With the same run, the server changes the set-up alone, and a text goes on.
       ask(run === shownRun(), { setup, run, why, ticket });
       return true;
     });
   }
 
-  // The server's answer is on the page, or its refusal.
+  // Called once the server has answered, or refused.
   function answered({ well, ticket: of }) {
     if (!restoring || (well && restoring.ticket !== of)) return;
     if (well) {
@@ -169,10 +169,10 @@
       },
       failed: () => answered({ well: false, ticket }),
     },
-    // Something of the set-up changed, or of what is shown.
+    // Called where the set-up or the shown run may have changed.
     changed() { timer ??= setTimeout(settle, SETTLES); },
-    // What the page is opened with. A tab that was reloaded is at the address it had, or within the
-    // page of another site, which reloads with it, at the one it was opened with.
+    // The state to open with. A reloaded tab has the address it had before; in a frame of another
+    // site's page, which is reloaded with it, the address it was opened with.
     opening() {
       const kept = load();
       const { asked } = playground.link;
@@ -182,7 +182,7 @@
     },
   });
 
-  // Before Clear empties the page, what is on it is an entry.
+  // Before Clear empties the page, its state becomes an entry.
   document.addEventListener('click', (event) => {
     if (!event.target.closest?.('#clear')) return;
     settle(true);

@@ -1,4 +1,4 @@
-// A number as it was typed, every digit of it, and a slider over its usual range. value: {text}
+// A number box that keeps every typed digit, and a slider over the usual range. value: {text}
 // Constants: label, info, low, high, step; low and high are null where no range is usual.
 const [box, slider, typed] = ['.amount', '[type=range]', '.typed'].map((s) => element.querySelector(s));
 element.querySelector('.name').textContent = label;
@@ -7,12 +7,12 @@ typed.setAttribute('aria-label', label);
 slider.setAttribute('aria-label', `${label}, slider`);
 slider.hidden = low === null;
 Object.assign(slider, { min: low ?? 0, max: high ?? 1, step });
-let told = props.value?.text; // the last one
+let told = props.value?.text; // the last value that was sent or received
 
 function follow(text) {
   const number = Number(text);
   if (low !== null && text.trim() && Number.isFinite(number)) slider.value = number;
-  // Beyond the usual range the slider stands at its end, and the number is what counts.
+  // Beyond the usual range the slider stands at its end; the number in the box counts.
   box.classList.toggle('beyond', low !== null && !(number >= low && number <= high));
 }
 function tell(text) {
