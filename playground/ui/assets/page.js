@@ -2,7 +2,7 @@
 window.playground = (() => {
   const remember = (key, value) => {
     try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); }
-    catch { return null; } // a frame may be denied its storage
+    catch { return null; } // in a frame, storage may be denied
   };
 
   function theme(name) {
@@ -11,8 +11,8 @@ window.playground = (() => {
     document.dispatchEvent(new CustomEvent('playground:theme', { detail: name }));
   }
 
-  // Gradio has read the theme from the address or the system by now. One that is chosen on the page
-  // holds until another is, and where the address names one, is written there.
+  // Gradio has set the theme from the address or the system by now. A theme chosen on the page is
+  // stored, and also written to the address if that names one.
   const said = new URLSearchParams(location.search).has('__theme');
   const chosen = remember('playground-theme');
   if (chosen && !said) theme(chosen);
@@ -24,13 +24,13 @@ window.playground = (() => {
   const dark = () => document.body.classList.contains('dark');
 
   const titles = new Map(); // by column
-  const columns = new Map(); // by lane, what its recipe's element shows
-  let fields = null; // what is set up beside the columns, as Gradio's components tell it
-  let now = null; // the set-up as it stands
-  let told = false; // whether the others will be told of it
-  let ran = null; // what the run on the page was asked: {prompt, chat, split, model, tokens}; a model of null is any
+  const columns = new Map(); // by lane, the value of its recipe's element
+  let fields = null; // the set-up beside the columns, from Gradio's components
+  let now = null; // the whole set-up
+  let told = false; // whether its listeners are about to be called
+  let ran = null; // the request of the run on the page: {prompt, chat, split, model, tokens}; model null is any
 
-  // Why a column's text is not what Run would write now: 'recipe', 'prompt', 'model', or ''.
+  // What changed since a column's text was generated: 'recipe', 'prompt', 'model', or ''.
   function outdated({ dataset: { ran: recipe, written } }) {
     if (!recipe || !written) return '';
     if (recipe !== written) return 'recipe';
@@ -48,7 +48,7 @@ window.playground = (() => {
       Boolean(written) && (!recipe || Boolean(why) || classList.contains('opened')));
   }
   const lanes = () => document.querySelectorAll('#columns > .lane');
-  // All that is set up, from the elements themselves: what is asked for in the same moment is up to date.
+  // The whole set-up, from the elements themselves, so that it is never older than the page.
   function gather() {
     if (!fields) return;
     const shown = [...columns].sort(([a], [b]) => a - b).map(([, column]) => column)
@@ -82,7 +82,7 @@ window.playground = (() => {
       playground.chat.follow();
       gather();
     },
-    // What a column's recipe is now; null where there is no such column.
+    // The value of a column's recipe; null where the column is not shown.
     column(lane, value, box) {
       columns.set(lane, { value, box });
       if (box) dress(box);
@@ -90,14 +90,14 @@ window.playground = (() => {
     },
     gather,
     setup: () => now,
-    // What a column shows changed.
+    // Called where the text of a column changed.
     redress(lane) {
       dress(lane);
       announce();
       playground.changed();
     },
-    // What a column without a preset is called: its name, or the steps it does not share with the
-    // other columns that have none. `value` is its recipe's, null where its preset's title stands.
+    // The title of a column without a preset: its name, or the steps that it does not share with the
+    // other columns without one. `value` is its recipe's; null where the preset's title is shown.
     titled(lane, value, show) {
       titles.set(lane, { value, show });
       for (const known of titles.keys()) if (!known.isConnected) titles.delete(known);
@@ -115,15 +115,15 @@ window.playground = (() => {
       });
       if (value?.name) show(value.name);
     },
-    // Another run is on the page.
+    // Called with the set-up of a run once it is on the page.
     ran(setup) {
       ran = setup;
       lanes().forEach(dress);
       document.dispatchEvent(new CustomEvent('playground:ran', { detail: setup }));
       announce();
     },
-    // What the address asks for is on the page: until then, components tell a change when they are
-    // first drawn.
+    // Called once the address's set-up is on the page; before, components also send a change when
+    // they are first drawn.
     opened() {
       playground.chat.opened();
       playground.link.opened();
@@ -141,7 +141,7 @@ document.addEventListener('keydown', (event) => {
   }
 }, true);
 
-// A whole number keeps its digits however many they are; the arrow keys count, as in a number box.
+// Boxes for whole numbers are text boxes, which keep every digit; the arrow keys change the number.
 document.addEventListener('focusin', ({ target }) => {
   if (target.matches?.('.number input')) target.inputMode = 'numeric';
 });

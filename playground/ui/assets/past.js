@@ -1,5 +1,5 @@
-// Undo and Redo. What they do is in history.js; Gradio is told {setup, run, why, ticket}, and answers
-// {well, ticket}: whether the page shows that now.
+// Undo and Redo: see history.js. The event's data is {setup, run, why, ticket}; the answer is
+// {well, ticket}, where `well` says whether the page shows that state now.
 const [undo, redo] = ['.undo', '.redo'].map((s) => element.querySelector(s));
 undo.addEventListener('click', () => playground.past.undo());
 redo.addEventListener('click', () => playground.past.redo());

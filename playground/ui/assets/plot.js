@@ -1,11 +1,11 @@
-// A Plotly figure that follows the theme. Model text in it was made literal where it was drawn.
+// A Plotly figure in the colours of the theme. Model text in it was escaped on the server.
 // value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
-// Annotations named 'wide' give way on a narrow page. Tells 'point' {data: the clicked point's customdata}.
+// Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata}.
 // Constants: source, the library's file
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
-let drawn = null; // what is on the page: value and theme
+let drawn = null; // the value and the theme that were drawn last
 
 function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
@@ -19,7 +19,7 @@ function library() {
       script.remove();
       reject(new Error('The drawing library did not arrive; open the tab again to retry.'));
     };
-    // It takes a second or two to be read, in which the page would not answer: first the page.
+    // Parsing it blocks the page for a second or two, so it waits until the page is idle.
     const fetch = () => document.head.append(script);
     if (window.requestIdleCallback) requestIdleCallback(fetch, { timeout: 1500 });
     else setTimeout(fetch, 300);
@@ -27,7 +27,7 @@ function library() {
   return window.playgroundPlotly;
 }
 
-// A custom property as a colour Plotly can read, whatever it was written as.
+// A custom property as a colour that Plotly can parse.
 function colour(name) {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
@@ -84,7 +84,7 @@ async function draw() {
     sentence.textContent = error.message;
     return;
   }
-  await turn(); // the charts of one answer are drawn a frame each, the first of them at once
+  await turn(); // of several charts one is drawn a frame, the first at once
   const key = JSON.stringify([value, look]);
   if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
   if (key === drawn || !chart.clientWidth) return;
@@ -108,7 +108,7 @@ function turn() {
   const mine = (async () => {
     if (!before) return;
     await before;
-    await new Promise((resolve) => setTimeout(resolve)); // after what the one before has painted
+    await new Promise((resolve) => setTimeout(resolve)); // until the chart before is painted
   })();
   const over = mine.then(() => new Promise((resolve) => requestAnimationFrame(resolve)));
   window.playgroundCharts = over;

@@ -1,11 +1,11 @@
-// What this column's recipe would do to the next token. Text enters the page by textContent alone.
-// Told by the document event 'playground:preview' {columns: {lane: {bars, told} or {note, refused}}},
+// This column's recipe applied to the next token. Text enters the page by textContent alone.
+// Drawn at the document event 'playground:preview' {columns: {lane: {bars, told} or {note, refused}}},
 // or {fault} or {wait}; without a detail an answer is on its way.
 // Constants: lane, colour
 const [box, note, bars] = ['.preview', '.note', '.bars'].map((s) => element.querySelector(s));
 const home = element.closest('.lane');
 
-// Made once and changed in place, so that a bar moves from its old height to its new one.
+// Made once and changed in place, so that bars move from their old heights to the new ones.
 function cell() {
   const made = document.createElement('div');
   for (const part of ['pair', 'text', 'values']) {

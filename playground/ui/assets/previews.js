@@ -1,11 +1,11 @@
-// Asks what the recipes would do to the next token, for every column that shows it: one question
-// at a time, the latest only. value: the set-up of the run on the page, as playground.ran takes it.
+// Requests the previews of all columns that show one: one request at a time, and then the latest
+// alone. value: the set-up of the run on the page, as playground.ran takes it.
 const TYPING = 300; // milliseconds without a key before a prompt is worth reading
-const MOVING = 40; // between two questions while a slider moves
+const MOVING = 40; // milliseconds between two requests while a slider moves
 let timer = null;
 let flying = false;
 let patience = 0;
-let prompt = null; // of the last question
+let prompt = null; // of the last request
 let known = { key: null, answer: null };
 
 function question() {
@@ -41,7 +41,7 @@ async function ask() {
   if (flying || !asked?.prompt) return; // the answer that is on its way asks again
   const key = JSON.stringify(asked);
   flying = true;
-  // Gradio logs what goes wrong on the way, and then answers nothing.
+  // Where a request fails, Gradio logs why, and there is no answer.
   const answer = (await server.preview(asked)) ?? { fault: 'The server did not answer.' };
   flying = false;
   if (JSON.stringify(question()) !== key) return changed();

@@ -8,15 +8,15 @@ const $ = (selector) => element.querySelector(selector);
 const [preset, steps] = ['.preset', '.steps'].map($);
 let dragged = null;
 let drawn = null; // the strategy whose controls are on the page
-let redrawn = null; // by Undo, last
-let anew = false; // draw the controls again, even those of the same strategy
+let redrawn = null; // the last Undo or Redo that redrew them
+let anew = false; // whether to draw the controls again, even those of the same strategy
 
 const plain = (list) => list.map(({ strategy, params, enabled }) => ({ strategy, params, enabled }));
 const change = (act, more, merge) => playground.turns.send(props.value.key, 'change_recipe',
   { act, name: props.value.name, ...more }, merge);
 const send = (event, data) =>
   (event === 'rearrange' ? trigger('rearrange', data) : trigger('change_recipe', data));
-// Shown at once: what is done next is done to what it leads to.
+// Shown before the server answers, so that the next act applies to the result of this one.
 function edit(list, open) {
   props.value = { ...props.value, steps: list, open: open ?? null };
   draw();
@@ -40,7 +40,7 @@ function panel() {
   trigger('expand', {});
 }
 
-// What the recipe is in transformers is the server's to say, and only where it is looked at.
+// The recipe as transformers code is made by the server, once a person opens it.
 let translated = null;
 function translate() {
   const { written } = props.value;
@@ -117,7 +117,7 @@ function chip(step, i) {
   return item;
 }
 
-let focus = null; // the step to focus once the server's answer is drawn
+let focus = null; // the step that gets the focus once the server's answer is drawn
 function refocus(i, act) {
   focus = i;
   act();
@@ -179,7 +179,7 @@ const menu = playground.stepMenu($('.menu'), strategies, element.closest('[id]')
   },
 });
 
-const own = new Option('Own recipe', ''); // of no preset, or with a name
+const own = new Option('Own recipe', ''); // for a recipe of no preset, or with a name
 own.hidden = true;
 preset.append(own);
 for (const group of groups) {
@@ -194,7 +194,7 @@ for (const group of groups) {
 }
 preset.addEventListener('change', () => change('preset', { preset: preset.value }));
 
-// A name is typed where it stands; Enter or leaving takes it, Escape does not, none is automatic.
+// The name is edited in place: Enter or leaving takes it, Escape does not; empty is the automatic one.
 const naming = $('.naming');
 function name(on) {
   naming.hidden = !on;
@@ -239,9 +239,9 @@ $('.write').addEventListener('click', () => {
   if (opened) line().focus();
 });
 
-// The line of text is Gradio's, and what is typed there counts by Enter or on leaving it.
+// The line of text is a component of Gradio's; its text is taken by Enter or on leaving it.
 const line = () => column().querySelector('.written textarea, .written input');
-let typed = null; // what was sent last
+let typed = null; // the text that was sent last
 function rewrite() {
   const text = line().value;
   if (text === (typed ?? props.value.written)) return;
@@ -256,12 +256,12 @@ element.closest('.lane').addEventListener('keydown', (event) => {
 });
 element.closest('.lane').addEventListener('focusout', (event) => { if (writes(event)) rewrite(); });
 
-// Both leave by Escape or by a press elsewhere, as menus do.
+// Both are closed by Escape or by a press elsewhere, as menus are.
 const column = () => element.closest('.lane');
 function outside(event) {
   if (!element.isConnected) return document.removeEventListener('pointerdown', outside);
   if (!menu.hidden && !element.contains(event.target)) menu.close();
-  // A dropdown's list of the step's controls is drawn at the end of the page, outside the column.
+  // The list of a dropdown among the controls is drawn at the end of the page, outside the column.
   if (props.value?.open != null && !column().contains(event.target) &&
       !event.target.closest('[role="listbox"], .options'))
     open(null);

@@ -1,11 +1,11 @@
-// Which column the others are compared with: by itself each with the one before it.
+// The column that the others are compared with; by default each is compared with the one before it.
 window.playground.reference = (() => {
   const letters = 'ABCDEF';
   let chosen = letters.indexOf(new URLSearchParams(playground.link.asked.slice(1)).get('from') || '-');
   const columns = () => [...document.querySelectorAll('.strip')].filter((s) => s.offsetParent);
   const known = () => (chosen < columns().length ? chosen : -1);
 
-  // Columns that are removed or duplicated move the others: the reference goes with its text.
+  // Where columns move because one is removed or duplicated, the reference moves with its text.
   let source = null;
   let settling = null;
   function settle() {
@@ -33,13 +33,13 @@ window.playground.reference = (() => {
     of: (lane) => (known() < 0 ? lane - 1 : known()),
     get letter() { return letters[chosen] ?? ''; },
     count: () => columns().length,
-    // What a drawing must know of the columns: the reference, and the text that each shows.
+    // What events of the inspector send about the columns: the reference, and the text of each.
     view: () => ({
       run: columns()[0]?.dataset.run,
       reference: known() < 0 ? null : known(),
       texts: columns().map(({ dataset }) => Number(dataset.output) || 0),
     }),
-    // Undo brings back what was compared with what.
+    // Undo restores the reference.
     restored(letter) {
       chosen = letters.indexOf(letter || '-');
       source = null;

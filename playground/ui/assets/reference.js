@@ -1,4 +1,4 @@
-// The choice of the column that the others are compared with. Event: refer, with what reference.view tells.
+// The choice of the column that the others are compared with. Event: refer, with playground.reference.view.
 const select = element.querySelector('select');
 const label = element.querySelector('.reference');
 label.title = 'Marks and sentences say where a column first parts from this one, and why.';

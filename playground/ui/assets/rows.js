@@ -1,10 +1,10 @@
-// A chart of rows that one can point at, each a label, its bars, and their values; see ui/rows.py.
+// A chart of rows that can be pointed at: each has a label, bars, and their values; see ui/rows.py.
 // value: {layout, sentence, colour, rows: [{label, bars: [[share, kind], …], values, marked, of, faint, gap, life, tell}],
 //         notes: [{text, first, last, reach}]}; text enters the page by textContent alone.
 // Event: point {data: the clicked row's `tell`}.
 const [sentence, chart, life] = ['.sentence', '.rows', '.life'].map((s) => element.querySelector(s));
 
-// Made once and changed in place, so that a bar moves and nothing else does.
+// Made once and changed in place, so that only bars move.
 function made() {
   const row = document.createElement('div');
   row.className = 'line';
@@ -72,7 +72,7 @@ function point(event) {
   const box = chart.parentElement.getBoundingClientRect();
   const at = row.getBoundingClientRect();
   life.style.left = `${Math.max(0, Math.min(event.clientX - box.left + 16, box.width - life.offsetWidth))}px`;
-  // Below the row, or above it where the window or what scrolls ends.
+  // Below the row, or above it near the end of the window or of the scrolled area.
   const frame = element.closest('.tabitem')?.getBoundingClientRect().bottom ?? innerHeight;
   const fits = at.bottom + 4 + life.offsetHeight < Math.min(frame, innerHeight);
   life.style.top = `${(fits ? at.bottom + 4 : at.top - 4 - life.offsetHeight) - box.top}px`;

@@ -1,14 +1,14 @@
 // One line about the run on the page. value: {kind, text, frame: {run, sent}}; `frame` only while a
-// run is followed: when this was sent, in seconds of a clock of the server's. `resume` where a run goes on that
-// the page followed before it was loaded anew: it asks to follow it again, by the event of that name.
-const LATE = 300; // milliseconds after what the quickest frame of the run took
-const FEW = 5; // frames that must all be late, and no less so: one may be held up on its way
+// run is followed, `sent` in seconds of a clock of the server. `resume` after a reload, where the run
+// that the page followed goes on: the event of that name asks to follow it again.
+const LATE = 300; // milliseconds later than the quickest frame of the run: such a frame is late
+const FEW = 5; // frames in a row that must be late, each no less than the one before
 const line = element.querySelector('.status');
 let resumed = false;
 let run = null;
 let quickest = 0;
-let late = []; // by how much the last few were
-let since = 0; // by the server's clock: what was sent earlier does not tell yet what asking changed
+let late = []; // the lateness of the last frames
+let since = 0; // a time of the server: frames sent earlier are from before the last request for fewer
 
 // Frames that come faster than they are drawn would pile up, and with them the answer to Stop.
 function keepUp(frame) {

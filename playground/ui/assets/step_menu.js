@@ -1,4 +1,4 @@
-// The menu of strategies that a step may be of: what is typed narrows it, the arrows move in it, Enter takes one.
+// The menu of strategies for a new step: typing narrows it, the arrows move in it, Enter takes one.
 // const menu = playground.stepMenu(box, strategies, prefix, { opener, add }): `opener()` is the button that
 // opens it, add(strategy) is called for the one that was taken, `prefix` begins the ids of its options.
 // strategies: [{id, kind, summary, broken}]; a broken one is listed with its error and cannot be taken.
@@ -31,7 +31,7 @@ window.playground.stepMenu = (box, strategies, prefix, { opener, add }) => {
     add(strategy);
   }
 
-  // Every typed word in the name or the summary; names that begin so come first.
+  // Strategies with every typed word in name or summary; first those whose names begin with the text.
   function narrow() {
     const words = find.value.toLowerCase().split(/[\s_]+/).filter(Boolean);
     for (const option of options) {

@@ -2,7 +2,7 @@
 // Constants: colour
 // value: {run, source, lane, letter, output, outputs, texts, state, note, recipe, error, selected,
 //         texts: what the column's outputs are, partings: JSON by lane, [token, sentence, same],
-//         offer: what a button beside the note says, or '',
+//         offer: the label of a button beside the note, or '',
 //         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special],
 //         drafted: false, true where the draft was accepted, else the rejected token's text,
 //         special: the name of a special token, which adds nothing to the text; left out of others,
@@ -23,12 +23,12 @@ const chooser = playground.chooser(element.querySelector('.chooser'), (token) =>
   });
 });
 element.querySelector('.strip').style.setProperty('--colour', colour);
-const shown = []; // the line each span was drawn from, so that only changes are drawn
+const shown = []; // the line that each span was made of, so that only changed ones are drawn
 let run = null;
 let active = 0;
-let following = true; // the end of the text, until a person scrolls back from it
-let top = 0; // where the text was scrolled to
-let told = null; // the figures as they stand
+let following = true; // whether to scroll to the end of the text, until a person scrolls back
+let top = 0; // the scroll position that this code knows
+let told = null; // the figures that were drawn last
 
 const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
   : (100 * p).toPrecision(1)) + ' %';
@@ -37,7 +37,7 @@ const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : 
 
 function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, special], index) {
   span.textContent = string;
-  // Shown by the style sheet, so that a copied text is the text.
+  // Shown by the style sheet, so that it is no part of a copied text.
   if (special) span.dataset.special = special;
   else delete span.dataset.special;
   span.classList.toggle('accepted', drafted === true);
@@ -108,7 +108,7 @@ function draw() {
   if (asks) following = true;
   if (asks || state === 'running' && following) toEnd();
   else if (ended) toParting();
-  else if (grew) cancelAnimationFrame(soon); // a person went back, and stays there
+  else if (grew) cancelAnimationFrame(soon); // a person has scrolled back
   caret.hidden = v.state !== 'running';
   blank.hidden = !v.note || v.state === 'running';
   why.textContent = v.note;
@@ -122,7 +122,7 @@ function draw() {
   outputs.querySelector('.which').textContent = `${v.output + 1}/${v.outputs}`;
 }
 
-// Where the column parts from the one that it is compared with, and why.
+// Marks where the column parts from the one it is compared with, and says why.
 function part() {
   const v = props.value;
   const [at, sentence, same] = JSON.parse(v.partings)[playground.reference.of(v.lane)] ?? [];
@@ -138,7 +138,7 @@ function refer() {
 }
 document.addEventListener('playground:reference', refer);
 
-// Once all columns are drawn: a height that is read or a scroll in between lays out the page anew.
+// After all columns are drawn: reading a height or scrolling in between forces a layout each time.
 let soon = 0;
 function toEnd() {
   cancelAnimationFrame(soon);
@@ -147,8 +147,8 @@ function toEnd() {
     scrollTo(scroller.scrollHeight);
   });
 }
-// Where this text parts from the one before it, else where the next one parts from this: a line or
-// two above, and the beginning wherever that shows it too.
+// Scrolls to where this text parts from the one before it, else to where the next one parts from
+// this: two lines above, or to the beginning if the place is visible from there.
 function toParting() {
   cancelAnimationFrame(soon);
   soon = requestAnimationFrame(() => {
@@ -169,10 +169,10 @@ function scrollTo(to) {
 scroller.addEventListener('scroll', () => {
   const { scrollTop, scrollHeight, clientHeight } = scroller;
   fade();
-  if (scrollTop === top) return; // it was this code
+  if (scrollTop === top) return; // scrolled by this code
   const left = scrollHeight - scrollTop - clientHeight;
-  // Further up, but not at the end of a text that got shorter: a person went back. Text that has
-  // grown meanwhile is no such thing.
+  // Further up, and not at the end: a person scrolled back. A text that got shorter is at its end,
+  // and one that grew has not moved up.
   if (left >= 1 && scrollTop < top) following = false;
   else if (left < 24) following = true;
   top = scrollTop;
@@ -186,7 +186,7 @@ document.addEventListener('playground:scroll', function along({ detail }) {
   following = scroller.scrollHeight - top - scroller.clientHeight < 24;
 });
 
-// Where a text goes on below, its last line fades: cut in half it would look like a fault.
+// Fades the last visible line where the text goes on below, as a line cut in half looks like a fault.
 function fade() {
   const { scrollTop, scrollHeight, clientHeight } = scroller;
   scroller.classList.toggle('more', scrollHeight - scrollTop - clientHeight > 4);
@@ -236,7 +236,7 @@ function choose(index, focus) {
     trigger('pick', { ...playground.reference.view(), run: props.value.run,
       lane: props.value.lane, output: props.value.output, step: index });
   };
-  clearTimeout(wait); // a held arrow key asks for the last token only
+  clearTimeout(wait); // a held arrow key sends the last token alone
   if (Date.now() - latest > 150) tell();
   else wait = setTimeout(tell, 120);
 }

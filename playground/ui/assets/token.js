@@ -1,5 +1,5 @@
-// Which token of the text the charts are about, from 1. value: {token, most}, or null without a text.
-// Event: input, with the value as it is then. A number that no token has is said, and sent to nobody.
+// The number of the token that the charts are about, from 1. value: {token, most}; null without a text.
+// Event: input, with the new value. A number that no token has is marked as wrong, and not sent.
 const [box, typed, slider, most, message] = ['.at', '.typed', '[type=range]', '.most', '.refusal'].map((s) =>
   element.querySelector(s));
 

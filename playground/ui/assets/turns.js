@@ -1,16 +1,16 @@
-// What a person does to the columns happens in the order in which it was done. Each act is sent once the
-// page shows the answer to the one before: an answer draws columns as the server knew them, and would
-// take back what it had not been told yet. Gradio calls over() at the end of each event of these.
+// A queue of a person's acts on the columns. Each is sent once the page shows the answer to the one
+// before: an answer draws columns as the server knew them, and would undo any act it did not know
+// of yet. Gradio calls over() at the end of each such event.
 window.playground.turns = (() => {
   const PATIENCE = 20_000; // milliseconds after which an answer is no longer waited for
-  const STARTS = 1000; // of Run: a model that has to be loaded first holds nothing else up
-  const BUTTONS = '#run, #clear, #add, .acts .act'; // of Gradio's, whose clicks take their turn, too
+  const STARTS = 1000; // the same for Run, which may first have to load a model
+  const BUTTONS = '#run, #clear, #add, .acts .act'; // Gradio's buttons whose clicks are queued too
   const waiting = []; // {act, merge}
   const columns = new Map(); // by lane: {key, box, send}
   let sent = 0; // how many events were sent
   let busy = false;
   let timer = null;
-  let replayed = null; // the button that is clicked because its turn has come
+  let replayed = null; // the button whose queued click is being repeated
 
   function begin(patience = PATIENCE) {
     sent += 1;
@@ -27,8 +27,8 @@ window.playground.turns = (() => {
     if (!busy) clearTimeout(timer);
   }
 
-  // The answer is in the components; the elements have drawn it a frame later. A control that was moved
-  // meanwhile sends its last position in between, and is waited for as well.
+  // The components have the answer now, and the elements will have drawn it a frame later. A control
+  // that was moved meanwhile sends its last position in between, which is waited for as well.
   function over() {
     const last = sent;
     setTimeout(() => {
@@ -39,8 +39,8 @@ window.playground.turns = (() => {
     }, 20);
   }
 
-  // `act` sends an event and returns true, or does not and returns false. Of acts that wait with the
-  // same `merge`, one right after the other, the last counts.
+  // `act` returns whether it sent an event. Of adjacent acts in the queue with the same `merge`, the
+  // last alone is sent.
   function take(act, merge = null) {
     if (merge && waiting.at(-1)?.merge === merge) waiting.pop();
     waiting.push({ act, merge });
@@ -70,12 +70,12 @@ window.playground.turns = (() => {
     take,
     over,
     get busy() { return busy; },
-    // An event that Gradio sends at once: `given` is what it sends.
+    // Notes an event that Gradio sends by itself; `given` is its data.
     sent(given) {
       begin();
       return given;
     },
-    // The elements of the columns: by its key each is found wherever it stands when its turn comes.
+    // The elements of the columns, by keys: a column may have moved when an act's turn comes.
     column(lane, column) { columns.set(lane, column); },
     send(key, event, data, merge = null) {
       take(() => {
