@@ -1,4 +1,4 @@
-"""What every test shares: settings that this machine cannot sway, and one real model."""
+"""Fixtures of all tests: settings that do not depend on this machine, and one real model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ os.environ["PLAYGROUND_REMEMBER_CHECKS"] = "false"  # so that no start depends o
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let xdist's workers take the files in their order: the browser's early, small ones last.
+    """Have xdist's workers take the files in their order: browser tests early, small files last.
 
-    It would begin with the files of most tests, and end with one worker alone at a slow file.
+    By default xdist begins with the files of most tests, and one worker ends alone at a slow file.
     """
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
@@ -29,12 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own record of a test's warnings
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Fail a test whose code causes a warning, through however many functions of others."""
+    """Fail a test if this project's code causes a warning, directly or through a library."""
     with judged():
         return (yield)
 
 
 @pytest.fixture(scope="session")
 def builtin() -> LoadedModel:
-    """The built-in model, float32 on the processor; fetched once into this user's own cache."""
+    """The built-in model, float32 on the CPU; fetched once into the user's own cache."""
     return Models(Settings(device="cpu", dtype="float32")).load()

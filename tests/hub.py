@@ -1,4 +1,4 @@
-"""A stand-in for the model hub on loopback: it serves folders the way the hub's client asks."""
+"""A stand-in for the model hub on loopback, which serves folders to the hub's client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What is served, under which address, and what was asked for: ``"GET path"`` in order."""
+    """The served folders, the address, and the requests so far: ``"GET path"`` in order."""
 
     repos: dict[str, Path]
     gated: set[str] = field(default_factory=set)

@@ -1,10 +1,10 @@
 """Which warnings fail a test: those of this project's own code, and those that its calls cause.
 
-A filter in pyproject.toml already makes errors of warnings that Python attributes to a module of
-ours. That leaves the deprecation whose caller Python cannot see, because a function of another
-package stands between (a model's ``forward`` is called by ``torch.nn.Module.__call__``), and what
-pytest itself reports of threads and destructors. Everything else is other people's code, which may
-change any day: it is reported at the end of a run and fails nobody's.
+A filter in pyproject.toml already turns warnings into errors that Python attributes to a module of
+this project. Two kinds are left: a deprecation that Python attributes to another package, because a
+function of that package is between (``torch.nn.Module.__call__`` calls a model's ``forward``), and
+what pytest reports of threads and destructors. All other warnings are about other people's code,
+which may change any day: they are listed at the end of a run, and fail no test.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 _OURS = re.compile(r"(app|playground|strategies|tests)(\.|$)")
 _OUR_FILE = re.compile(rf"{re.escape(str(ROOT))}/(app\.py|(playground|strategies|tests)/)")
-# Modules whose functions call what they were handed: such a call is their caller's.
+# Modules whose functions call a function they were given: that call counts as their caller's.
 _PASSES_ON = re.compile(
     r"(_?contextlib|functools|torch\.(nn\.modules\.module|utils\._contextlib))$"
 )
@@ -38,7 +38,7 @@ _REPORTS = (
 
 @contextmanager
 def judged() -> Iterator[None]:
-    """Within it, a warning that our code causes is raised; others go on to where they went."""
+    """Within it, a warning that this project's code causes is raised; others are passed on."""
     shown = warnings.showwarning
 
     def show(
@@ -64,10 +64,10 @@ def judged() -> Iterator[None]:
 
 
 def _caused_here(innermost: FrameType | None, filename: str, lineno: int) -> bool:
-    """Whether what warned, or what it was attributed to, was called by our code.
+    """Whether this project's code called the function that warned, or the one it is attributed to.
 
-    The file and the line are those that the warning is attributed to. What compiled code says is
-    attributed to the line that called it, which may be a library's own: it is not taken for ours.
+    The file and the line are those that the warning is attributed to. For a warning of compiled
+    code that is the line of the call, which may be a library's: it does not count as ours.
     """
     warned = _first(innermost, lambda frame: not _module(frame).endswith("warnings"))
     attributed = _first(
@@ -86,7 +86,7 @@ def _passed_on(frame: FrameType | None) -> FrameType | None:
 
 
 def _first(frame: FrameType | None, fits: Callable[[FrameType], bool]) -> FrameType | None:
-    """The innermost frame from this one outwards that fits."""
+    """The innermost frame, from this one outwards, that ``fits``."""
     while frame is not None and not fits(frame):
         frame = frame.f_back
     return frame

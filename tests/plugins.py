@@ -1,4 +1,4 @@
-"""Strategies that only a test knows."""
+"""Registers strategies for one test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strategies.registry import Registry, registry
 
 @contextmanager
 def installed(*plugins: type[Strategy]) -> Iterator[None]:
-    """Recipes know these strategies too meanwhile, in place of others of the same ids."""
+    """Within it, recipes may name these strategies; they replace others of the same ids."""
     found = registry()
     ids = {plugin.info.id: plugin for plugin in plugins}
     extended = Registry({**found.strategies, **ids}, found.broken)

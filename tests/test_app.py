@@ -1,4 +1,4 @@
-"""The program as it is started: its line, its port, its failures, and nobody else's address."""
+"""The started program: what it prints, its port, its failures, and the addresses it connects to."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ runpy.run_path("app.py", run_name="__main__")
 
 
 def environment(**settings):
-    """This machine's, less what sways the program, with the given settings."""
+    """This machine's environment, without variables the program reads, and with these settings."""
     clean = {name for field in Settings.model_fields for name in variables(field, Settings)}
     kept = {name: value for name, value in os.environ.items() if name not in clean}
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
@@ -47,7 +47,7 @@ def environment(**settings):
 
 @contextmanager
 def started(*command, stderr=-1, **settings):
-    """The program, running, its address, and the model it named."""
+    """The running program, its address, and the model that it printed."""
     process = subprocess.Popen(
         [sys.executable, *(command or ["app.py"])],
         cwd=ROOT, env=environment(**settings), stdout=-1, stderr=stderr, text=True,
@@ -83,7 +83,7 @@ def test_one_line_then_page_and_routes_on_one_port_and_no_other_host(tiny):
         assert "paths" in httpx.get(f"{address}/api/openapi.json").json()
         assert "swagger-ui" in httpx.get(f"{address}/api/docs").text
         monitoring = httpx.get(f"{address}/monitoring/summary")
-        assert monitoring.status_code == 404  # who uses the page is the host's to know
+        assert monitoring.status_code == 404  # figures on visitors are for the host alone
         assert "frame-ancestors" in page.headers["content-security-policy"]
         evil = {"host": "play.example", "origin": "http://evil.example"}
         for path in ("/", "/api/compare", "/gradio_api/queue/join", "/healthz"):
@@ -108,7 +108,7 @@ def test_without_its_model_the_page_is_up_where_the_host_wants_it_and_says_so(tm
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     told = "broken cannot be loaded: its folder holds no config.json."
-    host = f"{told} The folder is {tmp_path / 'broken'}."  # who reads this may know it
+    host = f"{told} The folder is {tmp_path / 'broken'}."  # the log is for the host, who knows it
     place = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port)}
     with started(PLAYGROUND_MODEL=str(tmp_path / "broken"), **place) as (process, address, _):
         assert address == f"http://localhost:{port}"
@@ -153,7 +153,7 @@ def test_a_stopped_server_says_so_in_every_stream_and_leaves_nothing(tiny, tmp_p
 
 
 def ended(**settings):
-    """What the program prints where it ends by itself."""
+    """The standard error of a program that ends by itself."""
     done = subprocess.run(
         [sys.executable, "app.py"],
         cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=120,

@@ -1,4 +1,4 @@
-"""The description of the architecture names what exists, and all of the parts."""
+"""The description of the architecture names only what exists, and every part of the tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMED = sorted({word for word in re.findall(r"`([^`\s]+)`", TEXT) if "/" in word
 
 
 def missing(named: str) -> str | None:
-    """Which part of ``path`` or ``path:name`` does not exist."""
+    """The part of ``path`` or ``path:name`` that does not exist; empty where all of it does."""
     path, _, name = named.partition(":")
     if not (ROOT / path).exists():
         return path

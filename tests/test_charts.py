@@ -357,7 +357,7 @@ def test_every_lane_has_its_column_colour_and_letter(draw):
 
 @pytest.mark.parametrize("draw", [charts.per_step, charts.timeline, charts.memory, charts.steps])
 def test_a_hover_says_what_a_person_called_the_column(draw):
-    """Whatever that is: Plotly reads markup in it, and variables in a template."""
+    """Whatever its name is: Plotly interprets markup in it, and variables in a template."""
     run = comparison([GREEDY, NUCLEUS], length=5)
     run.lanes[1] = run.lanes[1].model_copy(update={"name": "warm <b>%{x}</b>"})
     templates = [t["hovertemplate"] for t in parts(draw(run))[0] if "hovertemplate" in t]
@@ -383,7 +383,7 @@ def test_figures_are_small_and_leave_the_theme_to_the_page(run):
 
 
 def strings(node):
-    """Every text in a figure that Plotly may draw."""
+    """Every string in a figure that Plotly may draw."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
@@ -398,7 +398,7 @@ OURS = re.compile(r'</?b>|<br>|<extra></extra>|<span style="color:[#\w(),.]+">|<
 
 
 def test_no_text_of_the_model_is_left_as_markup_or_tex(run):
-    """Plotly reads tags, entities and, where a page has MathJax, TeX between dollar signs."""
+    """Plotly interprets tags, entities and, where a page has MathJax, TeX between dollar signs."""
     chosen = {VOCABULARY[token] for lane in run.lanes for token in lane.token_ids}
     assert len(chosen & set(HOSTILE)) > 5
     figures = [charts.steps(run), charts.per_step(run), charts.timeline(run), charts.memory(run)]

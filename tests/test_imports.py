@@ -1,4 +1,4 @@
-"""Who may import whom, who may read the environment, and what an import may cost."""
+"""Which module may import which, where the environment is read, and what an import loads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORBIDDEN = {
     "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }
-# And where little is allowed, all of it: the parts of this project that a part may know.
+# For parts that may import little of this project: all that they may import of it.
 ALLOWED = {
     "strategies": ["strategies"],
     "playground/charts": [
@@ -45,7 +45,7 @@ ALLOWED = {
         "playground.metrics",
         "playground.trace",
     ],
-    "playground/explain/replay": [  # it runs recipes, which a saved trace is read without
+    "playground/explain/replay": [  # it runs recipes; to read a saved trace needs no strategies
         "playground.explain",
         "playground.metrics",
         "playground.trace",
@@ -58,13 +58,13 @@ ALLOWED = {
         "playground.trace",
     ],
     "playground/metrics.py": ["playground.trace"],
-    # A comparison can be asked what other settings would change; all of that is loaded then.
+    # A comparison has methods for explanations, which import what they need when called.
     "playground/trace/comparison.py": ["playground.trace", "playground.explain", "strategies"],
     "playground/trace": ["playground.trace"],
     "playground/settings": ["playground.settings"],
 }
 EXCEPTIONS = {
-    # Bridges: they know both sides.
+    # Bridges between strategies and transformers.
     ("strategies/bridges/transformers_processors.py", "transformers"),
     ("strategies/bridges/generate.py", "transformers"),
 }
@@ -153,7 +153,7 @@ def test_a_name_says_what_is_inside(file):
     assert file.stem not in {"utils", "helpers", "common", "misc", "manager"}
 
 
-# In one new process each, one after the other: a part, and what is not to be loaded by then.
+# Each list is one new process: parts imported in order, and what must not be loaded after each.
 WITHOUT = [
     [
         ("playground", ["torch", "gradio", "transformers", "plotly"]),

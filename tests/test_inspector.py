@@ -1,4 +1,4 @@
-"""The inspector's answers, without a browser: what is drawn, what is skipped, what is refused."""
+"""The inspector's events, without a browser: what is drawn, what is skipped, what is refused."""
 
 import asyncio
 import re
@@ -33,7 +33,7 @@ def inspector():
 
 
 def given(inspector, selection, tab="distribution", **more):
-    """What an event of the region is given, by component."""
+    """The inputs of an event of the region, by component."""
     values = dict.fromkeys(inspector.inputs) | {
         inspector.selection: selection,
         inspector.tab: tab,

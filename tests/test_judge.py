@@ -1,4 +1,4 @@
-"""Warnings of other people's code fail nobody's run; those that our calls cause fail at once."""
+"""Warnings about other people's code fail no test; those that this project's calls cause do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def compiled():
 
 
 def standin(name: str, source: str) -> ModuleType:
-    """A module of that name, made of that source."""
+    """A module of this name with this source."""
     module, filename = ModuleType(name), f"/elsewhere/{name}.py"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     exec(compile(source, filename, "exec"), module.__dict__)

@@ -15,7 +15,7 @@ def test_what_was_packed_comes_back_as_it_was():
     kept.put(run)
     found = kept.get(run.id)
     assert found == run and found is not run
-    assert kept.get(run.id) is found  # whoever looks at it again does not wait
+    assert kept.get(run.id) is found  # it stays unpacked for the next look
     assert kept.nbytes < len(run.to_json()) / 2
     assert kept.get("other") is None
 

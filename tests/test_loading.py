@@ -1,4 +1,4 @@
-"""From a folder to a model: facts, ends, and what is refused by name."""
+"""From a folder to a model: its facts, its end-of-sequence tokens, and models that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down of a run, and what is not."""
+"""What is logged of a run, and what is not."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SECRET = "My diary, "
 
 @pytest.fixture
 def kept(capsys, monkeypatch):
-    """What a service keeps a log of: its observers, and the lines written since last asked."""
+    """The observers of a logged service, and a function for the lines since its last call."""
     root = logging.getLogger("playground")
     before = root.handlers, root.propagate, root.level
-    monkeypatch.setattr(logs, "redact", lambda: None)  # it is for good
+    monkeypatch.setattr(logs, "redact", lambda: None)  # it cannot be undone
 
     def begun(**settings):
         service = Service(Settings(**settings))
@@ -40,7 +40,7 @@ def asked(prompt: str, *recipes: str) -> Request:
 
 
 def run(observers: Observers) -> str:
-    """One run, and one refused of each kind; the run's id."""
+    """Submit one run, and a refused one of each kind; returns the run's id."""
     served = engine(rows=3, limits=Limits(waiting=1, prompt_chars=40))
     served.loop.observer = observers
     made = served.submit(asked(SECRET, "greedy", "beam(2)"))

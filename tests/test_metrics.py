@@ -1,4 +1,4 @@
-"""Numbers of a trace against values worked out by hand."""
+"""Metrics of a trace against values computed by hand."""
 
 import math
 

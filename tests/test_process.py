@@ -1,4 +1,4 @@
-"""What the models of one process share is measured once, whichever thread asks first."""
+"""Measurements that the models of one process share are made once, on whichever thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results that are kept on disk: only in their own circumstances, and never at any cost."""
+"""Results kept on disk are valid under the same circumstances alone; a bad file does no harm."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_libraries_are_told_not_to_report_home(monkeypatch):
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "0")
     settings.quiet_libraries()
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
-    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "0"  # the host's own word stands
+    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "0"  # a host's own value is kept
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Traces leave and come back whole, and what comes back is enough to draw from."""
+"""Traces survive a round trip through JSON, and charts can be drawn of what is read back."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def test_json_round_trip(run):
 
 
 def test_json_is_plain(run):
-    """Standard JSON: no NaN, no Infinity, which other readers refuse."""
+    """Parse standard JSON: NaN and Infinity, which other parsers refuse, raise."""
 
     def refuse(constant):
         raise AssertionError(constant)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 COMPAT = ROOT / "playground/transformers_compat.py"
 FILES = [*ROOT.glob("playground/**/*.py"), *ROOT.glob("strategies/**/*.py"), ROOT / "app.py"]
 
-# What no longer works where transformers has a name no more.
+# What no longer works where transformers has dropped a name.
 LOST = {
     "transformers.AttentionInterface": "a model cannot be told to attend to rows in their slots",
     "transformers.AttentionMaskInterface": "a mask is made at every step, beside that of the slots",
@@ -46,7 +46,7 @@ _CLASSES = [PreTrainedModel, PreTrainedConfig, PreTrainedTokenizerBase, Generati
 
 
 def private_names(file: Path) -> Iterator[str]:
-    """Private attributes of transformers' classes, and what is imported from within its modules."""
+    """A file's private attributes of transformers' classes, and imports from its inner modules."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             package, _, inner = node.module.partition(".")
@@ -59,7 +59,7 @@ def private_names(file: Path) -> Iterator[str]:
 
 
 def own_names(file: Path) -> set[str]:
-    """What a file calls its own: attributes that it sets, functions and methods that it defines."""
+    """Names that a file itself defines: attributes that it sets, its functions and methods."""
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     stored = {

@@ -1,4 +1,4 @@
-"""What is required is what is imported, and what was tested lies in what is believed."""
+"""Requirements are exactly what is imported, and tested versions lie in the supported ranges."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ FRONT = dict(
 )
 OURS = {"app", "playground", "strategies", "tests"}
 
-# Named in requirements.txt though no line imports them: transformers does, to read a GGUF file and
-# chat templates.
+# Required though no file imports them: transformers does, for GGUF files and chat templates.
 THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
-# The same of the tests' own: plugins and programs.
+# The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
-# Imported, and pinned to one version by what is named.
+# Imported, and pinned to one version by the package named behind.
 PINNED_BY = {"pydantic-core": "pydantic"}
 
 

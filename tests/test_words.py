@@ -18,7 +18,7 @@ from tests.tiny import tiny_llama
 
 WORD = "Zwetschgenmus"
 
-# The program, in which whatever sees the word fails with a message that quotes it.
+# The program, changed so that every function that is given the word raises an error that quotes it.
 FAILING = f"""
 import logging, runpy, threading, warnings
 import strategies.processors.min_p, playground.service
@@ -51,7 +51,7 @@ runpy.run_path("app.py", run_name="__main__")
 
 
 def asked(address, prompt=f"I like {WORD}"):
-    """Everything a program may say, the word in each place."""
+    """Send requests over HTTP with the word in every field that may hold it."""
     body = {"prompt": prompt, "recipes": ["greedy"], "max_new_tokens": 2}
     recipes = [
         f"bad_words(['{WORD}']) | greedy", f"guidance(2, negative_prompt='{WORD}') | greedy",
@@ -75,7 +75,7 @@ def asked(address, prompt=f"I like {WORD}"):
 
 
 def clicked(address, text):
-    """Every event of the page and every function its elements may call, with ``text`` as input."""
+    """Call every event of the page, and every function of its elements, with ``text`` as input."""
     config = httpx.get(f"{address}/config").json()
     api = f"{address}/gradio_api"
     for event in config["dependencies"]:

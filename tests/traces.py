@@ -1,7 +1,7 @@
 """Comparisons without a model: real records, computed from seeded random logits by real stages.
 
-Every number follows from the logits: log-softmax, ranks, entropies and survivors are computed, none
-is written by hand. The vocabulary holds ordinary words and text that tries to be markup or code.
+Log-softmax, ranks, entropies and survivors are all computed from the logits; no number is written
+by hand. The vocabulary holds ordinary words, and text that would be markup or code if not escaped.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def no_repeat_ngram(size: int) -> Stage:
 
 @dataclass(frozen=True)
 class Column:
-    """A recipe as the engine would run it: written stages, their functions, and how it chooses."""
+    """A recipe for these traces: its written stages, their functions, and how it chooses."""
 
     stages: dict[str, Stage]
     search: str = "sample"
@@ -118,7 +118,7 @@ class Column:
 
 
 def chain(recipe: str) -> Chain:
-    """A recipe's steps, also where its strategies are not installed: those say nothing else."""
+    """The steps of a written recipe, whose strategies need not be installed."""
     written = recipe.split(" | ")
     steps = [
         ChainStep(
@@ -152,7 +152,7 @@ def entropy(logprobs: Array) -> float:
 
 
 def logits(tokens: Sequence[int]) -> Array:
-    """Next-token scores that depend on little of the last token, so that greedy text repeats."""
+    """Next-token logits that depend on little of the last token, so that greedy text repeats."""
     draw = np.random.default_rng(tokens[-1] % 64)
     return draw.normal(0.0, 2.2, len(VOCABULARY)) - 0.6 * np.log1p(np.arange(len(VOCABULARY)))
 
@@ -170,7 +170,7 @@ def record(
     times: Times,
     at: float,
 ) -> StepRecord:
-    """One step after ``tokens``: the choice, and all that is known of its distribution."""
+    """The record of one step after ``tokens``: the choice and its distribution."""
     scores = logits(tokens)
     raw = log_softmax(scores)
     after = []

@@ -4,9 +4,9 @@
     python -m tests.versions oldest               # the lowest version of every range
     python -m tests.versions oldest --keep torch  # torch alone as in requirements.txt
 
-What else is written behind goes to pytest. The Python that runs this is the Python of the
-environment, which is removed afterwards (--folder keeps it); it needs nothing installed. It ends as
-pytest ends, whose own summary reports every warning.
+All further arguments go to pytest. The environment is of the Python that runs this, which needs no
+packages installed, and is removed afterwards (--folder keeps it). The exit status is pytest's,
+whose summary reports every warning.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _RANGE = re.compile(r"([A-Za-z0-9-]+)>=([0-9.]+),<[0-9.]+")
 
 
 def ranges() -> dict[str, str]:
-    """What the project and its tests are believed to run with: ``>=oldest,<beyond``, by name."""
+    """The supported ranges of the project and its tests: ``>=oldest,<beyond``, by name."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lines = table["project"]["dependencies"] + table["dependency-groups"]["tests"]
     return {line[: line.index(">")]: line[line.index(">") :] for line in lines}
 
 
 def pins(file: str = "tests/requirements.txt") -> dict[str, str]:
-    """What was tested: the versions in a requirements file and in those it builds on, by name."""
+    """The tested versions, by name: those in a requirements file and in the files it includes."""
     found: dict[str, str] = {}
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         if line.startswith("-r "):
@@ -47,7 +47,7 @@ def pins(file: str = "tests/requirements.txt") -> dict[str, str]:
 
 
 def wanted(end: str, keep: list[str]) -> dict[str, str]:
-    """The version of everything for a run against that end; what is kept stays as it was tested."""
+    """Versions for a run against one end of the ranges; ``keep`` stay at their tested versions."""
     found = {}
     for name, versions in ranges().items():
         if name in keep:
@@ -60,7 +60,7 @@ def wanted(end: str, keep: list[str]) -> dict[str, str]:
 
 
 def asked(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What a command line asks for, and the rest of it, which is for pytest."""
+    """The options of a command line, and its other arguments, which are for pytest."""
     parser = argparse.ArgumentParser(prog="python -m tests.versions", allow_abbrev=False)
     parser.add_argument("end", choices=["newest", "oldest"])
     parser.add_argument(
@@ -94,7 +94,7 @@ def installed(python: Path) -> dict[str, str]:
 
 
 def report(end: str, found: dict[str, str]) -> str:
-    """What that run had of everything, beside the range and what was tested."""
+    """A table of the versions of a run, beside the supported range and the tested version."""
     lines = [f"\nRun with the {end} of every range, Python {sys.version.split()[0]}:"]
     for name, versions in ranges().items():
         lines.append(f"  {name:22} {found[name]:14} of {versions:16} tested {pins()[name]}")

@@ -1,4 +1,4 @@
-"""Tiny tokenizers of every family, built without a network: what they share is what a test says."""
+"""Tiny tokenizers of every family, built without a network, from the words that a test names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHAT = (
 
 
 def bytes_named(data: bytes) -> str:
-    """A token of these bytes, as GPT-2's letters name it."""
+    """The name of a token of these bytes, in GPT-2's alphabet for bytes."""
     alphabet = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
@@ -57,7 +57,7 @@ def _fast(made: Tokenizer, **kind: Any) -> PreTrainedTokenizerFast:
 
 
 def _begins(made: Tokenizer) -> None:
-    """A text begins with the token for that, as Llama's do."""
+    """Have texts begin with the beginning-of-sequence token, as Llama's do."""
     made.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair=None, special_tokens=[("<s>", made.token_to_id("<s>"))]
     )

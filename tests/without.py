@@ -1,7 +1,7 @@
-"""A pytest plugin: torch as a later release may be, without what the fast paths use.
+"""A pytest plugin: torch as a later release may be, without the namespaces of the fast paths.
 
-``WITHOUT="torch.jit,torch.ops.quantized,torch.ops.mkldnn" python -m pytest -p tests.without`` takes
-them from our own modules; torch and transformers keep what they use of them themselves.
+``WITHOUT="torch.jit,torch.ops.quantized,torch.ops.mkldnn" python -m pytest -p tests.without`` hides
+them from this project's modules; torch and transformers still find them.
 """
 
 from __future__ import annotations

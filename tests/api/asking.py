@@ -1,4 +1,4 @@
-"""What the API's tests say to it and read from it, over a real socket where that matters."""
+"""Requests of the API's tests, and parsers of its answers; over a real socket where needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def events(text):
 
 
 def faults(response, status=422):
-    """The faults of a failed request by place; the answer must be of the one shape."""
+    """The faults of a failed request by place; the answer must have the shape of all errors."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     body = response.json()
@@ -52,7 +52,7 @@ def serving(app):
 
 
 def freed(engine, within=5.0):
-    """Whether nobody holds a row any more."""
+    """Whether no run holds a row any more."""
     until = time.monotonic() + within
     while engine.people and time.monotonic() < until:
         time.sleep(0.01)

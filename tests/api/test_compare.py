@@ -1,4 +1,4 @@
-"""Comparing: the answer is the engine's own, whole or as a stream."""
+"""Comparisons over HTTP equal those of the engine, whole or as a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told where there are too many."""
+"""The answers to a client where there are too many requests or runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def at(address, service):
 
 @pytest.fixture
 def held(service):
-    """As many endless runs of one address as it may have."""
+    """As many endless runs as one address may have at once."""
     request = Request(
         prompt="a",
         recipes=[Recipe.parse("greedy")],

@@ -1,4 +1,4 @@
-"""What the API says of itself: strategies, models, health, schema, documentation."""
+"""The API's descriptions: strategies, models, health, schema, documentation."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_schema_states_the_bounds_of_this_host(client):
 
 
 def of_a_run(client, body):
-    """An example that names a run, of one that is there."""
+    """An example of the documentation, with the id of an existing run in place of its own."""
     run = ask(client, recipes=["greedy"] * 2, max_new_tokens=5).json()["id"]
     return {**body, "run": run} if "run" in body else body
 

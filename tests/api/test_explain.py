@@ -1,4 +1,4 @@
-"""Explanations over HTTP: of a choice of a run, and of a text that may have been written."""
+"""Explanations over HTTP: of a choice in a run, and of a given text under recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a request is told at its field, always in one shape."""
+"""Errors of a request name its field, always in one shape."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_no_request_is_answered_with_500(client, sent):
 
 
 def _nested(depth):
-    """What may be sent and is nested so deep, each in its place."""
+    """Request bodies with a value nested so deep, in each field that may hold one."""
     lists, maps = "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth
     schema = '{"not":' * depth + "{}" + "}" * depth
     in_steps = {"steps": [{"strategy": "constrained", "params": {"json_schema": schema}}]}

@@ -1,4 +1,4 @@
-"""One recipe after one prompt or several: the same text as a comparison's, told more simply."""
+"""``/api/generate``: the texts of one recipe after several prompts equal those of comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an anonymous request may cost others: nobody waits while it is checked."""
+"""The cost of a hostile request to others: none of them waits while it is checked."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from strategies.notation import quote
 from strategies.recipe import Recipe
 from tests.api.asking import ASK, ask, faults
 
-LATE = 30.0  # seconds that nothing here takes
+LATE = 30.0  # seconds; no correct answer takes so long
 PATTERNS = [{"pattern": f".*{letter}.{{100}}{letter}"} for letter in "abcdefghijklmnopqrst"]
 SCHEMA = json.dumps({"allOf": PATTERNS}, separators=(",", ":"))
 HOSTILE = f"constrained(json_schema={quote(SCHEMA)}) | greedy"
 
 
 def test_nobody_waits_for_a_grammar_at_trial(service, address, monkeypatch):
-    """Others are answered while the process that tries it out is still at it."""
+    """Others are answered while the process that checks the request is still at work."""
     held, begun = threading.Event(), threading.Event()
     real = trials().fault
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads before a run, while it is at work, and after it."""
+"""The metrics for Prometheus before, during and after a run."""
 
 from __future__ import annotations
 

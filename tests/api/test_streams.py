@@ -1,4 +1,4 @@
-"""A stream tells what is new in a run, when it is worth a piece of its own, and waits meanwhile."""
+"""A stream sends the news of a run, gathers small ones, and pings while there are none."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from playground.trace import StepRecord
 from strategies import Recipe, Row
 from tests.api.asking import events
 
-# Two texts, and a third row that wrote what the second did: 1 2, 1 3 and 1 3.
+# Two texts, and a third row with the second one's text: 1 2, 1 3 and 1 3.
 WRITTEN = [(0, None, 1), (1, 0, 2), (1, 0, 3), (0, None, 1), (1, 3, 3)]
 
 
 class Shown(LaneView):
-    """A lane of which a test says what it shows."""
+    """A lane whose shown text a test sets."""
 
     def __init__(self, recipe):
         super().__init__(recipe, [], None, showing(None))

@@ -1,4 +1,4 @@
-"""In every output a text is what its tokens add to it: streamed or not, with the prompt or not."""
+"""In every output the texts of the tokens make up the text: streamed or not, echoed or not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LETTERS = [b"a", b"b", b" ", "興".encode(), b"\xe8", b"\x88", *PIECES]
 
 
 class Dictated(Search):
-    """Writes what it is told to, a token at a time."""
+    """A search that chooses given tokens, one a step."""
 
     info: ClassVar[Info] = Info("dictated", "Dictated", "Writes tokens.", "x", "this test")
 
@@ -67,7 +67,7 @@ def dictated():
 
 
 def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """What a stream told of each lane's tokens, looked at after every step, and how each ended."""
+    """Each lane's tokens and end as a stream sent them, read after every step."""
     feed = RunEvents(run, dict)
     told: list[list[str]] = [[] for _ in run.lanes]
     ends: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ def streamed(run: Run) -> tuple[list[list[str]], list[dict[str, Any]]]:
 
 
 def agrees(run: Run) -> None:
-    """Every output of a run, against its tokens."""
+    """Check every output of a run against its tokens."""
     comparison = run.comparison()
     told = responses.Compared.of(comparison)
     for lane, sent in zip(comparison.lanes, told.lanes, strict=True):

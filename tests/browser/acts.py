@@ -1,4 +1,4 @@
-"""What a person does on the page, and where they look."""
+"""A person's acts on the page, and the places where their results show."""
 
 from __future__ import annotations
 

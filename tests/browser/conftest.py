@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A random Llama that reads bytes; and a hub that nobody answers at."""
+    """A random Llama over bytes, and the address of a hub that does not answer."""
     folder = saved(
         tiny_llama(VOCAB, context=512), tmp_path_factory.mktemp("models") / "tiny", chat=True
     )
@@ -66,14 +66,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def free_port() -> int:
-    """A port nobody listens on; Gradio's own search leaves a socket open at every taken one."""
+    """A free port; Gradio's own search leaves a socket open at every taken one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 async def _launched(service: Service) -> Served:
-    """In a running loop: without one, Gradio makes loops that nothing closes."""
+    """Build in a running loop: without one, Gradio makes loops that nothing closes."""
     return serve(build(service), service, port=free_port())
 
 
@@ -92,7 +92,7 @@ def site(service: Service) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def hostile_site(service: Service) -> Iterator[Site]:
-    """The page opening with a run whose text tries to be markup and code."""
+    """The page, opening with a run whose text would be markup and code if not escaped."""
     run = comparison(COLUMNS, length=48, run=recorded.ID)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorded, "recorded", lambda: run)
@@ -101,7 +101,7 @@ def hostile_site(service: Service) -> Iterator[Site]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Gone with the last browser test: while Playwright lives, its loop runs in this thread."""
+    """The browser, closed after the last test: Playwright's loop runs in this thread until then."""
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found
@@ -110,7 +110,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address; whatever a page complains of or asks another host for fails the test."""
+    """Open an address; an error on the console, or a request to another host, fails the test."""
     faults: list[str] = []
     contexts = []
 

@@ -1,4 +1,4 @@
-"""A run while it is written: followed, stopped, left, and come back to."""
+"""Following a run on the page: stopping it, leaving it, and reloading meanwhile."""
 
 from __future__ import annotations
 

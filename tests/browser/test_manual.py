@@ -1,4 +1,4 @@
-"""Picking by hand: one column writes what a person chooses, and the others keep what they wrote."""
+"""Picking by hand: a person chooses one column's tokens, and the other columns keep their texts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def text(page: Page, letter: str) -> str:
 
 
 def ids(page: Page) -> list[int]:
-    """The picks as the recipe's written form has them, once they are those of the text."""
+    """The picks in the recipe's written form, once they are the tokens of the text."""
     count = lane(page, "B").locator(".token").count()
     shown = steps(page, "B").last
     expect(shown).to_have_text(f"manual {count} pick{'s' * (count != 1)}" if count else "manual")
@@ -58,7 +58,7 @@ def ids(page: Page) -> list[int]:
 
 
 def picked(page: Page, act: Callable[[], None], tokens: int) -> None:
-    """Do something that leaves so many tokens, and wait until it has."""
+    """Do something, and wait until the text has so many tokens."""
     act()
     expect(lane(page, "B").locator(".token")).to_have_count(tokens)
     which = "next" if tokens else "first"
@@ -172,7 +172,7 @@ def test_hostile_text_is_offered_as_it_is(visit: Callable[..., Page], site: Site
 
 
 def _slow_to_end(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """The same frames, but Gradio is told a while after the last one that no more will come."""
+    """The same frames, with a pause between the last one and the end of the event."""
 
     @wraps(stream)
     def slow(*given: Any) -> Iterator[Any]:

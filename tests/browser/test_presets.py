@@ -1,4 +1,4 @@
-"""Where a recipe comes from and what is said of it: presets, Python, formulas."""
+"""Presets, a recipe as Python code, and formulas."""
 
 from __future__ import annotations
 

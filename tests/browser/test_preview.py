@@ -1,4 +1,4 @@
-"""Before any Run: what each recipe would do to the next token."""
+"""The preview of each recipe's next token, before any Run."""
 
 from __future__ import annotations
 

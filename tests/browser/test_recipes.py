@@ -1,4 +1,4 @@
-"""What a person does to a recipe: its steps, their controls, the columns."""
+"""Editing recipes: steps, their controls, columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be done is said at its cause, and what stands on the page stays."""
+"""Errors are shown beside their causes, and the texts on the page stay."""
 
 from __future__ import annotations
 

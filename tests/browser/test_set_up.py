@@ -1,4 +1,4 @@
-"""What is set up comes back: by a link, by Undo, by a reload."""
+"""The set-up is restored by a link, by Undo, and by a reload."""
 
 from __future__ import annotations
 

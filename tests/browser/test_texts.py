@@ -1,4 +1,4 @@
-"""The columns’ texts: how they are shown, compared, and looked into."""
+"""The columns' texts: shown, compared, and inspected."""
 
 from __future__ import annotations
 

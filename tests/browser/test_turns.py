@@ -1,4 +1,4 @@
-"""What is done in quick succession happens in its order, whatever the way to the server takes."""
+"""Acts in quick succession happen in their order, however slow the server's answers are."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SLOWLY = """() => {
 
 @pytest.fixture
 def page(visit: Callable[..., Page], site: Site) -> Page:
-    """Far from the server: every answer comes after the next act."""
+    """Delay every answer of the server until after the next act."""
     opened = visit(site.address)
     opened.evaluate(SLOWLY)
     return opened
 
 
 def settled(page: Page, *wanted: str) -> None:
-    """The columns have these recipes, and nothing is on its way that would change them."""
+    """Expect these recipes in the columns, with no answer under way that would change them."""
     page.wait_for_function("() => !playground.turns.busy")
     boxes = page.locator(".lane:has(.recipe:visible) .written textarea")
     expect(boxes).to_have_count(len(wanted))

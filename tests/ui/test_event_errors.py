@@ -36,7 +36,7 @@ def boom_later(*values: Any) -> Any:
 
 
 def answers(event: Any) -> list[Any]:
-    """What an event's function says, whatever it is sent."""
+    """The sentence that an event's function shows, whatever its inputs are."""
     made = event.fn(*event.inputs)
     return list(made) if event.types_generator else [made]
 
@@ -97,7 +97,7 @@ def test_a_sentence_for_the_page_is_told_as_it_is(caplog):
 
 
 def test_gradio_takes_what_is_told(page, monkeypatch):
-    """Through Gradio's own steps, for one event of each kind."""
+    """One event of each kind, processed by Gradio itself."""
     kinds = {getattr(e.fn.act, "__qualname__", ""): e for e in events(page)}
     for name in (
         "Follower.stop",

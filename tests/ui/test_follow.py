@@ -1,4 +1,4 @@
-"""Following a run, without a browser: what a frame holds, and who ends a run nobody looks at."""
+"""Following a run, without a browser: what a frame holds, and how an unfollowed run ends."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_refused_run_follows_no_earlier_one(follower):
 
 @pytest.fixture
 def slept(monkeypatch):
-    """Seconds between the frames, which are not waited for."""
+    """The seconds between frames, recorded without waiting for them."""
     slept = []
     monkeypatch.setattr(following, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(Run, "join", lambda run, timeout: slept.append(timeout))

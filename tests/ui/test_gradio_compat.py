@@ -1,4 +1,4 @@
-"""What the page needs of Gradio beyond its public names; a failure says in words what is gone."""
+"""Private names of Gradio that the page needs; a failure says in words what no longer works."""
 
 from __future__ import annotations
 

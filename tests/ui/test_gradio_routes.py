@@ -1,4 +1,4 @@
-"""What of Gradio's routes is served, and what a body must be to get to them."""
+"""Which of Gradio's routes are served, and which request bodies are let through to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A link restores what it can mean here, and says what it cannot."""
+"""A link restores all that is allowed here, with a sentence about what is not."""
 
 from __future__ import annotations
 

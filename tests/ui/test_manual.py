@@ -1,4 +1,4 @@
-"""By hand, without a browser: what is offered, what a choice runs, how the page names it."""
+"""Choosing by hand, without a browser: the choices, the run of one, and its view's name."""
 
 from __future__ import annotations
 

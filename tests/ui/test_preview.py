@@ -1,4 +1,4 @@
-"""What the page is told before any Run: the same as a run's first token, or why not."""
+"""The preview equals the first token of a run, or says why there is none."""
 
 import time
 

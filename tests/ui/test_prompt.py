@@ -1,4 +1,4 @@
-"""The prompt's tokens on the page: what controls, what is plain, and what a score says."""
+"""The prompt's tokens on the page: control tokens, plain text, and scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A column's recipe between the page and Python: shown as it is, and read with suspicion."""
+"""A column's recipe as the value of its element, and values from the page, which are validated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a column's strip is told of a text: its tokens, its drafted places, its figures."""
+"""The value of a column's strip: a text's tokens, its drafted positions, its figures."""
 
 from __future__ import annotations
 
