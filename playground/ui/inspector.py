@@ -20,21 +20,25 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
+from playground.colours import COLOURS
 from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import changes, fork, inspector_view, listing
+from playground.trace.scores import TextScore
+from playground.ui import changes, fork, inspector_view, likelihood, listing
 from playground.ui.element import QUICK, element, message
 from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
 from playground.ui.plot import plot
 from playground.ui.views import View
+from strategies.recipe import RecipeError
 
 Updates = dict[Any, Any]
 Values = dict[Any, Any]  # what an event is given, by component
+Score = Callable[[Comparison, str, gr.Request], TextScore]
 Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
-TABS = ("distribution", "why", "draw", "changes", "timings", "steps", "data")
+TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "data")
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,13 @@ class Inspector:
         resolve: Callable[[str], Comparison | None],
         first: dict[str, Any] | None = None,
         measure: Measure | None = None,
+        score: Score | None = None,
     ) -> None:
-        """``measure`` runs a column again, with its cache and without; without it none is."""
-        self.resolve, self.measure = resolve, measure
+        """``measure`` runs a column again, with its cache and without; without it none is.
+
+        ``score`` reads a text as each column's recipe would have come to write it.
+        """
+        self.resolve, self.measure, self.score = resolve, measure, score
         self.asked = changes.Changes(resolve)
         self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._build(self.find(first))
@@ -224,6 +232,20 @@ class Inspector:
                         self.neighbours = element("listing")
                 with gr.Tab("What if") as changed:
                     self.changes = element("changes", server_functions=self.asked.functions)
+                with gr.Tab("Likelihood") as likely, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        with gr.Row(elem_classes=["asked"], visible=self.score is not None):
+                            self.text = gr.Textbox(
+                                label="Could these settings have written this?",
+                                placeholder="Paste a text that goes on from the prompt",
+                                lines=1, max_lines=3, interactive=True,
+                            )  # fmt: skip
+                            self.own = gr.Button("This column’s text", size="sm", min_width=0)
+                            self.scoring = gr.Button("Ask", size="sm", min_width=0)
+                        self.not_scored = message("score-fault")
+                        self.scores = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.distances = element("listing")
                 with gr.Tab("Timings") as timings, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.per_step = plot()
@@ -250,7 +272,7 @@ class Inspector:
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
-        shown = (distribution, why, draw, changed, timings, steps, data)
+        shown = (distribution, why, draw, changed, likely, timings, steps, data)
         self.tabs = dict(zip(TABS, shown, strict=True))
         self.charts = [
             self.bars,
@@ -261,6 +283,7 @@ class Inspector:
             self.neighbours,
             self.onward,
             self.changes,
+            self.distances,
             self.per_step,
             self.timeline,
             self.memory,
@@ -290,6 +313,12 @@ class Inspector:
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
         self.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
         self.why.point(self._onward, self.selection, self.onward, **QUICK)
+        self.own.click(self._own, self.selection, self.text, **QUICK)
+        gr.on(
+            [self.scoring.click, self.text.submit],
+            self._scored, [self.selection, self.text], [self.not_scored, self.scores],
+            show_progress="hidden", concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
         self.again.click(
             self._measured, self.selection, [self.again, self.fault, self.uncached],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
@@ -306,6 +335,8 @@ class Inspector:
             return {self.tickets: listing.tickets(view), self.neighbours: listing.neighbours(view)}
         if state.tab == "changes":
             return {self.changes: changes.view(view)}
+        if state.tab == "likelihood":
+            return {self.distances: likelihood.distances(view)}
         if state.tab == "timings":
             known = self.measured.get((view.comparison.id, view.selection.lane))
             return self._named(inspector_view.timings(view)) | {self.uncached: known}
@@ -314,6 +345,23 @@ class Inspector:
         if state.tab == "data":
             return self._named(inspector_view.data(view, state.texts))
         return self._named(inspector_view.distribution(view, state.stage))
+
+    def _own(self, selection: Any) -> Any:
+        """The text that the inspected column shows."""
+        view = self.find(selection)
+        return gr.skip() if view is None else view.comparison.lanes[view.selection.lane].text
+
+    def _scored(self, request: gr.Request, selection: Any, text: str) -> Updates:
+        """How each column's recipe would have come to write the text."""
+        view = self.find(selection)
+        if view is None or self.score is None:
+            return {self.not_scored: inspector_view.NO_RUN_ADVICE, self.scores: None}
+        try:
+            found = self.score(view.whole, text, request)
+        except (FieldError, ModelError, Busy, RecipeError) as problem:
+            return {self.not_scored: f"Not read: {problem}", self.scores: None}
+        colour = COLOURS[view.selection.lane]
+        return {self.not_scored: None, self.scores: likelihood.scores(found, colour)}
 
     def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
         """Run the inspected column twice, and draw its steps with the cache and without."""

@@ -14,6 +14,7 @@ from playground.trace import Comparison
 from playground.ui import (
     event_errors,
     gradio_compat,
+    likelihood,
     preview,
     recorded,
     score,
@@ -83,7 +84,12 @@ def build(service: Service) -> gr.Blocks:
             steps = [ColumnState(Recipe.parse(text).to_steps()) for text in start.recipes]
             export = TransformersExport(service, gr.State(service.models.default), knobs.tokens)
             columns = Columns(steps, service.settings.max_columns, resolve, sample, add, export)
-            inspector = Inspector(resolve, opening(sample), partial(uncached.measure, service))
+            inspector = Inspector(
+                resolve,
+                opening(sample),
+                partial(uncached.measure, service),
+                partial(likelihood.score, service),
+            )
         first = gr.State(None)  # the token that the inspector opens on after a run
         previews = _previews(service, sample)
         parts = PageParts(head, box, knobs, columns)
@@ -296,6 +302,9 @@ def _guard(page: gr.Blocks, restorer: Restorer, inspector: Inspector) -> None:
     def at_chart(words: str) -> Updates:
         return {inspector.fault: words, inspector.again: gr.update(interactive=True)}
 
+    def at_score(words: str) -> Updates:
+        return {inspector.not_scored: words, inspector.scores: None}
+
     def at_inspector(words: str) -> Updates:
         return {inspector.caption: {"title": "Not shown", "facts": words, "letter": ""}}
 
@@ -303,6 +312,7 @@ def _guard(page: gr.Blocks, restorer: Restorer, inspector: Inspector) -> None:
         for part, tell in (
             (line, at_line),
             (inspector.again, at_chart),
+            (inspector.scores, at_score),
             (parts.header.facts, at_model),
             (inspector.caption, at_inspector),
         ):

@@ -24,7 +24,7 @@ from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
 LONGER = comparison(COLUMNS, length=48, run="longer")
 RUNS = {run.id: run for run in (RUN, LONGER)}
-TABS = ("Distribution", "Why", "Draw", "What if", "Timings", "Steps", "Data")
+TABS = ("Distribution", "Why", "Draw", "What if", "Likelihood", "Timings", "Steps", "Data")
 LANE = 1  # temperature, then top_p, then sample
 
 

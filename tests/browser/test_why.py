@@ -58,3 +58,16 @@ def test_a_draw_is_told_beside_the_other_columns(page: Page):
     first = page.locator(".listing .sentence", has_text="won the draw")
     expect(first).to_contain_text("rank")
     expect(page.locator(".listing .line:visible", has_text="A ").first).to_be_visible()
+
+
+def test_a_text_is_held_against_the_settings(page: Page):
+    opened(page, "Likelihood")
+    expect(page.locator(".listing .line:visible", has_text="B and A")).to_be_visible()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#score-fault")).to_contain_text("there is no text")
+    page.get_by_role("button", name="This column’s text").click()
+    box = page.get_by_label("Could these settings have written this?")
+    expect(box).not_to_have_value("")
+    box.press("Enter")
+    expect(page.locator(".listing .line:visible", has_text="the model")).to_be_visible()
+    expect(page.locator("#score-fault .message")).to_be_hidden()
