@@ -21,6 +21,7 @@ FINE = 8  # bins of a nat
 # 12 a quarter, to 20 a half, to 32 a whole one; all that lies deeper is in the last.
 _WIDTHS = [1] * (6 * FINE) + [2] * (3 * FINE) + [4] * (2 * FINE) + [8] * 12 + [1]
 STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])  # of the bins, among the fine ones; and the last
+PARTS = 16  # of a fine bin, within which a token is taken to lie in the middle
 _SCALE = 255  # steps to which a bin's mean is rounded
 
 
@@ -41,7 +42,7 @@ class Logits:
     @property
     def slack(self) -> float:
         """How far a mean may be from the one kept, in widths of its bin."""
-        return 0.5 / _SCALE + 1e-6
+        return 0.5 / _SCALE + 0.5 / PARTS + 1e-6
 
 
 def pack(logits: Logits, candidates: int) -> str:
