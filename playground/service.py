@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from playground.engine import EngineClosed, Limits, Observers, Request, Run
 from playground.errors import ModelError, UnsupportedModel
@@ -20,7 +20,9 @@ from playground.trace import Comparison, PromptToken, StepRecord
 
 if TYPE_CHECKING:
     from playground.engine import Engine
+    from playground.engine.encoder import Conversation
     from playground.engine.request import ScoreRequest
+    from playground.engine.scoring import TokenScore
     from playground.trace.scores import TextScore
 
 log = logging.getLogger(__name__)
@@ -168,11 +170,42 @@ class Service:
         """
         run_in_fresh_thread(self.engine(run.facts.id).score, run)
 
+    def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
+        """The same, with the ``count`` likeliest tokens in the place of each."""
+        return run_in_fresh_thread(self.engine(run.facts.id).prompt_scores, run, count)
+
     def score_text(
         self, request: ScoreRequest, model: str | None, cancelled: Callable[[], bool]
     ) -> TextScore:
         """Whether each recipe could have generated a given text; see ``Engine.score_text``."""
         return run_in_fresh_thread(self.engine(model).score_text, request, cancelled)
+
+    def conversation(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        model: str | None = None,
+        *,
+        answer: bool = True,
+        go_on: bool = False,
+    ) -> Conversation:
+        """Messages in a model's chat template; see ``Encoder.conversation``."""
+        return self.engine(model).conversation(messages, answer=answer, go_on=go_on)
+
+    def encode(self, text: str, model: str | None = None) -> list[int]:
+        """The ids of a text by itself, nothing added."""
+        return self.engine(model).encode(text)
+
+    def decode(self, ids: Sequence[int], model: str | None = None) -> list[PromptToken]:
+        """Tokens with their texts; see ``Engine.decode``."""
+        return self.engine(model).decode(ids)
+
+    def pieces(self, ids: Sequence[int], model: str | None = None) -> dict[int, str]:
+        """What each token is by itself, as a candidate is shown."""
+        return self.engine(model).pieces(ids)
+
+    def tokenizer(self, model: str | None = None) -> Any:
+        """A model's tokenizer, of transformers."""
+        return self.engine(model).model.tokenizer
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """The step record of the first token under each recipe; None until the prompt is prefilled.

@@ -7,7 +7,7 @@ answer names.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MOST_FAULTS = 50  # in one answer
 
 Loc = Sequence[str | int]
+Render = Callable[..., JSONResponse]  # as ``problem``
 
 # Sentences for pydantic's error types, worded as the engine's and the recipes' own are.
 _RULES = {
@@ -98,11 +99,12 @@ def unforeseen(app: FastAPI, error: BaseException, at: Loc = ()) -> Fault:
     return Fault(loc=list(at), msg=f"Something went wrong on the server; its log has it as {name}.")
 
 
-def handle(app: FastAPI) -> None:
-    """Have ``app`` answer every error in this shape and count it in its ``state.metrics``.
+def handle(app: FastAPI, render: Render = problem) -> None:
+    """Have ``app`` answer every error as ``render`` shapes it and count it in ``state.metrics``.
 
     The engine counts what it refuses itself, since that happens to the page's requests, too.
     """
+    app.state.problem = render
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(FieldError, _unfit)
@@ -115,33 +117,33 @@ def handle(app: FastAPI) -> None:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     request.app.state.metrics.refuse("invalid")
-    return problem(422, *(_explained(entry) for entry in error.errors()[:MOST_FAULTS]))
+    return _problem(request)(422, *(_explained(entry) for entry in error.errors()[:MOST_FAULTS]))
 
 
 async def _unfit(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FieldError)
-    return problem(422, Fault(loc=["body", *_path(error.field)], msg=str(error)))
+    return _problem(request)(422, Fault(loc=["body", *_path(error.field)], msg=str(error)))
 
 
 async def _deep(request: Request, error: Exception) -> JSONResponse:
     """A library recursed through what was sent and met Python's limit."""
     request.app.state.metrics.refuse("invalid")
-    return problem(422, Fault(loc=["body"], msg=_DEEP))
+    return _problem(request)(422, Fault(loc=["body"], msg=_DEEP))
 
 
 async def _no_model(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NoModel)
-    if error.status == 422:
+    if error.status < 500:
         request.app.state.metrics.refuse("invalid")
     else:
         request.app.state.metrics.fail("model")
-    return problem(error.status, Fault(loc=["body", "model"], msg=str(error)))
+    return _problem(request)(error.status, Fault(loc=["body", "model"], msg=str(error)))
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Busy)
     fault = Fault(loc=["client" if isinstance(error, TooFast) else "run"], msg=error.message)
-    return problem(429, fault, headers={"Retry-After": str(error.retry_after_s)})
+    return _problem(request)(429, fault, headers={"Retry-After": str(error.retry_after_s)})
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -150,11 +152,16 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         404: (["path"], "There is nothing at this address; /api/docs lists what there is."),
         405: (["method"], f"{request.method} is not served here; /api/docs lists what is."),
     }.get(error.status_code, (["body"], str(error.detail)))
-    return problem(error.status_code, Fault(loc=loc, msg=msg), headers=error.headers)
+    return _problem(request)(error.status_code, Fault(loc=loc, msg=msg), headers=error.headers)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    return problem(500, unforeseen(request.app, error))
+    return _problem(request)(500, unforeseen(request.app, error))
+
+
+def _problem(request: Request) -> Render:
+    render: Render = request.app.state.problem
+    return render
 
 
 def _path(field: str) -> list[str | int]:

@@ -1,8 +1,8 @@
 """A run as server-sent events, and the streaming response that sends them."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -23,7 +23,7 @@ _LINE_BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u008
 
 
 def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
-    """One event, whose ``data`` is one line of JSON.
+    """One event of this name, or of none where that is empty, with one line of JSON as ``data``.
 
     The standard splits lines at CR and LF alone; ``str.splitlines``, which clients use, also splits
     at the characters that are escaped here.
@@ -31,7 +31,8 @@ def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
     body = to_json(data, inf_nan_mode="null")
     for mark, escape in _LINE_BREAKS.items():
         body = body.replace(mark, escape)
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), body)
+    named = b"event: %b\n" % name.encode() if name else b""
+    return b"%bdata: %b\n\n" % (named, body)
 
 
 class RunEvents:
@@ -72,8 +73,14 @@ class RunEvents:
 
     def end(self) -> bytes:
         if self.run.error is not None:
-            return event("error", Problem(detail=[Fault(loc=["run"], msg=self.run.error)]))
+            return self.failure(Fault(loc=["run"], msg=self.run.error))
         return event("done", self.answer())
+
+    def failure(self, fault: Fault) -> bytes:
+        return event("error", Problem(detail=[fault]))
+
+    def cancel(self) -> None:
+        self.run.cancel()
 
     def _lane(self, number: int) -> Iterator[bytes]:
         if number in self.ended:
@@ -103,36 +110,69 @@ class RunEvents:
             yield event("lane", last)
 
 
+class Events(Protocol):
+    """What is streamed of one run or several. Only ``start`` and ``end`` may take long."""
+
+    over: bool
+
+    @property
+    def run(self) -> Run:
+        """The run whose changes are waited for."""
+
+    def stale(self) -> bool:
+        """Whether there may be new events."""
+
+    def start(self) -> bytes:
+        """The first events."""
+
+    def next(self) -> bytes:
+        """The events since the last call; sets ``over`` at the end."""
+
+    def end(self) -> bytes:
+        """The last events."""
+
+    def failure(self, fault: Fault) -> bytes:
+        """The last event where the stream fails."""
+
+    def cancel(self) -> None:
+        """End what is run: nobody listens any more."""
+
+
 class EventStream(StreamingResponse):
-    """A run, streamed as it is written. However the response ends, the run is cancelled then."""
+    """Runs, streamed as they are written. However the response ends, they are cancelled then."""
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, run: Run, answer: Callable[[], BaseModel], in_thread: InThread, ping_s: float
+        self,
+        events: Events,
+        in_thread: InThread,
+        ping_s: float,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.run, self.events = run, RunEvents(run, answer)
-        self.in_thread, self.ping_s = in_thread, ping_s
+        self.events, self.in_thread, self.ping_s = events, in_thread, ping_s
         # Proxies such as nginx buffer a response unless they are told not to.
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(self._events(), headers=headers)
+        unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(self._events(), headers={**unbuffered, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.app = scope["app"]
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self.run.cancel()
+            self.events.cancel()
 
     async def _events(self) -> AsyncIterator[bytes]:
         try:
             yield await self.in_thread(self.events.start)
             last_sent, frame_end = time.monotonic(), 0.0  # the first token is sent at once
             while not self.events.over:
-                await until(self.events.stale, self.run, last_sent + self.ping_s - time.monotonic())
+                await until(
+                    self.events.stale, self.events.run, last_sent + self.ping_s - time.monotonic()
+                )
                 rest = frame_end - time.monotonic()
                 if rest > 0:
-                    await ended(self.run, rest)
+                    await ended(self.events.run, rest)
                 news = self.events.next()
                 now = time.monotonic()
                 if news:
@@ -142,7 +182,7 @@ class EventStream(StreamingResponse):
                     yield news or b": still here\n\n"
             yield await self.in_thread(self.events.end)
         except Exception as error:  # the status was sent long ago, so the error is an event
-            yield event("error", Problem(detail=[unforeseen(self.app, error, ("run",))]))
+            yield self.events.failure(unforeseen(self.app, error, ("run",)))
 
 
 def described() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground.api import docs, explain, responses, runs
+from playground.api import docs, explain, openai, responses, runs
 from playground.api.body import bounded
 from playground.api.errors import Problem, handle
 from playground.api.metrics import ServerMetrics
@@ -38,13 +38,13 @@ A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """The routes to put before a page's own: ``/api`` and below, ``/healthz`` and ``/metrics``.
+    """The routes to put before a page's own: ``/api``, ``/healthz``, ``/metrics``, OpenAI's.
 
     For ``demo.launch(app_kwargs={"routes": routes(service)})``, which adds them before the server
     listens. The application sees whole paths, so that its schema states them as clients send them.
     """
     app = application(service)
-    paths = ("/api", "/api/{path:path}", "/docs", "/healthz", "/metrics")
+    paths = ("/api", "/api/{path:path}", "/docs", "/healthz", "/metrics", *openai.PATHS)
     return [Route(path, app, name="api") for path in paths]
 
 
@@ -70,6 +70,8 @@ def application(service: Service) -> FastAPI:
     handle(app)
     app.include_router(router(service, server_metrics))
     docs.add(app)
+    compatible = openai.application(service, server_metrics)
+    app.router.routes += [Route(path, compatible, name="openai") for path in openai.PATHS]
     return app
 
 

@@ -85,7 +85,7 @@ def add(router: APIRouter, service: Service) -> None:
                 run.cancel()
 
     def stream(run: Run, answer: Callable[[], BaseModel]) -> Response:
-        return events.EventStream(run, answer, in_thread, PING_S)
+        return events.EventStream(events.RunEvents(run, answer), in_thread, PING_S)
 
     @route(
         "/api/compare",
@@ -200,6 +200,7 @@ def _field_of_body(error: FieldError, fields: Container[str]) -> str:
 
 
 def is_offered(service: Service, model: str | None) -> bool:
+    """Whether this host means to serve a model, even if it cannot be loaded now."""
     if model in (None, service.settings.model) or service.settings.allow_any_model:
         return True
     return any(entry.id == model for entry in service.models.catalogue())

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.request import FieldError, check_text
 from playground.trace import PromptToken
@@ -78,6 +80,34 @@ class Encoder:
             )
             for id, text in zip(encoding.ids, texts, strict=True)
         ]
+
+    def conversation(
+        self, messages: Sequence[Mapping[str, str]], *, answer: bool = True, go_on: bool = False
+    ) -> Conversation:
+        """Messages of a conversation, each with a role and a content, in the chat template.
+
+        ``answer`` begins an answer behind them; ``go_on`` leaves the last one open, to be gone on
+        with. Names of control tokens in them are read as those. Raises ``FieldError`` where the
+        model has no template, or its template refuses them.
+        """
+        if not self.tokenizer.chat_template:
+            raise FieldError("messages", f"{self.title} has no chat template.")
+        for message in messages:
+            check_text("messages", message["content"])
+        try:
+            with self._lock:
+                text: str = self.tokenizer.apply_chat_template(
+                    [dict(message) for message in messages],
+                    tokenize=False,
+                    add_generation_prompt=answer and not go_on,
+                    continue_final_message=go_on,
+                )
+                ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        except (TemplateError, ValueError) as error:
+            raise FieldError(
+                "messages", f"The chat template of {self.title} does not take them: {error}"
+            ) from error
+        return Conversation(text, ids)
 
     def ids(self, prompt: str, chat: bool = False, split: bool = False) -> list[int]:
         """The same without the texts; none where the prompt has no token."""
@@ -238,6 +268,14 @@ def _without_prefixes(pieces: list[str], text: str) -> list[str]:
 def _restored(text: str, hidden: Mapping[str, str]) -> str:
     """A text with the names for which single characters stood in."""
     return "".join(hidden.get(letter, letter) for letter in text)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages as the model reads them: the rendered text, and its tokens."""
+
+    text: str
+    ids: list[int]
 
 
 @dataclass(frozen=True)

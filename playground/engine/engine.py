@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.preview import preview
+from playground.engine.encoder import Conversation
 from playground.engine.forward import Forward
 from playground.engine.observer import Observer
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request, ScoreRequest
 from playground.engine.request_builder import RequestBuilder
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import Loop
-from playground.engine.scoring import logprobs
+from playground.engine.scoring import TokenScore, logprobs, token_scores
 from playground.engine.text_scoring import score_text
 from playground.models import LoadedModel
 from playground.process import Process
@@ -138,6 +139,13 @@ class Engine:
         with self._scoring:
             return logprobs(self.forward, prompt, cancelled)
 
+    def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
+        """Score the prompt of a run as ``score`` does, with the likeliest tokens in each place."""
+        with self._scoring:
+            found = token_scores(self.forward, run.prompt_ids, lambda: run.cancelled, count)
+        run.score([None if score is None else score.logprob for score in found])
+        return found
+
     def score(self, run: Run) -> None:
         """Score the prompt of a run, unless it is: its tokens then have log-probabilities."""
         if run.prompt_perplexity is None:
@@ -179,6 +187,24 @@ class Engine:
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
         """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
         return self.builder.encoder.prompt(prompt, chat, split)
+
+    def conversation(
+        self, messages: Sequence[Mapping[str, str]], *, answer: bool = True, go_on: bool = False
+    ) -> Conversation:
+        """Messages in the model's chat template; see ``Encoder.conversation``."""
+        return self.builder.encoder.conversation(messages, answer=answer, go_on=go_on)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text by itself, nothing added."""
+        return self.builder.encoder.text(text)
+
+    def decode(self, ids: Sequence[int]) -> list[PromptToken]:
+        """Tokens with their texts, special ones by their names; ``FieldError`` for no token."""
+        return self.builder.tokens("text", ids)
+
+    def pieces(self, ids: Sequence[int]) -> dict[int, str]:
+        """What each token is by itself, as a candidate is shown."""
+        return {id: self.builder.detokenizer.piece(id) for id in ids}
 
     def control_tokens(self, prompt: str) -> list[str]:
         """The names of control tokens in a prompt, each once."""

@@ -50,6 +50,7 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str
+    prompt_ids: list[int] = Field(default_factory=list)  # its tokens, where they are given
     recipes: list[Recipe]
     names: list[str] = Field(default_factory=list)  # of the recipes, in order; empty for none
     max_new_tokens: int = 64  # with 0 nothing is written, and the prompt can be scored
@@ -114,7 +115,7 @@ class Limits:
 
     def check(self, request: Request) -> None:
         """Raise ``FieldError`` for the first field out of its bounds."""
-        if not request.prompt:
+        if not request.prompt and not request.prompt_ids:
             raise FieldError("prompt", "The prompt is empty; type at least one character.")
         if len(request.prompt) > self.prompt_chars:
             raise FieldError(

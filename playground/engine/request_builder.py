@@ -54,10 +54,14 @@ class RequestBuilder:
                     f"The prompt has {count:,} tokens; {more}the context holds {most:,}.",
                 )
 
-        tokens = self.encoder.prompt(
-            request.prompt, request.chat, request.split_special_tokens, check
-        )
-        tokens += self._prefix(request.prefix)
+        if request.prompt_ids:
+            check(len(request.prompt_ids))
+            tokens = self.tokens("prompt", request.prompt_ids)
+        else:
+            tokens = self.encoder.prompt(
+                request.prompt, request.chat, request.split_special_tokens, check
+            )
+        tokens += self.tokens("prefix", request.prefix)
         check(len(tokens))
         tokenize = perf_counter() - clock
         room = self.context_length - len(tokens)
@@ -73,13 +77,13 @@ class RequestBuilder:
             )
         return run
 
-    def _prefix(self, ids: Sequence[int]) -> list[PromptToken]:
-        """Tokens that the prompt goes on with, each with what it adds to the text."""
+    def tokens(self, field: str, ids: Sequence[int]) -> list[PromptToken]:
+        """Tokens that ``field`` gave by their ids, each with what it adds to the text."""
         unknown = next((id for id in ids if not 0 <= id < self.facts.vocab_size), None)
         if unknown is not None:
             raise FieldError(
-                "prefix",
-                f"The prefix has the token {unknown}, but this model's last is "
+                field,
+                f"The {field} has the token {unknown}, but this model's last is "
                 f"{self.facts.vocab_size - 1:,}.",
             )
         special = self.detokenizer.special

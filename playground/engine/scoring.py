@@ -12,18 +12,38 @@ from transformers import DynamicCache
 
 from playground.engine.forward import Forward
 from strategies.ops.reduce import logsumexp
+from strategies.ops.topk import topk
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class TokenScore:
+    """A token's log-probability, in nats, after those before it, and the likeliest tokens there.
+
+    ``likeliest`` are token ids with their log-probabilities, in falling order.
+    """
+
+    logprob: float
+    likeliest: dict[int, float]
+
+
 def logprobs(
     forward: Forward, ids: Sequence[int], cancelled: Callable[[], bool]
 ) -> list[float | None]:
-    """Each token's log-probability, in nats, after those before it; None for the first.
+    """Each token's log-probability, in nats, after those before it; None for the first."""
+    scores = token_scores(forward, ids, cancelled)
+    return [None if score is None else score.logprob for score in scores]
+
+
+@torch.inference_mode()
+def token_scores(
+    forward: Forward, ids: Sequence[int], cancelled: Callable[[], bool], count: int = 0
+) -> list[TokenScore | None]:
+    """Each token's score, with the ``count`` likeliest tokens in its place; None for the first.
 
     Reads a chunk at a time, into a cache that is dropped at the end, and touches no slot: it may
     run while the loop does. Ends early, with fewer, where ``cancelled`` before a chunk.
     """
-    found: list[float | None] = [None]
+    found: list[TokenScore | None] = [None]
     cache: Any = DynamicCache(config=forward.model.config)
     tokens = torch.tensor([list(ids)], device=forward.device)
     for start in range(0, len(ids) - 1, forward.chunk_size):
@@ -39,8 +59,14 @@ def logprobs(
         )
         logits = out.logits[0].float()
         following = tokens[0, start + 1 : end + 1, None]
-        chosen = logits.gather(1, following)[:, 0] - logsumexp(logits)
-        found += chosen.tolist()
+        total = logsumexp(logits)
+        chosen = (logits.gather(1, following)[:, 0] - total).tolist()
+        best, places = topk(logits, min(count, logits.shape[1]))
+        likeliest = zip(places.tolist(), (best - total[:, None]).tolist(), strict=True)
+        found += [
+            TokenScore(logprob, dict(zip(*row, strict=True)))
+            for logprob, row in zip(chosen, likeliest, strict=True)
+        ]
     return found
 
 

@@ -129,7 +129,8 @@ def test_the_readmes_examples_can_be_sent(client):
         body = of_a_run(client, json.loads(body)) if body else None
         answer = client.post(path, json=body) if body else client.get(path)
         assert answer.status_code == 200, path
-    assert {path for path, _ in shown} == set(client.get("/api/openapi.json").json()["paths"])
+    ours = {path for path, _ in shown if not path.startswith("/v1/")}  # OpenAI describes its own
+    assert ours == set(client.get("/api/openapi.json").json()["paths"])
 
 
 def test_the_documentation_is_served_by_this_host_alone(client):

@@ -83,7 +83,9 @@ async def stream(run, ping_s, *changes):
     def answer():
         return Rewound(lane=0, length=7)
 
-    pieces = aiter(streams.EventStream(run, answer, at_once, ping_s).body_iterator)
+    pieces = aiter(
+        streams.EventStream(streams.RunEvents(run, answer), at_once, ping_s).body_iterator
+    )
     assert told(await anext(pieces))[0][0] == "start"
     for change in changes:
         asyncio.get_running_loop().call_later(*change)

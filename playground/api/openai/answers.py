@@ -1,0 +1,94 @@
+"""The whole answer to a request that does not stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from playground.api.openai.asked import Asked, scored_prompt, told_reason
+from playground.api.openai.logprobs import chat_shape, completion_shape
+from playground.engine import Run
+from playground.service import Service
+from playground.trace import FinishReason, StepRecord
+
+
+@dataclass(frozen=True)
+class Text:
+    """One of the texts that a run wrote."""
+
+    text: str
+    steps: list[StepRecord]
+    finish_reason: FinishReason | None
+    error: str | None
+
+
+def answer(service: Service, asked: Asked) -> dict[str, Any]:
+    """The answer once all runs are over."""
+    choices: list[dict[str, Any]] = []
+    for number, run in enumerate(asked.runs):
+        first = number * asked.texts
+        make = _chat_choices if asked.chat else _completion_choices
+        choices += make(service, asked, run, first)
+    return {
+        "id": ("chatcmpl-" if asked.chat else "cmpl-") + asked.id,
+        "object": "chat.completion" if asked.chat else "text_completion",
+        "created": asked.created,
+        "model": asked.model,
+        "choices": choices,
+        "usage": usage(asked),
+        "seed": asked.seed,
+        "recipe": str(asked.recipe),
+    }
+
+
+def usage(asked: Asked) -> dict[str, int]:
+    """Tokens read and written."""
+    prompt = sum(len(run.prompt_tokens) for run in asked.runs)
+    written = sum(len(text.steps) for run in asked.runs for text in texts(run, asked.texts))
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+    }
+
+
+def texts(run: Run, count: int) -> Iterator[Text]:
+    """At most ``count`` texts of a run, the best first; a greedy one is as often as is asked."""
+    (lane,) = run.comparison().lanes
+    outputs = lane.trace.outputs
+    for number in range(count):
+        at = 0 if lane.trace.chain.chooses == "likeliest" else number
+        if at < len(outputs):
+            output = outputs[at]
+            yield Text(output.text, lane.trace.path(at), output.finish_reason, lane.error)
+
+
+def _completion_choices(
+    service: Service, asked: Asked, run: Run, first: int
+) -> Iterator[dict[str, Any]]:
+    told = asked.body.likeliest is not None
+    prompt = scored_prompt(service, asked, run) if told and asked.echo else []
+    before = run.prompt_text if asked.echo else ""
+    for number, text in enumerate(texts(run, asked.texts)):
+        yield {
+            "index": first + number,
+            "text": before + text.text,
+            "logprobs": completion_shape([*prompt, *asked.scored(text.steps)], 0, asked.as_ids)
+            if told
+            else None,
+            "finish_reason": told_reason(text.finish_reason),
+            **({"error": text.error} if text.error else {}),
+        }
+
+
+def _chat_choices(service: Service, asked: Asked, run: Run, first: int) -> Iterator[dict[str, Any]]:
+    told = asked.body.likeliest is not None
+    for number, text in enumerate(texts(run, asked.texts)):
+        yield {
+            "index": first + number,
+            "message": {"role": "assistant", "content": text.text, "refusal": None},
+            "logprobs": chat_shape(asked.scored(text.steps), asked.as_ids) if told else None,
+            "finish_reason": told_reason(text.finish_reason),
+            **({"error": text.error} if text.error else {}),
+        }

@@ -1,0 +1,150 @@
+"""An answer in chunks, as OpenAI streams it: server-sent events without a name, then ``[DONE]``.
+
+Nothing that was sent can be taken back in this form. The texts of a search that may yet prefer
+another, such as beams, are therefore sent when they are whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from playground.api.errors import Fault
+from playground.api.events import event
+from playground.api.openai.answers import usage
+from playground.api.openai.asked import Asked, scored_prompt, told_reason
+from playground.api.openai.errors import failed
+from playground.api.openai.logprobs import Scored, chat_shape, completion_shape
+from playground.engine import Run
+from playground.service import Service
+
+_DONE = b"data: [DONE]\n\n"
+_REVISED = ("text", "drawn text")  # how a search chooses that may change what it has written
+
+
+class Chunks:
+    """The chunks of a request's texts: those since the last call of ``next``."""
+
+    def __init__(self, service: Service, asked: Asked) -> None:
+        self.service, self.asked = service, asked
+        self.over = False
+        self._versions = [-1 for _ in asked.runs]
+        self._sent: list[list[int]] = [[] for _ in range(len(asked.runs) * asked.texts)]
+        self._length = [0 for _ in self._sent]  # characters of each choice's text so far
+        self._ended: set[int] = set()
+
+    @property
+    def run(self) -> Run:
+        """The first that is not over."""
+        runs = self.asked.runs
+        return next((run for run in runs if not run.done), runs[-1])
+
+    def stale(self) -> bool:
+        runs = zip(self.asked.runs, self._versions, strict=True)
+        return self.run.done or any(run.version != version for run, version in runs)
+
+    def start(self) -> bytes:
+        """The role of each answer, or the prompt with ``echo``, which may take a forward."""
+        if self.asked.chat:
+            role = {"role": "assistant", "content": ""}
+            return b"".join(self._chunk(i, {"delta": role}) for i in range(len(self._sent)))
+        if not self.asked.echo:
+            return b""
+        found = []
+        for number, run in enumerate(self.asked.runs):
+            told = self.asked.body.likeliest is not None
+            scored = scored_prompt(self.service, self.asked, run) if told else []
+            for choice in range(number * self.asked.texts, (number + 1) * self.asked.texts):
+                found.append(self._more(choice, run.prompt_text, scored))
+        return b"".join(found)
+
+    def next(self) -> bytes:
+        self._versions = [run.version for run in self.asked.runs]
+        self.over = all(run.done for run in self.asked.runs)  # read before their texts are
+        return b"".join(chunk for i in range(len(self._sent)) for chunk in self._news(i))
+
+    def end(self) -> bytes:
+        error = next((run.error for run in self.asked.runs if run.error is not None), None)
+        if error is not None:
+            return self.failure(Fault(loc=["run"], msg=error))
+        last = self._usage_chunk() if self.asked.body.usage_in_stream else b""
+        return last + _DONE
+
+    def failure(self, fault: Fault) -> bytes:
+        return event("", failed(500, fault)) + _DONE
+
+    def cancel(self) -> None:
+        for run in self.asked.runs:
+            run.cancel()
+
+    def _news(self, choice: int) -> Iterator[bytes]:
+        if choice in self._ended:
+            return
+        run, number = self.asked.runs[choice // self.asked.texts], choice % self.asked.texts
+        view, sent = run.views[0], self._sent[choice]
+        done = view.done  # read before its rows: a lane that is done does not change any more
+        if view.chain.chooses in _REVISED and not done:
+            return
+        rows = view.ordered()
+        number = 0 if view.chain.chooses == "likeliest" else number
+        if number >= len(rows):
+            if done:  # there are no more texts than these
+                return
+            number = 0  # samples begin as one row
+        held = rows[number]
+        news = view.nodes(held, sent)[: view.settled(held) - len(sent)]
+        if news:
+            sent += news
+            steps = [view.steps[node] for node in news]
+            told = self.asked.body.likeliest is not None
+            yield self._more(
+                choice,
+                "".join(step.text for step in steps),
+                self.asked.scored(steps) if told else [],
+            )
+        reason = held.reason or (view.ended if done else None)
+        if reason is not None:
+            self._ended.add(choice)
+            error = {"error": view.error} if view.error else {}
+            yield self._chunk(choice, {**self._empty(), **error}, told_reason(reason))
+
+    def _empty(self) -> dict[str, Any]:
+        return {"delta": {}} if self.asked.chat else {"text": ""}
+
+    def _more(self, choice: int, text: str, scored: list[Scored]) -> bytes:
+        """A chunk with what a text goes on with."""
+        start, as_ids = self._length[choice], self.asked.as_ids
+        self._length[choice] += len(text)
+        logprobs = None
+        if self.asked.body.likeliest is not None:
+            chat = self.asked.chat
+            logprobs = chat_shape(scored, as_ids) if chat else None
+            logprobs = logprobs or completion_shape(scored, start, as_ids)
+        said = {"delta": {"content": text}} if self.asked.chat else {"text": text}
+        return self._chunk(choice, said, logprobs=logprobs)
+
+    def _chunk(
+        self,
+        choice: int,
+        said: dict[str, Any],
+        reason: str | None = None,
+        logprobs: dict[str, Any] | None = None,
+    ) -> bytes:
+        whole = {"index": choice, **said, "logprobs": logprobs, "finish_reason": reason}
+        return event("", {**self._head(), "choices": [whole], **self._no_usage()})
+
+    def _usage_chunk(self) -> bytes:
+        return event("", {**self._head(), "choices": [], "usage": usage(self.asked)})
+
+    def _no_usage(self) -> dict[str, Any]:
+        """With ``include_usage`` every chunk but the last has it as null."""
+        return {"usage": None} if self.asked.body.usage_in_stream else {}
+
+    def _head(self) -> dict[str, Any]:
+        asked = self.asked
+        return {
+            "id": ("chatcmpl-" if asked.chat else "cmpl-") + asked.id,
+            "object": "chat.completion.chunk" if asked.chat else "text_completion",
+            "created": asked.created,
+            "model": asked.model,
+        }

@@ -1,0 +1,144 @@
+"""Tokens with their log-probabilities, in the shape of completions and in that of chat."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from playground.trace import PromptToken, StepRecord
+
+if TYPE_CHECKING:
+    from playground.engine.scoring import TokenScore
+
+LEAST = -9999.0  # JSON has no infinity; this is what OpenAI and vLLM write for it
+
+_BYTES = re.compile(r"⟨([0-9A-F]{2}(?: [0-9A-F]{2})*)⟩")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A token as it is told: by its text, by its bytes where it is no text, or by its id."""
+
+    id: int
+    text: str
+
+    @property
+    def bytes(self) -> bytes:
+        found = _BYTES.fullmatch(self.text)
+        return bytes.fromhex(found[1]) if found else self.text.encode()
+
+    def told(self, as_id: bool) -> str:
+        if as_id:
+            return f"token_id:{self.id}"
+        if _BYTES.fullmatch(self.text):
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in self.bytes)
+        return self.text
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A token, its log-probability (None for a prompt's first), and the likeliest in its place.
+
+    ``adds`` is what it adds to the text.
+    """
+
+    name: Name
+    adds: str
+    logprob: float | None
+    likeliest: tuple[tuple[Name, float], ...]
+
+
+def of_step(step: StepRecord, count: int, processed: bool) -> Scored:
+    """A generated token; ``processed`` is after all steps of the recipe, else the model's own.
+
+    The likeliest after the recipe are of those that were recorded, which are the model's likeliest.
+    """
+    candidates = step.candidates
+    shown = candidates.final if processed else candidates.raw
+    logprob = _finite(step.logprob if processed else step.raw_logprob)
+    order = sorted(range(len(shown)), key=lambda at: -shown[at])[:count]
+    return Scored(
+        Name(step.token, step.piece),
+        step.text,
+        logprob,
+        tuple(
+            (
+                Name(candidates.ids[at], candidates.texts[at]),
+                logprob if candidates.ids[at] == step.token else _finite(_log(shown[at])),
+            )
+            for at in order
+            if shown[at] > 0
+        ),
+    )
+
+
+def of_prompt(
+    tokens: Sequence[PromptToken],
+    scores: Sequence[TokenScore | None],
+    name: dict[int, str],
+) -> list[Scored]:
+    """A prompt's tokens; ``name`` has the text of each of the likeliest by its id."""
+    return [
+        Scored(
+            Name(token.id, token.alone),
+            token.text,
+            None if score is None else _finite(score.logprob),
+            ()
+            if score is None
+            else tuple((Name(id, name[id]), _finite(p)) for id, p in score.likeliest.items()),
+        )
+        for token, score in zip(tokens, scores, strict=False)
+    ]
+
+
+def completion_shape(
+    tokens: Iterable[Scored], start: int = 0, as_ids: bool = False
+) -> dict[str, Any]:
+    """Four parallel lists; ``start`` is where in the choice's text the first token is."""
+    shape: dict[str, Any] = {
+        "text_offset": [],
+        "token_logprobs": [],
+        "tokens": [],
+        "top_logprobs": [],
+    }
+    for token in tokens:
+        shape["text_offset"].append(start)
+        shape["token_logprobs"].append(token.logprob)
+        shape["tokens"].append(token.name.told(as_ids))
+        likeliest = {name.told(as_ids): logprob for name, logprob in token.likeliest}
+        if token.logprob is not None:  # the token itself, likeliest or not
+            likeliest.setdefault(token.name.told(as_ids), token.logprob)
+        shape["top_logprobs"].append(None if token.logprob is None else likeliest)
+        start += len(token.adds)
+    return shape
+
+
+def chat_shape(tokens: Iterable[Scored], as_ids: bool = False) -> dict[str, Any]:
+    """One object for each token."""
+    return {
+        "content": [
+            {
+                **_chat_token(token.name, token.logprob, as_ids),
+                "top_logprobs": [
+                    _chat_token(name, logprob, as_ids) for name, logprob in token.likeliest
+                ],
+            }
+            for token in tokens
+        ],
+        "refusal": None,
+    }
+
+
+def _chat_token(name: Name, logprob: float | None, as_ids: bool) -> dict[str, Any]:
+    return {"token": name.told(as_ids), "logprob": logprob, "bytes": list(name.bytes)}
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else LEAST
+
+
+def _finite(logprob: float) -> float:
+    return max(logprob, LEAST)

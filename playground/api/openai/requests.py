@@ -1,0 +1,200 @@
+"""The bodies of OpenAI's requests, with the bounds of this host.
+
+Fields that only other programs know are let through: the sampling fields among them become a
+recipe, and the rest are named in a header of the answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from playground.api.openai.sampler_recipe import recipe
+from playground.api.openai.samplers import OTHERS, SETTINGS, DialectName
+from playground.api.requests import DeferredBody
+from playground.engine import FieldError
+from playground.settings import Settings
+from strategies.recipe import Recipe
+
+LogprobsMode = Literal["raw_logprobs", "processed_logprobs"]
+
+MOST_LIKELIEST = 20  # tokens told with their log-probabilities in the place of each
+DEFAULT_TOKENS = 16  # of a completion without max_tokens, as OpenAI has it
+
+# OpenAI's fields that change nothing here, whatever they are; clients send them unasked.
+_HARMLESS = {"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"}
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _count(value: Any) -> Any:
+    """Chat's true and false where completions have a number."""
+    return {True: 1, False: None}[value] if isinstance(value, bool) else value
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    include_usage: bool = False
+    continuous_usage_stats: bool = False
+
+
+class _Body(DeferredBody):
+    """What completions and chat have in common."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    ignore_eos: bool | None = None
+    ban_eos_token: bool | None = None
+    n: Annotated[int, Field(ge=1, le=64)] | None = None
+    seed: int | None = None
+    stop: Annotated[list[str], BeforeValidator(_several)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    recipe: Recipe | None = None
+    dialect: DialectName = "openai"
+    logprobs_mode: LogprobsMode = "raw_logprobs"
+    return_tokens_as_token_ids: bool | None = None
+
+    @property
+    def ignored(self) -> list[str]:
+        """Fields that were sent and change nothing."""
+        extra = {name for name, value in (self.model_extra or {}).items() if value is not None}
+        known = SETTINGS.keys() | OTHERS | _HARMLESS
+        read = SETTINGS.keys() | OTHERS if self.recipe is not None else set()
+        return sorted(extra - known | extra & read)
+
+    def chosen_recipe(self) -> Recipe:
+        """The recipe that was sent, or that the sampling fields ask for, with ``n`` texts."""
+        made = self.recipe or recipe(self.model_extra or {}, self.dialect)
+        if self.n is None or self.n == 1 or made.search.strategy == "greedy":
+            return made
+        if made.search.strategy == "sample" and made.search.params == type(made.search.params)():
+            steps = made.to_steps()
+            steps[-1]["params"]["n"] = self.n
+            return Recipe.from_steps(steps)
+        texts = getattr(made.search.params, "n", getattr(made.search.params, "num_beams", 1))
+        if texts < self.n:
+            raise FieldError("n", f"n is {self.n}, but {made.search} writes {texts} at most.")
+        return made
+
+    def texts(self, made: Recipe) -> int:
+        """How many texts are answered for each prompt."""
+        return self.n or int(getattr(made.search.params, "n", 1))
+
+    def chosen_seed(self) -> int:
+        """The seed, or one at random where none was sent; -1 asks for that, too."""
+        if self.seed is None or self.seed == -1:
+            return secrets.randbits(53)  # whole in every client's numbers
+        return self.seed % 2**63
+
+    @property
+    def stops(self) -> list[str]:
+        return [stop for stop in self.stop or [] if stop]  # some clients send an empty one
+
+    def fewest_tokens(self, most: int) -> int:
+        """New tokens before which no text may end."""
+        return most if self.ignore_eos or self.ban_eos_token else min(self.min_tokens or 0, most)
+
+    @property
+    def usage_in_stream(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class CompletionBody(_Body):
+    """A body of ``/v1/completions``."""
+
+    prompt: Any
+    echo: bool | None = None
+    suffix: str | None = None
+    logprobs: Annotated[
+        Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None, BeforeValidator(_count)
+    ] = None
+
+    @property
+    def likeliest(self) -> int | None:
+        """Tokens told in the place of each; None where no log-probabilities are asked for."""
+        return self.logprobs
+
+
+class ChatBody(_Body):
+    """A body of ``/v1/chat/completions``."""
+
+    messages: list[dict[str, Any]] = Field(min_length=1)
+    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+
+    @property
+    def likeliest(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    def read_messages(self) -> list[dict[str, str]]:
+        """Each message's role and text; ``FieldError`` where it has no text."""
+        return [_message(number, message) for number, message in enumerate(self.messages)]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: a text, or tokens."""
+
+    text: str = ""
+    ids: tuple[int, ...] = ()
+
+
+def prompts(sent: Any, most: int) -> list[Prompt]:
+    """A completion's prompts: a text, token ids, or a list of either; ``FieldError`` for else."""
+    if isinstance(sent, str):
+        return [Prompt(sent)]
+    if isinstance(sent, list) and sent and all(type(one) is int for one in sent):
+        return [Prompt(ids=tuple(sent))]
+    if not isinstance(sent, list) or not sent:
+        raise FieldError("prompt", "prompt must be a text, token ids, or a list of either.")
+    if len(sent) > most:
+        raise FieldError(
+            "prompt", f"prompt may have at most {most} prompts, but {len(sent):,} were given."
+        )
+    found = []
+    for number, one in enumerate(sent):
+        if isinstance(one, str):
+            found.append(Prompt(one))
+        elif isinstance(one, list) and one and all(type(id) is int for id in one):
+            found.append(Prompt(ids=tuple(one)))
+        else:
+            raise FieldError(f"prompt.{number}", "Each prompt must be a text, or token ids.")
+    return found
+
+
+def _message(number: int, message: Mapping[str, Any]) -> dict[str, str]:
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str):
+        raise FieldError(f"messages.{number}.role", "role must be a text, such as user.")
+    if isinstance(content, list):  # parts, of which a language model reads the texts
+        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        texts = [part for part in parts if isinstance(part, str)]
+        if len(texts) < len(parts):
+            raise FieldError(
+                f"messages.{number}.content", "Only parts of the type text can be read here."
+            )
+        content = "".join(texts)
+    if content is None:
+        content = ""
+    if not isinstance(content, str):
+        raise FieldError(f"messages.{number}.content", "content must be a text, or text parts.")
+    return {"role": "system" if role == "developer" else role, "content": content}
+
+
+def most_tokens(asked: int | None, settings: Settings, default: int) -> int:
+    """New tokens of a text: no more than this host allows, however many a client asks for."""
+    return min(default if asked is None else asked, settings.max_new_tokens)

@@ -1,0 +1,195 @@
+"""The sampling fields of other programs as a recipe: what each field is, by the program's dialect.
+
+``SETTINGS`` says which setting of which strategy a field is. Where programs mean different things
+by one field, or apply steps in different orders, ``DIALECTS`` says what each does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+DialectName = Literal["openai", "vllm", "llama.cpp", "textgen"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The setting that a field is; ``read`` makes our value of the program's."""
+
+    strategy: str
+    name: str
+    read: Callable[[Any], Any] = lambda value: value
+
+
+def none_below_0(value: Any) -> Any:
+    """A count or a width of which programs write "off" as -1."""
+    return 0 if isinstance(value, int | float) and value < 0 else value
+
+
+def _texts(value: Any) -> Any:
+    """Texts as a list, as JSON in a string, or as quoted texts with commas between."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value if value.lstrip().startswith("[") else f"[{value}]")
+    except json.JSONDecodeError:
+        return value
+    return found
+
+
+# Fields of every dialect. What is not a setting by itself is in ``OTHERS``.
+SETTINGS: dict[str, Setting] = {
+    "temperature": Setting("temperature", "temperature"),
+    "top_k": Setting("top_k", "top_k", none_below_0),
+    "top_p": Setting("top_p", "top_p"),
+    "min_p": Setting("min_p", "min_p"),
+    "typical_p": Setting("typical_p", "typical_p"),
+    "typical": Setting("typical_p", "typical_p"),
+    "tfs": Setting("tail_free", "z"),
+    "tfs_z": Setting("tail_free", "z"),
+    "top_a": Setting("top_a", "a"),
+    "top_n_sigma": Setting("top_n_sigma", "n", none_below_0),
+    "nsigma": Setting("top_n_sigma", "n", none_below_0),
+    "epsilon_cutoff": Setting("epsilon_cutoff", "epsilon"),
+    "eta_cutoff": Setting("eta_cutoff", "epsilon"),
+    "smoothing_factor": Setting("quadratic", "factor"),
+    "smoothing_curve": Setting("quadratic", "curve"),
+    "xtc_threshold": Setting("xtc", "threshold"),
+    "xtc_probability": Setting("xtc", "probability"),
+    "dry_multiplier": Setting("dry", "multiplier"),
+    "dry_base": Setting("dry", "base"),
+    "dry_allowed_length": Setting("dry", "allowed_length"),
+    "dry_sequence_breakers": Setting("dry", "breakers", _texts),
+    "dry_penalty_last_n": Setting("dry", "window", none_below_0),
+    "repetition_penalty": Setting("repetition_penalty", "penalty"),
+    "repeat_penalty": Setting("repetition_penalty", "penalty"),
+    "rep_pen": Setting("repetition_penalty", "penalty"),
+    "presence_penalty": Setting("presence_penalty", "penalty"),
+    "frequency_penalty": Setting("frequency_penalty", "penalty"),
+    "encoder_repetition_penalty": Setting("encoder_repetition", "penalty"),
+    "no_repeat_ngram_size": Setting("no_repeat_ngram", "size"),
+    "guidance_scale": Setting("guidance", "scale"),
+    "negative_prompt": Setting("guidance", "negative_prompt"),
+    "adaptive_target": Setting("adaptive_p", "target", none_below_0),
+    "adaptive_decay": Setting("adaptive_p", "decay"),
+    "mirostat_tau": Setting("mirostat_v2", "tau"),
+    "mirostat_eta": Setting("mirostat_v2", "eta"),
+    "bad_words": Setting("bad_words", "words"),
+    "grammar": Setting("constrained", "grammar"),
+    "grammar_string": Setting("constrained", "grammar"),
+    "guided_grammar": Setting("constrained", "grammar"),
+    "guided_regex": Setting("constrained", "regex"),
+    "guided_choice": Setting("constrained", "choices"),
+    "guided_json": Setting("constrained", "json_schema"),
+    "json_schema": Setting("constrained", "json_schema"),
+}
+WINDOWS = ("repetition_penalty_range", "repeat_last_n", "rep_pen_range")
+ORDERS = ("samplers", "sampler_priority")
+# Fields that are no setting by themselves: a recipe is made of each by a function of its own.
+OTHERS = frozenset(
+    {
+        *WINDOWS,
+        *ORDERS,
+        "logit_bias",
+        "banned_tokens",
+        "custom_token_bans",
+        "banned_strings",
+        "response_format",
+        "structured_outputs",
+        "mirostat",
+        "mirostat_mode",
+        "dynamic_temperature",
+        "dynatemp_low",
+        "dynatemp_high",
+        "dynatemp_range",
+        "dynatemp_exponent",
+        "temperature_last",
+        "do_sample",
+        "penalty_alpha",
+    }
+)
+
+# Names of steps in ``samplers`` and ``sampler_priority``; any other is a strategy's own.
+STEP_NAMES: dict[str, tuple[str, ...]] = {
+    "penalties": ("repetition_penalty", "frequency_penalty", "presence_penalty"),
+    "temperature": ("temperature", "dynamic_temperature"),
+    "dynamic_temperature": ("dynamic_temperature",),
+    "typ_p": ("typical_p",),
+    "tfs": ("tail_free",),
+    "tfs_z": ("tail_free",),
+    "quadratic_sampling": ("quadratic",),
+    "encoder_repetition_penalty": ("encoder_repetition",),
+    "mirostat": ("mirostat_v2",),
+}
+
+# What rules out tokens or moves the scores by a wish of its own comes first in every dialect.
+FIRST = ("guidance", "constrained", "logit_bias", "bad_words")
+TEMPERATURES = ("temperature", "dynamic_temperature", "quadratic")
+PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a program makes of the fields that are named alike.
+
+    ``order`` is of the steps that follow ``FIRST``; ``defaults`` are what the program takes for a
+    field that is not sent, by strategy and setting.
+    """
+
+    order: tuple[str, ...]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prompt_counts: bool = False  # for the presence and frequency penalties
+    window: int = 0  # tokens that the penalties look back over; 0 is all
+    window_for_dry: bool = False  # whether DRY looks back over the same window
+    zero_is_off: bool = False  # whether a window of 0 switches off what looks back over it
+    cutoff_unit: float = 1.0  # of epsilon_cutoff and eta_cutoff
+    unlisted_stay: bool = True  # steps that an order sent does not name
+
+
+DIALECTS: dict[str, Dialect] = {
+    # No more than temperature, top_p and three penalties; anything else as transformers orders it.
+    "openai": Dialect(
+        order=(
+            "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", *TEMPERATURES,
+            "top_n_sigma", "top_k", "top_p", "min_p", "top_a", "typical_p", "tail_free",
+            "epsilon_cutoff", "eta_cutoff", "xtc", "adaptive_p", "mirostat_v2",
+        ),
+    ),
+    "vllm": Dialect(
+        order=(
+            "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", *TEMPERATURES,
+            "min_p", "top_n_sigma", "top_k", "top_p", "top_a", "typical_p", "tail_free",
+            "epsilon_cutoff", "eta_cutoff", "xtc", "adaptive_p", "mirostat_v2",
+        ),
+    ),
+    "llama.cpp": Dialect(
+        order=(
+            "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", "top_n_sigma", "top_k",
+            "typical_p", "tail_free", "top_p", "min_p", "top_a", "epsilon_cutoff", "eta_cutoff",
+            "xtc", *TEMPERATURES, "adaptive_p", "mirostat_v2",
+        ),
+        defaults={
+            "temperature": {"temperature": 0.8},
+            "top_k": {"top_k": 40},
+            "top_p": {"top_p": 0.95},
+            "min_p": {"min_p": 0.05},
+        },
+        prompt_counts=True,
+        window=64,
+        zero_is_off=True,
+        unlisted_stay=False,
+    ),
+    "textgen": Dialect(
+        order=(
+            *PENALTIES, "dry", "top_n_sigma", *TEMPERATURES, "top_k", "top_p", "typical_p",
+            "epsilon_cutoff", "eta_cutoff", "tail_free", "top_a", "min_p", "adaptive_p",
+            "mirostat_v2", "xtc", "encoder_repetition", "no_repeat_ngram",
+        ),
+        prompt_counts=True,
+        window=1024,
+        window_for_dry=True,
+        cutoff_unit=1e-4,
+    ),
+}  # fmt: skip

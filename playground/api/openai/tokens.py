@@ -1,0 +1,123 @@
+"""Text to tokens and back, by the paths and shapes of vLLM, llama.cpp and text-generation-webui."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from playground.api.openai.requests import ChatBody
+from playground.api.requests import DeferredBody
+from playground.engine import FieldError
+from playground.service import Service
+
+Model = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Body(DeferredBody):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    model: Model | None = None
+
+
+class TokenizeBody(_Body):
+    """``prompt`` or ``messages`` as vLLM has it, or ``content`` as llama.cpp does."""
+
+    prompt: str | None = None
+    content: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    add_special_tokens: bool | None = None
+    add_special: bool | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    return_token_strs: bool | None = None
+    with_pieces: bool = False
+
+
+class DetokenizeBody(_Body):
+    tokens: list[int]
+
+
+class EncodeBody(_Body):
+    text: str
+
+
+def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:
+    """The tokens of a text, with the special ones that the tokenizer adds where that is asked."""
+    text = body.prompt if body.content is None else body.content
+    llama = body.content is not None
+    if body.messages is not None:
+        chat = ChatBody.model_construct(messages=body.messages)
+        ids = service.conversation(
+            chat.read_messages(),
+            body.model,
+            answer=body.add_generation_prompt,
+            go_on=body.continue_final_message,
+        ).ids
+    elif text is None:
+        raise FieldError("prompt", "Give prompt, or messages.")
+    else:
+        _check(service, text)
+        sent = body.add_special if llama else body.add_special_tokens
+        special = (not llama) if sent is None else sent  # vLLM adds them by itself
+        ids = (
+            _with_special(service, text, body.model)
+            if special
+            else service.encode(text, body.model)
+        )
+    if llama:
+        if not body.with_pieces:
+            return {"tokens": ids}
+        names = service.pieces(ids, body.model)
+        return {"tokens": [{"id": id, "piece": names[id]} for id in ids]}
+    names = service.pieces(ids, body.model) if body.return_token_strs else {}
+    return {
+        "count": len(ids),
+        "max_model_len": service.engine(body.model).context_length,
+        "tokens": ids,
+        "token_strs": [names[id] for id in ids] if body.return_token_strs else None,
+    }
+
+
+def detokenize(service: Service, body: DetokenizeBody) -> dict[str, Any]:
+    """The text of tokens, as vLLM (``prompt``) and llama.cpp (``content``) name it."""
+    try:
+        text = "".join(token.text for token in service.decode(body.tokens, body.model))
+    except FieldError as error:
+        raise FieldError("tokens", error.message) from error
+    return {"prompt": text, "content": text}
+
+
+def encode(service: Service, body: EncodeBody) -> dict[str, Any]:
+    """A text's tokens as text-generation-webui tells them."""
+    _check(service, body.text)
+    ids = _with_special(service, body.text, body.model)
+    return {"tokens": ids, "length": len(ids)}
+
+
+def tokenizer_info(service: Service) -> dict[str, Any]:
+    """What a client needs to use the chat template and the special tokens itself."""
+    tokenizer = service.tokenizer()
+    return {
+        "tokenizer_class": type(tokenizer).__name__,
+        **{
+            name: getattr(tokenizer, name, None)
+            for name in ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
+        },
+        "model_max_length": service.engine().context_length,
+        "vocab_size": service.engine().model.facts.vocab_size,
+    }
+
+
+def _with_special(service: Service, text: str, model: str | None) -> list[int]:
+    if not text:  # a prompt may not be empty, but has no more than what is added
+        return []
+    return [token.id for token in service.tokens(text, model=model)]
+
+
+def _check(service: Service, text: str) -> None:
+    most = service.settings.max_prompt_chars
+    if len(text) > most:
+        raise FieldError(
+            "prompt", f"The text has {len(text):,} characters; at most {most:,} are allowed."
+        )

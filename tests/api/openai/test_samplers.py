@@ -1,0 +1,182 @@
+"""What the sampling fields of other programs become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from playground.api.openai.sampler_recipe import recipe
+from playground.api.openai.samplers import DIALECTS, FIRST, OTHERS, SETTINGS, STEP_NAMES
+from playground.engine import FieldError
+from strategies.recipe import Recipe
+from strategies.registry import registry
+
+CASES = [
+    ("openai", {}, "sample"),
+    ("openai", {"temperature": 0.7, "top_p": 0.9}, "temperature(0.7) | top_p(0.9) | sample"),
+    ("openai", {"temperature": 0, "top_p": 0.9}, "top_p(0.9) | greedy"),
+    ("openai", {"temperature": 1, "top_k": -1, "min_p": 0}, "sample"),
+    ("openai", {"temperature": None, "unknown": 3}, "sample"),
+    (
+        "openai",
+        {"presence_penalty": 0.5, "frequency_penalty": 0.2, "logit_bias": {"5": -100}},
+        'logit_bias({"5": -100.0}) | frequency_penalty(0.2) | presence_penalty(0.5) | sample',
+    ),
+    (
+        "vllm",
+        {"top_k": 5, "min_p": 0.1, "top_p": 0.9},
+        "min_p(0.1) | top_k(5) | top_p(0.9) | sample",
+    ),
+    ("vllm", {"repetition_penalty": 1.1}, "repetition_penalty(1.1) | sample"),
+    ("vllm", {"guided_choice": ["a", "b"]}, 'constrained(choices=["a", "b"]) | sample'),
+    ("vllm", {"structured_outputs": {"regex": "a+"}}, 'constrained("a+") | sample'),
+    ("llama.cpp", {}, "top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8) | sample"),
+    ("llama.cpp", {"samplers": ["temperature", "top_k"]}, "temperature(0.8) | top_k(40) | sample"),
+    (
+        "llama.cpp",
+        {"repeat_penalty": 1.1, "presence_penalty": 0.3, "samplers": ["penalties"]},
+        "repetition_penalty(1.1, window=64) | presence_penalty(0.3, prompt=True, window=64) "
+        "| sample",
+    ),
+    ("llama.cpp", {"repeat_penalty": 1.1, "repeat_last_n": 0, "samplers": ["penalties"]}, "sample"),
+    (
+        "llama.cpp",
+        {"repeat_penalty": 1.1, "repeat_last_n": -1, "samplers": ["penalties"]},
+        "repetition_penalty(1.1) | sample",
+    ),
+    (
+        "llama.cpp",
+        {"dynatemp_range": 0.5, "samplers": ["temperature"]},
+        "dynamic_temperature(0.3, high=1.3) | sample",
+    ),
+    (
+        "llama.cpp",
+        {"mirostat": 2, "mirostat_tau": 3},
+        "temperature(0.8) | mirostat_v2(3.0) | sample",
+    ),
+    (
+        "llama.cpp",
+        {"logit_bias": [[5, False], ["cat", 1.5]], "samplers": []},
+        'logit_bias({"5": -100.0, "cat": 1.5}) | sample',
+    ),
+    ("llama.cpp", {"grammar": 'root ::= "a"', "samplers": []}, "constrained(grammar="),
+    (
+        "textgen",
+        {"repetition_penalty": 1.2, "dry_multiplier": 0.8, "dry_sequence_breakers": '["\\n"]'},
+        'repetition_penalty(1.2, window=1024) | dry(0.8, breakers=["\\n"], window=1024) | sample',
+    ),
+    ("textgen", {"epsilon_cutoff": 3}, "epsilon_cutoff(0.0003) | sample"),
+    ("textgen", {"dry_multiplier": 1, "dry_sequence_breakers": '"a", "b"'}, "dry(1.0, breakers="),
+    (
+        "textgen",
+        {"temperature": 1.5, "min_p": 0.1, "temperature_last": True},
+        "min_p(0.1) | temperature(1.5) | sample",
+    ),
+    (
+        "textgen",
+        {"temperature": 1.5, "min_p": 0.1, "tfs": 0.9, "sampler_priority": "min_p\ntemperature"},
+        "min_p(0.1) | temperature(1.5) | tail_free(0.9) | sample",
+    ),
+    (
+        "textgen",
+        {"dynamic_temperature": True, "dynatemp_low": 0.5, "dynatemp_high": 2, "temperature": 1.3},
+        "dynamic_temperature(0.5, high=2.0) | sample",
+    ),
+    ("textgen", {"custom_token_bans": "5, 6"}, 'logit_bias({"5": -100.0, "6": -100.0}) | sample'),
+    ("textgen", {"banned_tokens": [" cat"]}, 'bad_words([" cat"]) | sample'),
+    ("textgen", {"penalty_alpha": 0.5, "top_k": 6}, "contrastive(0.5, top_k=6)"),
+    ("textgen", {"do_sample": False}, "greedy"),
+    (
+        "textgen",
+        {"xtc_probability": 0.5, "xtc_threshold": 0.2, "smoothing_factor": 0.3},
+        "quadratic(0.3) | xtc(0.2, probability=0.5) | sample",
+    ),
+]
+
+
+# What SillyTavern sends to text-generation-webui, all of its samplers at their neutral values.
+SILLY_TAVERN = {
+    "max_new_tokens": 20, "max_tokens": 20, "logprobs": 10, "temperature": 1, "top_p": 1,
+    "typical_p": 1, "typical": 1, "sampler_seed": -1, "min_p": 0, "repetition_penalty": 1,
+    "frequency_penalty": 0, "presence_penalty": 0, "top_k": 0, "skew": 0, "min_length": 0,
+    "min_tokens": 0, "num_beams": 1, "length_penalty": 1, "early_stopping": False,
+    "add_bos_token": True, "smoothing_factor": 0, "smoothing_curve": 1, "dry_allowed_length": 2,
+    "dry_multiplier": 0, "dry_base": 1.75, "dry_penalty_last_n": 0,
+    "dry_sequence_breakers": '["\\n", ":", "\\"", "*"]', "max_tokens_second": 0,
+    "sampler_priority": ["repetition_penalty", "dry", "temperature", "top_k", "xtc"],
+    "stopping_strings": ["\nUser:"], "stop": ["\nUser:"], "truncation_length": 4096,
+    "ban_eos_token": False, "skip_special_tokens": True, "top_a": 0, "tfs": 1, "epsilon_cutoff": 0,
+    "eta_cutoff": 0, "mirostat_mode": 0, "mirostat_tau": 5, "mirostat_eta": 0.1,
+    "custom_token_bans": "", "banned_strings": [], "xtc_threshold": 0.1, "xtc_probability": 0,
+    "nsigma": 0, "top_n_sigma": 0, "adaptive_target": -0.01, "adaptive_decay": 0.9,
+    "guidance_scale": 1, "negative_prompt": "", "grammar_string": "", "penalty_alpha": 0,
+    "do_sample": True, "temperature_last": False, "no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1, "repetition_penalty_range": 0, "include_reasoning": True,
+}  # fmt: skip
+
+
+def test_sampler_fields_at_rest_ask_for_nothing_but_sampling():
+    assert str(recipe(SILLY_TAVERN, "textgen")) == "sample"
+    moved = {"dry_multiplier": 0.8, "xtc_probability": 0.5, "temperature": 0.9, "top_p": 0.9}
+    assert str(recipe({**SILLY_TAVERN, **moved}, "textgen")) == (
+        "dry(0.8) | temperature(0.9) | xtc(probability=0.5) | top_p(0.9) | sample"
+    )
+
+
+@pytest.mark.parametrize("dialect, fields, written", CASES, ids=lambda value: str(value)[:60])
+def test_fields_become_the_recipe_that_the_program_runs(dialect, fields, written):
+    made = str(recipe(fields, dialect))
+    assert made.startswith(written) if written.endswith("=") else made == written
+    assert str(Recipe.parse(made)) == made
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"xtc_probability": 7}, "xtc_probability"),
+        ({"dry_multiplier": 1, "dry_sequence_breakers": 5}, "dry_sequence_breakers"),
+        ({"logit_bias": 5}, "logit_bias"),
+        ({"logit_bias": {"5": 1000}}, "logit_bias"),
+        ({"banned_tokens": 5}, "banned_tokens"),
+        ({"samplers": 5}, "samplers"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"mirostat_mode": 1}, "mirostat_mode"),
+        (
+            {"repetition_penalty": 1.1, "repetition_penalty_range": "far"},
+            "repetition_penalty_range",
+        ),
+        ({"dynamic_temperature": True, "dynatemp_low": "cold"}, "dynatemp_low"),
+        ({"guided_json": "{"}, "guided_json"),
+        ({"penalty_alpha": 5}, "penalty_alpha"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_the_fields_name(fields, field):
+    with pytest.raises(FieldError) as caught:
+        recipe(fields, "openai")
+    assert caught.value.field == field and field in caught.value.message
+
+
+def test_the_table_names_strategies_and_their_settings():
+    known = registry().strategies
+    for setting in SETTINGS.values():
+        assert setting.name in known[setting.strategy].Params.model_fields
+    placed = {setting.strategy for setting in SETTINGS.values()} | {"logit_bias"}
+    for dialect in DIALECTS.values():
+        order = [*FIRST, *dialect.order]
+        assert len(order) == len(set(order)) and placed <= set(order)
+        assert set(order) <= set(known)
+    assert all(set(steps) <= set(known) for steps in STEP_NAMES.values())
+    assert not OTHERS & SETTINGS.keys()
+
+
+def test_the_readmes_table_has_what_each_dialect_does():
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    for name, dialect in DIALECTS.items():
+        row = next(row for row in rows if row.startswith(f"| `{name}` |")).replace("\\|", "|")
+        assert f"| `{recipe({}, name)}`" in row
+        window = f"the last {dialect.window:,} tokens" if dialect.window else "everything"
+        counted = "count the prompt, too" if dialect.prompt_counts else "count what was written"
+        unit = {1.0: "probabilities", 1e-4: "ten-thousandths"}[dialect.cutoff_unit]
+        assert all(f"| {words}" in row for words in (window, counted, unit))
