@@ -11,6 +11,9 @@ from playground.models import LoadedModel, Models
 from playground.settings import Settings, quiet_libraries, variables
 from tests.judge import judged
 
+# Run by a command of their own, in an environment with other people's clients: see the README.
+collect_ignore = ["clients"]
+
 quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field, Settings):

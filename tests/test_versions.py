@@ -24,18 +24,24 @@ FRONT = dict(
 )
 OURS = {"app", "playground", "strategies", "tests"}
 
-# Required though no file imports them: transformers does, for GGUF files and chat templates.
-THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
+# Required though no file imports them: transformers does, for GGUF files.
+THROUGH_TRANSFORMERS = {"gguf", "accelerate"}
 # The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
 # Imported, and pinned to one version by the package named behind.
 PINNED_BY = {"pydantic-core": "pydantic"}
 
 
-def imported(*patterns: str) -> set[str]:
-    """The distributions, other than ours and Python's own, that files import anywhere in them."""
+def imported(*patterns: str, but: str = "") -> set[str]:
+    """The distributions, other than ours and Python's own, that files import anywhere in them.
+
+    Those in the folder ``but`` are left out.
+    """
     modules = set()
-    for file in (file for pattern in patterns for file in ROOT.glob(pattern)):
+    files = (file for pattern in patterns for file in ROOT.glob(pattern))
+    for file in files:
+        if but and ROOT / but in file.parents:
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.split(".")[0] for alias in node.names}
@@ -56,8 +62,13 @@ def test_the_requirements_are_what_the_program_imports() -> None:
 
 def test_the_tests_requirements_are_what_they_import_beside_it() -> None:
     program = versions.pins("requirements.txt").keys()
-    found = imported("tests/**/*.py") - program - PINNED_BY.keys()
+    found = imported("tests/**/*.py", but="tests/clients") - program - PINNED_BY.keys()
     assert found == versions.pins().keys() - program - TOOLS
+
+
+def test_the_clients_requirements_are_what_their_tests_import_beside_that() -> None:
+    found = imported("tests/clients/*.py") - versions.pins().keys()
+    assert found == versions.pins("tests/clients/requirements.txt").keys() - versions.pins().keys()
 
 
 @pytest.mark.parametrize("name, by", PINNED_BY.items())

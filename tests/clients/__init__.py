@@ -1,0 +1,1 @@
+"""Clients of other people's, each driving a real server; see requirements.txt beside this."""
