@@ -9,7 +9,7 @@ import pytest
 
 from playground.engine import Request, Run
 from playground.engine.decode import sample
-from strategies import Move, Step, base
+from strategies import Move, Step, step
 from strategies.searches.greedy import Greedy
 from strategies.searches.sample import Sample
 from tests.engine.models import driven, engine
@@ -37,11 +37,11 @@ def test_lanes_that_share_scores_do_not_draw_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = alone()
-    monkeypatch.setattr(base, "argmax", never)
-    several = base.draw
+    monkeypatch.setattr(step, "argmax", never)
+    several = step.draw
     texts = []
     # The first step of several texts, which all draw from one row, is the only one by itself.
-    monkeypatch.setattr(base, "draw", lambda *what: texts.append(what[2]) or several(*what))
+    monkeypatch.setattr(step, "draw", lambda *what: texts.append(what[2]) or several(*what))
     assert ids(driven(engine(), REQUEST)) == expected
     assert texts == [1]
 
