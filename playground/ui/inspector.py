@@ -133,8 +133,8 @@ class Inspector:
 
     def open(self, opening: Any, state: InspectorState) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
-        if opening is None:
-            return self.draw(state)
+        if opening is None:  # not drawn again: a run that was begun meanwhile may be shown by then
+            return {self.selection: gr.skip()}
         reference = (state.selection or {}).get("reference")
         return self.draw(replace(state, selection=opening | {"reference": reference}))
 
