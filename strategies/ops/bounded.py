@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[Any]  # float64; what NumPy says of its own sums differs between releases
 Bools = NDArray[np.bool_]
 
 NEAR = 1e-6  # scores that differ by less of their size may be in either order in float32
