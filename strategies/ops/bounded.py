@@ -89,7 +89,7 @@ class Bounded:
             high = np.where(self.may & real, np.exp(power * (self.high - base)), 0.0)
             bottom, top = (np.exp(power * (edge - base)) for edge in (self.bottom, self.top))
             least = self.counts * np.exp(power * (self.mean_low - base))  # Jensen
-            share = (self.mean_high - self.bottom) / (self.top - self.bottom)
+            share: Floats = (self.mean_high - self.bottom) / (self.top - self.bottom)
         share = np.clip(np.where(np.isfinite(share), share, 1.0), 0.0, 1.0)
         most = self.counts * (bottom + (top - bottom) * share)  # by the chord
         # Those that strayed weighed no more than their bin's top, and weigh no less than nothing.
