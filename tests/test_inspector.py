@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from playground.ui import downloads
-from playground.ui.inspector import Inspector, InspectorState
-from playground.ui.inspector_view import InspectorView, Selection, stage_of, stages
+from playground.ui.inspector import Inspector
+from playground.ui.inspector_view import InspectorState, InspectorView, Selection, stage_of, stages
 from playground.ui.views import look_up
 from tests.traces import COLUMNS, comparison, several_texts
 
@@ -35,21 +35,22 @@ def inspector():
 def given(inspector, selection, tab="distribution", **more):
     """The inputs of an event of the region, by component."""
     values = dict.fromkeys(inspector.inputs) | {
-        inspector.selection: selection,
-        inspector.tab: tab,
-        inspector.stage: "final",
-        inspector.side: "model",
-        inspector.texts: "shown",
+        inspector.parts.selection: selection,
+        inspector.parts.tab: tab,
+        inspector.parts.stage: "final",
+        inspector.parts.side: "model",
+        inspector.parts.texts: "shown",
     }
-    return values | {getattr(inspector, name): value for name, value in more.items()}
+    return values | {getattr(inspector.parts, name): value for name, value in more.items()}
 
 
 def drawn(inspector, updates):
     """Names of the charts that were computed."""
     names = {
-        id(getattr(inspector, n)): n for n in ("bars", "stages", "per_step", "timeline", "memory")
+        id(getattr(inspector.parts, n)): n
+        for n in ("bars", "stages", "per_step", "timeline", "memory")
     }
-    names |= {id(inspector.steps): "steps", id(inspector.table): "table"}
+    names |= {id(inspector.parts.steps): "steps", id(inspector.parts.table): "table"}
     return {names[id(part)] for part in updates if id(part) in names}
 
 
@@ -67,22 +68,22 @@ def test_only_the_visible_tab_is_computed(inspector, tab, charts):
 
 
 def test_it_opens_drawn(inspector):
-    assert inspector.bars.value["rows"] and inspector.stages.value["rows"]
-    assert inspector.caption.value["title"].startswith("token 3:")
+    assert inspector.parts.bars.value["rows"] and inspector.parts.stages.value["rows"]
+    assert inspector.parts.caption.value["title"].startswith("token 3:")
 
 
 def test_a_step_past_the_end_is_the_last(inspector):
     updates = inspector.draw(InspectorState({**HERE, "step": 99}, "distribution"))
-    assert updates[inspector.selection]["step"] == 5
-    assert updates[inspector.token] == {"token": 6, "most": 6}
+    assert updates[inspector.parts.selection]["step"] == 5
+    assert updates[inspector.parts.token] == {"token": 6, "most": 6}
 
 
 @pytest.mark.parametrize("selection", [None, {**HERE, "run": "gone"}, {**HERE, "lane": 5}])
 def test_nothing_to_show_says_so(inspector, selection):
     updates = inspector.draw(InspectorState(selection, "distribution"))
-    assert updates[inspector.selection] is None
-    assert "Press Run" in updates[inspector.caption]["facts"]
-    assert updates[inspector.bars] is None
+    assert updates[inspector.parts.selection] is None
+    assert "Press Run" in updates[inspector.parts.caption]["facts"]
+    assert updates[inspector.parts.bars] is None
 
 
 @pytest.mark.parametrize(
@@ -112,17 +113,17 @@ def test_a_point_sent_by_hand_is_checked(inspector, told):
 def test_a_point_selects_its_token(inspector):
     event = gr.EventData(None, {"data": [2, 4, "text", "9 %"]})
     updates = inspector._pointed(given(inspector, HERE, "steps"), event)
-    assert updates[inspector.selection] == {
+    assert updates[inspector.parts.selection] == {
         "run": RUN.id, "lane": 2, "step": 4, "output": 0, "texts": [0, 0, 0], "reference": None
     }  # fmt: skip
 
 
 def test_what_a_person_moves_is_not_written_back(inspector):
     moved = inspector._moved(given(inspector, HERE, token={"token": 4}))
-    assert inspector.token not in moved and moved[inspector.selection]["step"] == 3
+    assert inspector.parts.token not in moved and moved[inspector.parts.selection]["step"] == 3
     turned = inspector._turned(given(inspector, HERE, column=2))
-    assert inspector.column not in turned and turned[inspector.selection]["lane"] == 2
-    assert inspector.stage not in inspector._restaged(given(inspector, HERE))
+    assert inspector.parts.column not in turned and turned[inspector.parts.selection]["lane"] == 2
+    assert inspector.parts.stage not in inspector._restaged(given(inspector, HERE))
 
 
 def view(lane):
@@ -156,7 +157,7 @@ def test_no_event_is_part_of_the_public_interface(inspector):
 def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    links = inspector.draw(InspectorState(HERE, "data"))[inspector.files]
+    links = inspector.draw(InspectorState(HERE, "data"))[inspector.parts.files]
     client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
     whole, table = (client.get(f"/{links[kind]}") for kind in ("json", "csv"))
     assert whole.text == RUN.to_json()
@@ -173,15 +174,15 @@ def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
     here = {"run": SEVERAL.id, "lane": 1, "step": 9, "output": 2, "texts": [0, 0, 0]}
     for which, samples in (("shown", [0, 2, 0]), ("all", "all")):
         updates = inspector.draw(InspectorState(here, "data", texts=which))
-        table, frame = updates[inspector.table], SEVERAL.frame(samples)
+        table, frame = updates[inspector.parts.table], SEVERAL.frame(samples)
         for name in ("column", "sample", "position", "token_id"):
             assert table[name].tolist() == frame[name].tolist()
-        told = client.get(f"/{updates[inspector.files]['csv']}")
+        told = client.get(f"/{updates[inspector.parts.files]['csv']}")
         assert told.text == frame.to_csv(index=False)
-    assert updates[inspector.caption]["facts"].startswith("text 3 of 3 · id")
-    assert updates[inspector.selection]["step"] == 4  # the last of the shorter text
-    assert updates[inspector.texts]["visible"]
-    assert not inspector.draw(InspectorState(HERE, "data"))[inspector.texts]["visible"]
+    assert updates[inspector.parts.caption]["facts"].startswith("text 3 of 3 · id")
+    assert updates[inspector.parts.selection]["step"] == 4  # the last of the shorter text
+    assert updates[inspector.parts.texts]["visible"]
+    assert not inspector.draw(InspectorState(HERE, "data"))[inspector.parts.texts]["visible"]
     odd = client.get(f"/runs/{SEVERAL.id}.csv?samples=1;drop")
     assert odd.text == SEVERAL.frame().to_csv(index=False)
 
@@ -191,7 +192,7 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
 
     def told(event):
         updates = inspector.turned(given(inspector, here, "steps"), gr.EventData(None, event))
-        return updates[inspector.selection]
+        return updates[inspector.parts.selection]
 
     turned = told({"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": 2})
     assert (turned["output"], turned["texts"], turned["reference"]) == (2, [0, 2, 0], 2)
@@ -199,8 +200,8 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
         given(inspector, {**here, "lane": 0}, "steps"),
         gr.EventData(None, {"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": None}),
     )
-    assert looked_at_elsewhere[inspector.selection]["output"] == 0
-    drawn = looked_at_elsewhere[inspector.steps]["figure"]["data"]
+    assert looked_at_elsewhere[inspector.parts.selection]["output"] == 0
+    drawn = looked_at_elsewhere[inspector.parts.steps]["figure"]["data"]
     assert (
         max(
             len(line["x"])
@@ -213,7 +214,7 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
         given(inspector, {**here, "lane": 0, "texts": [0, 2, 0]}, "steps"),
         gr.EventData(None, {"data": [1, 3]}),
     )
-    assert pointed[inspector.selection]["output"] == 2
+    assert pointed[inspector.parts.selection]["output"] == 2
 
 
 @pytest.mark.parametrize(
@@ -225,10 +226,10 @@ def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monke
     here = {"run": SEVERAL.id, "lane": 1, "step": 2, "output": 2, "texts": [0, 2, 0]}
     told = gr.EventData(None, {"run": run, "reference": 1, "texts": []})
     updates = inspector.referred(given(inspector, here, "steps"), told)
-    at = updates[inspector.selection]
+    at = updates[inspector.parts.selection]
     assert (at["lane"], at["reference"]) == (lane, 1)
     assert at["output"] == (0 if ":" in run else 2)
-    assert "parts from B at token" in updates[inspector.steps]["sentence"]
+    assert "parts from B at token" in updates[inspector.parts.steps]["sentence"]
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])

@@ -89,7 +89,7 @@ class Engine:
             observer or Observer(),
         )
         self.prompts = self.loop.scheduler.prompts
-        self._scoring = threading.Lock()  # one at a time: none of their memory is set aside
+        self._scoring = threading.Lock()  # one at a time, since no memory is reserved for them
         self._thread: threading.Thread | None = None
 
     def submit(self, request: Request) -> Run:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,10 +27,10 @@ from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
 from playground.ui import changes, fork, inspector_view, likelihood, listing
-from playground.ui.element import QUICK, element, message
+from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
-from playground.ui.inspector_view import SIDES, TEXTS, InspectorView, Selection
-from playground.ui.plot import plot
+from playground.ui.inspector_parts import InspectorParts
+from playground.ui.inspector_view import InspectorState, InspectorView, Selection
 from playground.ui.views import View
 from strategies.recipe import RecipeError
 
@@ -38,32 +38,10 @@ Updates = dict[Any, Any]
 Values = dict[Any, Any]  # what an event is given, by component
 Score = Callable[[Comparison, str, gr.Request], TextScore]
 Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
-TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "data")
-
-
-@dataclass(frozen=True)
-class InspectorState:
-    """What the inspector is asked for: which token, as ``Selection`` reads it, and drawn how.
-
-    ``tab`` is the visible one, ``stage`` the one whose bars are shown, ``side`` says of whom the
-    steps' values are, and ``texts`` which texts the table holds.
-    """
-
-    selection: Any
-    tab: str = "distribution"
-    stage: str | None = "final"
-    side: str = "model"
-    texts: str = "shown"
-
-    def changed(self, **change: Any) -> InspectorState:
-        """The same with this changed in the selection, if anything is selected."""
-        if self.selection is None:
-            return self
-        return replace(self, selection={**self.selection, **change})
 
 
 class Inspector:
-    """The region's components, built where it is called, and the events among them."""
+    """The region, built where it is called, and the events among its components."""
 
     def __init__(
         self,
@@ -79,27 +57,43 @@ class Inspector:
         self.resolve, self.measure, self.score = resolve, measure, score
         self.asked = changes.Changes(resolve)
         self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
-        self._build(self.find(first))
+        self.parts = InspectorParts(
+            self.find(first),
+            self.asked.functions,
+            measures=measure is not None,
+            scores=score is not None,
+        )
         self._wire()
 
     @property
     def inputs(self) -> set[Any]:
         """What every event of the region is given."""
-        return {self.selection, self.tab, self.stage, self.side, self.texts}
+        return {
+            self.parts.selection,
+            self.parts.tab,
+            self.parts.stage,
+            self.parts.side,
+            self.parts.texts,
+        }
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a drawing sets."""
+        return self.parts.outputs
 
     def state(self, values: Values) -> InspectorState:
         return InspectorState(
-            values[self.selection],
-            values[self.tab],
-            values[self.stage],
-            values[self.side],
-            values[self.texts],
+            values[self.parts.selection],
+            values[self.parts.tab],
+            values[self.parts.stage],
+            values[self.parts.side],
+            values[self.parts.texts],
         )
 
     @property
     def goes_on(self) -> list[Any]:
         """The elements' events that ask for a text to be gone on with."""
-        return [bound(self.onward.go), bound(self.changes.go)]
+        return [bound(self.parts.onward.go), bound(self.parts.changes.go)]
 
     def listen(self, event: Callable[..., Any]) -> None:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
@@ -134,7 +128,7 @@ class Inspector:
     def open(self, opening: Any, state: InspectorState) -> Updates:
         """Draw what a run opens on; where none was run, what is shown stays."""
         if opening is None:  # not drawn again: a run that was begun meanwhile may be shown by then
-            return {self.selection: gr.skip()}
+            return {self.parts.selection: gr.skip()}
         reference = (state.selection or {}).get("reference")
         return self.draw(replace(state, selection=opening | {"reference": reference}))
 
@@ -159,15 +153,15 @@ class Inspector:
         """The visible tab for this selection; nothing of the others is computed."""
         view = self.find(state.selection)
         updates: Updates = {
-            self.selection: view.selection.model_dump() if view else None,
-            self.caption: inspector_view.caption(view),
-            self.column: gr.update(**inspector_view.columns(view)),
-            self.token: inspector_view.tokens(view),
-            self.stage: gr.update(**inspector_view.stages(view, state.stage)),
-            self.texts: gr.update(**inspector_view.texts(view, state.texts)),
+            self.parts.selection: view.selection.model_dump() if view else None,
+            self.parts.caption: inspector_view.caption(view),
+            self.parts.column: gr.update(**inspector_view.columns(view)),
+            self.parts.token: inspector_view.tokens(view),
+            self.parts.stage: gr.update(**inspector_view.stages(view, state.stage)),
+            self.parts.texts: gr.update(**inspector_view.texts(view, state.texts)),
         }
         if view is None or view.step is None:
-            return updates | dict.fromkeys(self.charts)
+            return updates | dict.fromkeys(self.parts.charts)
         return updates | self._tab(view, state)
 
     def find(self, selection: Any) -> InspectorView | None:
@@ -192,154 +186,53 @@ class Inspector:
         step = min(asked.step, max(0, len(path) - 1))
         return InspectorView(shown, asked.model_copy(update={"step": step}), path, comparison)
 
-    def _build(self, view: InspectorView | None) -> None:
-        first = (
-            {} if view is None or view.step is None else inspector_view.distribution(view, "final")
-        )
-        with gr.Column(elem_id="inspector", elem_classes=["card"]):
-            element("dock")
-            self.selection = gr.State(view.selection.model_dump() if view else None)
-            self.tab = gr.State("distribution")
-            with gr.Row(elem_id="inspector-head"):
-                self.caption = element("caption", inspector_view.caption(view))
-                with gr.Row(elem_id="inspector-place"):
-                    self.column = gr.Radio(
-                        **inspector_view.columns(view), label="Column", elem_classes=["segments"]
-                    )
-                    self.token = element("token", inspector_view.tokens(view))
-            self.not_continued = message("fork-fault")
-            with gr.Tabs():
-                with gr.Tab("Distribution") as distribution, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        self.bars = element("rows", first.get("bars"))
-                    with gr.Column(scale=2, min_width=320):
-                        self.stage = gr.Radio(
-                            **inspector_view.stages(view, "final"),
-                            label="Bars after",
-                            elem_classes=["segments"],
-                        )
-                        self.stages = element("rows", first.get("stages"))
-                with gr.Tab("Why") as why, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        self.onward = element("onward")
-                        self.why = element("listing")
-                    with gr.Column(scale=2, min_width=320):
-                        self.cuts = element("listing")
-                with gr.Tab("Draw") as draw, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        self.tickets = element("listing")
-                    with gr.Column(scale=2, min_width=320):
-                        self.neighbours = element("listing")
-                with gr.Tab("What if") as changed:
-                    self.changes = element("changes", server_functions=self.asked.functions)
-                with gr.Tab("Likelihood") as likely, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        with gr.Row(elem_classes=["asked"], visible=self.score is not None):
-                            self.text = gr.Textbox(
-                                label="Could these settings have written this?",
-                                placeholder="Paste a text that goes on from the prompt",
-                                lines=1, max_lines=3, interactive=True,
-                            )  # fmt: skip
-                            self.own = gr.Button("This column’s text", size="sm", min_width=0)
-                            self.scoring = gr.Button("Ask", size="sm", min_width=0)
-                        self.not_scored = message("score-fault")
-                        self.scores = element("listing")
-                    with gr.Column(scale=2, min_width=320):
-                        self.distances = element("listing")
-                with gr.Tab("Timings") as timings, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        self.per_step = plot()
-                        with gr.Row(elem_classes=["measure"], visible=self.measure is not None):
-                            self.again = gr.Button("Measure without the cache", size="sm")
-                        self.fault = message("measure-fault")
-                        self.uncached = plot()
-                    with gr.Column(scale=2, min_width=320):
-                        self.timeline = plot()
-                        self.memory = plot()
-                with gr.Tab("Steps") as steps:
-                    self.side = gr.Radio(
-                        SIDES, value="model", label="Values", elem_classes=["segments", "side"]
-                    )
-                    self.steps = plot()
-                with gr.Tab("Data") as data:
-                    self.texts = gr.Radio(
-                        TEXTS,
-                        label="Texts",
-                        elem_classes=["segments"],
-                        **inspector_view.texts(view, "shown"),
-                    )
-                    self.files = element("downloads")
-                    self.table = gr.Dataframe(
-                        interactive=False, max_height=420, label="Tokens", show_label=False
-                    )
-        shown = (distribution, why, draw, changed, likely, timings, steps, data)
-        self.tabs = dict(zip(TABS, shown, strict=True))
-        self.charts = [
-            self.bars,
-            self.stages,
-            self.why,
-            self.cuts,
-            self.tickets,
-            self.neighbours,
-            self.onward,
-            self.changes,
-            self.distances,
-            self.per_step,
-            self.timeline,
-            self.memory,
-            self.uncached,
-            self.steps,
-        ]
-        self.outputs = [
-            self.selection,
-            self.caption,
-            self.column,
-            self.token,
-            self.stage,
-            self.texts,
-            *self.charts,
-            self.table,
-            self.files,
-        ]
-
     def _wire(self) -> None:
         latest = {**QUICK, "trigger_mode": "always_last"}
-        self.token.input(self._moved, {*self.inputs, self.token}, self.outputs, **latest)
-        self.column.input(self._turned, {*self.inputs, self.column}, self.outputs, **latest)
-        self.stage.input(self._restaged, self.inputs, self.outputs, **latest)
-        self.side.input(self.redraw, self.inputs, self.outputs, **latest)
-        self.texts.input(self.redraw, self.inputs, self.outputs, **latest)
-        for chart in (self.per_step, self.memory, self.steps):
+        self.parts.token.input(
+            self._moved, {*self.inputs, self.parts.token}, self.outputs, **latest
+        )
+        self.parts.column.input(
+            self._turned, {*self.inputs, self.parts.column}, self.outputs, **latest
+        )
+        self.parts.stage.input(self._restaged, self.inputs, self.outputs, **latest)
+        self.parts.side.input(self.redraw, self.inputs, self.outputs, **latest)
+        self.parts.texts.input(self.redraw, self.inputs, self.outputs, **latest)
+        for chart in (self.parts.per_step, self.parts.memory, self.parts.steps):
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
-        self.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
-        self.why.point(self._onward, self.selection, self.onward, **QUICK)
-        self.own.click(self._own, self.selection, self.text, **QUICK)
+        self.parts.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
+        self.parts.why.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
+        self.parts.own.click(self._own, self.parts.selection, self.parts.text, **QUICK)
         gr.on(
-            [self.scoring.click, self.text.submit],
-            self._scored, [self.selection, self.text], [self.not_scored, self.scores],
+            [self.parts.scoring.click, self.parts.text.submit],
+            self._scored, [self.parts.selection, self.parts.text],
+            [self.parts.not_scored, self.parts.scores],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        self.again.click(
-            self._measured, self.selection, [self.again, self.fault, self.uncached],
+        self.parts.again.click(
+            self._measured, self.parts.selection,
+            [self.parts.again, self.parts.fault, self.parts.uncached],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        for name, tab in self.tabs.items():
+        for name, tab in self.parts.tabs.items():
             opened = partial(self._opened, name)
-            tab.select(opened, self.inputs, [self.tab, *self.outputs], **QUICK)
+            tab.select(opened, self.inputs, [self.parts.tab, *self.outputs], **QUICK)
 
     def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
         if state.tab == "why":
-            shown = {self.why: listing.why(view), self.cuts: listing.cuts(view)}
-            return shown | {self.onward: None}
+            shown = {self.parts.why: listing.why(view), self.parts.cuts: listing.cuts(view)}
+            return shown | {self.parts.onward: None}
         if state.tab == "draw":
-            return {self.tickets: listing.tickets(view), self.neighbours: listing.neighbours(view)}
+            return {
+                self.parts.tickets: listing.tickets(view),
+                self.parts.neighbours: listing.neighbours(view),
+            }
         if state.tab == "changes":
-            return {self.changes: changes.view(view)}
+            return {self.parts.changes: changes.view(view)}
         if state.tab == "likelihood":
-            return {self.distances: likelihood.distances(view)}
+            return {self.parts.distances: likelihood.distances(view)}
         if state.tab == "timings":
             known = self.measured.get((view.comparison.id, view.selection.lane))
-            return self._named(inspector_view.timings(view)) | {self.uncached: known}
+            return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}
         if state.tab == "steps":
             return self._named(inspector_view.steps(view, state.side))
         if state.tab == "data":
@@ -355,34 +248,38 @@ class Inspector:
         """How each column's recipe would have come to write the text."""
         view = self.find(selection)
         if view is None or self.score is None:
-            return {self.not_scored: inspector_view.NO_RUN_ADVICE, self.scores: None}
+            return {self.parts.not_scored: inspector_view.NO_RUN_ADVICE, self.parts.scores: None}
         try:
             found = self.score(view.whole, text, request)
         except (FieldError, ModelError, Busy, RecipeError) as problem:
-            return {self.not_scored: f"Not read: {problem}", self.scores: None}
+            return {self.parts.not_scored: f"Not read: {problem}", self.parts.scores: None}
         colour = COLOURS[view.selection.lane]
-        return {self.not_scored: None, self.scores: likelihood.scores(found, colour)}
+        return {self.parts.not_scored: None, self.parts.scores: likelihood.scores(found, colour)}
 
     def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
         """Run the inspected column twice, and draw its steps with the cache and without."""
-        yield {self.again: gr.update(interactive=False), self.fault: None, self.uncached: None}
-        idle = {self.again: gr.update(interactive=True)}
+        yield {
+            self.parts.again: gr.update(interactive=False),
+            self.parts.fault: None,
+            self.parts.uncached: None,
+        }
+        idle = {self.parts.again: gr.update(interactive=True)}
         view = self.find(selection)
         if view is None or self.measure is None:
-            yield idle | {self.fault: inspector_view.NO_RUN_ADVICE}
+            yield idle | {self.parts.fault: inspector_view.NO_RUN_ADVICE}
             return
         run, lane = view.comparison, view.selection.lane
         try:
             for kept, bare in self.measure(run, lane, request):
                 drawn = inspector_view.uncached(lane, kept, bare)
-                yield {self.uncached: drawn}
+                yield {self.parts.uncached: drawn}
             assert bare is not None  # the last is of both
             failed = kept.lanes[0].error or bare.lanes[0].error
         except (FieldError, ModelError, Busy) as problem:
-            yield idle | {self.fault: f"Not measured: {problem}", self.uncached: None}
+            yield idle | {self.parts.fault: f"Not measured: {problem}", self.parts.uncached: None}
             return
         if failed:
-            yield idle | {self.fault: f"Not measured: {failed}", self.uncached: None}
+            yield idle | {self.parts.fault: f"Not measured: {failed}", self.parts.uncached: None}
             return
         self.measured[run.id, lane] = drawn
         while len(self.measured) > inspector_view.KEPT:
@@ -390,13 +287,13 @@ class Inspector:
         yield idle
 
     def _named(self, named: dict[str, Any]) -> Updates:
-        return {getattr(self, name): value for name, value in named.items()}
+        return {getattr(self.parts, name): value for name, value in named.items()}
 
     def _opened(self, name: str, values: Values) -> Updates:
         state = self.state(values)
         if name == state.tab:  # as the page opens, Gradio selects the tab that is selected
-            return {self.tab: name}
-        return {self.tab: name, **self.draw(replace(state, tab=name))}
+            return {self.parts.tab: name}
+        return {self.parts.tab: name, **self.draw(replace(state, tab=name))}
 
     def _told(self, values: Values, event: gr.EventData) -> Updates:
         return self.draw(replace(self.state(values), selection=told_by(event)))
@@ -404,18 +301,18 @@ class Inspector:
     # What a person is moving is not written back: the answer would undo what came after it.
 
     def _moved(self, values: Values) -> Updates:
-        told = values[self.token]
+        told = values[self.parts.token]
         asked = told.get("token") if isinstance(told, dict) else None
         step = asked - 1 if type(asked) is int else asked
-        return _without(self.token, self.draw(self.state(values).changed(step=step)))
+        return _without(self.parts.token, self.draw(self.state(values).changed(step=step)))
 
     def _turned(self, values: Values) -> Updates:
         state = self.state(values)
-        change = self._elsewhere(state.selection, values[self.column])
-        return _without(self.column, self.draw(state.changed(**change)))
+        change = self._elsewhere(state.selection, values[self.parts.column])
+        return _without(self.parts.column, self.draw(state.changed(**change)))
 
     def _restaged(self, values: Values) -> Updates:
-        return _without(self.stage, self.redraw(values))
+        return _without(self.parts.stage, self.redraw(values))
 
     def _pointed(self, values: Values, event: gr.EventData) -> Updates:
         lane, step = _numbers(event, 2)

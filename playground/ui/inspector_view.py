@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,6 +71,27 @@ class InspectorView:
     def marked(self) -> tuple[int, int]:
         """The (lane, step) that charts of all lanes mark."""
         return self.selection.lane, self.selection.step
+
+
+@dataclass(frozen=True)
+class InspectorState:
+    """What the inspector is asked for: which token, as ``Selection`` reads it, and drawn how.
+
+    ``tab`` is the visible one, ``stage`` the one whose bars are shown, ``side`` says of whom the
+    steps' values are, and ``texts`` which texts the table holds.
+    """
+
+    selection: Any
+    tab: str = "distribution"
+    stage: str | None = "final"
+    side: str = "model"
+    texts: str = "shown"
+
+    def changed(self, **change: Any) -> InspectorState:
+        """The same with this changed in the selection, if anything is selected."""
+        if self.selection is None:
+            return self
+        return replace(self, selection={**self.selection, **change})
 
 
 def opening(comparison: Comparison) -> dict[str, Any]:

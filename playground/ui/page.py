@@ -97,8 +97,8 @@ def build(service: Service) -> gr.Blocks:
         follower = Follower(service, columns.strips, line, first, frame_rate)
         runner = Runner(service, parts, follower, previews)
         picker = Picker(service, columns, line, first)
-        restorer = Restorer(parts, runner, models, start, past, inspector.selection)
-        forker = Forker(service, columns, line, first, inspector.not_continued)
+        restorer = Restorer(parts, runner, models, start, past, inspector.parts.selection)
+        forker = Forker(service, columns, line, first, inspector.parts.not_continued)
         events = _Events(page, runner, picker, forker, models, restorer, inspector)
         events.wire(reference)
         tint.change(
@@ -201,7 +201,7 @@ class _Events:
         self.cleared = knobs.clear.click(
             self.clear, columns.inputs,
             [*columns.outputs, self.parts.prompt.text, self.follower.status,
-             self.inspector.selection, *knobs.idle, *self.runner.faults],
+             self.inspector.parts.selection, *knobs.idle, *self.runner.faults],
             cancels=writing, **QUICK,
         )  # fmt: skip
         in_turn(self.cleared)
@@ -217,7 +217,7 @@ class _Events:
             columns.run: "",
             self.parts.prompt.text: "",
             self.follower.status: status("", ""),
-            self.inspector.selection: None,
+            self.inspector.parts.selection: None,
         }
         for column in columns.columns[: values[columns.count]]:
             updates[column.strip] = strip.empty(column.index)
@@ -300,21 +300,21 @@ def _guard(page: gr.Blocks, restorer: Restorer, inspector: Inspector) -> None:
         return {parts.header.fault: words, parts.header.facts: status("bad", "not loaded")}
 
     def at_chart(words: str) -> Updates:
-        return {inspector.fault: words, inspector.again: gr.update(interactive=True)}
+        return {inspector.parts.fault: words, inspector.parts.again: gr.update(interactive=True)}
 
     def at_score(words: str) -> Updates:
-        return {inspector.not_scored: words, inspector.scores: None}
+        return {inspector.parts.not_scored: words, inspector.parts.scores: None}
 
     def at_inspector(words: str) -> Updates:
-        return {inspector.caption: {"title": "Not shown", "facts": words, "letter": ""}}
+        return {inspector.parts.caption: {"title": "Not shown", "facts": words, "letter": ""}}
 
     def find(outputs: Sequence[Any]) -> event_errors.Tell | None:
         for part, tell in (
             (line, at_line),
-            (inspector.again, at_chart),
-            (inspector.scores, at_score),
+            (inspector.parts.again, at_chart),
+            (inspector.parts.scores, at_score),
             (parts.header.facts, at_model),
-            (inspector.caption, at_inspector),
+            (inspector.parts.caption, at_inspector),
         ):
             if part in outputs:
                 return tell

@@ -1,0 +1,143 @@
+"""The components of the inspector, and how they stand on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from playground.ui import inspector_view
+from playground.ui.element import element, message
+from playground.ui.inspector_view import SIDES, TEXTS, InspectorView
+from playground.ui.plot import plot
+
+TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "data")
+
+
+class InspectorParts:
+    """Built where it is called: the head, and a tab for each of ``TABS``.
+
+    ``charts`` are empty where there is no token to draw, ``outputs`` are what a drawing sets.
+    """
+
+    def __init__(
+        self,
+        view: InspectorView | None,
+        functions: Sequence[Callable[..., Any]],
+        *,
+        measures: bool,
+        scores: bool,
+    ) -> None:
+        """``view`` is what it opens on; ``functions`` are those that the changes' element calls.
+
+        A column is measured again, and a text scored, only where the page can do it.
+        """
+        first = (
+            {} if view is None or view.step is None else inspector_view.distribution(view, "final")
+        )
+        with gr.Column(elem_id="inspector", elem_classes=["card"]):
+            element("dock")
+            self.selection = gr.State(view.selection.model_dump() if view else None)
+            self.tab = gr.State("distribution")
+            with gr.Row(elem_id="inspector-head"):
+                self.caption = element("caption", inspector_view.caption(view))
+                with gr.Row(elem_id="inspector-place"):
+                    self.column = gr.Radio(
+                        **inspector_view.columns(view), label="Column", elem_classes=["segments"]
+                    )
+                    self.token = element("token", inspector_view.tokens(view))
+            self.not_continued = message("fork-fault")
+            with gr.Tabs():
+                with gr.Tab("Distribution") as distribution, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.bars = element("rows", first.get("bars"))
+                    with gr.Column(scale=2, min_width=320):
+                        self.stage = gr.Radio(
+                            **inspector_view.stages(view, "final"),
+                            label="Bars after",
+                            elem_classes=["segments"],
+                        )
+                        self.stages = element("rows", first.get("stages"))
+                with gr.Tab("Why") as why, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.onward = element("onward")
+                        self.why = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.cuts = element("listing")
+                with gr.Tab("Draw") as draw, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.tickets = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.neighbours = element("listing")
+                with gr.Tab("What if") as changed:
+                    self.changes = element("changes", server_functions=functions)
+                with gr.Tab("Likelihood") as likely, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        with gr.Row(elem_classes=["asked"], visible=scores):
+                            self.text = gr.Textbox(
+                                label="Could these settings have written this?",
+                                placeholder="Paste a text that goes on from the prompt",
+                                lines=1, max_lines=3, interactive=True,
+                            )  # fmt: skip
+                            self.own = gr.Button("This column’s text", size="sm", min_width=0)
+                            self.scoring = gr.Button("Ask", size="sm", min_width=0)
+                        self.not_scored = message("score-fault")
+                        self.scores = element("listing")
+                    with gr.Column(scale=2, min_width=320):
+                        self.distances = element("listing")
+                with gr.Tab("Timings") as timings, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.per_step = plot()
+                        with gr.Row(elem_classes=["measure"], visible=measures):
+                            self.again = gr.Button("Measure without the cache", size="sm")
+                        self.fault = message("measure-fault")
+                        self.uncached = plot()
+                    with gr.Column(scale=2, min_width=320):
+                        self.timeline = plot()
+                        self.memory = plot()
+                with gr.Tab("Steps") as steps:
+                    self.side = gr.Radio(
+                        SIDES, value="model", label="Values", elem_classes=["segments", "side"]
+                    )
+                    self.steps = plot()
+                with gr.Tab("Data") as data:
+                    self.texts = gr.Radio(
+                        TEXTS,
+                        label="Texts",
+                        elem_classes=["segments"],
+                        **inspector_view.texts(view, "shown"),
+                    )
+                    self.files = element("downloads")
+                    self.table = gr.Dataframe(
+                        interactive=False, max_height=420, label="Tokens", show_label=False
+                    )
+        shown = (distribution, why, draw, changed, likely, timings, steps, data)
+        self.tabs = dict(zip(TABS, shown, strict=True))
+        self.charts = [
+            self.bars,
+            self.stages,
+            self.why,
+            self.cuts,
+            self.tickets,
+            self.neighbours,
+            self.onward,
+            self.changes,
+            self.distances,
+            self.per_step,
+            self.timeline,
+            self.memory,
+            self.uncached,
+            self.steps,
+        ]
+        self.outputs = [
+            self.selection,
+            self.caption,
+            self.column,
+            self.token,
+            self.stage,
+            self.texts,
+            *self.charts,
+            self.table,
+            self.files,
+        ]
