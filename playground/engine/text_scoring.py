@@ -67,6 +67,7 @@ def score_text(
             lane.ends.eos,
             request.seed,
             given.hidden_steps,
+            torch.finfo(forward.dtype).eps,
         )
         for recipe, lane in zip(request.recipes, given.lanes, strict=True)
     ]

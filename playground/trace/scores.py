@@ -42,6 +42,11 @@ class Impossible(ScoreRecord):
     margin: float | None = Field(
         None, description="Nats of log-probability that it lacked for that."
     )
+    within_rounding: bool = Field(
+        False,
+        description="It lacked no more than the rounding of the model's numbers, which differ in "
+        "their last bits when the recipe writes: it may be possible.",
+    )
     reason: str = Field(description="The same in a sentence.")
 
 
@@ -52,7 +57,7 @@ class RecipeScore(ScoreRecord):
     search: str = Field(description="The search as written.")
     possible: bool | None = Field(
         description="Whether it can write the text; null where no token is impossible, but the "
-        "search weighs whole texts, so that only running it tells."
+        "search weighs whole texts, or a token lacked no more than rounding: only running it tells."
     )
     meaning: str = Field(description="What the log-probabilities are, in a sentence.")
     logprobs: list[float | None] = Field(

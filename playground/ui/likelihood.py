@@ -104,6 +104,11 @@ def _row(label: str, logprob: float | None, perplexity: float | None, note: str)
 def _verdict(one: RecipeScore) -> str:
     if one.error:
         return one.error
+    if one.impossible and one.impossible.within_rounding:
+        return (
+            f"a close call, which rounding decides, at token {one.impossible.index + 1}: "
+            f"{one.impossible.reason}"
+        )
     if one.impossible:
         return f"could not, at token {one.impossible.index + 1}: {one.impossible.reason}"
     return "could have written it" if one.possible else "only a run tells"

@@ -15,8 +15,9 @@ from scipy.optimize import minimize_scalar
 
 from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.request import Cancelled, ScoreRequest
-from playground.trace.scores import TextScore
-from tests.engine.models import engine, finished
+from playground.explain.replay.likelihood import RecipeLikelihood
+from playground.trace.scores import RecipeScore, TextScore
+from tests.engine.models import engine, finished, loaded
 
 RECIPES = [
     "greedy",
@@ -284,3 +285,27 @@ def test_a_failing_plugin_ends_its_own_recipe_alone(monkeypatch: pytest.MonkeyPa
     bad, good = scored("hello", "top_a(0.1) | sample", "sample").recipes
     assert bad.error == "ZeroDivisionError: by nothing" and bad.possible is None
     assert bad.logprobs == [None] * 5 and good.logprob is not None
+
+
+def test_a_recipes_own_text_is_at_most_a_close_call_in_16_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Written token by token and read at once, numbers of 16 bits are rounded otherwise."""
+    recipes = ["greedy", "temperature(0.9) | top_p(0.8) | sample", "min_p(0.1) | sample"]
+    served_16 = Engine(loaded("deep", dtype=torch.bfloat16))
+
+    def verdicts() -> list[RecipeScore]:
+        found = []
+        for seed in range(6):
+            asked = Request(prompt="Once upon", recipes=recipes, max_new_tokens=60, seed=seed)
+            for recipe, lane in zip(recipes, finished(served_16, asked).lanes, strict=True):
+                request = ScoreRequest(
+                    prompt="Once upon", text=lane.token_ids, recipes=[recipe], seed=seed
+                )
+                found += served_16.score_text(request).recipes
+        return found
+
+    assert all(one.impossible is None or one.impossible.within_rounding for one in verdicts())
+    assert all(one.possible is not False for one in verdicts())
+    monkeypatch.setattr(RecipeLikelihood, "_is_close", lambda *given: False)
+    assert any(one.possible is False for one in verdicts()), "the model must show what is prevented"

@@ -45,7 +45,9 @@ class RecipeLikelihood:
 
     ``prompt`` and ``text`` are token ids. ``eos`` end a text: nothing follows one. ``pieces`` are
     the text's tokens as they are shown. ``hidden_steps`` of the processors stand before the first
-    that the recipe names.
+    that the recipe names. ``unit`` is the relative rounding of the model's numbers (its dtype's
+    epsilon): reading a text at once rounds otherwise than writing it, so that a close call may
+    fall the other way.
     """
 
     recipe: Recipe
@@ -57,9 +59,11 @@ class RecipeLikelihood:
     eos: frozenset[int]
     seed: int
     hidden_steps: int = 0
+    unit: float = 0.0
     logprobs: list[float | None] = field(default_factory=list)
     ranks: list[int | None] = field(default_factory=list)
     impossible: Impossible | None = None
+    close_call: Impossible | None = None  # what the rounding of a number may have made impossible
     error: str | None = None
 
     def __post_init__(self) -> None:
@@ -96,14 +100,15 @@ class RecipeLikelihood:
             levels.append(self._applied(depth, levels[-1], rows, given))
         if self._first_stateful == len(self.processors):
             for i in range(len(rows)):
-                self._judge(first + i, [level[i] for level in levels])
+                extra = {d: what[i : i + 1] for d, what in given.items()}
+                self._judge(first + i, [level[i] for level in levels], extra)
             return
         for i, row in enumerate(rows):
             own = [level[i] for level in levels]
             for depth in range(self._first_stateful, len(self.processors)):
                 extra = {d: what[i : i + 1] for d, what in given.items()}
                 own.append(self._applied(depth, own[-1][None], [row], extra)[0])
-            if not self._judge(first + i, own):
+            if not self._judge(first + i, own, extra):
                 self._over = True  # the states after a token that cannot be are not defined
                 return
             self._observe(self.text[first + i], own)
@@ -130,7 +135,7 @@ class RecipeLikelihood:
                 own = _logprob(levels[depth], token) if processor.observes == "given" else final
                 self._states[depth] = processor.observe(self._states[depth], token, own)
 
-    def _judge(self, index: int, levels: Sequence[Tensor]) -> bool:
+    def _judge(self, index: int, levels: Sequence[Tensor], given: Mapping[int, Tensor]) -> bool:
         """Take one token down; whether the steps left it. ``levels`` are scores ``[vocab]``."""
         token = self.text[index]
         logprob = _logprob(levels[-1], token)
@@ -138,8 +143,31 @@ class RecipeLikelihood:
         self.logprobs.append(logprob if left else None)
         self.ranks.append(_rank(levels[-1], token) if left else None)
         if self.impossible is None:
-            self.impossible = self._ended(index) or self._fault(index, levels)
+            ended = self._ended(index)
+            fault = ended or self._fault(index, levels)
+            if fault is None or ended is not None or not self._is_close(index, levels[0], given):
+                self.impossible = fault
+            elif self.close_call is None:
+                self.close_call = fault.model_copy(update={"within_rounding": True})
         return left
+
+    def _is_close(self, index: int, scores: Tensor, given: Mapping[int, Tensor]) -> bool:
+        """Whether the token is written where its score is higher by what rounding may take.
+
+        That is taken as two units of the largest score.
+        """
+        token = self.text[index]
+        finite = scores[scores > -torch.inf]
+        if not self.unit or not len(finite) or not scores[token] > -torch.inf:
+            return False
+        raised = scores.clone()
+        raised[token] += 2 * self.unit * float(finite.abs().max())
+        level, row = raised[None], self._row(index)
+        for depth in range(len(self.processors)):
+            level = self._applied(depth, level, [row], given)
+        if self.search.chooses == "likeliest":
+            return int(argmax(level)) == token
+        return bool(level[0, token] > -torch.inf)
 
     def _ended(self, index: int) -> Impossible | None:
         if index == 0 or self.text[index - 1] not in self.eos:
@@ -224,8 +252,10 @@ class RecipeLikelihood:
         whole = len(known) == len(self.logprobs) and self.error is None
         chooses: Any = "person" if self.search.asks else self.search.chooses
         possible: bool | None = chooses in ("draw", "likeliest", "person") or None
-        if self.impossible is not None or not whole:
-            possible = None if self.error is not None and self.impossible is None else False
+        if self.impossible is not None:
+            possible = False
+        elif self.close_call is not None or not whole:
+            possible = None
         return RecipeScore(
             recipe=str(self.recipe),
             search=str(self.recipe.search),
@@ -235,7 +265,7 @@ class RecipeLikelihood:
             ranks=self.ranks,
             logprob=math.fsum(known) if whole else None,
             perplexity=perplexity(known) if whole else None,
-            impossible=self.impossible,
+            impossible=self.impossible or self.close_call,
             error=self.error,
         )
 
