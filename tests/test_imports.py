@@ -168,7 +168,10 @@ WITHOUT = [
         ("playground.service", ["gradio", "fastapi", "plotly", "transformers"]),
         ("playground.api", ["gradio", "plotly", "transformers"]),
     ],
-    [("playground.ui", ["transformers"])],
+    [
+        ("playground.ui.inspector_view", ["gradio", "transformers"]),
+        ("playground.ui.page", ["transformers"]),
+    ],
 ]
 
 IMPORTING = """

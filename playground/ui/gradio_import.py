@@ -9,12 +9,43 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+
+def without_stubs() -> None:
+    """Have whoever imports Gradio first import it so; nothing is imported here."""
+    if "gradio" not in sys.modules and not any(isinstance(f, _Finder) for f in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    """Finds Gradio once, where everybody finds it, and loads it without stubs."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "gradio":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                with _no_stubs():
+                    load(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 @contextmanager
-def _without_stubs() -> Iterator[None]:
+def _no_stubs() -> Iterator[None]:
     found = inspect.getfile
 
     def getfile(thing: object) -> str:
@@ -27,7 +58,3 @@ def _without_stubs() -> Iterator[None]:
         yield
     finally:
         inspect.getfile = found
-
-
-with _without_stubs():
-    import gradio  # noqa: F401

@@ -26,7 +26,15 @@ from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
-from playground.ui import changes, fork, inspector_view, likelihood, listing
+from playground.ui import (
+    changes,
+    distances,
+    fork,
+    inspector_view,
+    knobs,
+    likelihood,
+    listing,
+)
 from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_parts import InspectorParts
@@ -227,9 +235,9 @@ class Inspector:
                 self.parts.neighbours: listing.neighbours(view),
             }
         if state.tab == "changes":
-            return {self.parts.changes: changes.view(view)}
+            return {self.parts.changes: knobs.view(view)}
         if state.tab == "likelihood":
-            return {self.parts.distances: likelihood.distances(view)}
+            return {self.parts.distances: distances.distances(view)}
         if state.tab == "timings":
             known = self.measured.get((view.comparison.id, view.selection.lane))
             return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}

@@ -12,7 +12,7 @@ from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.explain.partings import Side, parting
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads, rows
-from playground.ui.plot import drawing
+from playground.ui.drawing import drawing
 from playground.ui.views import LONGEST
 
 TEXTS = [("that are shown", "shown"), ("all", "all")]

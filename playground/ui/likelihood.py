@@ -1,4 +1,4 @@
-"""Whether the columns' settings could have written a text, and how far apart columns are."""
+"""Whether the columns' settings could have written a text."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from typing import Any
 import gradio as gr
 
 from playground.charts.text import count
-from playground.colours import COLOURS, LETTERS
+from playground.colours import LETTERS
 from playground.engine import FieldError
 from playground.engine.request import ScoreRequest
 from playground.service import Service
 from playground.trace import Comparison
 from playground.trace.scores import LikelihoodCurve, RecipeScore, TextScore
-from playground.ui.inspector_view import InspectorView
 from playground.ui.visitor import counted
 from strategies.notation import shorten
 from strategies.recipe import Recipe
 
-APART = (
-    "How far this column is from each other one: the Jensen-Shannon distance of what they chose "
-    "from, mean over the tokens up to the first that differs. 0 is alike, 1 has nothing in common."
-)
-ALONE = "With a second column, how far apart the two are stands here."
 WIDTH = 44  # characters of a recipe
 
 
@@ -60,32 +54,6 @@ def scores(found: TextScore, colour: str) -> dict[str, Any]:
         f"{count(tokens, 'token')}. In nats how likely each is to write them, longer bars being "
         f"likelier. It is likeliest with {_best(found.temperature)} or with {_best(found.top_p)}."
     )
-    return {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
-
-
-def distances(view: InspectorView) -> dict[str, Any]:
-    """One number for each pair of the selected column and another."""
-    run, own = view.comparison, view.selection.lane
-    rows = []
-    for lane in range(len(run.lanes)):
-        if lane == own:
-            continue
-        apart = run.distance(own, lane)
-        row = {"label": f"{LETTERS[own]} and {LETTERS[lane]}", "bars": [], "values": ""}
-        if apart.low is None or apart.high is None:
-            rows.append(row | {"note": "one of them wrote nothing"})
-            continue
-        low, high = f"{apart.low:.2f}", f"{apart.high:.2f}"
-        rows.append(
-            row
-            | {
-                "bars": [[round((apart.low + apart.high) / 2, 4), "by-recipe"]],
-                "values": low if low == high else f"{low} to {high}",
-                "note": f"over {count(len(apart.steps), 'token')}",
-            }
-        )
-    colour = COLOURS[own]
-    sentence = APART if rows else ALONE
     return {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
 
 

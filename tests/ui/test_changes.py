@@ -7,8 +7,9 @@ import pytest
 from playground.engine import Request
 from playground.trace import Comparison
 from playground.trace.changes import SettingRange, SettingSlack
-from playground.ui.changes import Changes, changed, range_told, settings, view
+from playground.ui.changes import Changes
 from playground.ui.inspector_view import InspectorView, Selection
+from playground.ui.knobs import changed, range_told, settings, view
 from strategies.recipe import Recipe
 from tests.engine.models import engine, finished
 

@@ -7,7 +7,7 @@ import pytest
 from playground.engine import Request
 from playground.engine.request import ScoreRequest
 from playground.trace import Comparison
-from playground.ui import likelihood
+from playground.ui import distances, likelihood
 from playground.ui.inspector_view import InspectorView, Selection
 from strategies.recipe import Recipe
 from tests.engine.models import engine, finished
@@ -41,7 +41,7 @@ def test_each_recipe_has_its_verdict_and_the_model_stands_first(served):
 
 def test_a_pair_has_one_number(run):
     view = InspectorView(run, Selection(run=run.id, lane=0, step=0), [], run)
-    rows = likelihood.distances(view)["rows"]
+    rows = distances.distances(view)["rows"]
     assert [row["label"] for row in rows] == ["A and B", "A and C"]
     for lane, row in enumerate(rows, 1):
         apart = run.distance(0, lane)
@@ -49,4 +49,4 @@ def test_a_pair_has_one_number(run):
         assert apart.low <= row["bars"][0][0] + 1e-4 and row["bars"][0][0] <= apart.high + 1e-4
     alone = run.model_copy(update={"lanes": run.lanes[:1]})
     view = InspectorView(alone, view.selection, [], alone)
-    assert likelihood.distances(view)["sentence"] == likelihood.ALONE
+    assert distances.distances(view)["sentence"] == distances.ALONE
