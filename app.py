@@ -1,43 +1,6 @@
-"""The playground as a program: settings, then service, then page and routes on one port."""
+"""The playground, run from its folder; installed, it is ``decoding-playground run``."""
 
-import gc
-import sys
-
-from playground.errors import ModelError
-from playground.settings import Settings, SettingsError, quiet_libraries
-
-
-def main() -> None:
-    settings = Settings.read()
-    quiet_libraries()  # before these imports, where gradio and the hub client read it
-    from playground import logs
-    from playground.api import routes
-    from playground.guard import allow_open_files
-    from playground.service import Service
-    from playground.stopping import Stopping
-    from playground.ui import build, serve
-
-    stopping = Stopping()
-    allow_open_files()
-    service = Service(settings)
-    logs.keep(service)
-    page = build(service)
-    served = serve(page, service, routes(service))
-    print(f"Decoding playground at {served.address} with {service.models.default}", flush=True)
-    service.prepare()
-    gc.freeze()  # to look through all that was imported would halt every stream for a while
-    try:
-        service.engine()
-    except ModelError as error:
-        told = " ".join([str(error), *getattr(error, "__notes__", ())])
-        print(f"The page is up without a model: {told}", file=sys.stderr, flush=True)
-    stopping.wait()
-    service.close()  # every run says why it ends, while those who read it are still served
-    served.close()
-
+from playground.cli.run import main
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SettingsError, OSError) as error:  # OSError: the port is taken
-        sys.exit(str(error))
+    main()

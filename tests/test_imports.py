@@ -33,6 +33,7 @@ FORBIDDEN = {
         "playground.ui",
         "playground.api",
     ],
+    "playground/cli": ["gradio", "plotly"],  # it puts the parts together, as app.py does
     "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }

@@ -16,6 +16,8 @@ from playground.trace import (
     Timings,
     Trace,
 )
+from strategies.base import Strategy
+from strategies.registry import Registry
 
 
 class Closed(BaseModel):
@@ -219,6 +221,14 @@ class StrategyCard(Closed):
     advice: str = Field(description="When to use it, and when not.")
     params: dict[str, Any] = Field(description="Its settings as a JSON schema, with bounds.")
 
+    @classmethod
+    def of(cls, strategy: type[Strategy]) -> "StrategyCard":
+        return cls(
+            **vars(strategy.info),
+            kind=strategy.kind,
+            params=strategy.Params.model_json_schema(),
+        )
+
 
 class BrokenPlugin(Closed):
     """A plugin that did not load."""
@@ -230,6 +240,13 @@ class BrokenPlugin(Closed):
 class Strategies(Closed):
     strategies: list[StrategyCard] = Field(description="Processors first, then searches.")
     broken: list[BrokenPlugin] = Field(description="Plugins that did not load, and why.")
+
+    @classmethod
+    def of(cls, found: Registry) -> "Strategies":
+        return cls(
+            strategies=[StrategyCard.of(strategy) for strategy in found.strategies.values()],
+            broken=[BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken],
+        )
 
 
 class ModelCard(Closed):

@@ -95,7 +95,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     )
     def strategies() -> responses.Strategies:
         """Every strategy installed, processors first, with its settings as a JSON schema."""
-        return _strategies()
+        return responses.Strategies.of(registry())
 
     @router.get(
         "/api/models",
@@ -138,23 +138,6 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
 
     router.routes += monitoring.routes
     return router
-
-
-def _strategies() -> responses.Strategies:
-    found = registry()
-    return responses.Strategies(
-        strategies=[
-            responses.StrategyCard(
-                **vars(strategy.info),
-                kind=strategy.kind,
-                params=strategy.Params.model_json_schema(),
-            )
-            for strategy in found.strategies.values()
-        ],
-        broken=[
-            responses.BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken
-        ],
-    )
 
 
 def _models(service: Service) -> responses.ModelList:

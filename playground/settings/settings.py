@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -290,9 +291,13 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError(sentence(error, cls)) from None
 
-    def changed(self, **values: Any) -> Settings:
-        """These settings with ``values`` in place of some; ``SettingsError`` names a bad one."""
+    def changed(self, called: Callable[[str], str] = str, /, **values: Any) -> Settings:
+        """These settings with ``values`` in place of some; ``SettingsError`` names a bad one.
+
+        ``called`` gives the name by which whoever set a value knows it.
+        """
         try:
             return Settings.model_validate(self.model_dump() | values)
         except ValidationError as error:
-            raise SettingsError(sentence(error, Settings, values)) from None
+            names = {name: called(name) for name in values}
+            raise SettingsError(sentence(error, Settings, names)) from None

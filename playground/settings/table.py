@@ -11,11 +11,12 @@ def table() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         names = " or ".join(f"`{variable}`" for variable in variables(name, Settings))
-        lines.append(f"| {names} | {_default(name)} | {field.description} |")
+        lines.append(f"| {names} | {default(name)} | {field.description} |")
     return "\n".join(lines)
 
 
-def _default(name: str) -> str:
+def default(name: str) -> str:
+    """The default of a setting, in Markdown."""
     if name == "cache_dir":
         return "`~/.cache/decoding-playground`"
     value = Settings.model_fields[name].default

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
@@ -49,17 +49,18 @@ def refuse_misspelt(environment: Mapping[str, str], settings: type[BaseModel]) -
                 raise SettingsError(f"{name} is not a setting; did you mean {near[0]}?")
 
 
-def sentence(error: ValidationError, settings: type[BaseModel], given: Collection[str] = ()) -> str:
+def sentence(
+    error: ValidationError, settings: type[BaseModel], given: Mapping[str, str] | None = None
+) -> str:
     """What is wrong with the first bad setting, by its name in ``given`` or by its variable."""
     first = error.errors()[0]
     place = str(first["loc"][0])
-    named = (variables(field, settings) for field in settings.model_fields)
-    names = next((names for names in named if place in names), None)
-    if names is None:
-        names = variables(place, settings) if place in settings.model_fields else (place,)
+    read = ((field, variables(field, settings)) for field in settings.model_fields)
+    field, names = next(
+        ((field, names) for field, names in read if place in (field, *names)), (place, (place,))
+    )
     name = next((n for n in names if os.environ.get(n)), names[0])
-    if place in given:
-        name = place
+    name = (given or {}).get(field, name)
     expected = _EXPECTED.get(first["type"]) or re.sub(
         "^(Value error, |Input should be )", "", first["msg"]
     )
