@@ -228,6 +228,7 @@ class Search(Strategy):
     reads_logprobs: ClassVar[bool] = False  # processors are fed log-softmax values, as for beams
     needs_hidden: ClassVar[bool] = False  # see Step.hidden and LookAhead
     asks: ClassVar[bool] = False  # a person chooses; without a move the lane waits for one
+    weighs_by: ClassVar[str] = "score"  # what ``weigh`` gives, in words
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""
@@ -258,6 +259,13 @@ class Search(Strategy):
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """Finished and running rows, best first."""
         return sorted(rows, key=lambda row: row.sample)
+
+    def weigh(self, rows: Sequence[Row]) -> list[float]:
+        """What whole texts are compared by, of each row, the highest best: it is shown with them.
+
+        Asked only of a search that keeps several texts at once and chooses among them.
+        """
+        return [row.score for row in rows]
 
     def best(self, rows: Sequence[Row]) -> Row:
         """The first row of ``order``, which stands for the lane."""

@@ -74,6 +74,9 @@ class Step:
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
 
+    ``passed`` is for a search that keeps several texts at once: continuations that it weighed and
+    did not take may be left there, to be shown beside those it took.
+
     Where the search ``needs_hidden``, ``hidden`` holds for each row the last layer's states of the
     tokens since the last step, ``[tokens, width]``; at the first step those of the whole prompt.
     """
@@ -86,6 +89,7 @@ class Step:
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
     batch_draws: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
+    passed: list[Move] = field(default_factory=list, init=False)
 
     @cached_property
     def logprobs(self) -> Tensor:

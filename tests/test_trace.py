@@ -56,6 +56,11 @@ def test_what_was_saved_in_the_first_form_is_read_whole():
     for lane, was in zip(loaded.lanes, saved["lanes"], strict=True):
         trace = lane.trace.model_dump()
         del trace["chain"]
+        weighed = trace.pop("beams")
+        assert (weighed is not None) == (lane.trace.chain.chooses == "text")
+        assert not weighed or [one["node"] for one in weighed["ended"]] == [
+            output.nodes[-1] for output in lane.trace.outputs
+        ]
         for step in [*trace["steps"], *([trace["offer"]] if trace["offer"] else [])]:
             assert all(stage.pop("threshold") is None for stage in step["stages"])
             assert step.pop("logits") == ""

@@ -26,6 +26,7 @@ from playground.guard.sizes import request_bytes
 from playground.service import Service
 from playground.settings import Settings
 from playground.trace import Comparison, StepRecord
+from playground.trace.beams import BeamTree
 from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.scores import TextScore
 from strategies.recipe import Recipe
@@ -101,6 +102,9 @@ class Explanation(BaseModel):
     )
     slack: list[SettingSlack] | None = Field(
         None, description="How far each setting may be moved before the text changes."
+    )
+    beams: BeamTree | None = Field(
+        None, description="All rows of the lane over the steps, where `beams` asks for them."
     )
 
 
@@ -210,6 +214,9 @@ def _bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
         slack: bool = Field(
             False, description="Tell for each setting the range that leaves the text as it is."
         )
+        beams: bool = Field(
+            False, description="Tell all rows of the lane: what went on, was given up, and ended."
+        )
 
     class ScoreBody(DeferredBody):
         """A text after a prompt, and the recipes that may have written it."""
@@ -259,6 +266,8 @@ def _explained(service: Service, model: type[BaseModel], sent: Any) -> bytes:
         found.what_if = comparison.what_if(body.lane, body.recipe, sample=body.sample)
     if body.slack:
         found.slack = list(comparison.slack(body.lane, sample=body.sample).values())
+    if body.beams:
+        found.beams = comparison.beams(body.lane)
     return found.model_dump_json().encode()
 
 

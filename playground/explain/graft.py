@@ -61,7 +61,10 @@ def graft(
         )
         for output in written.trace.outputs or [Output(text="", token_ids=[], nodes=[])]
     ]
-    trace: Trace = written.trace.model_copy(update={"steps": joined + later, "outputs": outputs})
+    weighed = written.trace.beams and written.trace.beams.after(ahead)
+    trace: Trace = written.trace.model_copy(
+        update={"steps": joined + later, "outputs": outputs, "beams": weighed}
+    )
     return written.model_copy(
         update={
             "text": outputs[0].text,

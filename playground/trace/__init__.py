@@ -4,25 +4,34 @@ A trace is self-contained: charts, metrics and the page read nothing else, so a 
 without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
 """
 
+from playground.trace.beams import BeamRecord, EndedRow, PassedOver
 from playground.trace.chain import Chain, ChainStep, Choosing, Measure
 from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
 from playground.trace.frame import column_name
 from playground.trace.lane import (
-    FinishReason,
     LaneResult,
     LaneTimings,
     Metrics,
     Output,
     Trace,
 )
-from playground.trace.steps import Candidates, Record, StageSummary, StepRecord, Times
+from playground.trace.steps import (
+    Candidates,
+    FinishReason,
+    Record,
+    StageSummary,
+    StepRecord,
+    Times,
+)
 
 __all__ = [
+    "BeamRecord",
     "Candidates",
     "Chain",
     "ChainStep",
     "Choosing",
     "Comparison",
+    "EndedRow",
     "FinishReason",
     "LaneResult",
     "LaneTimings",
@@ -31,6 +40,7 @@ __all__ = [
     "Metrics",
     "ModelFacts",
     "Output",
+    "PassedOver",
     "PromptToken",
     "Record",
     "StageSummary",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from playground.trace.beams import BeamTree
 from playground.trace.branches import ColumnDistance, TextTree
 from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.frame import Samples, frame
@@ -161,6 +162,12 @@ class Comparison(Record):
         from playground.explain.tree import tree
 
         return tree(self)
+
+    def beams(self, lane: int) -> BeamTree:
+        """All rows of a lane, token by token: those that went on, were given up, and ended."""
+        from playground.explain.beams import beams
+
+        return beams(self, lane)
 
     def distance(self, left: int, right: int) -> ColumnDistance:
         """How far apart two columns' distributions are, over the steps that they share.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, computed_field, model_validator
 
+from playground.trace.beams import BeamRecord
 from playground.trace.chain import Chain
-from playground.trace.steps import Record, StepRecord
+from playground.trace.steps import FinishReason, Record, StepRecord
 
-FinishReason = Literal[
-    "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
-]
 _FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside its chain
 
 
@@ -44,6 +42,11 @@ class Trace(Record):
     )
     second_prompts: list[int] = Field(
         default_factory=list, description="Tokens of the prompts that each row follows besides."
+    )
+    beams: BeamRecord | None = Field(
+        None,
+        description="What the search weighed besides, where it keeps several texts at once and "
+        "chooses among them.",
     )
     offer: StepRecord | None = Field(
         None, description="What a person may choose from next; its token is only the likeliest."

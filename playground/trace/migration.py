@@ -9,7 +9,9 @@ from typing import Any
 
 from playground.trace.chain import label
 
-VERSION = 2  # of the form that is written: 1 had the recipe's steps as texts, and no number
+# Of the form that is written: 1 had the recipe's steps as texts, and no number; 2 told nothing of
+# what a search of several rows weighed.
+VERSION = 3
 
 _STEP = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^|"'])+""", re.DOTALL)
 _CHOOSES = {  # of the searches there were
@@ -23,6 +25,7 @@ _CHOOSES = {  # of the searches there were
     "contrastive": "likeness",
     "manual": "person",
 }
+_ENDS = ("eos", "stop", "length", "context")  # of a text, not of the run as a whole
 
 
 def migrate(saved: Any) -> Any:
@@ -38,18 +41,37 @@ def migrate(saved: Any) -> Any:
             f"it was saved in form {version} by a later version of the playground; this one reads "
             f"up to {VERSION}"
         )
-    if version != 1 or not isinstance(saved.get("lanes"), list):
+    if version not in (1, 2) or not isinstance(saved.get("lanes"), list):
         return saved
-    return {**saved, "version": VERSION, "lanes": [_lane(lane) for lane in saved["lanes"]]}
+    lanes = saved["lanes"]
+    if version == 1:
+        lanes = [_with_chain(lane) for lane in lanes]
+    return {**saved, "version": VERSION, "lanes": [_with_beams(lane) for lane in lanes]}
 
 
-def _lane(lane: Any) -> Any:
+def _with_chain(lane: Any) -> Any:
     trace = lane.get("trace") if isinstance(lane, Mapping) else None
     if not isinstance(trace, Mapping) or not isinstance(trace.get("recipe"), str):
         return lane
     chain = [_step(written.strip()) for written in _STEP.findall(trace["recipe"])]
     chooses = _CHOOSES.get(chain[-1]["strategy"]) if chain else None
     return {**lane, "trace": {**trace, "chain": {"steps": chain, "chooses": chooses}}}
+
+
+def _with_beams(lane: Any) -> Any:
+    """Of a search that chose among several texts, which of them had ended; nothing else is told."""
+    trace = lane.get("trace") if isinstance(lane, Mapping) else None
+    if not isinstance(trace, Mapping) or not isinstance(trace.get("chain"), Mapping):
+        return lane
+    if trace["chain"].get("chooses") not in ("text", "drawn text"):
+        return lane
+    ended = [
+        {"node": output["nodes"][-1], "reason": output["finish_reason"]}
+        for output in trace.get("outputs", [])
+        if output.get("nodes") and output.get("finish_reason") in _ENDS
+    ]
+    beams = {"weighs_by": "", "weights": [], "ended": ended, "passed": []}
+    return {**lane, "trace": {**trace, "beams": beams}}
 
 
 def _step(written: str) -> dict[str, Any]:

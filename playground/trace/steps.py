@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+FinishReason = Literal[
+    "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
+]
 DIGITS = 7  # significant ones, of a probability in JSON
 
 

@@ -58,6 +58,20 @@ def gumbel_at(seed: int, sample: int, position: int, tokens: Tensor) -> Tensor:
     return _gumbel(tokens, _signed(_key(seed, sample, position, "token")))
 
 
+def topped(noisy: Tensor, top: Tensor) -> Tensor:
+    """Gumbel variables ``[rows, n]``, given that the largest of each row is ``top [rows, 1]``.
+
+    In the stable form of Kool, van Hoof & Welling 2019, appendix B.3.
+    """
+    below = noisy - noisy.amax(-1, keepdim=True)
+    # log(1 − exp(below)), each form where it loses nothing
+    gap = torch.where(
+        below > -0.693, torch.log(-torch.expm1(below)), torch.log1p(-torch.exp(below))
+    )
+    shift = top - noisy + gap
+    return top - shift.clamp(min=0.0) - torch.log1p(torch.exp(-shift.abs()))
+
+
 def _gumbel(tokens: Tensor, key: Tensor | int) -> Tensor:
     value = (tokens + 1).mul_(_signed(0x9E3779B97F4A7C15))
     value.add_(key)

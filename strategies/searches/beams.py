@@ -59,6 +59,7 @@ class Beams(base.Search, ABC):
     Params = BeamParams
     reads_logprobs = True
     chooses: ClassVar[Choosing | None] = "text"
+    weighs_by = "score / length ^ length_penalty"
 
     def candidates(self, step: Step, count: int) -> Iterable[tuple[float, int, int]]:
         """Up to ``count`` continuations as (score, row, token), in the order they were chosen."""
@@ -85,16 +86,22 @@ class Beams(base.Search, ABC):
         """The best of the candidates that run on, and those that end among the first ``beams``."""
         running: list[Move] = []
         done: list[Move] = []
+        weighed: list[Move] = []
         for rank, (score, row, token) in enumerate(candidates):
-            late = rank >= beams and len(running) == beams and score <= running[-1].score
-            if score == -math.inf or late:
+            if score == -math.inf:
+                continue
+            weighed.append(Move(row, token, score))
+            if rank >= beams and len(running) == beams and score <= running[-1].score:
                 continue
             move = step.move(row, token, score=score)
             if not move.done:
                 running = sorted([*running, move], key=lambda m: m.score, reverse=True)[:beams]
             elif rank < beams:
                 done.append(move)
-        return self._worthwhile(step, running, done, beams, finished)
+        taken = self._worthwhile(step, running, done, beams, finished)
+        known = {(move.parent, move.token) for move in taken}
+        step.passed.extend(m for m in weighed if (m.parent, m.token) not in known)
+        return taken
 
     def _worthwhile(
         self,
@@ -107,7 +114,7 @@ class Beams(base.Search, ABC):
         """Finished moves that rank among the best so far, and running ones while any may."""
         length = step.index + 1
         new = self._penalised([move.score for move in done], [length] * len(done))
-        ranked = sorted(new + self._ranks(finished), reverse=True)[:beams]
+        ranked = sorted(new + self.weigh(finished), reverse=True)[:beams]
         if len(ranked) < beams:
             return done + running
         done = [move for move, rank in zip(done, new, strict=True) if rank >= ranked[-1]]
@@ -124,11 +131,11 @@ class Beams(base.Search, ABC):
         divided: list[float] = (torch.tensor(scores) / torch.tensor(powers)).tolist()
         return divided
 
-    def _ranks(self, rows: Sequence[Row]) -> list[float]:
+    def weigh(self, rows: Sequence[Row]) -> list[float]:
         return self._penalised(
             [row.score for row in rows], [len(row.tokens) - row.prompt_length for row in rows]
         )
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
-        ranked = sorted(zip(self._ranks(rows), rows, strict=True), key=lambda pair: -pair[0])
+        ranked = sorted(zip(self.weigh(rows), rows, strict=True), key=lambda pair: -pair[0])
         return sorted((row for _, row in ranked), key=lambda row: not row.done)

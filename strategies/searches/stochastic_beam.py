@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from .. import base
 from ..base import Info, Move, Row, Step, setting
+from ..ops.noise import topped
 from ..ops.topk import topk
 
 
@@ -38,6 +38,7 @@ class StochasticBeam(base.Search):
         )
 
     chooses = "drawn text"
+    weighs_by = "score + luck"
 
     def width(self) -> int:
         return int(self.params.num_beams)
@@ -49,42 +50,33 @@ class StochasticBeam(base.Search):
         scores = step.logprobs.double() + held.to(noise.device)[:, None]
         # A row's order is that of its noisy scores: only the highest of each can be among the best.
         first, tokens = topk(scores + noise, min(self.width(), noise.shape[-1]))
-        noisy = _topped(first, reached.to(noise.device)[:, None])
+        noisy = topped(first, reached.to(noise.device)[:, None])
         noisy.masked_fill_(noisy.isnan(), -torch.inf)  # those of a row that has no token left
-        best, places = noisy.flatten().topk(min(self.width(), noisy.numel()))
+        best, places = noisy.flatten().topk(min(2 * self.width(), noisy.numel()))
         rivals = [*map(_noisy, step.finished), *best.tolist()]
         least = sorted(rivals, reverse=True)[: self.width()][-1]
         parents, chosen = places // noisy.shape[-1], tokens.flatten()[places]
-        return [
-            step.move(parent, token, score=score, state=value)
-            for value, parent, token, score in zip(
-                best.tolist(),
-                parents.tolist(),
-                chosen.tolist(),
-                scores[parents, chosen].tolist(),
-                strict=True,
-            )
-            if value >= least and value > -torch.inf
-        ]
+        moves = []
+        for value, parent, token, score in zip(
+            best.tolist(),
+            parents.tolist(),
+            chosen.tolist(),
+            scores[parents, chosen].tolist(),
+            strict=True,
+        ):
+            if value >= least and value > -torch.inf:
+                moves.append(step.move(parent, token, score=score, state=value))
+            elif value > -torch.inf:
+                step.passed.append(Move(parent, token, score))
+        return moves
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """As drawn, the first a plain sample; behind num_beams come ended texts others overtook."""
         return sorted(rows, key=_noisy, reverse=True)
 
+    def weigh(self, rows: Sequence[Row]) -> list[float]:
+        return [_noisy(row) for row in rows]
+
 
 def _noisy(row: Row) -> float:
     return 0.0 if row.state is None else float(row.state)
-
-
-def _topped(noisy: Tensor, top: Tensor) -> Tensor:
-    """Gumbel variables ``[rows, n]``, given that the largest of each row is ``top [rows, 1]``.
-
-    In the stable form of the paper's appendix B.3.
-    """
-    below = noisy - noisy.amax(-1, keepdim=True)
-    # log(1 − exp(below)), each form where it loses nothing
-    gap = torch.where(
-        below > -0.693, torch.log(-torch.expm1(below)), torch.log1p(-torch.exp(below))
-    )
-    shift = top - noisy + gap
-    return top - shift.clamp(min=0.0) - torch.log1p(torch.exp(-shift.abs()))

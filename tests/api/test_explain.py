@@ -53,6 +53,17 @@ def test_a_comparison_sent_along_is_explained_as_the_run_is(client, run):
     )
 
 
+def test_all_rows_of_a_lane_are_told(client, service):
+    run = ask(client, recipes=["greedy", "beam(3)"], max_new_tokens=6).json()
+    told = explain(client, run=run["id"], lane=1, beams=True).json()["beams"]
+    assert told == service.comparison(run["id"]).beams(1).model_dump()
+    assert {one["fate"] for one in told["beams"]} == {"continued", "pruned", "ended"}
+    assert told["passed"] and told["rows"] == 3
+    sent = explain(client, comparison=run, lane=1, beams=True).json()["beams"]
+    assert [one["fate"] for one in sent["beams"]] == [one["fate"] for one in told["beams"]]
+    assert explain(client, run=run["id"], lane=1).json()["beams"] is None
+
+
 @pytest.mark.parametrize(
     "change, loc",
     [

@@ -62,6 +62,8 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         node = lane.view.tree.add(_record(lane, parent, move, choice, added, chosen, at))
         states = _observed(lane, parent, move, choice)
         nexts.append(LaneRow(row, states, text, node, slots[number], reason))
+    if lane.view.weighing is not None:
+        lane.view.weighing.add(lane.index, chosen.rows, lane.passed, nexts, lane.detokenizer)
     lane.view.rows = (*(held for held in lane.view.rows if held.reason is not None), *nexts)
     lane.index += 1
     if not lane.running:

@@ -75,6 +75,7 @@ class Lane:
             second_prompts=self.second_prompts,
             stop=ends.stop,
         )
+        self.passed: list[Move] = []  # what its search weighed last and did not take
         self.asking = False  # a person chooses next: the step's move is only an offer
         self._drafted = 0  # tokens at once, at most so far
         self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
@@ -168,6 +169,7 @@ class Lane:
         moves = self.search.advance(step)
         if isinstance(moves, Generator):
             moves = yield from self._look_ahead(moves, len(rows))
+        self.passed = step.passed
         for move in moves:
             if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
                 raise Fault(f"the search returned {move} for {len(rows)} rows")

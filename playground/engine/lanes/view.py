@@ -9,6 +9,7 @@ from playground.engine.lanes.chain import chain
 from playground.engine.lanes.ends import unsettled
 from playground.engine.lanes.rows import LaneRow
 from playground.engine.lanes.step_tree import StepTree
+from playground.engine.lanes.weighing import Weighing, weighs
 from playground.trace import FinishReason, Output, StepRecord, Trace
 from strategies import Processor, Recipe, Search, SecondPrompt
 
@@ -33,6 +34,7 @@ class LaneView:
         self.copies, self.second_prompts, self.stop = copies, second_prompts, stop
         self.rows: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.tree = StepTree()
+        self.weighing = Weighing(search) if weighs(search) else None
         self.offer: StepRecord | None = None  # what a person may choose from
         self.done = False
         self.error: str | None = None
@@ -107,13 +109,19 @@ class LaneView:
             )
             for held in self.ordered()[: self.search.width()]
         ]
+        rows, passed = self.rows, list(self.weighing.passed) if self.weighing else []
+        steps = list(self.steps)
+        weighed = None
+        if self.weighing is not None:
+            weighed = self.weighing.record(len(steps), rows, passed)
         return Trace.model_construct(
             chain=self.chain,
             vocab_size=vocab_size,
-            steps=list(self.steps),
+            steps=steps,
             outputs=outputs,
             copies=self.copies,
             second_prompts=[len(prompt.tokens) for prompt in self.second_prompts],
+            beams=weighed,
             offer=self.offer,
         )
 

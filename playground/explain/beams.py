@@ -1,0 +1,111 @@
+"""All rows of a lane as one tree: what went on, what was given up, and what ended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from playground.trace import Comparison, FinishReason, StepRecord, Trace
+from playground.trace.beams import Beam, BeamText, BeamTree, Fate, PassedBeam
+
+CUT_OFF: tuple[FinishReason | None, ...] = (None, "waiting", "deadline", "cancelled", "error")
+
+
+def beams(comparison: Comparison, lane: int) -> BeamTree:
+    """The rows of a lane, token by token, with what became of each.
+
+    Of a search that keeps one text it is that text, of independent draws it is each of them.
+    """
+    trace = comparison.lanes[lane].trace
+    known, steps = trace.beams, trace.steps
+    parents = {step.parent for step in steps}
+    fates = _fates(trace, parents)
+    best = set(trace.outputs[0].nodes) if trace.outputs else set()
+    scores = _scores(trace)
+    places = _places(steps, scores)
+    weights = known.weights if known else []
+    return BeamTree(
+        lane=lane,
+        recipe=comparison.lanes[lane].recipe,
+        rows=max(places, default=0),
+        positions=max((step.index + 1 for step in steps), default=0),
+        weighs_by=known.weighs_by if known else "",
+        recorded=bool(weights),
+        beams=[
+            Beam(
+                parent=step.parent,
+                index=step.index,
+                token=step.token,
+                text=step.piece,
+                logprob=step.logprob,
+                score=scores[node],
+                weight=weights[node] if node < len(weights) else None,
+                place=places[node],
+                fate=fates[node],
+                best=node in best,
+            )
+            for node, step in enumerate(steps)
+        ],
+        passed=[
+            PassedBeam(parent=parent, index=one.index, token=token, text=text, score=score)
+            for one in (known.passed if known else ())
+            for parent, token, text, score in zip(
+                one.parents, one.tokens, one.texts, one.scores, strict=True
+            )
+        ],
+        texts=[
+            BeamText(
+                node=output.nodes[-1] if output.nodes else None,
+                tokens=len(output.nodes),
+                score=scores[output.nodes[-1]] if output.nodes else 0.0,
+                weight=weights[output.nodes[-1]] if weights and output.nodes else None,
+                finish_reason=output.finish_reason,
+            )
+            for output in trace.outputs
+        ],
+    )
+
+
+def _fates(trace: Trace, parents: set[int | None]) -> list[Fate]:
+    ended = {one.node for one in trace.beams.ended} if trace.beams else set()
+    running = set()
+    for output in trace.outputs:
+        if output.nodes and output.finish_reason in CUT_OFF:
+            running.add(output.nodes[-1])
+        elif output.nodes:
+            ended.add(output.nodes[-1])
+    last = max((step.index for step in trace.steps), default=-1)
+    going = any(output.finish_reason in CUT_OFF for output in trace.outputs)
+    fates: list[Fate] = []
+    for node, step in enumerate(trace.steps):
+        if node in parents:
+            fates.append("continued")
+        elif node in ended:
+            fates.append("ended")
+        elif node in running or (going and step.index == last):
+            fates.append("running")
+        else:
+            fates.append("pruned")
+    return fates
+
+
+def _scores(trace: Trace) -> list[float]:
+    """Of the text up to each record: the search's, or the sum of its tokens' log-probabilities."""
+    if trace.beams is not None:
+        return [step.score for step in trace.steps]
+    totals: list[float] = []
+    for step in trace.steps:  # a record comes after the one before it in its text
+        before = 0.0 if step.parent is None else totals[step.parent]
+        totals.append(before + step.logprob)
+    return totals
+
+
+def _places(steps: list[StepRecord], scores: list[float]) -> list[int]:
+    """The place of each record by score among those of its position, the earlier of equal ones."""
+    at: dict[int, list[int]] = defaultdict(list)
+    for node, step in enumerate(steps):
+        at[step.index].append(node)
+    places = [0] * len(steps)
+    for nodes in at.values():
+        for place, node in enumerate(sorted(nodes, key=lambda node: (-scores[node], node)), 1):
+            places[node] = place
+    return places

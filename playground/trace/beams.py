@@ -1,0 +1,159 @@
+"""What a search of several rows weighed at each step, and the tree that its rows made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import ConfigDict, Field, field_serializer
+
+from playground.trace.steps import DIGITS, FinishReason, Record
+
+# What became of a row after a token: rows that the search kept went on from it, it ended there, it
+# had no continuation among those that were kept, or it was still being written.
+Fate = Literal["continued", "ended", "pruned", "running"]
+
+
+class PassedOver(Record):
+    """The continuations of one position that a search weighed and did not take.
+
+    The lists are parallel, the best first.
+    """
+
+    index: int = Field(description="Position among the generated tokens, from 0.")
+    parents: list[int | None] = Field(
+        description="The step record that each would have followed; null for the first token."
+    )
+    tokens: list[int]
+    texts: list[str] = Field(description="Each token by itself.")
+    scores: list[float] = Field(description="As `score` of a step record.")
+
+    @field_serializer("scores", when_used="json")
+    def _rounded(self, scores: list[float]) -> list[float]:
+        return [float(f"{score:.{DIGITS}g}") for score in scores]
+
+
+class EndedRow(Record):
+    """A text that was finished, by the step record of its last token."""
+
+    node: int
+    reason: FinishReason
+
+
+class BeamRecord(Record):
+    """What a trace holds of a search of several rows, beside the records of the tokens it took."""
+
+    weighs_by: str = Field(
+        description="What whole texts are compared by: `score`, or what is made of it."
+    )
+    weights: list[float | None] = Field(
+        description="That of the text up to each step record, in the order of `Trace.steps`; null "
+        "where it was not recorded."
+    )
+    ended: list[EndedRow] = Field(description="All finished texts, those not kept included.")
+    passed: list[PassedOver] = Field(description="In the order of their positions.")
+
+    @field_serializer("weights", when_used="json")
+    def _rounded(self, weights: list[float | None]) -> list[float | None]:
+        return [w if w is None else float(f"{w:.{DIGITS}g}") for w in weights]
+
+    def after(self, ahead: int) -> BeamRecord:
+        """The same of a trace with so many records put before its own, each following the last."""
+        last = ahead - 1 if ahead else None
+        return self.model_copy(
+            update={
+                "weights": [None] * ahead + self.weights,
+                "ended": [one.model_copy(update={"node": one.node + ahead}) for one in self.ended],
+                "passed": [
+                    one.model_copy(
+                        update={
+                            "index": one.index + ahead,
+                            "parents": [last if p is None else p + ahead for p in one.parents],
+                        }
+                    )
+                    for one in self.passed
+                ],
+            }
+        )
+
+
+class Beam(Record):
+    """One token of a row, after the same tokens before it: a node of the tree.
+
+    Its number in `beams` is that of its step record in the trace.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parent: int | None = Field(description="The token before it; null for a first token.")
+    index: int = Field(description="Position among the generated tokens, from 0.")
+    token: int
+    text: str = Field(description="The token by itself.")
+    logprob: float = Field(description="Of the token, after all steps of the recipe.")
+    score: float = Field(
+        description="Of the text so far: what the search keeps, a beam's summed log-probability; "
+        "the sum of `logprob` where it keeps none."
+    )
+    weight: float | None = Field(
+        description="What whole texts are compared by, such as the score over the length; null "
+        "where it was not recorded."
+    )
+    place: int = Field(description="By score among the rows of its position, from 1.")
+    fate: Fate
+    best: bool = Field(description="Whether the text that is shown goes through it.")
+
+
+class PassedBeam(Record):
+    """A continuation that the search weighed and did not take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parent: int | None
+    index: int
+    token: int
+    text: str
+    score: float
+
+
+class BeamText(Record):
+    """A text of the lane, in the order in which they are shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: int | None = Field(description="Its last token in `beams`; null for an empty text.")
+    tokens: int
+    score: float
+    weight: float | None
+    finish_reason: FinishReason | None
+
+
+class BeamTree(Record):
+    """All rows of a lane over the steps: those that went on, were given up, and ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lane: int
+    recipe: str
+    rows: int = Field(description="The most that any position has.")
+    positions: int = Field(description="Tokens of the longest row.")
+    weighs_by: str = Field(description="What `weight` is, as a person reads it.")
+    recorded: bool = Field(
+        description="Whether weights, ended texts that were not kept, and continuations that were "
+        "not taken were recorded."
+    )
+    beams: list[Beam]
+    passed: list[PassedBeam]
+    texts: list[BeamText]
+
+    def path(self, beam: int | None) -> list[int]:
+        """The tokens that lead to one, itself the last."""
+        found: list[int] = []
+        while beam is not None:
+            found.append(beam)
+            beam = self.beams[beam].parent
+        return found[::-1]
+
+    def following(self, beam: int | None) -> Sequence[int]:
+        """The tokens that rows went on with from this one, the best first."""
+        after = [number for number, one in enumerate(self.beams) if one.parent == beam]
+        return sorted(after, key=lambda number: self.beams[number].place)
