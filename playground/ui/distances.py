@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from playground.charts.text import count
-from playground.colours import COLOURS, LETTERS
+from playground.colours import LETTERS
+from playground.explain.tables import Table
 from playground.ui.inspector_view import InspectorView
+from playground.ui.listing import listing
+from playground.ui.saved import saved
 
 APART = (
     "How far this column is from each other one: the Jensen-Shannon distance of what they chose "
@@ -18,12 +21,13 @@ ALONE = "With a second column, how far apart the two are stands here."
 def distances(view: InspectorView) -> dict[str, Any]:
     """One number for each pair of the selected column and another."""
     run, own = view.comparison, view.selection.lane
-    rows = []
+    rows, told = [], []
     for lane in range(len(run.lanes)):
         if lane == own:
             continue
         apart = run.distance(own, lane)
         row = {"label": f"{LETTERS[own]} and {LETTERS[lane]}", "bars": [], "values": ""}
+        told.append([row["label"], apart.low, apart.high, len(apart.steps)])
         if apart.low is None or apart.high is None:
             rows.append(row | {"note": "one of them wrote nothing"})
             continue
@@ -36,6 +40,6 @@ def distances(view: InspectorView) -> dict[str, Any]:
                 "note": f"over {count(len(apart.steps), 'token')}",
             }
         )
-    colour = COLOURS[own]
-    sentence = APART if rows else ALONE
-    return {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
+    table = Table(["columns", "at least", "at most", "tokens"], told)
+    shown = saved("distances", view.marked, table)
+    return listing(view, APART if rows else ALONE, rows, shown)

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS, NAMES
+from playground.explain import tables
 from playground.explain.partings import Side, parting
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads, rows
 from playground.ui.drawing import drawing
+from playground.ui.saved import saved
 from playground.ui.views import LONGEST
 
 TEXTS = [("that are shown", "shown"), ("all", "all")]
@@ -184,10 +186,11 @@ def distribution(view: InspectorView, asked: str | None) -> dict[str, Any]:
     stage = stage_of(view, asked)
     colour = COLOURS[lane]
     told = charts.about_distribution(step, trace, NAMES[lane], stage)
-    return {
-        "bars": rows.candidates(step, trace, colour, stage, told),
-        "stages": rows.stages(step, trace, colour, stage, charts.about_stages(step, trace)),
-    }
+    bars = rows.candidates(step, trace, colour, stage, told)
+    stages = rows.stages(step, trace, colour, stage, charts.about_stages(step, trace))
+    each = saved("distribution", view.marked, tables.candidates(trace, step))
+    whole = saved("stages", view.marked, tables.stages(trace, step))
+    return {"bars": bars | {"table": each}, "stages": stages | {"table": whole}}
 
 
 def timings(view: InspectorView) -> dict[str, Any]:
@@ -196,8 +199,8 @@ def timings(view: InspectorView) -> dict[str, Any]:
         "per_step": drawing(
             charts.per_step(run, view.marked), charts.about_per_step(run), f"{run.id}/timings"
         ),
-        "timeline": drawing(charts.timeline(run), charts.about_timeline(run)),
-        "memory": drawing(charts.memory(run), charts.about_memory(run)),
+        "timeline": drawing(charts.timeline(run), charts.about_timeline(run), f"{run.id}/timeline"),
+        "memory": drawing(charts.memory(run), charts.about_memory(run), f"{run.id}/memory"),
     }
 
 

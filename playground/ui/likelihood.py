@@ -18,6 +18,7 @@ from strategies.notation import shorten
 from strategies.recipe import Recipe
 
 WIDTH = 44  # characters of a recipe
+_COLUMNS = ["column", "recipe", "log-probability", "perplexity", "verdict"]
 
 
 def score(service: Service, comparison: Comparison, text: str, request: gr.Request) -> TextScore:
@@ -54,7 +55,15 @@ def scores(found: TextScore, colour: str) -> dict[str, Any]:
         f"{count(tokens, 'token')}. In nats how likely each is to write them, longer bars being "
         f"likelier. It is likeliest with {_best(found.temperature)} or with {_best(found.top_p)}."
     )
-    return {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
+    shown = {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
+    return shown | {"table": {"name": "likelihood", "columns": _COLUMNS, "rows": _table(found)}}
+
+
+def _table(found: TextScore) -> list[list[Any]]:
+    rows: list[list[Any]] = [["", "the model", found.logprob, found.perplexity, ""]]
+    for lane, one in enumerate(found.recipes):
+        rows.append([LETTERS[lane], one.recipe, one.logprob, one.perplexity, _verdict(one)])
+    return rows
 
 
 def _row(label: str, logprob: float | None, perplexity: float | None, note: str) -> dict[str, Any]:

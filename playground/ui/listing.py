@@ -10,12 +10,14 @@ from typing import Any
 
 from playground import charts
 from playground.colours import COLOURS, LETTERS
+from playground.explain import tables
 from playground.explain.draw import Draw, Ticket, draw
 from playground.explain.effect import effect
 from playground.explain.removal import removal
 from playground.explain.words import count, percent, shown
 from playground.trace import ChainStep, StageSummary, StepRecord
 from playground.ui.inspector_view import InspectorView
+from playground.ui.saved import as_listed, saved
 
 READ = (
     "Grey: what the model gave a candidate. Colour: what the recipe left of it. "
@@ -62,7 +64,8 @@ def why(view: InspectorView) -> dict[str, Any]:
         )
     left = trace.vocab_size - len(rows)
     none = f"It is not among the {len(rows)} candidates that were recorded; {left:,} were not."
-    return _listing(view, READ, rows) | {"find": "Find a candidate", "none": none}
+    table = saved("candidates", view.marked, tables.candidates(trace, step))
+    return listing(view, READ, rows, table) | {"find": "Find a candidate", "none": none}
 
 
 def cuts(view: InspectorView) -> dict[str, Any]:
@@ -82,17 +85,18 @@ def cuts(view: InspectorView) -> dict[str, Any]:
                 "note": "; ".join(filter(None, notes)),
             }
         )
+    table = saved("stages", view.marked, tables.stages(trace, step))
     if not rows:
-        return _listing(view, "No step reshapes the model's probabilities here.", [])
+        return listing(view, "No step reshapes the model's probabilities here.", [], table)
     told = "What each step did here: its line, and, as a bar, the share of probability it removed."
-    return _listing(view, told, rows)
+    return listing(view, told, rows, table)
 
 
 def tickets(view: InspectorView) -> dict[str, Any]:
     """The draw of the token: each candidate's log-probability plus its noise, the winner first."""
     found = _draw(view, view.selection.lane)
     if isinstance(found, str):
-        return _listing(view, found, [])
+        return listing(view, found, [])
     listed = found.tickets[:FEW]
     ends = [end for one in listed for end in (one.logprob, one.total)]
     low, span = min(ends) - 0.2, max(max(ends) - min(ends), 1.0) + 0.2
@@ -110,7 +114,8 @@ def tickets(view: InspectorView) -> dict[str, Any]:
         for at, one in enumerate(listed)
     ]
     read = "Grey is the log-probability after the recipe; colour has the luck added. Most wins."
-    return _listing(view, f"{found.sentence} {_luck(found, _step(view))} {read}", rows)
+    table = saved("draw", view.marked, tables.tickets(found))
+    return listing(view, f"{found.sentence} {_luck(found, _step(view))} {read}", rows, table)
 
 
 def neighbours(view: InspectorView) -> dict[str, Any]:
@@ -131,7 +136,8 @@ def neighbours(view: InspectorView) -> dict[str, Any]:
             label = f"{LETTERS[lane]} {shown(charts.piece(other), other.token)}"
         rows.append({"label": label, "bars": [], "values": "", "note": note})
     told = "The same draw, with the same luck, under the settings of the other columns."
-    return _listing(view, told if rows else "", rows)
+    table = saved("same-draw", view.marked, as_listed(rows))
+    return listing(view, told if rows else "", rows, table)
 
 
 def _elsewhere(view: InspectorView, lane: int, other: StepRecord, step: StepRecord) -> str:
@@ -207,6 +213,13 @@ def _step(view: InspectorView) -> StepRecord:
     return view.step
 
 
-def _listing(view: InspectorView, sentence: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def listing(
+    view: InspectorView,
+    sentence: str,
+    rows: list[dict[str, Any]],
+    table: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The element's value; ``table`` is what is saved of it."""
     colour = COLOURS[view.selection.lane]
-    return {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
+    shown = {"sentence": sentence, "colour": colour, "find": "", "none": "", "rows": rows}
+    return shown | {"table": table}

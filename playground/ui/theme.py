@@ -12,10 +12,13 @@ from gradio.themes.utils import fonts
 
 from playground.ui.element import ASSETS
 
-SCRIPTS = ("page", "turns", "address", "chat", "refer", "history", "chooser", "step_menu")
+SCRIPTS = (
+    "page", "turns", "address", "chat", "refer", "history", "chooser", "step_menu", "picture",
+    "save",
+)  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows",
-    "listing", "changes", "dock",
+    "save", "listing", "changes", "dock",
 )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import gradio as gr
 import pandas as pd
@@ -226,6 +228,39 @@ def test_downloads_are_the_run(page):
     with page.expect_download() as whole:
         page.get_by_role("link", name="JSON").click()
     assert json.loads(whole.value.path().read_text()) == json.loads(RUN.to_json())
+
+
+def saved(page: Page, kind: str, number: int = 0) -> Path:
+    """A visible view, saved by the keyboard alone."""
+    view = page.locator("#inspector .plot:visible").nth(number)
+    view.get_by_role("button", name="Save this view").press("Enter")
+    with page.expect_download() as told:
+        view.get_by_role("button", name=kind).press("Enter")
+    assert told.value.suggested_filename.endswith(f".{kind.lower()}")
+    return Path(told.value.path())
+
+
+def test_views_are_saved_as_pictures_and_tables(page):
+    step = RUN.lanes[LANE].trace.path()[hostile_step()]
+    read = pd.read_csv(saved(page, "CSV"), keep_default_na=False)
+    assert read["id"].tolist() == step.candidates.ids
+    assert read["model"].tolist() == pytest.approx(step.candidates.raw)
+    shape = ElementTree.parse(saved(page, "SVG")).getroot()  # whatever a token's text is
+    drawn = "".join(shape.itertext())
+    label = page.locator("#inspector .candidates .label").first.text_content()
+    assert label in drawn
+    assert saved(page, "PNG").read_bytes().startswith(b"\x89PNG")
+    page.get_by_role("tab", name="Steps").click()
+    page.locator("#inspector .chart:visible svg.main-svg").first.wait_for()
+    points = pd.read_csv(saved(page, "CSV"))
+    assert set(points["column"].dropna()) == {"A", "B", "C", "D"}
+    chart = ElementTree.parse(saved(page, "SVG")).getroot()
+    assert len(list(chart.iter("{http://www.w3.org/2000/svg}path"))) > 10
+    opener = page.locator("#inspector .save:visible .opener")
+    opener.press("Enter")
+    page.keyboard.press("Escape")
+    expect(opener).to_be_focused()
+    expect(page.get_by_role("button", name="PNG")).to_have_count(0)
 
 
 def test_a_longer_run_moves_the_end_of_the_slider(page):

@@ -8,6 +8,7 @@ let shown = null; // the text the knobs are of
 let moved = {}; // by setting, where it differs
 let flying = false;
 let again = false;
+let ranges = {}; // by setting, how far it may go
 const own = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
 const part = (name, className) => Object.assign(document.createElement(name), { className });
 
@@ -20,7 +21,7 @@ function draw() {
   const key = JSON.stringify([v.run, v.lane, v.output]);
   if (key === shown) return ask();
   shown = key;
-  moved = {};
+  [moved, ranges] = [{}, {}];
   outcomes.replaceChildren();
   knobs.replaceChildren(...v.settings.map(knob));
   slack(key);
@@ -50,6 +51,7 @@ function knob({ name, label, value, low, high, step }) {
   }
   const reset = part('button', 'reset');
   Object.assign(reset, { type: 'button', textContent: `Back to ${value}` });
+  reset.dataset.unsaved = '';
   reset.addEventListener('click', (event) => { event.preventDefault(); back(); });
   row.append(title, slider, at, told, reset);
   return row;
@@ -80,6 +82,7 @@ function outcome(head, answer) {
   if (!answer || answer.index === undefined) return line;
   const button = part('button', 'go');
   button.type = 'button';
+  button.dataset.unsaved = '';
   button.textContent = `Continue from token ${answer.index + 1}`;
   const { run, lane, output } = props.value;
   button.addEventListener('click', () => playground.turns.take(() => {
@@ -94,6 +97,7 @@ async function slack(key) {
   const { run, lane, output } = props.value;
   const known = (await server.slack({ run, lane, output })) ?? { fault: 'The server did not answer.' };
   if (key !== shown) return;
+  ranges = known;
   if (known.fault) sentence.textContent = known.fault;
   for (const row of knobs.children) {
     const found = known?.[row.dataset.name];
@@ -111,5 +115,15 @@ document.addEventListener('playground:setup', function changed() {
   if (!element.isConnected) return document.removeEventListener('playground:setup', changed);
   if (props.value && element.offsetParent) ask();
 });
+function table() {
+  const rows = props.value.settings.map(({ name, value }) => {
+    const { low, high, told } = ranges[name] ?? {};
+    return [name, value, low, high, told];
+  });
+  const name = `slack-${props.value.letter}`;
+  return { name, columns: ['setting', 'value', 'same text from', 'same text to', 'told'], rows };
+}
+
+playground.save(figure, table);
 watch('value', draw);
 draw();

@@ -1,6 +1,7 @@
 // Rows with a note each, found by what is typed and walked by the arrow keys; see ui/listing.py.
 // value: {sentence, colour, find: what the search box asks for or '', none: what is said where nothing is found,
-//         rows: [{label, find, bars: [[share, kind], …], values, note, marked, faint, tell}]}
+//         rows: [{label, find, bars: [[share, kind], …], values, note, marked, faint, tell}],
+//         table: what is saved of it, {name, columns, rows}}
 // Event: point {data: the row's `tell`}, by a click or Enter. Text enters the page by textContent alone.
 const [figure, sentence, find, list, none] = ['.listing', '.sentence', '.find', '.list', '.none'].map((s) =>
   element.querySelector(s));
@@ -109,5 +110,7 @@ list.addEventListener('keydown', (event) => {
   else return;
   event.preventDefault();
 });
+find.dataset.unsaved = '';
+playground.save(figure, () => props.value.table);
 watch('value', draw);
 draw();

@@ -1,5 +1,5 @@
 // A Plotly figure in the colours of the theme. Model text in it was escaped on the server.
-// value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom.
+// value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom, and is saved by its name.
 // Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata}.
 // Constants: source, the library's file
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
@@ -116,6 +116,19 @@ function turn() {
   return mine;
 }
 
+// The points of every series, as Plotly has read them.
+function table() {
+  const { _fullData: series = [], layout = {} } = chart;
+  const titled = (name) => layout[name?.replace(/^([xy])/, '$1axis')]?.title?.text ?? '';
+  const rows = series.flatMap(({ name, x, y, text, xaxis, yaxis, customdata }) => Array.from(x ?? [], (at, i) => {
+    const [lane] = customdata?.[i] ?? []; // of what is pointed at
+    const letter = Number.isInteger(lane) ? String.fromCharCode(65 + lane) : '';
+    return [letter, name, at, y?.[i], titled(xaxis), titled(yaxis), Array.isArray(text) ? text[i] : ''];
+  }));
+  const name = (props.value.view || 'chart').replace(/[^\w-]+/g, '-');
+  return { name, columns: ['column', 'series', 'x', 'y', 'x axis', 'y axis', 'text'], rows };
+}
+
 probe.hidden = true;
 element.append(probe);
 new IntersectionObserver((entries) => {
@@ -132,5 +145,6 @@ new ResizeObserver(() => {
 const themes = new MutationObserver(draw);
 for (const node of [document.documentElement, document.body])
   themes.observe(node, { attributes: true, attributeFilter: ['class', 'data-theme', 'style'] });
+playground.save(element.querySelector('.plot'), table);
 watch('value', draw);
 draw();

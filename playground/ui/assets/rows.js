@@ -1,8 +1,9 @@
 // A chart of rows that can be pointed at: each has a label, bars, and their values; see ui/rows.py.
 // value: {layout, sentence, colour, rows: [{label, bars: [[share, kind], …], values, marked, of, faint, gap, life, tell}],
-//         notes: [{text, first, last, reach}]}; text enters the page by textContent alone.
+//         notes: [{text, first, last, reach}]; text enters the page by textContent alone.
+//         table: what is saved of it, {name, columns, rows}}
 // Event: point {data: the clicked row's `tell`}.
-const [sentence, chart, life] = ['.sentence', '.rows', '.life'].map((s) => element.querySelector(s));
+const [figure, sentence, chart, life] = ['.plot', '.sentence', '.rows', '.life'].map((s) => element.querySelector(s));
 
 // Made once and changed in place, so that only bars move.
 function made() {
@@ -85,5 +86,6 @@ chart.addEventListener('click', (event) => {
   const tell = row && props.value.rows[[...chart.children].indexOf(row)]?.tell;
   if (tell) trigger('point', { data: tell });
 });
+playground.save(figure, () => props.value.table);
 watch('value', draw);
 draw();
