@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from playground.engine import Engine, FieldError, Limits, Request
+from playground.engine.forking import fork
 from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
@@ -133,37 +134,40 @@ class Playground:
         self,
         comparison: Comparison,
         lane: int,
-        step: int,
+        step: int | None = None,
         token: int | None = None,
         *,
         recipe: str | Recipe | None = None,
         sample: int = 0,
+        text: str | None = None,
         max_new_tokens: int | None = None,
     ) -> Comparison:
         """Continue a lane's text from another ``token`` at ``step``, counted from 0.
 
-        By the lane's own recipe, or by another ``recipe``. The text before ``step`` becomes the end
-        of the prompt (``Comparison.prefix``), and each position keeps its noise: after the token
-        that was chosen in the lane, a recipe that depends on no earlier token generates the lane's
-        own text again. With ``token`` None the token at ``step`` is chosen anew too. The text may
-        grow to ``max_new_tokens``, by default the length that the run allowed. Raises
-        ``FieldError`` or ``RecipeError``.
+        By the lane's own recipe, or by another ``recipe``. The text before ``step`` becomes
+        ``Comparison.prefix``: it counts as written, and each position keeps its noise, so that
+        after the token that was chosen in the lane, its recipe generates the lane's own text again.
+        With ``token`` None the token at ``step`` is chosen anew too. In place of both, ``text`` is
+        what a person made of the lane's text, which is then continued. Nothing that was read before
+        is read again. There may be ``max_new_tokens`` new ones, by default so many that the whole
+        text has the length that the run allowed. Raises ``FieldError`` or ``RecipeError``.
         """
-        path = comparison.lanes[lane].trace.path(sample)
-        if not 0 <= step <= len(path):
-            raise FieldError("step", f"step is {step}; it must be from 0 to {len(path)}.")
-        own = [record.token for record in path[:step]] + ([] if token is None else [token])
-        left = max(1, comparison.max_new_tokens - len(own))
+        tokens = [] if token is None else [token]
+        if text is not None:
+            if step is not None or token is not None:
+                raise FieldError("text", "Give either a text or a step, not both.")
+            step, tokens = self.engine.edited(comparison.lanes[lane].trace.path(sample), text)
+        if step is None:
+            raise FieldError("step", "Give the step to go on from, or the text.")
         return self._finished(
-            Request(
-                prompt=comparison.prompt,
-                recipes=[Recipe.of(recipe or comparison.lanes[lane].recipe)],
-                prefix=[*comparison.prefix, *own],
-                max_new_tokens=left if max_new_tokens is None else max_new_tokens,
-                seed=comparison.seed,
-                stop=comparison.stop,
-                chat=comparison.chat,
-                split_special_tokens=comparison.split_special_tokens,
+            fork(
+                comparison,
+                lane,
+                step,
+                tokens,
+                recipe=recipe,
+                sample=sample,
+                max_new_tokens=max_new_tokens,
             )
         )
 

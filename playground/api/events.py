@@ -89,7 +89,7 @@ class RunEvents:
         done = lane.done  # read before its rows: a lane that is done does not change any more
         shown, steps = lane.ordered()[0], lane.steps
         news, settled = lane.nodes(shown, sent), lane.settled(shown)
-        kept = min(settled, len(shown.row.tokens) - shown.row.prompt_length - len(news))
+        kept = min(settled, len(lane.written(shown)) - len(news))
         news = news[: settled - kept]
         unchanged = kept
         # Another row leads now: its tokens are sent only from where they differ from those sent.

@@ -125,6 +125,10 @@ class Encoder:
             whole = self.ids(prompt + text, split=split)
             if whole[: len(ids)] == list(ids):
                 return whole[len(ids) :]
+        return self.within(text)
+
+    def within(self, text: str) -> list[int]:
+        """The ids of ``text`` as it goes on within another text."""
         with self._lock:
             for anchor in _ANCHORS:
                 head, whole = self._encode(anchor), self._joined(anchor + text)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.preview import preview
 from playground.engine.encoder import Conversation
+from playground.engine.forking import edited
 from playground.engine.forward import Forward
 from playground.engine.observer import Observer
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request, ScoreRequest
@@ -197,6 +198,12 @@ class Engine:
     def encode(self, text: str) -> list[int]:
         """The ids of a text by itself, nothing added."""
         return self.builder.encoder.text(text)
+
+    def edited(self, path: Sequence[StepRecord], text: str) -> tuple[int, list[int]]:
+        """How many tokens of a recorded text stay where a person made ``text`` of it, and which
+        come behind them; see ``forking.edited``.
+        """
+        return edited(path, text, self.builder.encoder.within)
 
     def decode(self, ids: Sequence[int]) -> list[PromptToken]:
         """Tokens with their texts, special ones by their names; ``FieldError`` for no token."""

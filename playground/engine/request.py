@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from playground.trace import Fork
 from strategies.notation import half_character, unfindable
 from strategies.recipe import Recipe
 
@@ -57,7 +58,12 @@ class Request(BaseModel):
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
-    prefix: list[int] = Field(default_factory=list)  # tokens of a text that is gone on with
+    # Tokens of a text that is gone on with: they count as written, to penalties, states and luck.
+    prefix: list[int] = Field(default_factory=list)
+    # Of each, as far as it is known, what it was chosen with: its log-probability to the model, or
+    # also after each processor. It is told to those that steer by it; see ``lanes/prefix.py``.
+    prefix_logprobs: list[list[float]] = Field(default_factory=list)
+    forked: Fork | None = None  # where that text was written
     top_n: int = 20  # candidates recorded per token
     chat: bool = False  # put the prompt into the model's chat template, as the user's message
     split_special_tokens: bool = False  # read names of control tokens in the prompt as plain text

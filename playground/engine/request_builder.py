@@ -61,14 +61,12 @@ class RequestBuilder:
             tokens = self.encoder.prompt(
                 request.prompt, request.chat, request.split_special_tokens, check
             )
+        prompt = [token.id for token in tokens]
         tokens += self.tokens("prefix", request.prefix)
         check(len(tokens))
         tokenize = perf_counter() - clock
         room = self.context_length - len(tokens)
-        lanes = [
-            self._lane(i, request, [token.id for token in tokens], room)
-            for i in range(len(request.recipes))
-        ]
+        lanes = [self._lane(i, request, prompt, room) for i in range(len(request.recipes))]
         run = Run(request, self.facts, tokens, lanes, tokenize)
         if run.width > self.rows:
             raise FieldError(
@@ -173,7 +171,10 @@ class RequestBuilder:
         return text
 
     def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
-        limit = min(request.max_new_tokens, room)
+        """``room`` is for so many new tokens. To a strategy, those gone on with are new as well."""
+        before = len(request.prefix)
+        limit = before + min(request.max_new_tokens, room)
+        least = before + request.min_new_tokens if request.min_new_tokens else 0
         limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
         context = self.context(limit, request.chat, request.split_special_tokens)
         recipe = request.recipes[number]
@@ -183,14 +184,16 @@ class RequestBuilder:
                 recipe.build(context)  # as it was written, whose errors name its own steps
                 added = 1
             lane = Lane(
-                recipe.at_least(request.min_new_tokens),
+                recipe.at_least(least),
                 context,
                 prompt=prompt,
+                prefix=request.prefix,
+                prefix_logprobs=request.prefix_logprobs,
                 seed=request.seed,
                 ends=Ends(
                     frozenset(self.eos_token_ids),
                     tuple(request.stop),
-                    request.min_new_tokens,
+                    least,
                     limit,
                     limited,
                 ),

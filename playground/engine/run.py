@@ -58,6 +58,7 @@ class Run:
         self.error: str | None = None
         self.queue_position = 0  # from 1; once it runs, the last it had
         self.prompt_known = False  # the prompt cache had it: nothing was left to prefill
+        self.reused_tokens = 0  # of the prompt and the text gone on with: copied, not read
         self.cancelled = False
         self.state: State = "queued"
         self.version = 0
@@ -71,7 +72,9 @@ class Run:
 
     @property
     def prompt_ids(self) -> list[int]:
-        return [token.id for token in self.prompt_tokens]
+        """The tokens of the prompt, without those of a text that is gone on with."""
+        count = len(self.prompt_tokens) - len(self.request.prefix)
+        return [token.id for token in self.prompt_tokens[:count]]
 
     @property
     def prompt_text(self) -> str:
@@ -217,6 +220,7 @@ class Run:
                 prefill=sum(prefills) / len(prefills),
                 prefill_tokens=len(self.prompt_tokens),
                 prompt_known=self.prompt_known,
+                reused_tokens=self.reused_tokens,
                 total=(self._ended or perf_counter()) - self.submitted,
                 alone=self.request.alone,
                 memory=self._memory,
@@ -235,6 +239,7 @@ class Run:
             token_ids=shown.token_ids,
             finish_reason=shown.finish_reason,
             error=lane.view.error,
+            forked=self.request.forked,
             trace=trace,
             metrics=measure(trace),
         )

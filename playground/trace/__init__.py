@@ -9,6 +9,7 @@ from playground.trace.chain import Chain, ChainStep, Choosing, Measure
 from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
 from playground.trace.frame import column_name
 from playground.trace.lane import (
+    Fork,
     LaneResult,
     LaneTimings,
     Metrics,
@@ -33,6 +34,7 @@ __all__ = [
     "Comparison",
     "EndedRow",
     "FinishReason",
+    "Fork",
     "LaneResult",
     "LaneTimings",
     "Measure",

@@ -38,6 +38,11 @@ class Timings(Record):
     prompt_known: bool = Field(
         False, description="It was read for an earlier run: its keys and values were copied."
     )
+    reused_tokens: int = Field(
+        0,
+        description="Of `prefill_tokens`, those whose keys and values were copied, of the prompt "
+        "or of a text that is gone on with; only the others were read.",
+    )
     total: float
     alone: bool = Field(
         False, description="Lanes ran one after the other, each with a prefill of its own."

@@ -14,12 +14,26 @@ from playground.trace.steps import FinishReason, Record, StepRecord
 _FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside its chain
 
 
+class Fork(Record):
+    """Where a text was gone on with: its first ``step`` tokens, and then ``tokens``."""
+
+    run: str = Field(description="The id of the run of that text.")
+    lane: int
+    sample: int = Field(0, description="Which of the lane's texts, from 0.")
+    step: int = Field(description="How many of its tokens stay.")
+    tokens: list[int] = Field(
+        default_factory=list,
+        description="What was put behind them; empty where the recipe chose there anew.",
+    )
+
+
 class Output(Record):
     """One text of a lane: its step records' indices, and why it ended (None while it runs)."""
 
     text: str
     token_ids: list[int]
     nodes: list[int]
+    sample: int = Field(0, description="The number of the luck that it was drawn with, from 0.")
     score: float = 0.0
     finish_reason: FinishReason | None = None
     found: dict[str, float] = Field(
@@ -72,10 +86,17 @@ class Trace(Record):
     @model_validator(mode="before")
     @classmethod
     def _without_what_follows(cls, given: Any) -> Any:
-        """Of what was saved, ``recipe``, ``stages`` and ``search`` follow from the chain."""
+        """Of what was saved, ``recipe``, ``stages`` and ``search`` follow from the chain.
+
+        Texts that were saved without the number of their luck were in its order.
+        """
         if not isinstance(given, Mapping):
             return given
-        return {name: value for name, value in given.items() if name not in _FOLLOWS}
+        kept = {name: value for name, value in given.items() if name not in _FOLLOWS}
+        outputs = kept.get("outputs")
+        if isinstance(outputs, list) and all(isinstance(output, dict) for output in outputs):
+            kept["outputs"] = [{"sample": at, **output} for at, output in enumerate(outputs)]
+        return kept
 
     def path(self, output: int = 0) -> list[StepRecord]:
         """The step records of one text, in order."""
@@ -137,5 +158,8 @@ class LaneResult(Record):
     finish_reason: FinishReason | None
     error: str | None = Field(None, description="What went wrong in this lane alone.")
     name: str = Field("", description="What a person called the recipe; empty for nothing.")
+    forked: Fork | None = Field(
+        None, description="The text that this one goes on with, where it does with one."
+    )
     trace: Trace
     metrics: Metrics

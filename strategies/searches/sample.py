@@ -36,7 +36,8 @@ class Sample(base.Search):
         return int(self.params.n)
 
     def advance(self, step: Step) -> list[Move]:
-        first = step.index == 0  # one row, from which every text starts
+        # One row, from which every text starts; later there are as many as texts.
+        first = len(step.rows) + len(step.finished) < self.params.n
         samples = range(self.params.n) if first else [row.sample for row in step.rows]
         rows = [0 if first else i for i in range(len(samples))]
         return [

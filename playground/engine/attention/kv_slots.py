@@ -126,14 +126,16 @@ class KVSlots:
             for source, target in zip(sources, targets, strict=True):
                 store[:, target, :, first:last] = store[:, source, :, first:last]
 
-    def read(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
-        """Copies of a slot's first keys and values, ``[layers, heads, length, size]``."""
-        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, :, :length].clone()
+    def read(self, slot: int, length: int, start: int = 0) -> tuple[Tensor, Tensor]:
+        """Copies of ``length`` keys and values of a slot, ``[layers, heads, length, size]``."""
+        at = slice(start, start + length)
+        return self.keys[:, slot, :, at].clone(), self.values[:, slot, :, at].clone()
 
-    def write(self, slot: int, keys: Tensor, values: Tensor) -> None:
-        """Write what ``read`` returned to the first positions of a slot."""
-        self.keys[:, slot, :, : keys.shape[2]] = keys
-        self.values[:, slot, :, : values.shape[2]] = values
+    def write(self, slot: int, keys: Tensor, values: Tensor, start: int = 0) -> None:
+        """Write what ``read`` returned to a slot, from position ``start`` on."""
+        at = slice(start, start + keys.shape[2])
+        self.keys[:, slot, :, at] = keys
+        self.values[:, slot, :, at] = values
 
 
 def fit_to_budget(

@@ -27,6 +27,7 @@ from playground.engine.lanes.rows import NOTHING, Given
 from playground.engine.lanes.slots import Role
 from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.engine.run import Run
+from playground.engine.scheduler.text_reader import TextReader
 from strategies import EarlyLayers, SecondPrompt
 
 Outputs = Mapping[Role, Sequence[SequenceOutput]]
@@ -40,10 +41,12 @@ class Decoder:
         forward: Forward,
         detokenizer: Detokenizer,
         synchronize: Callable[[], None],
+        reader: TextReader,
         drafter: Drafter | None = None,
     ) -> None:
         """``synchronize`` waits for the device, so that a forward's time is its own."""
         self.forward, self.detokenizer, self.drafter = forward, detokenizer, drafter
+        self.reader = reader
         self._synchronize = synchronize
         self._waiting: list[LaneStep] = []  # whose search looks ahead, at the next forward
 
@@ -58,8 +61,9 @@ class Decoder:
             plan.outputs[None] = [SequenceOutput(output, whole_prompt=True)]
             for prompt in lane.second_prompts:
                 slots = lane.slots.group(prompt)
-                other, took = self._timed(self.forward.prefill, slots[0], prompt.tokens)
-                self.forward.slots.replicate(slots[0], slots, len(prompt.tokens))
+                text = run.request.prefix
+                other, took = self._timed(self.reader.read_after, slots[0], prompt.tokens, text)
+                self.forward.slots.replicate(slots[0], slots, len(prompt.tokens) + len(text))
                 plan.outputs[prompt] = [SequenceOutput(other)]
                 plan.seconds += took
             plans.append(plan)
@@ -244,6 +248,7 @@ class Decoder:
             elif isinstance(need, EarlyLayers):
                 by_processor[depth] = [self._early(o, need.layers) for o in outputs[None]]
         hidden = [o.hidden for o in outputs[None]] if lane.search.needs_hidden else ()
+        lane.states_read += hidden
         return Given(by_processor, hidden)
 
     def _early(self, output: SequenceOutput, layers: Sequence[int]) -> Tensor:

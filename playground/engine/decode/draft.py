@@ -70,7 +70,7 @@ class Drafter:
         held = lane.running[0]
         row, states = held.row, list(held.states)
         found: list[int] = []
-        for index in range(min(count, self.forward.slots.length - len(row.tokens))):
+        for _ in range(min(count, self.forward.slots.length - len(row.tokens))):
             scores = self.logits(row.tokens)
             if lane.search.reads_logprobs:
                 scores = scores.log_softmax(-1)
@@ -80,7 +80,7 @@ class Drafter:
                 if need is None:  # what else a processor reads is not read here
                     scores = processor(scores, [replace(row, state=states[p])])
             noise = Noise(row.seed, len(row.generated), self.vocab, self.forward.device)
-            step = Step(lane.index + index, [row], scores, noise, _never)
+            step = Step(len(row.generated), [row], scores, noise, _never)
             moves = lane.search.advance(step)
             if isinstance(moves, Generator):
                 raise Fault("a search that looks ahead cannot have its tokens drafted")

@@ -64,7 +64,8 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         nexts.append(LaneRow(row, states, text, node, slots[number], reason))
     if lane.view.weighing is not None:
         lane.view.weighing.add(lane.index, chosen.rows, lane.passed, nexts, lane.detokenizer)
-    lane.view.rows = (*(held for held in lane.view.rows if held.reason is not None), *nexts)
+    earlier = [held for held in lane.view.rows if held.reason is not None]
+    lane.view.rows = tuple(_without_slots([*earlier, *nexts], chosen, slots))
     lane.index += 1
     if not lane.running:
         lane.view.done = True
@@ -103,8 +104,22 @@ def _place(
             targets.append(slot)
         slots.append(slot)
     if targets:
-        lane.slots.copy(store, sources, targets, 0, len(chosen.rows[0].row.generated))
+        # What the lane goes on with is in all of its slots.
+        lane.slots.copy(store, sources, targets, lane.before, len(chosen.rows[0].row.generated))
     return slots
+
+
+def _without_slots(rows: Sequence[LaneRow], chosen: Chosen, slots: Sequence[int]) -> list[LaneRow]:
+    """The rows, of which a finished one has no slot any more once another's text was copied to it.
+
+    ``slots`` are those of the moves.
+    """
+    pairs = zip(chosen.moves, slots, strict=True)
+    taken = {slot for move, slot in pairs if slot != chosen.rows[move.parent].slot}
+    return [
+        replace(held, slot=-1) if held.reason is not None and held.slot in taken else held
+        for held in rows
+    ]
 
 
 def _cut_at_stop(lane: Lane, parent: LaneRow, text: Text, *, forks: bool) -> tuple[LaneRow, Text]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from playground.engine.lanes.detokenizer import Detokenizer, Text
 from playground.engine.lanes.ends import Ends
+from playground.engine.lanes.prefix import Logprobs, states_after
 from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow
 from playground.engine.lanes.slots import LaneSlots
 from playground.engine.lanes.view import LaneView
@@ -38,11 +39,16 @@ class Lane:
         context: Context,
         *,
         prompt: Sequence[int],
+        prefix: Sequence[int] = (),
+        prefix_logprobs: Logprobs = (),
         seed: int,
         ends: Ends,
         detokenizer: Detokenizer,
         top_n: int,
     ) -> None:
+        """``prefix`` are tokens that it goes on with, which count as generated; of those, and
+        ``prefix_logprobs``, ``states_after`` says more.
+        """
         self.recipe, self.detokenizer, self.ends = recipe, detokenizer, ends
         self.top_n, self.vocab_size = top_n, context.vocab_size
         self.processors, self.search = recipe.build(context)
@@ -58,11 +64,13 @@ class Lane:
         self.slots = LaneSlots(self.max_rows, len(prompt), self.second_prompts)
         self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
-        self.index = 0  # of its next token
+        self.before = len(prefix)
+        self.index = 0  # of its next token, after those
+        self.states_read: list[Tensor] = []  # of every token, where its search reads them
         first = LaneRow(
-            Row(tuple(prompt), len(prompt), seed=seed),
-            tuple(p.initial_state() for p in self.processors),
-            detokenizer.begin(prompt),
+            Row((*prompt, *prefix), len(prompt), seed=seed),
+            states_after(self.processors, prefix, prefix_logprobs),
+            detokenizer.begin([*prompt, *prefix]),
             None,
             -1,
         )
@@ -74,10 +82,11 @@ class Lane:
             copies=self.max_rows if self.search.needs_hidden else 1,
             second_prompts=self.second_prompts,
             stop=ends.stop,
+            before=self.before,
         )
         self.passed: list[Move] = []  # what its search weighed last and did not take
         self.asking = False  # a person chooses next: the step's move is only an offer
-        self._drafted = 0  # tokens at once, at most so far
+        self.drafted = 0  # tokens at once, at most so far
         self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
@@ -101,7 +110,7 @@ class Lane:
     def reach(self) -> int:
         """Positions of a slot that it may have written, with those of a draft not taken."""
         longest = max(len(held.row.generated) for held in self.view.rows)
-        return self.slots.reach(longest + self._drafted)
+        return self.slots.reach(longest + self.drafted)
 
     def start(self, slots: list[int], clock: float) -> None:
         """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
@@ -126,7 +135,7 @@ class Lane:
         tokens = guess(self, count) if count and guess else self.search.draft(held.row)
         if not all(0 <= token < self.vocab_size for token in tokens):
             raise Fault(f"the search drafted {list(tokens)}")
-        self._drafted = max(self._drafted, len(tokens))
+        self.drafted = max(self.drafted, len(tokens))
         return list(tokens)[:left]
 
     def seen_by(self, depth: int, rows: Sequence[LaneRow], given: Given = NOTHING) -> list[Row]:
@@ -157,7 +166,7 @@ class Lane:
             return self.outcome(rows[row], row, token)[0] is not None
 
         step = Step(
-            index=self.index,
+            index=self.before + self.index,
             rows=[held.row for held in rows],
             scores=scores,
             noise=noise,

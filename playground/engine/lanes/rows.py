@@ -25,7 +25,7 @@ class LaneRow:
     states: tuple[Any, ...]  # one per processor
     text: Text
     node: int | None  # the step record of its last token
-    slot: int
+    slot: int  # -1 once it is finished and another row has its slot
     reason: FinishReason | None = None  # why it ended; None while it runs
 
 

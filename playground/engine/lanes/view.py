@@ -27,11 +27,16 @@ class LaneView:
         copies: int = 1,
         second_prompts: Sequence[SecondPrompt] = (),
         stop: Sequence[str] = (),
+        before: int = 0,
     ) -> None:
-        """``copies`` are kept of a row's keys and values; ``stop`` strings end its texts."""
+        """``copies`` are kept of a row's keys and values; ``stop`` strings end its texts.
+
+        The first ``before`` generated tokens of a row were given, and have no records.
+        """
         self.recipe, self.processors, self.search = recipe, processors, search
         self.chain = chain(recipe)
         self.copies, self.second_prompts, self.stop = copies, second_prompts, stop
+        self.before = before
         self.rows: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.tree = StepTree()
         self.weighing = Weighing(search) if weighs(search) else None
@@ -67,13 +72,17 @@ class LaneView:
         """The step records that lead to a row, in order, after those of ``known`` that do."""
         return self.tree.path(held.node, known)
 
+    def written(self, held: LaneRow) -> list[int]:
+        """The tokens of a row that the lane wrote."""
+        return list(held.row.generated[self.before :])
+
     def settled(self, held: LaneRow) -> int:
         """How many of a row's tokens have a text that stays.
 
         The end of a text may be the beginning of a stop string, which is cut off once it is whole:
         until then the tokens that hold it are not shown.
         """
-        count = len(held.row.tokens) - held.row.prompt_length
+        count = len(self.written(held))
         if not self.stop or self.done or held.reason is not None:
             return count
         return count - len(self.tree.ends_with(held.node, unsettled(held.text.value, self.stop)))
@@ -101,8 +110,9 @@ class LaneView:
         outputs = [
             Output(
                 text=held.text.value,
-                token_ids=list(held.row.generated),
+                token_ids=self.written(held),
                 nodes=self.nodes(held),
+                sample=held.row.sample,
                 score=held.row.score,
                 finish_reason=held.reason or self.ended,
                 found=self.measured(held),

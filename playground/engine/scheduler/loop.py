@@ -43,8 +43,9 @@ class Loop:
     ) -> None:
         self.forward, self.limits, self.observer = forward, limits, observer
         self.device = forward.device
-        self.decoder = Decoder(forward, detokenizer, self._synchronize, drafter)
         self.scheduler = Scheduler(forward, limits, prompt_bytes, self._synchronize)
+        self.reader = self.scheduler.reader
+        self.decoder = Decoder(forward, detokenizer, self._synchronize, self.reader, drafter)
         self.queue = self.scheduler.queue
         self.runs: list[Run] = []
         self.closed = False
@@ -165,9 +166,10 @@ class Loop:
             lane.start([spare.pop(0) for _ in range(lane.width)], clock)
         self.forward.slots.free(spare)
         used = task.slots[: len(task.slots) - len(spare)]
-        self.forward.slots.replicate(used[0], used, len(task.ids))
+        self.forward.slots.replicate(used[0], used, task.length)
         run.prefills.append(task.seconds)
         run.prompt_known = task.cached is not None
+        run.reused_tokens += task.reused
         assert task.output is not None
         try:
             self.decoder.begin(run, lanes, task.output, task.seconds)
@@ -196,6 +198,9 @@ class Loop:
             self._end(run, reason)
         for lane in run.lanes:
             if lane.done and lane.slots.owned:
+                if run.request.cache and lane.view.error is None:
+                    self.reader.keep(lane)
+                lane.states_read.clear()
                 wipe = lane.reach if lane.view.error is not None else 0
                 self.forward.slots.free(lane.slots.release(), wipe=wipe)
         if all(lane.done for lane in run.lanes) and run in self.runs:

@@ -15,6 +15,7 @@ from playground.engine.request import Limits
 from playground.engine.run import Run
 from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from playground.engine.scheduler.queue import RequestQueue
+from playground.engine.scheduler.text_reader import TextReader
 from playground.models import device
 
 _MEMORY_SHARE = 0.5  # of the free memory, for one more run
@@ -25,17 +26,24 @@ _PREFETCHES = 8  # prompts that wait to be read ahead; of more, the oldest are f
 
 @dataclass
 class PrefillTask:
-    """A prompt that is being read, one chunk at a time; without a run it is only cached."""
+    """A prompt that is being read, one chunk at a time; without a run it is only cached.
+
+    After it comes the ``text`` that the run goes on with, whose tokens are read as they were
+    written: see ``TextReader``.
+    """
 
     ids: Sequence[int]
     slots: list[int]
     run: Run | None
-    cached: CachedPrompt | None = None  # nothing is left to read
-    done: int = 0  # tokens that are read
+    text: Sequence[int] = ()
+    cached: CachedPrompt | None = None  # nothing is left to read of the prompt
+    done: int = 0  # tokens of the prompt that are in the slot
+    written: int = 0  # and of the text
+    reused: int = 0  # of both, that were not read but copied
     seconds: float = 0.0
     error: Exception | None = None
     finite: bool = True  # no logits were NaN
-    output: ForwardOutput | None = None  # after its last token, once all is read
+    output: ForwardOutput | None = None  # after the last token, once all is read
     chunk_states: list[Tensor] = field(default_factory=list)  # top states, where they are needed
 
     @property
@@ -48,6 +56,15 @@ class PrefillTask:
         """Whether any of its lanes reads hidden states."""
         return self.run is not None and any(lane.needs_hidden for lane in self.run.lanes)
 
+    @property
+    def needs_all_states(self) -> bool:
+        """Whether it reads those of every token, and not of the last one alone."""
+        return self.run is not None and any(lane.search.needs_hidden for lane in self.run.lanes)
+
+    @property
+    def length(self) -> int:
+        return len(self.ids) + len(self.text)
+
 
 class Scheduler:
     """The queue, the prompt cache, and the prompt being read. Only the loop calls ``prefill``."""
@@ -59,6 +76,7 @@ class Scheduler:
         self.forward = forward
         self.queue = RequestQueue(limits)
         self.prompts = PromptCache(prompt_bytes)
+        self.reader = TextReader(forward, self.prompts)
         self.prefetches: deque[tuple[int, ...]] = deque(maxlen=_PREFETCHES)
         self.task: PrefillTask | None = None
         self._overtaking: set[str] = set()  # ids of runs at work that were not first in the queue
@@ -96,7 +114,8 @@ class Scheduler:
                 self.task = None
             if task.output is not None or task.error is not None:
                 yield task
-            if task.cached is None and perf_counter() >= end:
+            copied = task.cached is not None and task.reused == task.length
+            if not copied and perf_counter() >= end:
                 return
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> PrefillTask | None:
@@ -114,9 +133,10 @@ class Scheduler:
                 if run is not self.queue.first:
                     self._overtaking.add(run.id)
                 admit(run)
-            task = PrefillTask(run.prompt_ids, slots, run)
+            task = PrefillTask(run.prompt_ids, slots, run, run.request.prefix)
             if task.cacheable:
-                task.cached = self.prompts.get(task.ids, states=task.needs_states)
+                states = task.needs_all_states if task.text else task.needs_states
+                task.cached = self.prompts.get(task.ids, states=states)
             return task
         while self.prefetches:
             ids = self.prefetches.popleft()
@@ -150,7 +170,7 @@ class Scheduler:
         slots = self.forward.slots
         if self.forward.device.type != "cpu":
             return True
-        tokens = len(run.prompt_ids) + run.request.max_new_tokens
+        tokens = len(run.prompt_tokens) + run.request.max_new_tokens
         wanted = run.width * min(tokens, slots.length) * slots.bytes_per_token
         return wanted < _MEMORY_SHARE * device.free_bytes(self.forward.device)
 
@@ -158,20 +178,53 @@ class Scheduler:
         """Read the next chunk, or take all from the cache; the last one sets the output."""
         clock = perf_counter()
         try:
-            output = self._read_chunk(task) if task.cached is None else self._restore(task)
+            if task.done == len(task.ids):
+                output = self._read_text(task)
+            else:
+                output = self._read_chunk(task) if task.cached is None else self._restore(task)
             self._synchronize()
             task.seconds += perf_counter() - clock
-            if task.done < len(task.ids):
+            if task.done < len(task.ids) or task.written < len(task.text):
+                if task.done == len(task.ids) and not task.written:
+                    self._keep(task, self._with_states(task, output))
                 return
-            if len(task.chunk_states) > 1 and output.states is not None:
-                states = replace(output.states, top=torch.cat(task.chunk_states))
-                output = replace(output, states=states)
+            output = self._with_states(task, output)
+            if not task.text:
+                self._keep(task, output)
             task.output = output
-            if task.cached is None and task.cacheable and task.finite:
-                kept = self.forward.slots.read(task.slots[0], len(task.ids))
-                self.prompts.put(task.ids, CachedPrompt(*kept, output))
         except Exception as error:
             task.error = error
+
+    def _keep(self, task: PrefillTask, output: ForwardOutput) -> None:
+        """Have the prompt, once it is read, be found by later runs."""
+        if task.cached is None and task.cacheable and task.finite:
+            kept = self.forward.slots.read(task.slots[0], len(task.ids))
+            self.prompts.put(task.ids, CachedPrompt(*kept, output))
+
+    @staticmethod
+    def _with_states(task: PrefillTask, output: ForwardOutput) -> ForwardOutput:
+        """The output with the states of all tokens that were read, where they are needed."""
+        if len(task.chunk_states) < 2 or output.states is None:
+            return output
+        return replace(output, states=replace(output.states, top=torch.cat(task.chunk_states)))
+
+    def _read_text(self, task: PrefillTask) -> ForwardOutput:
+        """Read the next tokens of the text, the first time after those that are kept of it."""
+        slot, start = task.slots[0], len(task.ids)
+        if not task.written and task.cacheable:
+            states = task.needs_all_states
+            kept = self.reader.restore(slot, task.ids, task.text, states=states)
+            if kept is not None:
+                task.written = len(kept)
+                task.reused += len(kept)
+                task.chunk_states += [] if kept.states is None or not states else [kept.states]
+        tokens = task.text[task.written : task.written + self.reader.most]
+        output = self.reader.read(slot, tokens, start + task.written, states=task.needs_states)
+        task.written += len(tokens)
+        task.finite &= not bool(output.logits.isnan().any())
+        if output.states is not None:
+            task.chunk_states.append(output.states.top)
+        return output
 
     def _read_chunk(self, task: PrefillTask) -> ForwardOutput:
         chunk = task.ids[task.done : task.done + self.forward.chunk_size]
@@ -186,9 +239,13 @@ class Scheduler:
         assert task.cached is not None
         self.forward.slots.write(task.slots[0], task.cached.keys, task.cached.values)
         task.done = len(task.ids)
-        return task.cached.output
+        task.reused += task.done
+        output = task.cached.output
+        if task.text and output.states is not None:
+            task.chunk_states.append(output.states.top)
+        return output
 
     def _drop(self, task: PrefillTask) -> None:
-        wipe = 0 if task.finite and task.error is None else len(task.ids)
+        wipe = 0 if task.finite and task.error is None else task.length
         self.forward.slots.free(task.slots, wipe=wipe)
         self.task = None

@@ -43,6 +43,7 @@ class RecordedText:
         self.context = context or bare_context(comparison, result.trace.vocab_size)
         self._known: dict[tuple[int, int], Bounded] = {}
         self._prompt = tuple(token.id for token in comparison.prompt_tokens)
+        self._prompt_length = len(self._prompt) - len(comparison.prefix)
 
     def known(self, first: int = 0, last: int | None = None) -> Bounded:
         """The model's logits of these steps."""
@@ -61,7 +62,7 @@ class RecordedText:
         return [
             Row(
                 (*self._prompt, *tokens[:at]),
-                len(self._prompt),
+                self._prompt_length,
                 sample=self.sample,
                 seed=self.comparison.seed,
             )
@@ -73,7 +74,8 @@ class RecordedText:
 
         Raises ``Unknown`` where one needs more than there is, ``RecipeError`` where it is refused.
         """
-        whole = recipe.at_least(self.comparison.min_new_tokens)
+        least = self.comparison.min_new_tokens
+        whole = recipe.at_least(least + len(self.comparison.prefix) if least else 0)
         steps = tuple(s for s in whole.steps[:-1] if s.enabled and not s.neutral)
         processors, search = Recipe((*steps, whole.steps[-1])).build(self.context)
         if search.chooses not in ("draw", "likeliest") or search.asks:
@@ -141,7 +143,7 @@ def bare_context(comparison: Comparison, vocab: int) -> Context:
     return Context(
         vocab_size=vocab,
         eos_token_ids=tuple(comparison.model.eos_token_ids),
-        max_new_tokens=comparison.max_new_tokens,
+        max_new_tokens=len(comparison.prefix) + comparison.max_new_tokens,
         encode=unable,
         decode=unable,
     )
