@@ -203,6 +203,12 @@ class Service:
         """What each token is by itself, as a candidate is shown."""
         return self.engine(model).pieces(ids)
 
+    def edited(
+        self, path: Sequence[StepRecord], text: str, model: str | None = None
+    ) -> tuple[int, list[int]]:
+        """How much of a recorded text stays where it was edited; see ``Engine.edited``."""
+        return self.engine(model).edited(path, text)
+
     def tokenizer(self, model: str | None = None) -> Any:
         """A model's tokenizer, of transformers."""
         return self.engine(model).model.tokenizer

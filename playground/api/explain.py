@@ -252,7 +252,7 @@ def _bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
 
 def _explained(service: Service, model: type[BaseModel], sent: Any) -> bytes:
     body: Any = requests.validated(model, sent)
-    comparison = _comparison(service, body)
+    comparison = comparison_of(service, body)
     if body.lane >= len(comparison.lanes):
         raise FieldError("lane", f"lane is {body.lane}; the run has {len(comparison.lanes)}.")
     result = comparison.lanes[body.lane]
@@ -271,7 +271,7 @@ def _explained(service: Service, model: type[BaseModel], sent: Any) -> bytes:
     return found.model_dump_json().encode()
 
 
-def _comparison(service: Service, body: Any) -> Comparison:
+def comparison_of(service: Service, body: Any) -> Comparison:
     if (body.run is None) == (body.comparison is None):
         raise FieldError("run", "Give either the id of a run or a comparison.")
     if body.run is not None:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground.api import docs, explain, openai, responses, runs
+from playground.api import docs, explain, fork, openai, responses, runs
 from playground.api.body import bounded
 from playground.api.errors import Problem, handle
 from playground.api.metrics import ServerMetrics
@@ -85,6 +85,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     router = APIRouter(route_class=route, dependencies=[Depends(counted)], responses=TOO_MANY)
     monitoring = APIRouter(route_class=route, tags=["The server"])
     runs.add(router, service)
+    fork.add(router, service)
     explain.add(router, service)
 
     @router.get(

@@ -66,27 +66,6 @@ def add(router: APIRouter, service: Service) -> None:
 
         return add_route
 
-    async def answered(
-        request: Request, runs: Sequence[Run], answer: Callable[[], BaseModel]
-    ) -> Response:
-        """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
-        try:
-            for run in runs:
-                while not await ended(run, DISCONNECT_S):
-                    if await request.is_disconnected():
-                        return Response(status_code=499)
-            failed = next((run.error for run in runs if run.error is not None), None)
-            if failed is not None:
-                return problem(500, Fault(loc=["run"], msg=failed))
-            body = await in_thread(lambda: answer().model_dump_json().encode())
-            return Response(body, media_type="application/json")
-        finally:
-            for run in runs:
-                run.cancel()
-
-    def stream(run: Run, answer: Callable[[], BaseModel]) -> Response:
-        return events.EventStream(events.RunEvents(run, answer), in_thread, PING_S)
-
     @route(
         "/api/compare",
         summary="One prompt, several recipes",
@@ -110,7 +89,9 @@ def add(router: APIRouter, service: Service) -> None:
             _submit, service, models.compare, sent, client(request, settings)
         )
         answer = functools.partial(_compared, service, run)
-        return stream(run, answer) if body.stream else await answered(request, [run], answer)
+        if body.stream:
+            return streamed(in_thread, run, answer)
+        return await answered(in_thread, request, [run], answer)
 
     @route(
         "/api/generate",
@@ -133,7 +114,9 @@ def add(router: APIRouter, service: Service) -> None:
             _submit, service, models.generate, sent, client(request, settings)
         )
         answer = functools.partial(_generated, service, run, body)
-        return stream(run, answer) if body.stream else await answered(request, [run], answer)
+        if body.stream:
+            return streamed(in_thread, run, answer)
+        return await answered(in_thread, request, [run], answer)
 
     @route(
         "/api/generate_batch",
@@ -155,7 +138,34 @@ def add(router: APIRouter, service: Service) -> None:
             _submit, service, models.batch, sent, client(request, settings)
         )
         answer = functools.partial(_batch, service, runs, body)
-        return await answered(request, runs, answer)
+        return await answered(in_thread, request, runs, answer)
+
+
+async def answered(
+    in_thread: events.InThread,
+    request: Request,
+    runs: Sequence[Run],
+    answer: Callable[[], BaseModel],
+) -> Response:
+    """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
+    try:
+        for run in runs:
+            while not await ended(run, DISCONNECT_S):
+                if await request.is_disconnected():
+                    return Response(status_code=499)
+        failed = next((run.error for run in runs if run.error is not None), None)
+        if failed is not None:
+            return problem(500, Fault(loc=["run"], msg=failed))
+        body = await in_thread(lambda: answer().model_dump_json().encode())
+        return Response(body, media_type="application/json")
+    finally:
+        for run in runs:
+            run.cancel()
+
+
+def streamed(in_thread: events.InThread, run: Run, answer: Callable[[], BaseModel]) -> Response:
+    """A run's events while it goes on, and then ``answer``."""
+    return events.EventStream(events.RunEvents(run, answer), in_thread, PING_S)
 
 
 def client(request: Request, settings: Settings) -> str:

@@ -82,6 +82,7 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
     assert set(client.get("/api/openapi.json").json()["paths"]) == {
         "/api/compare",
         "/api/explain",
+        "/api/fork",
         "/api/generate",
         "/api/generate_batch",
         "/api/models",
@@ -147,7 +148,7 @@ def test_the_documentation_is_served_by_this_host_alone(client):
 
 def test_the_schema_describes_the_events_of_a_stream(client):
     schema = client.get("/api/openapi.json").json()
-    for path in ("/api/compare", "/api/generate"):
+    for path in ("/api/compare", "/api/fork", "/api/generate"):
         answer = schema["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]
         titles = [record["title"] for record in answer["schema"]["oneOf"]]
         assert titles == ["start", "token", "rewind", "lane"]

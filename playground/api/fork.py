@@ -1,0 +1,166 @@
+"""The route that goes on with a text of a run from within it."""
+
+import functools
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import BaseModel, Field
+
+from playground.api import explain, requests, responses, runs
+from playground.api.body import bounded
+from playground.api.errors import NoModel
+from playground.api.requests import DeferredBody
+from playground.engine import FieldError, Run
+from playground.engine.forking import fork
+from playground.errors import ModelError
+from playground.service import Service
+from playground.settings import Settings
+from strategies.recipe import Recipe
+
+WORKERS = 64  # threads that submit forks and build answers; further clients take turns
+
+EXAMPLES: dict[str, Any] = {
+    "candidate": {
+        "summary": "Another fourth token of a recent run's second recipe",
+        "value": {"run": "0123456789abcdef", "lane": 1, "step": 3, "token": 64},
+    },
+    "recipe": {
+        "summary": "The first four tokens, and then another recipe",
+        "value": {"run": "0123456789abcdef", "lane": 1, "step": 4, "recipe": "greedy"},
+    },
+    "edited": {
+        "summary": "The text as a person changed it",
+        "value": {"run": "0123456789abcdef", "text": " there was a queen"},
+    },
+}
+
+
+def add(router: APIRouter, service: Service) -> None:
+    """Add the route to ``router``."""
+    settings = service.settings
+    fork_body = _body(settings)
+    in_thread = functools.partial(
+        run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WORKERS)
+    )
+
+    async def go_on(
+        request: Request,
+        sent: Annotated[fork_body, Body(openapi_examples=EXAMPLES)],  # type: ignore[valid-type]
+    ) -> Response:
+        """Continues a text of a run that the server still keeps, or of a comparison sent along.
+
+        What stays of it counts as written and keeps its luck: from the token that was chosen, its
+        own recipe writes the same text again. Its keys and values are copied where they are still
+        kept, so that only new tokens are read; `timings.reused_tokens` says how many were not.
+
+        The answer is a run of its own with one lane, whose `prefix` is what stays and whose text,
+        tokens and trace are what is new; `lanes[0].forked` says where it began. It can be forked
+        again. With `"stream": true` the answer is a stream as of `compare`.
+        """
+        who = runs.client(request, settings)
+        body, run = await in_thread(lambda: _submit(service, fork_body, sent, who))
+        answer = functools.partial(_answer, run)
+        if body.stream:
+            return runs.streamed(in_thread, run, answer)
+        return await runs.answered(in_thread, request, [run], answer)
+
+    router.add_api_route(
+        "/api/fork",
+        go_on,
+        methods=["POST"],
+        tags=["Texts"],
+        summary="Go on with a text from within it",
+        response_model=responses.Compared,
+        responses={**runs.STREAMED, **runs.FAILED},
+        route_class_override=bounded(explain.COMPARISON_BYTES, explain.COMPARISON_VALUES),
+    )
+
+
+def _body(settings: Settings) -> type[BaseModel]:
+    """What may be asked of this host."""
+
+    class ForkRequest(DeferredBody):
+        """A place in a text, and what is put there."""
+
+        run: str | None = Field(
+            None, min_length=1, max_length=64, description="The id of a recent run."
+        )
+        comparison: dict[str, Any] | None = Field(
+            None, description="A run as POST /api/compare answered it, in place of its id."
+        )
+        lane: int = Field(0, ge=0, lt=64, description="Which of its recipes, from 0.")
+        sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
+        step: int | None = Field(
+            None, ge=0, description="How many tokens of the text stay; left out with `text`."
+        )
+        token: int | None = Field(
+            None,
+            ge=0,
+            lt=2**31,
+            description="The token that comes next; null has the recipe choose it anew.",
+        )
+        text: Annotated[str, Field(max_length=settings.max_prompt_chars)] | None = Field(
+            None,
+            description="What the text was changed to by hand, in place of `step` and `token`. "
+            "Tokens before the first word that differs stay as they were.",
+        )
+        recipe: Recipe | None = Field(
+            None, description="What goes on; null is the recipe of the text."
+        )
+        max_new_tokens: int | None = Field(
+            None,
+            ge=1,
+            le=settings.max_new_tokens,
+            description="Most new tokens; null lets the whole text become as long as its run "
+            "allowed.",
+        )
+        stream: bool = Field(
+            False, description="Answer with server-sent events while the text is written."
+        )
+
+    return ForkRequest
+
+
+def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) -> tuple[Any, Run]:
+    """The checked body and its submitted run; its errors name fields as the body has them."""
+    body: Any = requests.validated(model, sent)
+    comparison = explain.comparison_of(service, body)
+    if (body.text is None) == (body.step is None) or (body.text and body.token is not None):
+        raise FieldError("step", "Give either a step, with or without a token, or a text.")
+    step, tokens = body.step, [] if body.token is None else [body.token]
+    try:
+        if body.text is not None:
+            if body.lane >= len(comparison.lanes):
+                raise FieldError("lane", f"lane is {body.lane}; the run has no such recipe.")
+            path = comparison.lanes[body.lane].trace.path(body.sample)
+            step, tokens = service.edited(path, body.text, comparison.model.id)
+        asked = fork(
+            comparison,
+            body.lane,
+            step,
+            tokens,
+            recipe=body.recipe,
+            sample=body.sample,
+            max_new_tokens=body.max_new_tokens,
+        )
+        return body, service.submit(
+            asked.model_copy(update={"client": client}), comparison.model.id
+        )
+    except FieldError as error:
+        raise FieldError(_field(error.field), error.message) from error
+    except ModelError as error:
+        offered = runs.is_offered(service, comparison.model.id)
+        raise NoModel(error, offered=offered) from error
+
+
+def _field(field: str) -> str:
+    """The field at fault as the body names it."""
+    if field.startswith("recipes"):
+        return "recipe"
+    return {"prefix": "token", "prompt": "comparison"}.get(field, field)
+
+
+def _answer(run: Run) -> BaseModel:
+    return responses.Compared.of(run.comparison())
