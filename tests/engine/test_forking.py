@@ -25,7 +25,7 @@ DRAWN = [  # each writes on from what was written before it, in its own way
     "mirostat_v2(3, eta=0.4) | sample",
     "adaptive_p(0.3) | sample",
     'guidance(1.6, negative_prompt="no") | temperature(1.3) | sample',
-    'constrained(regex="[a-z ]+") | temperature(2) | sample',
+    'constrained(regex="[a-z ]{20}") | temperature(2) | sample',
     "watermark | exponential_length(1.1, start=4) | sample",
     "contrastive(0.6, top_k=3)",
 ]
@@ -33,7 +33,11 @@ DRAWN = [  # each writes on from what was written before it, in its own way
 
 @pytest.fixture(scope="module")
 def served() -> Engine:
-    return engine("threes")
+    return served_anew()
+
+
+def served_anew() -> Engine:
+    return engine("threes", eos=(2,))
 
 
 def bits(comparison: Comparison, first: int = 0) -> list[Any]:
@@ -80,16 +84,14 @@ def test_it_goes_on_as_if_it_had_not_been_interrupted(served: Engine, recipe: st
 
 @pytest.mark.parametrize("recipe", [*DRAWN, "beam(3)", "diverse_beam(4)", "sample(3)"])
 @pytest.mark.parametrize("other", [None, "presence_penalty(1) | temperature(0.7) | sample"])
-def test_it_is_a_run_from_the_forked_prefix(
-    served: Engine, recipe: str, other: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_a_run_from_the_forked_prefix(served: Engine, recipe: str, other: str | None) -> None:
     """What is kept of the text changes nothing but how much is read."""
     run = written(served, recipe)
     known = run.lanes[0].trace.path()[4].candidates
     put = next(t for t in known.ids[::-1] if t != run.lanes[0].token_ids[4])
     asked = fork(run, 0, 4, [put], recipe=other)
     warm = driven(served, asked)
-    cold = driven(engine("threes"), asked)
+    cold = driven(served_anew(), asked)
     length = len(run.prompt_tokens) + 5
     assert bits(warm.comparison()) == bits(cold.comparison())
     assert cold.comparison().timings.reused_tokens == 0
@@ -132,7 +134,7 @@ def test_a_fork_of_a_fork_reads_what_is_new_alone(served: Engine) -> None:
     twice = finished(served, fork(once, 0, 2, [6]))
     assert twice.timings.reused_tokens == len(run.prompt_tokens) + 6
     assert twice.prefix == [*run.lanes[0].token_ids[:3], 5, *once.lanes[0].token_ids[:2], 6]
-    again = finished(engine("threes"), fork(once, 0, 2, [6]))
+    again = finished(served_anew(), fork(once, 0, 2, [6]))
     assert bits(twice) == bits(again)
 
 
@@ -149,11 +151,11 @@ def test_texts_of_beams_that_lost_their_slots_are_not_taken_for_others(served: E
 
 
 def test_tokens_that_were_drafted_are_read_again() -> None:
-    served = engine("threes")
+    served = served_anew()
     run = written(served, "speculative")
     asked = fork(run, 0, 6, [20], recipe="greedy")
     warm = finished(served, asked)
-    assert bits(warm) == bits(finished(engine("threes"), asked))
+    assert bits(warm) == bits(finished(served_anew(), asked))
 
 
 @pytest.mark.parametrize(
