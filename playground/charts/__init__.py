@@ -10,10 +10,11 @@ from playground.charts.sentences import (
     about_stages,
     about_steps,
     about_timeline,
+    fair,
 )
 from playground.charts.stages import stages, summaries
 from playground.charts.steps import partings, steps
-from playground.charts.text import percent, piece, quoted, visible
+from playground.charts.text import count, percent, piece, quoted, visible
 from playground.charts.timeline import timeline
 from playground.charts.timings import per_step
 from playground.charts.uncached import about_uncached, uncached
@@ -27,7 +28,9 @@ __all__ = [
     "about_steps",
     "about_timeline",
     "about_uncached",
+    "count",
     "distribution",
+    "fair",
     "memory",
     "partings",
     "per_step",

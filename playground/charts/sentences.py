@@ -45,12 +45,12 @@ def about_stages(step: StepRecord, trace: Trace) -> str:
     """How uncertain the model was, what the recipe left of it, and which stage removed what."""
     rows = summaries(step, trace)
     model, last = rows[0][1], rows[-1][1]
-    told = f"The model is as uncertain as a fair choice among {_fair(model.entropy)}"
+    told = f"The model is as uncertain as a fair choice among {fair(model.entropy)}"
     if not trace.stages:
         return (
             f"{told}; no step of the recipe changes that. The outline is a fair choice among all."
         )
-    told += f", after the recipe among {_fair(last.entropy)}."
+    told += f", after the recipe among {fair(last.entropy)}."
     for (_, before), (name, after) in pairwise(rows):
         removed = before.survivors - after.survivors
         if removed > 0:
@@ -58,7 +58,8 @@ def about_stages(step: StepRecord, trace: Trace) -> str:
     return told + " An outline is a fair choice among all that are left."
 
 
-def _fair(entropy: float) -> str:
+def fair(entropy: float) -> str:
+    """Among how many tokens a fair choice is as uncertain as ``entropy`` nats."""
     number = math.exp(entropy)
     return f"{number:.1f} tokens" if number < 9.95 else text.count(round(number), "token")
 

@@ -19,7 +19,7 @@ class Effect:
 
     ``mass`` is None where the records do not tell. ``shifts`` are what was added to the logits of
     recorded tokens, in nats, where that was not the same for all: none where every token was moved,
-    as by a temperature.
+    as by a temperature. Its ``scale`` is what all logits were multiplied by, of others None.
     """
 
     stage: int
@@ -28,6 +28,7 @@ class Effect:
     mass: float | None
     shifts: dict[int, float] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
+    scale: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -35,6 +36,9 @@ class Effect:
         if self.removed:
             told = f"{self.label} removes {count(self.removed, 'token')}"
             return told if self.mass is None else f"{told}, {percent(self.mass)} of the probability"
+        if self.scale is not None:
+            how = "raises the likely ones" if self.scale > 1 else "raises the unlikely ones"
+            return f"{self.label} multiplies every logit by {self.scale:.3g}, which {how}"
         if not self.shifts:
             return f"{self.label} removes nothing"
         most = max(self.shifts, key=lambda token: abs(self.shifts[token]))
@@ -58,8 +62,9 @@ def effect(trace: Trace, step: StepRecord, stage: int) -> Effect:
         if p > LEAST and q > LEAST
     }
     untouched = _untouched(list(ratios.values()), _rest(before, after))
-    shifts = {}
-    if untouched is not None and left == had:
+    shifts: dict[int, float] = {}
+    scale = _scale(known.ids, before, ratios) if left == had else None
+    if untouched is not None and left == had and scale is None:
         moved = {token: ratio - untouched for token, ratio in ratios.items()}
         shifts = {token: shift for token, shift in moved.items() if abs(shift) > NEAR}
     mass: float | None = None
@@ -78,7 +83,22 @@ def effect(trace: Trace, step: StepRecord, stage: int) -> Effect:
         mass,
         shifts,
         {token: texts[token] for token in shifts},
+        scale,
     )
+
+
+def _scale(ids: Sequence[int], before: Sequence[float], ratios: dict[int, float]) -> float | None:
+    """What all logits were multiplied by; None where that was not so, or was 1."""
+    points = sorted(
+        (math.log(p), ratios[t]) for t, p in zip(ids, before, strict=True) if t in ratios
+    )
+    if len(points) < 3 or points[-1][0] - points[0][0] < 0.1:
+        return None
+    (least, low), (most, high) = points[0], points[-1]
+    slope = (high - low) / (most - least)
+    even = all(abs(low + slope * (at - least) - ratio) <= NEAR for at, ratio in points)
+    between = any(least + 0.02 < at < most - 0.02 for at, _ in points)
+    return 1.0 + slope if even and between and abs(slope) > NEAR else None
 
 
 def _rest(before: Sequence[float], after: Sequence[float]) -> float | None:

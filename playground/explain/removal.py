@@ -84,7 +84,7 @@ def removal(trace: Trace, step: StepRecord, candidate: int) -> Removal | None:
     threshold = step.stages[stage].threshold
     told = threshold is not None
     if not told:
-        threshold = _last_kept(step, stage, before, entropy, processor.keeps_by)
+        threshold = last_kept(step, stage, before, entropy, processor.keeps_by)
     p = before[candidate]
     value: float | None = None
     if processor.keeps_by in ("probability", "ceiling"):
@@ -129,7 +129,7 @@ def _rank(before: list[float], candidate: int) -> int | None:
     return rank if unrecorded < p or (kept_order and candidate < listed) else None
 
 
-def _last_kept(
+def last_kept(
     step: StepRecord, stage: int, before: list[float], entropy: float, by: Measure | None
 ) -> float | None:
     """The threshold that the tokens which stayed show, where all of them were recorded."""

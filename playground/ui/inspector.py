@@ -34,6 +34,7 @@ from playground.ui import (
     knobs,
     likelihood,
     listing,
+    panels,
 )
 from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
@@ -208,7 +209,8 @@ class Inspector:
         for chart in (self.parts.per_step, self.parts.memory, self.parts.steps):
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
         self.parts.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
-        self.parts.why.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
+        for listed in (self.parts.panels, self.parts.why):
+            listed.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
         self.parts.own.click(self._own, self.parts.selection, self.parts.text, **QUICK)
         gr.on(
             [self.parts.scoring.click, self.parts.text.submit],
@@ -227,7 +229,7 @@ class Inspector:
 
     def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
         if state.tab == "why":
-            shown = {self.parts.why: listing.why(view), self.parts.cuts: listing.cuts(view)}
+            shown = {self.parts.why: listing.why(view), self.parts.panels: panels.panels(view)}
             return shown | {self.parts.onward: None}
         if state.tab == "draw":
             return {

@@ -59,12 +59,10 @@ class InspectorParts:
                             elem_classes=["segments"],
                         )
                         self.stages = element("rows", first.get("stages"))
-                with gr.Tab("Why") as why, gr.Row():
-                    with gr.Column(scale=3, min_width=320):
-                        self.onward = element("onward")
-                        self.why = element("listing")
-                    with gr.Column(scale=2, min_width=320):
-                        self.cuts = element("listing")
+                with gr.Tab("Why") as why:
+                    self.onward = element("onward")
+                    self.panels = element("panels")
+                    self.why = element("listing")
                 with gr.Tab("Draw") as draw, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.tickets = element("listing")
@@ -118,7 +116,7 @@ class InspectorParts:
             self.bars,
             self.stages,
             self.why,
-            self.cuts,
+            self.panels,
             self.tickets,
             self.neighbours,
             self.onward,

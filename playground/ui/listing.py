@@ -6,16 +6,16 @@ Each function gives the value of the element ``listing``; the bars of its rows a
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from playground import charts
 from playground.colours import COLOURS, LETTERS
 from playground.explain import tables
 from playground.explain.draw import Draw, Ticket, draw
-from playground.explain.effect import effect
 from playground.explain.removal import removal
-from playground.explain.words import count, percent, shown
-from playground.trace import ChainStep, StageSummary, StepRecord
+from playground.explain.words import count, shown
+from playground.trace import StepRecord
 from playground.ui.inspector_view import InspectorView
 from playground.ui.saved import as_listed, saved
 
@@ -46,7 +46,6 @@ def why(view: InspectorView) -> dict[str, Any]:
         chosen = token == step.token
         bars = [[raw / widest, "removed" if gone else "by-model"]]
         bars += [[final / widest, "by-recipe"]] if paired else []
-        told = charts.percent(raw)
         note = "chosen" if chosen else ""
         if gone:
             note = gone.sentence.removeprefix(f"{shown(text, token)}, ")
@@ -55,7 +54,7 @@ def why(view: InspectorView) -> dict[str, Any]:
                 "label": charts.visible(text, 18),
                 "find": f"{text}\n{token}",
                 "bars": [[round(share, 4), kind] for share, kind in bars],
-                "values": f"{told} → {charts.percent(final)} %" if paired else f"{told} %",
+                "values": _course([raw, *(stage[at] for stage in known.stages)]),
                 "note": note,
                 "marked": chosen,
                 "faint": gone is not None,
@@ -68,28 +67,15 @@ def why(view: InspectorView) -> dict[str, Any]:
     return listing(view, READ, rows, table) | {"find": "Find a candidate", "none": none}
 
 
-def cuts(view: InspectorView) -> dict[str, Any]:
-    """Stage by stage: where each step drew its line, and the probability that it removed."""
-    step, trace = _step(view), view.trace
-    rows = []
-    for stage, processor in enumerate(trace.chain.processors):
-        done, summary = effect(trace, step, stage), step.stages[stage]
-        mass = 0.0 if done.mass is None else done.mass
-        notes = [_line(processor, summary)] if done.removed else []
-        notes.append(done.sentence.removeprefix(f"{processor.label} "))
-        rows.append(
-            {
-                "label": processor.label,
-                "bars": [[round(min(1.0, mass), 4), "by-recipe"]],
-                "values": percent(done.mass) if done.removed and done.mass is not None else "",
-                "note": "; ".join(filter(None, notes)),
-            }
-        )
-    table = saved("stages", view.marked, tables.stages(trace, step))
-    if not rows:
-        return listing(view, "No step reshapes the model's probabilities here.", [], table)
-    told = "What each step did here: its line, and, as a bar, the share of probability it removed."
-    return listing(view, told, rows, table)
+def _course(probabilities: list[float]) -> str:
+    """A candidate's probability, raw and after each stage that changed it until it was removed."""
+    told = [charts.percent(probabilities[0])]
+    for before, after in pairwise(probabilities):
+        if before != after:
+            told.append(charts.percent(after))
+        if not after:
+            break
+    return f"{' → '.join(told)} %"
 
 
 def tickets(view: InspectorView) -> dict[str, Any]:
@@ -188,24 +174,6 @@ def _luck(found: Draw, step: StepRecord) -> str:
 def _sum(one: Ticket) -> str:
     sign = "+" if one.noise >= 0 else "−"
     return f"{one.logprob:.2f} {sign} {abs(one.noise):.2f} = {one.total:.2f}".replace("-", "−")
-
-
-def _line(step: ChainStep, summary: StageSummary) -> str:
-    """Where a step drew the line between what it kept and what it removed."""
-    at = summary.threshold
-    if at is None:
-        return ""
-    if step.keeps_by == "probability":
-        return f"keeps what has at least {percent(at, 3)}"
-    if step.keeps_by == "rank":
-        return f"keeps up to rank {at:,.0f}"
-    if step.keeps_by == "mass":
-        return f"keeps until the likelier ones hold {percent(at, 3)}"
-    if step.keeps_by == "typicality":
-        return f"keeps a surprise within {at:.2f} nats of the entropy"
-    if step.keeps_by == "ceiling":
-        return f"of those that have at least {percent(at, 3)} keeps the least likely"
-    return ""
 
 
 def _step(view: InspectorView) -> StepRecord:

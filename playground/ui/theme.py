@@ -18,7 +18,7 @@ SCRIPTS = (
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows",
-    "save", "listing", "changes", "dock",
+    "save", "listing", "panels", "changes", "dock",
 )  # fmt: skip
 
 

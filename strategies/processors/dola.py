@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import EarlyLayers, Info, Row, Strategy, setting
+from ..distribution import Distribution
 from ..ops.divergence import from_mixture
 
 RELATIVE_TOP = math.log(0.1)  # a token this far below the likeliest is not weighed
@@ -41,6 +42,7 @@ class Dola(base.Processor):
 
     neutral: ClassVar = {"layers": "off"}
     beside: ClassVar = "guidance"
+    keeps_by: ClassVar = "probability"
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
         count = self.context.layers
@@ -69,6 +71,9 @@ class Dola(base.Processor):
             return scores
         pairs = zip(rows, torch.split(scores, 1), strict=True)
         return torch.cat([self._contrast(own, row.given) for row, own in pairs])
+
+    def threshold(self, given: Distribution) -> float:
+        return math.exp(given.best + RELATIVE_TOP)
 
     def _contrast(self, scores: Tensor, early: Tensor | None) -> Tensor:
         """``scores`` ``[1, vocab]`` against the farthest of ``early`` ``[layers, vocab]``."""

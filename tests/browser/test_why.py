@@ -37,6 +37,28 @@ def test_a_candidate_is_found_and_gone_on_from_by_keys(page: Page):
     expect(page.locator(".listing .line.marked .label").first).to_have_text(label)
 
 
+def test_a_candidate_is_followed_through_the_steps(page: Page):
+    opened(page, "Why")
+    panels = page.locator("#inspector .panel")
+    expect(panels).to_have_count(3)  # the model and two steps
+    expect(panels.nth(2).locator(".told")).to_contain_text("keeps what has at least")
+    expect(panels.nth(2).locator(".cut")).to_have_count(1)
+    expect(panels.nth(2).locator(".line.faint .values").first).to_have_text("removed")
+    first = panels.nth(0).locator(".line").nth(1)
+    first.focus()
+    same = first.get_attribute("data-candidate")
+    page.keyboard.press("ArrowRight")
+    expect(panels.nth(1).locator(".line:focus")).to_have_attribute("data-candidate", same)
+    expect(page.locator("#inspector .line.followed")).to_have_count(3)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
+    expect(panels.nth(2).locator(".line").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Continue from here")).to_be_visible()
+    panels.nth(0).locator(".line").nth(2).hover()
+    expect(panels.nth(0).locator(".line.followed")).to_have_count(1)
+
+
 def test_a_setting_is_moved_and_gone_on_with(page: Page):
     opened(page, "What if")
     knob = page.locator(".changes .knob").first

@@ -39,9 +39,9 @@ def recorded(
     """One step of ``recipe`` on ``logits`` ``[vocab]``, which chose ``token`` or the likeliest."""
     made, size = Recipe.parse(recipe), len(logits)
     processors, _ = made.build(context(size))
-    rows = [Row((1, 2, 3), 3)]
     stages = [logits[None]]
     for processor in processors:
+        rows = [Row((1, 2, 3), 3, state=processor.initial_state())]
         stages.append(processor(stages[-1], rows))
     chosen = int(stages[-1][0].argmax()) if token is None else token
     model, *later = (Stage(ScoreBatch(scores), [0]) for scores in stages)

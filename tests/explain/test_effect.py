@@ -41,7 +41,7 @@ def test_the_shifts_are_what_was_added_to_the_logits(seed, spread, penalty):
     found = recorded(f"{penalty} | sample", logits(seed, spread=spread), top_n=30)
     told = effect(found.trace, found.step, 0)
     added = found.scores[1] - found.scores[0]
-    assert (told.removed, told.mass) == (0, 0.0)
+    assert (told.removed, told.mass, told.scale) == (0, 0.0, None)
     for token in found.step.candidates.ids:
         assert told.shifts.get(token, 0.0) == pytest.approx(float(added[token]), abs=3e-3)
 
@@ -50,7 +50,21 @@ def test_a_temperature_moves_every_token_and_removes_none():
     found = recorded("temperature(0.5) | sample", logits(4))
     told = effect(found.trace, found.step, 0)
     assert (told.removed, told.mass, told.shifts) == (0, 0.0, {})
-    assert told.sentence == "temperature 0.5 removes nothing"
+    assert told.scale == pytest.approx(2.0, abs=1e-3)
+    assert told.sentence == (
+        "temperature 0.5 multiplies every logit by 2, which raises the likely ones"
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1), temperature=st.floats(0.3, 3.0))
+@settings(max_examples=60, deadline=None)
+def test_a_scale_is_that_of_the_logits_also_among_equal_ones(seed, temperature):
+    scores = logits(seed).round(decimals=1)  # so that some candidates are equal
+    found = recorded(f"temperature({temperature!r}) | sample", scores)
+    told = effect(found.trace, found.step, 0)
+    assert told.shifts == {}
+    if abs(temperature - 1) > 0.01:
+        assert told.scale == pytest.approx(1 / temperature, abs=1e-2)
 
 
 def test_the_sentence_says_what_went_or_what_moved():

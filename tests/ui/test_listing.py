@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from playground.engine import Request
@@ -37,15 +35,6 @@ def test_every_candidate_says_what_became_of_it(run):
         assert row["find"].endswith(f"\n{token}")
     assert any(row["faint"] for row in rows)
     assert str(len(rows)) in shown["none"]
-
-
-def test_each_cut_says_its_line_and_what_it_removed(run):
-    (cut,) = listing.cuts(view(run, 0))["rows"]
-    step = run.lanes[0].trace.path()[0]
-    kept = [p for p, q in zip(step.candidates.raw, step.candidates.final, strict=True) if q > 0]
-    assert cut["label"] == "min_p 0.6" and "keeps what has at least" in cut["note"]
-    assert cut["bars"][0][0] == pytest.approx(1 - math.fsum(kept), abs=1e-4)
-    assert listing.cuts(view(run, 2))["rows"] == []
 
 
 def test_a_draw_is_won_by_the_highest_sum_and_others_share_its_luck(run):

@@ -9,6 +9,7 @@ window.playground.picture = (() => {
     'fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-opacity', 'stroke-dasharray', 'stroke-linecap',
     'stroke-linejoin', 'opacity', 'visibility', 'display', 'font-family', 'font-size', 'font-weight', 'font-style',
     'text-anchor', 'dominant-baseline', 'paint-order', 'white-space', 'text-decoration-line', 'font-variant-numeric',
+    'vector-effect',
   ];
   const canvas = document.createElement('canvas').getContext('2d');
   const fonts = new Map(); // by address, as data
