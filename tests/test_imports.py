@@ -34,6 +34,7 @@ FORBIDDEN = {
         "playground.api",
     ],
     "playground/cli": ["gradio", "plotly"],  # it puts the parts together, as app.py does
+    "playground/html": ["gradio", "fastapi", "playground.api", "playground.engine"],
     "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }
@@ -59,8 +60,13 @@ ALLOWED = {
         "playground.trace",
     ],
     "playground/metrics.py": ["playground.trace"],
-    # A comparison has methods for explanations, which import what they need when called.
-    "playground/trace/comparison.py": ["playground.trace", "playground.explain", "strategies"],
+    # A comparison has methods for explanations and files, which import what they need when called.
+    "playground/trace/comparison.py": [
+        "playground.trace",
+        "playground.explain",
+        "playground.html",
+        "strategies",
+    ],
     "playground/trace": ["playground.trace"],
     "playground/settings": ["playground.settings"],
 }
@@ -128,6 +134,7 @@ def test_a_file_imports_only_what_its_place_allows(file):
         ("playground/ui/page.py", "playground.api.routes"),
         ("playground/api/routes.py", "playground.ui"),
         ("playground/service.py", "gradio"),
+        ("playground/html/file.py", "playground.api.routes"),
         ("playground/models/hub.py", "playground.engine.Run"),
     ],
 )
@@ -171,6 +178,7 @@ WITHOUT = [
     ],
     [
         ("playground.ui.inspector_view", ["gradio", "transformers"]),
+        ("playground.html", ["gradio", "transformers", "fastapi"]),
         ("playground.ui.page", ["transformers"]),
     ],
 ]

@@ -137,6 +137,25 @@ class Comparison(Record):
     def from_json(cls, text: str | bytes) -> Comparison:
         return cls.model_validate_json(text)
 
+    def to_html(self) -> str:
+        """One HTML file with all of it: texts, and every token as the page's inspector shows it.
+
+        It opens from a disk or a mail without a server and without a request, and ``from_html``
+        reads the comparison from it again. Raises ``ValueError`` for more than six lanes.
+        """
+        from playground.html import to_html
+
+        page: str = to_html(self)
+        return page
+
+    @classmethod
+    def from_html(cls, text: str) -> Comparison:
+        """The comparison in what ``to_html`` wrote; ``ValueError`` where the text holds none."""
+        from playground.html import read
+
+        comparison: Comparison = read(text)
+        return comparison
+
     def what_if(
         self, lane: int, recipe: str | Recipe, *, sample: int = 0, context: Context | None = None
     ) -> WhatIf:

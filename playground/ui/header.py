@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import gradio as gr
 
 from playground.service import Service
-from playground.trace import ModelFacts
 from playground.ui.element import element, message
 from playground.ui.links import base
 
@@ -20,23 +19,6 @@ class Header:
     model: gr.Dropdown
     facts: gr.HTML
     fault: gr.HTML
-
-
-def facts_line(facts: ModelFacts) -> str:
-    """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
-
-    Where the model is not batch-invariant, the line says that a text may depend on its batch.
-    """
-    device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
-    short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-    size = f"{facts.parameters / 1e6:,.0f} M parameters"
-    parts = [
-        size,
-        f"{device} {short.get(facts.dtype, facts.dtype)}",
-        f"{facts.memory / 1e9:.1f} GB",
-        *([] if facts.batch_invariant else ["texts can depend on the batch"]),
-    ]
-    return " · ".join(parts)
 
 
 def header(service: Service, model: str) -> Header:

@@ -11,7 +11,7 @@ import gradio as gr
 from playground.engine import Busy
 from playground.models import ModelError
 from playground.service import Service
-from playground.ui.header import facts_line
+from playground.ui.model_facts import facts_line
 from playground.ui.prompt import tokens
 from playground.ui.state import PageParts, Values
 from playground.ui.status import status

@@ -13,10 +13,9 @@ from playground.engine import FieldError
 from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import PromptToken
+from playground.ui.chips import chips_of, control_note
 from playground.ui.element import element, message
 
-MOST_CHIPS = 400
-NAMES = 3  # of control tokens in a sentence
 EXAMPLES = (
     ("Discovery", "In a groundbreaking scientific discovery, researchers have found evidence of"),
     ("Story", "The old lighthouse keeper had one rule: never open the"),
@@ -82,38 +81,3 @@ def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> di
         return chips_of([]) | {"fault": str(problem) if text else ""}
     except ModelError:  # its sentence stands at the choice of model
         return chips_of([])
-
-
-def control_note(names: Sequence[str], split: bool) -> str:
-    """Whether names of control tokens in a prompt are these tokens; empty where there are none."""
-    if not names:
-        return ""
-    told = ", ".join(f"“{name}”" for name in names[:NAMES])
-    if len(names) > NAMES:
-        told += f" and {len(names) - NAMES} more"
-    one = len(names) == 1
-    if split:
-        return f"{told} in the prompt {'is' if one else 'are'} read as plain text."
-    return (
-        f"{told} in the prompt {'is' if one else 'are'} read as "
-        f"{'a control token' if one else 'control tokens'}, not as text."
-    )
-
-
-def chips_of(
-    found: Sequence[PromptToken], context: int | None = None, note: str = ""
-) -> dict[str, Any]:
-    """The chips' value: tokens with ids, their number, and the length of the model's context.
-
-    Control tokens are marked; the tokens of a scored prompt have their log-probabilities.
-    """
-    rest = len(found) - MOST_CHIPS
-    of = f" of {context:,}" if context else ""
-    return {
-        "tokens": [
-            [token.alone, token.id, token.control, token.logprob] for token in found[:MOST_CHIPS]
-        ],
-        "note": note,
-        "more": f"… and {rest:,} more" if rest > 0 else "",
-        "count": f"{len(found):,}{of} tokens",
-    }

@@ -8,7 +8,7 @@ import gradio as gr
 
 from playground.service import Service
 from playground.trace import Comparison
-from playground.ui.prompt import chips_of, control_note
+from playground.ui.chips import chips_of, control_note
 
 
 def sentence(comparison: Comparison) -> str:

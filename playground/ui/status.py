@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playground.engine import Run
 from playground.trace import Comparison
+
+if TYPE_CHECKING:
+    from playground.engine import Run
 
 
 def status(kind: str, text: str) -> dict[str, Any]:

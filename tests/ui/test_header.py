@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playground.ui.header import facts_line
+from playground.ui.model_facts import facts_line
 from tests.engine.models import loaded
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from playground.engine import Request
 from playground.ui import score
-from playground.ui.prompt import chips_of, control_note, tokens
+from playground.ui.chips import chips_of, control_note
+from playground.ui.prompt import tokens
 from playground.ui.run import requested
 from playground.ui.state import PageState
 from tests.engine.models import engine

@@ -1,0 +1,22 @@
+"""The line of figures beside a model's name."""
+
+from __future__ import annotations
+
+from playground.trace import ModelFacts
+
+
+def facts_line(facts: ModelFacts) -> str:
+    """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
+
+    Where the model is not batch-invariant, the line says that a text may depend on its batch.
+    """
+    device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
+    short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+    size = f"{facts.parameters / 1e6:,.0f} M parameters"
+    parts = [
+        size,
+        f"{device} {short.get(facts.dtype, facts.dtype)}",
+        f"{facts.memory / 1e9:.1f} GB",
+        *([] if facts.batch_invariant else ["texts can depend on the batch"]),
+    ]
+    return " · ".join(parts)
