@@ -35,6 +35,7 @@ FORBIDDEN = {
     ],
     "playground/cli": ["gradio", "plotly"],  # it puts the parts together, as app.py does
     "playground/html": ["gradio", "fastapi", "playground.api", "playground.engine"],
+    "playground/tools": ["plotly", "playground.ui"],  # Gradio's endpoints over the API's answers
     "playground/bench": ["gradio", "playground.ui"],  # it drives what is served over HTTP
     "playground": ["gradio", "fastapi", "playground.ui", "playground.api"],
 }

@@ -29,7 +29,7 @@ THROUGH_TRANSFORMERS = {"gguf", "accelerate"}
 # The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
 # Imported, and pinned to one version by the package named behind.
-PINNED_BY = {"pydantic-core": "pydantic"}
+PINNED_BY = {"pydantic-core": "pydantic", "gradio-client": "gradio"}
 
 
 def imported(*patterns: str, but: str = "") -> set[str]:

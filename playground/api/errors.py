@@ -7,7 +7,8 @@ answer names.
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -94,9 +95,14 @@ def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
 def unforeseen(app: FastAPI, error: BaseException, at: Loc = ()) -> Fault:
     """The fault of an unforeseen error, which is counted, and logged with its trace under an id."""
     app.state.metrics.fail("server")
+    return Fault(loc=list(at), msg=logged(error))
+
+
+def logged(error: BaseException) -> str:
+    """Log an unforeseen error with its trace under an id; the sentence that names it."""
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)
-    return Fault(loc=list(at), msg=f"Something went wrong on the server; its log has it as {name}.")
+    return f"Something went wrong on the server; its log has it as {name}."
 
 
 def handle(app: FastAPI, render: Render = problem) -> None:
@@ -105,45 +111,63 @@ def handle(app: FastAPI, render: Render = problem) -> None:
     The engine counts what it refuses itself, since that happens to the page's requests, too.
     """
     app.state.problem = render
-    app.add_exception_handler(RequestValidationError, _invalid)
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, _failed)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(FieldError, _unfit)
-    app.add_exception_handler(NoModel, _no_model)
-    app.add_exception_handler(Busy, _busy)
-    app.add_exception_handler(RecursionError, _deep)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    request.app.state.metrics.refuse("invalid")
-    return _problem(request)(422, *(_explained(entry) for entry in error.errors()[:MOST_FAULTS]))
+@dataclass(frozen=True)
+class Failure:
+    """The answer to a request that failed as some do, and what it is counted as, if at all."""
+
+    status: int
+    faults: Sequence[Fault]
+    headers: Mapping[str, str] | None = None
+    counted: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and in which field, for a caller who is told no more than a text."""
+        return " ".join(_named(fault) for fault in self.faults)
 
 
-async def _unfit(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, FieldError)
-    return _problem(request)(422, Fault(loc=["body", *_path(error.field)], msg=str(error)))
+EXPECTED = (RequestValidationError, FieldError, NoModel, Busy, RecursionError)
 
 
-async def _deep(request: Request, error: Exception) -> JSONResponse:
-    """A library recursed through what was sent and met Python's limit."""
-    request.app.state.metrics.refuse("invalid")
-    return _problem(request)(422, Fault(loc=["body"], msg=_DEEP))
+def failure(error: Exception) -> Failure:
+    """What is answered where a request fails with one of ``EXPECTED``."""
+    match error:
+        case RequestValidationError():
+            faults = [_explained(entry) for entry in error.errors()[:MOST_FAULTS]]
+            return Failure(422, faults, counted="invalid")
+        case FieldError():
+            return Failure(422, [Fault(loc=["body", *_path(error.field)], msg=str(error))])
+        case NoModel():
+            counted = "invalid" if error.status < 500 else "model"
+            told = [Fault(loc=["body", "model"], msg=str(error))]
+            return Failure(error.status, told, counted=counted)
+        case Busy():
+            place = "client" if isinstance(error, TooFast) else "run"
+            headers = {"Retry-After": str(error.retry_after_s)}
+            return Failure(429, [Fault(loc=[place], msg=error.message)], headers)
+        case RecursionError():  # a library recursed through what was sent and met Python's limit
+            return Failure(422, [Fault(loc=["body"], msg=_DEEP)], counted="invalid")
+    raise error
 
 
-async def _no_model(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, NoModel)
-    if error.status < 500:
-        request.app.state.metrics.refuse("invalid")
-    else:
-        request.app.state.metrics.fail("model")
-    return _problem(request)(error.status, Fault(loc=["body", "model"], msg=str(error)))
+def _named(fault: Fault) -> str:
+    path = ".".join(str(part) for part in fault.loc if part != "body")
+    beyond = fault.loc[:1] != ["body"] or not path or fault.msg.startswith(path)
+    return fault.msg if beyond else f"{path}: {fault.msg}"
 
 
-async def _busy(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Busy)
-    fault = Fault(loc=["client" if isinstance(error, TooFast) else "run"], msg=error.message)
-    return _problem(request)(429, fault, headers={"Retry-After": str(error.retry_after_s)})
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    answer = failure(error)
+    metrics = request.app.state.metrics
+    if answer.counted is not None:
+        (metrics.fail if answer.counted == "model" else metrics.refuse)(answer.counted)
+    return _problem(request)(answer.status, *answer.faults, headers=answer.headers)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, Field
 
-from playground.api import explain, requests, responses, runs
+from playground.api import explain, explanations, requests, responses, runs
 from playground.api.body import bounded
 from playground.api.errors import NoModel
 from playground.api.requests import DeferredBody
@@ -126,7 +126,7 @@ def _body(settings: Settings) -> type[BaseModel]:
 def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) -> tuple[Any, Run]:
     """The checked body and its submitted run; its errors name fields as the body has them."""
     body: Any = requests.validated(model, sent)
-    comparison = explain.comparison_of(service, body)
+    comparison = explanations.comparison_of(service, body)
     if (body.text is None) == (body.step is None) or (body.text and body.token is not None):
         raise FieldError("step", "Give either a step, with or without a token, or a text.")
     step, tokens = body.step, [] if body.token is None else [body.token]

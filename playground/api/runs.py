@@ -86,7 +86,7 @@ def add(router: APIRouter, service: Service) -> None:
         Closing the connection ends the run. The same seed, settings and model give the same text.
         """
         body, (run,) = await in_thread(
-            _submit, service, models.compare, sent, client(request, settings)
+            submit, service, models.compare, sent, client(request, settings)
         )
         answer = functools.partial(_compared, service, run)
         if body.stream:
@@ -111,7 +111,7 @@ def add(router: APIRouter, service: Service) -> None:
         log-probabilities always; what was asked for comes with `done`.
         """
         body, (run,) = await in_thread(
-            _submit, service, models.generate, sent, client(request, settings)
+            submit, service, models.generate, sent, client(request, settings)
         )
         answer = functools.partial(_generated, service, run, body)
         if body.stream:
@@ -134,9 +134,7 @@ def add(router: APIRouter, service: Service) -> None:
         The texts are those that `generate` gives one by one. All prompts are run or, where one
         cannot be, none; together they count as one request and one run of a client's share.
         """
-        body, runs = await in_thread(
-            _submit, service, models.batch, sent, client(request, settings)
-        )
+        body, runs = await in_thread(submit, service, models.batch, sent, client(request, settings))
         answer = functools.partial(_batch, service, runs, body)
         return await answered(in_thread, request, runs, answer)
 
@@ -186,7 +184,7 @@ def _run_request(body: Any, prompt: str, recipes: Sequence[Any], client: str) ->
     )
 
 
-def _submit(
+def submit(
     service: Service, model: type[BaseModel], sent: Any, client: str
 ) -> tuple[Any, list[Run]]:
     """The checked body and its submitted runs; its errors name fields as the body has them."""

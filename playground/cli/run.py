@@ -25,6 +25,7 @@ def serve(settings: Settings) -> None:
     from playground.guard import allow_open_files
     from playground.service import Service
     from playground.stopping import Stopping
+    from playground.tools import add
     from playground.ui import build
     from playground.ui import serve as launch
 
@@ -33,6 +34,7 @@ def serve(settings: Settings) -> None:
     service = Service(settings)
     logs.keep(service)
     page = build(service)
+    add(page, service)
     served = launch(page, service, routes(service))
     print(f"Decoding playground at {served.address} with {service.models.default}", flush=True)
     service.prepare()

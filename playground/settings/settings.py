@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         "commas between; what the page runs or loads counts too. Unset is any number, as always "
         "from this machine.",
     )
+    mcp: bool = Field(
+        False,
+        description="Offer compare, explain, score and strategies to language models as tools, by "
+        "the Model Context Protocol at /gradio_api/mcp/. Needs the package mcp.",
+    )
     log_prompts: bool = Field(
         False,
         description="Write visitors' prompts, the texts in their recipes and the messages of "

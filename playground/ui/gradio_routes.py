@@ -28,10 +28,14 @@ _ROUTES = (
     (_READ, r"/pwa_icon(/\d+)?"),
     (_READ, rf"/gradio_api/file={re.escape(LIBRARY.as_posix())}"),
     (_READ, r"/gradio_api/(app_id|info|queue/data|queue/status|startup-events|theme\.css)/?"),
-    (_READ, r"/gradio_api/heartbeat/\w{1,64}"),
+    (_READ, r"/gradio_api/heartbeat/[\w-]{1,64}"),
     ({"POST"}, r"/gradio_api/(cancel|reset|component_server|queue/join|run/predict)/?"),
 )
-_SESSION = re.compile(r"\w{1,64}", re.ASCII)
+_MCP = (
+    ({"GET", "POST", "DELETE"}, r"/gradio_api/mcp/?"),
+    (_READ, r"/gradio_api/mcp/schema"),
+)
+_SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)  # Gradio's own client names a session by a UUID
 
 
 class PageRoutes:
@@ -42,7 +46,7 @@ class PageRoutes:
         self.page = page
         # An event holds every recipe twice: in its written form and as steps.
         self.bytes_allowed = 2 * request_bytes(settings)
-        routes = (*_ROUTES, *((_READ, pattern) for pattern in more))
+        routes = (*_ROUTES, *(_MCP if settings.mcp else ()), *((_READ, path) for path in more))
         self._routes = [(methods, re.compile(pattern)) for methods, pattern in routes]
 
     def path(self, method: str, path: str) -> Refusal | None:
@@ -62,7 +66,7 @@ class PageRoutes:
             return Refusal(422, "body", "The body must be a JSON object.")
         session = sent.get("session_hash")
         if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
-            return Refusal(422, "session_hash", "session_hash must be letters and digits.")
+            return Refusal(422, "session_hash", "session_hash must be letters, digits and hyphens.")
         check = _CHECKS.get(path.rstrip("/").rpartition("/gradio_api/")[2])
         return check(self.page, session, sent) if check is not None else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from playground.guard import Gate, drop_slow_heads
 from playground.service import Service
+from playground.settings import SettingsError
 from playground.ui import downloads, gradio_compat
 from playground.ui.gradio_routes import PageRoutes
 from playground.ui.page import resolver
@@ -47,6 +49,8 @@ def serve(
     ``routes`` come before the page's, and are not subject to the checks of ``PageRoutes``.
     """
     gradio_compat.log_failures()
+    if service.settings.mcp and importlib.util.find_spec("mcp") is None:
+        raise SettingsError("PLAYGROUND_MCP needs the package mcp, which is not installed.")
     settings, files = service.settings, downloads.routes(resolver(service))
     api = {route.path for route in routes if "{" not in route.path}
     gates: list[Gate] = []
@@ -66,6 +70,8 @@ def serve(
         server_name=settings.listen, server_port=port or settings.port, prevent_thread_lock=True,
         app_kwargs={"routes": [*routes, *files], "lifespan": gated}, ssr_mode=False, quiet=True,
         max_threads=128, state_session_capacity=SESSIONS, run_history=False,
-        enable_monitoring=False, footer_links=[], **launch_options(),
+        enable_monitoring=False, footer_links=[], mcp_server=settings.mcp, **launch_options(),
     )  # fmt: skip
+    if page.mcp_error:  # Gradio serves the page without it
+        raise SettingsError(f"PLAYGROUND_MCP is on, but {page.mcp_error}")
     return Served(str(address), page, gates)

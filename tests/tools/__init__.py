@@ -1,0 +1,1 @@
+"""The tools, driven by the clients of Gradio and of MCP."""
