@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .distribution import Distribution, Measure
 from .ops.bounded import Bounded, Unknown
-from .step import EarlyLayers, LookAhead, LookingAhead, Move, Row, SecondPrompt, Step
+from .step import EarlyLayers, LookAhead, LookingAhead, Move, Rewind, Row, SecondPrompt, Step
 
 # The values of a step are part of the contract, and are imported from here too.
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Params",
     "Processor",
     "Refusal",
+    "Rewind",
     "Row",
     "Search",
     "SecondPrompt",
@@ -214,6 +215,24 @@ class Processor(Strategy):
         """Figures of the text of ``row`` so far, by name, to be shown with its other figures."""
         return {}
 
+    def rewind(self, row: Row) -> Rewind | None:
+        """How far ``row`` goes back, once its last token was observed; None where it stays.
+
+        ``row.done`` says that the text ends with that token, unless it is taken back. A rewind of
+        0 tokens only gives the processor its new ``state``. Only a text whose search chooses each
+        token by itself can go back: ``Recipe.build`` refuses others.
+        """
+        return None
+
+    def settled(self, row: Row) -> int:
+        """How many of the row's generated tokens ``rewind`` surely leaves, whatever follows."""
+        return len(row.generated)
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it may take tokens back."""
+        return type(self).rewind is not Processor.rewind and not self.is_neutral(self.params)
+
 
 class Search(Strategy):
     """Maps a lane's current rows to its next rows.
@@ -229,12 +248,13 @@ class Search(Strategy):
     needs_hidden: ClassVar[bool] = False  # see Step.hidden and LookAhead
     asks: ClassVar[bool] = False  # a person chooses; without a move the lane waits for one
     weighs_by: ClassVar[str] = "score"  # what ``weigh`` gives, in words
+    rewinds: ClassVar[bool] = False  # it may return a ``Rewind``
 
     def width(self) -> int:
         """How many rows the lane may own at once. Every lane starts from one."""
         return 1
 
-    def advance(self, step: Step) -> list[Move] | LookingAhead:
+    def advance(self, step: Step) -> Sequence[Move | Rewind] | LookingAhead:
         """The next rows, finished ones included. Where all of them are finished, the lane ends.
 
         A search that ``needs_hidden`` and keeps one row may be a generator instead. It yields a
@@ -255,6 +275,10 @@ class Search(Strategy):
     def guesses(self) -> int:
         """How many tokens the draft model shall draft, by the same recipe; 0 for no drafting."""
         return 0
+
+    def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
+        """What it finds in the text of ``row`` beside the others, by name: why it stands there."""
+        return {}
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """Finished and running rows, best first."""

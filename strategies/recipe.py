@@ -165,6 +165,18 @@ class Recipe:
                 strategy.refuse(chain)
             except ValueError as error:
                 raise RecipeError.at(i, self.steps[i].strategy, str(error)) from error
+            if (
+                isinstance(strategy, Processor)
+                and strategy.goes_back
+                and not _follows(type(chain[-1]))
+            ):
+                able = [name for name, kind in registry().strategies.items() if _follows(kind)]
+                raise RecipeError.at(
+                    i,
+                    self.steps[i].strategy,
+                    "it takes tokens back, which only a search that chooses every token by itself "
+                    f"can follow: {', '.join(able)}.",
+                )
         return cast(list[Processor], chain[:-1]), cast(Search, chain[-1])
 
     @classmethod
@@ -197,6 +209,15 @@ class Recipe:
             "anyOf": [{"type": "string", "examples": ["top_p(0.9) | sample"]}, steps],
             "description": "A recipe: its written form, or its steps.",
         }
+
+
+def _follows(kind: type[Strategy]) -> bool:
+    """Whether each row of this search stands by itself, so that one may go back alone."""
+    return (
+        issubclass(kind, Search)
+        and kind.chooses in ("likeliest", "draw")
+        and not (kind.asks or kind.needs_hidden or kind.rewinds)
+    )
 
 
 def _step(

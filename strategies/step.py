@@ -22,9 +22,10 @@ class Row:
     (a beam's summed log-probability); ``sample`` numbers the noise this row draws with; ``given``
     is what the processor that it is passed to ``needs``.
 
-    ``tokens`` are the prompt's, then the generated ones. Some models have embeddings for more
-    tokens than they have scores for, so ids of the prompt may lie beyond the scores: leave them
-    out before indexing.
+    ``tokens`` are the prompt's, then the generated ones, of which the first ``fixed`` were given,
+    as those of a text that is gone on with, and are never taken back. Some models have embeddings
+    for more tokens than they have scores for, so ids of the prompt may lie beyond the scores: leave
+    them out before indexing.
     """
 
     tokens: tuple[int, ...]
@@ -35,6 +36,7 @@ class Row:
     seed: int = 0
     done: bool = False
     given: Tensor | None = None
+    fixed: int = 0
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -62,14 +64,34 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Rewind:
+    """One next row: row ``parent`` of the step without its last ``count`` generated tokens.
+
+    The model then reads what is left anew, so that the next step has the scores after it. What the
+    strategies kept of the row is again what it was there, but for the ``state`` of the one that
+    asks for this. ``why``, a sentence, is shown beside what was taken back. ``score`` and
+    ``sample`` are for a search, as in a ``Move``.
+    """
+
+    count: int
+    why: str = ""
+    state: Any = None
+    parent: int = 0
+    score: float = 0.0
+    sample: int | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """What a search is given to choose its next rows from.
 
-    ``index`` counts generated tokens from 0. ``scores`` is float32 ``[len(rows), vocab]`` after
-    every processor. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for this position, and
-    ``draw`` is the cheap way to a token drawn with it. ``batch_draws`` holds tokens that the engine
-    computed for several lanes in one operation: under (row, sample) the result of ``draw``, under
-    (row, None) that of ``likeliest``.
+    ``index`` counts the steps from 0, which is how many tokens each row has generated, unless some
+    were taken back. ``scores`` is float32 ``[len(rows), vocab]`` after every processor, and
+    ``logits`` what the model gave them. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for
+    the position of the first row; ``draw`` is the cheap way to a token drawn with it, and has each
+    row's own from ``noises`` where rows differ in length. ``batch_draws`` holds tokens that the
+    engine computed for several lanes in one operation: under (row, sample) the result of ``draw``,
+    under (row, None) that of ``likeliest``.
 
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
     string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
@@ -88,6 +110,8 @@ class Step:
     ends: Callable[[int, int], bool]
     finished: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
+    noises: Sequence[Callable[[int], Tensor]] = ()
+    logits: Tensor | None = None
     batch_draws: dict[tuple[int, int | None], int] = field(default_factory=dict, init=False)
     passed: list[Move] = field(default_factory=list, init=False)
 
@@ -104,7 +128,8 @@ class Step:
     def draw(self, row: int, sample: int) -> int:
         """The token that is drawn from a row's scores by the noise of ``sample``."""
         token = self.batch_draws.get((row, sample))
-        return draw(self.scores[row], self.noise, sample) if token is None else token
+        noise = self.noises[row] if self.noises else self.noise
+        return draw(self.scores[row], noise, sample) if token is None else token
 
     def likeliest(self, row: int) -> int:
         """The token of a row's highest score, the first of equal ones."""

@@ -27,6 +27,8 @@ from playground.trace import (
 )
 from strategies.ops.noise import Noise
 
+_POSITIONS = 2  # whose noise is kept: rows that went back stand before the others
+
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]
 
@@ -66,7 +68,7 @@ class Run:
         self._memory: Memory | None = None
         self._changed = threading.Condition()
         self._subscribers: list[Callable[[], None]] = []
-        self._noise: Noise | None = None
+        self._noises: dict[int, Noise] = {}  # of the last positions, by position
         self._on_cancel: Callable[[], None] = lambda: None
         self._on_done: Callable[[Run], None] = lambda run: None
 
@@ -182,7 +184,7 @@ class Run:
                 self._memory = device.memory(torch.device(self.facts.device))
                 self._on_done(self)
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
-                self._noise, self._on_cancel = None, lambda: None
+                self._noises, self._on_cancel = {}, lambda: None
                 for lane in self.lanes:
                     lane.view.forget()
             self._changed.notify_all()
@@ -193,9 +195,11 @@ class Run:
     def noise(self, position: int, size: int, device: torch.device) -> Noise:
         """The noise of a position over ``size`` tokens, drawn once for all lanes."""
         position += len(self.request.prefix)  # a continued text keeps the noise it had
-        if self._noise is None or self._noise.position != position:
-            self._noise = Noise(self.request.seed, position, size, device)
-        return self._noise
+        if position not in self._noises:
+            while len(self._noises) >= _POSITIONS:
+                del self._noises[next(iter(self._noises))]
+            self._noises[position] = Noise(self.request.seed, position, size, device)
+        return self._noises[position]
 
     def comparison(self) -> Comparison:
         """Everything known of it so far, even while it runs."""

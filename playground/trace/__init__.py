@@ -22,6 +22,7 @@ from playground.trace.steps import (
     Record,
     StageSummary,
     StepRecord,
+    TakenBack,
     Times,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "Record",
     "StageSummary",
     "StepRecord",
+    "TakenBack",
     "Times",
     "Timings",
     "Trace",

@@ -57,7 +57,8 @@ class RecipeScore(ScoreRecord):
     search: str = Field(description="The search as written.")
     possible: bool | None = Field(
         description="Whether it can write the text; null where no token is impossible, but the "
-        "search weighs whole texts, or a token lacked no more than rounding: only running it tells."
+        "search weighs whole texts, a step takes tokens back, or a token lacked no more than "
+        "rounding: only running it tells."
     )
     meaning: str = Field(description="What the log-probabilities are, in a sentence.")
     logprobs: list[float | None] = Field(
@@ -71,6 +72,14 @@ class RecipeScore(ScoreRecord):
     perplexity: float | None = Field(description="exp of the mean negative log-probability.")
     impossible: Impossible | None = None
     error: str | None = Field(None, description="Why the recipe could not go on with the text.")
+    unknown: str | None = Field(
+        None, description="What the probabilities do not tell of the text, in a sentence."
+    )
+    found: dict[str, float] = Field(
+        default_factory=dict,
+        description="What the recipe's processors measure in the text, by name: the figures of a "
+        "watermark's detector.",
+    )
 
 
 class LikelihoodPoint(ScoreRecord):

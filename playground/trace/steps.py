@@ -75,6 +75,15 @@ class Times(Record):
     forward_rows: int
 
 
+class TakenBack(Record):
+    """Tokens that were written in a place and taken back before another was chosen there."""
+
+    text: str
+    token_ids: list[int]
+    by: str = Field(description="The strategy that took them back, by its id.")
+    why: str = Field(description="Its reason, in a sentence.")
+
+
 class StepRecord(Record):
     """One chosen token, as a node of the lane's tree of choices.
 
@@ -112,6 +121,10 @@ class StepRecord(Record):
         None, description="Token drafted for this position, accepted if it is the chosen one."
     )
     draft_text: str = Field("", description="The text of that token.")
+    taken_back: list[TakenBack] = Field(
+        default_factory=list,
+        description="What stood here before and was taken back, in the order it was written.",
+    )
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")
 

@@ -50,7 +50,8 @@ def scores(found: TextScore, colour: str) -> dict[str, Any]:
         label = f"{LETTERS[lane]} {shorten(one.recipe, WIDTH)}"
         able = one.impossible is None
         logprob, perplexity = (one.logprob, one.perplexity) if able else (None, None)
-        rows.append(_row(label, logprob, perplexity, _verdict(one)))
+        measured = [f"{name} {value:.2f}" for name, value in one.found.items()]
+        rows.append(_row(label, logprob, perplexity, "; ".join([_verdict(one), *measured])))
     sentence = (
         f"{count(tokens, 'token')}. In nats how likely each is to write them, longer bars being "
         f"likelier. It is likeliest with {_best(found.temperature)} or with {_best(found.top_p)}."
@@ -88,7 +89,9 @@ def _verdict(one: RecipeScore) -> str:
         )
     if one.impossible:
         return f"could not, at token {one.impossible.index + 1}: {one.impossible.reason}"
-    return "could have written it" if one.possible else "only a run tells"
+    if one.possible:
+        return "could have written it"
+    return f"only a run tells. {one.unknown}" if one.unknown else "only a run tells"
 
 
 def _best(curve: LikelihoodCurve) -> str:

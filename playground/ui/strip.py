@@ -43,6 +43,10 @@ MEANINGS = {
     "entropy": "How open the model was on average: 0 is certain; ln of n nats is n equal choices.",
     "distinct-2": "Share of token pairs that are different: 1 where no pair comes twice.",
     "4-gram repeats": "Share of four-token sequences that had already been written.",
+    "taken back": "How often the text went back to where something it may not hold began; what "
+    "stood there is struck out.",
+    "left standing": "What it may not hold and could not do without: it had gone back as often as "
+    "it may.",
     "accepted": "Share of the guessed tokens that the recipe would have chosen itself.",
 }
 TEXTS = {  # what the several texts of a column are
@@ -58,8 +62,8 @@ def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: int = 0) -> s
 
     Then, for a drafted position, True where the draft was accepted, else the rejected token's text;
     not without ``drafts``, as for a person's choices, which the search drafts but does not guess.
-    Last, the name of a special token, and of each of the ``ended`` last tokens, which ended the
-    text and are no part of it.
+    Then the name of a special token, and of each of the ``ended`` last tokens, which ended the
+    text and are no part of it. Last, what stood there before and was taken back, and why.
 
     Lines, because Gradio visits all members of a value several times a frame, and sends the end
     alone of a text that grew.
@@ -76,8 +80,11 @@ def tokens(path: Sequence[StepRecord], drafts: bool = True, ended: int = 0) -> s
             _rounded(step.raw_entropy),
             drafts and _drafted(step),
         ]
-        if step.special or (number > len(path) - ended and not step.text):
-            facts.append(charts.piece(step))
+        named = step.special or (number > len(path) - ended and not step.text)
+        if named or step.taken_back:
+            facts.append(charts.piece(step) if named else None)
+        if step.taken_back:
+            facts.append([[one.text, one.why] for one in step.taken_back])
         lines.append(json.dumps(facts))
     return "\n".join(lines)
 
@@ -108,7 +115,8 @@ def figures(
     ]
     if metrics.acceptance is not None:
         shown.append(("accepted", _number(metrics.acceptance, 0, 100), "%"))
-    shown += [(name, _number(value, 2), "") for name, value in metrics.found.items()]
+    for name, value in metrics.found.items():
+        shown.append((name, _number(value, 0 if float(value).is_integer() else 2), ""))
     return [
         {
             "name": name,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from strategies import (
     Move,
     Processor,
     Recipe,
+    Rewind,
     Row,
     Search,
     SecondPrompt,
@@ -92,7 +94,7 @@ def hidden(tokens: Sequence[int]) -> Tensor:
     return torch.stack([noise(token, 8) for token in tokens])
 
 
-def advance(search: Search, step: Step) -> list[Move]:
+def advance(search: Search, step: Step) -> Sequence[Move | Rewind]:
     """A search's moves, after all that it looks ahead at."""
     moves = search.advance(step)
     if not isinstance(moves, Generator):
@@ -113,11 +115,12 @@ def forward(model: Any) -> Logits:
     known: dict[tuple[int, ...], Tensor] = {}
 
     def logits(rows: list[tuple[int, ...]]) -> Tensor:
-        missing = [row for row in dict.fromkeys(rows) if row not in known]
-        if missing:
-            with torch.inference_mode():
-                last = model(torch.tensor(missing)).logits[:, -1].float()
-            known.update(zip(missing, last, strict=True))
+        for row in rows:
+            missing = [other for other in rows if other not in known and len(other) == len(row)]
+            if missing:
+                with torch.inference_mode():
+                    last = model(torch.tensor(missing)).logits[:, -1].float()
+                known.update(zip(missing, last, strict=True))
         return torch.stack([known[row] for row in rows])
 
     return logits
@@ -134,6 +137,15 @@ class Held:
 
     row: Row
     states: tuple[Any, ...]
+    before: Held | None = None  # without its last token
+
+    def back(self, count: int) -> Held:
+        """What it was before its last ``count`` tokens."""
+        held = self
+        for _ in range(count):
+            assert held.before is not None
+            held = held.before
+        return held
 
 
 def run(
@@ -153,9 +165,10 @@ def run(
     start = Row(tuple(prompt), len(prompt), seed=seed)
     running = [Held(start, tuple(processor.initial_state() for processor in processors))]
     finished: list[Row] = []
-    for index in range(max_new_tokens):
+    for index in count():
         rows = [held.row for held in running]
         scores = logits([row.tokens for row in rows])
+        raw = scores
         scores = scores.log_softmax(-1) if search.reads_logprobs else scores
         found = []  # what each processor was given
         for p, processor in enumerate(processors):
@@ -167,15 +180,20 @@ def run(
                 seen.append(replace(held.row, state=held.states[p], given=given))
             scores = processor(scores, seen)
 
-        def ends(row: int, token: int, rows: list[Row] = rows, index: int = index) -> bool:
+        def ends(row: int, token: int, rows: list[Row] = rows) -> bool:
             written = (*rows[row].generated, token)
-            return token in eos or index + 1 == max_new_tokens or stop(written)
+            return token in eos or len(written) == max_new_tokens or stop(written)
+
+        def noise_of(row: Row) -> Callable[[int], Tensor]:
+            return partial(_noise, seed, len(row.generated), vocab)
 
         step = Step(
             index=index,
             rows=rows,
             scores=scores,
-            noise=lambda sample, index=index: gumbel(seed, sample, index, vocab),
+            noise=noise_of(rows[0]),
+            noises=[noise_of(row) for row in rows],
+            logits=raw,
             ends=ends,
             finished=tuple(finished),
             hidden=[hidden(row.tokens if index == 0 else row.tokens[-1:]) for row in rows],
@@ -183,10 +201,16 @@ def run(
         moves = advance(search, step)
         if search.asks and not moves:
             break
-        assert sum(not move.done for move in moves) <= search.width()
+        assert sum(isinstance(m, Rewind) or not m.done for m in moves) <= search.width()
         following = []
         for move in moves:
             parent = running[move.parent]
+            if isinstance(move, Rewind):
+                was = parent.back(move.count)
+                sample = parent.row.sample if move.sample is None else move.sample
+                again = {"score": move.score, "state": move.state, "sample": sample}
+                following.append(replace(was, row=replace(was.row, **again)))
+                continue
             row = replace(
                 parent.row,
                 tokens=(*parent.row.tokens, move.token),
@@ -211,14 +235,34 @@ def run(
                     strict=True,
                 )
             )
-            if move.done:
-                finished.append(row)
+            held = _gone_back(Held(row, states, parent), processors)
+            if held.row.done:
+                finished.append(held.row)
             else:
-                following.append(Held(row, states))
+                following.append(held)
         running = following
         if not running:
             break
     return search.order([*finished, *(held.row for held in running)])
+
+
+def _noise(seed: int, position: int, vocab: int, sample: int) -> Tensor:
+    return gumbel(seed, sample, position, vocab)
+
+
+def _gone_back(held: Held, processors: Sequence[Processor]) -> Held:
+    """A row without the tokens that one of its processors takes back."""
+    for depth, processor in enumerate(processors):
+        rewind = processor.rewind(replace(held.row, state=held.states[depth]))
+        if rewind is not None:
+            was = held.back(rewind.count)
+            states = [*was.states]
+            states[depth] = rewind.state
+            row = was.row if not rewind.count else replace(was.row, sample=held.row.sample)
+            held = replace(was, row=row, states=tuple(states))
+            if rewind.count:
+                break
+    return held
 
 
 def written(rows: Sequence[Row]) -> list[list[int]]:

@@ -98,3 +98,24 @@ def test_nothing_is_said_of_a_text_that_goes_on(ended):
     assert empty_text.sentence([], None) == ""
     assert empty_text.sentence([], "cancelled") == "Stopped before it wrote anything."
     assert empty_text.sentence(ended.lanes[0].trace.path(), None) == ""
+
+
+def test_what_was_taken_back_stands_struck_out_before_its_token():
+    recipe = 'constrained(regex="[a-f ]*") | ban_phrases(["a", "bd"]) | sample'
+    asked = Request(prompt="one two three", recipes=[recipe], max_new_tokens=30, seed=1)
+    run = finished(engine(eos=(3,)), asked)
+    shown = strip.shown(run, 0)
+    taken = {n: token[9] for n, token in enumerate(read(shown)) if len(token) > 9}
+    path = run.lanes[0].trace.path()
+    assert taken == {
+        n: [[one.text, one.why] for one in step.taken_back]
+        for n, step in enumerate(path)
+        if step.taken_back
+    }
+    assert ["bd", '"bd" is on the list.'] in [one for drafts in taken.values() for one in drafts]
+    figures = {figure["name"]: figure for figure in shown["figures"]}
+    times = sum(map(len, taken.values()))
+    assert (
+        int(figures["taken back"]["value"]) >= times
+        and "struck out" in figures["taken back"]["meaning"]
+    )

@@ -1,7 +1,8 @@
 """An answer in chunks, as OpenAI streams it: server-sent events without a name, then ``[DONE]``.
 
 Nothing that was sent can be taken back in this form. The texts of a search that may yet prefer
-another, such as beams, are therefore sent when they are whole.
+another, such as beams, are therefore sent when they are whole, and a token that a step of the
+recipe may take back only once it cannot.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Chunks:
                 return
             number = 0  # samples begin as one row
         held = rows[number]
-        news = view.nodes(held, sent)[: view.settled(held) - len(sent)]
+        news = view.nodes(held, sent)[: max(0, view.final(held) - len(sent))]
         if news:
             sent += news
             steps = [view.steps[node] for node in news]

@@ -224,7 +224,7 @@ class Decoder:
         vocab = logits.batch.scores.shape[-1]
         step = LaneStep(
             lane,
-            plan.run.noise(lane.index, vocab, self.forward.device),
+            lambda position: plan.run.noise(position, vocab, self.forward.device),
             logits,
             draft=plan.draft[index] if index < len(plan.draft) else None,
             forward=0.0 if index else plan.seconds,

@@ -17,7 +17,7 @@ from playground.engine.lanes.rows import Fault
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
-from strategies import Step
+from strategies import Rewind, Step
 from strategies.ops.noise import Noise
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ class Drafter:
             moves = lane.search.advance(step)
             if isinstance(moves, Generator):
                 raise Fault("a search that looks ahead cannot have its tokens drafted")
+            if isinstance(moves[0], Rewind):
+                break
             token = moves[0].token
             for p, processor in enumerate(lane.processors):
                 if processor.stateful:

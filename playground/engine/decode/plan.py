@@ -111,10 +111,10 @@ class LanePlan:
         self.outputs = {role: [outputs[looked]] for role, outputs in self.outputs.items()}
 
     def accepts(self, index: int) -> bool:
-        """Whether the lane went on with the token drafted at ``index``."""
+        """Whether the lane went on with the token drafted at ``index``, and took none back."""
         running = self.lane.running
         return (
             index < len(self.draft)
             and bool(running)
-            and running[0].row.tokens[-1] == self.draft[index]
+            and running[0].row.tokens == (*self.sequences[0].tokens, *self.draft[: index + 1])
         )

@@ -13,6 +13,7 @@ from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.engine.run import Run
 from playground.trace import StepRecord
+from strategies.ops.noise import Noise
 
 UNSEEN = "It reads more than the scores after the prompt: press Run to see."
 
@@ -33,13 +34,16 @@ def preview(run: Run, logits: Tensor, detokenizer: Detokenizer) -> list[StepReco
     """
     steps = []
     stage = Stage(ScoreBatch(logits), [0])
+
+    def noise_at(position: int) -> Noise:
+        return run.noise(position, logits.shape[-1], logits.device)
+
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
         if lane.needs_hidden or lane.second_prompts:
             lane.end("error", UNSEEN)
         else:
-            noise = run.noise(0, logits.shape[-1], logits.device)
-            steps.append(LaneStep(lane, noise, stage))
+            steps.append(LaneStep(lane, noise_at, stage))
     process(steps)
     choose(steps)
     record(steps, detokenizer, _NoStore())

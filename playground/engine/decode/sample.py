@@ -24,6 +24,7 @@ from playground.engine.lanes.rows import Fault
 from playground.engine.lanes.slots import Store
 from playground.engine.lanes.stages import ScoreBatch, concatenated, divided
 from playground.trace import Times
+from strategies import Move, Rewind
 from strategies.ops.noise import draw_each
 from strategies.ops.topk import argmax
 
@@ -92,7 +93,8 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
             forward_rows=step.forward_rows,
         )
         try:
-            commit(step.lane, Chosen(step.rows, step.moves, own, times, step.draft), store)
+            made = Chosen(step.rows, step.moves, own, times, step.draft, step.rewinds)
+            commit(step.lane, made, store)
         except Exception as error:
             step.fault = error
     end_failed(steps)
@@ -106,7 +108,8 @@ def _with_logits(step: LaneStep, choices: list[Choice]) -> list[Choice]:
     for move, choice in zip(step.moves, choices, strict=True):
         sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
         row = step.logits.batch.scores[step.logits.rows[move.parent]]
-        kept = known_logits(row, choice.candidates.ids, step.lane.top_n, step.noise.bits(sample))
+        bits = step.noises[move.parent].bits(sample)
+        kept = known_logits(row, choice.candidates.ids, step.lane.top_n, bits)
         found.append(replace(choice, logits=kept))
     return found
 
@@ -168,7 +171,7 @@ def _draw_together(group: Sequence[LaneStep], *, draws: bool) -> None:
     asked = [(step, row, held) for step in group for row, held in enumerate(step.rows)]
     samples = [held.row.sample for _, _, held in asked]
     if draws:
-        tokens = draw_each(scores, [step.noise for step, _, _ in asked], samples)
+        tokens = draw_each(scores, [step.noises[row] for step, row, _ in asked], samples)
     else:
         tokens = argmax(scores).tolist()
     seconds = (perf_counter() - clock) / len(asked)
@@ -181,13 +184,20 @@ def _choose(step: LaneStep) -> None:
     try:
         if step.choosing is None:
             step.choosing = step.lane.choose(
-                step.rows, step.scores.scores, step.noise, step.given, step.batch_draws
+                step.rows,
+                step.scores.scores,
+                step.noises,
+                step.given,
+                step.batch_draws,
+                step.logits.scores,
             )
             step.look_ahead = next(step.choosing)
         else:
             assert step.states is not None
             step.look_ahead = step.choosing.send(step.states)
     except StopIteration as returned:
-        step.look_ahead, step.moves = None, returned.value
+        step.look_ahead, found = None, returned.value
+        step.moves = [move for move in found if isinstance(move, Move)]
+        step.rewinds = [move for move in found if isinstance(move, Rewind)]
     finally:
         step.states = None

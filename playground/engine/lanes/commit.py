@@ -12,17 +12,19 @@ from playground.engine.lanes.detokenizer import Text
 from playground.engine.lanes.ends import find_stop
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.record import Choice
+from playground.engine.lanes.rewinding import asked_back, gone_back, remembered
 from playground.engine.lanes.rows import Fault, LaneRow
 from playground.engine.lanes.slots import Store
 from playground.trace import FinishReason, StepRecord, Times
-from strategies import Move, Row
+from strategies import Move, Rewind, Row
 
 
 @dataclass(frozen=True)
 class Chosen:
     """The moves of a lane's search from ``rows``, each with what is recorded of it.
 
-    ``draft`` is the token that was guessed in their place, where one was.
+    ``draft`` is the token that was guessed in their place, where one was; ``rewinds`` are rows
+    that the search takes back instead.
     """
 
     rows: Sequence[LaneRow]
@@ -30,6 +32,7 @@ class Chosen:
     choices: Sequence[Choice]
     times: Times
     draft: int | None = None
+    rewinds: Sequence[Rewind] = ()
 
 
 def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
@@ -48,20 +51,39 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         reason or ("stop" if move.done else None)
         for move, (reason, _) in zip(moves, outcomes, strict=True)
     ]
-    slots = _place(lane, chosen, reasons, store)
-    nexts = []
+    nexts, back = [], []
     for number, (move, choice) in enumerate(zip(moves, choices, strict=True)):
-        parent, text, reason = chosen.rows[move.parent], outcomes[number][1], reasons[number]
-        if reason == "stop":
+        parent = chosen.rows[move.parent]
+        states = _observed(lane, parent, move, choice)
+        row = _continued(parent.row, move, done=reasons[number] is not None)
+        asked = asked_back(lane.processors, lane.going_back, row, states)
+        if asked.rewind is not None:  # so the text does not end here
+            reasons[number], row = None, replace(row, done=False)
+        back.append(asked)
+        nexts.append(LaneRow(row, asked.states, outcomes[number][1], None, -1, reasons[number]))
+    slots = _place(lane, chosen, reasons, store)
+    for number, (move, choice) in enumerate(zip(moves, choices, strict=True)):
+        parent, held, asked = chosen.rows[move.parent], nexts[number], back[number]
+        text = held.text
+        if held.reason == "stop":
             forks = sum(other.parent == move.parent for other in moves) > 1
             parent, text = _cut_at_stop(lane, parent, text, forks=forks)
-        row = _continued(parent.row, move, done=reason is not None)
-        if reason is not None:
-            text = lane.detokenizer.finish(text, row.tokens)
+        if held.reason is not None:
+            text = lane.detokenizer.finish(text, held.row.tokens)
         added = text.value[len(parent.text.value) :]
         node = lane.view.tree.add(_record(lane, parent, move, choice, added, chosen, at))
-        states = _observed(lane, parent, move, choice)
-        nexts.append(LaneRow(row, states, text, node, slots[number], reason))
+        past = remembered(parent) if lane.remembers and held.reason is None else ()
+        held = replace(held, text=text, node=node, slot=slots[number], past=past)
+        if asked.rewind is not None:
+            lane.reached(len(held.row.generated))
+            by = lane.processors[asked.depth].info.id
+            held = gone_back(held, asked.rewind, asked.depth, by, lane.view.tree)
+        nexts[number] = held
+    for rewind in chosen.rewinds:
+        parent = chosen.rows[rewind.parent]
+        lane.reached(len(parent.row.generated))
+        by = lane.search.info.id
+        nexts.append(gone_back(parent, rewind, None, by, lane.view.tree))
     if lane.view.weighing is not None:
         lane.view.weighing.add(lane.index, chosen.rows, lane.passed, nexts, lane.detokenizer)
     earlier = [held for held in lane.view.rows if held.reason is not None]
@@ -89,6 +111,7 @@ def _place(
     """
     parents = [chosen.rows[move.parent] for move in chosen.moves]
     running = [p.slot for p, reason in zip(parents, reasons, strict=True) if reason is None]
+    running += [chosen.rows[rewind.parent].slot for rewind in chosen.rewinds]
     if len(running) > lane.max_rows:
         raise Fault(f"the search returned {len(running)} rows and owns {lane.max_rows}")
     kept = set(running)
@@ -105,7 +128,8 @@ def _place(
         slots.append(slot)
     if targets:
         # What the lane goes on with is in all of its slots.
-        lane.slots.copy(store, sources, targets, lane.before, len(chosen.rows[0].row.generated))
+        longest = max(len(held.row.generated) for held in chosen.rows)
+        lane.slots.copy(store, sources, targets, lane.before, longest)
     return slots
 
 
@@ -149,6 +173,7 @@ def _continued(row: Row, move: Move, *, done: bool) -> Row:
         row.sample if move.sample is None else move.sample,
         row.seed,
         done,
+        fixed=row.fixed,
     )
 
 
@@ -170,7 +195,7 @@ def _record(
     # What a person picked before is read ahead like a draft, but nobody guessed it.
     draft = None if lane.search.asks else chosen.draft
     return StepRecord.model_construct(
-        index=lane.index,
+        index=len(parent.row.generated) - lane.before,
         parent=parent.node,
         token=move.token,
         text=text,
@@ -186,6 +211,7 @@ def _record(
         score=move.score,
         draft=draft,
         draft_text="" if draft is None else lane.detokenizer.piece(draft),
+        taken_back=list(parent.taken_back),
         times=chosen.times,
         at=at,
     )

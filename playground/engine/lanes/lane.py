@@ -11,6 +11,7 @@ from torch import Tensor
 from playground.engine.lanes.detokenizer import Detokenizer, Text
 from playground.engine.lanes.ends import Ends
 from playground.engine.lanes.prefix import Logprobs, states_after
+from playground.engine.lanes.rewinding import check
 from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow
 from playground.engine.lanes.slots import LaneSlots
 from playground.engine.lanes.view import LaneView
@@ -21,6 +22,7 @@ from strategies import (
     LookAhead,
     Move,
     Recipe,
+    Rewind,
     Row,
     SecondPrompt,
     Step,
@@ -60,15 +62,17 @@ class Lane:
         )
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.processor_keys = [(type(p), repr(p.params), context) for p in self.processors]
+        self.going_back = [i for i, p in enumerate(self.processors) if p.goes_back]  # their depths
+        self.remembers = bool(self.going_back) or self.search.rewinds
         self.max_rows = self.search.width()  # that may run at once
         self.slots = LaneSlots(self.max_rows, len(prompt), self.second_prompts)
         self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
         self.before = len(prefix)
-        self.index = 0  # of its next token, after those
+        self.index = 0  # of its next step, after those
         self.states_read: list[Tensor] = []  # of every token, where its search reads them
         first = LaneRow(
-            Row((*prompt, *prefix), len(prompt), seed=seed),
+            Row((*prompt, *prefix), len(prompt), seed=seed, fixed=len(prefix)),
             states_after(self.processors, prefix, prefix_logprobs),
             detokenizer.begin([*prompt, *prefix]),
             None,
@@ -87,6 +91,7 @@ class Lane:
         self.passed: list[Move] = []  # what its search weighed last and did not take
         self.asking = False  # a person chooses next: the step's move is only an offer
         self.drafted = 0  # tokens at once, at most so far
+        self._longest = 0  # tokens of a row before some were taken back
         self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
     @property
@@ -110,7 +115,11 @@ class Lane:
     def reach(self) -> int:
         """Positions of a slot that it may have written, with those of a draft not taken."""
         longest = max(len(held.row.generated) for held in self.view.rows)
-        return self.slots.reach(longest + self.drafted)
+        return self.slots.reach(max(longest, self._longest) + self.drafted)
+
+    def reached(self, count: int) -> None:
+        """A row had so many tokens, of which some are taken back."""
+        self._longest = max(self._longest, count)
 
     def start(self, slots: list[int], clock: float) -> None:
         """Own ``slots``, which hold the prompt's keys and values; count time from ``clock``."""
@@ -152,13 +161,15 @@ class Lane:
         self,
         rows: Sequence[LaneRow],
         scores: Tensor,
-        noise: Callable[[int], Tensor],
+        noises: Sequence[Callable[[int], Tensor]],
         given: Given = NOTHING,
         batch_draws: Mapping[tuple[int, int | None], int] | None = None,
-    ) -> Generator[LookAhead, Tensor, list[Move]]:
+        logits: Tensor | None = None,
+    ) -> Generator[LookAhead, Tensor, list[Move | Rewind]]:
         """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones.
 
-        Stops at every ``LookAhead`` of the search, to be sent the states it asks for.
+        ``noises`` are those of each row's position. Stops at every ``LookAhead`` of the search, to
+        be sent the states it asks for.
         """
         self._outcomes = {}
 
@@ -169,19 +180,31 @@ class Lane:
             index=self.before + self.index,
             rows=[held.row for held in rows],
             scores=scores,
-            noise=noise,
+            noise=noises[0],
             ends=ends,
             finished=[held.row for held in self.view.rows if held.reason is not None],
             hidden=given.hidden,
+            noises=noises,
+            logits=logits,
         )
         step.batch_draws.update(batch_draws or {})
-        moves = self.search.advance(step)
-        if isinstance(moves, Generator):
-            moves = yield from self._look_ahead(moves, len(rows))
+        found = self.search.advance(step)
+        moves: list[Move | Rewind]
+        if isinstance(found, Generator):
+            moves = [*(yield from self._look_ahead(found, len(rows)))]
+        else:
+            moves = [*found]
         self.passed = step.passed
         for move in moves:
-            if not (0 <= move.parent < len(rows) and 0 <= move.token < scores.shape[-1]):
+            known = isinstance(move, Rewind) or 0 <= move.token < scores.shape[-1]
+            if not (0 <= move.parent < len(rows) and known):
                 raise Fault(f"the search returned {move} for {len(rows)} rows")
+            if isinstance(move, Rewind):
+                if not self.search.rewinds:
+                    raise Fault(f"{self.search.info.id} goes back, and does not say rewinds = True")
+                if sum(other.parent == move.parent for other in moves) > 1:
+                    raise Fault(f"{self.search.info.id} forks a row that it takes tokens from")
+                check(move, rows[move.parent].row, self.search.info.id)
         self.asking = not moves and self.search.asks
         if self.asking:  # recorded as if the likeliest were chosen
             return [Move(0, int(scores[0].argmax()))]

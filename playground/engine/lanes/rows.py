@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from playground.engine.lanes.detokenizer import Text
-from playground.trace import FinishReason
+from playground.trace import FinishReason, TakenBack
 from strategies import Row
 
 
@@ -18,8 +18,27 @@ class Fault(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a row was when it had fewer tokens, as far as its tokens do not tell.
+
+    Of its text only what is known of the end: the ``length`` in characters tells the rest.
+    """
+
+    states: tuple[Any, ...]
+    text: Text
+    length: int
+    node: int | None
+    state: Any
+    score: float
+
+
+@dataclass(frozen=True)
 class LaneRow:
-    """One row with what the engine keeps beside the strategy's view of it."""
+    """One row with what the engine keeps beside the strategy's view of it.
+
+    In a lane that may take tokens back ``past`` is what the row was at every shorter length, and
+    ``taken_back`` what stood behind its last token before.
+    """
 
     row: Row  # its state is the search's
     states: tuple[Any, ...]  # one per processor
@@ -27,6 +46,8 @@ class LaneRow:
     node: int | None  # the step record of its last token
     slot: int  # -1 once it is finished and another row has its slot
     reason: FinishReason | None = None  # why it ended; None while it runs
+    past: tuple[Past, ...] = ()
+    taken_back: tuple[TakenBack, ...] = ()
 
 
 @dataclass(frozen=True)

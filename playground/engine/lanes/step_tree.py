@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from playground.trace import StepRecord
+from playground.trace import Candidates, StepRecord
 
 
 class StepTree:
@@ -17,6 +17,19 @@ class StepTree:
         """The number of a new record."""
         self.records.append(record)
         return len(self.records) - 1
+
+    def thin(self, node: int) -> None:
+        """Keep of a record only its token: of a text that was tried and taken back."""
+        record = self.records[node]
+        at = record.candidates.ids.index(record.token)
+        candidates = record.candidates
+        alone = Candidates.model_construct(
+            ids=[record.token],
+            texts=[candidates.texts[at]],
+            raw=[candidates.raw[at]],
+            stages=[[stage[at]] for stage in candidates.stages],
+        )
+        self.records[node] = record.model_copy(update={"candidates": alone, "logits": ""})
 
     def path(self, node: int | None, known: Sequence[int] = ()) -> list[int]:
         """The records that lead to ``node``, in order, after those of ``known`` that do."""

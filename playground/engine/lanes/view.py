@@ -87,6 +87,17 @@ class LaneView:
             return count
         return count - len(self.tree.ends_with(held.node, unsettled(held.text.value, self.stop)))
 
+    def final(self, held: LaneRow) -> int:
+        """How many of a row's tokens stay, those that may be taken back left out as well."""
+        count = self.settled(held)
+        if self.done or held.reason is not None:
+            return count
+        for processor, state in zip(self.processors, held.states, strict=True):
+            if processor.goes_back:
+                settled = processor.settled(replace(held.row, state=state))
+                count = min(count, settled - self.before)
+        return count
+
     def path(self) -> list[StepRecord]:
         """The records of the text shown now, as far as they stay.
 
@@ -96,10 +107,11 @@ class LaneView:
         return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
     def measured(self, held: LaneRow) -> dict[str, float]:
-        """What the processors measure in a row's text, by name."""
+        """What the processors and the search find in a row's text, by name."""
         found: dict[str, float] = {}
         for processor, state in zip(self.processors, held.states, strict=True):
             found.update(processor.measure(replace(held.row, state=state)))
+        found.update(self.search.measure(held.row, [other.row for other in self.rows]))
         return found
 
     def trace(self, vocab_size: int) -> Trace:

@@ -39,6 +39,12 @@ _UNKNOWN = (
 )
 
 
+_GOES_BACK = (
+    "A step takes back what it finds written and has another token drawn: the probabilities are "
+    "those of what is drawn first."
+)
+
+
 @dataclass
 class RecipeLikelihood:
     """One recipe on one text, fed with logits in order.
@@ -71,6 +77,7 @@ class RecipeLikelihood:
         stateful = [p.stateful for p in self.processors]
         self._first_stateful = stateful.index(True) if True in stateful else len(stateful)
         self._over = False  # nothing more can be told
+        self._went_back = ""  # where it would have, in a sentence
 
     def take(self, logits: Tensor, given: Mapping[int, Tensor]) -> None:
         """The logits of the next tokens, float32 ``[n, vocab]``.
@@ -134,6 +141,31 @@ class RecipeLikelihood:
             if processor.stateful:
                 own = _logprob(levels[depth], token) if processor.observes == "given" else final
                 self._states[depth] = processor.observe(self._states[depth], token, own)
+            if processor.goes_back:
+                self._would_go_back(depth)
+
+    def _would_go_back(self, depth: int) -> None:
+        """Note where the text is first taken back. A text that is given goes on all the same."""
+        count = len(self.logprobs)
+        row = replace(
+            self._row(count), state=self._states[depth], done=self.text[count - 1] in self.eos
+        )
+        rewind = self.processors[depth].rewind(row)
+        if rewind is None:
+            return
+        if not rewind.count:
+            self._states[depth] = rewind.state
+        elif not self._went_back:
+            self._went_back = f" After token {count} it would have gone back: {rewind.why}"
+
+    def _found(self) -> dict[str, float]:
+        """What the processors measure in the whole text."""
+        found: dict[str, float] = {}
+        row = self._row(len(self.text))
+        for processor, state in zip(self.processors, self._states, strict=True):
+            if not processor.goes_back and self.error is None:  # nothing is taken back here
+                found.update(processor.measure(replace(row, state=state)))
+        return found
 
     def _judge(self, index: int, levels: Sequence[Tensor], given: Mapping[int, Tensor]) -> bool:
         """Take one token down; whether the steps left it. ``levels`` are scores ``[vocab]``."""
@@ -256,17 +288,22 @@ class RecipeLikelihood:
             possible = False
         elif self.close_call is not None or not whole:
             possible = None
+        unknown = None
+        if any(processor.goes_back for processor in self.processors):
+            possible, unknown = possible and None, _GOES_BACK + self._went_back
         return RecipeScore(
             recipe=str(self.recipe),
             search=str(self.recipe.search),
             possible=possible,
             meaning=_MEANINGS.get(chooses, _UNKNOWN),
+            unknown=unknown,
             logprobs=self.logprobs,
             ranks=self.ranks,
             logprob=math.fsum(known) if whole else None,
             perplexity=perplexity(known) if whole else None,
             impossible=self.impossible or self.close_call,
             error=self.error,
+            found=self._found(),
         )
 
 

@@ -3,9 +3,10 @@
 // value: {run, source, lane, letter, output, outputs, texts, state, note, recipe, error, selected,
 //         texts: what the column's outputs are, partings: JSON by lane, [token, sentence, same],
 //         offer: the label of a button beside the note, or '',
-//         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special],
+//         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special, taken],
 //         drafted: false, true where the draft was accepted, else the rejected token's text,
-//         special: the name of a special token, which adds nothing to the text; left out of others,
+//         special: the name of a special token, which adds nothing to the text; null or left out of others,
+//         taken: [text, reason] of each text that stood there before and was taken back; left out where none was,
 //         figures: [{name, value, unit, meaning}, …], chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
@@ -30,12 +31,13 @@ let following = true; // whether to scroll to the end of the text, until a perso
 let top = 0; // the scroll position that this code knows
 let told = null; // the figures that were drawn last
 
+const MOST_TAKEN = 3; // texts that were taken back in one place and are shown struck out
 const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
   : (100 * p).toPrecision(1)) + ' %';
 const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
 const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
 
-function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, special], index) {
+function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, special, taken], index) {
   span.textContent = string;
   // Shown by the style sheet, so that it is no part of a copied text.
   if (special) span.dataset.special = special;
@@ -44,13 +46,17 @@ function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, s
   const rejected = typeof drafted === 'string';
   if (rejected) span.dataset.rejected = drafted;
   else delete span.dataset.rejected;
+  if (taken) span.dataset.taken = taken.slice(0, MOST_TAKEN).map(([t]) => t.replaceAll('\n', '⏎')).join(' ') +
+    (taken.length > MOST_TAKEN ? ` +${taken.length - MOST_TAKEN}` : '');
+  else delete span.dataset.taken;
   span.style.setProperty('--surprise', unit(-Math.log(Math.max(raw, 1e-9)) / 6));
   span.style.setProperty('--rank', unit(Math.log2(rawRank) / 7));
   span.style.setProperty('--entropy', unit(entropy / 6));
   const facts = `token ${index + 1}: ${special ? `${special}, no part of the text` : named(string)}, id ${id}\n` +
     `model ${percent(raw)}, rank ${rawRank} · after the recipe ${percent(final)}, rank ${rank}\n` +
     `entropy ${entropy.toFixed(2)} nats` +
-    (rejected ? `\nguessed ${named(drafted)}, rejected` : drafted ? '\nguessed, accepted' : '');
+    (rejected ? `\nguessed ${named(drafted)}, rejected` : drafted ? '\nguessed, accepted' : '') +
+    (taken ?? []).map(([t, why]) => `\ntaken back: ${named(t)}: ${why}`).join('');
   span.title = facts;
   span.setAttribute('aria-label', facts);
 }

@@ -1,0 +1,104 @@
+"""Rows that go back: what is asked of the processors, and what a row was before.
+
+Keys and values need no care. They stand by position, and a row that goes on from fewer tokens
+writes over those that it took back before anything reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from playground.engine.lanes.rows import Fault, LaneRow, Past
+from playground.engine.lanes.step_tree import StepTree
+from playground.trace import TakenBack
+from strategies import Processor, Rewind, Row
+
+
+def remembered(held: LaneRow) -> tuple[Past, ...]:
+    """What the row that follows ``held`` knows of its past."""
+    text = replace(held.text, value="")
+    length = len(held.text.value)
+    now = Past(held.states, text, length, held.node, held.row.state, held.row.score)
+    return (*held.past, now)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the processor at ``depth`` asks for: that a row goes back, or None of them does.
+
+    ``states`` are all processors' of the row as it is, where some may have come to know more.
+    """
+
+    states: tuple[Any, ...]
+    depth: int = 0
+    rewind: Rewind | None = None
+
+
+def asked_back(
+    processors: Sequence[Processor], depths: Sequence[int], row: Row, states: Sequence[Any]
+) -> Asked:
+    """Which of the processors at ``depths`` takes tokens of ``row`` back, the first that does."""
+    known = list(states)
+    for depth in depths:
+        rewind = processors[depth].rewind(replace(row, state=known[depth]))
+        if rewind is not None:
+            check(rewind, row, processors[depth].info.id, least=0)
+            if rewind.count:
+                return Asked(tuple(known), depth, rewind)
+            known[depth] = rewind.state
+    return Asked(tuple(known))
+
+
+def check(rewind: Rewind, row: Row, strategy: str, least: int = 1) -> None:
+    """Raise ``Fault`` where a row cannot go back so far."""
+    count = len(row.generated) - row.fixed
+    if not least <= rewind.count <= count:
+        raise Fault(f"{strategy} took back {rewind.count} tokens of {count}")
+
+
+def gone_back(held: LaneRow, rewind: Rewind, depth: int | None, by: str, tree: StepTree) -> LaneRow:
+    """``held`` without its last tokens; the state of the processor at ``depth`` is the rewind's.
+
+    Where ``depth`` is None a search asked, and it is the search's. A reason is kept beside what is
+    written there next.
+    """
+    tokens = held.row.tokens[: len(held.row.tokens) - rewind.count]
+    keep = len(tokens) - held.row.prompt_length - held.row.fixed  # of those written here
+    was = held.past[keep]
+    nodes = _after(tree, held.node, keep)
+    taken = tuple(tree.records[nodes[0]].taken_back)
+    if rewind.why:
+        records = [tree.records[node] for node in nodes]
+        text, ids = "".join(record.text for record in records), [record.token for record in records]
+        taken += (TakenBack(text=text, token_ids=ids, by=by, why=rewind.why),)
+    else:
+        for node in nodes:
+            tree.thin(node)
+    states = list(was.states)
+    state, score, sample = was.state, was.score, held.row.sample
+    if depth is None:
+        state, score = rewind.state, rewind.score
+        sample = sample if rewind.sample is None else rewind.sample
+    else:
+        states[depth] = rewind.state
+    return replace(
+        held,
+        row=replace(held.row, tokens=tokens, state=state, score=score, sample=sample, done=False),
+        states=tuple(states),
+        text=replace(was.text, value=held.text.value[: was.length]),
+        node=was.node,
+        reason=None,
+        past=held.past[:keep],
+        taken_back=taken,
+    )
+
+
+def _after(tree: StepTree, node: int | None, keep: int) -> list[int]:
+    """The records on the way to ``node`` of the tokens behind the first ``keep``, in order."""
+    found = []
+    while node is not None and tree.records[node].index >= keep:
+        found.append(node)
+        node = tree.records[node].parent
+    return found[::-1]
