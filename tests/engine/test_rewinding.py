@@ -182,3 +182,17 @@ def test_a_search_that_goes_back_says_so() -> None:
         lane = finished(engine(), asked("two_ways")).lanes[0]
     assert lane.finish_reason == "error"
     assert lane.error == "two_ways goes back, and does not say rewinds = True."
+
+
+def test_a_text_that_is_gone_on_with_is_never_taken_back() -> None:
+    """A phrase that begins in it is left standing; what is written since goes back as ever."""
+    served = engine(eos=(3,))
+    plain = finished(served, asked(f"{LETTERS} | greedy", tokens=12)).lanes[0]
+    over, since = (json.dumps(plain.text[at : at + 2]) for at in (4, 8))
+    recipe = f"{LETTERS} | ban_phrases([{over}, {since}]) | greedy"
+    lane = finished(served, asked(recipe, tokens=7, prefix=plain.token_ids[:5])).lanes[0]
+    assert lane.error is None and len(lane.token_ids) == 7
+    assert (plain.text[:5] + lane.text).startswith(plain.text[:6])
+    assert json.loads(since) not in lane.text[1:]  # behind what is left standing
+    assert lane.metrics.found["left standing"] == 1 and lane.metrics.found["taken back"] >= 1
+    assert [step.index for step in lane.trace.path()] == list(range(7))
