@@ -194,5 +194,5 @@ def test_a_text_that_is_gone_on_with_is_never_taken_back() -> None:
     assert lane.error is None and len(lane.token_ids) == 7
     assert (plain.text[:5] + lane.text).startswith(plain.text[:6])
     assert json.loads(since) not in lane.text[1:]  # behind what is left standing
-    assert lane.metrics.found["left standing"] == 1 and lane.metrics.found["taken back"] >= 1
+    assert lane.metrics.found["left standing"] >= 1 and lane.metrics.found["taken back"] >= 1
     assert [step.index for step in lane.trace.path()] == list(range(7))
