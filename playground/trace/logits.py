@@ -22,6 +22,7 @@ FINE = 8  # bins of a nat
 _WIDTHS = [1] * (6 * FINE) + [2] * (3 * FINE) + [4] * (2 * FINE) + [8] * 12 + [1]
 STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])  # of the bins, among the fine ones; and the last
 PARTS = 16  # of a fine bin, within which a token is taken to lie in the middle
+WIDTHS = np.diff(STARTS)  # in fine bins
 _SCALE = 255  # steps to which a bin's mean is rounded
 
 
@@ -29,20 +30,33 @@ _SCALE = 255  # steps to which a bin's mean is rounded
 class Logits:
     """``ids`` are the known tokens, float32 ``values`` their logits; ``likeliest`` come first.
 
-    The bins are of the tokens besides: ``counts`` in each, and ``means`` of their depth below the
-    highest, in fine bins, within ``slack``.
+    The bins are of the tokens besides: ``counts`` in each, and ``places`` in it of their mean, of
+    which uint8 255 is its end.
     """
 
     ids: NDArray[np.int64]
     values: NDArray[np.float32]
     likeliest: int
     counts: NDArray[np.int64]
-    means: NDArray[np.float64]
+    places: NDArray[np.uint8]
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """The mean depth in each bin below the highest logit, in fine bins, within ``slack``."""
+        means: NDArray[np.float64] = STARTS[:-1] + self.places / _SCALE * WIDTHS
+        return means
 
     @property
     def slack(self) -> float:
         """How far a mean may be from the one kept, in widths of its bin."""
         return 0.5 / _SCALE + 0.5 / PARTS + 1e-6
+
+
+def placed(means: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Where these mean depths ``[any, bins]``, in fine bins, lie in their bins."""
+    within = (means - STARTS[:-1]) * (_SCALE / WIDTHS)
+    steps: NDArray[np.uint8] = np.rint(np.clip(within, 0, _SCALE)).astype(np.uint8)
+    return steps
 
 
 def pack(logits: Logits, candidates: int) -> str:
@@ -54,12 +68,10 @@ def pack(logits: Logits, candidates: int) -> str:
     counts = logits.counts[first:last]
     widest = int(counts.max(initial=0))
     size = 1 if widest < 1 << 8 else 2 if widest < 1 << 16 else 4
-    within = (logits.means - STARTS[:-1])[first:last] / np.diff(STARTS)[first:last]
-    steps = np.clip(np.rint(within * _SCALE), 0, _SCALE).astype(np.uint8)
     others = logits.ids[candidates:]
     head = struct.pack("<BBHHBB", halves, size, logits.likeliest, len(others), first, last)
     values = (bits >> 16).astype("<u2") if halves else logits.values.astype("<f4")
-    parts = (values, others.astype("<u4"), counts.astype(f"<u{size}"), steps)
+    parts = (values, others.astype("<u4"), counts.astype(f"<u{size}"), logits.places[first:last])
     return b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
 
 
@@ -71,18 +83,17 @@ def unpack(packed: str, candidates: Sequence[int]) -> Logits:
         values, at = _read(data, "<u2" if halves else "<f4", len(candidates) + more, 8)
         others, at = _read(data, "<u4", more, at)
         filled, at = _read(data, f"<u{size}", last - first, at)
-        steps, at = _read(data, "<u1", last - first, at)
+        held, at = _read(data, "<u1", last - first, at)
     except (struct.error, TypeError) as error:
         raise ValueError("these are no packed logits") from error
     if at != len(data) or last >= len(STARTS) or likeliest > len(candidates):
         raise ValueError("these are no packed logits")
     if halves:
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    counts, means = np.zeros(len(STARTS) - 1, np.int64), STARTS[:-1].astype(np.float64)
-    counts[first:last] = filled
-    means[first:last] += steps / _SCALE * np.diff(STARTS)[first:last]
+    counts, places = np.zeros(len(WIDTHS), np.int64), np.zeros(len(WIDTHS), np.uint8)
+    counts[first:last], places[first:last] = filled, held
     ids = np.concatenate([np.array(candidates, np.int64), others.astype(np.int64)])
-    return Logits(ids, values.astype(np.float32), likeliest, counts, means)
+    return Logits(ids, values.astype(np.float32), likeliest, counts, places)
 
 
 def _read(data: bytes, kind: str, count: int, at: int) -> tuple[NDArray[Any], int]:

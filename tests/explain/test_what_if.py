@@ -16,7 +16,7 @@ from playground.engine import Engine, Limits, Request
 from playground.explain.replay import RecordedText
 from playground.explain.replay.outcome import SAME
 from playground.trace import Comparison
-from playground.trace.logits import STARTS, Logits, pack, unpack
+from playground.trace.logits import STARTS, Logits, pack, placed, unpack
 from strategies import Recipe
 from tests.engine.models import finished, loaded
 from tests.tiny import tiny_llama
@@ -232,7 +232,7 @@ def test_what_is_packed_comes_back(seed: int, halves: bool, candidates: int) -> 
     counts = dice.integers(0, dice.choice([2, 300, 70_000]), len(STARTS) - 1)
     means = STARTS[:-1] + dice.random(len(STARTS) - 1) * np.diff(STARTS)
     ids = dice.permutation(100_000)[: candidates + 5]
-    packed = pack(Logits(ids, values, candidates, counts, means), candidates)
+    packed = pack(Logits(ids, values, candidates, counts, placed(means)), candidates)
     found = unpack(packed, ids[:candidates].tolist())
     assert (found.ids == ids).all() and (found.values == values).all()
     assert found.likeliest == candidates and (found.counts == counts).all()

@@ -18,7 +18,7 @@ from playground.engine.decode.faults import end_failed
 from playground.engine.decode.lane_step import LaneStep
 from playground.engine.lanes.commit import Chosen, commit
 from playground.engine.lanes.detokenizer import Detokenizer
-from playground.engine.lanes.logits import FEWEST, known_logits
+from playground.engine.lanes.logits import FEWEST, ChosenFrom, known_logits
 from playground.engine.lanes.record import Choice, Entry, choices
 from playground.engine.lanes.rows import Fault
 from playground.engine.lanes.slots import Store
@@ -82,9 +82,9 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
             for step in chosen
         ],
     )
-    recorded = [_with_logits(*pair) for pair in zip(chosen, recorded, strict=True)]
+    kept = _with_logits(chosen, recorded)
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
-    for step, own in zip(chosen, recorded, strict=True):
+    for step, own in zip(chosen, kept, strict=True):
         times = Times.model_construct(
             forward=step.forward,
             processors=step.processors,
@@ -100,18 +100,26 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
     end_failed(steps)
 
 
-def _with_logits(step: LaneStep, choices: list[Choice]) -> list[Choice]:
+def _with_logits(
+    steps: Sequence[LaneStep], choices: Sequence[Sequence[Choice]]
+) -> list[Sequence[Choice]]:
     """With what else could have been drawn, where the search chooses by the next token alone."""
-    if step.lane.search.chooses not in ("likeliest", "draw") or step.lane.top_n < FEWEST:
-        return choices
-    found = []
-    for move, choice in zip(step.moves, choices, strict=True):
-        sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
-        row = step.logits.batch.scores[step.logits.rows[move.parent]]
-        bits = step.noises[move.parent].bits(sample)
-        kept = known_logits(row, choice.candidates.ids, step.lane.top_n, bits)
-        found.append(replace(choice, logits=kept))
-    return found
+    keeping = [
+        step.lane.search.chooses in ("likeliest", "draw") and step.lane.top_n >= FEWEST
+        for step in steps
+    ]
+    rows = []
+    for step, own, kept in zip(steps, choices, keeping, strict=True):
+        for move, choice in zip(step.moves, own, strict=True) if kept else ():
+            sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
+            scores = step.logits.batch.scores[step.logits.rows[move.parent]]
+            noise = step.noises[move.parent]
+            rows.append(ChosenFrom(scores, choice.candidates.ids, step.lane.top_n, noise, sample))
+    logits = iter(known_logits(rows))
+    return [
+        [replace(choice, logits=next(logits)) for choice in own] if kept else own
+        for own, kept in zip(choices, keeping, strict=True)
+    ]
 
 
 def _normalise(steps: Sequence[LaneStep]) -> None:

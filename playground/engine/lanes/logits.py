@@ -3,70 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playground.trace.logits import FINE, PARTS, STARTS, Logits, pack
+from playground.trace.logits import FINE, PARTS, STARTS, Logits, pack, placed
+from strategies.ops.noise import Noise
 
 FEWEST = 8  # candidates, below which so many others could be drawn that none are kept
 _MIDDLES = (np.arange(STARTS[-1] * PARTS) + 0.5) / PARTS
+_SCALE = FINE * PARTS  # parts of a nat
+_NOISIEST = 256  # tokens of a vocabulary, or about so many
+_DEEPEST = float(STARTS[-2] * PARTS)  # the part that holds all that lies deeper
 
 
-def known_logits(
-    row: Tensor, candidates: Sequence[int], top_n: int, bits: NDArray[np.uint64]
-) -> str:
-    """What is kept of a row of logits, float32 ``[vocab]``, packed; nothing where some are NaN.
+@dataclass(frozen=True)
+class ChosenFrom:
+    """A row of logits, float32 ``[vocab]``, that a search chose from by the next token alone.
 
-    ``candidates`` are in falling order, the ``top_n`` likeliest first; ``bits`` rise with each
-    token's noise.
+    ``candidates`` are recorded of it in falling order, the ``top_n`` likeliest first. Its noise is
+    what ``noise`` has for ``sample``.
     """
-    logits = row.float().cpu().numpy()
-    if not np.isfinite(logits.max()):
-        return ""
-    likeliest = min(top_n, len(candidates))
-    outdone = bits[list(candidates[:likeliest])].max()
-    others = sorted(set(_frontier(logits, bits, outdone)).difference(candidates))
-    ids = np.array([*candidates, *others], dtype=np.int64)
-    counts, means = _binned(logits, ids)
-    return pack(Logits(ids, logits[ids], likeliest, counts, means), len(candidates))
+
+    logits: Tensor
+    candidates: Sequence[int]
+    top_n: int
+    noise: Noise
+    sample: int
+
+    @property
+    def likeliest(self) -> Sequence[int]:
+        """The candidates below which no logit of another token lies."""
+        return self.candidates[: self.top_n]
 
 
-def _frontier(
-    logits: NDArray[np.float32], bits: NDArray[np.uint64], outdone: np.uint64
-) -> list[int]:
-    """Tokens with more noise than ``outdone`` that none has both a higher logit and more noise
-    than: about ln(vocab) of them.
-    """
-    left = np.flatnonzero(bits > outdone)
-    values, noise = logits[left], bits[left]
-    found = []
-    while len(left):
-        at = int(values.argmax())
-        found.append(int(left[at]))
-        more = noise > noise[at]
-        left, values, noise = left[more], values[more], noise[more]
+def known_logits(rows: Sequence[ChosenFrom]) -> list[str]:
+    """What is kept of each row, packed; nothing where some of its logits are NaN."""
+    found = [""] * len(rows)
+    logits = [row.logits.float().cpu() for row in rows]
+    best = [own[row.candidates[0]] for row, own in zip(rows, logits, strict=True)]
+    able = [number for number, highest in enumerate(best) if highest.isfinite()]
+    if not able:
+        return found
+    rows, logits, best = [rows[n] for n in able], [logits[n] for n in able], [best[n] for n in able]
+    frontiers = _frontiers(rows, logits)
+    known = [
+        np.array([*row.candidates, *sorted(frontier.difference(row.candidates))])
+        for row, frontier in zip(rows, frontiers, strict=True)
+    ]
+    counts, means = _binned(logits, best, known)
+    each = zip(able, rows, logits, known, counts, placed(means), strict=True)
+    for number, row, own, ids, *bins in each:
+        kept = Logits(ids, own.numpy()[ids], len(row.likeliest), *bins)
+        found[number] = pack(kept, len(row.candidates))
     return found
 
 
+def _frontiers(rows: Sequence[ChosenFrom], logits: Sequence[Tensor]) -> list[set[int]]:
+    """Of each row the tokens with more noise than all the likeliest have, such that no other has
+    both a higher logit and more noise: about ln(vocab) of them.
+
+    Rows with the same noise share the search for its largest values.
+    """
+    shared: dict[tuple[int, int, int], list[int]] = {}
+    for number, row in enumerate(rows):
+        noise = row.noise
+        shared.setdefault((noise.seed, noise.position, row.sample), []).append(number)
+    found: list[set[int]] = [set()] * len(rows)
+    for numbers in shared.values():
+        bits = rows[numbers[0]].noise.bits(rows[numbers[0]].sample)
+        noisiest = np.flatnonzero(bits > np.uint64((1 << 64) - (_NOISIEST << 64) // len(bits)))
+        for number in numbers:
+            found[number] = _frontier(
+                logits[number].numpy(), bits, noisiest, rows[number].likeliest
+            )
+    return found
+
+
+def _frontier(
+    logits: NDArray[np.float32],
+    bits: NDArray[np.uint64],
+    noisiest: NDArray[np.int64],
+    likeliest: Sequence[int],
+) -> set[int]:
+    """Only the ``noisiest`` can have a lower logit than the best of them."""
+    least = logits[noisiest].max(initial=-np.inf)
+    tokens = np.concatenate([np.flatnonzero(logits >= least), noisiest])  # some of them twice
+    tokens = tokens[bits[tokens] > bits[list(likeliest)].max()]
+    tokens = tokens[bits[tokens].argsort()[::-1]]
+    values = logits[tokens]
+    return set(tokens[values >= np.maximum.accumulate(values)].tolist())
+
+
 def _binned(
-    logits: NDArray[np.float32], known: NDArray[np.int64]
+    logits: Sequence[Tensor], best: Sequence[Tensor], known: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """How many tokens besides the ``known`` lie in each bin, and their mean depth in fine bins.
+    """How many tokens of each row besides the ``known`` lie in each bin, and their mean depth in
+    fine bins; both ``[rows, bins]``.
 
     They are counted in ``PARTS`` of each fine bin, and taken to lie in the middle of theirs: a
     second pass for their sum would cost as much as the first.
     """
-    depth = logits.max() - logits
-    depth *= np.float32(FINE * PARTS)
-    np.minimum(
-        depth, np.float32(STARTS[-2] * PARTS), out=depth
-    )  # in place: fresh memory costs more
-    part = depth.astype(np.intp)
-    times = np.bincount(part, minlength=int(STARTS[-1]) * PARTS)
-    np.subtract.at(times, part[known], 1)
-    counts = np.add.reduceat(times, STARTS[:-1] * PARTS)
-    sums = np.add.reduceat(times * _MIDDLES, STARTS[:-1] * PARTS)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), STARTS[:-1])
-    return counts, np.clip(means, STARTS[:-1], STARTS[1:])
+    times = np.empty((len(logits), len(_MIDDLES)), np.int64)
+    # Fresh memory costs more than what is computed in it, and few bytes are counted faster.
+    depth = torch.empty_like(logits[0])
+    part = torch.empty_like(logits[0], dtype=torch.int16)
+    for row, highest, ids, own in zip(logits, best, known, times, strict=True):
+        torch.sub(highest * _SCALE, row, alpha=_SCALE, out=depth).clamp_(max=_DEEPEST)
+        part.copy_(depth)
+        own[:] = torch.bincount(part, minlength=len(own)).numpy()
+        np.subtract.at(own, part.numpy()[ids], 1)
+    counts = np.add.reduceat(times, STARTS[:-1] * PARTS, axis=1)
+    sums = np.add.reduceat(times * _MIDDLES, STARTS[:-1] * PARTS, axis=1)
+    return counts, sums / np.maximum(counts, 1)
