@@ -18,6 +18,7 @@ from .topk import argmax, survivors
 
 _MASK = (1 << 64) - 1
 _FEW = 4  # where more than one token in so many is left, noise is computed for all and kept
+_NOISIEST = 256  # tokens of a vocabulary, or about so many
 
 
 def _signed(value: int) -> int:
@@ -77,8 +78,11 @@ def _gumbel(tokens: Tensor, key: Tensor | int) -> Tensor:
     value.add_(key)
     value.bitwise_xor_(_shift(value, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
     value.bitwise_xor_(_shift(value, 27)).mul_(_signed(0x94D049BB133111EB))
-    value.bitwise_xor_(_shift(value, 31))
-    uniform = _shift(value, 11).double().add_(0.5).mul_(2.0**-53)
+    return _gumbel_of(value.bitwise_xor_(_shift(value, 31)))
+
+
+def _gumbel_of(bits: Tensor) -> Tensor:
+    uniform = _shift(bits, 11).double().add_(0.5).mul_(2.0**-53)
     return uniform.log_().neg_().log_().neg_().float()
 
 
@@ -107,6 +111,15 @@ def _spread_ids(size: int) -> NDArray[np.uint64]:
     return np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
 
+def _least_of_noisiest(size: int) -> int:
+    return max(0, _MASK - (_NOISIEST << 64) // size)
+
+
+@lru_cache(maxsize=4)
+def _most_of_others(size: int) -> float:
+    return float(_gumbel_of(torch.tensor([_signed(_least_of_noisiest(size))])))
+
+
 def _shift(value: Tensor, bits: int) -> Tensor:
     """Logical right shift of int64, which torch shifts arithmetically."""
     return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
@@ -121,12 +134,31 @@ class Noise:
         self.seed, self.position, self.size, self.device = seed, position, size, device
         self.known: dict[int, Tensor] = {}
         self._bits: dict[int, NDArray[np.uint64]] = {}
+        self._noisiest: dict[int, NDArray[np.int64]] = {}
+
+    def noisiest(self, sample: int) -> NDArray[np.int64]:
+        """The tokens, about 256, whose ``bits`` are above those of all others; rising."""
+        if sample not in self._noisiest:
+            found = np.flatnonzero(self.bits(sample) > np.uint64(_least_of_noisiest(self.size)))
+            self._noisiest[sample] = found
+        return self._noisiest[sample]
+
+    @property
+    def most_of_others(self) -> float:
+        """No token that is not among the ``noisiest`` has more noise than this."""
+        return _most_of_others(self.size)
 
     def bits(self, sample: int) -> NDArray[np.uint64]:
         """``noise_bits`` of a sample, computed once."""
         if sample not in self._bits:
             self._bits[sample] = noise_bits(self.seed, sample, self.position, self.size)
         return self._bits[sample]
+
+    def of_bits(self, sample: int, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The noise of these tokens, from their ``bits``."""
+        bits = torch.from_numpy(self.bits(sample)[tokens].view(np.int64))
+        noise: NDArray[np.float32] = _gumbel_of(bits).numpy()
+        return noise
 
     def __call__(self, sample: int) -> Tensor:
         """The noise of every token, float32 ``[size]``."""
@@ -154,7 +186,30 @@ def draw(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
 
 
 def _draw_from_all(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
+    if isinstance(noise, Noise) and sample not in noise.known and scores.device.type == "cpu":
+        token = _draw_from_likely(scores, noise, sample)
+        if token is not None:
+            return token
     return int(argmax((scores + noise(sample))[None]))
+
+
+def _draw_from_likely(scores: Tensor, noise: Noise, sample: int) -> int | None:
+    """The same, with the logarithms of those tokens alone that could be drawn: the noisiest, and
+    what scores so high that the most noise of all others would do. None where they are many.
+    """
+    noisiest = noise.noisiest(sample)
+    values = scores.numpy()
+    few = np.append(noisiest, values.argmax())
+    reached = float((values[few] + noise.of_bits(sample, few)).max())
+    if not np.isfinite(reached):
+        return None
+    rounding = 1e-3 + 1e-5 * abs(reached)
+    likely = np.flatnonzero(values >= reached - noise.most_of_others - rounding)
+    if len(likely) > len(values) // _FEW:
+        return None
+    tokens = np.append(noisiest, likely)
+    noisy = values[tokens] + noise.of_bits(sample, tokens)
+    return int(tokens[noisy == noisy.max()].min())
 
 
 def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -> list[int]:

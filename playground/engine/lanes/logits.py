@@ -16,7 +16,6 @@ from strategies.ops.noise import Noise
 FEWEST = 8  # candidates, below which so many others could be drawn that none are kept
 _MIDDLES = (np.arange(STARTS[-1] * PARTS) + 0.5) / PARTS
 _SCALE = FINE * PARTS  # parts of a nat
-_NOISIEST = 256  # tokens of a vocabulary, or about so many
 _DEEPEST = float(STARTS[-2] * PARTS)  # the part that holds all that lies deeper
 
 
@@ -74,12 +73,11 @@ def _frontiers(rows: Sequence[ChosenFrom], logits: Sequence[Tensor]) -> list[set
         shared.setdefault((noise.seed, noise.position, row.sample), []).append(number)
     found: list[set[int]] = [set()] * len(rows)
     for numbers in shared.values():
-        bits = rows[numbers[0]].noise.bits(rows[numbers[0]].sample)
-        noisiest = np.flatnonzero(bits > np.uint64((1 << 64) - (_NOISIEST << 64) // len(bits)))
+        noise, sample = rows[numbers[0]].noise, rows[numbers[0]].sample
+        bits, noisiest = noise.bits(sample), noise.noisiest(sample)
         for number in numbers:
-            found[number] = _frontier(
-                logits[number].numpy(), bits, noisiest, rows[number].likeliest
-            )
+            own, likeliest = logits[number].numpy(), rows[number].likeliest
+            found[number] = _frontier(own, bits, noisiest, likeliest)
     return found
 
 

@@ -121,3 +121,38 @@ def test_draws_at_once_are_those_one_by_one(vocab: int) -> None:
     alone = [draw(*what) for what in zip(scores, noises(), samples, strict=True)]
     assert draw_each(scores, noises(), samples) == alone
     assert draw_each(scores[::3], noises()[::3], samples[::3]) == alone[::3]
+
+
+@pytest.mark.parametrize("vocab", [1, 7, 300, 5_000, 50_000])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0, 300.0])
+def test_a_draw_from_likely_tokens_is_the_draw_from_all(vocab: int, spread: float) -> None:
+    torch.manual_seed(vocab)
+    for position in range(20):
+        scores = torch.randn(vocab) * spread
+        scores = scores.bfloat16().float() if position % 2 else scores
+        noise = gumbel(3, position % 3, position, vocab)
+        expected = int((scores + noise).argmax())
+        assert draw(scores, Noise(3, position, vocab), position % 3) == expected
+        # The best of the others would do by a hair, or by no more than rounding.
+        for lead in (1e-6, 1e-3):
+            close = scores.clone()
+            close[noise.argmin()] = (scores + noise).max() - noise.min() + lead
+            expected = int((close + noise).argmax())
+            assert draw(close, Noise(3, position, vocab), position % 3) == expected
+
+
+@pytest.mark.parametrize("vocab", [10, 257, 50_000])
+def test_no_other_has_more_noise_than_the_noisiest(vocab: int) -> None:
+    noise = Noise(1, 2, vocab)
+    rest = torch.ones(vocab, dtype=torch.bool)
+    rest[torch.from_numpy(noise.noisiest(5))] = False
+    assert not rest.any() or noise(5)[rest].max() <= noise.most_of_others
+    assert vocab < 5_000 or 180 < len(noise.noisiest(5)) < 340
+    assert torch.equal(noise(5), torch.from_numpy(noise.of_bits(5, np.arange(vocab))))
+
+
+def test_what_is_no_number_is_drawn_as_from_all() -> None:
+    for bad in (torch.nan, torch.inf):
+        scores = torch.zeros(1_000)
+        scores[700] = bad
+        assert draw(scores, Noise(0, 0, 1_000), 0) == 700
