@@ -28,9 +28,11 @@ from strategies.ops.noise import (
     gumbel_at,
     gumbel_of_steps,
     noise_bits,
+    topped,
     uniform,
 )
 from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
+from strategies.ops.phrases import token_at
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
 from strategies.ops.spellings import spellings
 from strategies.ops.suffixes import followed
@@ -72,6 +74,7 @@ OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
         (scores.log_softmax(-1) + 3).abs(), scores.softmax(-1), 0.9
     ),
     keep_likely: lambda scores, first: keep_likely(scores, scores.softmax(-1), 1e-4),
+    topped: lambda scores, first: topped(scores, scores.amax(-1, keepdim=True) + 1),
     ban: lambda scores, first: ban(scores, [(3, 4)] * len(scores)),
     draw_each: draws,
 }
@@ -88,6 +91,7 @@ SINGLE = {
     completes,
     followed,
     from_mixture,
+    token_at,
 }
 
 
