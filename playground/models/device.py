@@ -17,7 +17,7 @@ from playground.process import Process
 from playground.settings import Settings
 from playground.trace import Memory
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt's names for them
 
 
 def resolve_device(settings: Settings) -> tuple[torch.device, torch.dtype]:
@@ -101,9 +101,11 @@ def keep_freed_memory() -> None:
     """Let the C library hand a step's freed buffers to the next step, on Linux's glibc.
 
     By default it returns them to the system, which zeroes every page of them again at each step:
-    with many rows that took as long as the arithmetic.
+    with many rows that took as long as the arithmetic. Only the arena of the whole process keeps
+    them: those of single threads end where they are no longer used, and the loop is a thread.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most it takes
         libc.mallopt(_TRIM_THRESHOLD, 512 << 20)
+        libc.mallopt(_ARENA_MAX, 1)
