@@ -2,6 +2,7 @@
 
 from .base import (
     Context,
+    DraftScores,
     EarlyLayers,
     Info,
     LookAhead,
@@ -23,6 +24,7 @@ from .recipe import Recipe, RecipeError, RecipeStep
 __all__ = [
     "Context",
     "Distribution",
+    "DraftScores",
     "EarlyLayers",
     "Info",
     "LookAhead",

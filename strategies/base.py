@@ -18,12 +18,23 @@ from torch import Tensor
 
 from .distribution import Distribution, Measure
 from .ops.bounded import Bounded, Unknown
-from .step import EarlyLayers, LookAhead, LookingAhead, Move, Rewind, Row, SecondPrompt, Step
+from .step import (
+    DraftScores,
+    EarlyLayers,
+    LookAhead,
+    LookingAhead,
+    Move,
+    Rewind,
+    Row,
+    SecondPrompt,
+    Step,
+)
 
 # The values of a step are part of the contract, and are imported from here too.
 __all__ = [
     "Choosing",
     "Context",
+    "DraftScores",
     "EarlyLayers",
     "Info",
     "LookAhead",
@@ -100,6 +111,7 @@ class Context:
     tied: bool | None = None  # whether vocabulary head and embeddings share their weights
     draft_model: str | None = None  # the title of the draft model, where there is one
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
+    chat_template: str | None = None  # of the tokenizer, where it has one
 
 
 # How a search chooses a token: it takes the likeliest, draws one, looks for a whole text of high
@@ -195,7 +207,7 @@ class Processor(Strategy):
         """The state after ``token`` was chosen, with this log-probability (nats; ``observes``)."""
         return state
 
-    def needs(self, prompt: Sequence[int]) -> SecondPrompt | EarlyLayers | None:
+    def needs(self, prompt: Sequence[int]) -> SecondPrompt | EarlyLayers | DraftScores | None:
         """What to compute for ``row.given``, after a prompt of these tokens; None for nothing."""
         return None
 

@@ -135,6 +135,14 @@ PRESETS: tuple[Preset, ...] = (
         "text-generation-webui, pull request 5677 (DRY)",
     ),
     Preset(
+        "context_aware",
+        "Context-aware",
+        "Away from what the model would say without the context; negative_prompt takes the "
+        "question alone.",
+        "guidance(1.5) | sample",
+        "Shi et al. 2023 (context-aware decoding, alpha 0.5)",
+    ),
+    Preset(
         "repetition",
         "Repetition penalty 1.2",
         "Greedy, with what was said before made less likely.",

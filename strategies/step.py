@@ -175,6 +175,14 @@ class SecondPrompt:
 
 
 @dataclass(frozen=True)
+class DraftScores:
+    """A request for the scores of the host's draft model after the same tokens.
+
+    ``row.given`` is then float32 ``[vocab]``; tokens that it does not have are at −inf.
+    """
+
+
+@dataclass(frozen=True)
 class EarlyLayers:
     """A request for the scores after each of these layers, counted from 1; 0 is the embeddings.
 

@@ -153,6 +153,7 @@ class RequestBuilder:
 
         ``chat`` and ``split`` say how the prompt is encoded, as of ``Encoder.prompt``.
         """
+        template = getattr(self.tokenizer, "chat_template", None)  # several are a dictionary
         return Context(
             vocab_size=self.facts.vocab_size,
             eos_token_ids=self.eos_token_ids,
@@ -164,6 +165,7 @@ class RequestBuilder:
             layers=self._layers,
             tied=self._tied,
             draft_model=self._draft_model,
+            chat_template=template if isinstance(template, str) else None,
         )
 
     def _decode(self, ids: Sequence[int]) -> str:

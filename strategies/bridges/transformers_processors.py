@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base import Context, EarlyLayers, Processor, Row, SecondPrompt
+from ..base import Context, DraftScores, EarlyLayers, Processor, Row, SecondPrompt
 from ..dead_ends import dead_end
 from ..recipe import Recipe, RecipeError
 
@@ -19,6 +19,7 @@ LogitsProcessor = Callable[[Tensor, Tensor], Tensor]  # (input_ids, scores) -> s
 _WHAT: dict[type, str] = {
     SecondPrompt: "the scores after a second prompt (generate has guidance_scale for that)",
     EarlyLayers: "the model's earlier layers",
+    DraftScores: "the scores of a draft model",
 }
 
 

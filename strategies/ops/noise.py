@@ -236,6 +236,14 @@ def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -
     return drawn
 
 
+def keyed(key: int, tokens: Sequence[int]) -> int:
+    """A seed that follows from a key and these tokens in order."""
+    found = _mix(key)
+    for token in tokens:
+        found = _mix(found + _mix(token + 0x9E3779B97F4A7C15))
+    return found
+
+
 def uniform(seed: int, sample: int, position: int, stream: str) -> float:
     """One number in (0, 1) from the stream of this name, unrelated to the tokens' noise."""
     return ((_key(seed, sample, position, stream) >> 11) + 0.5) * 2.0**-53

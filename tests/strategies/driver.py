@@ -18,6 +18,7 @@ from torch import Tensor
 
 from strategies import (
     Context,
+    DraftScores,
     EarlyLayers,
     Move,
     Processor,
@@ -78,10 +79,12 @@ def begun(processor: Processor, rows: Sequence[Row]) -> list[Row]:
     return out
 
 
-def said(need: SecondPrompt | EarlyLayers, row: Row, vocab: int) -> Tensor:
+def said(need: SecondPrompt | EarlyLayers | DraftScores, row: Row, vocab: int) -> Tensor:
     """Scores that depend on the row's last token and on what is asked for."""
     if isinstance(need, SecondPrompt):
         return noise(sum(need.tokens) + row.tokens[-1], vocab)
+    if isinstance(need, DraftScores):
+        return noise(1 + row.tokens[-1], vocab)
     return torch.stack([noise(layer + row.tokens[-1], vocab) for layer in need.layers])
 
 

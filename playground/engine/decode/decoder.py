@@ -23,12 +23,12 @@ from playground.engine.decode.sample import choose, process, record
 from playground.engine.forward import EarlyRow, Forward, ForwardOutput
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.rows import NOTHING, Given
+from playground.engine.lanes.rows import NOTHING, Fault, Given
 from playground.engine.lanes.slots import Role
 from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.engine.run import Run
 from playground.engine.scheduler.text_reader import TextReader
-from strategies import EarlyLayers, SecondPrompt
+from strategies import DraftScores, EarlyLayers, SecondPrompt
 
 Outputs = Mapping[Role, Sequence[SequenceOutput]]
 
@@ -239,7 +239,7 @@ class Decoder:
 
     def _given(self, lane: Lane, outputs: Outputs) -> Given:
         """What the lane's strategies read beside the logits."""
-        if not (lane.second_prompts or lane.needs_hidden):
+        if not (lane.second_prompts or lane.needs_hidden or lane.reads_draft):
             return NOTHING
         by_processor: dict[int, Sequence[Tensor]] = {}
         for depth, need in enumerate(lane.needs):
@@ -247,6 +247,13 @@ class Decoder:
                 by_processor[depth] = [output.logits for output in outputs[need]]
             elif isinstance(need, EarlyLayers):
                 by_processor[depth] = [self._early(o, need.layers) for o in outputs[None]]
+            elif isinstance(need, DraftScores):
+                if self.drafter is None:
+                    raise Fault("there is no draft model to read")
+                rows = [held.row for held in lane.running]
+                by_processor[depth] = [
+                    self.drafter.scores(row.prompt, row.generated) for row in rows
+                ]
         hidden = [o.hidden for o in outputs[None]] if lane.search.needs_hidden else ()
         lane.states_read += hidden
         return Given(by_processor, hidden)

@@ -17,7 +17,7 @@ from playground.engine.lanes.rows import Fault
 from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
-from strategies import Rewind, Step
+from strategies import Refusal, Rewind, Step
 from strategies.ops.noise import Noise
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Drafter:
         self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
             (slot, ()) for slot in range(self.forward.slots.count)
         )  # the tokens read into each slot, the one used longest ago first
+        self._scored: dict[int, int] = {}  # slots read as ``scores`` reads, and the prompt's length
 
     @classmethod
     def try_create(
@@ -96,6 +97,37 @@ class Drafter:
             row = replace(row, tokens=(*row.tokens, token))
         return found
 
+    def scores(self, prompt: Sequence[int], generated: Sequence[int]) -> Tensor:
+        """The logits after a prompt and what follows it, float32 ``[vocab]``.
+
+        A recipe reads them, so their bits may not depend on what else was read here: a prompt is
+        read at once, and what follows it token by token.
+        """
+        tokens, count = (*prompt, *generated), len(prompt)
+        if len(tokens) > self.forward.slots.length:
+            raise Refusal(f"the draft model reads at most {self.forward.slots.length:,} tokens.")
+        alike = [slot for slot, length in self._scored.items() if length == count]
+        slot, known = max(
+            ((slot, _common_prefix(self._texts[slot], tokens)) for slot in alike),
+            key=lambda pair: pair[1],
+            default=(-1, 0),
+        )
+        oldest = next(iter(self._texts))
+        if known < count:
+            slot, known = oldest, 0
+        elif len(self._texts[slot]) > known and slot != oldest:  # another text goes on there
+            self.forward.slots.copy([slot], [oldest], 0, known)
+            slot = oldest
+        start = min(known, len(tokens) - 1)
+        self._texts[slot], self._scored[slot] = tokens[:start], count
+        if start < count:
+            output, start = self.forward.prefill(slot, prompt), count
+        for at in range(start, len(tokens)):
+            output = self.forward.decode([slot], [tokens[at]], [at])
+        self._texts[slot] = tokens
+        self._texts.move_to_end(slot)
+        return self._padded(output.logits)[0]
+
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """The logits after ``tokens``, float32 ``[1, vocab]``; only new tokens are read."""
         tokens = tuple(tokens)
@@ -110,14 +142,19 @@ class Drafter:
                 slot = other
         start = min(known, len(tokens) - 1)
         self._texts[slot] = tokens[:start]  # all it surely holds, should the forward fail
+        self._scored.pop(slot, None)
         if len(tokens) - start == 1:
             output = self.forward.decode([slot], tokens[-1:], [start])
         else:
             output = self.forward.prefill(slot, tokens[start:], start)
         self._texts[slot] = tokens
         self._texts.move_to_end(slot)
-        missing = self.vocab - output.logits.shape[-1]  # a family's models round it differently
-        return pad(output.logits, (0, missing), value=-torch.inf) if missing else output.logits
+        return self._padded(output.logits)
+
+    def _padded(self, logits: Tensor) -> Tensor:
+        """As many columns as the larger model has: a family's models round them differently."""
+        missing = self.vocab - logits.shape[-1]
+        return pad(logits, (0, missing), value=-torch.inf) if missing else logits
 
 
 def _never(row: int, token: int) -> bool:

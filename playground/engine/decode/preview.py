@@ -40,7 +40,7 @@ def preview(run: Run, logits: Tensor, detokenizer: Detokenizer) -> list[StepReco
 
     for lane in run.lanes:
         lane.start(list(range(lane.width)), run.submitted)
-        if lane.needs_hidden or lane.second_prompts:
+        if lane.needs_hidden or lane.second_prompts or lane.reads_draft:
             lane.end("error", UNSEEN)
         else:
             steps.append(LaneStep(lane, noise_at, stage))

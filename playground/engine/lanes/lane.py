@@ -18,6 +18,7 @@ from playground.engine.lanes.view import LaneView
 from playground.trace import FinishReason
 from strategies import (
     Context,
+    DraftScores,
     EarlyLayers,
     LookAhead,
     Move,
@@ -60,6 +61,7 @@ class Lane:
         self.needs_hidden = self.search.needs_hidden or any(
             isinstance(need, EarlyLayers) for need in self.needs
         )
+        self.reads_draft = any(isinstance(need, DraftScores) for need in self.needs)
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.processor_keys = [(type(p), repr(p.params), context) for p in self.processors]
         self.going_back = [i for i, p in enumerate(self.processors) if p.goes_back]  # their depths

@@ -1,0 +1,26 @@
+"""The tokens before each place of a text, by which watermarks are keyed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def contexts(tokens: Sequence[int], count: int) -> list[tuple[int, ...]]:
+    """The last ``count`` tokens before each of ``tokens``, zeros where there are none."""
+    padded = (*[0] * count, *tokens)
+    return [padded[at : at + count] for at in range(len(tokens))]
+
+
+def last_context(tokens: Sequence[int], count: int) -> tuple[int, ...]:
+    """The last ``count`` tokens, zeros where there are none."""
+    return (*[0] * (count - len(tokens)), *tokens[max(0, len(tokens) - count) :])
+
+
+def met_before(tokens: Sequence[int], first: int, count: int) -> bool:
+    """Whether the last ``count`` tokens were the last before one of those from ``first`` on."""
+    last = last_context(tokens, count)
+    end = last[-1]
+    for at in range(len(tokens) - 1, first - 1, -1):
+        if (tokens[at - 1] if at else 0) == end and last_context(tokens[:at], count) == last:
+            return True
+    return False

@@ -1,0 +1,117 @@
+"""Thinking budget: after so many tokens of thinking, the tag that ends it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import base
+from ..base import Context, Info, Row, setting
+from ..ops.spellings import spellings
+from ..ops.thinking import tags
+
+Sequences = Sequence[tuple[int, ...]]
+
+
+class ThinkingBudget(base.Processor):
+    info = Info(
+        id="thinking_budget",
+        title="Thinking budget",
+        summary="Lets a model think for so many tokens, then writes the tag that ends it.",
+        formula=r"z'_i = -\infty \quad \text{if } i \ne c_j, \text{ the next token of the closing "
+        r"tag, after } n \text{ tokens of thinking}",
+        source="vLLM (thinking_token_budget); SGLang; Qwen3's documentation",
+        url="https://docs.vllm.ai/en/latest/features/reasoning_outputs.html",
+        advice="Use it with a model that thinks before it answers, to see what the answer is "
+        "worth after less of it. The thought is cut where it stands, so give words that round it "
+        "off, and a model that does not think never meets it.",
+    )
+
+    class Params(base.Params):
+        tokens: int = setting(
+            -1,
+            "How many tokens it may think; −1 is as many as it likes.",
+            usual=(-1, 1024),
+            step=1,
+            ge=-1,
+            le=1_000_000,
+        )
+        words: str = setting(
+            "", "What is written before the tag that ends the thinking.", max_length=400
+        )
+        opening: str = setting(
+            "", "The tag that begins it; empty is that of the chat template.", max_length=50
+        )
+        closing: str = setting(
+            "", "The tag that ends it; empty is that of the chat template.", max_length=50
+        )
+
+    neutral: ClassVar = {"tokens": -1}
+    each_alone: ClassVar = True
+    leads: ClassVar = True
+
+    def __init__(self, params: Any, context: Context) -> None:
+        super().__init__(params, context)
+        if self.is_neutral(params):
+            return
+        read = tags(context.chat_template) or ("", "")
+        opening, closing = params.opening or read[0], params.closing or read[1]
+        if not (opening and closing):
+            raise ValueError(
+                "this model's chat template has no tags to think between; give opening and closing."
+            )
+        ends = tuple(context.encode(closing))
+        self._begins: Sequences = spellings(context, opening)
+        self._ends: Sequences = [ends, *spellings(context, closing)]
+        self._last = (*context.encode(params.words), *ends) if params.words else ends
+
+    def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        nexts = [None if self.is_neutral(self.params) else self._next(row) for row in rows]
+        if all(token is None for token in nexts):
+            return scores
+        out = scores.clone()
+        for i, token in enumerate(nexts):
+            if token is not None:
+                out[i] = -torch.inf
+                out[i, token] = scores[i, token]
+        return out
+
+    def _next(self, row: Row) -> int | None:
+        """The token that must follow, if one must."""
+        tokens = row.tokens
+        begun = _end_of_last(tokens, self._begins)
+        if begun <= _end_of_last(tokens, self._ends):
+            return None
+        thought = tokens[max(begun, row.prompt_length) :]
+        if len(thought) < self.params.tokens:
+            return None
+        counts = range(min(len(thought), len(self._last) - 1), 0, -1)
+        written = next((n for n in counts if thought[-n:] == self._last[:n]), 0)
+        return self._last[written]
+
+    def measure(self, row: Row) -> Mapping[str, float]:
+        """How many tokens it thought, tags left out."""
+        if self.is_neutral(self.params):
+            return {}
+        tokens = row.tokens
+        begun, ended = _end_of_last(tokens, self._begins), _end_of_last(tokens, self._ends)
+        if begun > ended:  # still thinking
+            return {"thinking tokens": len(tokens) - max(begun, row.prompt_length)}
+        tag = next((len(s) for s in self._ends if tokens[ended - len(s) : ended] == s), 0)
+        begun = _end_of_last(tokens[: ended - tag], self._begins)
+        return {"thinking tokens": max(0, ended - tag - max(begun, row.prompt_length))}
+
+    def dead_end(self, row: Row) -> str:
+        return "the tag that ends the thinking is not left here."
+
+
+def _end_of_last(tokens: tuple[int, ...], sequences: Sequences) -> int:
+    """Where the last of these sequences ends in ``tokens``; 0 where none does."""
+    lasts = {sequence[-1] for sequence in sequences if sequence}
+    for end in range(len(tokens), 0, -1):
+        if tokens[end - 1] in lasts and any(tokens[end - len(s) : end] == s for s in sequences):
+            return end
+    return 0
