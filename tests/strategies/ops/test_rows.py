@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from strategies import ops
+from strategies.ops.contexts import contexts, last_context, met_before
 from strategies.ops.divergence import from_mixture
 from strategies.ops.noise import (
     Noise,
@@ -27,6 +28,7 @@ from strategies.ops.noise import (
     gumbel,
     gumbel_at,
     gumbel_of_steps,
+    keyed,
     noise_bits,
     topped,
     uniform,
@@ -36,6 +38,7 @@ from strategies.ops.phrases import token_at
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
 from strategies.ops.spellings import spellings
 from strategies.ops.suffixes import followed
+from strategies.ops.thinking import tags
 from strategies.ops.tokens import ban, completes, seen
 from strategies.ops.topk import argmax, survivors, topk
 from strategies.ops.truncation import keep_likely
@@ -92,6 +95,11 @@ SINGLE = {
     followed,
     from_mixture,
     token_at,
+    contexts,
+    last_context,
+    met_before,
+    keyed,
+    tags,
 }
 
 
