@@ -6,6 +6,7 @@ nothing is sorted. A row's figures do not depend on the rows beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from strategies.ops.reduce import row_sums
 from strategies.ops.topk import topk
 
 _DEEP = -80.0  # scores this far below the best weigh nothing in float32, and −inf is slow to exp
+_BIT = math.log(2)  # nats
 _CHUNK = 16  # rows summed at once, so that what is computed of them stays in the cache
 
 
@@ -64,11 +66,12 @@ class RowFigures:
                 self._survivors += map(int, left.tolist())
             else:
                 self._survivors += [0] * len(rows)
-            below = torch.sub(rows, top, out=spare).clamp_min_(_DEEP)
-            torch.exp(below, out=weights)
+            # Powers of two, which take a quarter of the time of those of e.
+            bits = torch.sub(rows, top, out=spare).clamp_min_(_DEEP).mul_(1 / _BIT)
+            torch.exp2(bits, out=weights)
             total = row_sums(weights)
             logs = total.log()
-            self.entropy += (logs - row_sums(weights.mul_(below)) / total).tolist()
+            self.entropy += (logs - row_sums(weights.mul_(bits)) * _BIT / total).tolist()
             self._likeliest += (-logs).tolist()
             best.append(top)
             spread.append(logs[:, None])
