@@ -11,6 +11,7 @@ from playground.engine.request import ScoreRequest
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
 from playground.process import Process
+from playground.progress import progress as shown_progress
 from playground.remembered import Remembered
 from playground.settings import Settings
 from playground.trace import Comparison
@@ -75,13 +76,15 @@ class Playground:
         chat: bool = False,
         alone: bool = False,
         split_special_tokens: bool = False,
+        progress: bool | None = None,
     ) -> Comparison:
         """Generate a text after ``prompt`` with each recipe, and record every token's choice.
 
         A single recipe or stop string needs no list around it. With ``max_new_tokens`` 0 nothing
         is generated and the prompt is scored: its ``prompt_tokens`` have a ``logprob``, and the
         comparison a ``prompt_perplexity``. With ``split_special_tokens`` names of control tokens
-        in the prompt are plain text.
+        in the prompt are plain text. ``progress`` is whether a bar tells how far it is; None shows
+        one in a notebook and on a terminal.
         Raises ``FieldError`` or ``RecipeError``, each naming what to change.
         """
         several = [recipes] if isinstance(recipes, str | Recipe) else recipes
@@ -97,7 +100,7 @@ class Playground:
             alone=alone,
             split_special_tokens=split_special_tokens,
         )
-        return self._finished(request)
+        return self._finished(request, progress)
 
     def score(
         self,
@@ -171,11 +174,12 @@ class Playground:
             )
         )
 
-    def _finished(self, request: Request) -> Comparison:
+    def _finished(self, request: Request, progress: bool | None = None) -> Comparison:
         """Run a request to its end, and return what it generated."""
         run = self.engine.submit(request)
         try:
-            self.engine.drive(run)
+            with shown_progress(run, progress) as tell:
+                self.engine.drive(run, tell)
             if request.max_new_tokens == 0:
                 self.engine.score(run)
         except BaseException:

@@ -256,10 +256,14 @@ class Engine:
         self._thread.start()
         atexit.register(self.close)  # torch may not be computing while Python shuts down
 
-    def drive(self, run: Run) -> None:
-        """Step on the calling thread until ``run`` is done; only without ``start``."""
+    def drive(self, run: Run, stepped: Callable[[], None] = lambda: None) -> None:
+        """Step on the calling thread until ``run`` is done; only without ``start``.
+
+        ``stepped`` is called after each step.
+        """
         while not run.done:
             self.step()
+            stepped()
 
     def step(self) -> None:
         """One step of the loop, on the calling thread; only without ``start``."""

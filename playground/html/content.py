@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from playground import charts
-from playground.colours import COLOURS, INKS, LETTERS, NAMES
+from playground.colours import COLOURS, INKS, LETTERS
 from playground.explain.replay import RecordedText, slack
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import inspector_view, knobs, listing, rows, strip
+from playground.ui import inspector_view, knobs, listing, panels, strip
 from playground.ui.chips import chips_of
 from playground.ui.distances import distances
 from playground.ui.drawing import drawing
@@ -24,6 +24,10 @@ from playground.ui.model_facts import facts_line
 from playground.ui.status import outcome
 from strategies.recipe import RecipeError
 
+PANELS = (
+    "Each panel is a step: thin, what it was given; thick, what it left; dashed, where it cuts. "
+    "Point at a candidate to follow it."
+)
 WHY = "Grey: what the model gave a candidate. Colour: what the recipe left of it."
 MOST_ASKED = 300  # tokens whose ranges are computed, at some milliseconds each
 LONG = "Of so long a comparison a file does not say how far each setting may go; the page does."
@@ -97,24 +101,23 @@ def _lane(run: Comparison, lane: int) -> Value:
 
 def _record(run: Comparison, lane: int, node: int) -> Value:
     """The charts and lists of one record, the bars after each stage, the model's own first."""
-    trace, colour = run.lanes[lane].trace, COLOURS[lane]
+    trace = run.lanes[lane].trace
     step = trace.steps[node]
-    alone = InspectorView(run, Selection(run=run.id, lane=lane, step=0), [step], run)
-    why = listing.why(alone)
+    place = Selection(run=run.id, lane=lane, step=step.index)
+    view = InspectorView(run, place, [step] * (step.index + 1), run)  # no more of its text is read
+    choices = inspector_view.stages(view, None)["choices"]
+    shown = [inspector_view.distribution(view, asked) for _, asked in choices]
+    # What is saved of candidates, and of stages, in whichever view.
+    tables = {name: value.get("table") for name, value in shown[0].items()}
+    why, stages = listing.why(view), panels.panels(view)
     for row in why["rows"]:
         row["tell"] = None  # nothing goes on from a candidate here
-    told = charts.about_stages(step, trace)
-    stages = range(-1, len(trace.stages))
     return {
-        "bars": [
-            rows.candidates(
-                step, trace, colour, at, charts.about_distribution(step, trace, NAMES[lane], at)
-            )
-            for at in stages
-        ],
-        "stages": [rows.stages(step, trace, colour, at, told) for at in stages],
-        "why": why | {"sentence": WHY},
-        "cuts": listing.cuts(alone),
+        "bars": [one["bars"] | {"table": None} for one in shown],
+        "stages": [one["stages"] | {"table": None} for one in shown],
+        "tables": tables,
+        "why": why | {"sentence": WHY, "table": None},
+        "panels": stages | ({"sentence": PANELS} if trace.stages else {}) | {"table": None},
     }
 
 
@@ -131,9 +134,11 @@ def _text(run: Comparison, text: int, *, asks: bool) -> Value:
         "changes": [_changes(view, asks) for view in views],
         "distances": [distances(view) for view in views],
         "timings": {
-            "per_step": drawing(charts.per_step(seen), charts.about_per_step(seen)),
-            "timeline": drawing(charts.timeline(seen), charts.about_timeline(seen)),
-            "memory": drawing(charts.memory(seen), charts.about_memory(seen)),
+            "per_step": drawing(
+                charts.per_step(seen), charts.about_per_step(seen), "time-per-step"
+            ),
+            "timeline": drawing(charts.timeline(seen), charts.about_timeline(seen), "timeline"),
+            "memory": drawing(charts.memory(seen), charts.about_memory(seen), "memory"),
         },
         "steps": {side: _steps(seen, side == "recipe") for _, side in SIDES},
         "table": _table(views[0]) if views else None,
@@ -185,6 +190,12 @@ def _changes(view: InspectorView, asks: bool) -> Value | None:
     return shown | {"ranges": ranges}
 
 
+def _timings(run: Comparison) -> Value:
+    """The chart of the steps' times, without a token that is marked in it."""
+    figure = charts.per_step(run)
+    return {"per_step": drawing(figure, charts.about_per_step(run), "time-per-step")}
+
+
 def _steps(run: Comparison, after: bool) -> Value:
     """The chart of all steps; and, for each column that others may be compared with, what differs.
 
@@ -193,7 +204,7 @@ def _steps(run: Comparison, after: bool) -> Value:
 
     def of(reference: int | None) -> Value:
         figure = charts.steps(run, None, after, reference)
-        return drawing(figure, charts.about_steps(run, after, reference))
+        return drawing(figure, charts.about_steps(run, after, reference), "steps")
 
     differing = [of(reference) for reference in range(len(run.lanes))]
     return of(None) | {

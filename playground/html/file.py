@@ -20,15 +20,18 @@ from typing import Any
 from playground.colours import LETTERS
 from playground.html.content import content
 from playground.trace import Comparison
+from playground.trace.steps import DIGITS
 
 OURS = Path(__file__).parent / "assets"
 SHARED = Path(__file__).parent.parent / "ui" / "assets"
 ELEMENTS = {  # the page's, each with the constants that its code uses by name
     "chips": (), "strip": ("colour",), "caption": (), "token": (), "rows": (), "listing": (),
-    "changes": (), "plot": ("source",), "reference": (), "downloads": (), "dock": (),
+    "panels": (), "changes": (), "plot": ("source",), "reference": (), "downloads": (), "dock": (),
 }  # fmt: skip
+SCRIPTS = ("refer", "picture", "save")
 SHEETS = (
-    "page", "setup", "columns", "text", "widths", "inspector", "rows", "listing", "changes", "dock",
+    "page", "setup", "columns", "text", "widths", "inspector", "rows", "save", "listing",
+    "panels", "changes", "dock",
 )  # fmt: skip
 MOST_BYTES = 256 << 20  # of a comparison's JSON
 _RUN = re.compile(r'<script type="application/gzip" id="run">([A-Za-z0-9+/=\s]*)</script>')
@@ -45,8 +48,9 @@ def to_html(comparison: Comparison) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _asset(OURS / "file.html").replace("{{digest}}", digest)
     page = page.replace("{{style}}", style).replace("{{script}}", script)
-    shown = json.dumps(content(comparison), separators=(",", ":"), allow_nan=False)
-    return page.replace("{{content}}", _packed(shown)).replace(
+    shown = _rounded(content(comparison))
+    written = json.dumps(shown, separators=(",", ":"), allow_nan=False)
+    return page.replace("{{content}}", _packed(written)).replace(
         "{{run}}", _packed(comparison.to_json())
     )
 
@@ -75,6 +79,15 @@ def unpacked(data: str, most: int = MOST_BYTES) -> bytes:
     return found
 
 
+def _rounded(value: Any) -> Any:
+    """The same with floats in as many digits as a trace's JSON has of them."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
@@ -94,6 +107,7 @@ def _style() -> str:
 def _script() -> str:
     """The elements' code, each in a function of its own, and then the file's."""
     parts = [_asset(OURS / "elements.js")]
+    parts += [_asset(SHARED / f"{name}.js") for name in SCRIPTS]
     for name, constants in ELEMENTS.items():
         template = _quoted(_asset(SHARED / f"{name}.html"))
         known = f", {{ {', '.join(constants)} }}" if constants else ""
@@ -102,7 +116,7 @@ def _script() -> str:
             f"run(element, props, trigger, watch, server{known}) {{\n"
             f"{_asset(SHARED / f'{name}.js')}\n}} }};"
         )
-    parts += [_asset(SHARED / "refer.js"), _asset(OURS / "figure.js"), _asset(OURS / "file.js")]
+    parts += [_asset(OURS / "figure.js"), _asset(OURS / "file.js")]
     script = "\n".join(parts)
     assert "</script" not in script.lower() and "<!--" not in script, "it would end the element"
     return f'"use strict";\n{script}'

@@ -156,6 +156,27 @@ class Comparison(Record):
         comparison: Comparison = read(text)
         return comparison
 
+    def __repr__(self) -> str:
+        """What it is, without a word of its texts: a log or a traceback may quote it."""
+        written = " + ".join(str(len(lane.token_ids)) for lane in self.lanes)
+        return f"<Comparison {self.id}: {self.model.title}, {written or 'no'} tokens>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the whole inspector in a frame, and the texts where no script runs."""
+        from playground.html import framed
+
+        shown: str = framed(self)
+        return shown
+
+    def _repr_markdown_(self) -> str:
+        """Where Markdown alone is shown: each recipe and its text."""
+        from playground.html import markdown
+
+        shown: str = markdown(self)
+        return shown
+
     def what_if(
         self, lane: int, recipe: str | Recipe, *, sample: int = 0, context: Context | None = None
     ) -> WhatIf:

@@ -241,6 +241,7 @@ const drawing = (() => {
     react(chart, data, layout) {
       const state = known.get(chart) ?? made(chart);
       state.told = draw(chart, data, layout);
+      Object.assign(chart, { _fullData: data, layout }); // what a chart is saved from as a table
     },
     Plots: { resize() {} }, // the element draws a chart of another width anew
   };

@@ -160,13 +160,14 @@
     bars: mount(bars, 'rows'),
     stages: mount(stages, 'rows', { on: { point: ({ data: [stage] }) => { shown.stage = String(stage); drawTab(); } } }),
   };
-  const lists = { why: ['Why', 'why', 'cuts'], draw: ['Draw', 'tickets', 'neighbours'] };
-  for (const [name, [title, left, right]] of Object.entries(lists)) {
-    const sides = [part(), part()];
-    tab(name, title, ...sides);
-    charts[left] = mount(sides[0], 'listing');
-    charts[right] = mount(sides[1], 'listing');
-  }
+  const reasons = part('whole');
+  tab('why', 'Why', reasons);
+  charts.panels = mount(reasons, 'panels');
+  charts.why = mount(reasons, 'listing');
+  const [own, others] = [part(), part()];
+  tab('draw', 'Draw', own, others);
+  charts.tickets = mount(own, 'listing');
+  charts.neighbours = mount(others, 'listing');
   const knobs = part('whole');
   tab('changes', 'What if', knobs);
   charts.changes = mount(knobs, 'changes', { server: { what_if: whatIf, slack: () => ranges() ?? {} } });
@@ -243,12 +244,11 @@
       const asked = choices.some(([, value]) => value === shown.stage) ? shown.stage : 'final';
       after(choices, asked);
       const index = asked === 'final' ? record.bars.length - 1 : Number(asked) + 1;
-      charts.bars.show(record.bars[index]);
-      charts.stages.show(record.stages[index]);
+      for (const name of ['bars', 'stages']) charts[name].show({ ...record[name][index], table: record.tables[name] });
     },
     why(record) {
-      charts.why.show(record.why);
-      charts.cuts.show(record.cuts);
+      charts.panels.show({ ...record.panels, table: record.tables.stages });
+      charts.why.show({ ...record.why, table: record.tables.bars });
     },
     draw(_, place) {
       charts.tickets.show(place.tickets);
