@@ -11,8 +11,8 @@ from playground.models import LoadedModel, Models
 from playground.settings import Settings, quiet_libraries, variables
 from tests.judge import judged
 
-# Run by a command of their own, in an environment with other people's clients: see the README.
-collect_ignore = ["clients"]
+# Run by commands of their own, with other people's programs: see the README.
+collect_ignore = ["clients", "installed"]
 
 quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:

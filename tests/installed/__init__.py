@@ -1,0 +1,1 @@
+"""The program as it is installed, in environments made for it; see requirements.txt beside this."""
