@@ -213,6 +213,11 @@ class Service:
         """A model's tokenizer, of transformers."""
         return self.engine(model).model.tokenizer
 
+    def own_settings(self, model: str | None = None) -> dict[str, Any]:
+        """What a model's own ``generation_config`` sets that transformers would not by itself."""
+        found: dict[str, Any] = self.engine(model).model.model.generation_config.to_diff_dict()
+        return found
+
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """The step record of the first token under each recipe; None until the prompt is prefilled.
 

@@ -170,6 +170,10 @@ class Settings(BaseSettings):
         description="Offer compare, explain, score and strategies to language models as tools, by "
         "the Model Context Protocol at /gradio_api/mcp/. Needs the package mcp.",
     )
+    dialect: Literal["openai", "vllm", "llama.cpp", "textgen"] = Field(
+        "openai",
+        description="What sampling fields mean over /v1 where a request names no dialect.",
+    )
     log_prompts: bool = Field(
         False,
         description="Write visitors' prompts, the texts in their recipes and the messages of "

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from playground.api.openai.logprobs import Scored, of_prompt, of_step
 from playground.api.openai.requests import (
@@ -83,9 +84,15 @@ class Asked:
         return found
 
     def scored(self, steps: Sequence[StepRecord]) -> list[Scored]:
-        """Generated tokens with their log-probabilities."""
+        """Generated tokens with their log-probabilities, also after each stage if asked."""
         processed = self.body.logprobs_mode == "processed_logprobs"
-        return [of_step(step, self.body.likeliest or 0, processed) for step in steps]
+        names = self._stages if self.body.stages else None
+        return [of_step(step, self.body.likeliest or 0, processed, names) for step in steps]
+
+    @cached_property
+    def _stages(self) -> list[str]:
+        """The processors that ran, as they stand in the recipe; a step has a stage for each."""
+        return [step.written for step in self.runs[0].views[0].chain.processors]
 
 
 def scored_prompt(service: Service, asked: Asked, run: Run) -> list[Scored]:
@@ -109,7 +116,7 @@ class Plan:
 def plan(service: Service, body: CompletionBody | ChatBody, client: str, most: int) -> Plan:
     """The requests of a body with at most ``most`` prompts; ``FieldError`` names its field."""
     settings = service.settings
-    recipe = body.chosen_recipe()
+    recipe = body.chosen_recipe(settings.dialect, lambda: service.own_settings(body.model))
     if isinstance(body, ChatBody):
         found = [_conversation(service, body)]
         sent = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens

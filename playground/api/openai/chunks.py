@@ -97,12 +97,11 @@ class Chunks:
         if news:
             sent += news
             steps = [view.steps[node] for node in news]
-            told = self.asked.body.likeliest is not None
-            yield self._more(
-                choice,
-                "".join(step.text for step in steps),
-                self.asked.scored(steps) if told else [],
-            )
+            if self.asked.body.likeliest is None:
+                yield self._more(choice, "".join(step.text for step in steps), [])
+            else:  # clients look at the first token of a chunk, and at no other
+                for step, scored in zip(steps, self.asked.scored(steps), strict=True):
+                    yield self._more(choice, step.text, [scored])
         reason = held.reason or (view.ended if done else None)
         if reason is not None:
             self._ended.add(choice)

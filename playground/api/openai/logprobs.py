@@ -39,22 +39,47 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What one step of the recipe, or the model before all of them, left of the probabilities."""
+
+    step: str | None  # as it stands in the recipe; None for the model itself
+    probability: float  # of the token
+    survivors: int | None
+    entropy: float  # in nats
+    likeliest: tuple[tuple[Name, float], ...]  # the tokens that are told, with their probabilities
+
+    def told(self, as_ids: bool) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "probability": self.probability,
+            "survivors": self.survivors,
+            "entropy": self.entropy,
+            "likeliest": {name.told(as_ids): probability for name, probability in self.likeliest},
+        }
+
+
+@dataclass(frozen=True)
 class Scored:
     """A token, its log-probability (None for a prompt's first), and the likeliest in its place.
 
-    ``adds`` is what it adds to the text.
+    ``adds`` is what it adds to the text; ``stages`` is None where they are not asked for, and for a
+    token of the prompt.
     """
 
     name: Name
     adds: str
     logprob: float | None
     likeliest: tuple[tuple[Name, float], ...]
+    stages: tuple[Stage, ...] | None = None
 
 
-def of_step(step: StepRecord, count: int, processed: bool) -> Scored:
+def of_step(
+    step: StepRecord, count: int, processed: bool, stages: Sequence[str] | None = None
+) -> Scored:
     """A generated token; ``processed`` is after all steps of the recipe, else the model's own.
 
     The likeliest after the recipe are of those that were recorded, which are the model's likeliest.
+    ``stages`` names the steps of the recipe, to be told of one by one.
     """
     candidates = step.candidates
     shown = candidates.final if processed else candidates.raw
@@ -72,6 +97,23 @@ def of_step(step: StepRecord, count: int, processed: bool) -> Scored:
             for at in order
             if shown[at] > 0
         ),
+        None if stages is None else _stages(step, stages, order),
+    )
+
+
+def _stages(step: StepRecord, names: Sequence[str], order: Sequence[int]) -> tuple[Stage, ...]:
+    """The model's own probabilities, then those after each step, of the candidates in ``order``."""
+    candidates = step.candidates
+    own = candidates.ids.index(step.token)
+
+    def stage(name: str | None, all: Sequence[float], left: int | None, entropy: float) -> Stage:
+        told = tuple((Name(candidates.ids[at], candidates.texts[at]), all[at]) for at in order)
+        return Stage(name, all[own], left, entropy, told)
+
+    after = zip(names, candidates.stages, step.stages, strict=True)
+    return (
+        stage(None, candidates.raw, None, step.raw_entropy),
+        *(stage(name, all, left.survivors, left.entropy) for name, all, left in after),
     )
 
 
@@ -104,6 +146,7 @@ def completion_shape(
         "tokens": [],
         "top_logprobs": [],
     }
+    stages: list[Any] = []
     for token in tokens:
         shape["text_offset"].append(start)
         shape["token_logprobs"].append(token.logprob)
@@ -112,8 +155,9 @@ def completion_shape(
         if token.logprob is not None:  # the token itself, likeliest or not
             likeliest.setdefault(token.name.told(as_ids), token.logprob)
         shape["top_logprobs"].append(None if token.logprob is None else likeliest)
+        stages.append(token.stages and [stage.told(as_ids) for stage in token.stages])
         start += len(token.adds)
-    return shape
+    return {**shape, "stages": stages} if any(stages) else shape
 
 
 def chat_shape(tokens: Iterable[Scored], as_ids: bool = False) -> dict[str, Any]:
@@ -125,6 +169,7 @@ def chat_shape(tokens: Iterable[Scored], as_ids: bool = False) -> dict[str, Any]
                 "top_logprobs": [
                     _chat_token(name, logprob, as_ids) for name, logprob in token.likeliest
                 ],
+                **_chat_stages(token, as_ids),
             }
             for token in tokens
         ],
@@ -134,6 +179,12 @@ def chat_shape(tokens: Iterable[Scored], as_ids: bool = False) -> dict[str, Any]
 
 def _chat_token(name: Name, logprob: float | None, as_ids: bool) -> dict[str, Any]:
     return {"token": name.told(as_ids), "logprob": logprob, "bytes": list(name.bytes)}
+
+
+def _chat_stages(token: Scored, as_ids: bool) -> dict[str, Any]:
+    if token.stages is None:
+        return {}
+    return {"stages": [stage.told(as_ids) for stage in token.stages]}
 
 
 def _log(probability: float) -> float:

@@ -7,14 +7,14 @@ recipe, and the rest are named in a header of the answer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from playground.api.openai.sampler_recipe import recipe
-from playground.api.openai.samplers import OTHERS, SETTINGS, DialectName
+from playground.api.openai.samplers import DIALECTS, OTHERS, SETTINGS, DialectName
 from playground.api.requests import DeferredBody
 from playground.engine import FieldError
 from playground.settings import Settings
@@ -38,6 +38,12 @@ def _count(value: Any) -> Any:
     return {True: 1, False: None}[value] if isinstance(value, bool) else value
 
 
+# Some clients send an empty name before a person has chosen a model.
+Model = Annotated[
+    Annotated[str, Field(max_length=500)] | None, BeforeValidator(lambda name: name or None)
+]
+
+
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -50,7 +56,7 @@ class _Body(DeferredBody):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    model: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    model: Model = None
     max_tokens: Annotated[int, Field(ge=0)] | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
     ignore_eos: bool | None = None
@@ -61,8 +67,9 @@ class _Body(DeferredBody):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     recipe: Recipe | None = None
-    dialect: DialectName = "openai"
+    dialect: DialectName | None = None
     logprobs_mode: LogprobsMode = "raw_logprobs"
+    stages: bool | None = None
     return_tokens_as_token_ids: bool | None = None
 
     @property
@@ -73,9 +80,13 @@ class _Body(DeferredBody):
         read = SETTINGS.keys() | OTHERS if self.recipe is not None else set()
         return sorted(extra - known | extra & read)
 
-    def chosen_recipe(self) -> Recipe:
-        """The recipe that was sent, or that the sampling fields ask for, with ``n`` texts."""
-        made = self.recipe or recipe(self.model_extra or {}, self.dialect)
+    def chosen_recipe(self, dialect: DialectName, own: Callable[[], Mapping[str, Any]]) -> Recipe:
+        """The recipe that was sent, or that the sampling fields ask for, with ``n`` texts.
+
+        ``dialect`` is the host's, for a body that names none; ``own`` tells what the model's own
+        ``generation_config`` sets.
+        """
+        made = self.recipe or self._recipe_of_fields(self.dialect or dialect, own)
         if self.n is None or self.n == 1 or made.search.strategy == "greedy":
             return made
         if made.search.strategy == "sample" and made.search.params == type(made.search.params)():
@@ -86,6 +97,12 @@ class _Body(DeferredBody):
         if texts < self.n:
             raise FieldError("n", f"n is {self.n}, but {made.search} writes {texts} at most.")
         return made
+
+    def _recipe_of_fields(
+        self, dialect: DialectName, own: Callable[[], Mapping[str, Any]]
+    ) -> Recipe:
+        settings = own() if DIALECTS[dialect].of_the_model else {}
+        return recipe(self.model_extra or {}, dialect, settings)
 
     def texts(self, made: Recipe) -> int:
         """How many texts are answered for each prompt."""
@@ -123,7 +140,7 @@ class CompletionBody(_Body):
     @property
     def likeliest(self) -> int | None:
         """Tokens told in the place of each; None where no log-probabilities are asked for."""
-        return self.logprobs
+        return 0 if self.logprobs is None and self.stages else self.logprobs
 
 
 class ChatBody(_Body):
@@ -138,7 +155,7 @@ class ChatBody(_Body):
 
     @property
     def likeliest(self) -> int | None:
-        return (self.top_logprobs or 0) if self.logprobs else None
+        return (self.top_logprobs or 0) if self.logprobs or self.stages else None
 
     def read_messages(self) -> list[dict[str, str]]:
         """Each message's role and text; ``FieldError`` where it has no text."""

@@ -138,6 +138,18 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
     async def encode(sent: Sent) -> Response:
         return await about_tokens(tokens.EncodeBody, tokens.encode, sent)
 
+    @app.post("/v1/internal/decode")
+    async def decode(sent: Sent) -> Response:
+        return await about_tokens(tokens.DecodeBody, tokens.decode, sent)
+
+    @app.post("/v1/internal/token-count")
+    async def count(sent: Sent) -> Response:
+        return await about_tokens(tokens.EncodeBody, tokens.count, sent)
+
+    @app.get("/v1/internal/model/info")
+    def model_info() -> dict[str, Any]:
+        return tokens.model_info(service)
+
     @app.get("/tokenizer_info")
     async def tokenizer_info() -> Response:
         found = await in_thread(lambda: of_model(None, lambda: tokens.tokenizer_info(service)))

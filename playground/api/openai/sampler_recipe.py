@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from playground.api.openai.samplers import (
     DIALECTS,
     FIRST,
+    LETTERS,
     ORDERS,
     PENALTIES,
     SETTINGS,
@@ -29,19 +31,20 @@ Fields = Mapping[str, Any]
 _ALSO = {
     "constrained": ("response_format", "structured_outputs"),
     "logit_bias": ("logit_bias", "banned_tokens", "custom_token_bans"),
-    "bad_words": ("banned_tokens", "custom_token_bans", "banned_strings"),
+    "bad_words": ("banned_tokens", "custom_token_bans"),
     "contrastive": ("penalty_alpha",),
 }
 
 
-def recipe(sent: Fields, name: DialectName = "openai") -> Recipe:
+def recipe(sent: Fields, name: DialectName = "openai", own: Fields | None = None) -> Recipe:
     """The recipe that the fields of a request ask for; ``FieldError`` names one that cannot be.
 
     Fields that are null or not of ``SETTINGS`` and ``OTHERS`` are left alone. Steps that change
-    nothing are left out.
+    nothing are left out. ``own`` is what the model's own ``generation_config`` sets.
     """
     dialect = DIALECTS[name]
-    fields = {name: value for name, value in sent.items() if value is not None}
+    fields = {name: own[name] for name in dialect.of_the_model if own and name in own}
+    fields |= {name: value for name, value in sent.items() if value is not None}
     steps = _Steps(dialect)
     for field_name, setting in SETTINGS.items():
         if field_name in fields:
@@ -52,16 +55,17 @@ def recipe(sent: Fields, name: DialectName = "openai") -> Recipe:
     _penalties(steps, fields, dialect)
     _bans(steps, fields)
     _structure(steps, fields)
+    _low_temperature(steps, dialect)
     _temperatures(steps, fields)
-    _mirostat(steps, fields, name)
+    _mirostat(steps, fields, dialect)
     for cutoff in ("epsilon_cutoff", "eta_cutoff"):
         given = steps.settings.get(cutoff, {}).get("epsilon")
         if isinstance(given, int | float):
             steps.settings[cutoff]["epsilon"] = round(given * dialect.cutoff_unit, 12)
     if not steps.settings.get("adaptive_p", {}).get("target"):  # 0 and below are its "off"
         steps.settings.pop("adaptive_p", None)
-    search = _search(steps, fields)
     order = _order(fields, dialect)
+    search = _search(steps, fields, order)
     listed = [
         {"strategy": strategy, "params": steps.settings[strategy]}
         for strategy in order
@@ -131,7 +135,7 @@ def _bans(steps: _Steps, fields: Fields) -> None:
             f"{shorten(quote(given))} was given.",
         ) from None
     words: list[Any] = []
-    for name in ("banned_tokens", "custom_token_bans", "banned_strings"):
+    for name in ("banned_tokens", "custom_token_bans"):
         listed = fields.get(name, [])
         if isinstance(listed, str):
             listed = [part.strip() for part in listed.split(",") if part.strip()]
@@ -175,6 +179,18 @@ def _structure(steps: _Steps, fields: Fields) -> None:
             steps.set("constrained", setting, value, "structured_outputs")
 
 
+def _low_temperature(steps: _Steps, dialect: Dialect) -> None:
+    """A temperature at which a program takes the likeliest token is 0 here."""
+    set_to = steps.settings.get("temperature", {})
+    value = set_to.get("temperature")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if 0 <= value <= dialect.greedy_below or (value < 0 and dialect.negative_is_greedy):
+        set_to["temperature"] = 0
+    elif 0 < value < dialect.least_temperature:
+        set_to["temperature"] = dialect.least_temperature
+
+
 def _temperatures(steps: _Steps, fields: Fields) -> None:
     """A temperature that moves with the entropy takes the place of the fixed one."""
     spread, low, high = (fields.get(f"dynatemp_{name}") for name in ("range", "low", "high"))
@@ -191,7 +207,7 @@ def _temperatures(steps: _Steps, fields: Fields) -> None:
     steps.settings.pop("temperature", None)
 
 
-def _mirostat(steps: _Steps, fields: Fields, dialect: DialectName) -> None:
+def _mirostat(steps: _Steps, fields: Fields, dialect: Dialect) -> None:
     name = "mirostat" if "mirostat" in fields else "mirostat_mode"
     mode = fields.get(name, 0)
     if mode not in (0, 2):
@@ -200,13 +216,13 @@ def _mirostat(steps: _Steps, fields: Fields, dialect: DialectName) -> None:
         steps.settings.pop("mirostat_v2", None)
         return
     steps.settings.setdefault("mirostat_v2", {})
-    if dialect == "llama.cpp":  # there it takes the place of all that truncates or penalises
+    if dialect.mirostat_alone:
         kept = {*FIRST, *TEMPERATURES, "mirostat_v2"}
         for strategy in steps.settings.keys() - kept:
             del steps.settings[strategy]
 
 
-def _search(steps: _Steps, fields: Fields) -> dict[str, Any]:
+def _search(steps: _Steps, fields: Fields, order: Sequence[str]) -> dict[str, Any]:
     """Who chooses: greedily at temperature 0 or without sampling, else at random."""
     alpha = fields.get("penalty_alpha", 0)
     if isinstance(alpha, int | float) and alpha > 0:
@@ -216,6 +232,8 @@ def _search(steps: _Steps, fields: Fields) -> dict[str, Any]:
         params = {"penalty_alpha": alpha, **({"top_k": top_k} if top_k else {})}
         return {"strategy": "contrastive", "params": params}
     temperature = steps.settings.get("temperature", {}).get("temperature")
+    if "temperature" not in order:  # an order that was sent leaves it out, and with it its 0
+        temperature = None
     if fields.get("do_sample") is False or (temperature == 0 and temperature is not False):
         for strategy in TEMPERATURES:
             steps.settings.pop(strategy, None)
@@ -230,15 +248,28 @@ def _order(fields: Fields, dialect: Dialect) -> list[str]:
     if name is not None:
         given = fields[name]
         if isinstance(given, str):
-            given = [part.strip() for part in given.replace("\n", ",").split(",") if part.strip()]
+            given = _named(given, dialect)
         if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
             raise FieldError(
                 name, f"{name} must be a list of names, but {shorten(quote(given))} was given."
             )
         listed = [step for one in given for step in STEP_NAMES.get(one, (one,))]
         asked = [step for step in dict.fromkeys(listed) if step in usual]
-        stay = dialect.unlisted_stay and name == "sampler_priority"
-        usual = [*asked, *(step for step in usual if stay and step not in asked)]
+        rest = [step for step in usual if step not in asked]
+        unlisted = "drop" if name == "samplers" else dialect.unlisted
+        usual = {
+            "follow": [*asked, *rest],
+            "lead": [*rest, *asked],
+            "drop": asked,
+        }[unlisted]
     if fields.get("temperature_last"):
         usual.sort(key=lambda step: step in TEMPERATURES)
     return [*FIRST, *usual]
+
+
+def _named(order: str, dialect: Dialect) -> list[str]:
+    """An order that was sent as one text: names with something between, or a letter for each."""
+    names = [part.strip() for part in re.split(r"[,;\n]", order) if part.strip()]
+    if dialect.letters and len(names) == 1 and names[0] not in {*LETTERS.values(), *STEP_NAMES}:
+        return [LETTERS[letter] for letter in order if letter in LETTERS]
+    return names

@@ -1,7 +1,8 @@
 """The sampling fields of other programs as a recipe: what each field is, by the program's dialect.
 
 ``SETTINGS`` says which setting of which strategy a field is. Where programs mean different things
-by one field, or apply steps in different orders, ``DIALECTS`` says what each does.
+by one field, or apply steps in different orders, ``DIALECTS`` says what each does; the README's
+table is made from it.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ SETTINGS: dict[str, Setting] = {
     "mirostat_tau": Setting("mirostat_v2", "tau"),
     "mirostat_eta": Setting("mirostat_v2", "eta"),
     "bad_words": Setting("bad_words", "words"),
+    "banned_strings": Setting("ban_phrases", "phrases", _texts),
     "grammar": Setting("constrained", "grammar"),
     "grammar_string": Setting("constrained", "grammar"),
     "guided_grammar": Setting("constrained", "grammar"),
@@ -95,7 +97,6 @@ OTHERS = frozenset(
         "logit_bias",
         "banned_tokens",
         "custom_token_bans",
-        "banned_strings",
         "response_format",
         "structured_outputs",
         "mirostat",
@@ -111,6 +112,12 @@ OTHERS = frozenset(
     }
 )
 
+# What llama.cpp's letters stand for, where ``samplers`` is a text.
+LETTERS: dict[str, str] = {
+    "e": "penalties", "d": "dry", "s": "top_n_sigma", "k": "top_k", "y": "typ_p", "p": "top_p",
+    "m": "min_p", "x": "xtc", "t": "temperature", "a": "adaptive_p",
+}  # fmt: skip
+
 # Names of steps in ``samplers`` and ``sampler_priority``; any other is a strategy's own.
 STEP_NAMES: dict[str, tuple[str, ...]] = {
     "penalties": ("repetition_penalty", "frequency_penalty", "presence_penalty"),
@@ -125,32 +132,41 @@ STEP_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 # What rules out tokens or moves the scores by a wish of its own comes first in every dialect.
-FIRST = ("guidance", "constrained", "logit_bias", "bad_words")
+FIRST = ("guidance", "constrained", "logit_bias", "bad_words", "ban_phrases")
 TEMPERATURES = ("temperature", "dynamic_temperature", "quadratic")
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a program makes of the fields that are named alike.
+    """What a program makes of the fields that are named alike, and where that was read.
 
     ``order`` is of the steps that follow ``FIRST``; ``defaults`` are what the program takes for a
     field that is not sent, by strategy and setting.
     """
 
+    read: str
     order: tuple[str, ...]
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # Fields that it takes from the model's own generation_config, where they are not sent.
+    of_the_model: tuple[str, ...] = ()
     prompt_counts: bool = False  # for the presence and frequency penalties
     window: int = 0  # tokens that the penalties look back over; 0 is all
     window_for_dry: bool = False  # whether DRY looks back over the same window
     zero_is_off: bool = False  # whether a window of 0 switches off what looks back over it
     cutoff_unit: float = 1.0  # of epsilon_cutoff and eta_cutoff
-    unlisted_stay: bool = True  # steps that an order sent does not name
+    unlisted: Literal["follow", "lead", "drop"] = "follow"  # steps that an order does not name
+    letters: bool = False  # whether an order may be written in ``LETTERS``
+    greedy_below: float = 0.0  # a temperature up to this takes the likeliest token
+    least_temperature: float = 0.0  # to which any other below it is raised
+    negative_is_greedy: bool = False
+    mirostat_alone: bool = False  # whether it takes the place of all but the temperature
 
 
 DIALECTS: dict[str, Dialect] = {
     # No more than temperature, top_p and three penalties; anything else as transformers orders it.
     "openai": Dialect(
+        read="OpenAI's API reference; the rest as transformers 5.24",
         order=(
             "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", *TEMPERATURES,
             "top_n_sigma", "top_k", "top_p", "min_p", "top_a", "typical_p", "tail_free",
@@ -158,13 +174,18 @@ DIALECTS: dict[str, Dialect] = {
         ),
     ),
     "vllm": Dialect(
+        read="vLLM 0.22 (v1/sample/sampler.py, sampling_params.py)",
         order=(
             "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", *TEMPERATURES,
             "min_p", "top_n_sigma", "top_k", "top_p", "top_a", "typical_p", "tail_free",
             "epsilon_cutoff", "eta_cutoff", "xtc", "adaptive_p", "mirostat_v2",
         ),
+        of_the_model=("temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
+        greedy_below=1e-5,
+        least_temperature=0.01,
     ),
     "llama.cpp": Dialect(
+        read="llama.cpp (common/common.h, common/sampling.cpp, tools/server)",
         order=(
             "encoder_repetition", *PENALTIES, "dry", "no_repeat_ngram", "top_n_sigma", "top_k",
             "typical_p", "tail_free", "top_p", "min_p", "top_a", "epsilon_cutoff", "eta_cutoff",
@@ -179,17 +200,23 @@ DIALECTS: dict[str, Dialect] = {
         prompt_counts=True,
         window=64,
         zero_is_off=True,
-        unlisted_stay=False,
+        unlisted="drop",
+        letters=True,
+        negative_is_greedy=True,
+        mirostat_alone=True,
     ),
     "textgen": Dialect(
+        read="text-generation-webui, 2026-05 (presets.py, sampler_hijack.py, api/typing.py)",
         order=(
             *PENALTIES, "dry", "top_n_sigma", *TEMPERATURES, "top_k", "top_p", "typical_p",
             "epsilon_cutoff", "eta_cutoff", "tail_free", "top_a", "min_p", "adaptive_p",
             "mirostat_v2", "xtc", "encoder_repetition", "no_repeat_ngram",
         ),
+        defaults={"top_p": {"top_p": 0.95}},
         prompt_counts=True,
         window=1024,
         window_for_dry=True,
         cutoff_unit=1e-4,
+        unlisted="lead",
     ),
 }  # fmt: skip

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from playground.api.openai.requests import ChatBody
+from playground.api.openai.requests import ChatBody, Model
 from playground.api.requests import DeferredBody
 from playground.engine import FieldError
 from playground.service import Service
-
-Model = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class _Body(DeferredBody):
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    model: Model | None = None
+    model: Model = None
 
 
 class TokenizeBody(_Body):
@@ -40,6 +38,10 @@ class DetokenizeBody(_Body):
 
 class EncodeBody(_Body):
     text: str
+
+
+class DecodeBody(_Body):
+    tokens: list[int]
 
 
 def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:
@@ -81,10 +83,7 @@ def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:
 
 def detokenize(service: Service, body: DetokenizeBody) -> dict[str, Any]:
     """The text of tokens, as vLLM (``prompt``) and llama.cpp (``content``) name it."""
-    try:
-        text = "".join(token.text for token in service.decode(body.tokens, body.model))
-    except FieldError as error:
-        raise FieldError("tokens", error.message) from error
+    text = _text(service, body)
     return {"prompt": text, "content": text}
 
 
@@ -93,6 +92,21 @@ def encode(service: Service, body: EncodeBody) -> dict[str, Any]:
     _check(service, body.text)
     ids = _with_special(service, body.text, body.model)
     return {"tokens": ids, "length": len(ids)}
+
+
+def count(service: Service, body: EncodeBody) -> dict[str, Any]:
+    """How many tokens a text has, as text-generation-webui tells it."""
+    return {"length": encode(service, body)["length"]}
+
+
+def decode(service: Service, body: DecodeBody) -> dict[str, Any]:
+    """The text of tokens, as text-generation-webui tells it."""
+    return {"text": _text(service, body)}
+
+
+def model_info(service: Service) -> dict[str, Any]:
+    """The model in use, where text-generation-webui's clients look for it."""
+    return {"model_name": service.models.default, "lora_names": [], "loader": "transformers"}
 
 
 def tokenizer_info(service: Service) -> dict[str, Any]:
@@ -107,6 +121,13 @@ def tokenizer_info(service: Service) -> dict[str, Any]:
         "model_max_length": service.engine().context_length,
         "vocab_size": service.engine().model.facts.vocab_size,
     }
+
+
+def _text(service: Service, body: DetokenizeBody | DecodeBody) -> str:
+    try:
+        return "".join(token.text for token in service.decode(body.tokens, body.model))
+    except FieldError as error:
+        raise FieldError("tokens", error.message) from error
 
 
 def _with_special(service: Service, text: str, model: str | None) -> list[int]:

@@ -108,3 +108,11 @@ def test_a_fault_names_its_field(client, fields, param):
     answer = chat(client, **fields)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
+
+
+def test_every_stage_is_told_beside_a_tokens_log_probability(client):
+    fields = {"recipe": "top_k(3) | sample", "stages": True, "seed": 1}
+    (choice,) = chat(client, **fields).json()["choices"]
+    for token in choice["logprobs"]["content"]:
+        assert [stage["step"] for stage in token["stages"]] == [None, "top_k(3)"]
+        assert token["stages"][1]["survivors"] == 3

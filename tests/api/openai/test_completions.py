@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -229,3 +230,46 @@ def test_every_request_is_measured_with_those_of_the_page(client):
     before = runs()
     complete(client)
     assert runs() > before
+
+
+def test_every_stage_is_told_where_it_is_asked_for(client):
+    fields = {"recipe": "top_k(5) | temperature(0.5) | sample", "seed": 3, "max_tokens": 4}
+    (choice,) = complete(client, **fields, stages=True, logprobs=5, echo=True).json()["choices"]
+    told = choice["logprobs"]
+    assert told["stages"][:5] == [None] * 5 and len(told["stages"]) == 9  # the prompt has none
+    for token, logprob, stages in zip(
+        told["tokens"][5:], told["token_logprobs"][5:], told["stages"][5:], strict=True
+    ):
+        raw, cut, cooled = stages
+        assert [stage["step"] for stage in stages] == [None, "top_k(5)", "temperature(0.5)"]
+        assert raw["probability"] == pytest.approx(math.exp(logprob))
+        assert (raw["survivors"], cut["survivors"], cooled["survivors"]) == (None, 5, 5)
+        assert raw["entropy"] > cut["entropy"] > cooled["entropy"]
+        assert (
+            cut["likeliest"][token]
+            == cut["probability"]
+            == pytest.approx(raw["probability"] / sum(raw["likeliest"].values()))
+        )
+        squares = {name: p * p for name, p in cut["likeliest"].items()}
+        assert cooled["probability"] == pytest.approx(squares[token] / sum(squares.values()), 1e-4)
+
+
+def test_stages_need_no_log_probabilities_beside_them_and_are_streamed(client):
+    fields = {"recipe": "top_k(5) | sample", "seed": 3, "max_tokens": 4, "stages": True}
+    (choice,) = complete(client, **fields).json()["choices"]
+    assert [len(stages) for stages in choice["logprobs"]["stages"]] == [2] * 4
+    parts = chunks(complete(client, **fields, stream=True))
+    own = [part["choices"][0]["logprobs"] for part in parts]
+    streamed = [stages for logprobs in own if logprobs for stages in logprobs["stages"]]
+    assert streamed == choice["logprobs"]["stages"]
+    assert "stages" not in complete(client, logprobs=1).json()["choices"][0]["logprobs"]
+
+
+def test_a_models_own_settings_are_those_of_vllm(client, service, monkeypatch):
+    config = service.engine().model.model.generation_config
+    monkeypatch.setattr(config, "temperature", 0.6)
+    monkeypatch.setattr(config, "top_k", 7)
+    asked = {"prompt": "Hello", "max_tokens": 1}
+    own = client.post("/v1/completions", json=asked | {"dialect": "vllm"}).json()
+    assert own["recipe"] == "temperature(0.6) | top_k(7) | sample"
+    assert client.post("/v1/completions", json=asked).json()["recipe"] == "sample"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from playground.api.openai.dialect_table import table, within
 from playground.api.openai.sampler_recipe import recipe
 from playground.api.openai.samplers import DIALECTS, FIRST, OTHERS, SETTINGS, STEP_NAMES
 from playground.engine import FieldError
+from playground.settings import Settings
 from strategies.recipe import Recipe
 from strategies.registry import registry
 
@@ -31,6 +34,45 @@ CASES = [
     ("vllm", {"repetition_penalty": 1.1}, "repetition_penalty(1.1) | sample"),
     ("vllm", {"guided_choice": ["a", "b"]}, 'constrained(choices=["a", "b"]) | sample'),
     ("vllm", {"structured_outputs": {"regex": "a+"}}, 'constrained("a+") | sample'),
+    ("vllm", {"temperature": 0.000001, "top_p": 0.9}, "top_p(0.9) | greedy"),
+    ("vllm", {"temperature": 0.001}, "temperature(0.01) | sample"),
+    ("vllm", {"temperature": 0.001, "top_k": 0}, "temperature(0.01) | sample"),
+    (
+        "vllm",
+        {"presence_penalty": 0.3, "repetition_penalty": 1.1, "min_p": 0.2, "temperature": 2},
+        "repetition_penalty(1.1) | presence_penalty(0.3) | temperature(2.0) | min_p(0.2) | sample",
+    ),
+    ("openai", {"temperature": 0.001}, "temperature(0.001) | sample"),
+    (
+        "openai",
+        {"sampler_priority": ["top_p"], "top_p": 0.9, "top_k": 5},
+        "top_p(0.9) | top_k(5) | sample",
+    ),
+    ("llama.cpp", {"temperature": -1, "samplers": ["temperature"]}, "greedy"),
+    ("llama.cpp", {"temperature": 0, "samplers": ["top_k"]}, "top_k(40) | sample"),
+    ("llama.cpp", {"top_k": 0, "top_p": 1, "min_p": 0, "temperature": 1}, "sample"),
+    ("llama.cpp", {"top_k": -1, "samplers": ["top_k"]}, "sample"),
+    ("llama.cpp", {"samplers": "tpk"}, "temperature(0.8) | top_p(0.95) | top_k(40) | sample"),
+    ("llama.cpp", {"samplers": "min_p;top_k"}, "min_p(0.05) | top_k(40) | sample"),
+    ("llama.cpp", {"samplers": "temperature"}, "temperature(0.8) | sample"),
+    (
+        "llama.cpp",
+        {"dry_multiplier": 1, "dry_penalty_last_n": 0, "samplers": ["dry"]},
+        "sample",
+    ),
+    (
+        "llama.cpp",
+        {
+            "xtc_probability": 0.5,
+            "top_n_sigma": 1,
+            "typical_p": 0.9,
+            "dry_multiplier": 1,
+            "frequency_penalty": 0.1,
+        },
+        "frequency_penalty(0.1, prompt=True, window=64) | dry(1.0) | top_n_sigma(1.0) | top_k(40) "
+        "| typical_p(0.9) | top_p(0.95) | min_p(0.05) | xtc(probability=0.5) | temperature(0.8) "
+        "| sample",
+    ),
     ("llama.cpp", {}, "top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8) | sample"),
     ("llama.cpp", {"samplers": ["temperature", "top_k"]}, "temperature(0.8) | top_k(40) | sample"),
     (
@@ -64,32 +106,46 @@ CASES = [
     (
         "textgen",
         {"repetition_penalty": 1.2, "dry_multiplier": 0.8, "dry_sequence_breakers": '["\\n"]'},
-        'repetition_penalty(1.2, window=1024) | dry(0.8, breakers=["\\n"], window=1024) | sample',
+        'repetition_penalty(1.2, window=1024) | dry(0.8, breakers=["\\n"], window=1024) '
+        "| top_p(0.95) | sample",
     ),
-    ("textgen", {"epsilon_cutoff": 3}, "epsilon_cutoff(0.0003) | sample"),
+    ("textgen", {}, "top_p(0.95) | sample"),
+    ("textgen", {"epsilon_cutoff": 3, "top_p": 1}, "epsilon_cutoff(0.0003) | sample"),
+    ("textgen", {"top_p": 1, "eta_cutoff": 4}, "eta_cutoff(0.0004) | sample"),
     ("textgen", {"dry_multiplier": 1, "dry_sequence_breakers": '"a", "b"'}, "dry(1.0, breakers="),
     (
         "textgen",
         {"temperature": 1.5, "min_p": 0.1, "temperature_last": True},
-        "min_p(0.1) | temperature(1.5) | sample",
+        "top_p(0.95) | min_p(0.1) | temperature(1.5) | sample",
     ),
     (
         "textgen",
         {"temperature": 1.5, "min_p": 0.1, "tfs": 0.9, "sampler_priority": "min_p\ntemperature"},
-        "min_p(0.1) | temperature(1.5) | tail_free(0.9) | sample",
+        "top_p(0.95) | tail_free(0.9) | min_p(0.1) | temperature(1.5) | sample",
     ),
     (
         "textgen",
         {"dynamic_temperature": True, "dynatemp_low": 0.5, "dynatemp_high": 2, "temperature": 1.3},
-        "dynamic_temperature(0.5, high=2.0) | sample",
+        "dynamic_temperature(0.5, high=2.0) | top_p(0.95) | sample",
     ),
-    ("textgen", {"custom_token_bans": "5, 6"}, 'logit_bias({"5": -100.0, "6": -100.0}) | sample'),
-    ("textgen", {"banned_tokens": [" cat"]}, 'bad_words([" cat"]) | sample'),
-    ("textgen", {"penalty_alpha": 0.5, "top_k": 6}, "contrastive(0.5, top_k=6)"),
-    ("textgen", {"do_sample": False}, "greedy"),
     (
         "textgen",
-        {"xtc_probability": 0.5, "xtc_threshold": 0.2, "smoothing_factor": 0.3},
+        {"custom_token_bans": "5, 6"},
+        'logit_bias({"5": -100.0, "6": -100.0}) | top_p(0.95) | sample',
+    ),
+    ("textgen", {"banned_tokens": [" cat"]}, 'bad_words([" cat"]) | top_p(0.95) | sample'),
+    ("textgen", {"banned_strings": ["a cat"], "top_p": 1}, 'ban_phrases(["a cat"]) | sample'),
+    ("textgen", {"penalty_alpha": 0.5, "top_k": 6}, "top_p(0.95) | contrastive(0.5, top_k=6)"),
+    ("textgen", {"do_sample": False, "top_p": 1}, "greedy"),
+    ("textgen", {"temperature": 0, "top_p": 1}, "greedy"),
+    (
+        "textgen",
+        {"repetition_penalty": 1.2, "repetition_penalty_range": 0, "top_p": 1},
+        "repetition_penalty(1.2) | sample",
+    ),
+    (
+        "textgen",
+        {"xtc_probability": 0.5, "xtc_threshold": 0.2, "smoothing_factor": 0.3, "top_p": 1},
         "quadratic(0.3) | xtc(0.2, probability=0.5) | sample",
     ),
 ]
@@ -120,7 +176,7 @@ def test_sampler_fields_at_rest_ask_for_nothing_but_sampling():
     assert str(recipe(SILLY_TAVERN, "textgen")) == "sample"
     moved = {"dry_multiplier": 0.8, "xtc_probability": 0.5, "temperature": 0.9, "top_p": 0.9}
     assert str(recipe({**SILLY_TAVERN, **moved}, "textgen")) == (
-        "dry(0.8) | temperature(0.9) | xtc(probability=0.5) | top_p(0.9) | sample"
+        "top_p(0.9) | dry(0.8) | temperature(0.9) | xtc(probability=0.5) | sample"
     )
 
 
@@ -129,6 +185,15 @@ def test_fields_become_the_recipe_that_the_program_runs(dialect, fields, written
     made = str(recipe(fields, dialect))
     assert made.startswith(written) if written.endswith("=") else made == written
     assert str(Recipe.parse(made)) == made
+
+
+def test_vllm_takes_from_the_models_own_settings_what_is_not_sent():
+    own = {"temperature": 0.7, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.1, "eos": 3}
+    assert str(recipe({"top_k": None, "top_p": 0.5}, "vllm", own)) == (
+        "repetition_penalty(1.1) | temperature(0.7) | top_k(20) | top_p(0.5) | sample"
+    )
+    for name in DIALECTS.keys() - {"vllm"}:
+        assert recipe({}, name, own) == recipe({}, name)
 
 
 @pytest.mark.parametrize(
@@ -170,13 +235,13 @@ def test_the_table_names_strategies_and_their_settings():
     assert not OTHERS & SETTINGS.keys()
 
 
-def test_the_readmes_table_has_what_each_dialect_does():
+def test_the_readmes_table_is_made_of_the_dialects():
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    rows = [line for line in readme.splitlines() if line.startswith("| `")]
-    for name, dialect in DIALECTS.items():
-        row = next(row for row in rows if row.startswith(f"| `{name}` |")).replace("\\|", "|")
-        assert f"| `{recipe({}, name)}`" in row
-        window = f"the last {dialect.window:,} tokens" if dialect.window else "everything"
-        counted = "count the prompt, too" if dialect.prompt_counts else "count what was written"
-        unit = {1.0: "probabilities", 1e-4: "ten-thousandths"}[dialect.cutoff_unit]
-        assert all(f"| {words}" in row for words in (window, counted, unit))
+    current = within(readme) == readme and table() in readme
+    assert current, "run: python -m playground.api.openai.dialect_table --write"
+    for name in DIALECTS:
+        assert f"`{recipe({}, name)}`".replace("|", "\\|") in table()
+
+
+def test_settings_name_the_dialects_there_are():
+    assert get_args(Settings.model_fields["dialect"].annotation) == tuple(DIALECTS)
