@@ -27,6 +27,16 @@ class Unknown(Exception):
 
 
 @dataclass(frozen=True)
+class _Above:
+    """Tokens ``[rows, tokens, tokens]``, and numbers of bins ``[rows, tokens]``."""
+
+    sure: Bools
+    maybe: Bools
+    bins_sure: NDArray[np.int64]
+    bins_maybe: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Bounded:
     """``rows`` of scores, with ``[rows, known]`` tokens and ``[rows, bins]`` of the others.
 
@@ -61,8 +71,8 @@ class Bounded:
         return np.asarray(np.where(self.may, self.high, -np.inf).max(-1, keepdims=True))
 
     @cached_property
-    def _above(self) -> tuple[Bools, Bools, Bools, Bools]:
-        """Which tokens, and which bins, surely or maybe lie above each token.
+    def _above(self) -> _Above:
+        """Which tokens, and how many bins, surely or maybe lie above each token.
 
         Equal exact scores stay equal through every step that keeps the order.
         """
@@ -73,11 +83,12 @@ class Bounded:
         at = np.arange(self.low.shape[1])
         maybe[:, at, at] = False
         top, bottom = self.top[:, None, :], self.bottom[:, None, :]
-        return (
+        # Bins follow each other downwards, so those above a token are the first so many.
+        return _Above(
             low > own_high + _near(own_high),
             maybe,
-            bottom > own_high + _near(own_high),
-            (top > own_low - _near(own_low)) & (top != own_low),
+            (bottom > own_high + _near(own_high)).sum(-1),
+            ((top > own_low - _near(own_low)) & (top != own_low)).sum(-1),
         )
 
     def _weights(self, power: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
@@ -167,9 +178,7 @@ class Bounded:
 
         The best token always stays.
         """
-        _, maybe_above, _, bins_above = self._above
-        best = ~(maybe_above & self.may[:, None, :] & (self.ids >= 0)[:, None, :]).any(-1)
-        best &= ~(bins_above & self.bin_may[:, None, :]).any(-1)
+        best = self._surely_best
         return self._kept(
             (self.high >= low - _near(low)) | best,
             (self.low >= high + _near(high)) | best,
@@ -179,12 +188,13 @@ class Bounded:
 
     def likeliest(self, count: int) -> Bounded:
         """The ``count`` highest, those that equal the last of them included."""
-        sure, maybe, bins_sure, bins_maybe = self._above
+        above = self._above
         real = self.ids >= 0
         left = np.maximum(self.counts - self.strayed, 0.0) * self.bin_must
-        least = _sums(sure, (self.must & real).astype(float)) + _sums(bins_sure, left)
-        most = _sums(maybe, (self.may & real).astype(float))
-        most += _sums(bins_maybe, self.counts * self.bin_may)
+        least = _sums(above.sure, (self.must & real).astype(float))
+        least += _first(above.bins_sure, left)
+        most = _sums(above.maybe, (self.may & real).astype(float))
+        most += _first(above.bins_maybe, self.counts * self.bin_may)
         known_least, known_most = self._known_above_bins(
             (self.must & real).astype(float), (self.may & real).astype(float)
         )
@@ -195,16 +205,15 @@ class Bounded:
 
     def within(self, mass: float) -> Bounded:
         """The highest until their probabilities reach ``mass``, the one that does included."""
-        sure, maybe, bins_sure, bins_maybe = self._above
+        above = self._above
         low, high, least, most = self._weights()
-        before_least = _sums(sure, low) + _sums(bins_sure, least)
-        before_most = _sums(maybe, high) + _sums(bins_maybe, most)
-        rest_least = _sums(~maybe, low) + _sums(~bins_maybe, least)
-        rest_most = _sums(~sure, high) + _sums(~bins_sure, most)
+        before_least = _sums(above.sure, low) + _first(above.bins_sure, least)
+        before_most = _sums(above.maybe, high) + _first(above.bins_maybe, most)
+        rest_least = _rest(above.maybe, low) + _rest_bins(above.bins_maybe, least)
+        rest_most = _rest(above.sure, high) + _rest_bins(above.bins_sure, most)
         may = before_least < (mass + LOOSE) * (before_least + rest_most)
         must = before_most < (mass - LOOSE) * (before_most + rest_least)
-        first = ~(maybe & self.may[:, None, :] & (self.ids >= 0)[:, None, :]).any(-1)
-        first &= ~(bins_maybe & self.bin_may[:, None, :]).any(-1)
+        first = self._surely_best
         known_least, known_most = self._known_above_bins(low, high)
         bin_before_least = known_least + np.cumsum(least, -1) - least
         bin_before_most = known_most + np.cumsum(most, -1)
@@ -215,6 +224,16 @@ class Bounded:
             must | first,
             bin_before_least < (mass + LOOSE) * total_most,
             bin_before_most < (mass - LOOSE) * total_least,
+        )
+
+    @property
+    def _surely_best(self) -> Bools:
+        """The tokens above which no other is left."""
+        real = (self.may & (self.ids >= 0)).astype(float)
+        above = self._above
+        return np.asarray(
+            (_sums(above.maybe, real) == 0)
+            & (_first(above.bins_maybe, self.bin_may.astype(float)) == 0)
         )
 
     def _known_above_bins(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
@@ -275,14 +294,15 @@ class Bounded:
         before = np.full((2, vocab), ceiling, dtype=np.float32)
         before[0] = -1e4
         before[0, known], before[1, known] = low[real], high[real]
-        after = np.asarray(change(before, row), dtype=np.float64)
-        moved = np.flatnonzero((after != before).any(0))
-        strangers = np.setdiff1d(moved, known)
+        after = np.asarray(change(before, row))
+        moved = (after[0] != before[0]) | (after[1] != before[1])
+        touched = moved[known]
+        moved[known] = False
+        strangers = np.flatnonzero(moved)
         raised = strangers[after[1, strangers] > ceiling]
         if len(raised) > 64:
             raise Unknown("it raises more tokens than were recorded.")
         low, high, may, must = low.copy(), high.copy(), may.copy(), must.copy()
-        touched = np.isin(known, moved)
         was = real[touched]
         shadows = was[after[1, known[touched]] < high[was]] if len(was) else was
         # Of what stood for the unknown ones, only a token outside of the likeliest can be missed.
@@ -306,5 +326,24 @@ def _near(scores: Floats) -> Floats:
 
 
 def _sums(which: Bools, weights: Floats) -> Floats:
-    """Of each row and token the weights of those that ``which`` ``[rows, tokens, any]`` names."""
+    """Of each row and token the weights of those that ``which`` ``[rows, any, any]`` names."""
     return np.asarray(np.matmul(which.astype(np.float64), weights[:, :, None])[:, :, 0])
+
+
+def _rest(which: Bools, weights: Floats) -> Floats:
+    """The weights of those that it does not name."""
+    return _sums(~which, weights)
+
+
+def _first(count: NDArray[np.int64], weights: Floats) -> Floats:
+    """Of each row and token the weights of the first ``count`` ``[rows, tokens]`` bins."""
+    sums = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, -1)], -1)
+    return np.asarray(np.take_along_axis(sums, count, -1))
+
+
+def _rest_bins(count: NDArray[np.int64], weights: Floats) -> Floats:
+    """The weights of the others."""
+    sums = np.concatenate(
+        [np.cumsum(weights[:, ::-1], -1)[:, ::-1], np.zeros((len(weights), 1))], -1
+    )
+    return np.asarray(np.take_along_axis(sums, count, -1))

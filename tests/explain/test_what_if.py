@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine import Engine, Limits, Request
-from playground.explain.replay import RecordedText
+from playground.explain.replay import RecordedText, slack, text_slack, token_slack
 from playground.explain.replay.outcome import SAME
 from playground.trace import Comparison
 from playground.trace.logits import STARTS, Logits, pack, placed, unpack
@@ -199,6 +199,28 @@ def test_slack_ends_where_a_run_changes(recipe: str, seed: int) -> None:
             steps[found.step]["params"][field] = type(old)(value)
             again = tokens(run(Recipe.from_steps(steps), seed=seed), 0)
             assert (again == own) == (value in inside), (name, value)
+
+
+@settings(max_examples=10, deadline=None)
+@given(recipes(TRUNCATIONS | OTHERS), st.integers(0, 500))
+def test_the_slack_of_the_text_alone_and_of_one_token_agree_with_the_whole(recipe, seed) -> None:
+    text = RecordedText(run(recipe, seed=seed), 0, context=wide().builder.context(NEW))
+    whole, alone = slack(text), text_slack(text)
+    third = token_slack(text, 3)
+    assert list(whole) == list(alone) == list(third)
+    for name, told in whole.items():
+        if told.text is None:
+            assert alone[name].unknown == told.unknown
+            continue
+        quick, one = alone[name].text, third[name].text
+        assert quick is not None and one is not None
+        assert (quick.low, quick.high) == (told.text.low, told.text.high) or (
+            # other values are tried on the way to an edge, none of them beyond it
+            quick.low <= told.value <= quick.high
+            and told.text.low == pytest.approx(quick.low, abs=0.02 * (1 + abs(quick.low)))
+        )
+        assert one.low <= quick.low and quick.high <= one.high
+        assert one.low <= told.tokens[3].high and told.tokens[3].low <= one.high
 
 
 def test_slack_of_penalties_holds_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -54,6 +55,14 @@ class RecordedText:
                 path, self.comparison.seed, self.sample, len(self.comparison.prefix)
             )
         return self._known[first, last]
+
+    def only(self, which: Sequence[int]) -> RecordedText:
+        """The same with these of its tokens alone, each after all that stood before it."""
+        part = copy(self)
+        part.path = [self.path[at] for at in which]
+        part._known = {}
+        part.__dict__["rows"] = [self.rows[at] for at in which]
+        return part
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -12,20 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.explain.replay.known import NotRecorded
-from playground.explain.replay.outcome import OTHER, SAME, RecordedText, sentence
+from playground.explain.replay.outcome import OTHER, SAME, UNTOLD, RecordedText, sentence
 from playground.trace.changes import SettingRange, SettingSlack
 from strategies import Recipe, RecipeError, RecipeStep
-from strategies.ops.bounded import Unknown
+from strategies.ops.bounded import Bounded, Unknown
 
 _TRIED = 16  # values of a setting over its usual range, and half as many beyond
 _HALVINGS = 14  # of the gap in which a text first changes
+_SUSPECTS = 12  # tokens that are looked at before all others
+_KEPT = 8  # of such groups
 
 Fates = NDArray[np.int64]
 
 
 def slack(text: RecordedText) -> dict[str, SettingSlack]:
     """By ``strategy.parameter`` of the text's recipe; empty for a recipe that sets no number."""
-    return {setting.name: _slack(text, setting) for setting in _settings(text)}
+    return {setting.name: _slack(text, setting, each=True) for setting in _settings(text)}
+
+
+def text_slack(text: RecordedText) -> dict[str, SettingSlack]:
+    """The same of the whole text alone, several times as fast: no token has a range of its own."""
+    return {setting.name: _slack(text, setting, each=False) for setting in _settings(text)}
+
+
+def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
+    """How far each setting may be moved before this one token changes, given those before it."""
+    return text_slack(text.only([index]))
 
 
 @dataclass(frozen=True)
@@ -72,9 +84,9 @@ def _settings(text: RecordedText) -> Iterator[_Setting]:
             )
 
 
-def _slack(text: RecordedText, setting: _Setting) -> SettingSlack:
+def _slack(text: RecordedText, setting: _Setting, each: bool) -> SettingSlack:
     try:
-        return _Tried(text, setting).slack()
+        return _Tried(text, setting).slack(each)
     except (Unknown, NotRecorded) as error:
         return SettingSlack(
             setting=setting.name,
@@ -86,31 +98,34 @@ def _slack(text: RecordedText, setting: _Setting) -> SettingSlack:
 
 
 class _Tried:
-    """What became of every token at each value of one setting that was tried, in rising order."""
+    """What became of the tokens at each value of one setting that was tried, in rising order.
+
+    A token at which the text changes is enough to know that it does: the ones that changed at
+    other values are looked at first.
+    """
 
     def __init__(self, text: RecordedText, setting: _Setting) -> None:
         self.text, self.setting = text, setting
         self.values: list[float] = []
         self.fates: list[Fates] = []
         self._first = 0
-        self._left = text.known()
+        self._parts: dict[tuple[int, ...], tuple[RecordedText, Bounded]] = {}
+        self._suspects: list[int] = []
+        self._each = True
 
-    def slack(self) -> SettingSlack:
-        setting = self.setting
+    def slack(self, each: bool) -> SettingSlack:
+        setting, self._each = self.setting, each
         if not self.text.path:
             raise Unknown("the text has no token.")
-        processors, names, _ = self.text.built(self.text.recipe)
+        _, names, _ = self.text.built(self.text.recipe)
         steps = self.text.recipe.steps
         later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
-        first = len(names) - later
-        # What the steps before this one leave is the same at every value of it.
-        self._left = self.text.applied(
-            self.text.known(), processors[:first], names[:first], self.text.rows
-        )
-        self._first = first
+        self._first = len(names) - later
+        self._fates(setting.value, None)  # raises where the recipe itself cannot be followed
         self.values, self.fates = [setting.value], [np.full(len(self.text.path), SAME)]
-        for value in _grid(setting):
-            self.at(value)
+        if each:
+            for value in _grid(setting):
+                self.at(value)
         edges = [self._edge(-1, setting.low), self._edge(1, setting.high)]
         return SettingSlack(
             setting=setting.name,
@@ -119,32 +134,67 @@ class _Tried:
             text=SettingRange(
                 low=edges[0][0], high=edges[1][0], below=edges[0][1], above=edges[1][1]
             ),
-            tokens=self._tokens(),
+            tokens=self._tokens() if each else [],
         )
 
     def at(self, value: float) -> Fates:
         """What becomes of every token with the setting at this value."""
-        if self.setting.whole:
-            value = float(round(value))
         at = bisect_left(self.values, value)
         if at < len(self.values) and self.values[at] == value:
             return self.fates[at]
-        fates = self._fates(value)
+        fates = self._fates(value, None)
         self.values.insert(at, value)
         self.fates.insert(at, fates)
+        self._suspect(fates != SAME)
         return fates
 
-    def _fates(self, value: float) -> Fates:
+    def stays(self, value: float) -> bool:
+        """Whether every token surely stays as it is."""
+        at = bisect_left(self.values, value)
+        if at < len(self.values) and self.values[at] == value:
+            return not bool((self.fates[at] != SAME).any())
+        if self._suspects and (self._fates(value, tuple(self._suspects)) != SAME).any():
+            return False
+        return not bool((self.at(value) != SAME).any())
+
+    def may_stay(self, value: float) -> bool:
+        """Whether no token surely changes; with ranges for each token all are looked at."""
+        if self._each or not self._suspects:
+            return not bool((self.at(value) == OTHER).any())
+        return not bool((self._fates(value, tuple(self._suspects)) == OTHER).any())
+
+    def _suspect(self, changed: NDArray[np.bool_]) -> None:
+        self._suspects = [*changed.nonzero()[0][:_SUSPECTS].tolist()] or self._suspects
+
+    def _fates(self, value: float, which: tuple[int, ...] | None) -> Fates:
         recipe = self._recipe(value)
-        text = self.text
+        text, left = self._left(which)
         try:
             processors, names, search = text.built(recipe)
         except RecipeError:  # what the setting's bounds allow is refused all the same
             return np.full(len(text.path), OTHER)
         # The steps before this one leave what they left at every other of its values.
         first = self._first
-        scores = text.applied(self._left, processors[first:], names[first:], text.rows)
+        try:
+            scores = text.applied(left, processors[first:], names[first:], text.rows)
+        except Unknown:
+            if value == self.setting.value:
+                raise
+            return np.full(len(text.path), UNTOLD)
         return text.outcomes(scores, search).fates
+
+    def _left(self, which: tuple[int, ...] | None) -> tuple[RecordedText, Bounded]:
+        """The tokens of these numbers, or all, and what the steps before this one leave them."""
+        key = which or ()
+        if key not in self._parts:
+            if len(self._parts) > _KEPT:
+                self._parts = {k: v for k, v in self._parts.items() if not k}
+            text = self.text if which is None else self.text.only(which)
+            processors, names, _ = text.built(text.recipe)
+            first = self._first
+            left = text.applied(text.known(), processors[:first], names[:first], text.rows)
+            self._parts[key] = text, left
+        return self._parts[key]
 
     def _recipe(self, value: float) -> Recipe:
         steps = list(self.text.recipe.steps)
@@ -156,25 +206,25 @@ class _Tried:
 
     def _edge(self, side: int, limit: float) -> tuple[float, float | None]:
         """To one side, the last value known to leave the text, and the first known to change it."""
-        inner = self.setting.value
-        tried = [v for v in self.values if (v - inner) * side > 0][::side]
+        inner = own = self.setting.value
+        tried = [v for v in _grid(self.setting) if (v - own) * side > 0][::side]
         outer = None
         for value in tried:
-            if (self.at(value) != SAME).any():
+            if not self.stays(value):
                 outer = value
                 break
             inner = value
         if outer is None:
             return inner, None
-        inner, outer = self._halved(inner, outer, lambda fates: not (fates != SAME).any())
-        beyond = [v for v in self.values if (v - inner) * side > 0][::side]
-        changed = next((v for v in beyond if (self.at(v) == OTHER).any()), None)
+        beyond = [v for v in tried if (v - outer) * side >= 0]
+        inner, outer = self._halved(inner, outer, self.stays)
+        changed = next((v for v in [outer, *beyond] if not self.may_stay(v)), None)
         if changed is not None:
-            _, changed = self._halved(inner, changed, lambda fates: not (fates == OTHER).any())
+            _, changed = self._halved(inner, changed, self.may_stay)
         return inner, changed
 
     def _halved(
-        self, inner: float, outer: float, holds: Callable[[Fates], bool]
+        self, inner: float, outer: float, holds: Callable[[float], bool]
     ) -> tuple[float, float]:
         """The gap between two values, of which ``holds`` at the first alone, made small."""
         for _ in range(_HALVINGS):
@@ -183,7 +233,7 @@ class _Tried:
                 middle = float(math.floor(middle))
             if middle in (inner, outer) or abs(outer - inner) < 1e-6 * max(1.0, abs(inner)):
                 break
-            inner, outer = (middle, outer) if holds(self.at(middle)) else (inner, middle)
+            inner, outer = (middle, outer) if holds(middle) else (inner, middle)
         return inner, outer
 
     def _tokens(self) -> list[SettingRange]:
