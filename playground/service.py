@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from playground.engine.request import ScoreRequest
     from playground.engine.scoring import TokenScore
     from playground.trace.scores import TextScore
+    from strategies import Context
 
 log = logging.getLogger(__name__)
 
@@ -234,6 +235,15 @@ class Service:
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as far as it is, or None where it is no longer kept."""
         return self.runs.comparison(run)
+
+    def context(self, comparison: Comparison) -> Context | None:
+        """What strategies may know of the model that wrote this; None where it is not loaded."""
+        engine = self._engines.get(comparison.model.id)
+        if engine is None or engine.builder.facts.vocab_size != comparison.model.vocab_size:
+            return None
+        return engine.builder.context(
+            comparison.max_new_tokens, comparison.chat, comparison.split_special_tokens
+        )
 
     def keep(self, comparison: Comparison) -> None:
         """Have what was put together of runs be found like a run, by its id."""

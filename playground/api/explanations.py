@@ -149,9 +149,13 @@ def explained(service: Service, model: type[BaseModel], sent: Any) -> Explanatio
     if body.step is not None:
         _explain_step(found, comparison, body)
     if body.recipe is not None:
-        found.what_if = comparison.what_if(body.lane, body.recipe, sample=body.sample)
+        found.what_if = comparison.what_if(
+            body.lane, body.recipe, sample=body.sample, context=service.context(comparison)
+        )
     if body.slack:
-        found.slack = list(comparison.slack(body.lane, sample=body.sample).values())
+        context = service.context(comparison)
+        told = comparison.slack(body.lane, sample=body.sample, context=context)
+        found.slack = list(told.values())
     if body.beams:
         found.beams = comparison.beams(body.lane)
     return found

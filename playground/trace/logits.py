@@ -7,6 +7,7 @@ all others the numbers in each of some ranges are kept, and their means.
 
 from __future__ import annotations
 
+import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])  # of the bins, among the fin
 PARTS = 16  # of a fine bin, within which a token is taken to lie in the middle
 WIDTHS = np.diff(STARTS)  # in fine bins
 _SCALE = 255  # steps to which a bin's mean is rounded
+_ENDED = 2  # the flag of a text that ends with the lowest logit
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Logits:
     """``ids`` are the known tokens, float32 ``values`` their logits; ``likeliest`` come first.
 
     The bins are of the tokens besides: ``counts`` in each, and ``places`` in it of their mean, of
-    which uint8 255 is its end.
+    which uint8 255 is its end. ``deepest`` is the lowest logit, −inf where it was not kept.
     """
 
     ids: NDArray[np.int64]
@@ -39,6 +41,7 @@ class Logits:
     likeliest: int
     counts: NDArray[np.int64]
     places: NDArray[np.uint8]
+    deepest: float = -math.inf
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -69,21 +72,26 @@ def pack(logits: Logits, candidates: int) -> str:
     widest = int(counts.max(initial=0))
     size = 1 if widest < 1 << 8 else 2 if widest < 1 << 16 else 4
     others = logits.ids[candidates:]
-    head = struct.pack("<BBHHBB", halves, size, logits.likeliest, len(others), first, last)
+    ended = math.isfinite(logits.deepest)
+    kind = halves + (_ENDED if ended else 0)
+    head = struct.pack("<BBHHBB", kind, size, logits.likeliest, len(others), first, last)
     values = (bits >> 16).astype("<u2") if halves else logits.values.astype("<f4")
     parts = (values, others.astype("<u4"), counts.astype(f"<u{size}"), logits.places[first:last])
-    return b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
+    end = struct.pack("<f", logits.deepest) if ended else b""
+    return b64encode(head + b"".join(part.tobytes() for part in parts) + end).decode()
 
 
 def unpack(packed: str, candidates: Sequence[int]) -> Logits:
     """The reverse; ``ValueError`` for what is no such text."""
     data = b64decode(packed, validate=True)
     try:
-        halves, size, likeliest, more, first, last = struct.unpack_from("<BBHHBB", data)
+        kind, size, likeliest, more, first, last = struct.unpack_from("<BBHHBB", data)
+        halves, ended = kind & 1, kind & _ENDED
         values, at = _read(data, "<u2" if halves else "<f4", len(candidates) + more, 8)
         others, at = _read(data, "<u4", more, at)
         filled, at = _read(data, f"<u{size}", last - first, at)
         held, at = _read(data, "<u1", last - first, at)
+        end, at = _read(data, "<f4", 1, at) if ended else ([-math.inf], at)
     except (struct.error, TypeError) as error:
         raise ValueError("these are no packed logits") from error
     if at != len(data) or last >= len(STARTS) or likeliest > len(candidates):
@@ -93,7 +101,7 @@ def unpack(packed: str, candidates: Sequence[int]) -> Logits:
     counts, places = np.zeros(len(WIDTHS), np.int64), np.zeros(len(WIDTHS), np.uint8)
     counts[first:last], places[first:last] = filled, held
     ids = np.concatenate([np.array(candidates, np.int64), others.astype(np.int64)])
-    return Logits(ids, values.astype(np.float32), likeliest, counts, places)
+    return Logits(ids, values.astype(np.float32), likeliest, counts, places, float(end[0]))
 
 
 def _read(data: bytes, kind: str, count: int, at: int) -> tuple[NDArray[Any], int]:

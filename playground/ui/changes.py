@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from playground.colours import LETTERS
-from playground.explain.replay import RecordedText, slack, what_if
+from playground.explain.replay import RecordedText, text_slack, token_slack, what_if
 from playground.trace import Comparison
 from playground.ui import event_errors
 from playground.ui.inspector_view import NO_RUN_ADVICE
 from playground.ui.knobs import changed, kind, range_told, told
 from playground.ui.views import LONGEST
+from strategies import Context
 from strategies.recipe import Recipe, RecipeError
 
 AGAIN = "Press Run, and of the text that is written then it can be told."
@@ -33,6 +34,7 @@ class Asked(BaseModel):
     run: Annotated[str, Field(max_length=LONGEST)]
     lane: int = Field(ge=0, lt=len(LETTERS))
     output: int = Field(0, ge=0)
+    step: int = Field(0, ge=0)
     recipe: str = ""
     values: dict[str, float] = Field(default_factory=dict, max_length=64)
 
@@ -40,15 +42,20 @@ class Asked(BaseModel):
 class Changes:
     """Answers the element's questions over what is shown; texts that were read are kept a while."""
 
-    def __init__(self, resolve: Callable[[str], Comparison | None]) -> None:
-        self._resolve = resolve
-        self._texts: OrderedDict[tuple[str, int, int], RecordedText] = OrderedDict()
+    def __init__(
+        self,
+        resolve: Callable[[str], Comparison | None],
+        context: Callable[[Comparison], Context | None],
+    ) -> None:
+        """``context`` is of the model that wrote a comparison, where it is loaded."""
+        self._resolve, self._context = resolve, context
+        self._texts: OrderedDict[tuple[str, int, int, bool], RecordedText] = OrderedDict()
         self._slacks: OrderedDict[tuple[str, int, int], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def functions(self) -> list[Callable[[Any], dict[str, Any]]]:
-        """Both as the page's code may call them; Gradio marks them, which a method cannot be."""
+        """All as the page's code may call them; Gradio marks them, which a method cannot be."""
 
         def what_if(sent: Any) -> dict[str, Any]:
             return self.what_if(sent)
@@ -56,7 +63,10 @@ class Changes:
         def slack(sent: Any) -> dict[str, Any]:
             return self.slack(sent)
 
-        return [what_if, slack]
+        def token_slack(sent: Any) -> dict[str, Any]:
+            return self.token_slack(sent)
+
+        return [what_if, slack, token_slack]
 
     def what_if(self, sent: Any) -> dict[str, Any]:
         """``told``, a sentence; ``index`` where the text would first change, and the ``recipe``."""
@@ -80,7 +90,7 @@ class Changes:
             with self._lock:
                 known = self._slacks.get(key)
             if known is None:
-                found = slack(text)
+                found = text_slack(text)
                 known = {name: range_told(one) for name, one in found.items()}
                 why = {one.unknown for one in found.values() if one.text is None}
                 if found and len(why) == 1 and all(one.text is None for one in found.values()):
@@ -91,6 +101,18 @@ class Changes:
         except Exception as error:
             return {"fault": event_errors.sentence(error)}
 
+    def token_slack(self, sent: Any) -> dict[str, Any]:
+        """By setting how far it may go before the token at ``step`` changes; empty if unknown."""
+        try:
+            asked = Asked.model_validate(sent)
+            text = self._text(asked)
+            if asked.step >= len(text.path):
+                return {}
+            found = token_slack(text, asked.step)
+            return {name: range_told(one, "token") for name, one in found.items() if one.text}
+        except Exception as error:
+            return {"fault": event_errors.sentence(error)}
+
     def _text(self, asked: Asked) -> RecordedText:
         comparison = self._resolve(asked.run)
         if comparison is None or asked.lane >= len(comparison.lanes):
@@ -98,13 +120,14 @@ class Changes:
         lane = comparison.lanes[asked.lane]
         if lane.finish_reason is None:
             raise RecipeError("This column is still being written; look again when it is done.")
-        key = (asked.run, asked.lane, asked.output)
+        context = self._context(comparison)
+        key = (asked.run, asked.lane, asked.output, context is None)
         with self._lock:
             known = self._texts.get(key)
             if known is not None:
                 self._texts.move_to_end(key)
                 return known
-        text = RecordedText(comparison, asked.lane, asked.output)
+        text = RecordedText(comparison, asked.lane, asked.output, context)
         with self._lock:
             _put(self._texts, key, text)
         return text

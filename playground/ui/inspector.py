@@ -41,6 +41,7 @@ from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_parts import InspectorParts
 from playground.ui.inspector_view import InspectorState, InspectorView, Selection
 from playground.ui.views import View
+from strategies import Context
 from strategies.recipe import RecipeError
 
 Updates = dict[Any, Any]
@@ -58,13 +59,15 @@ class Inspector:
         first: dict[str, Any] | None = None,
         measure: Measure | None = None,
         score: Score | None = None,
+        context: Callable[[Comparison], Context | None] = lambda comparison: None,
     ) -> None:
         """``measure`` runs a column again, with its cache and without; without it none is.
 
-        ``score`` reads a text as each column's recipe would have come to write it.
+        ``score`` reads a text as each column's recipe would have come to write it; ``context`` is
+        of a comparison's model, where it is loaded.
         """
         self.resolve, self.measure, self.score = resolve, measure, score
-        self.asked = changes.Changes(resolve)
+        self.asked = changes.Changes(resolve, context)
         self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self.parts = InspectorParts(
             self.find(first),

@@ -15,7 +15,7 @@ from strategies.recipe import Recipe, RecipeError
 
 READ = (
     "Move a setting: at once, and without the model, you see where this text would first have "
-    "changed. The coloured part of a slider surely writes this same text."
+    "changed. The strong part of a slider surely writes this same text, the pale one this token."
 )
 NO_NUMBER = "This recipe sets no number that could be moved."
 
@@ -29,6 +29,7 @@ def view(shown: InspectorView) -> dict[str, Any]:
         "run": selection.run,
         "lane": selection.lane,
         "output": selection.output,
+        "step": selection.step,
         "letter": LETTERS[selection.lane],
         "colour": COLOURS[selection.lane],
         "written": result.recipe,
@@ -114,17 +115,18 @@ def kind(found: WhatIf) -> str:
     return "changed" if found.index is not None else "unknown" if found.unknown else "same"
 
 
-def range_told(one: SettingSlack) -> dict[str, Any]:
-    """The range in a sentence, and its ends."""
+def range_told(one: SettingSlack, what: str = "text") -> dict[str, Any]:
+    """The range that leaves the text, or the token, in a sentence, and its ends."""
     if one.text is None:
         return {"told": one.unknown or "The trace does not tell how far it may go."}
     low, high = one.text.low, one.text.high
+    writes = f"writes this same {what}"
     if low == high:
-        return {"low": low, "high": high, "told": f"only {low:.4g} surely writes this text"}
+        return {"low": low, "high": high, "told": f"only {low:.4g} surely {writes}"}
     ends = f"{_up(low)} … {_down(high)}"
     if one.text.below is None and one.text.above is None:
-        return {"low": low, "high": high, "told": f"any of {ends} writes this same text"}
-    return {"low": low, "high": high, "told": f"{ends} writes this same text"}
+        return {"low": low, "high": high, "told": f"any of {ends} {writes}"}
+    return {"low": low, "high": high, "told": f"{ends} {writes}"}
 
 
 def _up(value: float) -> str:

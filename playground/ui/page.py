@@ -89,6 +89,7 @@ def build(service: Service) -> gr.Blocks:
                 opening(sample),
                 partial(uncached.measure, service),
                 partial(likelihood.score, service),
+                service.context,
             )
         first = gr.State(None)  # the token that the inspector opens on after a run
         previews = _previews(service, sample)

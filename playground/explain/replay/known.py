@@ -73,7 +73,8 @@ def _bins(
     bottom = np.minimum(best - STARTS[1:] / FINE - _ROUNDED, last)
     mean_low = np.clip(best - (means + slack) / FINE - _ROUNDED, bottom, top)
     mean_high = np.clip(best - (means - slack) / FINE + _ROUNDED, bottom, top)
-    bottom[:, -1] = mean_low[:, -1] = -np.inf  # however deep they lie
+    ends = np.minimum([logits.deepest for logits in read], bottom[:, -2])
+    bottom[:, -1] = mean_low[:, -1] = ends
     mean_high[:, -1] = top[:, -1]
     filled = counts > 0
     return counts, bottom, top, mean_low, mean_high, filled, filled.copy()

@@ -1,10 +1,12 @@
 // What other settings would have made of a finished text, and how far each may go. See ui/changes.py.
-// value: {run, lane, output, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
-// Functions: what_if({run, lane, output, recipe, values}) and slack({run, lane, output}).
+// value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
+// Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output}) of the whole text, and
+// token_slack({run, lane, output, step}) of the token that is inspected.
 // Event: go {run, lane, output, step, token, recipe}, in its turn.
 const [figure, sentence, knobs, outcomes] = ['.changes', '.sentence', '.knobs', '.outcomes'].map((s) =>
   element.querySelector(s));
 let shown = null; // the text the knobs are of
+let inspected = null; // the token whose ranges are shown
 let moved = {}; // by setting, where it differs
 let flying = false;
 let again = false;
@@ -19,23 +21,28 @@ function draw() {
   sentence.textContent = v.sentence;
   figure.style.setProperty('--colour', v.colour);
   const key = JSON.stringify([v.run, v.lane, v.output]);
-  if (key === shown) return ask();
+  if (key === shown) {
+    token();
+    return ask();
+  }
   shown = key;
-  [moved, ranges] = [{}, {}];
+  [moved, ranges, inspected] = [{}, {}, null];
   outcomes.replaceChildren();
   knobs.replaceChildren(...v.settings.map(knob));
   slack(key);
+  token();
   ask();
 }
 
 function knob({ name, label, value, low, high, step }) {
   const row = part('label', 'knob');
   const [title, slider, at, told] = [part('b', ''), part('input', ''), part('output', ''), part('span', 'told')];
+  told.append(part('span', 'whole'), part('span', 'one'));
   title.textContent = label;
   Object.assign(slider, { type: 'range', min: low, max: high, step });
   slider.value = value;
   at.textContent = value;
-  told.textContent = 'Looking how far it may go …';
+  told.firstChild.textContent = 'Looking how far it may go …';
   row.dataset.name = name;
   slider.addEventListener('input', () => {
     moved = { ...moved, [name]: Number(slider.value) };
@@ -99,16 +106,27 @@ async function slack(key) {
   if (key !== shown) return;
   ranges = known;
   if (known.fault) sentence.textContent = known.fault;
-  for (const row of knobs.children) {
-    const found = known?.[row.dataset.name];
-    row.querySelector('.told').textContent = found?.told ?? '';
-    const slider = row.querySelector('input');
-    const share = (x) => `${Math.max(0, Math.min(100, (100 * (x - slider.min)) / (slider.max - slider.min)))}%`;
-    if (found?.low === undefined) continue;
-    row.style.setProperty('--from', share(found.low));
-    row.style.setProperty('--to', share(found.high));
-    row.classList.add('known');
-  }
+  for (const row of knobs.children) band(row, known[row.dataset.name], '.whole', 'known', ['--from', '--to']);
+}
+
+// The inspected token's own ranges, one question at a time.
+async function token() {
+  const { run, lane, output, step } = props.value;
+  const key = JSON.stringify([run, lane, output, step]);
+  if (key === inspected) return;
+  inspected = key;
+  const known = (await server.token_slack({ run, lane, output, step })) ?? {};
+  if (key !== inspected) return;
+  for (const row of knobs.children) band(row, known[row.dataset.name], '.one', 'token-known', ['--one-from', '--one-to']);
+}
+
+function band(row, found, place, name, ends) {
+  const slider = row.querySelector('input');
+  const share = (x) => `${Math.max(0, Math.min(100, (100 * (x - slider.min)) / (slider.max - slider.min)))}%`;
+  row.querySelector(place).textContent = found?.told ?? '';
+  const known = found?.low !== undefined;
+  row.classList.toggle(name, known);
+  if (known) [found.low, found.high].forEach((value, i) => row.style.setProperty(ends[i], share(value)));
 }
 
 document.addEventListener('playground:setup', function changed() {
