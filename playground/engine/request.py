@@ -71,6 +71,7 @@ class Request(BaseModel):
     cache: bool = True  # False reads the whole text again at every step, to measure what that costs
     deadline: float | None = None  # seconds
     client: str = ""  # whose share of the queue it counts against; none where this is empty
+    background: bool = False  # at work only while no other run is; it may be ended to make room
 
     @field_validator("stop", mode="before")
     @classmethod

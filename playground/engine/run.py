@@ -62,6 +62,8 @@ class Run:
         self.prompt_known = False  # the prompt cache had it: nothing was left to prefill
         self.reused_tokens = 0  # of the prompt and the text gone on with: copied, not read
         self.cancelled = False
+        self.paused = False  # in the background: it had to wait for others between its steps
+        self.yielded = False  # in the background: it was ended to give its rows to others
         self.state: State = "queued"
         self.version = 0
         self._ended: float | None = None

@@ -87,7 +87,6 @@ class Decoder:
     def _prepare(self, runs: Iterable[Run]) -> list[LanePlan]:
         """What must be read for each live lane, with what its search or the draft model guesses."""
         waiting = {step.lane: step for step in self._waiting}
-        self._waiting = []
         plans = []
         for run in runs:
             for lane in run.live:
@@ -100,6 +99,10 @@ class Decoder:
                         plan.fault = error
                     plan.seconds = perf_counter() - clock
                 plans.append(plan)
+        planned = {plan.lane for plan in plans}
+        self._waiting = [
+            step for step in self._waiting if step.lane not in planned and not step.lane.done
+        ]
         return plans
 
     def _forward(self, plans: Sequence[LanePlan]) -> ForwardOutput | None:

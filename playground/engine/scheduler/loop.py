@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -139,6 +140,7 @@ class Loop:
                 self._end(run, reason)
         for run in list(self.runs):
             self._retire(run)
+        self._make_room()
         # Rows at work wait for the prompts of others no longer than for a step of all lanes.
         for task in self.scheduler.prefill(self.runs, self._admit, self._step_s):
             assert task.run is not None
@@ -148,6 +150,16 @@ class Loop:
                 self._begin(task.run, task)
         self._decode()
         for run in list(self.runs):
+            self._retire(run)
+
+    def _make_room(self) -> None:
+        """End runs in the background, the last first, until the next run has room."""
+        self.scheduler.give_way(self.runs)
+        for run in reversed([run for run in self.runs if run.request.background]):
+            if not self.scheduler.room_is_wanted(self.runs):
+                return
+            run.yielded = True
+            self._end(run, "cancelled")
             self._retire(run)
 
     def _admit(self, run: Run) -> None:
@@ -180,8 +192,16 @@ class Loop:
         run.changed()
 
     def _decode(self) -> None:
-        """The next tokens of all lanes."""
+        """The next tokens of all lanes; of those in the background only where there are no others.
+
+        A run that waits for its prompt is one of the others, and so does not wait for them.
+        """
         runs = [run for run in self.runs if run.live]
+        others = [run for run in self.runs if not run.request.background]
+        if others and len(others) < len(self.runs):
+            for run in runs:
+                run.paused |= run.request.background
+            runs = [run for run in others if run.live]
         clock = perf_counter()
         tokens = self.decoder.step(runs)
         for run in runs:
@@ -217,7 +237,9 @@ class Loop:
             return None
         if run.cancelled or self.closed:
             return "cancelled"
-        limit = run.request.deadline or self.limits.deadline
+        limit = run.request.deadline
+        if limit is None:
+            limit = math.inf if run.request.background else self.limits.deadline
         return "deadline" if perf_counter() - run.submitted > limit else None
 
     def _end(self, run: Run, reason: FinishReason, error: str | None = None) -> None:

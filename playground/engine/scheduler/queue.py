@@ -2,7 +2,8 @@
 
 Start-time fair queueing (Goyal, Vin & Cheng 1996): a run is tagged on arrival with the virtual time
 at which its client's earlier runs are served, and the least tag goes first. A client who sends
-many runs waits behind its own, not before everybody else's.
+many runs waits behind its own, not before everybody else's. Runs in the background come after all
+others, in the order in which they came.
 """
 
 from __future__ import annotations
@@ -25,20 +26,27 @@ class RequestQueue:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._waiting: list[Run] = []  # in the order they are served
+        self._background: list[Run] = []  # served after all of them, in the order of arrival
         self._tags: dict[str, float] = {}  # by run
         self._reserved: Counter[str] = Counter()  # by client: requests that are being checked
         self._served: dict[str, float] = {}  # by client: when its runs so far are served
         self._now = 0.0  # virtual time, in rows times tokens
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._background)
 
     def __iter__(self) -> Iterator[Run]:
-        return iter(list(self._waiting))
+        return iter([*self._waiting, *self._background])
 
     @property
     def first(self) -> Run | None:
+        """The next that is not in the background."""
         return self._waiting[0] if self._waiting else None
+
+    @property
+    def first_background(self) -> Run | None:
+        """The first of those in the background."""
+        return self._background[0] if self._background else None
 
     def reserve(self, client: str, running: Sequence[Run], pace: float) -> None:
         """Count a request against its client's share until ``release``.
@@ -54,16 +62,18 @@ class RequestQueue:
         self._reserved -= Counter([client])
 
     def add(self, runs: Sequence[Run], running: Sequence[Run], pace: float) -> None:
-        """Queue runs that were submitted together: all of them or, where ``Busy``, none."""
+        """Queue runs that were submitted together: all of them or, where ``Busy``, none.
+
+        Those in the background count to no share, and are bounded by themselves.
+        """
+        if runs[0].request.background:
+            self._check_room(len(self._background), len(runs), pace)
+            self._background.extend(runs)
+            return
         client = runs[0].request.client
         if client:
             self._check_share(client, running, pace)
-        if len(self) + len(runs) > self.limits.waiting:
-            raise Busy(
-                f"{len(self)} {'run' if len(self) == 1 else 'runs'} {_are(len(self))} waiting "
-                f"already, and no more are taken. Try again in {math.ceil(pace)} s.",
-                math.ceil(pace),
-            )
+        self._check_room(len(self._waiting), len(runs), pace)
         for run in runs:
             key = client or run.batch
             tag = max(self._now, self._served.get(key, 0.0))
@@ -75,11 +85,22 @@ class RequestQueue:
 
     def remove(self, run: Run) -> None:
         """Take out a run that is admitted, or was given up."""
+        if run.request.background:
+            self._background.remove(run)
+            return
         self._waiting.remove(run)
         self._now = max(self._now, self._tags.pop(run.id))
         # A client served by now starts anew: only those ahead of the clock are remembered.
         self._served = {key: at for key, at in self._served.items() if at > self._now}
         self._renumber()
+
+    def _check_room(self, waiting: int, more: int, pace: float) -> None:
+        if waiting + more > self.limits.waiting:
+            raise Busy(
+                f"{waiting} {'run' if waiting == 1 else 'runs'} {_are(waiting)} waiting "
+                f"already, and no more are taken. Try again in {math.ceil(pace)} s.",
+                math.ceil(pace),
+            )
 
     def _check_share(
         self, client: str, running: Sequence[Run], pace: float, reserved: int = 0

@@ -119,9 +119,15 @@ class Scheduler:
                 return
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> PrefillTask | None:
-        """For a run whose lanes go one after the other, else the next of the queue, else ahead."""
-        sequential = (run for run in runs if run.waiting and not run.live and not run.done)
-        run = next(sequential, None) or self._next_run(runs)
+        """For a run whose lanes go one after the other, else the next of the queue, else ahead.
+
+        A run in the background is read for while no other is at work, none of which it holds up.
+        """
+        sequential = [run for run in runs if run.waiting and not run.live and not run.done]
+        others = [run for run in runs if not run.request.background]
+        run = next((run for run in sequential if run in others), None) or self._next_run(others)
+        if run is None and not others:
+            run = next(iter(sequential), None) or self.queue.first_background
         if run is not None:
             width = run.waiting[0].width if run.request.alone else run.width
             if runs and not self._has_memory(run):
@@ -130,7 +136,7 @@ class Scheduler:
             if slots is None:
                 return None
             if run not in runs:
-                if run is not self.queue.first:
+                if run is not self.queue.first and not run.request.background:
                     self._overtaking.add(run.id)
                 admit(run)
             task = PrefillTask(run.prompt_ids, slots, run, run.request.prefix)
@@ -145,12 +151,31 @@ class Scheduler:
                 return PrefillTask(ids, slots, None)
         return None
 
+    def room_is_wanted(self, runs: list[Run]) -> bool:
+        """Whether the next run waits for rows or memory that runs in the background have."""
+        others = [run for run in runs if not run.request.background]
+        first = self.queue.first
+        if first is None or len(others) == len(runs):
+            return False
+        wanted = first.width
+        if others and first.request.max_new_tokens > _SHORT:
+            wanted += self.forward.slots.count // _RESERVED
+        return self.forward.slots.free_count < wanted or not self._has_memory(first)
+
+    def give_way(self, runs: list[Run]) -> None:
+        """Leave the prompt of a run in the background, to be read again, where others have come."""
+        task = self.task
+        if task is None or task.run is None or not task.run.request.background:
+            return
+        if self.queue.first is not None or any(not run.request.background for run in runs):
+            self._drop(task)
+
     def _next_run(self, runs: list[Run]) -> Run | None:
         """The first of the queue; where long runs hold all other rows, a short one behind it.
 
         Long runs leave a share of the rows. Without it a few clients who ask for much, and read it
         or not, would have everybody wait until their time is up. Runs that overtake keep to that
-        share.
+        share. ``runs`` are those at work that are not in the background.
         """
         first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
         if first is None or not runs or first.request.max_new_tokens <= _SHORT:

@@ -1,0 +1,1 @@
+"""Prompts × recipes × seeds: which setting is better, and how sure that is."""

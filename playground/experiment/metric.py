@@ -1,0 +1,83 @@
+"""The contract of a metric: a number for each text, with its formula, its source and its words.
+
+A metric is a plugin, as a strategy is: one file in ``metrics/`` with one class. Validation, the
+report's tables and sentences, the list of metrics and the contract tests are made from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from playground.experiment.sample import Prompt, Sample
+from strategies.base import Params, setting
+from strategies.notation import write
+
+__all__ = ["Metric", "MetricInfo", "Params", "setting"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A metric's name and source, and how a difference in it is told.
+
+    ``formula`` is LaTeX without delimiters. ``more`` and ``less`` go between two recipes: "repeats
+    more". A value is shown times ``factor``, in ``unit``.
+    """
+
+    id: str
+    title: str
+    summary: str
+    formula: str
+    source: str
+    url: str
+    more: str
+    less: str
+    unit: str = ""
+    factor: float = 1.0
+    better: Literal["more", "less"] | None = None  # where people agree which it is
+    ratio: bool = False  # compared by factors: means and differences are of its logarithm
+    repeatable: bool = True  # the same whenever the same texts are written
+    expects: bool = False  # prompts without an ``expected`` value have none
+
+
+class Metric:
+    """The base of every metric. ``Params`` are its settings, as a strategy's are."""
+
+    info: ClassVar[MetricInfo]
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: Any = None) -> None:
+        self.params: Any = self.Params() if params is None else params
+
+    def value(self, sample: Sample, prompt: Prompt) -> float | None:
+        """The number of one text; None where it is too short, or has no such number."""
+        raise NotImplementedError
+
+    def values(self, samples: Sequence[Sample], prompt: Prompt) -> list[float | None]:
+        """One for each of the texts that one recipe wrote after one prompt, a seed each.
+
+        What compares texts with each other overrides this.
+        """
+        return [self.value(sample, prompt) for sample in samples]
+
+    def compared(self, value: float | None) -> float | None:
+        """The value as means and differences are taken of it; None where it has none."""
+        if value is None or not math.isfinite(value):
+            return None
+        if self.info.ratio:
+            return math.log(value) if value > 0 else None
+        return value
+
+    def __str__(self) -> str:
+        """As it is written in an experiment: ``distinct_n(3)``."""
+        fields = type(self.params).model_fields
+        changed = {
+            name: getattr(self.params, name)
+            for name, field in fields.items()
+            if getattr(self.params, name) != field.get_default(call_default_factory=True)
+        }
+        first = next(iter(fields), "")
+        values = (changed.pop(first),) if first in changed else ()
+        return write(self.info.id, values, changed, True)

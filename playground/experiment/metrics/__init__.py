@@ -1,0 +1,1 @@
+"""The metrics, one file each; nothing else is in this folder."""

@@ -1,0 +1,52 @@
+"""Whether a text matches an expression."""
+
+import regex
+from pydantic import field_validator
+
+from playground.experiment import metric
+from playground.experiment.metric import Metric, MetricInfo, setting
+from playground.experiment.sample import Prompt, Sample
+
+_SECONDS = 1.0  # for one text; an expression may take for ever
+
+
+class Regex(Metric):
+    info = MetricInfo(
+        id="regex",
+        title="Matches an expression",
+        summary="Share of the texts in which a regular expression is found.",
+        formula=r"[x \in L(r)]",
+        source="Thompson 1968; as the package regex reads it",
+        url="https://doi.org/10.1145/363347.363387",
+        more="matches more often",
+        less="matches less often",
+        unit="points",
+        factor=100,
+        better="more",
+        expects=True,
+    )
+
+    class Params(metric.Params):
+        pattern: str = setting("", "The expression; empty for what each prompt expects.")
+        whole: bool = setting(False, "Whether the whole text must match, but for space around it.")
+
+        @field_validator("pattern")
+        @classmethod
+        def _compiles(cls, pattern: str) -> str:
+            try:
+                regex.compile(pattern)
+            except regex.error as error:
+                raise ValueError(f"the expression cannot be read: {error}.") from None
+            return pattern
+
+    def value(self, sample: Sample, prompt: Prompt) -> float | None:
+        pattern = self.params.pattern or prompt.expected
+        if pattern is None:
+            return None
+        try:
+            compiled = regex.compile(pattern)
+            match = compiled.fullmatch if self.params.whole else compiled.search
+            text = sample.text.strip() if self.params.whole else sample.text
+            return float(match(text, timeout=_SECONDS) is not None)
+        except (regex.error, TimeoutError):
+            return None

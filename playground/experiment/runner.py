@@ -1,0 +1,237 @@
+"""Runs an experiment's missing cells behind everybody's runs, and tells each as it is done.
+
+All recipes of a prompt and a seed make one run of the engine, which shares the prompt and its
+luck; as many runs are under way as there are rows for. A finished run's cells are stored at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import perf_counter
+
+from playground.engine import Engine, EngineClosed, FieldError, Request, Run
+from playground.engine.request import Busy
+from playground.experiment.experiment import Experiment, ExperimentError
+from playground.experiment.facts import Facts
+from playground.experiment.sample import Sample
+from playground.experiment.store import Store, key
+
+_SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
+_LOOK_AGAIN = 0.5  # seconds after which a full queue, or a request to stop, is looked at again
+
+
+class ExperimentFailed(RuntimeError):
+    """The model failed; what was written until then is kept."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One text to write: indices into the experiment's prompts, recipes and seeds."""
+
+    prompt: int
+    recipe: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell with its text, and how far the experiment is by then."""
+
+    cell: Cell
+    sample: Sample
+    done: int  # cells, those that were kept from before included
+    total: int
+    seconds_left: float | None  # by the pace so far; None until there is one
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The cells of one run: several recipes after one prompt with one seed."""
+
+    prompt: int
+    seed: int
+    recipes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    work: _Work
+    run: Run
+    following: ExitStack
+
+
+class Runner:
+    """One experiment on one engine. ``run`` may be left and called again: it goes on."""
+
+    def __init__(self, experiment: Experiment, engine: Engine, store: Store) -> None:
+        self.experiment, self.engine, self.store = experiment, engine, store
+        self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
+        shared = {
+            "model": self.facts.fingerprint,
+            "device": self.facts.device.partition(":")[0],
+            "dtype": self.facts.dtype,
+            "max_new_tokens": experiment.max_new_tokens,
+            "min_new_tokens": experiment.min_new_tokens,
+            "stop": list(experiment.stop),
+            "chat": experiment.chat,
+            "split_special_tokens": experiment.split_special_tokens,
+        }
+        self.keys = {
+            Cell(p, r, s): key(
+                {**shared, "prompt": prompt.text, "recipe": str(recipe), "seed": seed}
+            )
+            for p, prompt in enumerate(experiment.prompts)
+            for s, seed in enumerate(experiment.seeds)
+            for r, recipe in enumerate(experiment.recipes)
+        }
+        digest = hashlib.sha256(b"".join(self.keys.values()))
+        self.id = digest.hexdigest()[:16]
+        self._stop = threading.Event()
+        self._check()
+
+    def stop(self) -> None:
+        """Have ``run`` end soon; what is written stays. Any thread may call it."""
+        self._stop.set()
+
+    def samples(self) -> dict[Cell, Sample]:
+        """The cells that are written so far."""
+        kept = self.store.get(self.keys.values())
+        return {cell: kept[key] for cell, key in self.keys.items() if key in kept}
+
+    def run(self, *, fresh: bool = False) -> Iterator[Done]:
+        """Write every missing cell, and yield each once it is stored; with ``fresh`` all of them.
+
+        Leaving the iterator ends the runs under way. Raises ``ExperimentFailed``.
+        """
+        self._stop.clear()
+        if fresh:
+            self.store.forget(self.keys.values())
+        kept = self.store.has(self.keys.values())
+        self.store.remember(
+            self.id, self.experiment.model_dump_json(), self.facts.model_dump_json()
+        )
+        before = count = sum(key in kept for key in self.keys.values())
+        clock = perf_counter()
+        for work, run in self._runs(deque(self._missing(kept))):
+            for cell, sample in self._stored(work, run):
+                count += 1
+                pace = (perf_counter() - clock) / (count - before)
+                left = (len(self.keys) - count) * pace
+                yield Done(cell, sample, count, len(self.keys), left)
+
+    def _check(self) -> None:
+        """Raise ``ExperimentError`` where a recipe or a prompt cannot be run on this model."""
+        for number in range(len(self.experiment.prompts)):
+            recipes = range(len(self.experiment.recipes)) if number == 0 else range(1)
+            for recipe in recipes:
+                try:
+                    self.engine.builder.run(self._request(_Work(number, 0, (recipe,))))
+                except FieldError as error:
+                    field = error.field
+                    if field.startswith("recipes"):
+                        field = f"recipes.{recipe}"
+                    elif field == "prompt":
+                        field = f"prompts.{number}"
+                    raise ExperimentError(field, f"{field}: {error.message}") from error
+
+    def _missing(self, kept: set[bytes]) -> Iterator[_Work]:
+        """What is left to write, all recipes of a prompt and a seed together as far as they may."""
+        widths = [self._width(recipe) for recipe in range(len(self.experiment.recipes))]
+        for p in range(len(self.experiment.prompts)):
+            for s in range(len(self.experiment.seeds)):
+                some: list[int] = []
+                for r, width in enumerate(widths):
+                    if self.keys[Cell(p, r, s)] in kept:
+                        continue
+                    full = sum(widths[i] for i in some) + width > self._rows
+                    if some and (full or len(some) == self.engine.limits.columns):
+                        yield _Work(p, s, tuple(some))
+                        some = []
+                    some.append(r)
+                if some:
+                    yield _Work(p, s, tuple(some))
+
+    @property
+    def _rows(self) -> int:
+        share = _SERVED_SHARE if self.engine.alive else 1.0
+        return max(1, int(self.engine.rows * share))
+
+    def _width(self, recipe: int) -> int:
+        return self.engine.builder.run(self._request(_Work(0, 0, (recipe,)))).width
+
+    def _request(self, work: _Work) -> Request:
+        asked = self.experiment
+        return Request(
+            prompt=asked.prompts[work.prompt].text,
+            recipes=[asked.recipes[recipe] for recipe in work.recipes],
+            max_new_tokens=asked.max_new_tokens,
+            min_new_tokens=asked.min_new_tokens,
+            seed=asked.seeds[work.seed],
+            stop=list(asked.stop),
+            chat=asked.chat,
+            split_special_tokens=asked.split_special_tokens,
+            top_n=1,
+            background=True,
+        )
+
+    def _runs(self, todo: deque[_Work]) -> Iterator[tuple[_Work, Run]]:
+        """Each piece of work with its run, in the order in which they end."""
+        under_way: dict[str, _UnderWay] = {}
+        changed = threading.Event()
+        try:
+            while (todo or under_way) and not self._stop.is_set():
+                while todo and self._has_room(under_way.values()):
+                    try:
+                        run = self.engine.submit(self._request(todo[0]))
+                    except Busy:
+                        break
+                    except EngineClosed as error:
+                        raise ExperimentFailed(
+                            "The model was released; what was written is kept."
+                        ) from error
+                    following = ExitStack()
+                    following.enter_context(run.subscribe(changed.set))
+                    under_way[run.id] = _UnderWay(todo.popleft(), run, following)
+                self._wait(changed)
+                for one in [one for one in under_way.values() if one.run.done]:
+                    work, run = one.work, one.run
+                    del under_way[run.id]
+                    one.following.close()
+                    if run.yielded:  # ended to give its rows to others: it begins anew
+                        todo.appendleft(work)
+                    elif run.error is not None:
+                        raise ExperimentFailed(run.error)
+                    elif run.outcome == "cancelled":
+                        return
+                    else:
+                        yield work, run
+        finally:
+            for one in under_way.values():
+                one.following.close()
+                one.run.cancel()
+
+    def _has_room(self, runs: Iterable[_UnderWay]) -> bool:
+        """Whether another run may be under way: all rows are used, and one run waits for them."""
+        return sum(one.run.width for one in runs) < self._rows
+
+    def _wait(self, changed: threading.Event) -> None:
+        """Until a run changed; where no thread serves the engine, by stepping it."""
+        if self.engine.alive:
+            changed.wait(_LOOK_AGAIN)
+            changed.clear()
+        else:
+            self.engine.step()
+
+    def _stored(self, work: _Work, run: Run) -> list[tuple[Cell, Sample]]:
+        lanes = run.comparison().lanes
+        found = [
+            (Cell(work.prompt, recipe, work.seed), Sample.of(lane, paused=run.paused))
+            for recipe, lane in zip(work.recipes, lanes, strict=True)
+        ]
+        self.store.put({self.keys[cell]: sample for cell, sample in found})
+        return found
