@@ -12,7 +12,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from playground.models import ModelError
-from playground.models.architecture import context_length, unsupported, unsupported_config
+from playground.models.architecture import (
+    context_length,
+    needs_own_cache,
+    unsupported,
+    unsupported_config,
+)
 from playground.models.loading import end_ids, load_folder
 from playground.settings import Settings
 from tests.folders import VOCAB, saved, tokenizer
@@ -83,14 +88,6 @@ def test_the_model_own_generate_ends_where_the_playground_does(tmp_path):
     [
         ({"name": "T5Config"}, "encoder-decoder"),
         ({"name": "BartConfig"}, "encoder-decoder"),
-        ({"name": "BloomConfig"}, "ALiBi"),
-        ({"name": "FalconConfig", "alibi": True}, "ALiBi"),
-        ({"name": "MptConfig"}, "ALiBi"),
-        ({"name": "MistralConfig"}, "last 4096 tokens"),
-        ({"name": "Gemma3TextConfig"}, "sliding attention"),
-        ({"name": "Llama4TextConfig"}, "chunked attention"),
-        ({"name": "Qwen3NextConfig"}, "linear attention"),
-        ({"name": "GPT2Config", "reorder_and_upcast_attn": True}, "reorder_and_upcast_attn"),
         ({"name": "LlamaConfig", "quantization_config": {"quant_method": "gptq"}}, "quantised"),
     ],
 )
@@ -109,10 +106,8 @@ SMALL = {
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("MambaConfig", "linear attention"),
-        ("RwkvConfig", "recurrent state"),
         ("BertConfig", "later tokens"),
-        ("FalconConfig", "attention code of its own"),
+        ("RobertaConfig", "later tokens"),
     ],
 )
 def test_a_model_is_refused_by_name_and_reason(name, words):
@@ -122,6 +117,31 @@ def test_a_model_is_refused_by_name_and_reason(name, words):
     reason = unsupported(model)
     assert reason is not None and words in reason
     assert config.model_type in reason.lower()
+
+
+@pytest.mark.parametrize(
+    "name, more, words",
+    [
+        ("BloomConfig", {}, "ALiBi"),
+        ("FalconConfig", {"alibi": True}, "ALiBi"),
+        ("MptConfig", {"d_model": 32, "n_heads": 2, "n_layers": 2}, "ALiBi"),
+        ("FalconConfig", {}, "attention code of its own"),
+        ("MambaConfig", {}, "linear attention"),
+        ("RwkvConfig", {}, "attention code of its own"),
+        ("Qwen3NextConfig", {"num_key_value_heads": 2, "head_dim": 16}, "linear attention"),
+        ("GPT2Config", {"n_embd": 32, "reorder_and_upcast_attn": True}, "reorder_and_upcast_attn"),
+        ("MistralConfig", {"num_key_value_heads": 2}, None),
+        ("Gemma3TextConfig", {"num_key_value_heads": 2, "head_dim": 16}, None),
+        ("Llama4TextConfig", {"num_key_value_heads": 2, "head_dim": 16}, None),
+    ],
+)
+def test_rows_share_slots_of_what_a_mask_can_leave(name, more, words):
+    config = getattr(transformers, name)(**{**SMALL, **more})
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert unsupported(model) is None
+    reason = needs_own_cache(model)
+    assert reason is None if words is None else words in reason
 
 
 @pytest.mark.parametrize(
@@ -142,7 +162,7 @@ def test_nothing_speaks_against_the_usual_families(name, more):
     config = getattr(transformers, name)(**{**SMALL, "num_key_value_heads": 2, **more})
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    assert unsupported(model) is None
+    assert unsupported(model) is None and needs_own_cache(model) is None
 
 
 def test_a_context_ends_where_a_model_would_change_its_positions():
@@ -162,10 +182,10 @@ def test_a_context_ends_where_a_model_would_change_its_positions():
 
 
 def test_an_architecture_is_refused_before_its_weights_are_read(tmp_path):
-    transformers.MistralConfig(sliding_window=16).save_pretrained(tmp_path)
+    transformers.T5Config().save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelError, match=r"cannot be served: .*mistral.*last 16 tokens"):
+    with pytest.raises(ModelError, match=r"cannot be served: .*t5.*encoder-decoder"):
         load_folder(tmp_path, CPU)
 
 

@@ -32,14 +32,30 @@ LOST = {
     "transformers.masking_utils.sdpa_mask": (
         "a served model's own generate, outside of the slots, has no mask"
     ),
+    "transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES": (
+        "the bench does not know which types of models there are"
+    ),
     "PreTrainedConfig._attn_implementation": (
         "a model that is refused does not get its own attention back"
     ),
     "PreTrainedConfig._experts_implementation": (
         "a mixture's rows depend on the batch, since its experts are not computed token by token"
     ),
-    "PreTrainedModel._is_stateful": (
-        "a model with a recurrent state is not refused, and writes a wrong text"
+    "transformers.cache_utils.DummyLayer": (
+        "a model whose layers read what others keep has no cache that its layers know"
+    ),
+    "transformers.cache_utils.DynamicCache": "a row that is read by itself has no cache",
+    "transformers.cache_utils.DynamicLayer": (
+        "a row that forks copies all of its cache, and one that goes back is read again"
+    ),
+    "transformers.cache_utils.LinearAttentionCacheLayerMixin": (
+        "two rows that fork write one recurrent state"
+    ),
+    "transformers.masking_utils.causal_mask_function": (
+        "layers that look at all tokens are given a mask of their own at every step"
+    ),
+    "GenerationMixin._supports_default_dynamic_cache": (
+        "a model that makes a cache of its own is given another"
     ),
 }
 _CLASSES = [PreTrainedModel, PreTrainedConfig, PreTrainedTokenizerBase, GenerationMixin]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from playground.engine.attention.row_caches import RowCache
 from playground.engine.forward import Forward
 from strategies.ops.reduce import logsumexp
 from strategies.ops.topk import topk
@@ -44,20 +43,14 @@ def token_scores(
     run while the loop does. Ends early, with fewer, where ``cancelled`` before a chunk.
     """
     found: list[TokenScore | None] = [None]
-    cache: Any = DynamicCache(config=forward.model.config)
+    row = RowCache()
     tokens = torch.tensor([list(ids)], device=forward.device)
     for start in range(0, len(ids) - 1, forward.chunk_size):
         if cancelled():
             break
         end = min(start + forward.chunk_size, len(ids) - 1)  # nothing follows the last token
-        out = forward.model(
-            input_ids=tokens[:, start:end],
-            attention_mask=torch.ones_like(tokens[:, :end]),
-            position_ids=torch.arange(start, end, device=forward.device)[None],
-            **{forward.eager.cache_keyword: cache},
-            use_cache=True,
-        )
-        logits = out.logits[0].float()
+        out = forward.text.read(row, ids[start:end])
+        logits = out.logits[0, start - end :].float()
         following = tokens[0, start + 1 : end + 1, None]
         total = logsumexp(logits)
         chosen = (logits.gather(1, following)[:, 0] - total).tolist()
@@ -99,27 +92,29 @@ def text_logits(
     One forward over both, in chunks: of the prompt only the last row has its logits made, and of
     the text as many at once as ``_AT_ONCE`` allows. Ends early, with fewer, where ``cancelled``.
     """
-    cache: Any = DynamicCache(config=forward.model.config)
-    keyword = forward.eager.cache_keyword
-    ids = torch.tensor([[*prompt, *text[:-1]]], device=forward.device)
+    row = RowCache()
+    ids = [*prompt, *text[:-1]]
     first = len(prompt) - 1  # the row that the text's first token is chosen from
     size = min(forward.chunk_size, max(1, _AT_ONCE // forward.vocab_size))
     start = 0
-    while start < ids.shape[1]:
+    while start < len(ids):
         if cancelled():
             return
-        end = min(start + forward.chunk_size, first) if start < first else start + size
-        end = min(end, ids.shape[1])
-        out = forward.model(
-            input_ids=ids[:, start:end],
-            attention_mask=torch.ones_like(ids[:, :end]),
-            position_ids=torch.arange(start, end, device=forward.device)[None],
-            **{keyword: cache},
-            use_cache=True,
-            output_hidden_states=states and start >= first,
-            **({"logits_to_keep": 1} if start < first else {}),
+        if not forward.text.continues:  # a token at a time after the first ones
+            end = max(first, 1) if not start else start + 1
+        elif start < first:
+            end = min(start + forward.chunk_size, first)
+        else:
+            end = min(start + size, len(ids))
+        count = end - start
+        out = forward.text.read(
+            row,
+            ids[start:end],
+            output_hidden_states=states and end > first,
+            logits_to_keep=1 if start < first else count,
         )
-        if start >= first:
-            layers = torch.stack([layer[0] for layer in out.hidden_states]) if states else None
-            yield TextLogits(out.logits[0].float(), layers)
+        if end > first:
+            kept = [layer[0, -count:] for layer in out.hidden_states] if states else None
+            layers = torch.stack(kept) if kept else None
+            yield TextLogits(out.logits[0, -count:].float(), layers)
         start = end

@@ -122,12 +122,12 @@ def test_a_bucket_that_changes_the_bits_is_not_used(monkeypatch: pytest.MonkeyPa
     def other_in_some(module: Any, given: Any, out: Tensor) -> Tensor:
         return out + 1e-3 if len(out) in (4, 64) else out
 
-    attend = sdpa._attend
+    attend = sdpa.attend
 
     def other_in_short(query: Any, key: Tensor, *rest: Any) -> Tensor:
         return attend(query, key, *rest) * (1 + 1e-3 * (key.shape[2] == 128))
 
-    monkeypatch.setattr(sdpa, "_attend", other_in_short)
+    monkeypatch.setattr(sdpa, "attend", other_in_short)
     captured = graphs(served(change=lambda m: m.lm_head.register_forward_hook(other_in_some)))
     assert sorted({rows for rows, _ in captured.steps}) == [1, 2, 8, 16, 32]
     assert sorted({length for _, length in captured.steps}) == [256, 300]
@@ -204,16 +204,14 @@ def test_what_cannot_be_captured_runs_as_it_is(
 def test_a_step_that_is_wrong_for_long_texts_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attend = sdpa._attend
+    attend = sdpa.attend
 
-    def long_in_half(
-        query: Tensor, key: Any, value: Any, mask: Tensor, scale: Any, n: int
-    ) -> Tensor:
+    def long_in_half(query: Tensor, key: Any, value: Any, mask: Tensor, *how: Any) -> Tensor:
         long = (mask == 0).sum(-1, keepdim=True) > 200
         wrong = long & isinstance(placement.current_placement(), placement.GatheredPlacement)
-        return attend(query, key, value, mask, scale, n) * (1 - 0.5 * wrong)
+        return attend(query, key, value, mask, *how) * (1 - 0.5 * wrong)
 
-    monkeypatch.setattr(sdpa, "_attend", long_in_half)
+    monkeypatch.setattr(sdpa, "attend", long_in_half)
     assert not served().paths
     assert LOST in caplog.text and "differ from its own" in caplog.text
 

@@ -11,7 +11,6 @@ import torch
 from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.attention import sdpa
 from playground.engine.lanes.ends import find_stop, unsettled
-from playground.errors import UnsupportedModel
 from strategies import Info, Params, Processor
 from strategies.registry import registry
 from tests.engine.models import CONTEXT, driven, engine, finished, loaded
@@ -233,17 +232,21 @@ def test_what_cannot_be_run_names_its_field(change: dict[str, Any], field: str) 
     assert raised.value.field == field and str(raised.value).endswith(".")
 
 
-def test_a_model_whose_scores_differ_over_slots_is_refused(
+def test_a_model_whose_scores_differ_over_slots_has_its_rows_read_by_themselves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = sdpa._attend
+    right = sdpa.attend
     monkeypatch.setattr(
         sdpa,
-        "_attend",
+        "attend",
         lambda q, k, v, *rest: right(q, k, v.roll(1, dims=2), *rest),
     )
-    with pytest.raises(UnsupportedModel, match="differ from its own"):
-        Engine(loaded())
+    wrong = Engine(loaded())
+    assert wrong.forward.plain and "differ from its own" in wrong.forward.plain.reason
+    asked = Request(prompt="Once", recipes=["greedy", "beam(3)"], max_new_tokens=8)
+    found = [lane.token_ids for lane in finished(wrong, asked).lanes]
+    monkeypatch.undo()
+    assert found == [lane.token_ids for lane in finished(Engine(loaded()), asked).lanes]
 
 
 def test_a_dead_end_is_named_and_ends_its_lane_alone() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from playground.engine import Engine, Request
+from playground.engine.attention.kv_slots import KeptTokens
 from playground.engine.forward import ForwardOutput
 from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from tests.engine.models import driven, engine, finished
@@ -128,7 +129,7 @@ def test_a_preview_is_the_first_step_of_the_run() -> None:
 def test_the_prompts_used_longest_ago_make_room() -> None:
     def made(n: int) -> CachedPrompt:
         part = torch.zeros(1, 1, n, 1)
-        return CachedPrompt(part, part, ForwardOutput(torch.zeros(1, 2)))
+        return CachedPrompt(KeptTokens(part, part), ForwardOutput(torch.zeros(1, 2)))
 
     known = PromptCache(budget=3 * made(4).nbytes)
     for first in range(4):

@@ -38,10 +38,29 @@ def test_other_roundings_of_a_deep_model_are_no_fault(dtype: torch.dtype) -> Non
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_a_layer_that_is_otherwise_among_several_rows_is_a_fault(dtype: torch.dtype) -> None:
+def test_a_layer_that_is_otherwise_among_several_rows_has_rows_read_by_themselves(
+    dtype: torch.dtype,
+) -> None:
     model = MAKERS["deep"](vocab=VOCAB, context=160).to(dtype)
     model.model.layers[4].self_attn.o_proj.register_forward_hook(
         lambda module, given, out: out * 0.5 if out.shape[0] > 1 else out
     )
+    plain = Forward(model, rows=8, length=160).plain
+    assert plain is not None and "differ from its own" in plain.reason and plain.times > 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_layer_that_is_otherwise_with_a_text_before_it_is_a_fault(dtype: torch.dtype) -> None:
+    model = MAKERS["deep"](vocab=VOCAB, context=160).to(dtype)
+    model.model.layers[4].self_attn.o_proj.register_forward_hook(
+        lambda module, given, out: out * 0.5 if out.shape[1] == 1 else out
+    )
     with pytest.raises(UnsupportedModel, match="differ from its own"):
+        Forward(model, rows=8, length=160)
+
+
+def test_weights_that_are_not_numbers_are_a_fault() -> None:
+    model = MAKERS["llama"](vocab=VOCAB, context=160)
+    model.model.layers[1].mlp.up_proj.weight.data[3, 3] = float("nan")
+    with pytest.raises(UnsupportedModel, match="not numbers"):
         Forward(model, rows=8, length=160)

@@ -10,9 +10,11 @@ import math
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count as count_from
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from playground.engine.attention.placement import (
@@ -20,10 +22,10 @@ from playground.engine.attention.placement import (
     PrefillPlacement,
     current_placement,
 )
+from playground.engine.attention.slots import FEWEST, Kept, Slots
 from playground.engine.scripted import scripted
-from playground.transformers_compat import Cache, CacheLayerMixin
+from playground.transformers_compat import Cache, CacheLayerMixin, DummyLayer
 
-FEWEST = 16  # slots, however small the budget
 _SHORTEST = 64  # tokens of a slot, likewise
 
 
@@ -41,105 +43,99 @@ class KVShape:
         return self.heads * (self.key_size + self.value_size)
 
 
-class KVSlots:
-    """The storage, and which of its slots are allocated. Not thread-safe: the loop alone calls it.
+@dataclass(frozen=True)
+class KeptTokens:
+    """Keys and values of some tokens, ``[layers, heads, tokens, size]``."""
+
+    keys: Tensor
+    values: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
+
+class KVSlots(Slots):
+    """The storage, and which of its slots are allocated.
 
     ``cache`` is the same storage as transformers' models write to it, inside a placement.
     """
 
     def __init__(
         self,
-        shapes: Sequence[KVShape],
+        shapes: Sequence[KVShape | None],
         count: int,
         length: int,
         dtype: torch.dtype,
         device: torch.device,
         spare: int = 0,
     ) -> None:
-        """``count`` slots of ``length`` tokens. ``shapes`` are the layers', which must be equal.
+        """``count`` slots of ``length`` tokens. ``shapes`` are the layers'; a layer that reads what
+        another keeps has none.
 
         ``spare`` slots after those that can be allocated are for idle rows to write to.
         """
-        if len(set(shapes)) != 1:
-            raise ValueError("its layers keep keys and values of different shapes")
-        shape = shapes[0]
-        self.count, self.length = count, length
-        grid = (len(shapes), count + spare, shape.heads, length)
-        self.keys = _zeros((*grid, shape.key_size), dtype, device)
-        self.values = _zeros((*grid, shape.value_size), dtype, device)
+        kept = [shape for shape in shapes if shape is not None]
+        largest = largest_shape(kept)
+        super().__init__(count, length, device)
+        grid = (len(kept), count + spare, largest.heads, length)
+        self.keys = _zeros((*grid, largest.key_size), dtype, device)
+        self.values = _zeros((*grid, largest.value_size), dtype, device)
+        index = count_from(0)
         self.cache = Cache(
             layers=[
-                _CacheLayer(index, k, v)
-                for index, (k, v) in enumerate(zip(self.keys, self.values, strict=True))
+                _no_layer() if shape is None else _CacheLayer(next(index), shape, self)
+                for shape in shapes
             ]
         )
-        self._allocated = [False] * count
-
-    @property
-    def free_count(self) -> int:
-        return self._allocated.count(False)
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token of one row holds, over all layers."""
         per = self.keys[:, 0, :, 0].numel() + self.values[:, 0, :, 0].numel()
         return per * self.keys.element_size()
 
-    def allocate(self, width: int) -> list[int] | None:
-        """The first ``width`` neighbouring free slots, or None where there are not so many."""
-        free = 0
-        for slot, allocated in enumerate(self._allocated):
-            free = 0 if allocated else free + 1
-            if free == width:
-                slots = list(range(slot - width + 1, slot + 1))
-                for s in slots:
-                    self._allocated[s] = True
-                return slots
-        return None
-
-    def free(self, slots: Sequence[int], *, wipe: int = 0) -> None:
-        """Let others have these slots. Raises ``ValueError`` where one is free already.
-
-        Their first ``wipe`` positions are set to zero, where what they hold may not be finite: a
-        later row reads past its own tokens, and a masked NaN would still reach its sums.
-        """
-        for slot in slots:
-            if not self._allocated[slot]:
-                raise ValueError(f"slot {slot} was already free")
-            self._allocated[slot] = False
-            if wipe:
-                self.keys[:, slot, :, :wipe] = 0
-                self.values[:, slot, :, :wipe] = 0
-
     def replicate(self, source: int, targets: Sequence[int], length: int) -> None:
-        """Copy the first ``length`` positions of ``source`` to neighbouring ``targets``."""
         first, last = targets[0], targets[-1] + 1
         for store in (self.keys, self.values):
             copied = store[:, source : source + 1, :, :length].clone()
             store[:, first:last, :, :length] = copied
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
-        """Copy positions ``first`` to ``last`` of each source to its target, which is no source."""
         if not targets or first >= last:
             return
         for store in (self.keys, self.values):
             for source, target in zip(sources, targets, strict=True):
                 store[:, target, :, first:last] = store[:, source, :, first:last]
 
-    def read(self, slot: int, length: int, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Copies of ``length`` keys and values of a slot, ``[layers, heads, length, size]``."""
+    def read(self, slot: int, length: int, start: int = 0) -> KeptTokens:
         at = slice(start, start + length)
-        return self.keys[:, slot, :, at].clone(), self.values[:, slot, :, at].clone()
+        keys, values = self.keys[:, slot, :, at], self.values[:, slot, :, at]
+        return KeptTokens(keys.clone(), values.clone())
 
-    def write(self, slot: int, keys: Tensor, values: Tensor, start: int = 0) -> None:
-        """Write what ``read`` returned to a slot, from position ``start`` on."""
-        at = slice(start, start + keys.shape[2])
-        self.keys[:, slot, :, at] = keys
-        self.values[:, slot, :, at] = values
+    def write(self, slot: int, kept: Kept, start: int = 0) -> None:
+        assert isinstance(kept, KeptTokens)
+        at = slice(start, start + kept.keys.shape[2])
+        self.keys[:, slot, :, at] = kept.keys
+        self.values[:, slot, :, at] = kept.values
+
+    def _clear(self, slot: int, wipe: int) -> None:
+        # A later row reads past its own tokens, and a masked NaN would still reach its sums.
+        if wipe:
+            self.keys[:, slot, :, :wipe] = 0
+            self.values[:, slot, :, :wipe] = 0
+
+
+def largest_shape(shapes: Sequence[KVShape]) -> KVShape:
+    """The shape in which each of ``shapes`` fits: storage has one for all layers."""
+    return KVShape(
+        max(shape.heads for shape in shapes),
+        max(shape.key_size for shape in shapes),
+        max(shape.value_size for shape in shapes),
+    )
 
 
 def fit_to_budget(
-    shapes: Sequence[KVShape],
+    shapes: Sequence[KVShape | None],
     dtype: torch.dtype,
     count: int,
     length: int,
@@ -153,7 +149,8 @@ def fit_to_budget(
     """
     if budget is None:
         return count, length
-    per_token = sum(shape.numbers for shape in shapes) * dtype.itemsize
+    kept = [shape for shape in shapes if shape is not None]
+    per_token = len(kept) * largest_shape(kept).numbers * dtype.itemsize
     count = max(min(count, FEWEST), min(count, budget // (per_token * length) - spare))
     return count, min(length, max(_SHORTEST, budget // (per_token * (count + spare))))
 
@@ -163,10 +160,19 @@ class _CacheLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     is_compileable = False
 
-    def __init__(self, index: int, keys: Tensor, values: Tensor) -> None:
+    def __init__(self, index: int, shape: KVShape, slots: KVSlots) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.index, self.keys, self.values = index, keys, values
-        self.dtype, self.device = keys.dtype, keys.device
+        self.index, self._stores = index, (slots.keys[index], slots.values[index])
+        self._parts = [
+            None if own == store.shape[1::2] else own
+            for own, store in zip(
+                ((shape.heads, shape.key_size), (shape.heads, shape.value_size)),
+                self._stores,
+                strict=True,
+            )
+        ]
+        self.keys, self.values = map(_own_part, self._stores, self._parts)
+        self.dtype, self.device = self.keys.dtype, self.keys.device
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -183,12 +189,16 @@ class _CacheLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         assert placement is not None and self.keys is not None and self.values is not None
         if isinstance(placement, GatheredPlacement):
             return (
-                _gathered(self.keys, key_states, placement),
-                _gathered(self.values, value_states, placement),
+                _gathered(self._stores[0], self._parts[0], key_states, placement),
+                _gathered(self._stores[1], self._parts[1], value_states, placement),
             )
         stores = self.keys, self.values
         if placement.stores is not None:
-            stores = placement.stores[0][self.index], placement.stores[1][self.index]
+            keys, values = placement.stores
+            stores = (
+                _own_part(keys[self.index], self._parts[0]),
+                _own_part(values[self.index], self._parts[1]),
+            )
         for store, states in zip(stores, (key_states, value_states), strict=True):
             if isinstance(placement, PrefillPlacement):
                 _write(store, states, placement.origin)
@@ -208,11 +218,27 @@ class _CacheLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return int(self.keys.shape[2])
 
 
-def _gathered(store: Tensor, states: Tensor, placement: GatheredPlacement) -> Tensor:
+def _no_layer() -> Any:
+    """What stands for a layer that reads what another keeps."""
+    return DummyLayer()  # type: ignore[no-untyped-call]
+
+
+def _own_part(store: Tensor, part: tuple[int, int] | None) -> Tensor:
+    """The heads and the size of one layer in ``store``, where they are not all of it."""
+    return store if part is None else store[:, : part[0], :, : part[1]]
+
+
+def _gathered(
+    store: Tensor, part: tuple[int, int] | None, states: Tensor, placement: GatheredPlacement
+) -> Tensor:
     """What the rows read of ``store``, once their tokens' states are written to it."""
     flat, size = store.view(-1, store.shape[-1]), store.shape[-1]
+    if part is not None:
+        states = F.pad(states, [0, size - part[1], 0, 0, 0, store.shape[1] - part[0]])
     flat.index_copy_(0, placement.write.flatten(), states.to(store.dtype).reshape(-1, size))
-    return flat.index_select(0, placement.read.flatten()).view(*placement.read.shape, size)
+    read = placement.read if part is None else placement.read[:, : part[0]]
+    found = flat.index_select(0, read.flatten()).view(*read.shape, size)
+    return found if part is None else found[..., : part[1]]
 
 
 @scripted

@@ -6,7 +6,7 @@ have are masked. Neighbouring rows of one such length are one strided view of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from playground.engine.scripted import scripted
+
 BLOCK = 64  # keys are laid out to a multiple of it
+
+# Whether queries at some positions look at keys at others: of the indices of rows and of heads, and
+# the positions of both, which are broadcast.
+Allowed = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,20 +29,34 @@ class PrefillPlacement:
 
     ``origin`` is the row's slot and that position, on the CPU. ``mask``, bool ``[tokens, tokens
     read before and now]``, is that of a later chunk of several tokens, and empty otherwise.
-    ``stores`` are as in ``DecodePlacement``.
+    ``positions`` are those of the tokens. ``capacity`` and ``stores`` are as in
+    ``DecodePlacement``.
     """
 
     origin: Tensor
     mask: Tensor
+    positions: Tensor
+    capacity: int
     stores: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, slot: int, start: int, tokens: int, device: torch.device) -> PrefillPlacement:
-        """``tokens`` of the row in ``slot``, the first of them at position ``start``."""
+    def of(cls, slot: int, start: int, tokens: int, store: Tensor) -> PrefillPlacement:
+        """``tokens`` of the row in ``slot``, the first of them at position ``start``, over one
+        layer's ``store`` ``[slots, heads, length, size]``.
+        """
+        capacity, device = store.shape[2], store.device
         mask = torch.empty(0, dtype=torch.bool, device=device)
         if start and tokens > 1:
             mask = torch.ones(tokens, start + tokens, dtype=torch.bool, device=device).tril(start)
-        return cls(torch.tensor([slot, start]), mask)
+        positions = torch.arange(start, start + tokens, device=device)
+        return cls(torch.tensor([slot, start]), mask, positions, capacity)
+
+    def bounded(self, allowed: Allowed) -> Tensor:
+        """The mask of a layer that looks at less: bool ``[1, 1, tokens, tokens read]``."""
+        keys = _count_to(self.origin, self.positions)
+        query = self.positions[None, None, :, None]
+        row = torch.zeros_like(query[:, :, :1])
+        return allowed(row, row, query, keys[None, None, None])
 
 
 @dataclass(frozen=True)
@@ -48,14 +68,16 @@ class DecodePlacement:
     last, the first one's slot, and the length to which their keys are read. ``mask``, ``[rows, 1,
     1, longest]``, is 0 where a row has a token and -inf elsewhere. ``queries`` is that of the
     ``Grouping``. After the rows of the slots come ``idle`` ones, which write nothing and attend to
-    nothing. ``stores`` are the keys and values of all layers, ``[layers, slots, key-value heads,
-    length, size]``, where they are not those of the model's cache.
+    nothing. ``capacity`` is the length of every slot. ``stores`` are the keys and values of all
+    layers, ``[layers, slots, key-value heads, length, size]``, where they are not those of the
+    model's cache.
     """
 
     slots: Tensor
     positions: Tensor
     segments: Tensor
     mask: Tensor
+    capacity: int
     queries: int = 1
     idle: int = 0
     stores: tuple[Tensor, Tensor] | None = None
@@ -84,7 +106,12 @@ class DecodePlacement:
         mask = torch.zeros(absent.shape, dtype=store.dtype, device=device)
         mask = mask.masked_fill_(absent, -torch.inf)[:, None, None]
         written = torch.tensor(list(slots), device=device)
-        return cls(written, at, torch.tensor(segments), mask, grouping.queries, idle)
+        each = torch.tensor(segments)
+        return cls(written, at, each, mask, capacity, grouping.queries, idle)
+
+    def bounded(self, allowed: Allowed) -> Tensor:
+        """The mask of a layer that looks at less, as ``mask``."""
+        return _bounded(self.mask, self.positions, allowed)
 
 
 @dataclass(frozen=True)
@@ -94,13 +121,33 @@ class GatheredPlacement:
     Storage is seen as ``[slots * key-value heads * length, size]``. ``write``, ``[rows, key-value
     heads]``, indexes each row's token in it, and ``read``, ``[rows, key-value heads, length]``, the
     tokens laid out for the row. ``mask``, ``[rows, 1, 1, length]``, is 0 where the row has such a
-    token and -inf elsewhere. ``queries`` is that of the ``Grouping``.
+    token and -inf elsewhere. ``positions``, ``[rows]``, ``capacity`` and ``queries`` are as in
+    ``DecodePlacement``.
     """
 
     write: Tensor
     read: Tensor
     mask: Tensor
+    positions: Tensor
+    capacity: int
     queries: int = 1
+
+    def bounded(self, allowed: Allowed) -> Tensor:
+        """The mask of a layer that looks at less, as ``mask``."""
+        return _bounded(self.mask, self.positions, allowed)
+
+
+@scripted
+def _count_to(origin: Tensor, positions: Tensor) -> Tensor:
+    """0, 1, … up to the last of ``positions``, of which the first is ``origin[1]``."""
+    return torch.arange(int(origin[1]) + positions.shape[0], device=positions.device)
+
+
+def _bounded(mask: Tensor, positions: Tensor, allowed: Allowed) -> Tensor:
+    rows = torch.arange(mask.shape[0], device=mask.device)[:, None, None, None]
+    keys = torch.arange(mask.shape[-1], device=mask.device)[None, None, None]
+    query = positions[:, None, None, None]
+    return mask.masked_fill(~allowed(rows, torch.zeros_like(rows), query, keys), -torch.inf)
 
 
 Placement = PrefillPlacement | DecodePlacement | GatheredPlacement

@@ -12,25 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.engine.attention.kv_slots import KVShape
 from playground.engine.attention.placement import (
-    BLOCK,
     DecodePlacement,
     GatheredPlacement,
-    Grouping,
     PrefillPlacement,
     current_placement,
 )
+from playground.engine.attention.weigh import attend, note_use, weigh
 from playground.engine.scripted import scripted
 from playground.transformers_compat import (
+    causal_mask_function,
+    own_attention,
     register_attention,
-    sdpa_attention_forward,
     sdpa_mask,
 )
 
 ATTENTION = "decoding_slots"  # the name transformers knows it by
-
-_UNSUPPORTED = ("softcap", "position_bias", "sliding_window", "s_aux")
 
 
 def _attention(
@@ -40,51 +37,89 @@ def _attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention over the slots inside a placement, transformers' own outside.
 
     Inside, ``query`` is ``[rows, heads, tokens, size]``, and ``key`` and ``value`` are one layer's
-    whole storage ``[slots, key-value heads, length, size]``, or what was gathered from it. Raises
-    ``ValueError`` where the layer needs more than a mask and a scale.
+    whole storage ``[slots, key-value heads, length, size]``, or what was gathered from it. Scores
+    are bounded by ``softcap`` times their tanh, and ``s_aux`` are logits, one of each head, that
+    take a share of the weights and stand for no token (sinks). Raises ``ValueError`` where the
+    layer needs more than that, a mask and a scale.
     """
     placement = current_placement()
     if placement is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        return own_attention(
+            module, query, key, value, attention_mask, scaling, softcap, s_aux, **kwargs
         )
-    for name in _UNSUPPORTED:
-        if kwargs.get(name) is not None:
-            raise ValueError(f"its attention uses {name}")
+    if kwargs.get("position_bias") is not None:
+        raise ValueError("its attention adds a bias of each pair of positions")
+    note_use(query, key, value, softcap, s_aux)
+    mask = placement.mask if attention_mask is None else attention_mask
     match placement:
-        case GatheredPlacement(mask=mask, queries=queries):
-            out = _attend_gathered(query, key, value, mask, scaling, queries)
-        case PrefillPlacement(origin=origin, mask=mask):
-            out = _attend_prefill(query, key, value, origin, mask, scaling)
-        case DecodePlacement(segments=segments, mask=mask, queries=queries):
-            out = _attend_decode(query, key, value, segments, mask, scaling, queries)
+        case GatheredPlacement(queries=queries):
+            out = _attend_gathered(query, key, value, mask, scaling, queries, softcap, s_aux)
+        case PrefillPlacement(origin=origin):
+            read = placement.positions
+            out = _attend_prefill(query, key, value, origin, read, mask, scaling, softcap, s_aux)
+        case DecodePlacement(segments=segments, queries=queries):
+            out = _attend_decode(
+                query, key, value, segments, mask, scaling, queries, softcap, s_aux
+            )
     return out, None
 
 
 @scripted
 def _attend_prefill(
-    query: Tensor, key: Tensor, value: Tensor, origin: Tensor, mask: Tensor, scale: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    origin: Tensor,
+    read: Tensor,
+    mask: Tensor,
+    scale: float | None,
+    softcap: float | None,
+    sinks: Tensor | None,
 ) -> Tensor:
-    """Attention of one row's tokens over a layer's storage, ``[1, tokens, heads, size]``."""
+    """Attention of one row's tokens over a layer's storage, ``[1, tokens, heads, size]``.
+
+    ``read`` are the positions that are read. Some layers compute only the last of them.
+    """
     slot, start = int(origin[0]), int(origin[1])
-    end = start + query.shape[2]
-    seen: Tensor | None = None
-    if mask.numel() > 0:
-        seen = mask
-    out = F.scaled_dot_product_attention(
-        query,
-        key[slot : slot + 1, :, :end],
-        value[slot : slot + 1, :, :end],
-        attn_mask=seen,
-        scale=scale,
-        is_causal=start == 0,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    tokens = query.shape[2]
+    end = start + read.shape[0]
+    k, v = key[slot : slot + 1, :, :end], value[slot : slot + 1, :, :end]
+    last = tokens < read.shape[0]
+    if last and mask.numel() > 0:
+        mask = mask.narrow(-2, mask.shape[-2] - tokens, tokens)
+    if mask.numel() == 0 and (last or softcap is not None or sinks is not None):
+        mask = torch.ones([tokens, end], dtype=torch.bool, device=query.device).tril(end - tokens)
+    if softcap is not None or sinks is not None:
+        share = query.shape[1] // k.shape[1]
+        out = weigh(
+            query.reshape(1, k.shape[1], share, tokens, query.shape[3]),
+            k[:, :, None],
+            v[:, :, None],
+            torch.zeros(mask.shape, device=query.device).masked_fill(~mask, -torch.inf),
+            scale,
+            softcap,
+            None if sinks is None else sinks.reshape(1, k.shape[1], share, 1, 1),
+        ).reshape(1, query.shape[1], tokens, v.shape[3])
+    else:
+        seen: Tensor | None = None
+        if mask.numel() > 0:
+            seen = mask
+        out = F.scaled_dot_product_attention(
+            query,
+            k,
+            v,
+            attn_mask=seen,
+            scale=scale,
+            is_causal=start == 0 and seen is None,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
     return out.transpose(1, 2).contiguous()
 
 
@@ -97,6 +132,8 @@ def _attend_decode(
     mask: Tensor,
     scale: float | None,
     queries: int,
+    softcap: float | None,
+    sinks: Tensor | None,
 ) -> Tensor:
     """Attention of rows of one token over a layer's storage, ``[rows, 1, heads, size]``."""
     # Query heads that share a key-value head are queries of one attention: nothing is repeated.
@@ -108,9 +145,8 @@ def _attend_decode(
     for first, last, slot, length in each:
         k = key[slot : slot + last - first, :, :length]
         v = value[slot : slot + last - first, :, :length]
-        parts.append(
-            _attend(query[first:last], k, v, mask[first:last, :, :, :length], scale, queries)
-        )
+        seen = mask[first:last, :, :, :length]
+        parts.append(attend(query[first:last], k, v, seen, scale, queries, softcap, sinks))
         end = last
     if end < rows:
         parts.append(query.new_zeros([rows - end, groups, heads // groups, value.shape[3]]))
@@ -119,66 +155,42 @@ def _attend_decode(
 
 
 def _attend_gathered(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, queries: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    scale: float | None,
+    queries: int,
+    softcap: float | None,
+    sinks: Tensor | None,
 ) -> Tensor:
     """The same over keys and values gathered for each row, ``[rows, key-value heads, length,
     size]``.
     """
     (rows, heads, _, size), groups = query.shape, key.shape[1]
     query = query.reshape(rows, groups, heads // groups, size)
-    out = _attend(query, key, value, mask, scale, queries)
+    out = attend(query, key, value, mask, scale, queries, softcap, sinks)
     return out.reshape(rows, 1, heads, value.shape[-1])
 
 
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, queries: int
-) -> Tensor:
-    """Attention of ``[rows, groups, share, size]`` queries, padded to a multiple of ``queries``."""
-    share = query.shape[2]
-    padding = (queries - share % queries) % queries
-    if padding > 0:
-        query = F.pad(query, [0, 0, 0, padding])
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    return out[:, :, :share]
+def _mask(
+    *args: Any, mask_function: Any, local_size: int | None = None, **kwargs: Any
+) -> Tensor | None:
+    """Transformers' own outside a placement; inside, that of a layer that looks at less.
 
-
-def find_grouping(heads: int, shape: KVShape, dtype: torch.dtype, device: torch.device) -> Grouping:
-    """The cheapest grouping under which this machine's attention keeps every row's bits.
-
-    ``heads`` are the query heads of a layer of this ``shape``.
+    None is every token up to a row's own, of which the placement has the mask. ``local_size`` is
+    how far a layer sees, as ``mask_function`` has it: nothing is left out of a slot that is no
+    longer.
     """
-    generator = torch.Generator().manual_seed(0)
-
-    def draw(*size: int) -> Tensor:
-        return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
-
-    rows, lengths = 12, [BLOCK * blocks for blocks in (1, 2, 3, 5, 10, 18)]
-    query = draw(rows, shape.heads, heads // shape.heads, shape.key_size)
-    longest = lengths[-1]
-    key = draw(rows, shape.heads, longest, shape.key_size)
-    value = draw(rows, shape.heads, longest, shape.value_size)
-    ends = [13 * row % BLOCK for row in range(rows)]  # a row's position in its last block
-
-    def keeps_bits(queries: int) -> bool:
-        for length in lengths:
-            positions = [length - BLOCK + end for end in ends]
-            seen = DecodePlacement.of(range(rows), positions, Grouping(), key[:, :, :length]).mask
-
-            def attended(n: int, *, length: int = length, mask: Tensor = seen) -> Tensor:
-                k, v = key[:n, :, :length], value[:n, :, :length]
-                return _attend(query[:n], k, v, mask[:n], None, queries)
-
-            full = attended(rows)
-            if any(not torch.equal(attended(n), full[:n]) for n in (1, 2, 3, 5, 8)):
-                return False
-        return True
-
-    return next((Grouping(q) for q in (4, 16) if keeps_bits(q)), Grouping(1, together=False))
-
-
-def _mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    """Transformers' own outside a placement; inside, the placement has the mask."""
-    return None if current_placement() is not None else sdpa_mask(*args, **kwargs)
+    placement = current_placement()
+    if placement is None:
+        given: dict[str, Any] = {**kwargs, "mask_function": mask_function, "local_size": local_size}
+        return sdpa_mask(*args, **given)
+    if mask_function is causal_mask_function:
+        return None
+    if local_size is not None and local_size >= placement.capacity:
+        return None
+    return placement.bounded(mask_function)
 
 
 register_attention(ATTENTION, _attention, _mask)

@@ -119,7 +119,9 @@ class CudaGraphs:
         read = torch.minimum(every, positions)[:, None]
         mask = torch.zeros(rows, length, dtype=self._slots.keys.dtype, device=every.device)
         mask = mask.masked_fill(every > positions, -torch.inf)[:, None, None]
-        placed = GatheredPlacement(first + positions, first[..., None] + read, mask, self._queries)
+        write, read = first + positions, first[..., None] + read
+        at, capacity = positions[:, 0], self._slots.length
+        placed = GatheredPlacement(write, read, mask, at, capacity, self._queries)
         with use_placement(placed), self._products():
             return self._model(
                 input_ids=ids,
@@ -172,8 +174,9 @@ class CudaGraphs:
         """Fill every slot with the text, repeated, and keep what a token at each compared position
         gives: the same token read there again writes what is there already.
         """
-        known, length = self._text[0].shape[2], self._slots.length
-        for store, text in zip((self._slots.keys, self._slots.values), self._text, strict=True):
+        known, length = self._text.keys.shape[2], self._slots.length
+        stores = self._slots.keys, self._slots.values
+        for store, text in zip(stores, (self._text.keys, self._text.values), strict=True):
             for start in range(0, length, known):
                 store[:, 0, :, start : start + known] = text[:, :, : length - start]
         self._wanted: dict[int, tuple[Tensor, Tensor]] = {}

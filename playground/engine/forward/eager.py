@@ -60,7 +60,7 @@ class Eager:
         """
         tokens = torch.tensor([list(ids)], device=self.device)
         positions = torch.arange(start, start + len(ids), device=self.device)[None]
-        with use_placement(PrefillPlacement.of(slot, start, len(ids), self.device)):
+        with use_placement(PrefillPlacement.of(slot, start, len(ids), self.slots.keys[0])):
             out = self._run(tokens, positions, keep, states)
         layers = torch.stack([layer[0] for layer in out.hidden_states]) if states else None
         return out.logits[0, -keep:].float(), layers

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from playground.engine.attention.kv_slots import KVSlots, fit_to_budget
 from playground.engine.attention.placement import Grouping
-from playground.engine.attention.sdpa import ATTENTION, find_grouping
+from playground.engine.attention.row_caches import RowCaches, fit_rows
+from playground.engine.attention.sdpa import ATTENTION
+from playground.engine.attention.weigh import find_grouping, noted_uses
 from playground.engine.forward.cuda_graph import Capture, CudaGraphs, captures
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.output import EarlyRow, ForwardOutput, HiddenStates, early_rows
@@ -25,17 +27,28 @@ from playground.engine.forward.packed_linear import (
     unpack,
 )
 from playground.engine.forward.path import ForwardPath, Rows, is_slower
+from playground.engine.forward.plain import (
+    PackedPlain,
+    Plain,
+    PlainFacts,
+    PlainText,
+    bytes_of_rows,
+    times_one,
+)
 from playground.engine.forward.recalled import digest, recalled_row_counts
-from playground.engine.forward.reference import Reference
+from playground.engine.forward.reference import Reference, key_value_shapes
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.torchscript import TorchScript
-from playground.errors import UnsupportedModel
+from playground.errors import UnsupportedModel, first_line
+from playground.models.architecture import needs_own_cache
 from playground.process import Process
-from playground.transformers_compat import attention_name, independent_experts
+from playground.transformers_compat import attention_name, expert_counts, independent_experts
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+_COLUMNS = 6  # rows of which a step is held against one of a single row
 
 # Prompt tokens of one forward, for which the rows at work wait.
 CHUNK_TOKENS = {"cpu": 256, "mps": 512, "cuda": 2048}
@@ -76,6 +89,10 @@ class Forward:
         self.row_counts = RowCounts.every()
         self.packed_bytes = 0
         self.torchscript: TorchScript | None = None
+        self.plain: PlainFacts | None = None
+        self.text = PlainText(model)
+        self.eager: Eager | Plain
+        self.slots: KVSlots | RowCaches
         own = attention_name(model)
         restore_experts = independent_experts(model)
         try:
@@ -168,7 +185,7 @@ class Forward:
 
     def trace(self) -> None:
         """Begin to trace the forwards on a CPU, by a thread that computes beside this one."""
-        if self.device.type == "cpu" and not self.paths:
+        if self.device.type == "cpu" and not self.paths and isinstance(self.eager, Eager):
             self.torchscript = TorchScript(self.eager, self.process)
             self.paths = [self.torchscript]
 
@@ -240,33 +257,103 @@ class Forward:
     ) -> None:
         """Set up the slots and the fastest way that agrees with the model itself."""
         model = self.model
-        weights = digest(model) if self.process.remembered else ""
+        own = attention_name(model)
         with grouped_linears(model) as groups:
-            reference = Reference(model, self.vocab_size, self.device, self.dtype)
+            reference = Reference(model, self.vocab_size, length, self.device, self.dtype)
+        packable = groups if pack_weights and self.device.type == "cpu" else None
+        reason = needs_own_cache(model)
+        if reason is None:
+            try:
+                self._share_slots(rows, length, budget, packable, reference, 1 if capture else 0)
+            except (UnsupportedModel, ValueError, TypeError, RuntimeError, LookupError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                reason = first_line(error)
+        if reason is None:
+            if capture is not None:
+                self._capture(capture, reference)
+            return
+        unpack(model)
+        model.set_attn_implementation(own)
+        log.warning("%s: rows share no forward: %s", type(model).__name__, reason)
+        try:
+            plain = self._read_plainly(rows, length, budget, packable, reference)
+        except UnsupportedModel as error:
+            if reference.looks_ahead(model):
+                raise UnsupportedModel("it also attends to later tokens") from error
+            raise
+        self.plain = PlainFacts(reason, times_one(plain, min(_COLUMNS, self.slots.count)))
+
+    def _share_slots(
+        self,
+        rows: int,
+        length: int,
+        budget: int | None,
+        groups: list[Group] | None,
+        reference: Reference,
+        spare: int,
+    ) -> None:
+        """Keep the keys and values of all rows in slots; raises where that is not right."""
+        model = self.model
+        weights = digest(model) if self.process.remembered else ""
+        shapes = key_value_shapes(model, reference.prompts[0].ids, self.device)
         model.set_attn_implementation(ATTENTION)
-        shapes, spare = reference.shapes, 1 if capture else 0
         rows, length = fit_to_budget(shapes, self.dtype, rows, length, budget, spare)
-        self.slots = KVSlots(shapes, rows, length, self.dtype, self.device, spare)
-        heads = model.config.get_text_config().num_attention_heads
-        grouping: Grouping = find_grouping(heads, shapes[0], self.dtype, self.device)
-        self.eager = Eager(model, self.slots, grouping)
+        self.slots = slots = KVSlots(shapes, rows, length, self.dtype, self.device, spare)
+        with noted_uses() as uses:
+            Eager(model, slots, Grouping()).prefill(0, [0], 0)
+        self.eager = Eager(model, slots, find_grouping(uses, self.dtype, self.device))
         reference.check(self)
-        if pack_weights and self.device.type == "cpu":
+        if groups is not None:
             self._pack(groups, reference)
         self.eager.head_is_apart = reference.head_is_apart(self.eager)
         counts = recalled_row_counts(self.eager, self.process, weights)
         self.batch_invariant = counts is not None
         if counts is not None:
             self.row_counts = counts
+        if not self.batch_invariant and expert_counts(model.config) and self.device.type == "cpu":
+            raise UnsupportedModel("its experts change a row's bits with the rows beside it")
         if not self.batch_invariant:
             log.warning("%s: a row's bits depend on the batch", type(model).__name__)
-        if capture is not None:
-            self._capture(capture, reference)
+
+    def _read_plainly(
+        self,
+        rows: int,
+        length: int,
+        budget: int | None,
+        groups: list[Group] | None,
+        reference: Reference,
+    ) -> Plain:
+        """Have each row read by itself, with transformers' own cache."""
+        text = self.text
+        text.probe()
+        constant, per_token = bytes_of_rows(text)
+        rows = fit_rows(rows, length, budget, constant, per_token)
+        self.slots = slots = RowCaches(rows, length, self.device, constant, per_token)
+        self.eager = plain = Plain(text, slots)
+        self.row_counts, self.batch_invariant = RowCounts.among({1}), True
+        try:
+            reference.check(self)
+        except (UnsupportedModel, ValueError, TypeError, RuntimeError, LookupError):
+            if not text.continues:
+                raise
+            text.continues = False
+            reference.check(self)
+        if not text.continues:
+            self.chunk_size = length
+        if groups is not None:
+            self._pack(groups, reference)
+        self.eager.head_is_apart = reference.head_is_apart(self.eager)
+        return self.eager if isinstance(self.eager, Plain) else plain
 
     def _pack(self, groups: list[Group], reference: Reference) -> None:
         """Pack the linear layers by every kernel that is right here, if that is faster."""
         eager = self.eager
-        packed = PackedLinears(self.model, self.slots, eager.grouping)
+        packed: Eager | Plain
+        if isinstance(eager, Plain):
+            packed = PackedPlain(eager.text, eager.slots)
+        else:
+            packed = PackedLinears(self.model, eager.slots, eager.grouping)
         rows = Rows([0, 1], [0, 0], [0, 0])
         reason: object = "torch has no kernel for them here"
         for makers in (MAKERS, MAKERS[1:]):
@@ -292,6 +379,7 @@ class Forward:
         generator = torch.Generator().manual_seed(1)
         self.prefill(0, torch.randint(self.vocab_size, (known,), generator=generator).tolist())
         try:
+            assert isinstance(self.eager, Eager)
             graphs = CudaGraphs(self.eager, capture, FIXED_ROWS, MOST_ROWS, known)
             for row in graphs.compared:
                 found, eager = graphs.decode(row, False), self.eager.decode(row, False)

@@ -25,7 +25,10 @@ _LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of 
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it computed."""
+    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it computed.
+
+    Without the middle dimension where the model gives it none.
+    """
 
     call: nn.Module | Product
     inputs: Tensor
@@ -172,17 +175,20 @@ def _leaves(model: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Some inputs of each module in the forwards inside, its ``share``, ``[inputs, 1, width]``."""
+    """Some inputs of each module in the forwards inside, its ``share``, as ``Module`` has them."""
     inputs: dict[nn.Module, Tensor] = {}
     generator = torch.Generator().manual_seed(4)
 
-    def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
-        if given and isinstance(given[0], Tensor) and given[0].is_floating_point():
+    def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if len(given) != 1 or named:  # experts are told which of them to compute
+            return
+        if isinstance(given[0], Tensor) and given[0].is_floating_point():
             flat = given[0].reshape(-1, given[0].shape[-1])
             some = torch.randperm(len(flat), generator=generator)[: share[module]]
-            inputs[module] = flat[some.to(flat.device)][:, None].clone()
+            chosen = flat[some.to(flat.device)].clone()
+            inputs[module] = chosen if given[0].ndim == 2 else chosen[:, None]
 
-    hooks = [module.register_forward_pre_hook(keep) for module in share]
+    hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in share]
     try:
         yield inputs
     finally:

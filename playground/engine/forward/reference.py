@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +15,11 @@ from transformers import DynamicCache
 from playground.engine.attention.kv_slots import KVShape
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Rows
+from playground.engine.forward.plain import Plain
+from playground.engine.forward.routing import ForcedRouting, RecordedRouting, Routing
 from playground.errors import UnsupportedModel
-from playground.transformers_compat import cache_keyword
+from playground.models.architecture import horizons
+from playground.transformers_compat import cache_keyword, expert_counts
 
 if TYPE_CHECKING:
     from playground.engine.forward.forward import Forward
@@ -23,65 +28,96 @@ if TYPE_CHECKING:
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
 _ROUNDING = 2 / 3  # of what it is moved when everything is moved first and rounded again
 _DECODED = 3  # last tokens of each prompt, which are read one by one
+_BEYOND = 12  # tokens after a horizon, at least; a quarter of it where that is more
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Tokens, the model's own logits after the last ``len(logits)`` of them, and its experts."""
+
+    ids: list[int]
+    logits: Tensor
+    routing: Routing | None
+
+    def logits_after(self, index: int) -> Tensor:
+        """Those after the token at this index, ``[vocab]``."""
+        return self.logits[index - len(self.ids)]
 
 
 class Reference:
     """Two short prompts, the same for a vocabulary always, and the model's logits after each token.
 
-    Made before the model's attention is replaced. ``shapes`` are those of its layers' keys and
-    values.
+    A model that computes something else from some length on, such as within a window, has a third
+    that is longer. Made before the model's attention is replaced.
     """
 
-    def __init__(self, model: Any, vocab: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: Any, vocab: int, length: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """``length`` is the longest text that is to be served."""
         generator = torch.Generator().manual_seed(0)
         draw = torch.randint(0, vocab, (2, 12), generator=generator)
-        self.prompts: list[list[int]] = [draw[0].tolist(), draw[1, :9].tolist()]
-        self.logits: list[Tensor] = []
-        self.shapes: list[KVShape] = []
+        self._device, self._experts = device, expert_counts(model.config)
         self._tolerance = _TOLERANCE.get(dtype, 1e-3)
-        for ids in self.prompts:
-            cache: Any = DynamicCache(config=model.config)
-            self.logits.append(_logits(model, ids, device, cache))
-            self.shapes = [
-                KVShape(layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
-                for layer in cache.layers
-            ]
+        size = _length_beyond(model, length)
+        ids = [draw[0].tolist(), draw[1, :9].tolist()]
+        ids = [each[: max(_DECODED + 1, length - 1)] for each in ids]
+        if size:
+            ids.append(torch.randint(0, vocab, (size,), generator=generator).tolist())
+        self.prompts = [self._prompt(model, each) for each in ids]
+        # In 16 bits a long text is moved further than a short one.
+        measured = self.prompts if dtype.itemsize < 4 else self.prompts[:2]
         with _rounded_otherwise(model):
-            moved = [
-                _difference(_logits(model, ids, device), logits)
-                for ids, logits in zip(self.prompts, self.logits, strict=True)
-            ]
+            moved = [_difference(self._logits(model, each), each.logits) for each in measured]
+        if not all(bool(each.logits.isfinite().all()) for each in self.prompts):
+            raise UnsupportedModel("its own scores are not numbers (NaN or infinite)")
         self._tolerance = max(self._tolerance, _ROUNDING * max(moved))
 
     def check(self, forward: Forward) -> None:
-        """Read both prompts as two rows of different lengths, and compare their logits.
+        """Read two prompts at a time as rows of different lengths, and compare their logits.
 
-        Raises ``UnsupportedModel`` where they differ by more than rounding.
+        A long one is read in two parts. Raises ``UnsupportedModel`` where they differ by more than
+        rounding.
         """
-        starts = [len(ids) - _DECODED for ids in self.prompts]
-        for slot, (ids, start) in enumerate(zip(self.prompts, starts, strict=True)):
-            found = forward.prefill(slot, ids[:start]).logits[0]
-            self.compare(found, self.logits[slot][start - 1])
-        for step in range(_DECODED):
-            positions = [start + step for start in starts]
-            ids = [prompt[at] for prompt, at in zip(self.prompts, positions, strict=True)]
-            for slot, found in enumerate(forward.decode([0, 1], ids, positions).logits):
-                self.compare(found, self.logits[slot][positions[slot]])
+        for pair in (self.prompts[:2], self.prompts[2:] + self.prompts[1:2]):
+            if len(pair) < 2 or max(len(prompt.ids) for prompt in pair) > forward.slots.length:
+                continue
+            starts = [len(prompt.ids) - _DECODED for prompt in pair]
+            for slot, (prompt, start) in enumerate(zip(pair, starts, strict=True)):
+                cut = start // 2 if start > 2 * _BEYOND else 0
+                if cut:
+                    with self._routed((prompt, 0, cut)):
+                        forward.prefill(slot, prompt.ids[:cut])
+                with self._routed((prompt, cut, start)):
+                    found = forward.prefill(slot, prompt.ids[cut:start], cut).logits[0]
+                self.compare(found, prompt.logits_after(start - 1))
+            for step in range(_DECODED):
+                at = [start + step for start in starts]
+                ids = [prompt.ids[i] for prompt, i in zip(pair, at, strict=True)]
+                with self._routed(*((p, i, i + 1) for p, i in zip(pair, at, strict=True))):
+                    logits = forward.decode([0, 1], ids, at).logits
+                for prompt, index, found in zip(pair, at, logits, strict=True):
+                    self.compare(found, prompt.logits_after(index))
+
+    def looks_ahead(self, model: Any) -> bool:
+        """Whether the model's logits after a token depend on those that follow it."""
+        prompt = self.prompts[0]
+        cut = len(prompt.ids) - _DECODED
+        with self._routed((prompt, 0, cut)):
+            (logits,) = own_logits(model, prompt.ids[:cut], self._device, 1)
+        return not _difference(logits, prompt.logits_after(cut - 1)) <= self._tolerance
 
     def compare(self, found: Tensor, wanted: Tensor) -> None:
         """Raise ``UnsupportedModel`` where logits differ by more than rounding."""
         difference = _difference(found, wanted)
         if not difference <= self._tolerance:
-            raise UnsupportedModel(
-                f"its scores over shared slots differ from its own by {difference:.1%}"
-            )
+            raise UnsupportedModel(f"its scores there differ from its own by {difference:.1%}")
 
-    def head_is_apart(self, eager: Eager) -> bool:
+    def head_is_apart(self, eager: Eager | Plain) -> bool:
         """Whether the logits are the vocabulary head of the top states and nothing more."""
-        rows = Rows(
-            [0, 1], [ids[-1] for ids in self.prompts], [len(ids) - 1 for ids in self.prompts]
-        )
-        for slot, ids in enumerate(self.prompts):
+        pair = [prompt.ids for prompt in self.prompts[:2]]
+        rows = Rows([0, 1], [ids[-1] for ids in pair], [len(ids) - 1 for ids in pair])
+        for slot, ids in enumerate(pair):
             eager.prefill(slot, ids, 0)
         logits = eager.decode(rows, False).logits
         eager.head_is_apart = True
@@ -94,16 +130,68 @@ class Reference:
             eager.head_is_apart = False
         return isinstance(apart, Tensor) and logits is not None and torch.equal(apart, logits)
 
+    def _prompt(self, model: Any, ids: list[int]) -> Prompt:
+        with RecordedRouting(self._experts) if self._experts else nullcontext() as mode:
+            logits = own_logits(model, ids, self._device, _kept(model, ids))
+        return Prompt(ids, logits, mode.routing if mode else None)
 
-def _logits(
-    model: Any, ids: list[int], device: torch.device, cache: DynamicCache | None = None
-) -> Tensor:
-    """The model's own logits after each token, float32 ``[tokens, vocab]``."""
+    def _logits(self, model: Any, prompt: Prompt) -> Tensor:
+        with self._routed((prompt, 0, len(prompt.ids))):
+            return own_logits(model, prompt.ids, self._device, len(prompt.logits))
+
+    def _routed(self, *parts: tuple[Prompt, int, int]) -> AbstractContextManager[Any]:
+        """Inside, these tokens are read by the experts that the model itself chose for them."""
+        if any(prompt.routing is None for prompt, *_ in parts):
+            return nullcontext()
+        chosen = [prompt.routing.of(*part) for prompt, *part in parts if prompt.routing]
+        return ForcedRouting(self._experts, Routing.joined(chosen))
+
+
+def key_value_shapes(model: Any, ids: list[int], device: torch.device) -> list[KVShape | None]:
+    """The shapes of what each layer keeps, None for one that reads what another keeps.
+
+    Raises ``UnsupportedModel`` where a layer keeps something else than keys and values.
+    """
+    cache: Any = DynamicCache(config=model.config)
     tokens = torch.tensor([ids], device=device)
-    kept = {} if cache is None else {cache_keyword(model): cache}
-    out = model(tokens, attention_mask=torch.ones_like(tokens), use_cache=cache is not None, **kept)
-    logits: Tensor = out.logits[0].float()
+    model(tokens, use_cache=True, **{cache_keyword(model): cache})
+    shapes: list[KVShape | None] = []
+    for layer in cache.layers:
+        keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
+        if getattr(layer, "conv_states", None) is not None or hasattr(layer, "indexer_keys"):
+            raise UnsupportedModel("its layers keep more than keys and values")
+        if keys is None or values is None or keys.numel() == 0:
+            shapes.append(None)
+        else:
+            shapes.append(KVShape(keys.shape[1], keys.shape[3], values.shape[3]))
+    if not any(shapes):
+        raise UnsupportedModel("its layers keep no keys and values")
+    return shapes
+
+
+def own_logits(model: Any, ids: list[int], device: torch.device, keep: int) -> Tensor:
+    """The model's own logits after the last ``keep`` tokens, float32 ``[keep, vocab]``."""
+    tokens = torch.tensor([ids], device=device)
+    known = inspect.signature(type(model).forward).parameters
+    named: dict[str, Any] = {"attention_mask": torch.ones_like(tokens), "use_cache": False}
+    if keep < len(ids):
+        named["logits_to_keep"] = keep
+    out = model(tokens, **{name: value for name, value in named.items() if name in known})
+    logits: Tensor = out.logits[0, -keep:].float()
     return logits
+
+
+def _kept(model: Any, ids: list[int]) -> int:
+    """After how many tokens of a prompt logits are kept: a long one's are large."""
+    return len(ids) if len(ids) <= _BEYOND else _DECODED + 1
+
+
+def _length_beyond(model: Any, length: int) -> int:
+    """Tokens of a prompt that reaches past all that changes with the length; 0 if nothing does."""
+    reached = [n for n in horizons(model.config) if n < length - 1]
+    if not reached:
+        return 0
+    return min(length - 1, reached[-1] + max(_BEYOND, reached[-1] // 4))
 
 
 def _difference(found: Tensor, wanted: Tensor) -> float:

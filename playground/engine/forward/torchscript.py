@@ -112,6 +112,10 @@ class Program:
         self._failed = False
         self._lock = threading.Lock()
 
+    @property
+    def is_made(self) -> bool:
+        return self._program is not None
+
     def close(self) -> None:
         with self._lock:
             self._closed, self._program = True, None
@@ -210,8 +214,8 @@ class Step(Program):
     ) -> DecodePlacement:
         slots, segments, mask = rest
         queries, stores = self._grouping.queries, (keys, values)
-        at = positions[: slots.shape[0], 0]
-        return DecodePlacement(slots, at, segments, mask, queries, stores=stores)
+        at, capacity = positions[: slots.shape[0], 0], self._slots.length
+        return DecodePlacement(slots, at, segments, mask, capacity, queries, stores=stores)
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         positions = [min(position, length - 1) for position in _POSITIONS]
@@ -230,7 +234,7 @@ class Chunk(Program):
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
         """Those for a row's slot, its ids, and the position of the first of them."""
         slot, ids, start = rows
-        part = PrefillPlacement.of(slot, start, len(ids), slots.keys.device)
+        part = PrefillPlacement.of(slot, start, len(ids), slots.keys[0])
         positions = torch.arange(start, start + len(ids))[None]
         stores = slots.keys, slots.values
         return torch.tensor([list(ids)]), positions, *stores, part.origin, part.mask
@@ -239,7 +243,8 @@ class Chunk(Program):
         self, positions: Tensor, keys: Tensor, values: Tensor, *rest: Tensor
     ) -> PrefillPlacement:
         origin, mask = rest
-        return PrefillPlacement(origin, mask, (keys, values))
+        capacity = self._slots.length
+        return PrefillPlacement(origin, mask, positions[0], capacity, (keys, values))
 
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from playground.engine.attention.slots import Kept
 from playground.engine.forward import ForwardOutput
 
 _Ids = tuple[int, ...]
@@ -24,19 +25,18 @@ _Ids = tuple[int, ...]
 class CachedPrompt:
     """A prompt as it was prefilled.
 
-    ``keys`` and ``values`` are ``[layers, heads, tokens, size]``; ``output`` is that of its last
-    token, with the hidden states of all where they were asked for.
+    ``kept`` is what a slot held of it; ``output`` is that of its last token, with the hidden states
+    of all where they were asked for.
     """
 
-    keys: Tensor
-    values: Tensor
+    kept: Kept
     output: ForwardOutput
 
     @property
     def nbytes(self) -> int:
         states = self.output.states
         more = states.layers.nbytes + states.top.nbytes if states else 0
-        return self.keys.nbytes + self.values.nbytes + self.output.logits.nbytes + more
+        return self.kept.nbytes + self.output.logits.nbytes + more
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class Scheduler:
         """Have the prompt, once it is read, be found by later runs."""
         if task.cached is None and task.cacheable and task.finite:
             kept = self.forward.slots.read(task.slots[0], len(task.ids))
-            self.prompts.put(task.ids, CachedPrompt(*kept, output))
+            self.prompts.put(task.ids, CachedPrompt(kept, output))
 
     @staticmethod
     def _with_states(task: PrefillTask, output: ForwardOutput) -> ForwardOutput:
@@ -262,7 +262,7 @@ class Scheduler:
 
     def _restore(self, task: PrefillTask) -> ForwardOutput:
         assert task.cached is not None
-        self.forward.slots.write(task.slots[0], task.cached.keys, task.cached.values)
+        self.forward.slots.write(task.slots[0], task.cached.kept)
         task.done = len(task.ids)
         task.reused += task.done
         output = task.cached.output

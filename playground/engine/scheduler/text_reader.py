@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from playground.engine.attention.kv_slots import KeptTokens, KVSlots
 from playground.engine.forward import Forward, ForwardOutput
 from playground.engine.forward.output import HiddenStates
 from playground.engine.lanes.lane import Lane
@@ -41,7 +42,7 @@ class TextReader:
         """
         kept = self.prompts.longest(prompt, text[:-1], states=states)
         if kept is not None:
-            self.forward.slots.write(slot, kept.keys, kept.values, len(prompt))
+            self.forward.slots.write(slot, KeptTokens(kept.keys, kept.values), len(prompt))
         return kept
 
     @torch.inference_mode()
@@ -81,6 +82,8 @@ class TextReader:
         Tokens that were drafted were not read one at a time, and rows of beams that ended earlier
         may have lost their slots to others: their texts are not kept, and will be read.
         """
+        if not isinstance(self.forward.slots, KVSlots):  # a state cannot be cut
+            return
         most = self.prompts.budget // _SHARE
         for role in lane.slots.roles if not lane.drafted else ():
             for held in lane.view.rows:
@@ -93,8 +96,8 @@ class TextReader:
                 if most < 0:
                     return
                 slot = lane.slots.beside(held.slot, role)
-                keys, values = self.forward.slots.read(slot, len(text), len(prompt))
+                kept = self.forward.slots.read(slot, len(text), len(prompt))
                 states = None
                 if lane.states_read and role is None:
                     states = torch.cat(lane.states_read)[len(prompt) :][: len(text)]
-                self.prompts.put_text(prompt, text, CachedText(keys, values, states))
+                self.prompts.put_text(prompt, text, CachedText(kept.keys, kept.values, states))

@@ -1,0 +1,82 @@
+"""The experts that a mixture's routers chose, so that two ways are compared with the same ones.
+
+In 16 bits two experts are often so close that rounding decides between them. A token then has other
+logits by either of two right ways, as far apart as by a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass
+class Routing:
+    """The choices of each router in turn, ``[tokens, experts]``, over some tokens."""
+
+    choices: list[Tensor] = field(default_factory=list)
+
+    def of(self, first: int, last: int) -> Routing:
+        """Those of tokens ``first`` to ``last``."""
+        return Routing([each[first:last] for each in self.choices])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Routing]) -> Routing:
+        """Those of tokens that are read together."""
+        each = zip(*(part.choices for part in parts), strict=True)
+        return cls([torch.cat(choices) for choices in each])
+
+
+class RecordedRouting(TorchFunctionMode):
+    """Inside, what ``torch.topk`` chooses of so many (``sizes``) is written to ``routing``."""
+
+    def __init__(self, sizes: Collection[int]) -> None:
+        super().__init__()
+        self.routing = Routing()
+        self._sizes = sizes
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if _is_topk(func, args, self._sizes):
+            self.routing.choices.append(found.indices.reshape(-1, found.indices.shape[-1]))
+        return found
+
+
+class ForcedRouting(TorchFunctionMode):
+    """Inside, ``torch.topk`` chooses what ``routing`` says, as long as that fits."""
+
+    def __init__(self, sizes: Collection[int], routing: Routing) -> None:
+        super().__init__()
+        self._left = list(routing.choices)
+        self._sizes = sizes
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not self._left or not _is_topk(func, args, self._sizes):
+            return found
+        chosen = self._left.pop(0)
+        if chosen.numel() != found.indices.numel():
+            return found
+        forced = chosen.reshape(found.indices.shape)
+        return type(found)((args[0].gather(-1, forced), forced))
+
+
+def _is_topk(func: Any, given: Any, sizes: Collection[int]) -> bool:
+    return getattr(func, "__name__", "") == "topk" and given[0].shape[-1] in sizes
