@@ -1,9 +1,10 @@
-"""``python -m playground.bench``: measures one of four things and prints a report.
+"""``python -m playground.bench``: measures one of five things and prints a report.
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
 once. ``strategies``: what each strategy adds to a step of six lanes. ``soak``: whether memory
 levels off over many runs, and whether clients that stop reading are dropped; its exit status is 1
-where either is not so.
+where either is not so. ``models``: which types of models are served, and whether as ``generate``
+does; its exit status is 1 where one is not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from playground.bench import load, six, soak, strategies
+from playground.bench import load, models, six, soak, strategies
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m playground.bench") -> None:
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "strategies", "soak"),
+        choices=("six", "load", "strategies", "soak", "models"),
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
@@ -37,6 +38,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     )
     parser.add_argument("--runs", type=int, default=1500, help="of soak, short ones")
     parser.add_argument("--stalled", type=int, default=200, help="of soak, clients that never read")
+    parser.add_argument("--types", nargs="+", default=[], help="of models, these alone")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of models"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     reports: list[Any]
@@ -48,14 +53,20 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
                 options.model, options.tokens, options.repeats, options.only, options.prompt
             )
         ]
+    elif options.what == "models":
+        reports = [models.cover(options.types, options.dtype, _progress)]
     elif options.what == "soak":
         reports = [soak.measure(options.model, options.runs, options.stalled)]
     else:
         reports = load.measure(options.model, options.tokens, options.clients)
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
-    if options.what == "soak" and not reports[0].passed:
+    if options.what in ("soak", "models") and not reports[0].passed:
         sys.exit(1)
+
+
+def _progress(verdict: models.Verdict) -> None:
+    print(verdict, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
