@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
@@ -71,6 +72,20 @@ def application(service: Service) -> FastAPI:
     app.include_router(router(service, server_metrics))
     docs.add(app)
     compatible = openai.application(service, server_metrics)
+
+    def schema() -> dict[str, Any]:
+        """The schema of both applications, since clients see one server."""
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                servers=app.servers,
+                routes=[*app.routes, *compatible.routes],
+            )
+        return app.openapi_schema
+
+    app.openapi = schema  # type: ignore[method-assign]
     app.router.routes += [Route(path, compatible, name="openai") for path in openai.PATHS]
     return app
 

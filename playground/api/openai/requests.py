@@ -19,6 +19,7 @@ from playground.api.requests import DeferredBody
 from playground.engine import FieldError
 from playground.settings import Settings
 from strategies.recipe import Recipe
+from strategies.registry import registry
 
 LogprobsMode = Literal["raw_logprobs", "processed_logprobs"]
 
@@ -42,35 +43,68 @@ def _count(value: Any) -> Any:
 Model = Annotated[
     Annotated[str, Field(max_length=500)] | None, BeforeValidator(lambda name: name or None)
 ]
+_MODEL = "An id from GET /v1/models; the host's default where there is none."
 
 
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    include_usage: bool = False
-    continuous_usage_stats: bool = False
+    include_usage: bool = Field(False, description="End with a chunk that has the usage.")
+    continuous_usage_stats: bool = Field(False, description="Read, and not acted upon.")
+
+
+def _with_sampling_fields(schema: dict[str, Any]) -> None:
+    """Add the fields that become a recipe, as the strategies' own settings describe them."""
+    properties = schema["properties"]
+    for name, setting in SETTINGS.items():
+        strategy = registry().get(setting.strategy)
+        own = strategy.Params.model_json_schema()["properties"][setting.name]
+        properties[name] = {"description": f"`{setting.strategy}`: {own['description']}"}
+        if "type" in own:
+            properties[name]["type"] = own["type"]
+    for name in sorted(OTHERS):
+        properties[name] = {"description": "As the programs that know it have it."}
+    schema["additionalProperties"] = True
 
 
 class _Body(DeferredBody):
     """What completions and chat have in common."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_with_sampling_fields)
 
-    model: Model = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
-    ignore_eos: bool | None = None
-    ban_eos_token: bool | None = None
-    n: Annotated[int, Field(ge=1, le=64)] | None = None
-    seed: int | None = None
-    stop: Annotated[list[str], BeforeValidator(_several)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    recipe: Recipe | None = None
-    dialect: DialectName | None = None
-    logprobs_mode: LogprobsMode = "raw_logprobs"
-    stages: bool | None = None
-    return_tokens_as_token_ids: bool | None = None
+    model: Model = Field(None, description=_MODEL)
+    max_tokens: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Most new tokens; 0 writes nothing. More than the host allows is lowered."
+    )
+    min_tokens: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="The end of the text is held back until then."
+    )
+    ignore_eos: bool | None = Field(None, description="Never end by the end of the text.")
+    ban_eos_token: bool | None = Field(None, description="The same.")
+    n: Annotated[int, Field(ge=1, le=64)] | None = Field(None, description="Texts for each prompt.")
+    seed: int | None = Field(
+        None, description="Luck. One that the answer tells is taken where it is null or -1."
+    )
+    stop: Annotated[list[str], BeforeValidator(_several)] | None = Field(
+        None, description="A text, or several, that end what is written."
+    )
+    stream: bool | None = Field(None, description="Answer with server-sent events.")
+    stream_options: StreamOptions | None = Field(None, description="Of a stream.")
+    recipe: Recipe | None = Field(
+        None, description="How tokens are chosen, in place of all sampling fields."
+    )
+    dialect: DialectName | None = Field(
+        None, description="Whose meaning the sampling fields have; the host's where it is null."
+    )
+    logprobs_mode: LogprobsMode = Field(
+        "raw_logprobs", description="Log-probabilities of the model, or after the recipe."
+    )
+    stages: bool | None = Field(
+        None, description="Tell each token's probability after every step of the recipe."
+    )
+    return_tokens_as_token_ids: bool | None = Field(
+        None, description="Name tokens `token_id:5` and not by their text."
+    )
 
     @property
     def ignored(self) -> list[str]:
@@ -130,12 +164,12 @@ class _Body(DeferredBody):
 class CompletionBody(_Body):
     """A body of ``/v1/completions``."""
 
-    prompt: Any
-    echo: bool | None = None
-    suffix: str | None = None
+    prompt: Any = Field(description="A text, token ids, or a list of either.")
+    echo: bool | None = Field(None, description="Begin the text with the prompt.")
+    suffix: str | None = Field(None, description="Read, and not acted upon.")
     logprobs: Annotated[
         Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None, BeforeValidator(_count)
-    ] = None
+    ] = Field(None, description="Likeliest tokens to tell with their log-probabilities.")
 
     @property
     def likeliest(self) -> int | None:
@@ -146,12 +180,21 @@ class CompletionBody(_Body):
 class ChatBody(_Body):
     """A body of ``/v1/chat/completions``."""
 
-    messages: list[dict[str, Any]] = Field(min_length=1)
-    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
-    add_generation_prompt: bool = True
-    continue_final_message: bool = False
+    messages: list[dict[str, Any]] = Field(
+        min_length=1,
+        description="Each has a `role` and a `content`: a text, or parts of type text.",
+    )
+    max_completion_tokens: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="The newer name of `max_tokens`."
+    )
+    logprobs: bool | None = Field(None, description="Tell each token's log-probability.")
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = Field(
+        None, description="Likeliest tokens to tell beside each."
+    )
+    add_generation_prompt: bool = Field(
+        True, description="End the prompt where the assistant begins to speak."
+    )
+    continue_final_message: bool = Field(False, description="Go on with the last message.")
 
     @property
     def likeliest(self) -> int | None:

@@ -19,11 +19,11 @@ from playground.api.body import bounded
 from playground.api.errors import Fault, NoModel, handle
 from playground.api.events import EventStream
 from playground.api.metrics import ServerMetrics
-from playground.api.openai import tokens
+from playground.api.openai import shapes, tokens
 from playground.api.openai.answers import answer
 from playground.api.openai.asked import Asked, plan, submit
 from playground.api.openai.chunks import Chunks
-from playground.api.openai.errors import problem
+from playground.api.openai.errors import Failed, problem
 from playground.api.openai.requests import ChatBody, CompletionBody
 from playground.api.requests import most_prompts, validated
 from playground.api.wait import ended
@@ -34,7 +34,45 @@ from playground.service import Service
 
 PATHS = ("/v1", "/v1/{path:path}", "/tokenize", "/detokenize", "/tokenizer_info")
 T = TypeVar("T")
-Sent = Annotated[Any, Body()]
+TAG = "For OpenAI's clients"
+FAILED: dict[int | str, dict[str, Any]] = {
+    400: {"model": Failed, "description": "A field cannot be accepted; `param` names it."},
+    404: {"model": Failed, "description": "The model is not offered."},
+    429: {
+        "model": Failed,
+        "description": "Too many requests or runs; `Retry-After` says in how many seconds.",
+    },
+    "default": {"model": Failed, "description": "Any other failure has this shape, too."},
+}
+WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All is written. `X-Ignored-Fields` names fields that mean nothing here, "
+        "and `X-Max-Tokens` what `max_tokens` was lowered to.",
+        "content": shapes.STREAM,
+    }
+}
+
+
+def example(**body: Any) -> Any:
+    """A body as FastAPI passes it on unread, with an example for the documentation."""
+    return Body(openapi_examples={"one": {"summary": "An example", "value": body}})
+
+
+Completion = Annotated[
+    CompletionBody, example(prompt="Once upon a time", max_tokens=16, min_p=0.1, logprobs=2)
+]
+Chat = Annotated[
+    ChatBody,
+    example(
+        messages=[{"role": "user", "content": "Name a colour."}],
+        max_tokens=16,
+        recipe="top_p(0.9) | sample",
+    ),
+]
+Tokenize = Annotated[tokens.TokenizeBody, example(prompt="Once upon a time")]
+Detokenize = Annotated[tokens.DetokenizeBody, example(tokens=[65, 66])]
+Encode = Annotated[tokens.EncodeBody, example(text="Once upon a time")]
+Decode = Annotated[tokens.DecodeBody, example(tokens=[65, 66])]
 STARTED = int(time.time())  # when models were "created"
 
 
@@ -45,7 +83,13 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
         service.rate_limits.count(api_runs.client(request, service.settings))
 
     most = most_prompts(service.settings)
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(counted)])
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(counted)],
+        responses=FAILED,
+    )
     app.router.route_class = bounded(request_bytes(service.settings, most))
     app.state.metrics = server_metrics
     handle(app, problem)
@@ -108,49 +152,67 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
 
         return JSONResponse(await in_thread(find))
 
-    @app.post("/v1/completions")
-    async def completions(request: Request, sent: Sent) -> Response:
+    described: dict[str, Any] = {"tags": [TAG]}
+    text: dict[str, Any] = {**described, "responses": WRITTEN}
+
+    @app.post(
+        "/v1/completions", response_model=shapes.CompletionAnswer, summary="Complete a text", **text
+    )
+    async def completions(request: Request, sent: Completion) -> Response:
+        """Any sampling field of OpenAI, vLLM, llama.cpp or text-generation-webui may be sent."""
         return await written(request, CompletionBody, sent)
 
-    @app.post("/v1/chat/completions")
-    async def chat(request: Request, sent: Sent) -> Response:
+    @app.post(
+        "/v1/chat/completions", response_model=shapes.ChatAnswer, summary="Answer in a chat", **text
+    )
+    async def chat(request: Request, sent: Chat) -> Response:
+        """The same for a conversation, which is put into the model's chat template."""
         return await written(request, ChatBody, sent)
 
-    @app.get("/v1/models")
+    @app.get(
+        "/v1/models", response_model=shapes.OpenAIModels, summary="The models offered", **described
+    )
     def models() -> dict[str, Any]:
         return {"object": "list", "data": [_card(service, id) for id in _ids(service)]}
 
-    @app.get("/v1/models/{id:path}")
+    @app.get(
+        "/v1/models/{id:path}",
+        response_model=shapes.OpenAIModel,
+        summary="One of them",
+        **described,
+    )
     def model(id: str) -> dict[str, Any]:
         if id not in _ids(service):
             raise _no_model(ModelError(f"The model {id[:100]!r} is not offered here."), False)
         return _card(service, id)
 
-    @app.post("/tokenize")
-    async def tokenize(sent: Sent) -> Response:
+    @app.post("/tokenize", summary="A text's tokens, for vLLM's and llama.cpp's", **described)
+    async def tokenize(sent: Tokenize) -> Response:
         return await about_tokens(tokens.TokenizeBody, tokens.tokenize, sent)
 
-    @app.post("/detokenize")
-    async def detokenize(sent: Sent) -> Response:
+    @app.post("/detokenize", summary="The text of tokens", **described)
+    async def detokenize(sent: Detokenize) -> Response:
         return await about_tokens(tokens.DetokenizeBody, tokens.detokenize, sent)
 
-    @app.post("/v1/internal/encode")
-    async def encode(sent: Sent) -> Response:
+    @app.post(
+        "/v1/internal/encode", summary="A text's tokens, for text-generation-webui's", **described
+    )
+    async def encode(sent: Encode) -> Response:
         return await about_tokens(tokens.EncodeBody, tokens.encode, sent)
 
-    @app.post("/v1/internal/decode")
-    async def decode(sent: Sent) -> Response:
+    @app.post("/v1/internal/decode", summary="The text of tokens, for the same", **described)
+    async def decode(sent: Decode) -> Response:
         return await about_tokens(tokens.DecodeBody, tokens.decode, sent)
 
-    @app.post("/v1/internal/token-count")
-    async def count(sent: Sent) -> Response:
+    @app.post("/v1/internal/token-count", summary="How many tokens a text has", **described)
+    async def count(sent: Encode) -> Response:
         return await about_tokens(tokens.EncodeBody, tokens.count, sent)
 
-    @app.get("/v1/internal/model/info")
+    @app.get("/v1/internal/model/info", summary="The model in use", **described)
     def model_info() -> dict[str, Any]:
         return tokens.model_info(service)
 
-    @app.get("/tokenizer_info")
+    @app.get("/tokenizer_info", summary="Special tokens and chat template", **described)
     async def tokenizer_info() -> Response:
         found = await in_thread(lambda: of_model(None, lambda: tokens.tokenizer_info(service)))
         return JSONResponse(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from playground.api.openai.requests import ChatBody, Model
 from playground.api.requests import DeferredBody
@@ -15,33 +15,43 @@ from playground.service import Service
 class _Body(DeferredBody):
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    model: Model = None
+    model: Model = Field(None, description="An id from GET /v1/models.")
 
 
 class TokenizeBody(_Body):
     """``prompt`` or ``messages`` as vLLM has it, or ``content`` as llama.cpp does."""
 
-    prompt: str | None = None
-    content: str | None = None
-    messages: list[dict[str, Any]] | None = None
-    add_special_tokens: bool | None = None
-    add_special: bool | None = None
-    add_generation_prompt: bool = True
-    continue_final_message: bool = False
-    return_token_strs: bool | None = None
-    with_pieces: bool = False
+    prompt: str | None = Field(None, description="The text, as vLLM has it.")
+    content: str | None = Field(None, description="The text, as llama.cpp has it.")
+    messages: list[dict[str, Any]] | None = Field(
+        None, description="A conversation, which is put into the model's chat template."
+    )
+    add_special_tokens: bool | None = Field(
+        None, description="Whether the tokenizer adds its own; with `prompt` it does by itself."
+    )
+    add_special: bool | None = Field(None, description="The same for `content`, where it does not.")
+    add_generation_prompt: bool = Field(True, description="As for chat completions.")
+    continue_final_message: bool = Field(False, description="As for chat completions.")
+    return_token_strs: bool | None = Field(None, description="Tell each token's text, too.")
+    with_pieces: bool = Field(False, description="The same for `content`.")
 
 
 class DetokenizeBody(_Body):
-    tokens: list[int]
+    """Tokens to be read."""
+
+    tokens: list[int] = Field(description="Their ids.")
 
 
 class EncodeBody(_Body):
-    text: str
+    """A text to be cut into tokens."""
+
+    text: str = Field(description="The text.")
 
 
 class DecodeBody(_Body):
-    tokens: list[int]
+    """The same as ``DetokenizeBody``."""
+
+    tokens: list[int] = Field(description="Their ids.")
 
 
 def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:

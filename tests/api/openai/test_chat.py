@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from playground.api.openai.shapes import ChatAnswer
 from tests.api.openai.test_completions import chunks
 
 ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 6, "temperature": 0}
@@ -19,6 +20,13 @@ def test_the_answer_has_openais_shape(client):
     (choice,) = body["choices"]
     assert choice["message"]["role"] == "assistant" and choice["logprobs"] is None
     assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"logprobs": True, "top_logprobs": 2, "stages": True}, {"n": 2, "seed": 1}]
+)
+def test_answers_are_as_they_are_described(client, fields):
+    ChatAnswer.model_validate(chat(client, **fields).json(), strict=True)
 
 
 def test_one_message_is_written_to_as_elsewhere_in_the_chat_template(client):

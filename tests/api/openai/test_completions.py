@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from playground.api.openai.shapes import CompletionAnswer, OpenAIModel, OpenAIModels
 from tests.api.asking import freed
 
 GREEDY = {"prompt": "Hello", "max_tokens": 6, "temperature": 0}
@@ -39,6 +40,17 @@ def test_the_answer_has_openais_shape(client):
     assert choice["index"] == 0 and choice["logprobs"] is None
     assert choice["finish_reason"] == "length"
     assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"logprobs": 2, "stages": True, "echo": True, "n": 2}, {"recipe": "beam(2)", "n": 2}],
+    ids=str,
+)
+def test_answers_are_as_they_are_described(client, fields):
+    CompletionAnswer.model_validate(complete(client, **fields).json(), strict=True)
+    OpenAIModels.model_validate(client.get("/v1/models").json(), strict=True)
+    OpenAIModel.model_validate(client.get("/v1/models/tiny").json(), strict=True)
 
 
 @pytest.mark.parametrize("recipe", ["greedy", "top_p(0.9) | sample", "beam(3)"])
