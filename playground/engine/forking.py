@@ -88,9 +88,8 @@ def edited(
         kept -= 1  # the end of a text, or a part of a character
     if ends[kept] == len(text):
         return kept, []
-    start = next(
-        (at for at in range(kept, max(-1, kept - _WORD), -1) if _begins(text, ends[at])), kept
-    )
+    whole = [at for at in range(kept + 1) if at == 0 or path[at - 1].text]
+    start = next((at for at in whole[-_WORD:][::-1] if _begins(text, ends[at])), kept)
     tokens = encode(text[ends[start] :])
     while tokens and start < kept and tokens[0] == path[start].token:
         start, tokens = start + 1, tokens[1:]

@@ -23,6 +23,7 @@ from playground.trace import (
     Memory,
     ModelFacts,
     PromptToken,
+    StepRecord,
     Timings,
 )
 from strategies.ops.noise import Noise
@@ -60,6 +61,7 @@ class Run:
         self.error: str | None = None
         self.queue_position = 0  # from 1; once it runs, the last it had
         self.prompt_known = False  # the prompt cache had it: nothing was left to prefill
+        self.put: list[StepRecord] = []  # of tokens that a person put before those it writes
         self.reused_tokens = 0  # of the prompt and the text gone on with: copied, not read
         self.cancelled = False
         self.paused = False  # in the background: it had to wait for others between its steps

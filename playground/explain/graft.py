@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from playground.metrics import measure
 from playground.trace import (
     Candidates,
+    Chain,
     Comparison,
     LaneResult,
     Output,
@@ -19,26 +21,48 @@ NEVER = -1000.0  # the log-probability of a token that a recipe had removed, whi
 
 
 def graft(
-    comparison: Comparison, lane: int, sample: int, step: int, token: int | None, fork: Comparison
+    comparison: Comparison,
+    lane: int,
+    sample: int,
+    step: int,
+    fork: Comparison,
+    put: Sequence[StepRecord] = (),
 ) -> LaneResult:
-    """What ``fork`` wrote, with the text before it: that of a lane up to ``step``, and ``token``.
+    """What ``fork`` wrote, with the text before it: that of a lane up to ``step``, and what was put
+    behind that.
 
-    The fork is a run of one recipe whose ``prefix`` is just that text. Under another recipe than
-    the lane's, the records of the text before are those of the model alone, since it was given.
+    The fork is a run of one recipe whose ``prefix`` is just that text. ``put`` are the records of
+    the tokens put there, where the lane has none of them.
     """
     source, written = comparison.lanes[lane].trace, fork.lanes[0]
+    return joined(before(source, sample, step, written, put), written)
+
+
+def before(
+    source: Trace, sample: int, step: int, fork: LaneResult, put: Sequence[StepRecord] = ()
+) -> list[StepRecord]:
+    """The records of the text that ``fork`` goes on with.
+
+    Under another recipe than the source's they are those of the model alone, since the text was
+    given to it.
+    """
     path = source.path(sample)
-    before = list(path[:step])
-    if token is not None:
-        before.append(path[step] if path[step].token == token else _put(path[step], token))
-    own = source.chain.written == written.trace.chain.written
-    stages = len(written.trace.chain.processors)
-    kept = [one if own else _given(one, stages, source.vocab_size) for one in before]
-    joined = [
+    kept = list(path[:step])
+    own = source.chain.written == fork.trace.chain.written
+    tokens = fork.forked.tokens if fork.forked is not None else []
+    if tokens and not put:
+        kept.append(path[step] if path[step].token == tokens[0] else _put(path[step], tokens[0]))
+    shown = [one if own else _given(one, fork.trace.chain, source.vocab_size) for one in kept]
+    shown += [_given(one, fork.trace.chain, source.vocab_size) for one in put]
+    return [
         one.model_copy(update={"index": at, "parent": at - 1 if at else None})
-        for at, one in enumerate(kept)
+        for at, one in enumerate(shown)
     ]
-    ahead = len(joined)
+
+
+def joined(given: Sequence[StepRecord], written: LaneResult) -> LaneResult:
+    """A lane with these records before its own."""
+    ahead = len(given)
     later = [
         one.model_copy(
             update={
@@ -50,7 +74,7 @@ def graft(
         )
         for one in written.trace.steps
     ]
-    text, ids = "".join(one.text for one in joined), [one.token for one in joined]
+    text, ids = "".join(one.text for one in given), [one.token for one in given]
     outputs = [
         output.model_copy(
             update={
@@ -61,9 +85,12 @@ def graft(
         )
         for output in written.trace.outputs or [Output(text="", token_ids=[], nodes=[])]
     ]
-    weighed = written.trace.beams and written.trace.beams.after(ahead)
     trace: Trace = written.trace.model_copy(
-        update={"steps": joined + later, "outputs": outputs, "beams": weighed}
+        update={
+            "steps": [*given, *later],
+            "outputs": outputs,
+            "beams": written.trace.beams and written.trace.beams.after(ahead),
+        }
     )
     return written.model_copy(
         update={
@@ -97,9 +124,9 @@ def _put(step: StepRecord, token: int) -> StepRecord:
     )
 
 
-def _given(step: StepRecord, stages: int, vocab: int) -> StepRecord:
+def _given(step: StepRecord, chain: Chain, vocab: int) -> StepRecord:
     """The record as of a text that no recipe chose: after each of its stages what the model had."""
-    known = step.candidates
+    known, stages = step.candidates, len(chain.processors)
     raw = Candidates(ids=known.ids, texts=known.texts, raw=known.raw, stages=[known.raw] * stages)
     summary = StageSummary(survivors=vocab, entropy=step.raw_entropy)
     return step.model_copy(

@@ -15,6 +15,7 @@ from playground.engine.decode.decoder import Decoder
 from playground.engine.decode.draft import Drafter
 from playground.engine.forward import Forward
 from playground.engine.lanes.detokenizer import Detokenizer
+from playground.engine.lanes.put import put_records
 from playground.engine.observer import Observer
 from playground.engine.request import EngineClosed, Limits
 from playground.engine.run import Run
@@ -43,6 +44,7 @@ class Loop:
         observer: Observer,
     ) -> None:
         self.forward, self.limits, self.observer = forward, limits, observer
+        self.detokenizer = detokenizer
         self.device = forward.device
         self.scheduler = Scheduler(forward, limits, prompt_bytes, self._synchronize)
         self.reader = self.scheduler.reader
@@ -182,6 +184,10 @@ class Loop:
         run.prefills.append(task.seconds)
         run.prompt_known = task.cached is not None
         run.reused_tokens += task.reused
+        if task.by_hand:
+            logits, tokens = torch.cat(task.logits), run.prompt_tokens[-task.by_hand :]
+            before = logits[-task.by_hand - 1 : -1]
+            run.put = put_records(self.detokenizer, tokens, before, run.request.top_n)
         assert task.output is not None
         try:
             self.decoder.begin(run, lanes, task.output, task.seconds)

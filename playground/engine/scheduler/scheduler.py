@@ -15,7 +15,7 @@ from playground.engine.request import Limits
 from playground.engine.run import Run
 from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from playground.engine.scheduler.queue import RequestQueue
-from playground.engine.scheduler.text_reader import TextReader
+from playground.engine.scheduler.text_reader import TextReader, last
 from playground.models import device
 
 _MEMORY_SHARE = 0.5  # of the free memory, for one more run
@@ -45,6 +45,7 @@ class PrefillTask:
     finite: bool = True  # no logits were NaN
     output: ForwardOutput | None = None  # after the last token, once all is read
     chunk_states: list[Tensor] = field(default_factory=list)  # top states, where they are needed
+    logits: list[Tensor] = field(default_factory=list)  # before each of the tokens put by hand
 
     @property
     def cacheable(self) -> bool:
@@ -64,6 +65,17 @@ class PrefillTask:
     @property
     def length(self) -> int:
         return len(self.ids) + len(self.text)
+
+    @property
+    def by_hand(self) -> int:
+        """How many tokens at the end of the text a person put there, so that no run recorded them.
+
+        What the model makes of them is told with the run.
+        """
+        asked = self.run.request if self.run is not None else None
+        put = len(asked.forked.tokens) if asked is not None and asked.forked is not None else 0
+        told = asked.prefix_logprobs[len(self.text) - put :] if asked is not None else []
+        return put if (put and not all(told)) or len(told) < put else 0
 
 
 class Scheduler:
@@ -238,13 +250,18 @@ class Scheduler:
         slot, start = task.slots[0], len(task.ids)
         if not task.written and task.cacheable:
             states = task.needs_all_states
-            kept = self.reader.restore(slot, task.ids, task.text, states=states)
+            # The last token is read for what follows it; so is the one before those put by hand.
+            known = task.text[: len(task.text) - task.by_hand] if task.by_hand else task.text
+            kept = self.reader.restore(slot, task.ids, known, states=states)
             if kept is not None:
                 task.written = len(kept)
                 task.reused += len(kept)
                 task.chunk_states += [] if kept.states is None or not states else [kept.states]
         tokens = task.text[task.written : task.written + self.reader.most]
         output = self.reader.read(slot, tokens, start + task.written, states=task.needs_states)
+        if task.by_hand:  # of these the logits before each are wanted
+            task.logits.append(output.logits)
+        output = last(output)
         task.written += len(tokens)
         task.finite &= not bool(output.logits.isnan().any())
         if output.states is not None:
@@ -255,6 +272,8 @@ class Scheduler:
         chunk = task.ids[task.done : task.done + self.forward.chunk_size]
         output = self.forward.prefill(task.slots[0], chunk, task.done, states=task.needs_states)
         task.done += len(chunk)
+        if task.by_hand and task.done == len(task.ids):
+            task.logits.append(output.logits)
         task.finite &= not bool(output.logits.isnan().any())
         if output.states is not None:
             task.chunk_states.append(output.states.top)
@@ -268,6 +287,8 @@ class Scheduler:
         output = task.cached.output
         if task.text and output.states is not None:
             task.chunk_states.append(output.states.top)
+        if task.by_hand:
+            task.logits.append(output.logits)
         return output
 
     def _drop(self, task: PrefillTask) -> None:

@@ -9,6 +9,7 @@ row's bits do not depend on how many are beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -51,16 +52,16 @@ class TextReader:
     ) -> ForwardOutput:
         """Read ``tokens`` into a slot that holds ``start`` tokens already.
 
-        The logits after the last of them, and with ``states`` those of all of them.
+        The logits after each of them, and with ``states`` those of all of them.
         """
         count = len(tokens)
         output = self.forward.decode(
             [slot] * count, tokens, range(start, start + count), states=states
         )
         if output.states is None:
-            return ForwardOutput(output.logits[-1:].clone())
+            return ForwardOutput(output.logits.clone())
         layers, top = output.states.layers[:, -1:].clone(), output.states.top.clone()
-        return ForwardOutput(output.logits[-1:].clone(), HiddenStates(layers, top))
+        return ForwardOutput(output.logits.clone(), HiddenStates(layers, top))
 
     @torch.inference_mode()
     def read_after(self, slot: int, prompt: Sequence[int], text: Sequence[int]) -> ForwardOutput:
@@ -72,7 +73,7 @@ class TextReader:
             done = 0 if kept is None else len(kept)
         while done < len(text):
             tokens = text[done : done + self.most]
-            output = self.read(slot, tokens, len(prompt) + done)
+            output = last(self.read(slot, tokens, len(prompt) + done))
             done += len(tokens)
         return output
 
@@ -101,3 +102,8 @@ class TextReader:
                 if lane.states_read and role is None:
                     states = torch.cat(lane.states_read)[len(prompt) :][: len(text)]
                 self.prompts.put_text(prompt, text, CachedText(kept.keys, kept.values, states))
+
+
+def last(output: ForwardOutput) -> ForwardOutput:
+    """The output after the last of several tokens."""
+    return replace(output, logits=output.logits[-1:])
