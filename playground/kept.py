@@ -27,8 +27,9 @@ class KeptRuns:
     def put(self, run: Comparison) -> None:
         packed = zlib.compress(pickle.dumps(run, protocol=pickle.HIGHEST_PROTOCOL), 1)
         with self._lock:
+            self.nbytes += len(packed) - len(self._packed.pop(run.id, b""))
+            self._open.pop(run.id, None)
             self._packed[run.id] = packed
-            self.nbytes += len(packed)
             while len(self._packed) > self.most or self.nbytes > self.budget:
                 oldest, dropped = self._packed.popitem(last=False)
                 self._open.pop(oldest, None)

@@ -15,7 +15,7 @@ GAP = 0.4  # rows left free above a chosen token that is not among the likeliest
 class Bar:
     """One row: a token's raw probability, and the ``shown`` one; ``y`` is counted in rows.
 
-    ``removed_by`` is the stage that removed the token, by index; ``told`` its hover, in lines.
+    ``removed_by`` is the stage that removed the ``token``, by index; ``told`` its hover, in lines.
     """
 
     label: str
@@ -26,6 +26,7 @@ class Bar:
     chosen: bool = False
     others: bool = False
     told: tuple[str, ...] = ()
+    token: int | None = None
 
     @property
     def trail(self) -> str:
@@ -61,6 +62,7 @@ def rows(step: StepRecord, trace: Trace, stage: int, limit: int = 12) -> list[Ba
                 removed_by=removed if removed is not None and removed <= stage else None,
                 chosen=c == chosen,
                 told=_life(step, trace, c, removed),
+                token=candidates.ids[c],
             )
         )
     others = _others(step, trace, stage, bars)
