@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from playground.engine import Run
 from playground.kept import KeptRuns
@@ -25,6 +25,7 @@ class RecentRuns:
         self._most_unpacked = min(_UNPACKED, most)
         self._packed = KeptRuns(most - self._most_unpacked, budget)
         self._made = KeptRuns(most, max(budget // 4, 1 << 24))
+        self._growing: OrderedDict[str, Callable[[], Comparison]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, runs: Sequence[Run]) -> None:
@@ -44,14 +45,35 @@ class RecentRuns:
             found = self.unpacked.get(id)
             if found is not None:  # the least recently read run is dropped first
                 self.unpacked.move_to_end(id)
+            grows = self._growing.get(id)
+        if grows is not None:
+            made = grows()
+            if all(lane.finish_reason is not None for lane in made.lanes):
+                self.keep(made)
+                with self._lock:
+                    self._growing.pop(id, None)
+            return made
         return found.comparison() if found else self._packed.get(id) or self._made.get(id)
+
+    def grow(self, id: str, comparison: Callable[[], Comparison]) -> None:
+        """Find under ``id`` what ``comparison`` makes, and keep that once all lanes have ended."""
+        with self._lock:
+            self._growing[id] = comparison
+            while len(self._growing) > self._most_unpacked:
+                self._growing.popitem(last=False)
 
     def keep(self, comparison: Comparison) -> None:
         """Keep what was put together of runs, packed, in a quarter of their bytes besides."""
         self._made.put(comparison)
 
     def rename(self, id: str, lane: int, name: str) -> None:
-        """Set the name of a lane of an unpacked run; "" for none."""
+        """Set the name of a lane of a run; "" for none."""
+        for kept in (self._packed, self._made):
+            saved = kept.get(id)
+            if saved is not None and 0 <= lane < len(saved.lanes):
+                lanes = list(saved.lanes)
+                lanes[lane] = lanes[lane].model_copy(update={"name": name})
+                kept.put(saved.model_copy(update={"lanes": lanes}))
         with self._lock:
             found = self.unpacked.get(id)
             if found is not None and 0 <= lane < len(found.lanes):

@@ -249,6 +249,10 @@ class Service:
         """Have what was put together of runs be found like a run, by its id."""
         self.runs.keep(comparison)
 
+    def grow(self, id: str, comparison: Callable[[], Comparison]) -> None:
+        """Have what is put together of runs be found, while they go on."""
+        self.runs.grow(id, comparison)
+
     def rename(self, run: str, lane: int, name: str) -> None:
         """Set the name of a lane of a recent run; "" for none."""
         self.runs.rename(run, lane, name)

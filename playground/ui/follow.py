@@ -22,15 +22,26 @@ from playground.metrics import measure_path
 from playground.service import Service
 from playground.ui import score, strip
 from playground.ui.frame_rate import FRAME_S, FrameRate
+from playground.ui.growing import Growing
 from playground.ui.inspector_view import opening
 from playground.ui.partings import Partings
-from playground.ui.status import ended, progress, status
+from playground.ui.status import ended, fork_ended, progress, status
+from playground.ui.views import Resolve
 
 LOOK_S = 0.5  # after which a run without news is checked again
 COME_S = 10.0  # a page that does not follow its run by then, at first or again, was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
 
 Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A text that goes on with another one, in a ``column`` of the view that is followed."""
+
+    growing: Growing
+    column: int
+    resolve: Resolve
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Follower:
     first: gr.State  # the token on which the inspector opens; None where nothing was run
     frame_rate: FrameRate
     running: dict[str, Run] = field(default_factory=dict)
+    forks: dict[str, Forked] = field(default_factory=dict)  # of those, what goes on with a text
     awaited: dict[str, object] = field(default_factory=dict)  # runs that no page follows now
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # ended unfollowed
 
@@ -55,6 +67,12 @@ class Follower:
         """Register a queued run that a page is about to follow."""
         self.running[run.id] = run
         self._await(run.id)
+
+    def expect_fork(self, name: str, growing: Growing, column: int, resolve: Resolve) -> None:
+        """The same of a fork, by the name of the view in which a column shows it."""
+        self.forks[name] = Forked(growing, column, resolve)
+        self.running[name] = growing.run
+        self._await(name)
 
     def follow(self, name: str) -> Iterator[Updates]:
         """Send frames of a registered run until it is done or its page is closed.
@@ -72,7 +90,8 @@ class Follower:
         del self.awaited[name]
         self.frame_rate.start(name)
         try:
-            yield from self._frames(run)
+            fork = self.forks.get(name)
+            yield from self._frames(run) if fork is None else self._fork_frames(name, fork)
             if run.request.max_new_tokens == 0:
                 self.service.score(run)
         except GeneratorExit:  # the page was closed, or shows something else and called ``leave``
@@ -86,6 +105,10 @@ class Follower:
             self.frame_rate.end(name)
         if self.running.pop(name, None) is None:
             yield {self.status: gr.skip()}  # the page shows something else by now
+            return
+        self.forks.pop(name, None)
+        if fork is not None:
+            yield self._fork_ended(name, fork)
             return
         comparison = run.comparison()
         updates: Updates = {self.status: ended(run, comparison)}
@@ -121,6 +144,7 @@ class Follower:
     def leave(self, name: str) -> None:
         """End the run that a page follows or is about to follow, and send no more frames of it."""
         self.awaited.pop(name, None)
+        self.forks.pop(name, None)
         run = self.running.pop(name, None)
         if run is not None:
             run.cancel()
@@ -168,6 +192,48 @@ class Follower:
             frame = {"run": run.id, "sent": time.monotonic()}
             yield shown | {self.status: progress(run, most) | {"frame": frame}}
             run.join(max(0.0, began + self.frame_rate.interval(run.id) - time.monotonic()))
+
+    def _fork_frames(self, name: str, fork: Forked) -> Iterator[Updates]:
+        """Frames of the one column that a fork is written in; the others stay as they are."""
+        run, column, version = fork.growing.run, fork.column, -1
+        view = fork.resolve(name)
+        others = view.lanes if view is not None else []
+        sides = [Side.of(LETTERS[at], lane.trace) for at, lane in enumerate(others)]
+        partings, recipe = Partings(), str(run.request.recipes[0])
+        while not run.done:
+            began = time.monotonic()
+            version = run.wait(version, timeout=LOOK_S)
+            own = fork.growing.side(column)
+            columns = [own if at == column else side for at, side in enumerate(sides)]
+            reason = run.views[0].finish_reason if own.over else None
+            if name not in self.running:
+                return
+            shown = strip.written(name, column, recipe, columns, partings, reason)
+            by_hand = own.chooses == "person"
+            told = strip.figures(measure_path(own.path), reason, by_hand)
+            frame = {"run": name, "sent": time.monotonic()}
+            yield {
+                self.strips[column]: shown | {"figures": told, "state": "running"},
+                self.status: progress(run, len(run.views[0].path())) | {"frame": frame},
+            }
+            run.join(max(0.0, began + self.frame_rate.interval(name) - time.monotonic()))
+
+    def _fork_ended(self, name: str, fork: Forked) -> Updates:
+        """Every column, since each may part from the new one, and what became of that."""
+        growing, column = fork.growing, fork.column
+        view = fork.resolve(name)
+        if view is None:
+            return {self.status: status("bad", "This run is no longer kept on the server.")}
+        updates: Updates = {
+            self.strips[lane]: strip.shown(view, lane) for lane in range(len(view.lanes))
+        }
+        lane = view.lanes[column]
+        # Of several texts the one with the luck of the text it goes on with.
+        output = growing.output if growing.output < len(lane.trace.outputs) else 0
+        if output:
+            updates[self.strips[column]] = strip.shown(view, column, output)
+        first = {"run": name, "lane": column, "step": growing.step, "output": output}
+        return updates | {self.status: fork_ended(growing, column), self.first: first}
 
 
 def _side(run: Run, number: int) -> Side:

@@ -1,28 +1,34 @@
-"""Going on with a text from within it: from another candidate, or under other settings."""
+"""Going on with a text from within it: from another candidate, another place, or words of one's
+own.
+
+The new text is a column, which is followed like any run; the text that it began from stays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Annotated, Any
 
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground import charts
-from playground.charts.text import count, milliseconds
+from playground.charts.text import count
 from playground.colours import COLOURS, LETTERS
-from playground.engine import Busy, FieldError, Request
+from playground.engine import Busy, FieldError, Run
+from playground.engine.forking import fork
 from playground.errors import ModelError
-from playground.explain.graft import graft
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import recipe as recipes
 from playground.ui.column import Updates
 from playground.ui.columns import Columns
+from playground.ui.follow import Follower
 from playground.ui.gradio_compat import told_by
+from playground.ui.growing import Growing
 from playground.ui.inspector_view import NO_RUN_ADVICE, InspectorView
+from playground.ui.limits import Limits
 from playground.ui.recipe import ColumnState
 from playground.ui.status import status
 from playground.ui.views import LONGEST, ShownLane, View
@@ -30,13 +36,13 @@ from playground.ui.visitor import counted
 from strategies.notation import shorten
 from strategies.recipe import Recipe, RecipeError
 
-FRAME_S = 0.1  # between two looks at whether it is written
+LONGEST_TEXT = 20_000  # characters of a text that was changed by hand
 
 
 class Asked(BaseModel):
     """From where: text ``output`` of a lane before its ``step``, then ``token``, where one is told.
 
-    ``recipe`` goes on, in its written form.
+    In place of both, ``text`` is what a person made of it. ``recipe`` goes on, in its written form.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -46,6 +52,7 @@ class Asked(BaseModel):
     output: int = Field(0, ge=0)
     step: int = Field(ge=0)
     token: int | None = None
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)] | None = None
     recipe: str
 
 
@@ -75,8 +82,8 @@ class Forker:
 
     service: Service
     columns: Columns
-    status: gr.HTML
-    first: gr.State  # the token the inspector opens on
+    limits: Limits
+    follower: Follower
     fault: gr.HTML
 
     @property
@@ -85,46 +92,54 @@ class Forker:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.status, self.first, self.fault, *self.columns.outputs]
+        follower = self.follower
+        return [
+            follower.status, follower.first, self.fault, *self.limits.idle, *self.columns.outputs,
+        ]  # fmt: skip
 
-    def stream(
+    def submit(
         self, values: dict[Any, Any], request: gr.Request, event: gr.EventData
     ) -> Iterator[Updates]:
-        """Write on from where it is told, and show the whole text in a new column."""
-        yield {self.fault: None, self.first: None}
-        clock = perf_counter()
+        """Queue the fork, and show a column for it, for the page to follow its run."""
+        yield {self.fault: None, self.follower.first: None}
         try:
             asked = Asked.model_validate(told_by(event))
             shown = self._shown(asked, values)
-            run = self.service.submit(
-                forked(shown, asked, counted(request, self.service)), shown.model.id
+            columns = self.columns.state(values)
+            step, tokens = self._place(asked, shown)
+            source = View.parse(asked.run).at(asked.lane)
+            made = fork(shown, asked.lane, step, tokens, recipe=asked.recipe, sample=asked.output)
+            forked = made.forked and made.forked.model_copy(
+                update={"run": source.run, "lane": source.lane}
             )
+            update = {"forked": forked, "client": counted(request, self.service)}
+            run = self.service.submit(made.model_copy(update=update), shown.model.id)
         except ValidationError as problem:
             yield {self.fault: f"Not continued: {problem.errors()[0]['msg']}."}
             return
         except (RecipeError, FieldError, ModelError, Busy) as problem:
             yield {self.fault: f"Not continued: {problem}"}
             return
+        growing = Growing(shown, asked.lane, asked.output, step, called(shown, asked, step), run)
+        self.service.grow(growing.id, growing.comparison)
         try:
-            while not run.join(FRAME_S):
-                words = f"Going on from token {asked.step + 1} …"
-                yield {self.status: status("running", words)}
-        finally:
-            run.cancel()  # without effect on a finished run; else the page was closed or left it
-        fork = run.comparison()
-        lane = graft(shown, asked.lane, asked.output, asked.step, asked.token, fork)
-        name = called(shown, asked)
-        whole = fork.model_copy(
-            update={
-                "id": f"{run.id}-whole",
-                "prefix": [],
-                "prompt_tokens": shown.prompt_tokens,
-                "max_new_tokens": shown.max_new_tokens,
-                "lanes": [lane.model_copy(update={"name": name})],
-            }
-        )
-        self.service.keep(whole)
-        yield self._drawn(values, asked, shown, whole, name, perf_counter() - clock)
+            yield self._begun(growing, columns, asked, run)
+        except GeneratorExit:  # the page shows something else by now
+            run.cancel()
+            raise
+
+    def _place(self, asked: Asked, shown: Comparison) -> tuple[int, list[int]]:
+        """How many tokens stay, and which are put behind them."""
+        path = shown.lanes[asked.lane].trace.path(asked.output)
+        if asked.text is not None:
+            return self.service.edited(path, asked.text, shown.model.id)
+        if asked.step > len(path):
+            raise FieldError("step", f"the text has {count(len(path), 'token')}.")
+        if asked.token is None:
+            return asked.step, []
+        if asked.step == len(path) or asked.token not in path[asked.step].candidates.ids:
+            raise FieldError("token", "this token was not recorded as a candidate there.")
+        return asked.step, [asked.token]
 
     def _shown(self, asked: Asked, values: dict[Any, Any]) -> Comparison:
         """The run on the page; ``FieldError`` where nothing can be gone on with."""
@@ -135,67 +150,43 @@ class Forker:
             raise FieldError("run", "the page shows another run by now.")
         if any(lane.finish_reason is None for lane in shown.lanes):
             raise FieldError("run", "wait until every column is written, or press Stop.")
-        if values[self.columns.count] >= self.columns.most:
-            most = count(self.columns.most, "column")
-            raise FieldError("recipes", f"there is room for {most}; remove one first.")
-        path = shown.lanes[asked.lane].trace.path(asked.output)
-        if asked.step >= len(path):
-            raise FieldError("step", f"the text has {count(len(path), 'token')}.")
-        if asked.token is not None and asked.token not in path[asked.step].candidates.ids:
-            raise FieldError("token", "this token was not recorded as a candidate there.")
         return shown
 
-    def _drawn(
-        self,
-        values: dict[Any, Any],
-        asked: Asked,
-        shown: Comparison,
-        whole: Comparison,
-        name: str,
-        took: float,
+    def _begun(
+        self, growing: Growing, columns: list[ColumnState], asked: Asked, run: Run
     ) -> Updates:
-        """The columns with the new one behind those that have a text."""
-        view, at = View.parse(asked.run), len(shown.lanes)
-        lanes = tuple(view.at(lane) for lane in range(at))
-        told = str(View(view.run, (*lanes, ShownLane(whole.id, 0))))
-        columns = [replace(column, opened=None) for column in self.columns.state(values)]
-        columns.insert(at, ColumnState(Recipe.parse(asked.recipe).to_steps(), name))
-        written = count(len(whole.lanes[0].token_ids) - asked.step, "token")
-        words = (
-            f"Column {LETTERS[at]} goes on from token {asked.step + 1} of column "
-            f"{LETTERS[asked.lane]}: {written} in {milliseconds(took)}."
-        )
-        return self.columns.draw(columns, told) | {
-            self.status: status("done", words),
-            self.first: {"run": told, "lane": at, "step": asked.step, "output": 0},
+        """The columns with the new one behind those that have a text.
+
+        Where there is no room, it stands in place of the one it began from, whose text the tree
+        keeps.
+        """
+        view, lanes = View.parse(asked.run), growing.shown.lanes
+        shown = [view.at(lane) for lane in range(len(lanes))]
+        full = len(columns) >= self.columns.most
+        at = asked.lane if full else len(lanes)
+        shown[at : at + full] = [ShownLane(growing.id, 0)]
+        steps = Recipe.of(str(run.request.recipes[0])).to_steps()
+        columns = [replace(column, opened=None) for column in columns]
+        columns[at : at + full] = [ColumnState(steps, growing.name)]
+        told = str(View(view.run, tuple(shown)))
+        self.follower.expect_fork(told, growing, at, self.columns.resolve)
+        place = "it takes its column; the tree keeps both" if full else ""
+        words = f"Going on from token {growing.step + 1} of column {LETTERS[asked.lane]} …"
+        return {
+            **self.columns.draw(columns, told),
+            **self.limits.busy,
+            self.follower.status: status("running", f"{words} {place}".strip()),
         }
 
 
-def forked(shown: Comparison, asked: Asked, client: str) -> Request:
-    """A run that goes on with the text, to the length that the whole may have."""
-    path = shown.lanes[asked.lane].trace.path(asked.output)
-    own = [one.token for one in path[: asked.step]]
-    own += [] if asked.token is None else [asked.token]
-    return Request(
-        prompt=shown.prompt,
-        recipes=[Recipe.of(asked.recipe)],
-        prefix=[*shown.prefix, *own],
-        max_new_tokens=max(1, shown.max_new_tokens - len(own)),
-        min_new_tokens=max(0, shown.min_new_tokens - len(own)),
-        seed=shown.seed,
-        stop=shown.stop,
-        chat=shown.chat,
-        split_special_tokens=shown.split_special_tokens,
-        client=client,
-    )
-
-
-def called(shown: Comparison, asked: Asked) -> str:
+def called(shown: Comparison, asked: Asked, step: int) -> str:
     """The new column's name: the text it goes on with, where, and with what."""
     source = shown.lanes[asked.lane]
-    step = source.trace.path(asked.output)[asked.step]
-    known, place = step.candidates, f"{LETTERS[asked.lane]} from {asked.step + 1}"
-    if asked.token is not None:
+    place = f"{LETTERS[asked.lane]} from {step + 1}"
+    if asked.text is not None:
+        place = f"{LETTERS[asked.lane]} edited at {step + 1}"
+    elif asked.token is not None:
+        known = source.trace.path(asked.output)[step].candidates
         place += f" {charts.quoted(known.texts[known.ids.index(asked.token)], 16)}"
     if asked.recipe == source.recipe:
         return place[: recipes.LONGEST_NAME]

@@ -27,6 +27,7 @@ from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
 from playground.ui import (
+    branches,
     changes,
     distances,
     fork,
@@ -36,6 +37,7 @@ from playground.ui import (
     listing,
     panels,
 )
+from playground.ui.apart import Apart
 from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_parts import InspectorParts
@@ -72,6 +74,8 @@ class Inspector:
         self.parts = InspectorParts(
             self.find(first),
             self.asked.functions,
+            branches.forest(resolve),
+            Apart(resolve).function,
             measures=measure is not None,
             scores=score is not None,
         )
@@ -105,7 +109,8 @@ class Inspector:
     @property
     def goes_on(self) -> list[Any]:
         """The elements' events that ask for a text to be gone on with."""
-        return [bound(self.parts.onward.go), bound(self.parts.changes.go)]
+        elements = self.parts.onward, self.parts.changes, self.parts.tree
+        return [bound(element.go) for element in elements]
 
     def listen(self, event: Callable[..., Any]) -> None:
         """Draw what this event of an element tells: run, lane, step and, where needed, output."""
@@ -171,6 +176,7 @@ class Inspector:
             self.parts.token: inspector_view.tokens(view),
             self.parts.stage: gr.update(**inspector_view.stages(view, state.stage)),
             self.parts.texts: gr.update(**inspector_view.texts(view, state.texts)),
+            self.parts.onward: None,
         }
         if view is None or view.step is None:
             return updates | dict.fromkeys(self.parts.charts)
@@ -212,8 +218,10 @@ class Inspector:
         for chart in (self.parts.per_step, self.parts.memory, self.parts.steps):
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
         self.parts.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
-        for listed in (self.parts.panels, self.parts.why):
+        for listed in (self.parts.panels, self.parts.why, self.parts.bars):
             listed.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
+        for drawn in (self.parts.tree, self.parts.apart):
+            self.listen(drawn.pick)
         self.parts.own.click(self._own, self.parts.selection, self.parts.text, **QUICK)
         gr.on(
             [self.parts.scoring.click, self.parts.text.submit],
@@ -232,8 +240,7 @@ class Inspector:
 
     def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
         if state.tab == "why":
-            shown = {self.parts.why: listing.why(view), self.parts.panels: panels.panels(view)}
-            return shown | {self.parts.onward: None}
+            return {self.parts.why: listing.why(view), self.parts.panels: panels.panels(view)}
         if state.tab == "draw":
             return {
                 self.parts.tickets: listing.tickets(view),
@@ -248,6 +255,9 @@ class Inspector:
             return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}
         if state.tab == "steps":
             return self._named(inspector_view.steps(view, state.side))
+        if state.tab == "tree":
+            shown = view.selection.model_dump(include={"run", "lane", "output", "step"})
+            return {self.parts.tree: shown, self.parts.apart: shown}
         if state.tab == "data":
             return self._named(inspector_view.data(view, state.texts))
         return self._named(inspector_view.distribution(view, state.stage))

@@ -12,7 +12,7 @@ from playground.ui.element import element, message
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView
 from playground.ui.plot import plot
 
-TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "data")
+TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "tree", "data")
 
 
 class InspectorParts:
@@ -25,11 +25,14 @@ class InspectorParts:
         self,
         view: InspectorView | None,
         functions: Sequence[Callable[..., Any]],
+        forest: Callable[..., Any],
+        apart: Callable[..., Any],
         *,
         measures: bool,
         scores: bool,
     ) -> None:
-        """``view`` is what it opens on; ``functions`` are those that the changes' element calls.
+        """``view`` is what it opens on. The changes' element calls ``functions``, the tree's calls
+        ``forest``, and that of the distances ``apart``.
 
         A column is measured again, and a text scored, only where the page can do it.
         """
@@ -47,6 +50,7 @@ class InspectorParts:
                         **inspector_view.columns(view), label="Column", elem_classes=["segments"]
                     )
                     self.token = element("token", inspector_view.tokens(view))
+            self.onward = element("onward")
             self.not_continued = message("fork-fault")
             with gr.Tabs():
                 with gr.Tab("Distribution") as distribution, gr.Row():
@@ -99,6 +103,11 @@ class InspectorParts:
                         SIDES, value="model", label="Values", elem_classes=["segments", "side"]
                     )
                     self.steps = plot()
+                with gr.Tab("Tree") as branching, gr.Row():
+                    with gr.Column(scale=3, min_width=320):
+                        self.tree = element("tree", server_functions=[forest])
+                    with gr.Column(scale=1, min_width=320):
+                        self.apart = element("apart", server_functions=[apart])
                 with gr.Tab("Data") as data:
                     self.texts = gr.Radio(
                         TEXTS,
@@ -110,7 +119,7 @@ class InspectorParts:
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
-        shown = (distribution, why, draw, changed, likely, timings, steps, data)
+        shown = (distribution, why, draw, changed, likely, timings, steps, branching, data)
         self.tabs = dict(zip(TABS, shown, strict=True))
         self.charts = [
             self.bars,
@@ -127,6 +136,8 @@ class InspectorParts:
             self.memory,
             self.uncached,
             self.steps,
+            self.tree,
+            self.apart,
         ]
         self.outputs = [
             self.selection,

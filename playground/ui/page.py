@@ -21,6 +21,7 @@ from playground.ui import (
     strip,
     uncached,
 )
+from playground.ui.branches import Branches
 from playground.ui.columns import Columns
 from playground.ui.element import QUICK, element, in_turn
 from playground.ui.follow import Follower
@@ -99,8 +100,9 @@ def build(service: Service) -> gr.Blocks:
         runner = Runner(service, parts, follower, previews)
         picker = Picker(service, columns, line, first)
         restorer = Restorer(parts, runner, models, start, past, inspector.parts.selection)
-        forker = Forker(service, columns, line, first, inspector.parts.not_continued)
-        events = _Events(page, runner, picker, forker, models, restorer, inspector)
+        forker = Forker(service, columns, knobs, follower, inspector.parts.not_continued)
+        branches = Branches(columns, inspector.parts.not_continued, service.rename)
+        events = _Events(page, runner, picker, forker, branches, models, restorer, inspector)
         events.wire(reference)
         tint.change(
             None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
@@ -144,12 +146,14 @@ class _Events:
         runner: Runner,
         picker: Picker,
         forker: Forker,
+        branches: Branches,
         models: ModelChoice,
         restorer: Restorer,
         inspector: Inspector,
     ) -> None:
         self.page, self.runner, self.picker, self.forker = page, runner, picker, forker
         self.models, self.restorer, self.inspector = models, restorer, inspector
+        self.branches = branches
         self.parts, self.follower = runner.parts, runner.follower
 
     def wire(self, reference: gr.HTML) -> None:
@@ -172,13 +176,18 @@ class _Events:
         for ended in (self.picked.then, self.picked.failure):
             ended(None, None, None, js="() => playground.answered()", **QUICK)
         self.forked = gr.on(
-            self.inspector.goes_on, self.forker.stream, self.forker.inputs, self.forker.outputs,
+            self.inspector.goes_on, self.forker.submit, self.forker.inputs, self.forker.outputs,
             trigger_mode="once", **STREAM,
         )  # fmt: skip
         in_turn(self.forked)
+        self.grown = self.forked.then(
+            follower.follow, columns.run, follower.outputs, postprocess=False, **STREAM
+        )
+        for ended in (self.grown.then, self.grown.failure):
+            ended(self.rested, columns.run, [*knobs.idle], **QUICK)
         submitted = knobs.run.click(
             self.runner.submit, self.parts.inputs, self.runner.outputs,
-            cancels=[self.picked, self.forked],
+            cancels=[self.picked, self.forked, self.grown],
             **STREAM,
         )  # fmt: skip
         in_turn(submitted)
@@ -195,7 +204,7 @@ class _Events:
                 ended(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
         submitted.failure(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
         knobs.stop.click(follower.stop, columns.run, None, **QUICK)
-        return [submitted, self.ran, self.resumed, self.picked, self.forked]
+        return [submitted, self.ran, self.resumed, self.picked, self.forked, self.grown]
 
     def _wire_columns(self, writing: list[Any]) -> None:
         columns, knobs = self.parts.columns, self.parts.limits
@@ -209,6 +218,22 @@ class _Events:
         self.rearranged = columns.wire(
             stop_first=writing, leave=self.follower.leave, idle=knobs.idle
         )
+        acted = self.inspector.parts.tree.branch(
+            self.branch, columns.inputs, [*self.branches.outputs, *knobs.idle], cancels=writing,
+            **QUICK,
+        )  # fmt: skip
+        in_turn(acted)
+        self.rearranged.append(acted)
+
+    def branch(self, values: Values, event: gr.EventData) -> Updates:
+        """A text shown in a column, or no longer; what is being written there ends."""
+        updates = self.branches.act(values, event, self.follower.leave)
+        return updates | (self.parts.limits.idle if self.parts.columns.run in updates else {})
+
+    def rested(self, run: str) -> Updates:
+        """Show that nothing is written, unless a run goes on."""
+        idle = self.parts.limits.idle
+        return dict.fromkeys(idle, gr.skip()) if run in self.follower.running else idle
 
     def clear(self, values: Values) -> Updates:
         """An empty prompt and no results; recipes, limits and seed stay."""
@@ -282,7 +307,7 @@ class _Events:
             event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in self.rearranged:
             event.then(followed, {*asked, run}, drawn, **QUICK)
-        for event in (self.ran, self.resumed, self.picked, self.forked):
+        for event in (self.ran, self.resumed, self.picked, self.grown):
             event.then(opened, {*asked, first}, drawn, **QUICK)
 
 

@@ -85,6 +85,7 @@ def _candidate(bar: charts.Bar, widest: float, paired: bool, gap: float) -> dict
         "faint": bar.removed_by is not None or bar.others,
         "gap": round(gap, 2),
         "life": list(bar.told),
+        "tell": None if bar.token is None else [bar.token],
     }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from playground.charts.text import count, milliseconds
+from playground.colours import LETTERS
 from playground.trace import Comparison
 
 if TYPE_CHECKING:
     from playground.engine import Run
+    from playground.ui.growing import Growing
 
 
 def status(kind: str, text: str) -> dict[str, Any]:
@@ -29,6 +32,23 @@ def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
     stopped = (lane.error for lane in run.views if lane.finish_reason == "cancelled")
     told = next(stopped, None)
     return status("bad", f"{told} What there is stays.") if told else _done(comparison)
+
+
+def fork_ended(growing: Growing, column: int) -> dict[str, Any]:
+    """The line of a text that went on with another one and has just ended."""
+    run, from_lane = growing.run, LETTERS[growing.lane]
+    if run.error:
+        return status("bad", f"{run.error} The text it began from is as it was.")
+    comparison = run.comparison()
+    written, times = count(len(comparison.lanes[0].token_ids), "token"), comparison.timings
+    new = count(times.prefill_tokens - times.reused_tokens, "token")
+    told = (
+        f"Column {LETTERS[column]} goes on from token {growing.step + 1} of column {from_lane}: "
+        f"{written} in {milliseconds(times.total)}; of what stood before, {new} had to be read."
+    )
+    if comparison.lanes[0].finish_reason == "cancelled":
+        told += " It was stopped before its end."
+    return status("done", told)
 
 
 def _done(comparison: Comparison) -> dict[str, Any]:

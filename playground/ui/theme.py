@@ -13,12 +13,12 @@ from gradio.themes.utils import fonts
 from playground.ui.element import ASSETS
 
 SCRIPTS = (
-    "page", "turns", "address", "chat", "refer", "history", "chooser", "step_menu", "picture",
-    "save",
+    "page", "turns", "address", "chat", "refer", "branches", "history", "chooser", "step_menu",
+    "picture", "save",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows",
-    "save", "listing", "panels", "changes", "dock",
+    "save", "listing", "panels", "changes", "tree", "apart", "dock",
 )  # fmt: skip
 
 

@@ -143,6 +143,7 @@
     if (well) {
       at = restoring.to;
       playground.reference.restored(entries[at].setup.reference);
+      playground.branches.restored(entries[at].setup.pruned);
       playground.chat.restored(entries[at].setup.template, entries[at].setup.prompt);
       arriving = Date.now() + ARRIVES;
       changed = { keys: '', when: 0 };
@@ -177,7 +178,10 @@
       const kept = load();
       const { asked } = playground.link;
       const again = kept && (kept.address === asked || parent !== window && kept.asked === asked);
-      if (again) [entries, at] = [kept.entries, kept.at];
+      if (again) {
+        [entries, at] = [kept.entries, kept.at];
+        playground.branches.restored(entries[at].setup.pruned);
+      }
       return { search: location.search, hash: asked, kept: again ? entries[at] : null };
     },
   });

@@ -1,0 +1,62 @@
+// The texts that this tab knows of beside the columns: a text that was in a column stays known, under the name of
+// its lane (RUN/LANE), until it is pruned. They belong to the run that the page shows; `pruned` is part of the
+// set-up, so that Undo brings them back.
+window.playground.branches = (() => {
+  const KEY = 'playground-branches';
+  const MOST = 24; // runs of which the texts are remembered
+  const TEXTS = 60; // of one run
+  let runs = load(); // [[run, [source, …]], …], the last used last
+  let pruned = [];
+
+  function load() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(KEY) ?? '[]');
+      return Array.isArray(kept) ? kept : [];
+    } catch { return []; }
+  }
+  function save() {
+    try { sessionStorage.setItem(KEY, JSON.stringify(runs)); } catch { /* a frame may be denied its storage */ }
+  }
+  const base = (run) => run.split(':')[0];
+  const strips = () => [...document.querySelectorAll('#columns > .lane .strip')].filter((s) => s.offsetParent);
+
+  function learn() {
+    const shown = strips();
+    const run = shown.find(({ dataset }) => dataset.run)?.dataset.run;
+    if (!run) return;
+    const own = shown.filter(({ dataset }) => dataset.run === run).map(({ dataset }) => dataset.source);
+    const key = base(run);
+    const known = runs.find(([of]) => of === key)?.[1] ?? [];
+    const all = [...new Set([...known, ...own])].slice(-TEXTS);
+    runs = [...runs.filter(([of]) => of !== key), [key, all]].slice(-MOST);
+    const again = pruned.filter((source) => !own.includes(source)); // a text that is shown is not pruned
+    save();
+    if (again.length === pruned.length) return;
+    pruned = again;
+    playground.gather();
+  }
+  let soon = null;
+  document.addEventListener('playground:shown', () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => {
+      learn();
+      document.dispatchEvent(new CustomEvent('playground:branches'));
+    }, 60); // every strip is drawn by then
+  });
+
+  return {
+    known: (run) => (runs.find(([of]) => of === base(run))?.[1] ?? []).filter((source) => !pruned.includes(source)),
+    get pruned() { return pruned; },
+    prune(sources) {
+      pruned = [...new Set([...pruned, ...sources])].slice(-TEXTS);
+      playground.gather();
+      document.dispatchEvent(new CustomEvent('playground:branches'));
+    },
+    // Undo restores them.
+    restored(sources) {
+      pruned = Array.isArray(sources) ? sources : [];
+      playground.gather();
+      document.dispatchEvent(new CustomEvent('playground:branches'));
+    },
+  };
+})();

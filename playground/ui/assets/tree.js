@@ -1,0 +1,349 @@
+// All texts as one tree of lines, drawn from left to right. See ui/tree.py and branches.js.
+// value: {run, lane, output, step}: what the page shows, and the token that the inspector is at; or null.
+// Function: forest({run, known}) gives {sentence, running, texts: [{source, output, of, column, letter, colour, ink,
+//   label, name, recipe, tokens, text, ended, forked}], stretches: [{parent, first, texts, ends, words, raw}]}.
+// Events: pick {run, lane, output, step, …}; branch {act: show, hide or name, source, name};
+//   go {run, lane, output, step, token, recipe, text}. The last two in their turn.
+const at = (s) => element.querySelector(s);
+const [figure, sentence, field, told, acts, typing, fault] = ['.tree', '.sentence', '.field', '.told', '.acts',
+  '.typing', '.fault'].map(at);
+const [by, which, recipe] = ['.by', '.which', '.recipe'].map(at);
+const SPACE = 'http://www.w3.org/2000/svg';
+const GREY = '#8a94a3';
+let forest = null; // the last answer
+let asked = null; // what it was asked for
+let lines = []; // by stretch: {x, y, width, box, group}
+let here = { stretch: 0, token: 0 };
+let own = null; // the number of the text that the buttons are about
+let marked = null; // the token of the inspector that was moved to last
+
+const shape = (name, given, ...inside) => {
+  const made = document.createElementNS(SPACE, name);
+  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
+  made.append(...inside);
+  return made;
+};
+const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
+const shown = (text) => text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
+const quoted = (text) => (text.trim() ? `“${shown(text)}”` : `“${shown(text).replace(/ /g, '␣')}”`);
+const titled = ({ letter, label, of, output }) =>
+  `${letter || '—'} ${label}${of > 1 ? `, text ${output + 1} of ${of}` : ''}`;
+
+async function ask(again) {
+  const v = props.value;
+  element.hidden = !v;
+  if (!v || !element.offsetParent) return;
+  const what = { run: v.run, known: playground.branches.known(v.run) };
+  const key = JSON.stringify(what);
+  if (key === asked && forest && !forest.running && !again) return move(v);
+  asked = key;
+  const found = await server.forest(what);
+  if (key !== asked) return;
+  say(found?.fault ?? (found ? '' : 'The server did not answer.'));
+  if (!found || found.fault) return;
+  const focused = field.contains(document.activeElement);
+  forest = found;
+  draw();
+  marked = null;
+  move(props.value, focused);
+}
+
+function say(words) {
+  fault.textContent = words;
+  fault.hidden = !words;
+}
+
+// Rows and places: a row for each text, and for each stretch as much room as its words want.
+function laid(scale) {
+  const { stretches } = forest;
+  const [gap, letter, badge] = [30 * scale, 6.3 * scale, 190 * scale];
+  const after = stretches.map(() => []);
+  stretches.forEach(({ parent }, i) => { if (parent !== null) after[parent].push(i); });
+  const rows = new Map(); // by text
+  const spans = [];
+  (function walk(numbers) {
+    for (const i of numbers) {
+      const from = rows.size;
+      for (const text of stretches[i].ends) rows.set(text, rows.size);
+      walk(after[i]);
+      spans[i] = (from + rows.size - 1) / 2;
+    }
+  })(stretches.flatMap(({ parent }, i) => (parent === null ? [i] : [])));
+  const room = Math.max(field.clientWidth, 300) - badge;
+  const places = [];
+  stretches.forEach(({ parent, words, ends, texts }, i) => {
+    const x = parent === null ? 6 : places[parent].x + places[parent].width + gap;
+    const letters = Math.min(words.join('').length + 1, 30);
+    const natural = Math.max(46 * scale, letters * letter + (words.length > 8 ? 34 * scale : 0));
+    const last = ends.length === texts.length;
+    places[i] = { x, width: last ? Math.max(natural, Math.min(room - x, 620 * scale)) : natural, row: spans[i], last };
+  });
+  return { places, rows, after, badge, letter };
+}
+
+function draw() {
+  sentence.textContent = forest.sentence;
+  const scale = parseFloat(getComputedStyle(element).getPropertyValue('--pg-type')) || 1;
+  const { places, rows, badge, letter } = laid(scale);
+  const [step, top] = [40 * scale, 26 * scale];
+  const y = (row) => top + row * step;
+  const thick = ({ texts, raw }) =>
+    (by.value === 'raw' ? 2 + 10 * raw[0] : 2 + (10 * texts.length) / forest.texts.length) * scale;
+  const width = Math.max(0, ...places.map((p) => p.x + p.width)) + badge;
+  const height = top + rows.size * step - 8 * scale;
+  const svg = shape('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'tree', 'aria-label': 'All texts' });
+  lines = forest.stretches.map((one, i) => {
+    const { x, width: wide, row } = places[i];
+    const line = { x, y: y(row), width: wide };
+    const columns = new Set(one.texts.map((text) => forest.texts[text].column));
+    const colour = columns.size === 1 ? forest.texts[one.texts[0]].colour || GREY : GREY;
+    const group = shape('g', { role: 'treeitem', tabindex: -1, 'aria-level': depth(i), 'data-number': i });
+    const stroke = { stroke: colour, 'stroke-width': thick(one), fill: 'none' };
+    if (columns.size === 1 && columns.has(null)) stroke['stroke-dasharray'] = '5 3';
+    if (one.parent !== null) {
+      const { x: px, width: pw, row: pr } = places[one.parent];
+      const [from, middle] = [px + pw, (px + pw + x) / 2];
+      group.append(shape('path', { ...stroke, d: `M${from} ${y(pr)}C${middle} ${y(pr)} ${middle} ${line.y} ${x} ${line.y}` }));
+    }
+    group.append(shape('path', { ...stroke, d: `M${x} ${line.y}h${wide}` }));
+    const room = Math.floor((wide - (one.words.length > 8 ? 34 * scale : 0)) / letter);
+    const words = shown(one.words.join(''));
+    const cut = words.length > room;
+    const label = shape('text', { x: x + 2, y: line.y - thick(one) / 2 - 5 * scale, class: 'words' });
+    label.textContent = cut ? `${words.slice(0, Math.max(3, room - 1))}…` : words;
+    const tokens = `${one.words.length} token${one.words.length === 1 ? '' : 's'}`;
+    if (one.words.length > 8) {
+      const many = shape('text', { x: x + wide - 2, y: line.y - thick(one) / 2 - 5 * scale, class: 'many last' });
+      many.textContent = one.words.length;
+      group.append(many);
+    }
+    group.setAttribute('aria-label', `${tokens} in ${one.texts.map((t) => titled(forest.texts[t])).join('; ')}: ${words.slice(0, 200)}`);
+    group.append(label, shape('rect', { x, y: line.y - 24 * scale, width: wide, height: 34 * scale, class: 'touch' }));
+    for (const text of one.ends) group.append(...leaf(forest.texts[text], x + wide, line.y, y(rows.get(text)), scale));
+    line.group = group;
+    svg.append(group);
+    return line;
+  });
+  cursor = shape('circle', { r: 5.5 * scale, class: 'cursor' });
+  svg.append(cursor);
+  field.replaceChildren(svg);
+}
+let cursor = null;
+
+function leaf({ letter, colour, ink, label, of, output, ended, tokens }, x, from, to, scale) {
+  const end = x + 14 * scale;
+  const size = 18 * scale;
+  const name = shape('text', { x: end + size + 5 * scale, y: to + 1, class: 'leaf' });
+  name.textContent = `${label.length > 18 ? `${label.slice(0, 17)}…` : label}${of > 1 ? ` ${output + 1}/${of}` : ''}`;
+  const more = shape('text', { x: end + size + 5 * scale, y: to + 13 * scale, class: 'many' });
+  more.textContent = `${tokens} · ${ended}`;
+  const mark = shape('text', { x: end + size / 2, y: to + 4.5 * scale, class: 'mark', fill: ink || 'currentColor' });
+  mark.textContent = letter || '·';
+  return [
+    shape('path', { d: `M${x} ${from}L${end} ${to}`, stroke: colour || GREY, 'stroke-width': 1.5, fill: 'none' }),
+    shape('rect', { x: end, y: to - size / 2, width: size, height: size, rx: 4, fill: colour || 'none', stroke: colour || GREY }),
+    mark, name, more,
+  ];
+}
+
+const depth = (i) => { let level = 1; for (let p = forest.stretches[i].parent; p !== null; p = forest.stretches[p].parent) level += 1; return level; };
+
+// To the token that the inspector is at, or the first.
+function move({ run, lane, output, step }, focused = false) {
+  const place = JSON.stringify([run, lane, output ?? 0, step]);
+  if (place === marked) return; // of what was picked here, or is shown already
+  marked = place;
+  const text = forest.texts.findIndex((one) => one.column === lane && one.output === (output ?? 0));
+  const stretch = forest.stretches.findIndex(({ first, words, texts }) =>
+    texts.includes(text) && first <= step && step < first + words.length);
+  if (text >= 0) own = text;
+  to(Math.max(0, stretch), stretch < 0 ? 0 : step - forest.stretches[stretch].first, focused);
+}
+
+function to(stretch, token, focus) {
+  const one = forest.stretches[stretch];
+  for (const { group } of lines) group.setAttribute('tabindex', -1);
+  acts.hidden = !one;
+  if (!one) return;
+  here = { stretch, token: Math.max(0, Math.min(token, one.words.length - 1)) };
+  const { x, y, width, group } = lines[stretch];
+  group.setAttribute('tabindex', 0);
+  for (const line of lines) line.group.classList.toggle('here', line.group === group);
+  cursor.setAttribute('cx', x + ((here.token + 0.5) * width) / one.words.length);
+  cursor.setAttribute('cy', y);
+  if (focus) group.focus({ preventScroll: true });
+  if (focus) seen(x + ((here.token + 0.5) * width) / one.words.length);
+  if (!one.texts.includes(own)) own = one.texts.find((text) => forest.texts[text].column !== null) ?? one.texts[0];
+  tell(one);
+}
+function seen(x) {
+  if (x < field.scrollLeft + 20 || x > field.scrollLeft + field.clientWidth - 20) field.scrollLeft = x - field.clientWidth / 2;
+}
+
+function tell(one) {
+  const place = one.first + here.token;
+  const holders = one.texts.length === 1 ? titled(forest.texts[one.texts[0]])
+    : `${one.texts.length} of ${forest.texts.length} texts`;
+  told.textContent = `Token ${place + 1}, ${quoted(one.words[here.token])}, in ${holders}. `
+    + `The model gave it ${percent(one.raw[here.token])}.`;
+  which.replaceChildren(...one.texts.map((text) => new Option(titled(forest.texts[text]), text)));
+  which.value = own;
+  at('.of').hidden = one.texts.length < 2;
+  const mine = forest.texts[own];
+  const there = mine.column !== null;
+  at('.show').hidden = there;
+  for (const name of ['.hide', '.look', '.compare', '.edit', '.going']) at(name).hidden = !there;
+  at('.hide').hidden = !there || new Set(forest.texts.map(({ column }) => column)).size < 2;
+  at('.compare').hidden = !there || forest.texts.length < 2;
+  const recipes = [mine, ...forest.texts].map(({ recipe: written }) => written);
+  const before = recipe.value;
+  recipe.replaceChildren(...[...new Set(recipes)].map((written) => {
+    const first = forest.texts.find((text) => text.recipe === written);
+    return new Option(`${first.letter ? `${first.letter}: ` : ''}${written.length > 60 ? `${written.slice(0, 59)}…` : written}`, written);
+  }));
+  if (recipes.includes(before)) recipe.value = before;
+}
+
+function pick() {
+  const one = forest.stretches[here.stretch];
+  const mine = forest.texts[own];
+  if (mine.column === null) return;
+  marked = JSON.stringify([props.value.run, mine.column, mine.output, one.first + here.token]);
+  trigger('pick', { ...playground.reference.view(), run: props.value.run, lane: mine.column, output: mine.output,
+    step: one.first + here.token });
+}
+function look() {
+  pick();
+  document.querySelector('#inspector [role="tab"]')?.click();
+}
+
+const queued = (name, given) => playground.turns.take(() => {
+  say('');
+  trigger(name, given);
+  return true;
+});
+const place = () => ({ run: props.value.run, lane: forest.texts[own].column, output: forest.texts[own].output });
+
+function type(kind) {
+  const mine = forest.texts[own];
+  typing.hidden = false;
+  typing.dataset.kind = kind;
+  const [called, words] = [at('.called'), at('.edited')];
+  called.hidden = kind !== 'name';
+  words.hidden = kind !== 'edit';
+  at('.typing [type=submit]').textContent = kind === 'name' ? 'Set the name' : 'Continue from the edited text';
+  called.value = mine.name;
+  words.value = mine.text;
+  (kind === 'name' ? called : words).focus();
+}
+function close() {
+  typing.hidden = true;
+  lines[here.stretch]?.group.focus({ preventScroll: true });
+}
+function prune() {
+  const { source, column } = forest.texts[own];
+  const family = new Set([source]);
+  for (let grew = true; grew;) { // with what was forked from it
+    const more = forest.texts.filter((text) => family.has(text.forked) && !family.has(text.source) && text.column === null);
+    grew = more.length > 0;
+    for (const text of more) family.add(text.source);
+  }
+  if (column !== null && new Set(forest.texts.map((text) => text.column)).size < 2) return say('It is the only text.');
+  playground.branches.prune([...family]);
+  if (column !== null) queued('branch', { act: 'hide', source });
+}
+
+const did = {
+  '.look': look,
+  '.show': () => queued('branch', { act: 'show', source: forest.texts[own].source }),
+  '.hide': () => queued('branch', { act: 'hide', source: forest.texts[own].source }),
+  '.compare': () => playground.reference.choose(forest.texts[own].column),
+  '.name': () => type('name'),
+  '.edit': () => type('edit'),
+  '.prune': prune,
+  '.not': close,
+  '.on': () => {
+    const { first } = forest.stretches[here.stretch];
+    queued('go', { ...place(), step: first + here.token + 1, token: null, recipe: recipe.value });
+  },
+};
+for (const [name, act] of Object.entries(did)) at(name).addEventListener('click', act);
+typing.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const mine = forest.texts[own];
+  if (typing.dataset.kind === 'name') queued('branch', { act: 'name', source: mine.source, name: at('.called').value.trim() });
+  else queued('go', { ...place(), step: 0, token: null, recipe: recipe.value, text: at('.edited').value });
+  close();
+});
+typing.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') close();
+  else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && typing.dataset.kind === 'edit') {
+    event.stopPropagation(); // which else runs all columns
+    typing.requestSubmit();
+  } else return;
+  event.preventDefault();
+});
+which.addEventListener('change', () => {
+  own = Number(which.value);
+  tell(forest.stretches[here.stretch]);
+});
+by.addEventListener('change', () => { draw(); to(here.stretch, here.token, false); });
+
+function pointed(event) {
+  const group = event.target.closest('g[data-number]');
+  if (!group) return;
+  const stretch = Number(group.dataset.number);
+  const { x, width } = lines[stretch];
+  const inside = event.clientX - field.firstChild.getBoundingClientRect().left - x;
+  const { words, ends } = forest.stretches[stretch];
+  if (inside > width && ends.length) own = ends[0];
+  to(stretch, Math.floor((inside / width) * words.length), true);
+  pick();
+}
+field.addEventListener('click', pointed);
+field.addEventListener('dblclick', look);
+field.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !forest?.stretches.length) return;
+  const { stretches } = forest;
+  const { stretch, token } = here;
+  const { parent, words } = stretches[stretch];
+  const next = stretches.findIndex((one) => one.parent === stretch);
+  const go = {
+    ArrowRight: () => (token < words.length - 1 ? [stretch, token + 1] : next >= 0 ? [next, 0] : null),
+    ArrowLeft: () => (token > 0 ? [stretch, token - 1] : parent !== null ? [parent, Infinity] : null),
+    ArrowDown: () => [Math.min(stretch + 1, stretches.length - 1), 0],
+    ArrowUp: () => [Math.max(stretch - 1, 0), 0],
+    Home: () => [stretch, 0],
+    End: () => [stretch, Infinity],
+  }[event.key];
+  if (go) {
+    const place = go();
+    if (place) to(...place, true);
+  } else if (event.key === 'Enter') look();
+  else if (event.key === ' ') pick();
+  else if (event.key === 'F2') type('name');
+  else if (event.key === 'Delete') prune();
+  else return;
+  event.preventDefault();
+});
+
+playground.save(figure, () => forest && {
+  name: 'tree',
+  columns: ['stretch', 'after', 'position', 'token', 'texts', 'model'],
+  rows: forest.stretches.flatMap(({ parent, first, texts, words, raw }, i) => words.map((word, n) => [
+    i + 1, parent === null ? null : parent + 1, first + n + 1, word,
+    texts.map((text) => titled(forest.texts[text])).join('; '), raw[n]])),
+});
+document.addEventListener('playground:branches', function known() {
+  if (!element.isConnected) return document.removeEventListener('playground:branches', known);
+  ask();
+});
+let wide = 0;
+new ResizeObserver(() => {
+  if (!forest || !field.clientWidth || field.clientWidth === wide) return;
+  wide = field.clientWidth;
+  draw();
+  to(here.stretch, here.token, false);
+}).observe(field);
+watch('value', () => ask());
+ask();
