@@ -86,7 +86,8 @@ class Step:
     """What a search is given to choose its next rows from.
 
     ``index`` counts the steps from 0, which is how many tokens each row has generated, unless some
-    were taken back. ``scores`` is float32 ``[len(rows), vocab]`` after every processor, and
+    were taken back; a lane that goes on with a text begins behind it, with one row that has these
+    tokens as its own. ``scores`` is float32 ``[len(rows), vocab]`` after every processor, and
     ``logits`` what the model gave them. ``noise(sample)`` is float32 ``[vocab]`` Gumbel noise for
     the position of the first row; ``draw`` is the cheap way to a token drawn with it, and has each
     row's own from ``noises`` where rows differ in length. ``batch_draws`` holds tokens that the
