@@ -302,6 +302,10 @@ function pointed(event) {
 }
 field.addEventListener('click', pointed);
 field.addEventListener('dblclick', look);
+field.addEventListener('focusin', (event) => {
+  const stretch = Number(event.target.closest('g[data-number]')?.dataset.number ?? here.stretch);
+  if (stretch !== here.stretch) to(stretch, 0, false);
+});
 field.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !forest?.stretches.length) return;
   const { stretches } = forest;
