@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from playground.bench import six, soak, strategies
+from playground.bench import gpu, six, soak, strategies
 from playground.bench.strategies import Report, usual
 from strategies.registry import registry
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
+ROOT = Path(__file__).parents[1]
 FORWARDS = {"speculative": "drafts"}  # beside dola, which the tiny model is too flat for
 
 
@@ -83,3 +84,31 @@ def test_a_soak_fails_where_a_run_is_left_or_another_client_waited() -> None:
     report = soak.Report(100, [1], 200, 0.1, 0.5, 60.0, 0)
     assert report.passed and not replace(report, left_behind=1).passed
     assert not replace(report, beside_stalled_s=soak.WAIT_S + 1).passed
+
+
+def test_what_a_gpu_does_is_tried_on_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "DTYPES", gpu.DTYPES[:2])
+    report = gpu.measure("cpu", ["tiny"], tokens=4, seconds=300)
+    assert not report.faults and report.passed
+    assert [line.dtype for line in report.lines] == list(gpu.DTYPES)
+    for line in report.lines:
+        assert 0 < line.nine_rows_forward_ms < line.nine_rows_ms and line.limit_ms > 0
+        assert line.alone_is_equal and line.eager_is_equal and not line.graphs
+    readme = tmp_path / "README.md"
+    readme.write_text((ROOT / "README.md").read_text())
+    for _ in range(2):  # what was there is replaced
+        gpu.write(report, readme)
+        text = readme.read_text()
+        assert text.count(str(report)) == 1 and "Nothing was measured" not in text
+    assert text.split(gpu.END)[1] == (ROOT / "README.md").read_text().split(gpu.END)[1]
+
+
+def test_a_gpu_that_breaks_a_bit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "DTYPES", ("float32",))
+    monkeypatch.setattr(gpu, "_each_alone_is_equal", lambda engine, tokens: False)
+    report = gpu.measure("cpu", ["tiny"], tokens=3, seconds=300)
+    assert not report.passed and "**no**" in str(report)
+    late = gpu.measure("cpu", ["tiny"], tokens=3, seconds=0)
+    assert not late.passed and "was not reached" in str(late)

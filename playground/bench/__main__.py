@@ -1,10 +1,12 @@
-"""``python -m playground.bench``: measures one of five things and prints a report.
+"""``python -m playground.bench``: measures one of six things and prints a report.
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
 once. ``strategies``: what each strategy adds to a step of six lanes. ``soak``: whether memory
 levels off over many runs, and whether clients that stop reading are dropped; its exit status is 1
 where either is not so. ``models``: which types of models are served, and whether as ``generate``
-does; its exit status is 1 where one is not.
+does; its exit status is 1 where one is not. ``gpu``: whether a row's bits hold on a GPU in every
+number format, and how near its steps are to what its memory allows, with random models; its exit
+status is 1 where a bit does not.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from playground.bench import load, models, six, soak, strategies
+from playground.bench import gpu, load, models, six, soak, strategies
+from playground.bench.random_models import SHAPES
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m playground.bench") -> None:
@@ -23,7 +27,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "strategies", "soak", "models"),
+        choices=("six", "load", "strategies", "soak", "models", "gpu"),
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
@@ -42,6 +46,12 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="of models"
     )
+    parser.add_argument("--device", default="cuda", help="of gpu")
+    parser.add_argument(
+        "--shapes", nargs="+", choices=list(SHAPES), default=["135M", "1B", "8B"], help="of gpu"
+    )
+    parser.add_argument("--seconds", type=float, default=420, help="of gpu, after which it ends")
+    parser.add_argument("--write", type=Path, help="of gpu, the README whose table it replaces")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     reports: list[Any]
@@ -57,11 +67,17 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = [models.cover(options.types, options.dtype, _progress)]
     elif options.what == "soak":
         reports = [soak.measure(options.model, options.runs, options.stalled)]
+    elif options.what == "gpu":
+        reports = [gpu.measure(options.device, options.shapes, options.tokens, options.seconds)]
     else:
         reports = load.measure(options.model, options.tokens, options.clients)
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
-    if options.what in ("soak", "models") and not reports[0].passed:
+    if options.write is not None:
+        gpu.write(reports[0], options.write)
+    if options.write is not None:
+        gpu.write(reports[0], options.write)
+    if options.what in ("soak", "gpu") and not reports[0].passed:
         sys.exit(1)
 
 

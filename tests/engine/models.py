@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from tests.folders import VOCAB, tokenizer
 from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2
 
 CONTEXT = 128
+DEVICE = os.environ.get("PLAYGROUND_TEST_DEVICE", "cpu")  # tests/gpu.sh sets it
 PROCESS = Process()  # shared, so that the tests measure each kernel once
 
 
@@ -56,7 +58,7 @@ def loaded(
     """``reads`` is its tokenizer, if not the one with a token per byte; ``kept`` the format its
     weights are rounded to, as if published in it.
     """
-    model: Any = MAKERS[kind](vocab=VOCAB, context=context).to(kept).to(dtype)
+    model: Any = MAKERS[kind](vocab=VOCAB, context=context).to(kept).to(dtype).to(DEVICE)
     facts = ModelFacts(
         id=kind,
         title=kind,
@@ -64,7 +66,7 @@ def loaded(
         parameters=1,
         vocab_size=VOCAB,
         context_length=context,
-        device="cpu",
+        device=DEVICE,
         dtype=str(dtype).removeprefix("torch."),
         memory=1,
         has_chat_template=chat,
