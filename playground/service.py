@@ -59,6 +59,7 @@ class Service:
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
         self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
+        self.page_loads = RateLimits(self.settings.page_rate)
         self.observers = Observers()  # of the runs of all engines
         self._lock = threading.Lock()
         self._closed = False

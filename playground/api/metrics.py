@@ -89,7 +89,8 @@ class ServerMetrics(Observer):
         registry.register(EngineGauges(service))
         ProcessCollector(registry=registry)
         service.observers.all.append(self)
-        service.rate_limits.refused = lambda: self.refuse("rate")
+        for limits in (service.rate_limits, service.page_loads):
+            limits.refused = lambda: self.refuse("rate")
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

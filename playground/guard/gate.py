@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from playground.clients import client
 from playground.guard.headers import SecurityHeaders
 from playground.guard.hosts import HostCheck
 from playground.guard.slow_readers import BoundedSend
@@ -36,10 +37,12 @@ class Refusal:
     status: int
     field: str
     sentence: str
+    retry_after_s: int | None = None
 
     def response(self) -> Response:
         detail = [{"loc": [self.field], "msg": self.sentence}]
-        return JSONResponse({"detail": detail}, self.status)
+        headers = {"Retry-After": str(self.retry_after_s)} if self.retry_after_s else None
+        return JSONResponse({"detail": detail}, self.status, headers)
 
 
 class Door(Protocol):
@@ -49,6 +52,9 @@ class Door(Protocol):
 
     def path(self, method: str, path: str) -> Refusal | None:
         """Why nothing is served at this path; None where something is."""
+
+    def visit(self, path: str, client: str) -> Refusal | None:
+        """Why this client may not read this path now; None where it may."""
 
     def body(self, path: str, body: bytes) -> Refusal | None:
         """Why the page cannot take this body at this path; None where it can."""
@@ -60,7 +66,7 @@ class Gate:
     def __init__(
         self, app: ASGIApp, settings: Settings, door: Door | None = None, api: Collection[str] = ()
     ) -> None:
-        self.app, self.door = app, door
+        self.app, self.door, self.settings = app, door, settings
         self.hosts, self.headers = HostCheck(settings), SecurityHeaders(settings)
         self.api = tuple(api)
         self.answering = 0  # answers under way that have an end
@@ -145,6 +151,8 @@ class Gate:
                 "a link that the page makes has what is long behind a #."
             )
             refusal = Refusal(414, "query", sentence)
+        if refusal is None and scope["method"] not in _UNSAFE:
+            refusal = door.visit(path, self._client(scope))
         if refusal is not None or scope["method"] not in _UNSAFE:
             return receive, refusal
         too_long = Refusal(413, "body", f"The body may have at most {door.bytes_allowed:,} bytes.")
@@ -166,6 +174,12 @@ class Gate:
             return whole.pop() if whole else await receive()
 
         return again, door.body(path, bytes(body))
+
+    def _client(self, scope: Scope) -> str:
+        """The client that a request counts for; see ``clients.client``."""
+        forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
+        peer = scope.get("client")
+        return client(peer[0] if peer else None, forwarded, self.settings.hops)
 
     def _is_api(self, scope: Scope) -> bool:
         path = _path(scope)

@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         "commas between; what the page runs or loads counts too. Unset is any number, as always "
         "from this machine.",
     )
+    page_rate: str = Field(
+        "300/minute",
+        description="Loads of the page one address may make, written as above; this machine may "
+        "make any number. A class behind one address has ten a minute for each of thirty.",
+    )
     mcp: bool = Field(
         False,
         description="Offer compare, explain, score and strategies to language models as tools, by "
@@ -258,7 +263,7 @@ class Settings(BaseSettings):
             raise ValueError("auto, cpu, mps, cuda, or cuda: and a number")
         return value
 
-    @field_validator("rate_limit")
+    @field_validator("rate_limit", "page_rate")
     @classmethod
     def _rates(cls, value: str) -> str:
         if value:

@@ -17,7 +17,8 @@ from pydantic_core import from_json
 
 from playground.guard import Refusal
 from playground.guard.sizes import request_bytes
-from playground.settings import Settings
+from playground.rate_limits import TooFast
+from playground.service import Service
 from playground.ui import gradio_compat
 from playground.ui.plot import LIBRARY
 
@@ -35,15 +36,16 @@ _MCP = (
     ({"GET", "POST", "DELETE"}, r"/gradio_api/mcp/?"),
     (_READ, r"/gradio_api/mcp/schema"),
 )
+_LOADS = {"", "/config"}
 _SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)  # Gradio's own client names a session by a UUID
 
 
 class PageRoutes:
     """Checks each request to the page before Gradio sees it; made once the page is launched."""
 
-    def __init__(self, page: gr.Blocks, settings: Settings, *more: str) -> None:
+    def __init__(self, page: gr.Blocks, service: Service, *more: str) -> None:
         """``more`` are patterns of paths that may be read, beside those of Gradio."""
-        self.page = page
+        self.page, self.loads, settings = page, service.page_loads, service.settings
         # An event holds every recipe twice: in its written form and as steps.
         self.bytes_allowed = 2 * request_bytes(settings)
         routes = (*_ROUTES, *(_MCP if settings.mcp else ()), *((_READ, path) for path in more))
@@ -55,6 +57,15 @@ class PageRoutes:
             return Refusal(404, "path", "There is nothing at this address.")
         if not any(method in methods for methods in known):
             return Refusal(405, "method", f"{method[:20]} is not served here.")
+        return None
+
+    def visit(self, path: str, client: str) -> Refusal | None:
+        """Each of ``_LOADS`` writes out the whole page, which takes a while."""
+        if path.rstrip("/") in _LOADS:
+            try:
+                self.loads.count(client)
+            except TooFast as error:
+                return Refusal(429, "client", error.message, error.retry_after_s)
         return None
 
     def body(self, path: str, body: bytes) -> Refusal | None:

@@ -59,7 +59,7 @@ def serve(
     async def gated(app: Starlette) -> AsyncIterator[None]:
         """Put the gates around every middleware: Gradio adds its own outside those it is given."""
         assert app.middleware_stack is not None
-        door = PageRoutes(page, settings, downloads.PATHS)
+        door = PageRoutes(page, service, downloads.PATHS)
         gates.append(Gate(app.middleware_stack, settings, door, api))
         app.middleware_stack = gates[0]
         dropping = asyncio.create_task(drop_slow_heads(lambda: page.server))

@@ -31,6 +31,11 @@ class Door:
     def path(self, method, path):
         return None if path == "/page" else Refusal(404, "path", "Nothing here.")
 
+    def visit(self, path, client):
+        if client != "192.0.2.9":
+            return None
+        return Refusal(429, "client", "Come back later.", 7)
+
     def body(self, path, body):
         return Refusal(422, "body", "Not meant for the page.") if body == b"odd" else None
 
@@ -51,6 +56,20 @@ def test_a_rebound_name_is_refused_whatever_it_asks():
         (told,) = answer.json()["detail"]
         assert told["loc"] == ["host"] and "play.example" in told["msg"]
         assert "PLAYGROUND_ALLOWED_HOSTS" in told["msg"]
+
+
+def test_a_client_is_turned_away_from_the_page_alone_and_told_for_how_long():
+    away = {"x-forwarded-for": "192.0.2.9"}
+    answer = client(proxies=1).get("/page", headers=away)
+    assert answer.status_code == 429 and answer.headers["retry-after"] == "7"
+    assert answer.json() == {"detail": [{"loc": ["client"], "msg": "Come back later."}]}
+    for method, path, headers in (
+        ("GET", "/api", away),
+        ("POST", "/page", away),
+        ("GET", "/page", {"x-forwarded-for": "192.0.2.8"}),
+    ):
+        assert client(proxies=1).request(method, path, headers=headers).status_code == 200
+    assert client().get("/page", headers=away).status_code == 200  # its own word is not taken
 
 
 @pytest.mark.parametrize(

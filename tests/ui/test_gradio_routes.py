@@ -32,9 +32,37 @@ def page():
 
 @pytest.fixture(scope="module")
 def client(page):
-    settings = Settings()
-    gate = Gate(page.app, settings, PageRoutes(page, settings))
+    return behind(page, Settings())
+
+
+def behind(page, settings):
+    """A client of the page, whose addresses are those that a proxy tells where there is one."""
+    gate = Gate(page.app, settings, PageRoutes(page, Service(settings)))
     return TestClient(gate, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
+
+
+def test_an_address_may_load_the_page_so_often_and_no_more(page):
+    client = behind(page, Settings(proxies=1, page_rate="3/minute"))
+
+    def loaded(path, address="192.0.2.9"):
+        return client.get(path, headers={"x-forwarded-for": address})
+
+    assert [loaded(path).status_code for path in ("/config", "/config/", "/config")] == [200] * 3
+    refused = loaded("/")
+    assert refused.status_code == 429 and 0 < int(refused.headers["retry-after"]) <= 60
+    (told,) = refused.json()["detail"]
+    assert told["loc"] == ["client"] and "3 requests per minute" in told["msg"]
+    assert loaded("/config", "192.0.2.8").status_code == 200  # another address
+    assert loaded("/config", "127.0.0.1").status_code == 200  # this machine
+    assert loaded("/gradio_api/app_id").status_code == 200  # what belongs to a page that is loaded
+
+
+def test_a_class_behind_one_address_loads_it_as_often_as_it_likes(page):
+    door = PageRoutes(page, Service(Settings()))
+    loads = ["/", "/config"] * 5 * 30  # thirty people, who reload it five times in a minute
+    assert {door.visit(path, "192.0.2.9") for path in loads} == {None}
+    refusal = door.visit("/", "192.0.2.9")
+    assert refusal is not None and refusal.status == 429
 
 
 @pytest.mark.parametrize(
