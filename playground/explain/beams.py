@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from playground.trace import Comparison, FinishReason, StepRecord, Trace
 from playground.trace.beams import Beam, BeamText, BeamTree, Fate, PassedBeam
@@ -26,12 +26,12 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
     return BeamTree(
         lane=lane,
         recipe=comparison.lanes[lane].recipe,
-        rows=max(places, default=0),
+        rows=_rows(steps, fates),
         positions=max((step.index + 1 for step in steps), default=0),
         weighs_by=known.weighs_by if known else "",
         recorded=bool(weights),
         beams=[
-            Beam(
+            Beam.model_construct(
                 parent=step.parent,
                 index=step.index,
                 token=step.token,
@@ -46,7 +46,9 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
             for node, step in enumerate(steps)
         ],
         passed=[
-            PassedBeam(parent=parent, index=one.index, token=token, text=text, score=score)
+            PassedBeam.model_construct(
+                parent=parent, index=one.index, token=token, text=text, score=score
+            )
             for one in (known.passed if known else ())
             for parent, token, text, score in zip(
                 one.parents, one.tokens, one.texts, one.scores, strict=True
@@ -86,6 +88,12 @@ def _fates(trace: Trace, parents: set[int | None]) -> list[Fate]:
         else:
             fates.append("pruned")
     return fates
+
+
+def _rows(steps: list[StepRecord], fates: list[Fate]) -> int:
+    """The most that were kept at one position, beside what ended there, if there were any such."""
+    kept = Counter(step.index for step, fate in zip(steps, fates, strict=True) if fate != "ended")
+    return max((kept or Counter(step.index for step in steps)).values(), default=0)
 
 
 def _scores(trace: Trace) -> list[float]:

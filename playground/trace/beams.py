@@ -134,7 +134,7 @@ class BeamTree(Record):
 
     lane: int
     recipe: str
-    rows: int = Field(description="The most that any position has.")
+    rows: int = Field(description="The most that it kept at once, texts that ended not counted.")
     positions: int = Field(description="Tokens of the longest row.")
     weighs_by: str = Field(description="What `weight` is, as a person reads it.")
     recorded: bool = Field(

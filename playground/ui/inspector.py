@@ -27,6 +27,7 @@ from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
 from playground.ui import (
+    beams,
     branches,
     changes,
     distances,
@@ -36,6 +37,8 @@ from playground.ui import (
     likelihood,
     listing,
     panels,
+    ribbon,
+    walk,
 )
 from playground.ui.apart import Apart
 from playground.ui.element import QUICK
@@ -76,6 +79,7 @@ class Inspector:
             self.asked.functions,
             branches.forest(resolve),
             Apart(resolve).function,
+            resolve,
             measures=measure is not None,
             scores=score is not None,
         )
@@ -174,6 +178,7 @@ class Inspector:
             self.parts.caption: inspector_view.caption(view),
             self.parts.column: gr.update(**inspector_view.columns(view)),
             self.parts.token: inspector_view.tokens(view),
+            self.parts.walk: None if view is None else walk.view(view),
             self.parts.stage: gr.update(**inspector_view.stages(view, state.stage)),
             self.parts.texts: gr.update(**inspector_view.texts(view, state.texts)),
             self.parts.onward: None,
@@ -215,8 +220,10 @@ class Inspector:
         self.parts.stage.input(self._restaged, self.inputs, self.outputs, **latest)
         self.parts.side.input(self.redraw, self.inputs, self.outputs, **latest)
         self.parts.texts.input(self.redraw, self.inputs, self.outputs, **latest)
-        for chart in (self.parts.per_step, self.parts.memory, self.parts.steps):
+        for chart in (self.parts.per_step, self.parts.memory, self.parts.ribbon, self.parts.steps):
             chart.point(self._pointed, self.inputs, self.outputs, **QUICK)
+        for walked in (self.parts.beams, self.parts.walk):
+            self.listen(walked.pick)
         self.parts.stages.point(self._staged, self.inputs, self.outputs, **QUICK)
         for listed in (self.parts.panels, self.parts.why, self.parts.bars):
             listed.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
@@ -246,6 +253,8 @@ class Inspector:
                 self.parts.tickets: listing.tickets(view),
                 self.parts.neighbours: listing.neighbours(view),
             }
+        if state.tab == "beams":
+            return {self.parts.beams: beams.view(view)}
         if state.tab == "changes":
             return {self.parts.changes: knobs.view(view)}
         if state.tab == "likelihood":
@@ -254,7 +263,8 @@ class Inspector:
             known = self.measured.get((view.comparison.id, view.selection.lane))
             return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}
         if state.tab == "steps":
-            return self._named(inspector_view.steps(view, state.side))
+            bars = {self.parts.ribbon: ribbon.view(view, state.side)}
+            return bars | self._named(inspector_view.steps(view, state.side))
         if state.tab == "tree":
             shown = view.selection.model_dump(include={"run", "lane", "output", "step"})
             return {self.parts.tree: shown, self.parts.apart: shown}

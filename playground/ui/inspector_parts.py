@@ -7,12 +7,16 @@ from typing import Any
 
 import gradio as gr
 
-from playground.ui import inspector_view
+from playground.ui import inspector_view, lookups, walk
 from playground.ui.element import element, message
 from playground.ui.inspector_view import SIDES, TEXTS, InspectorView
 from playground.ui.plot import plot
+from playground.ui.views import Resolve
 
-TABS = ("distribution", "why", "draw", "changes", "likelihood", "timings", "steps", "tree", "data")
+TABS = (
+    "distribution", "why", "draw", "beams", "changes", "likelihood", "timings", "steps", "tree",
+    "data",
+)  # fmt: skip
 
 
 class InspectorParts:
@@ -27,12 +31,14 @@ class InspectorParts:
         functions: Sequence[Callable[..., Any]],
         forest: Callable[..., Any],
         apart: Callable[..., Any],
+        resolve: Resolve,
         *,
         measures: bool,
         scores: bool,
     ) -> None:
         """``view`` is what it opens on. The changes' element calls ``functions``, the tree's calls
-        ``forest``, and that of the distances ``apart``.
+        ``forest``, and that of the distances ``apart``; from ``resolve`` others look up what they
+        draw.
 
         A column is measured again, and a text scored, only where the page can do it.
         """
@@ -50,6 +56,11 @@ class InspectorParts:
                         **inspector_view.columns(view), label="Column", elem_classes=["segments"]
                     )
                     self.token = element("token", inspector_view.tokens(view))
+                    self.walk = element(
+                        "walk",
+                        None if view is None else walk.view(view),
+                        server_functions=[lookups.choices(resolve)],
+                    )
             self.onward = element("onward")
             self.not_continued = message("fork-fault")
             with gr.Tabs():
@@ -72,6 +83,8 @@ class InspectorParts:
                         self.tickets = element("listing")
                     with gr.Column(scale=2, min_width=320):
                         self.neighbours = element("listing")
+                with gr.Tab("Beams") as beams:
+                    self.beams = element("beams", server_functions=[lookups.tree(resolve)])
                 with gr.Tab("What if") as changed:
                     self.changes = element("changes", server_functions=functions)
                 with gr.Tab("Likelihood") as likely, gr.Row():
@@ -102,6 +115,7 @@ class InspectorParts:
                     self.side = gr.Radio(
                         SIDES, value="model", label="Values", elem_classes=["segments", "side"]
                     )
+                    self.ribbon = element("ribbon", server_functions=[lookups.figures(resolve)])
                     self.steps = plot()
                 with gr.Tab("Tree") as branching, gr.Row():
                     with gr.Column(scale=3, min_width=320):
@@ -119,7 +133,7 @@ class InspectorParts:
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
-        shown = (distribution, why, draw, changed, likely, timings, steps, branching, data)
+        shown = (distribution, why, draw, beams, changed, likely, timings, steps, branching, data)
         self.tabs = dict(zip(TABS, shown, strict=True))
         self.charts = [
             self.bars,
@@ -129,12 +143,14 @@ class InspectorParts:
             self.tickets,
             self.neighbours,
             self.onward,
+            self.beams,
             self.changes,
             self.distances,
             self.per_step,
             self.timeline,
             self.memory,
             self.uncached,
+            self.ribbon,
             self.steps,
             self.tree,
             self.apart,
@@ -144,6 +160,7 @@ class InspectorParts:
             self.caption,
             self.column,
             self.token,
+            self.walk,
             self.stage,
             self.texts,
             *self.charts,

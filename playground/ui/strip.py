@@ -18,6 +18,7 @@ from playground.trace import (
     LaneTimings,
     Metrics,
     StepRecord,
+    Trace,
 )
 from playground.ui import chooser, empty_text
 from playground.ui.partings import Partings
@@ -139,6 +140,7 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "output": 0,
         "outputs": 1,
         "texts": "",
+        "score": ["", ""],
         "state": "empty",
         "note": note or "Press Run, and this column writes.",
         "offer": "",
@@ -165,6 +167,7 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
         "offer": empty_text.offer(here.path, reason, comparison),
         "outputs": count,
         "texts": f"{count} {TEXTS.get(here.chooses or '', 'texts')}",
+        "score": _score(result.trace, here.output),
         "error": result.error,
         "chooser": offered,
         "figures": figures(text.metrics, reason, offered is not None),
@@ -196,6 +199,23 @@ def written(
         "tokens": tokens(here.path, drafts=not yours, ended=_ending(here.path, reason)),
         "chooser": chooser.waiting() if yours else None,
     }
+
+
+def _score(trace: Trace, output: int) -> list[str]:
+    """What the search weighs one of its texts by, short, and in words; empty where it does not."""
+    if trace.beams is None or output >= len(trace.outputs):
+        return ["", ""]
+    text, weights = trace.outputs[output], trace.beams.weights
+    score = _signed(text.score)
+    node = text.nodes[-1] if text.nodes else None
+    weight = weights[node] if node is not None and node < len(weights) else None
+    if weight is None or trace.beams.weighs_by == "score":
+        return [score, f"its score is {score}"]
+    return [_signed(weight), f"{trace.beams.weighs_by} is {_signed(weight)}, the score {score}"]
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _ending(path: Sequence[StepRecord], reason: FinishReason | None) -> int:

@@ -26,7 +26,7 @@ from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
 LONGER = comparison(COLUMNS, length=48, run="longer")
 RUNS = {run.id: run for run in (RUN, LONGER)}
-TABS = ("Distribution", "Why", "Draw", "What if", "Likelihood", "Timings", "Steps", "Data")
+TABS = ("Distribution", "Why", "Draw", "Beams", "What if", "Likelihood", "Timings", "Steps", "Data")
 LANE = 1  # temperature, then top_p, then sample
 
 
@@ -252,11 +252,11 @@ def test_views_are_saved_as_pictures_and_tables(page):
     assert saved(page, "PNG").read_bytes().startswith(b"\x89PNG")
     page.get_by_role("tab", name="Steps").click()
     page.locator("#inspector .chart:visible svg.main-svg").first.wait_for()
-    points = pd.read_csv(saved(page, "CSV"))
+    points = pd.read_csv(saved(page, "CSV", 1))
     assert set(points["column"].dropna()) == {"A", "B", "C", "D"}
-    chart = ElementTree.parse(saved(page, "SVG")).getroot()
+    chart = ElementTree.parse(saved(page, "SVG", 1)).getroot()
     assert len(list(chart.iter("{http://www.w3.org/2000/svg}path"))) > 10
-    opener = page.locator("#inspector .save:visible .opener")
+    opener = page.locator("#inspector .save:visible .opener").last
     opener.press("Enter")
     page.keyboard.press("Escape")
     expect(opener).to_be_focused()

@@ -1,7 +1,7 @@
 // A column's text, one span per token. Text enters the page by textContent alone.
 // Constants: colour
 // value: {run, source, lane, letter, output, outputs, texts, state, note, recipe, error, selected,
-//         texts: what the column's outputs are, partings: JSON by lane, [token, sentence, same],
+//         texts: what the column's outputs are, score: [short, in words], partings: JSON by lane, [token, sentence, same],
 //         offer: the label of a button beside the note, or '',
 //         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special, taken],
 //         drafted: false, true where the draft was accepted, else the rejected token's text,
@@ -124,7 +124,9 @@ function draw() {
   if (measured !== told) figures.replaceChildren(...v.figures.map(figure));
   told = measured;
   outputs.hidden = v.outputs < 2;
-  outputs.title = v.texts;
+  const [weight, meaning] = v.score ?? ['', ''];
+  outputs.title = meaning ? `${v.texts}; ${meaning}` : v.texts;
+  outputs.querySelector('.score').textContent = weight;
   outputs.querySelector('.which').textContent = `${v.output + 1}/${v.outputs}`;
 }
 

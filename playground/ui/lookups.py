@@ -1,0 +1,49 @@
+"""What elements of the inspector ask for by themselves: it is sent once, and not at every click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from playground.trace import Comparison
+from playground.ui import beams, event_errors, ribbon, walk
+
+Resolve = Callable[[str], Comparison | None]
+Answer = dict[str, Any]
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+def tree(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``tree`` of the element ``beams``."""
+    return _named("tree", resolve, beams.TreeAsked, beams.answer)
+
+
+def choices(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``choices`` of the element ``walk``."""
+    return _named("choices", resolve, walk.ChoicesAsked, walk.answer)
+
+
+def figures(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``figures`` of the element ``ribbon``."""
+    return _named("figures", resolve, ribbon.FiguresAsked, ribbon.answer)
+
+
+def _named(
+    name: str,
+    resolve: Resolve,
+    model: type[Asked],
+    answer: Callable[[Comparison | None, Asked], Answer],
+) -> Callable[[Any], Answer]:
+    """A function that an element calls by this name, with what ``model`` reads of a ``run``."""
+
+    def function(sent: Any) -> Answer:
+        try:
+            asked = model.model_validate(sent)
+            return answer(resolve(asked.run), asked)  # type: ignore[attr-defined]
+        except Exception as error:
+            return {"fault": event_errors.sentence(error)}
+
+    function.__name__ = name
+    return function
