@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -13,8 +13,13 @@ from starlette.routing import Route
 
 from playground.trace import Comparison
 
-PATHS = r"/runs/[^/]+\.(csv|json)"
+PATHS = r"/runs/[^/]+\.(csv|json|html)"
 
+_MEDIA = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+}
 _NONE = {"loc": ["run"], "msg": "This run is no longer kept on the server. Press Run again."}
 
 
@@ -27,7 +32,7 @@ def links(run: str, samples: Literal["shown", "all"] | Sequence[int] = "shown") 
     if samples != "all":
         samples = "" if samples == "shown" or not any(samples) else ".".join(map(str, samples))
     csv = f"{path}.csv?samples={samples}" if samples else f"{path}.csv"
-    return {"csv": csv, "json": f"{path}.json"}
+    return {"csv": csv, "json": f"{path}.json", "html": f"{path}.html"}
 
 
 def _samples(told: str) -> Literal["shown", "all"] | list[int]:
@@ -38,22 +43,27 @@ def _samples(told: str) -> Literal["shown", "all"] | list[int]:
     return [int(number) for number in told.split(".")] if known else "shown"
 
 
+def _written(run: Comparison, kind: str, samples: Any) -> str:
+    if kind == "html":
+        return run.to_html()
+    return run.to_json() if kind == "json" else run.frame(samples).to_csv(index=False)
+
+
 def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
     """The routes of the addresses that ``links`` makes."""
 
     def sent(request: Request) -> Response:  # on a thread: a long run takes a while
         name, kind = request.path_params["name"], request.path_params["kind"]
         run = resolve(name)
-        if run is None or kind not in ("csv", "json"):
+        if run is None or kind not in _MEDIA:
             return JSONResponse({"detail": [_NONE]}, 404)
         samples = _samples(request.query_params.get("samples", ""))
-        text = run.to_json() if kind == "json" else run.frame(samples).to_csv(index=False)
+        text = _written(run, kind, samples)
         stem = re.sub(r"[^A-Za-z0-9_-]", "", run.id)
         headers = {
             "Content-Disposition": f'attachment; filename="comparison-{stem}.{kind}"',
             "Cache-Control": "no-store",
         }
-        media = "application/json" if kind == "json" else "text/csv; charset=utf-8"
-        return Response(text, media_type=media, headers=headers)
+        return Response(text, media_type=_MEDIA[kind], headers=headers)
 
     return [Route("/runs/{name}.{kind}", sent, name="download")]

@@ -20,6 +20,7 @@ from playground.guard.sizes import request_bytes
 from playground.rate_limits import TooFast
 from playground.service import Service
 from playground.ui import gradio_compat
+from playground.ui.opened import SENT_BYTES
 from playground.ui.plot import LIBRARY
 
 _READ = {"GET", "HEAD"}
@@ -47,7 +48,8 @@ class PageRoutes:
         """``more`` are patterns of paths that may be read, beside those of Gradio."""
         self.page, self.loads, settings = page, service.page_loads, service.settings
         # An event holds every recipe twice: in its written form and as steps.
-        self.bytes_allowed = 2 * request_bytes(settings)
+        # One that opens a saved comparison brings it.
+        self.bytes_allowed = max(2 * request_bytes(settings), SENT_BYTES)
         routes = (*_ROUTES, *(_MCP if settings.mcp else ()), *((_READ, path) for path in more))
         self._routes = [(methods, re.compile(pattern)) for methods, pattern in routes]
 

@@ -19,6 +19,7 @@ class Header:
     model: gr.Dropdown
     facts: gr.HTML
     fault: gr.HTML
+    opener: gr.HTML
 
 
 def header(service: Service, model: str) -> Header:
@@ -39,6 +40,7 @@ def header(service: Service, model: str) -> Header:
             )
             facts = element("status", elem_id="facts")
         with gr.Row(elem_classes="links"):
+            opener = element("opener", min_width=0)
             share = gr.Button("Share link", size="sm", elem_id="share", min_width=0)
             gr.Button("API", size="sm", link="/docs", elem_id="api", min_width=0)
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=0)
@@ -48,4 +50,4 @@ def header(service: Service, model: str) -> Header:
         api_visibility="private",
     )  # fmt: skip
     theme.click(None, None, None, js="() => playground.toggleTheme()", api_visibility="private")
-    return Header(menu, facts, fault)
+    return Header(menu, facts, fault, opener)

@@ -33,6 +33,7 @@ from playground.ui.inspector_view import opening
 from playground.ui.limits import limits
 from playground.ui.manual import Picker
 from playground.ui.model_choice import ModelChoice
+from playground.ui.opened import FileOpener
 from playground.ui.prompt import prompt
 from playground.ui.recipe import ColumnState
 from playground.ui.restore import Restorer
@@ -102,7 +103,10 @@ def build(service: Service) -> gr.Blocks:
         restorer = Restorer(parts, runner, models, start, past, inspector.parts.selection)
         forker = Forker(service, columns, knobs, follower, inspector.parts.not_continued)
         branches = Branches(columns, inspector.parts.not_continued, service.rename)
-        events = _Events(page, runner, picker, forker, branches, models, restorer, inspector)
+        opener = FileOpener(restorer, service.settings.max_columns)
+        events = _Events(
+            page, runner, picker, forker, branches, models, restorer, inspector, opener
+        )
         events.wire(reference)
         tint.change(
             None, tint, None, js="(t) => { document.querySelector('#page').dataset.tint = t; }",
@@ -150,7 +154,9 @@ class _Events:
         models: ModelChoice,
         restorer: Restorer,
         inspector: Inspector,
+        opener: FileOpener,
     ) -> None:
+        self.opener = opener
         self.page, self.runner, self.picker, self.forker = page, runner, picker, forker
         self.models, self.restorer, self.inspector = models, restorer, inspector
         self.branches = branches
@@ -261,10 +267,14 @@ class _Events:
         revised = past.revise(
             restorer.revise, columns.inputs, [*self.parts.set_up, past, *columns.outputs], **QUICK
         )
+        self.brought = self.parts.header.opener.bring(
+            self.opener.bring, {columns.run}, self.opener.outputs, cancels=writing, **QUICK
+        )
+        in_turn(self.brought)
         for event in (self.restored, revised):
             event.failure(None, None, None, js="() => playground.past.failed()", **QUICK)
             in_turn(event)
-        for event in (self.opened, self.restored, revised):
+        for event in (self.opened, self.restored, revised, self.brought):
             event.then(self.models.choose, self.models.inputs, self.models.outputs, **STREAM)
 
     def _wire_model(self) -> None:
@@ -303,7 +313,7 @@ class _Events:
             inspector.hear(column.strip.turn, inspector.turned)
         inspector.hear(reference.refer, inspector.referred)
         asked, drawn = inspector.inputs, inspector.outputs
-        for event in (self.opened, self.restored, self.cleared):
+        for event in (self.opened, self.restored, self.cleared, self.brought):
             event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in self.rearranged:
             event.then(followed, {*asked, run}, drawn, **QUICK)

@@ -56,14 +56,14 @@ class Restorer:
             asked = Address.model_validate({**(sent or {}), "kept": None})
         if asked.kept is not None:
             run = asked.kept.run
-            shown = self._shown(asked.kept.setup, run, "As it was before the reload.")
+            shown = self.show(asked.kept.setup, run, "As it was before the reload.")
             resuming = self.runner.follower.resuming(run)
             return shown | resuming | (self.parts.limits.busy if resuming else {})
         settings = self.models.service.settings
         link = links.restored(asked, self.start, settings, self.models.refusal)
         if link is None or (link.setup == self.start and not link.faults):
             return {line: gr.skip()}
-        updates = self._shown(link.setup, "", "Set up from the link. Press Run.")
+        updates = self.show(link.setup, "", "Set up from the link. Press Run.")
         told = []
         for name, sentence in link.faults.items():
             place = self.runner.places.get(name)
@@ -83,7 +83,7 @@ class Restorer:
         self.runner.follower.leave(values[self.parts.columns.run])
         done = "Undone." if told.get("why") == "undo" else "Done again."
         return (
-            self._shown(asked.setup, asked.run, done)
+            self.show(asked.setup, asked.run, done)
             | self.parts.limits.idle
             | {self.past: {"well": True, "ticket": told.get("ticket")}}
         )
@@ -95,7 +95,7 @@ class Restorer:
         updates |= self.parts.columns.revise(asked.setup, values, ticket)
         return updates | {self.past: {"well": True, "ticket": ticket}}
 
-    def _shown(self, setup: Setup, name: str, told: str) -> Updates:
+    def show(self, setup: Setup, name: str, told: str) -> Updates:
         """The updates for this set-up and this run; a sentence where the run is no longer kept."""
         columns = self.parts.columns
         shown = columns.resolve(name) if name else None

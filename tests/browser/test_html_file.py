@@ -123,3 +123,40 @@ def test_it_follows_the_systems_theme_until_one_is_chosen_and_fits_a_phone(opene
     kept = Comparison.from_json(Path(saved.value.path()).read_bytes())
     assert saved.value.suggested_filename.endswith(".json")
     assert [len(lane.token_ids) for lane in kept.lanes] == [16, 16, 16]
+
+
+DROP = """([name, text]) => {
+  const carried = new DataTransfer();
+  carried.items.add(new File([text], name));
+  for (const kind of ['dragover', 'drop'])
+    document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true }));
+}"""
+
+
+def test_the_page_saves_a_file_and_opens_it_or_its_json(page, tmp_path):
+    page.click("#inspector [role='tab']:has-text('Data')")
+    with page.expect_download() as saved:
+        page.click(".downloads a.html")
+    file = tmp_path / "saved.html"
+    saved.value.save_as(file)
+    kept = Comparison.from_html(file.read_text(encoding="utf-8"))
+    texts = [strip.text_content() for strip in page.locator(".strip .tokens").all()]
+    assert texts == [lane.text for lane in kept.lanes]
+
+    run = comparison(COLUMNS, length=12)
+    run.prompt = "Another prompt"
+    file.write_text(run.to_html(), encoding="utf-8")
+    page.set_input_files(".opener .chosen", file)
+    page.wait_for_selector("#line .status:has-text('Opened from a file')")
+    assert page.input_value("#prompt textarea") == "Another prompt"
+    first = page.locator(".strip .tokens").first
+    assert first.text_content() == run.lanes[0].text
+    page.locator(".strip").nth(1).locator(".token").nth(3).click()
+    page.wait_for_selector(".caption .title:has-text('token 4:')")
+
+    run.prompt = "Dropped"
+    page.evaluate(DROP, ["run.json", run.to_json()])
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'Dropped'")
+    page.evaluate(DROP, ["other.html", "<p>hello</p>"])
+    page.wait_for_selector("#line .status[data-kind='bad']:has-text('Not opened: the file holds')")
+    assert first.text_content() == run.lanes[0].text

@@ -1,9 +1,9 @@
-// Links to a run's files. value: {csv, json}, addresses relative to the page's.
+// Links to a run's files. value: {html, csv, json}, addresses relative to the page's.
 const links = [...element.querySelectorAll('a')];
 function draw() {
   for (const link of links) {
-    link.hidden = !props.value;
-    if (props.value) link.href = props.value[link.className];
+    link.hidden = !props.value?.[link.className];
+    if (!link.hidden) link.href = props.value[link.className];
   }
 }
 watch('value', draw);
