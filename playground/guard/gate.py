@@ -26,6 +26,7 @@ from playground.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_OPENAI = "/v1"  # below it errors have OpenAI's form
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_QUERY = 32_768  # bytes; Gradio fails for an address of more than 65,536
 
@@ -39,9 +40,14 @@ class Refusal:
     sentence: str
     retry_after_s: int | None = None
 
-    def response(self) -> Response:
-        detail = [{"loc": [self.field], "msg": self.sentence}]
+    def response(self, path: str) -> Response:
+        """The answer at this path; OpenAI's clients read a form of their own."""
         headers = {"Retry-After": str(self.retry_after_s)} if self.retry_after_s else None
+        if path == _OPENAI or path.startswith(f"{_OPENAI}/"):
+            kind = "server_error" if self.status >= 500 else "invalid_request_error"
+            told = {"message": self.sentence, "type": kind, "param": None, "code": self.field}
+            return JSONResponse({"error": told}, self.status, headers)
+        detail = [{"loc": [self.field], "msg": self.sentence}]
         return JSONResponse({"detail": detail}, self.status, headers)
 
 
@@ -97,7 +103,7 @@ class Gate:
             if answer.shared and _is_preflight(scope):
                 await Response(status_code=204)(scope, receive, answer.send)
             elif refusal is not None:
-                await refusal.response()(scope, receive, answer.send)
+                await refusal.response(_path(scope))(scope, receive, answer.send)
             else:
                 await self.app(answer.scope, receive, answer.send)
         except Exception as error:
@@ -106,7 +112,7 @@ class Gate:
                 await answer.sender.end()
             elif slow is not None:
                 refusal = Refusal(slow.status_code, "body", slow.detail)
-                await refusal.response()(scope, receive, answer.send)
+                await refusal.response(_path(scope))(scope, receive, answer.send)
             elif not answer.failed:  # else the application has logged and answered it
                 name = secrets.token_hex(4)
                 log.error("unforeseen error %s", name, exc_info=error)
@@ -114,7 +120,9 @@ class Gate:
                     await answer.sender.end()
                     return
                 told = f"Something went wrong on the server; its log has it as {name}."
-                await Refusal(500, "server", told).response()(scope, receive, answer.send)
+                await Refusal(500, "server", told).response(_path(scope))(
+                    scope, receive, answer.send
+                )
 
     def _refuses(self, scope: Scope) -> Refusal | None:
         headers, method = Headers(scope=scope), scope["method"]

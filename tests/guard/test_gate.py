@@ -58,6 +58,15 @@ def test_a_rebound_name_is_refused_whatever_it_asks():
         assert "PLAYGROUND_ALLOWED_HOSTS" in told["msg"]
 
 
+def test_openais_clients_are_refused_in_their_own_form():
+    answer = client().post("/v1/completions", headers={"host": "play.example"})
+    assert answer.status_code == 421 and list(answer.json()) == ["error"]
+    told = answer.json()["error"]
+    assert "play.example" in told["message"] and told["code"] == "host"
+    other = client().post("/v1x", headers={"host": "play.example"})
+    assert list(other.json()) == ["detail"]
+
+
 def test_a_client_is_turned_away_from_the_page_alone_and_told_for_how_long():
     away = {"x-forwarded-for": "192.0.2.9"}
     answer = client(proxies=1).get("/page", headers=away)

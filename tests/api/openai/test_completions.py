@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from playground.api.openai.shapes import CompletionAnswer, OpenAIModel, OpenAIModels
+from playground.engine import Busy
+from playground.errors import ModelError
+from playground.rate_limits import RateLimits
 from tests.api.asking import freed
 
 GREEDY = {"prompt": "Hello", "max_tokens": 6, "temperature": 0}
@@ -231,6 +234,57 @@ def test_a_model_that_is_not_offered_is_not_found(client):
 def test_a_body_that_is_no_json_is_refused_in_the_same_form(client):
     answer = client.post("/v1/completions", content=b"{", headers={"content-type": "text/json"})
     assert answer.status_code == 400 and "error" in answer.json()
+
+
+@pytest.mark.parametrize(
+    "error, status, kind, words",
+    [
+        (Busy("The line is full; try again in 5 s.", 5), 429, "rate_limit_error", "line is full"),
+        (ModelError("tiny cannot be loaded."), 503, "server_error", "cannot be loaded"),
+        (RuntimeError("a secret"), 500, "server_error", "its log has it as"),
+    ],
+    ids=["busy", "model", "unforeseen"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_failure_has_openais_form(client, service, monkeypatch, error, status, kind, words,
+                                        stream):  # fmt: skip
+    def fails(*given):
+        raise error
+
+    monkeypatch.setattr(service, "submit_all", fails)
+    answer = complete(client, stream=stream)
+    assert answer.status_code == status and list(answer.json()) == ["error"]
+    told = answer.json()["error"]
+    assert set(told) == {"message", "type", "param", "code"}
+    assert told["type"] == kind and words in told["message"] and "secret" not in told["message"]
+    assert answer.headers.get("retry-after") == ("5" if status == 429 else None)
+
+
+def test_what_is_not_there_or_too_long_has_it_too(client):
+    for answer, status in (
+        (client.get("/v1/nothing"), 404),
+        (client.get("/v1/completions"), 405),
+        (client.post("/v1/completions", content=b"x" * 20_000_000), 413),
+    ):
+        assert answer.status_code == status and answer.json()["error"]["message"], answer.text
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_back(client, service, monkeypatch):
+    monkeypatch.setattr(service, "rate_limits", RateLimits("1/minute"))
+    monkeypatch.setattr("playground.api.runs.client", lambda request, settings: "192.0.2.1")
+    assert complete(client).status_code == 200
+    answer = complete(client)
+    assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
+    assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_lane_that_fails_while_it_writes_says_so_in_its_choice(client):
+    fields = {"recipe": 'constrained("a+") | bad_words(["a"]) | sample', "max_tokens": 3}
+    (choice,) = complete(client, **fields).json()["choices"]
+    assert choice["finish_reason"] == "error" and choice["error"]
+    parts = chunks(complete(client, **fields, stream=True))
+    last = parts[-1]["choices"][0]
+    assert last["finish_reason"] == "error" and last["error"] == choice["error"]
 
 
 def test_every_request_is_measured_with_those_of_the_page(client):
