@@ -30,11 +30,11 @@ def there(tmp_path):
     pickled.mkdir()
     (pickled / "config.json").write_text("{}")
     (pickled / "pytorch_model.bin").write_bytes(b"never fetched")
-    sliding = tmp_path / "sliding"
-    transformers.MistralConfig(sliding_window=16).save_pretrained(sliding)
-    tokenizer().save_pretrained(sliding)
-    (sliding / "model.safetensors").write_bytes(b"never fetched")
-    repos = {ID: good, "a/pickled": pickled, "a/sliding": sliding, "a/gated": good, "top": good}
+    translating = tmp_path / "translating"
+    transformers.T5Config().save_pretrained(translating)
+    tokenizer().save_pretrained(translating)
+    (translating / "model.safetensors").write_bytes(b"never fetched")
+    repos = {ID: good, "a/pickled": pickled, "a/t5": translating, "a/gated": good, "top": good}
     with serve(Hub(repos, gated={"a/gated"})) as running:
         yield running
 
@@ -100,7 +100,7 @@ def test_a_folder_beside_the_program_does_not_stand_in_for_a_hub_id(there, tmp_p
         ("someone/nothing", "has no public model someone/nothing"),
         ("a/gated", "a/gated is gated"),
         ("a/pickled", "a/pickled has no safetensors weights"),
-        ("a/sliding", "a/sliding cannot be served: .*mistral.* last 16 tokens"),
+        ("a/t5", "a/t5 cannot be served: .*t5.* encoder-decoder"),
     ],
 )
 def test_what_the_hub_cannot_give_is_told(there, tmp_path, id, words):

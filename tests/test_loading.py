@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from playground.bench.tiny import tiny_config, tiny_model
+from playground.engine import Engine, FieldError, Request
 from playground.models import ModelError
 from playground.models.architecture import (
     context_length,
@@ -20,6 +23,8 @@ from playground.models.architecture import (
 )
 from playground.models.loading import end_ids, load_folder
 from playground.settings import Settings
+from tests.engine.models import PROCESS, driven
+from tests.engine.models import loaded as loaded_model
 from tests.folders import VOCAB, saved, tokenizer
 from tests.tiny import tiny_gpt2, tiny_llama, tiny_qwen2
 
@@ -269,3 +274,82 @@ def test_a_device_that_is_not_there_is_told(tmp_path, device):
         device = "cuda:7"
     with pytest.raises(ModelError, match=f"{device} is asked for"):
         load_folder(folder, Settings(device=device))
+
+
+INDEXES = {
+    "{": "are not JSON",
+    "[]": "no weight_map",
+    '{"weight_map": {}}': "weight_map is empty",
+    '{"weight_map": {"a": 3}}': "names '3'",
+    '{"weight_map": {"a": "../b.safetensors"}}': "no file there",
+    '{"weight_map": {"a": "b.safetensors"}}': "no b.safetensors",
+}
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_wrong_index_of_weights_is_told(tmp_path, index):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError, match=INDEXES[index]):
+        load_folder(folder, CPU)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_pointer_of_git_lfs_is_told_with_what_to_run(tmp_path, name):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\n")
+    with pytest.raises(ModelError, match=f"no {name}, only a pointer to it .run `git lfs pull`"):
+        load_folder(folder, CPU)
+
+
+def test_a_type_without_a_class_for_text_is_named(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    transformers.CLIPConfig().save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"type clip\) has no class for text alone"):
+        load_folder(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ raise_exception('no') }}", "{% for %}", {"tools": "{{ messages }}"}, "{{ 1 + messages }}"],
+)
+def test_a_chat_template_that_fails_is_no_template_but_an_error_of_its_field(tmp_path, template):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    made = tokenizer()
+    made.chat_template = template
+    made.save_pretrained(folder)
+    loaded = load_folder(folder, CPU)
+    assert not loaded.facts.has_chat_template
+    served = Engine(loaded, rows=4, process=PROCESS)
+    with pytest.raises(FieldError, match="chat template of tiny fails") as caught:
+        served.tokens("a", chat=True)
+    assert caught.value.field == "chat"
+    with pytest.raises(FieldError, match="does not take them"):
+        served.conversation([{"role": "user", "content": "a"}])
+
+
+def test_a_token_that_the_model_does_not_know_is_an_error_of_the_prompt(tmp_path):
+    folder = saved(tiny_llama(VOCAB - 20), tmp_path / "tiny")
+    served = Engine(load_folder(folder, CPU), rows=4, process=PROCESS)
+    with pytest.raises(FieldError, match="the last one that tiny knows is 238") as caught:
+        served.submit(Request(prompt="a \u2018 b", recipes=["greedy"]))
+    assert caught.value.field == "prompt"
+    assert driven(served, Request(prompt="A", recipes=["greedy"], max_new_tokens=2)).done
+
+
+def test_states_of_different_widths_are_refused_and_other_columns_are_not():
+    model = tiny_model(tiny_config("opt", word_embed_proj_dim=16))
+    facts = loaded_model().facts
+    given = replace(loaded_model(), model=model, facts=facts.model_copy(update={"vocab_size": 99}))
+    served = Engine(given, rows=8, process=PROCESS)
+    asked = Request(prompt="", prompt_ids=[5, 6], recipes=["greedy", "beam(2)"], max_new_tokens=2)
+    assert driven(served, asked).done
+    with pytest.raises(FieldError, match="reads hidden states, which llama does not give"):
+        served.submit(Request(prompt="", prompt_ids=[5, 6], recipes=["contrastive"]))
+
+
+@pytest.mark.parametrize("context", [2, 8])
+def test_a_context_of_a_few_tokens_is_served(context):
+    served = Engine(loaded_model(context=context), rows=4, process=PROCESS)
+    lane = driven(served, Request(prompt="a", recipes=["greedy"])).comparison().lanes[0]
+    assert len(lane.token_ids) == context - 1 and lane.error is None

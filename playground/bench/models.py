@@ -36,6 +36,10 @@ class OwnGenerateFails(RuntimeError):
     """There is nothing to compare with; the message says why."""
 
 
+class RowFails(RuntimeError):
+    """A text could not be written; the message says why."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of one type. ``slower`` is served right, with transformers' own cache."""
@@ -126,6 +130,8 @@ def verdict(
         return "refused", first_line(error)
     try:
         found = differences(own, engine, _TOLERANCE[dtype])
+    except RowFails as error:
+        return "different", first_line(error)
     except OwnGenerateFails as error:
         return "not built", first_line(error)
     finally:
@@ -189,7 +195,7 @@ def _driven(engine: Engine, prompt: Sequence[int], recipes: Sequence[str]) -> li
     engine.drive(run)
     lane = run.comparison().lanes[0]
     if lane.error:
-        raise RuntimeError(lane.error)
+        raise RowFails(lane.error)
     return list(lane.trace.steps)
 
 

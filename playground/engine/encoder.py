@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateError
-
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.request import FieldError, check_text
+from playground.errors import first_line
 from playground.trace import PromptToken
 
 _FIELD = "split_special_tokens"
@@ -23,9 +22,15 @@ _ANCHORS = ("\n", ".", "a", "0")  # after one of these a text is cut as within a
 class Encoder:
     """Encodes with one tokenizer. Any thread may call it."""
 
-    def __init__(self, tokenizer: Any, detokenizer: Detokenizer, title: str) -> None:
-        """``title`` is the model's, for the sentences of errors."""
+    def __init__(
+        self, tokenizer: Any, detokenizer: Detokenizer, title: str, vocab: int | None = None
+    ) -> None:
+        """``title`` is the model's, for the sentences of errors.
+
+        ``vocab`` is how many tokens the model knows, of which a tokenizer may have more.
+        """
         self.tokenizer, self.detokenizer, self.title = tokenizer, detokenizer, title
+        self.vocab = vocab
         self._lock = threading.Lock()  # a fast tokenizer may not encode twice at once
         self._kept: dict[str, list[int]] = {}
         names = [detokenizer.piece(id) for id in detokenizer.special]
@@ -103,11 +108,12 @@ class Encoder:
                     continue_final_message=go_on,
                 )
                 ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        except (TemplateError, ValueError) as error:
+        except Exception as error:  # a template is a program, and may fail as one
             raise FieldError(
-                "messages", f"The chat template of {self.title} does not take them: {error}"
+                "messages",
+                f"The chat template of {self.title} does not take them: {first_line(error)}.",
             ) from error
-        return Conversation(text, ids)
+        return Conversation(text, self._known("messages", ids))
 
     def ids(self, prompt: str, chat: bool = False, split: bool = False) -> list[int]:
         """The same without the texts; none where the prompt has no token."""
@@ -146,14 +152,36 @@ class Encoder:
             raise FieldError("chat", f"{self.title} has no chat template.")
         with self._lock:
             names = self.control_tokens(prompt) if split else []
-            return self._split(prompt, chat, names) if names else self._whole(prompt, chat)
+            found = self._split(prompt, chat, names) if names else self._whole(prompt, chat)
+        self._known("prompt", found.ids)
+        return found
+
+    def _known(self, field: str, ids: list[int]) -> list[int]:
+        """The same ids; ``FieldError`` where the model has no such token."""
+        if self.vocab is None:
+            return ids
+        unknown = next((id for id in ids if id >= self.vocab), None)
+        if unknown is not None:
+            raise FieldError(
+                field,
+                f"The {field} has the token {self.detokenizer.piece(unknown)!r} ({unknown:,}) of "
+                f"the tokenizer, but the last one that {self.title} knows is {self.vocab - 1:,}.",
+            )
+        return ids
 
     def _rendered(self, prompt: str, chat: bool) -> str:
         if not chat:
             return prompt
-        text: str = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-        )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # a template is a program, and may fail as one
+            raise FieldError(
+                "chat",
+                f"The chat template of {self.title} fails on one message of a user: "
+                f"{first_line(error)}.",
+            ) from error
         return text
 
     def _whole(self, prompt: str, chat: bool) -> _Encoding:

@@ -64,6 +64,8 @@ class Engine:
         found = {
             "cache_bytes_per_token": self.forward.slots.bytes_per_token,
             "batch_invariant": self.forward.batch_invariant,
+            "one_by_one": self.forward.plain and self.forward.plain.reason,
+            "one_by_one_times": self.forward.plain and self.forward.plain.times,
             "eos_token_ids": list(model.eos_token_ids),
         }
         self.model = model = replace(model, facts=model.facts.model_copy(update=found))
@@ -78,6 +80,7 @@ class Engine:
             self.limits,
             self.forward.slots.count,
             self.context_length,
+            self.forward.state_layers,
             draft_model=self.drafter.title if self.drafter else None,
         )
         self.device = self.forward.device

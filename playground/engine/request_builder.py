@@ -26,18 +26,24 @@ class RequestBuilder:
         limits: Limits,
         rows: int,
         context_length: int,
+        layers: int | None,
         draft_model: str | None = None,
     ) -> None:
-        """``rows`` and ``context_length`` (tokens) are what the engine's slots hold."""
+        """``rows`` and ``context_length`` (tokens) are what the engine's slots hold.
+
+        ``layers`` are those whose hidden states are read; None where they cannot be.
+        """
         # Not the model itself: runs are kept for longer than it, and their lanes hold this builder.
         self.facts, self.tokenizer, self.limits = model.facts, model.tokenizer, limits
         self.eos_token_ids = model.eos_token_ids
         self.rows, self.context_length = rows, context_length
         self.detokenizer = Detokenizer(model.tokenizer)
-        self.encoder = Encoder(model.tokenizer, self.detokenizer, model.facts.title)
+        self.encoder = Encoder(
+            model.tokenizer, self.detokenizer, model.facts.title, model.facts.vocab_size
+        )
         self._draft_model = draft_model
         config = model.model.config.get_text_config()
-        self._layers, self._tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)
+        self._layers, self._tied = layers, bool(getattr(config, "tie_word_embeddings", False))
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
 
     def run(self, request: Request) -> Run:
@@ -221,6 +227,12 @@ class RequestBuilder:
                 f"recipes.{number}",
                 f"The second prompt has {longest:,} tokens; with {limit:,} new ones the context "
                 f"holds {max(0, self.context_length - limit):,}.",
+            )
+        if lane.needs_hidden and self._layers is None:
+            raise FieldError(
+                f"recipes.{number}",
+                f"{recipe} reads hidden states, which {self.facts.title} does not give: they "
+                "differ in width from layer to layer, or its forward does not return them.",
             )
         if lane.search.needs_hidden and not request.cache:
             raise FieldError(

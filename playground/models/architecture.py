@@ -16,6 +16,8 @@ _HORIZONS = (
     "local_attention",
     "attention_chunk_size",
     "keep_window_size",
+    "local_attn_chunk_length",
+    "lsh_attn_chunk_length",
     "index_topk",
     "floor_scale",
     "log_scaling_n_floor",

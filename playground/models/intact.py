@@ -6,6 +6,8 @@ import json
 import struct
 from pathlib import Path
 
+_POINTER = b"version https://git-lfs"
+
 
 def damage(folder: Path) -> str | None:
     """What is wrong with a file of a model's folder, as the rest of a sentence; None if nothing.
@@ -24,6 +26,17 @@ def damage(folder: Path) -> str | None:
             json.loads(file.read_bytes())
         except (ValueError, RecursionError):
             return f"{file.name} is damaged: its {file.stat().st_size:,} bytes are not JSON"
+    return None
+
+
+def pointer(folder: Path) -> str | None:
+    """What is missing of a folder whose files Git LFS has not fetched; None if nothing is."""
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in (".safetensors", ".json", ".model", ".gguf") or not file.is_file():
+            continue
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                return f"{file.name}, only a pointer to it (run `git lfs pull` there)"
     return None
 
 

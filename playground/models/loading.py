@@ -14,7 +14,7 @@ import torch
 
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
-from playground.models.intact import damage
+from playground.models.intact import damage, pointer
 from playground.process import Process
 from playground.settings import Settings
 from playground.trace import ModelFacts
@@ -53,7 +53,9 @@ def load_folder(
     settings = settings or Settings()
     folder = Path(folder).expanduser().resolve()
     id = id or folder.name
-    missing = lacks(folder)
+    if not folder.is_dir():
+        raise ModelError(f"{id} cannot be loaded: there is no such folder.", folder)
+    missing = lacks(folder) or pointer(folder)
     if missing:
         raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.", folder)
     where, dtype = device.resolve_device(settings)
@@ -105,7 +107,7 @@ def load_folder(
         device=str(where),
         dtype=str(dtype).removeprefix("torch."),
         memory=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        has_chat_template=bool(tokenizer.chat_template),
+        has_chat_template=_reads_chats(tokenizer, id),
     )
     return LoadedModel(id, model, tokenizer, facts, ends, length)
 
@@ -134,7 +136,10 @@ def lacks(folder: Path) -> str | None:
     index = folder / "model.safetensors.index.json"
     weights = {"model.safetensors"}
     if index.is_file():
-        weights = set(json.loads(index.read_text())["weight_map"].values())
+        try:
+            weights = indexed(index)
+        except ValueError as error:
+            return f"usable {index.name} ({error})"
     absent = sorted(name for name in weights if not (folder / name).is_file())
     if absent:
         return f"{absent[0]} (weights are read as safetensors only)"
@@ -142,6 +147,39 @@ def lacks(folder: Path) -> str | None:
     if not any((folder / name).is_file() for name in tokenizers):
         return "tokenizer"
     return None
+
+
+def indexed(index: Path) -> set[str]:
+    """The files that an index of weights names; ``ValueError`` says what is wrong with it."""
+    try:
+        known = json.loads(index.read_bytes())
+    except (ValueError, RecursionError):
+        raise ValueError(f"its {index.stat().st_size:,} bytes are not JSON") from None
+    places = known.get("weight_map") if isinstance(known, dict) else None
+    if not isinstance(places, dict):
+        raise ValueError("it has no weight_map")
+    if not places:
+        raise ValueError("its weight_map is empty")
+    wrong = [
+        name for name in places.values() if not isinstance(name, str) or Path(name).name != name
+    ]
+    if wrong:
+        raise ValueError(f"its weight_map names {str(wrong[0])[:60]!r}, which is no file there")
+    return set(places.values())
+
+
+def _reads_chats(tokenizer: Any, id: str) -> bool:
+    """Whether the tokenizer has a chat template that takes a message; the log says why not."""
+    if not tokenizer.chat_template:
+        return False
+    try:
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": "a"}], tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # a template is a program, and may fail as one
+        log.warning("the chat template of %s fails: %s", id, first_line(error))
+        return False
+    return True
 
 
 def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
@@ -158,6 +196,7 @@ def _skeleton(folder: Path, id: str) -> Any:
     import transformers
 
     auto: Any = transformers.AutoModelForCausalLM
+    config: Any = None
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         reason = architecture.unsupported_config(config)
@@ -168,6 +207,11 @@ def _skeleton(folder: Path, id: str) -> Any:
     except Exception as error:
         if "auto_map" in (folder / "config.json").read_text():
             reason = "it needs code of its own, which is never run here"
+        elif "Unrecognized configuration class" in str(error):
+            reason = (
+                f"{architecture.name_of(config)} (type {config.model_type}) has no class for text "
+                "alone in transformers"
+            )
         else:
             reason = _told(error, folder)
         raise ModelError(f"{id} cannot be served: {reason}.") from error

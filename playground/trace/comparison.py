@@ -72,6 +72,14 @@ class ModelFacts(Record):
     batch_invariant: bool = Field(
         True, description="Whether a text for a seed is the same whoever else is in the batch."
     )
+    one_by_one: str | None = Field(
+        None,
+        description="Why rows are read one after the other, which is slower; null where they share "
+        "one forward.",
+    )
+    one_by_one_times: float | None = Field(
+        None, description="How many times as long a step of six rows then takes as one of one row."
+    )
 
 
 class PromptToken(Record):

@@ -8,7 +8,8 @@ from playground.trace import ModelFacts
 def facts_line(facts: ModelFacts) -> str:
     """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
 
-    Where the model is not batch-invariant, the line says that a text may depend on its batch.
+    Where the model is not batch-invariant, the line says that a text may depend on its batch; where
+    its rows are read one after the other, how much longer six take than one.
     """
     device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
     short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -17,6 +18,11 @@ def facts_line(facts: ModelFacts) -> str:
         size,
         f"{device} {short.get(facts.dtype, facts.dtype)}",
         f"{facts.memory / 1e9:.1f} GB",
+        *([] if facts.one_by_one_times is None else [_slower(facts.one_by_one_times)]),
         *([] if facts.batch_invariant else ["texts can depend on the batch"]),
     ]
     return " · ".join(parts)
+
+
+def _slower(times: float) -> str:
+    return f"slower: six rows take {times:.1f} times as long as one"

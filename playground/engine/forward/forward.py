@@ -90,6 +90,7 @@ class Forward:
         self.packed_bytes = 0
         self.torchscript: TorchScript | None = None
         self.plain: PlainFacts | None = None
+        self.state_layers: int | None = None  # whose hidden states can be read
         self.text = PlainText(model)
         self.eager: Eager | Plain
         self.slots: KVSlots | RowCaches
@@ -99,6 +100,7 @@ class Forward:
             with torch.inference_mode():
                 capture = capture or captures(self.device, self.process)
                 self._prepare(rows, length, budget, pack_weights, capture)
+                self.state_layers = self._count_state_layers()
         except Exception as error:
             unpack(model)
             model.set_attn_implementation(own)
@@ -283,6 +285,16 @@ class Forward:
                 raise UnsupportedModel("it also attends to later tokens") from error
             raise
         self.plain = PlainFacts(reason, times_one(plain, min(_COLUMNS, self.slots.count)))
+
+    def _count_state_layers(self) -> int | None:
+        """The layers whose hidden states the model returns, as wide as its head reads them."""
+        try:
+            states = self.prefill(0, [0], states=True).states
+            if states is None or self.head(states.top).shape[-1] < 1:
+                return None
+            return len(states.layers) - 1
+        except (RuntimeError, TypeError, AttributeError, IndexError):
+            return None
 
     def _share_slots(
         self,
