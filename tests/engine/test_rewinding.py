@@ -93,8 +93,8 @@ def forward_of(served: Engine, tokens: Sequence[int]) -> Tensor:
         "temperature(1.4) | no_fives | sample(3)",
         "no_fives | mirostat_v2(3.0) | sample(2)",  # whose state goes back as well
         "no_fives | speculative(tokens=4)",
-        "two_ways",
         "repetition_penalty(1.3) | two_ways",
+        "power_sample(2, block=8, steps=2)",
     ],
 )
 def test_the_text_is_that_of_a_plain_loop(kind: str, recipe: str) -> None:

@@ -1,0 +1,69 @@
+"""Self-consistency: of several samples one that comes to the answer of most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import regex
+from pydantic import AfterValidator
+
+from .. import base
+from ..base import Info, Row, setting
+from ..notation import quote
+from ..ops.answers import answer
+from .reranked import N, Reranked
+
+
+def _readable(expression: str) -> str:
+    try:
+        regex.compile(expression)
+    except regex.error as error:
+        raise ValueError(f"{quote(expression)} is no regular expression: {error}.") from None
+    return expression
+
+
+class SelfConsistency(Reranked):
+    info = Info(
+        id="self_consistency",
+        title="Self-consistency",
+        summary="Draws n texts and shows one that comes to the answer that most of them come to.",
+        formula=r"\operatorname*{arg\,max}_a \sum_{i=1}^n \mathbb{1}[a(y_i) = a], \quad y_i \sim p",
+        source="Wang et al. 2022",
+        url="https://arxiv.org/abs/2203.11171",
+        advice="Use it where there is one answer and several ways to it, as in sums and riddles, "
+        "under a temperature of 0.5 to 0.7. It counts what an expression finds last, a number if "
+        "you name none, and texts without an answer have no vote.",
+    )
+
+    class Params(base.Params):
+        n: int = N
+        answer: Annotated[str, AfterValidator(_readable)] = setting(
+            "",
+            "A regular expression of the answer, of which the last counts, or its first group; "
+            "empty is the last number.",
+            max_length=200,
+        )
+
+    weighs_by = "votes"
+
+    def values(self, rows: Sequence[Row]) -> list[float]:
+        """Votes; of the texts of one answer the likelier by the token comes first."""
+        likely = [row.score / max(1, len(row.generated)) for row in rows]
+        order = sorted(likely)
+        return [
+            votes + order.index(own) / (len(order) + 1)
+            for votes, own in zip(self._votes(rows), likely, strict=True)
+        ]
+
+    def _votes(self, rows: Sequence[Row]) -> list[int]:
+        ends = set(self.context.eos_token_ids)
+        texts = [self.context.decode([t for t in row.generated if t not in ends]) for row in rows]
+        answers = [answer(text, self.params.answer) for text in texts]
+        votes = Counter(one for one in answers if one is not None)
+        return [0 if one is None else votes[one] for one in answers]
+
+    def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
+        value = self.value(row, rows)
+        return {} if value is None else {"votes": int(value)}
