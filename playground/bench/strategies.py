@@ -18,7 +18,10 @@ from playground.bench.six import PROMPT, machine
 
 COMPANY = ("greedy", "sample", "greedy", "sample", "greedy")
 # Used where the settings made from the schema would end the text after a few tokens.
-SETTINGS: dict[str, dict[str, Any]] = {"constrained": {"regex": "[a-z ]+"}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "constrained": {"regex": "[a-z ]+"},
+    "thinking_budget": {"tokens": 100, "opening": "<think>", "closing": "</think>"},
+}
 BAR = 0.1  # of a step
 
 
