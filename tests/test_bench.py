@@ -15,7 +15,11 @@ from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
 ROOT = Path(__file__).parents[1]
-FORWARDS = {"speculative": "drafts"}  # beside dola, which the tiny model is too flat for
+FORWARDS = {  # beside dola, which the tiny model is too flat for
+    "contrastive_decoding": "earlier layers",
+    "power_sample": "drafts",
+    "speculative": "drafts",
+}
 
 
 @pytest.fixture(scope="module")

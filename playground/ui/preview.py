@@ -14,6 +14,7 @@ from playground.engine.lanes.chain import chain
 from playground.errors import ModelError
 from playground.service import Service
 from playground.trace import Comparison, StepRecord, Trace
+from playground.ui import step_card
 from playground.ui.limits import fault, on_page, whole
 from strategies.recipe import Recipe, RecipeError
 
@@ -90,7 +91,7 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             seed=seed,
             chat=asked.chat,
             split_special_tokens=asked.split,
-            top_n=SHOWN,
+            top_n=step_card.POINTS,
             client=client,
         )
         try:
@@ -111,7 +112,8 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             if isinstance(step, str):
                 views[place] = {"note": step} if step == UNSEEN else _refused(step)
             else:
-                views[place] = view(step, recipe, vocab, place)
+                hidden = len(recipe.steps) - len(recipes[place].steps)
+                views[place] = view(step, recipe, vocab, place, hidden)
         break
     return {"columns": {str(place): drawn for place, drawn in views.items()}}
 
@@ -120,11 +122,14 @@ def _refused(why: str) -> dict[str, Any]:
     return {"note": why, "refused": True}
 
 
-def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, Any]:
+def view(
+    step: StepRecord, recipe: Recipe, vocab: int, place: int, hidden: int = 0
+) -> dict[str, Any]:
     """The likeliest candidates by raw probability, each with that after the recipe.
 
     The token that the recipe would choose is among them, and the likeliest one after the recipe. A
-    bar is ``[text, raw, final, removed, chosen, both in percent]``.
+    bar is ``[text, raw, final, removed, chosen, both in percent]``. ``cards`` are the drawings of
+    the recipe's steps, of which the first ``hidden`` are not shown.
     """
     trace = Trace(chain=chain(recipe), vocab_size=vocab)
     known = step.candidates
@@ -157,6 +162,7 @@ def view(step: StepRecord, recipe: Recipe, vocab: int, place: int) -> dict[str, 
         choice = "asks you next" if asked else "goes on with several, and chooses among whole texts"
     return {
         "bars": bars,
+        "cards": step_card.cards(step, trace, recipe, hidden),
         "told": f"Column {LETTERS[place]} {choice}. The model, then the recipe: {'; '.join(told)}.",
     }
 

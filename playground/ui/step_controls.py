@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import gradio as gr
 from pydantic.fields import FieldInfo
 
+from playground.colours import COLOURS
 from playground.ui.element import element
 from playground.ui.recipe import PICKS
 from strategies.base import Params, Strategy
@@ -75,8 +76,11 @@ def switch_label(enabled: bool) -> str:
     return "Switch off" if enabled else "Switch on"
 
 
-def draw(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
-    """Draw the controls of one step, and its formula, folded; called inside ``gr.render``."""
+def draw(strategy: type[Strategy], params: Params, *, enabled: bool, number: int = 0) -> Panel:
+    """Draw the controls of one step, what it does to the next token, and its formula, folded.
+
+    Called inside ``gr.render``; the step is the one of this ``number`` in its recipe, from 0.
+    """
     info = strategy.info
     labels = {
         "earlier": "Move left",
@@ -95,6 +99,7 @@ def draw(strategy: type[Strategy], params: Params, *, enabled: bool) -> Panel:
             if "clear" in acts:
                 acts["clear"].interactive = bool(getattr(params, PICKS))
         gr.Markdown(info.summary, elem_classes="summary")
+        element("card", constants={"step": number, "colours": COLOURS})
         controls = {
             name: control(name, field, getattr(params, name))
             for name, field in strategy.Params.model_fields.items()

@@ -45,7 +45,7 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         params = strategy.Params(**step["params"])
     except ValidationError:
         params = strategy.Params()  # the values are not valid: a person mends them by the controls
-    drawn = step_controls.draw(strategy, params, enabled=step["enabled"])
+    drawn = step_controls.draw(strategy, params, enabled=step["enabled"], number=state.opened)
     fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
     unchanged = {column.fault: gr.skip()}
 

@@ -17,8 +17,8 @@ SCRIPTS = (
     "picture", "save",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
-    "page", "setup", "columns", "text", "widths", "preview", "chooser", "inspector", "rows",
-    "save", "listing", "panels", "changes", "tree", "apart", "beams", "walk", "ribbon", "dock",
+    "page", "setup", "card", "columns", "text", "widths", "preview", "chooser", "inspector",
+    "rows", "save", "listing", "panels", "changes", "tree", "apart", "beams", "walk", "ribbon", "dock",
 )  # fmt: skip
 
 

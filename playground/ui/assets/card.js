@@ -1,0 +1,53 @@
+// The drawing on an open step's card, from the preview of the next token: thin and grey what the step
+// was given, filled what it left, dashed where it cuts. Text enters the page by textContent alone.
+// Hears 'playground:preview' {columns: {lane: {cards: {step: {given, left, texts, lines, told}}}}}.
+// Constants: step (its number in the recipe), colours (of the columns, by number)
+const [figure, picture, caption] = ['.drawing', 'svg', 'figcaption'].map((s) => element.querySelector(s));
+const home = element.closest('.lane');
+const [WIDTH, HEIGHT, ROOM] = [240, 60, 2];
+
+function part(name, attributes, title) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (title) {
+    const told = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+    told.textContent = title;
+    made.append(told);
+  }
+  return made;
+}
+
+const percent = (p) => `${(100 * p).toPrecision(3).replace(/\.?0+$/, '')} %`;
+
+function draw({ given, left, texts, lines, told }) {
+  const top = Math.max(...given, ...left, 1e-9);
+  const wide = WIDTH / Math.max(given.length, 1);
+  const y = (p) => HEIGHT - ROOM - ((HEIGHT - 2 * ROOM) * p) / top;
+  const bars = given.map((p, at) => part('rect', {
+    class: left[at] > 0 ? 'left' : 'removed', x: at * wide + wide * 0.12, width: wide * 0.76,
+    y: y(left[at] || p), height: Math.max(0.6, HEIGHT - ROOM - y(left[at] || p)),
+  }, `${texts[at]}: ${percent(p)}, then ${left[at] ? percent(left[at]) : 'removed'}`));
+  const points = given.map((p, at) => `${(at + 0.5) * wide},${y(p)}`).join(' ');
+  const cuts = lines.map((line) => {
+    const at = line.x ? { x1: line.x * wide, x2: line.x * wide, y1: 0, y2: HEIGHT }
+      : { x1: 0, x2: WIDTH, y1: y(Math.min(line.y, top)), y2: y(Math.min(line.y, top)) };
+    return part('line', { class: 'cut', ...at }, line.label);
+  });
+  picture.replaceChildren(...bars, part('polyline', { class: 'given', points }), ...cuts);
+  picture.setAttribute('aria-label', `The next token before and after this step: ${told}`);
+  caption.textContent = told;
+}
+
+function hear({ detail }) {
+  if (!element.isConnected) return document.removeEventListener('playground:preview', hear);
+  if (!detail) return; // an answer is on its way
+  const view = detail.columns?.[home.dataset.lane];
+  const card = view?.cards?.[step];
+  figure.hidden = !card && !view?.note;
+  picture.style.display = card ? '' : 'none';
+  if (card) draw(card);
+  else caption.textContent = view?.note ?? '';
+}
+document.addEventListener('playground:preview', hear);
+figure.style.setProperty('--colour', colours[home.dataset.lane]);
+document.dispatchEvent(new CustomEvent('playground:setup'));
