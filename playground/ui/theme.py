@@ -18,7 +18,8 @@ SCRIPTS = (
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "setup", "card", "columns", "text", "widths", "preview", "chooser", "inspector",
-    "rows", "save", "listing", "panels", "changes", "tree", "apart", "beams", "walk", "ribbon", "dock",
+    "rows", "save", "listing", "panels", "changes", "tree", "apart", "beams", "walk", "ribbon",
+    "dock",
 )  # fmt: skip
 
 
