@@ -26,7 +26,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
     return BeamTree(
         lane=lane,
         recipe=comparison.lanes[lane].recipe,
-        rows=_rows(steps, fates),
+        rows=_rows(trace, fates),
         positions=max((step.index + 1 for step in steps), default=0),
         weighs_by=known.weighs_by if known else "",
         recorded=bool(weights),
@@ -90,8 +90,14 @@ def _fates(trace: Trace, parents: set[int | None]) -> list[Fate]:
     return fates
 
 
-def _rows(steps: list[StepRecord], fates: list[Fate]) -> int:
-    """The most that were kept at one position, beside what ended there, if there were any such."""
+def _rows(trace: Trace, fates: list[Fate]) -> int:
+    """The most that were kept at one position, beside what ended there, if there were any such.
+
+    Of a search that does not choose among texts, how many it wrote: it may have taken some back.
+    """
+    steps = trace.steps
+    if trace.beams is None:
+        return len(trace.outputs)
     kept = Counter(step.index for step, fate in zip(steps, fates, strict=True) if fate != "ended")
     return max((kept or Counter(step.index for step in steps)).values(), default=0)
 

@@ -151,6 +151,8 @@ def _rest(trace: Trace, step: StepRecord, candidates: list[Candidate]) -> list[f
 
 def _moments(trace: Trace, step: StepRecord) -> list[Moment]:
     first = f"The model gives each of {trace.vocab_size:,} tokens a probability."
+    for one in step.taken_back:
+        first = f"{shown(one.text, one.token_ids[0])} was taken back by {one.by}: {one.why} {first}"
     moments = [Moment("model", trace.vocab_size, step.raw_entropy, first)]
     for stage, (processor, summary) in enumerate(
         zip(trace.chain.processors, step.stages, strict=True)

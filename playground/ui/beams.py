@@ -103,6 +103,12 @@ def answer(comparison: Comparison | None, asked: TreeAsked) -> dict[str, Any]:
 
 def sentence(tree: BeamTree) -> str:
     """How to read the picture of this very tree."""
+    back = sum(one.fate == "pruned" for one in tree.beams)
+    if tree.rows < 2 and back:
+        times = count(back, "time")
+        return (
+            f"This column keeps one text at a time, and took tokens back {times}: lines that stop."
+        )
     if tree.rows < 2:
         return "This column keeps one text at a time, so its tree is a single line."
     read = (

@@ -14,8 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from playground.engine import Request
+from playground.explain.moments import choice
 from playground.trace import Comparison
 from playground.trace.beams import BeamTree
+from playground.ui.beams import sentence
 from tests.engine.models import engine, finished
 from tests.folders import VOCAB
 
@@ -183,3 +185,18 @@ def test_places_and_other_searches_and_what_was_saved_before() -> None:
     known = {text.node for text in old.texts}
     assert {n for n, b in enumerate(old.beams) if b.fate == "ended"} == known
     assert [b.score for b in old.beams] == pytest.approx([b.score for b in again.beams(0).beams])
+
+
+def test_tokens_that_were_taken_back_stand_in_the_tree() -> None:
+    said = finished(served(eos=()), Request(prompt="ab", recipes=["greedy"], max_new_tokens=6))
+    phrase = said.lanes[0].text[1:3]
+    recipes = [f"ban_phrases([{json.dumps(phrase)}]) | greedy"]
+    run = finished(served(eos=()), Request(prompt="ab", recipes=recipes, max_new_tokens=8))
+    tree, path = run.beams(0), run.lanes[0].trace.path()
+    (back,) = [step for step in path if step.taken_back]
+    gone = [one for one in tree.beams if not one.best]
+    assert [one.token for one in gone] == back.taken_back[0].token_ids
+    assert [one.fate for one in gone] == ["continued"] * (len(gone) - 1) + ["pruned"]
+    assert tree.rows == 1 and "took tokens back 1 time" in sentence(tree)
+    told = choice(run, 0, 0, back.index).moments[0].told
+    assert "was taken back by ban_phrases" in told and phrase in told

@@ -85,7 +85,7 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         by = lane.search.info.id
         nexts.append(gone_back(parent, rewind, None, by, lane.view.tree))
     if lane.view.weighing is not None:
-        lane.view.weighing.add(lane.index, chosen.rows, lane.passed, nexts, lane.detokenizer)
+        lane.view.weighing.add(chosen.rows, lane.passed, nexts, lane.detokenizer)
     earlier = [held for held in lane.view.rows if held.reason is not None]
     lane.view.rows = tuple(_without_slots([*earlier, *nexts], chosen, slots))
     lane.index += 1

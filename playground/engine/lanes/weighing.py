@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 from playground.engine.lanes.detokenizer import Detokenizer
@@ -29,30 +30,29 @@ class Weighing:
 
     def add(
         self,
-        index: int,
         rows: Sequence[LaneRow],
         passed: Sequence[Move],
         nexts: Sequence[LaneRow],
         detokenizer: Detokenizer,
     ) -> None:
-        """Keep what was weighed of ``rows`` for the token ``index``, of which ``nexts`` came."""
+        """Keep what was weighed of ``rows`` at one step, of which ``nexts`` came."""
         weights = self.search.weigh([held.row for held in nexts])
         for held, weight in zip(nexts, weights, strict=True):
             if held.node is not None and math.isfinite(weight):
                 self.weights[held.node] = weight
-        known = [
-            move
-            for move in passed
-            if 0 <= move.parent < len(rows) and math.isfinite(move.score)
-        ][: self.most]  # fmt: skip
-        if known:
+        known = [m for m in passed if 0 <= m.parent < len(rows) and math.isfinite(m.score)]
+        at: dict[int, list[Move]] = defaultdict(list)  # rows that went back are shorter
+        for move in known[: self.most]:
+            row = rows[move.parent].row
+            at[len(row.generated) - row.fixed].append(move)
+        for index, moves in at.items():
             self.passed.append(
                 PassedOver.model_construct(
                     index=index,
-                    parents=[rows[move.parent].node for move in known],
-                    tokens=[move.token for move in known],
-                    texts=[detokenizer.piece(move.token) for move in known],
-                    scores=[move.score for move in known],
+                    parents=[rows[move.parent].node for move in moves],
+                    tokens=[move.token for move in moves],
+                    texts=[detokenizer.piece(move.token) for move in moves],
+                    scores=[move.score for move in moves],
                 )
             )
 

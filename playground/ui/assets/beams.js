@@ -220,7 +220,7 @@ const path = (one) => {
 const fate = (one) => ({
   c: `went on as ${one.after === 1 ? 'one row' : `${one.after} rows`}`,
   e: one.kept ? 'ended here, and is among the texts' : 'ended here, and was overtaken by better texts',
-  p: `given up: nothing that follows it was taken for token ${one.index + 2}`,
+  p: tree.passed.length ? `given up: nothing that follows it was taken for token ${one.index + 2}` : 'given up',
   r: 'still being written',
 }[one.fate]);
 
