@@ -96,7 +96,7 @@ def test_a_prompt_may_come_through_a_pipe(command, tiny, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["compare", "a", "topp(0.9) | sample"], "Did you mean top_p"),  # before any model
+        (["compare", "a", "greedy", "topp(0.9) | sample"], "Recipe 2: Step 1: There is"),
         (["compare", "a", "greedy", "--model", "/nowhere"], "/nowhere"),
         (["compare", "a", "greedy", "--dtype", "int3"], "dtype is 'int3'"),
         (["compare", "a", *["greedy"] * 7, "--html"], "at most 6 recipes"),
@@ -146,6 +146,14 @@ sys.exit(main({arguments!r}))
     comparison = Comparison.from_json(file.read_text(encoding="utf-8"))
     assert {lane.finish_reason for lane in comparison.lanes} == {"cancelled"}
     assert all(0 < len(lane.token_ids) < 590 for lane in comparison.lanes)
+
+
+def test_a_recipe_that_fails_is_told_and_takes_nothing_from_the_others(command, tiny):
+    failing = 'constrained("[ab]b+") | bad_words(["b"]) | sample'
+    status, out, err = command("compare", "Hello", "greedy", failing, "--model", tiny, "-n", "4")
+    assert status == 1 and "bad_words: every token that is left" in err
+    assert re.search(r"^A  greedy\n   .+\n   \[4 tokens", out) and "[1 tokens" not in out
+    assert re.search(r"^B  constrained.+\n   [ab]\n   \[1 token, .*bad_words", out, re.M)
 
 
 def test_strategies_are_listed_and_told(command):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from playground.trace.frame import column_name
 
 if TYPE_CHECKING:
     from playground.playground import Playground
+    from strategies.recipe import Recipe
 
 FORMS = ("json", "html", "csv")
 _FIELDS = (
@@ -30,13 +31,11 @@ _FIELDS = (
 def compare(options: Namespace) -> int:
     """Write what the options ask for; the exit status is 130 where Ctrl+C ended it early."""
     from playground.engine import FieldError
-    from strategies.notation import RecipeError
-    from strategies.recipe import Recipe
 
     ending = Path(options.output or "").suffix.removeprefix(".").lower()
     form = options.form or (ending if ending in FORMS else "text")
     try:
-        recipes = [Recipe.of(recipe) for recipe in options.recipes]  # before a model is loaded
+        recipes = _recipes(options.recipes)  # before a model is loaded
         if form == "html" and len(recipes) > len(LETTERS):
             raise FieldError("recipes", f"A page shows at most {len(LETTERS)} recipes.")
         prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
@@ -45,14 +44,32 @@ def compare(options: Namespace) -> int:
             comparison = playground.compare(
                 prompt, recipes, **{name: getattr(options, name) for name in _FIELDS}
             )
-    except (RecipeError, FieldError, ModelError) as error:
+    except ModelError as error:
         return failed(" ".join([str(error), *getattr(error, "__notes__", ())]))
+    except FieldError as error:
+        field, _, number = error.field.partition(".")
+        of = f"Recipe {int(number) + 1}: " if field == "recipes" and number.isdecimal() else ""
+        return failed(f"{of}{error.message}")
     try:
         _write(_formed(comparison, form), options.output)
     except OSError as error:
         return failed(f"{options.output} cannot be written: {error.strerror}.")
     errors = [lane.error for lane in comparison.lanes if lane.error]
     return 130 if stopped else failed(" ".join(errors)) if errors else 0
+
+
+def _recipes(written: Sequence[str]) -> list[Recipe]:
+    from playground.engine import FieldError
+    from strategies.notation import RecipeError
+    from strategies.recipe import Recipe
+
+    found = []
+    for number, text in enumerate(written):
+        try:
+            found.append(Recipe.parse(text))
+        except RecipeError as error:
+            raise FieldError(f"recipes.{number}", str(error)) from error
+    return found
 
 
 def _playground(options: Namespace) -> Playground:
@@ -120,7 +137,8 @@ def _texts(lane: LaneResult) -> list[str]:
 
 
 def _figures(lane: LaneResult) -> str:
-    told = [f"{len(lane.token_ids)} tokens"]
+    count = len(lane.token_ids)
+    told = [f"{count} {'token' if count == 1 else 'tokens'}"]
     if lane.metrics.perplexity is not None:
         told.append(f"perplexity {lane.metrics.perplexity:.2f}")
     told.append(lane.error or f"ended by {lane.finish_reason}")

@@ -11,6 +11,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from playground.engine import Busy
 from playground.rate_limits import RateLimits
 from playground.settings import SettingsError
 from playground.tools import add
@@ -116,6 +117,15 @@ def test_the_rate_limit_counts_them_as_requests(client, service, monkeypatch):
         client.predict(api_name="/strategies")
     with pytest.raises(AppError, match="One client may make 2 requests per minute"):
         client.predict(api_name="/strategies")
+
+
+def test_a_full_line_is_told_with_the_time_to_come_back(client, service, monkeypatch):
+    def full(*given):
+        raise Busy("The line is full; try again in 5 s.", 5)
+
+    monkeypatch.setattr(service, "submit_all", full)
+    with pytest.raises(AppError, match="The line is full; try again in 5 s"):
+        client.predict("Hello", ["greedy"], api_name="/compare")
 
 
 def test_what_is_not_foreseen_is_logged_and_not_told(client, monkeypatch, caplog):
