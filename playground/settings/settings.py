@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     prompt_bytes: ByteSize = Field(
         ByteSize(256 << 20),
         ge=0,
-        description="Memory for prompts that were read, which need not be read again.",
+        description="Memory for prompts and texts that were read, which need not be read again.",
     )
     max_waiting: int = Field(200, ge=1, description="Runs in line before new ones are refused.")
     max_client_runs: int = Field(

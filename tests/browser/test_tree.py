@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.acts import lane, run, title, write
@@ -103,3 +104,24 @@ def test_pairs_of_columns_are_chosen_and_drawn(page: Page):
         page.locator(".tree").get_by_role("button", name="Save this view").click()
         page.locator(".tree").get_by_role("button", name="SVG").click()
     assert "<svg" in saved.value.path().read_text()
+
+
+def test_anybody_can_read_the_tree(page: Page):
+    opened(page)
+    for theme in ("light", "dark"):
+        page.evaluate("name => document.body.classList.toggle('dark', name === 'dark')", theme)
+        found = Axe().run(page, context="#inspector").response["violations"]
+        assert [
+            (v["id"], node["html"][:200])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+            for node in v["nodes"]
+        ] == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator(".tree .leaf")).to_have_count(5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("tab", name="Distribution", exact=True).click()
+    page.locator("#inspector .candidates .line.told").nth(1).click()
+    page.get_by_role("button", name="Continue from here").click()
+    goes_on(page, "D")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from playground.bench.tiny import tiny_config, tiny_model
 from playground.engine import Engine, FieldError, Request
 from playground.engine.forking import edited, fork
 from playground.engine.scheduler.prompt_cache import CachedText, PromptCache
 from playground.trace import Comparison
-from tests.engine.models import driven, engine, finished
+from tests.engine.models import PROCESS, driven, engine, finished, loaded
 from tests.folders import VOCAB, tokenizer
 
 PROMPT = "a prompt, abab"
@@ -246,3 +248,21 @@ def test_the_texts_used_longest_ago_make_room_and_prompts_stay() -> None:
     assert cache.nbytes <= cache.budget // 2
     cache.clear()
     assert cache.nbytes == 0
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "qwen3_5_text"])
+def test_windows_and_states_are_gone_on_with(model_type: str) -> None:
+    """Of a state no part is kept, so its text is read again, token by token as it was written."""
+
+    def made() -> Engine:
+        model = tiny_model(tiny_config(model_type))
+        facts = loaded().facts.model_copy(update={"vocab_size": model.config.vocab_size})
+        return Engine(replace(loaded(), model=model, facts=facts), rows=8, process=PROCESS)
+
+    served = made()
+    ids, recipe = [5, 9, 11, 30], "presence_penalty(0.6) | temperature(0.9) | sample"
+    asked = Request(prompt="", prompt_ids=ids, recipes=[recipe], max_new_tokens=40, seed=2)
+    run = finished(served, asked)
+    goes_on = fork(run, 0, 33, [run.lanes[0].token_ids[33]])
+    assert bits(finished(served, goes_on)) == bits(run, 34)
+    assert bits(finished(made(), goes_on)) == bits(run, 34)
