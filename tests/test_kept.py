@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playground.kept import KeptRuns
+from playground.recent_runs import RecentRuns
 from tests.traces import COLUMNS, comparison
 
 
@@ -42,3 +43,29 @@ def test_they_take_no_more_bytes_than_they_may():
     nothing = KeptRuns(0, 1 << 20)
     nothing.put(first)
     assert nothing.get(first.id) is None and nothing.nbytes == 0
+
+
+def test_what_takes_the_place_of_a_run_is_counted_once():
+    kept, (run,) = KeptRuns(3, 1 << 20), runs(1)
+    kept.put(run)
+    before = kept.nbytes
+    assert kept.get(run.id) == run
+    named = run.model_copy(update={"seed": 11})
+    kept.put(named)
+    assert kept.get(run.id) == named and len(kept) == 1
+    assert abs(kept.nbytes - before) < 100
+
+
+def test_what_grows_is_found_as_it_is_and_kept_once_it_has_ended():
+    recent, (run,) = RecentRuns(4, 1 << 20), runs(1)
+    lanes = [lane.model_copy(update={"finish_reason": None}) for lane in run.lanes]
+    now = [run.model_copy(update={"lanes": lanes})]
+    recent.grow(run.id, lambda: now[0])
+    assert recent.comparison(run.id) is now[0]
+    now[0] = run
+    assert recent.comparison(run.id) is run
+    now.clear()
+    assert recent.comparison(run.id) == run
+    recent.rename(run.id, 0, "mine")
+    found = recent.comparison(run.id)
+    assert found is not None and found.lanes[0].name == "mine"
