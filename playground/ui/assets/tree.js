@@ -85,7 +85,7 @@ function draw() {
   sentence.textContent = forest.sentence;
   const scale = parseFloat(getComputedStyle(element).getPropertyValue('--pg-type')) || 1;
   const { places, rows, badge, letter } = laid(scale);
-  const [step, top] = [40 * scale, 26 * scale];
+  const [step, top] = [(rows.size > 16 ? 29 : 40) * scale, 26 * scale];
   const y = (row) => top + row * step;
   const thick = ({ texts, raw }) =>
     (by.value === 'raw' ? 2 + 10 * raw[0] : 2 + (10 * texts.length) / forest.texts.length) * scale;
