@@ -326,7 +326,8 @@ class Inspector:
         state = self.state(values)
         if name == state.tab:  # as the page opens, Gradio selects the tab that is selected
             return {self.parts.tab: name}
-        return {self.parts.tab: name, **self.draw(replace(state, tab=name))}
+        drawn = self.draw(replace(state, tab=name))
+        return {self.parts.tab: name, **_without(self.parts.onward, drawn)}
 
     def _told(self, values: Values, event: gr.EventData) -> Updates:
         return self.draw(replace(self.state(values), selection=told_by(event)))

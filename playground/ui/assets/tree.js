@@ -278,7 +278,6 @@ typing.addEventListener('submit', (event) => {
 typing.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') close();
   else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && typing.dataset.kind === 'edit') {
-    event.stopPropagation(); // which else runs all columns
     typing.requestSubmit();
   } else return;
   event.preventDefault();
