@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from playground.trace import Comparison, FinishReason, StepRecord, Trace
+from playground.trace import Comparison, FinishReason, Output, StepRecord, Trace
 from playground.trace.beams import Beam, BeamText, BeamTree, Fate, PassedBeam
 
 CUT_OFF: tuple[FinishReason | None, ...] = (None, "waiting", "deadline", "cancelled", "error")
@@ -20,6 +20,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
     parents = {step.parent for step in steps}
     fates = _fates(trace, parents)
     best = set(trace.outputs[0].nodes) if trace.outputs else set()
+    own = scored(trace)
     scores = _scores(trace)
     places = _places(steps, scores)
     weights = known.weights if known else []
@@ -28,7 +29,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
         recipe=comparison.lanes[lane].recipe,
         rows=_rows(trace, fates),
         positions=max((step.index + 1 for step in steps), default=0),
-        weighs_by=known.weighs_by if known else "",
+        weighs_by=known.weighs_by if known and own else "",
         recorded=bool(weights),
         beams=[
             Beam.model_construct(
@@ -38,7 +39,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
                 text=step.piece,
                 logprob=step.logprob,
                 score=scores[node],
-                weight=weights[node] if node < len(weights) else None,
+                weight=weights[node] if own and node < len(weights) else None,
                 place=places[node],
                 fate=fates[node],
                 best=node in best,
@@ -59,12 +60,27 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
                 node=output.nodes[-1] if output.nodes else None,
                 tokens=len(output.nodes),
                 score=scores[output.nodes[-1]] if output.nodes else 0.0,
-                weight=weights[output.nodes[-1]] if weights and output.nodes else None,
+                weight=weight(trace, output),
                 finish_reason=output.finish_reason,
             )
             for output in trace.outputs
         ],
     )
+
+
+def scored(trace: Trace) -> bool:
+    """Whether its search keeps a score of each text; one that keeps none has zeros there."""
+    return trace.beams is not None and any(step.score != 0 for step in trace.steps)
+
+
+def weight(trace: Trace, output: Output) -> float | None:
+    """What the search compares a text by; where it does so once all are whole, as measured then."""
+    known = trace.beams
+    if known is None or not scored(trace):
+        return None
+    node = output.nodes[-1] if output.nodes else None
+    held = known.weights[node] if node is not None and node < len(known.weights) else None
+    return output.found.get(known.weighs_by) if held is None else held
 
 
 def _fates(trace: Trace, parents: set[int | None]) -> list[Fate]:
@@ -104,7 +120,7 @@ def _rows(trace: Trace, fates: list[Fate]) -> int:
 
 def _scores(trace: Trace) -> list[float]:
     """Of the text up to each record: the search's, or the sum of its tokens' log-probabilities."""
-    if trace.beams is not None:
+    if scored(trace):
         return [step.score for step in trace.steps]
     totals: list[float] = []
     for step in trace.steps:  # a record comes after the one before it in its text

@@ -111,10 +111,11 @@ def sentence(tree: BeamTree) -> str:
         )
     if tree.rows < 2:
         return "This column keeps one text at a time, so its tree is a single line."
+    stops = "a line that stops was given up, " if back or tree.passed else ""
     read = (
         f"From left to right the tokens, from top to bottom the {tree.rows} beginnings with the "
-        "highest scores at that point. The thick line is the text that is shown, a line that "
-        "stops was given up, a square ends a text."
+        f"highest scores at that point. The thick line is the text that is shown, {stops}a square "
+        "ends a text."
     )
     path = [one for one in tree.beams if one.best]
     lowest = max(path, key=lambda one: one.place, default=None)

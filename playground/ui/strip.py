@@ -9,6 +9,7 @@ from typing import Any
 
 from playground import charts
 from playground.colours import LETTERS
+from playground.explain.beams import scored, weight
 from playground.explain.partings import Side
 from playground.explain.texts import first
 from playground.trace import (
@@ -203,15 +204,13 @@ def written(
 
 def _score(trace: Trace, output: int) -> list[str]:
     """What the search weighs one of its texts by, short, and in words; empty where it does not."""
-    if trace.beams is None or output >= len(trace.outputs):
+    if trace.beams is None or output >= len(trace.outputs) or not scored(trace):
         return ["", ""]
-    text, weights = trace.outputs[output], trace.beams.weights
-    score = _signed(text.score)
-    node = text.nodes[-1] if text.nodes else None
-    weight = weights[node] if node is not None and node < len(weights) else None
-    if weight is None or trace.beams.weighs_by == "score":
+    text, by = trace.outputs[output], trace.beams.weighs_by
+    score, worth = _signed(text.score), weight(trace, text)
+    if worth is None or by == "score":
         return [score, f"its score is {score}"]
-    return [_signed(weight), f"{trace.beams.weighs_by} is {_signed(weight)}, the score {score}"]
+    return [_signed(worth), f"{by} is {_signed(worth)}, the score {score}"]
 
 
 def _signed(value: float) -> str:

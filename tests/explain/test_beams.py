@@ -187,6 +187,18 @@ def test_places_and_other_searches_and_what_was_saved_before() -> None:
     assert [b.score for b in old.beams] == pytest.approx([b.score for b in again.beams(0).beams])
 
 
+def test_texts_that_are_compared_once_they_are_whole_or_by_no_score() -> None:
+    recipes = ["mbr(3)", "arithmetic(3)"]
+    run = finished(served(eos=()), Request(prompt="ab", recipes=recipes, max_new_tokens=5))
+    outputs = run.lanes[0].trace.outputs
+    assert [one.weight for one in run.beams(0).texts] == [o.found["likeness"] for o in outputs]
+    tree = run.beams(1)
+    assert tree.weighs_by == "" and {one.weight for one in tree.texts} == {None}
+    for number, one in enumerate(tree.beams):
+        total = math.fsum(tree.beams[at].logprob for at in tree.path(number))
+        assert one.score == pytest.approx(total)
+
+
 def test_tokens_that_were_taken_back_stand_in_the_tree() -> None:
     said = finished(served(eos=()), Request(prompt="ab", recipes=["greedy"], max_new_tokens=6))
     phrase = said.lanes[0].text[1:3]
