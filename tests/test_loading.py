@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import gguf
 import pytest
 import torch
 import transformers
@@ -93,7 +94,18 @@ def test_the_model_own_generate_ends_where_the_playground_does(tmp_path):
     [
         ({"name": "T5Config"}, "encoder-decoder"),
         ({"name": "BartConfig"}, "encoder-decoder"),
-        ({"name": "LlamaConfig", "quantization_config": {"quant_method": "gptq"}}, "quantised"),
+        (
+            {"name": "LlamaConfig", "quantization_config": {"quant_method": "gptq"}},
+            "quantised (gptq), which is read with a library that is not installed: pip install",
+        ),
+        (
+            {"name": "LlamaConfig", "quantization_config": {"quant_method": "other"}},
+            "quantised (other), in a form that is not read here",
+        ),
+        (
+            {"name": "LlamaConfig", "quantization_config": {"load_in_4bit": True}},
+            "pip install bitsandbytes",
+        ),
     ],
 )
 def test_a_configuration_is_refused_by_name_and_reason(config, words):
@@ -353,3 +365,71 @@ def test_a_context_of_a_few_tokens_is_served(context):
     served = Engine(loaded_model(context=context), rows=4, process=PROCESS)
     lane = driven(served, Request(prompt="a", recipes=["greedy"])).comparison().lanes[0]
     assert len(lane.token_ids) == context - 1 and lane.error is None
+
+
+def test_an_adapter_is_never_left_out_in_silence(tmp_path):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(ModelError, match=r"an adapter .* lies beside its weights.*merge"):
+        load_folder(folder, CPU)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"it is an adapter \(LoRA\) and no model: merge it"):
+        load_folder(folder, CPU)
+
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "post_attention_layernorm": "ffn_norm",
+    "input_layernorm": "attn_norm",
+    "model.layers": "blk",
+}
+
+
+def as_gguf(model, file):
+    """A Qwen2 of this host as llama.cpp stores it, in float32."""
+    writer, config, words = gguf.GGUFWriter(file, "qwen2"), model.config, tokenizer().get_vocab()
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(sorted(words, key=words.__getitem__))
+    writer.add_token_scores([0.0] * len(words))
+    writer.add_eos_token_id(2)
+    for name, tensor in model.state_dict().items():
+        for own, stored in GGUF_NAMES.items():
+            name = name.replace(own, stored)
+        writer.add_tensor(name, tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize("named", ["file", "folder"])
+def test_a_gguf_file_is_the_model_it_was_made_of(tmp_path, named):
+    made = tiny_qwen2(VOCAB)
+    (tmp_path / "stored").mkdir()
+    file = tmp_path / "stored" / "tiny.gguf"
+    as_gguf(made, file)
+    loaded = load_folder(file if named == "file" else file.parent, CPU)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        assert torch.equal(loaded.model(ids).logits, made(ids).logits)
+    assert loaded.id == ("tiny.gguf" if named == "file" else "stored")
+    assert loaded.eos_token_ids == (2,) and loaded.context_length == 128
+    assert loaded.tokenizer.encode("A") == tokenizer().encode("A")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from playground.models.checkpoint import cannot_expand, quantisation
+
 # Layers that attend to keys and values of tokens: to all, or to a part that a mask can leave.
 _MASKED = {"full_attention", "sliding_attention", "chunked_attention"}
 
@@ -45,9 +47,9 @@ def unsupported_config(config: Any) -> str | None:
     name = name_of(config)
     if config.is_encoder_decoder:
         return f"{name} is an encoder-decoder, and only decoder-only models are served"
-    if getattr(config, "quantization_config", None):
-        return f"{name} is stored quantised, and only plain weights are served"
-    return None
+    method = quantisation(config)
+    reason = cannot_expand(method) if method else None
+    return f"{name} {reason}" if reason else None
 
 
 def needs_own_cache(model: Any) -> str | None:

@@ -24,7 +24,17 @@ log = logging.getLogger(__name__)
 SUMMARIES = {
     BUILT_IN: "135 million parameters, English, answers in a chat; comes with the playground.",
     "HuggingFaceTB/SmolLM2-360M-Instruct": "362 million parameters, English, answers in a chat.",
-    "Qwen/Qwen2.5-0.5B-Instruct": "494 million parameters, many languages, answers in a chat.",
+    "HuggingFaceTB/SmolLM3-3B": "3 billion parameters, six languages, answers in a chat.",
+    "Qwen/Qwen3-0.6B": "0.6 billion parameters, many languages, answers in a chat.",
+    "Qwen/Qwen3-1.7B": "1.7 billion parameters, many languages, answers in a chat.",
+    "Qwen/Qwen3.5-0.8B": "0.8 billion parameters, many languages, answers in a chat; slower, since "
+    "its rows share no forward.",
+    "google/gemma-3-270m-it": "270 million parameters, answers in a chat; its owner asks visitors "
+    "to accept terms.",
+    "google/gemma-3-1b-it": "1 billion parameters, answers in a chat; its owner asks visitors to "
+    "accept terms.",
+    "meta-llama/Llama-3.2-1B-Instruct": "1.2 billion parameters, eight languages, answers in a "
+    "chat; its owner asks visitors to accept terms.",
     "gpt2": "124 million parameters, English, continues text.",
     "distilgpt2": "82 million parameters, a smaller gpt2, continues text.",
 }

@@ -14,6 +14,7 @@ import torch
 
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
+from playground.models.checkpoint import Checkpoint, adapter, quantisation
 from playground.models.intact import damage, pointer
 from playground.process import Process
 from playground.settings import Settings
@@ -42,7 +43,8 @@ def load_folder(
     make_room: Callable[[str, int], None] | None = None,
     process: Process | None = None,
 ) -> LoadedModel:
-    """Load a model and its tokenizer from a folder in transformers' form, safetensors only.
+    """Load a model and its tokenizer: a folder in transformers' form with safetensors, or a GGUF
+    file, or a folder that holds one.
 
     ``make_room(id, bytes)`` is called before the weights are read. Raises ``ModelError`` where
     the folder cannot be read or its architecture cannot be served.
@@ -53,9 +55,14 @@ def load_folder(
     settings = settings or Settings()
     folder = Path(folder).expanduser().resolve()
     id = id or folder.name
-    if not folder.is_dir():
+    if not folder.exists():
         raise ModelError(f"{id} cannot be loaded: there is no such folder.", folder)
-    missing = lacks(folder) or pointer(folder)
+    checkpoint = Checkpoint.at(folder)
+    folder = checkpoint.folder
+    reason = adapter(folder)
+    if reason:
+        raise ModelError(f"{id} cannot be loaded: {reason}.", folder)
+    missing = pointer(folder) or (None if checkpoint.gguf else lacks(folder))
     if missing:
         raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.", folder)
     where, dtype = device.resolve_device(settings)
@@ -64,8 +71,12 @@ def load_folder(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with (process or Process()).loading, _no_bars():
-        needed = _bytes(_skeleton(folder, id), settings)
-        fault = damage(folder)
+        skeleton = _skeleton(checkpoint, id)
+        needed = _bytes(skeleton, settings)
+        method = quantisation(skeleton.config)
+        if method:
+            needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        fault = None if checkpoint.gguf else damage(folder)
         if fault:
             log.error("%s in %s is damaged", id, folder)
             raise ModelError(
@@ -76,15 +87,17 @@ def load_folder(
         if make_room is not None:
             make_room(id, needed)
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **checkpoint.named)
             model, report = auto.from_pretrained(
                 folder,
                 dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
                 output_loading_info=True,
+                **checkpoint.weights,
+                **({"device_map": {"": str(where)}} if method else {}),
             )
-            model.to(where).eval().requires_grad_(False)
+            if not method:  # what is quantised is put there as it is read
+                model.to(where)
+            model.eval().requires_grad_(False)
         except Exception as error:
             log.warning("loading %s failed", id, exc_info=True)
             raise ModelError(f"{id} cannot be loaded: {_told(error, folder)}.") from error
@@ -107,6 +120,7 @@ def load_folder(
         device=str(where),
         dtype=str(dtype).removeprefix("torch."),
         memory=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        quantised=method,
         has_chat_template=_reads_chats(tokenizer, id),
     )
     return LoadedModel(id, model, tokenizer, facts, ends, length)
@@ -188,24 +202,26 @@ def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) ->
     Raises ``ModelError`` where the architecture cannot be served.
     """
     with process.loading:
-        return _bytes(_skeleton(folder, id), settings)
+        return _bytes(_skeleton(Checkpoint(folder), id), settings)
 
 
-def _skeleton(folder: Path, id: str) -> Any:
+def _skeleton(checkpoint: Checkpoint, id: str) -> Any:
     """The model without its weights; raises ``ModelError`` where it cannot be served."""
     import transformers
 
     auto: Any = transformers.AutoModelForCausalLM
+    folder = checkpoint.folder
     config: Any = None
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, **checkpoint.named)
         reason = architecture.unsupported_config(config)
         if reason is None:
             with torch.device("meta"):
                 model = auto.from_config(config, trust_remote_code=False)
             reason = architecture.unsupported(model)
     except Exception as error:
-        if "auto_map" in (folder / "config.json").read_text():
+        own = folder / "config.json"
+        if own.is_file() and "auto_map" in own.read_text():
             reason = "it needs code of its own, which is never run here"
         elif "Unrecognized configuration class" in str(error):
             reason = (

@@ -17,7 +17,13 @@ BUILT_IN = "SmolLM2-135M-Instruct"
 OFFERED = (
     BUILT_IN,
     "HuggingFaceTB/SmolLM2-360M-Instruct",
-    "Qwen/Qwen2.5-0.5B-Instruct",
+    "HuggingFaceTB/SmolLM3-3B",
+    "Qwen/Qwen3-0.6B",
+    "Qwen/Qwen3-1.7B",
+    "Qwen/Qwen3.5-0.8B",
+    "google/gemma-3-270m-it",
+    "google/gemma-3-1b-it",
+    "meta-llama/Llama-3.2-1B-Instruct",
     "gpt2",
     "distilgpt2",
 )
@@ -46,7 +52,8 @@ class Settings(BaseSettings):
     model: str = Field(
         BUILT_IN,
         min_length=1,
-        description="Model the page opens with: the built-in one, a hub id, or a folder.",
+        description="Model the page opens with: the built-in one, a hub id, a folder, "
+        "or a GGUF file.",
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         OFFERED, description="Models offered to visitors, separated by commas; folders too."

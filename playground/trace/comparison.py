@@ -65,6 +65,9 @@ class ModelFacts(Record):
     cache_bytes_per_token: int | None = Field(
         None, description="Bytes of keys and values that one token of one row holds, in all layers."
     )
+    quantised: str | None = Field(
+        None, description="The method by which its weights are stored, where they are quantised."
+    )
     has_chat_template: bool = False
     eos_token_ids: list[int] = Field(
         default_factory=list, description="Tokens that end a text, as far as they are known."

@@ -18,6 +18,7 @@ def facts_line(facts: ModelFacts) -> str:
         size,
         f"{device} {short.get(facts.dtype, facts.dtype)}",
         f"{facts.memory / 1e9:.1f} GB",
+        *([] if facts.quantised is None else [f"quantised ({facts.quantised})"]),
         *([] if facts.one_by_one_times is None else [_slower(facts.one_by_one_times)]),
         *([] if facts.batch_invariant else ["texts can depend on the batch"]),
     ]
