@@ -166,6 +166,15 @@ def test_strategies_are_listed_and_told(command):
     assert len(json.loads(command("strategies", "--json")[1])["strategies"]) > 30
 
 
+def test_a_reader_who_has_seen_enough_is_no_failure():
+    command = f"{sys.executable} -m playground.cli strategies --json | head -c 10"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_bench_has_its_own_options(command, capsys):
     with pytest.raises(SystemExit) as ended:
         command("bench", "--help")

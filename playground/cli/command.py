@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quiet_libraries()
     try:
         status: int = options.part(options)
+        sys.stdout.flush()
         return status
+    except BrokenPipeError:  # whoever reads it has seen enough, as `head` has
+        sys.stdout = open(os.devnull, "w")  # which Python flushes at the end
+        return 0
     except SettingsError as error:
         return failed(str(error))
     except KeyboardInterrupt:  # while a model is loaded, or for the second time

@@ -53,6 +53,8 @@ def compare(options: Namespace) -> int:
     try:
         _write(_formed(comparison, form), options.output)
     except OSError as error:
+        if options.output is None:
+            raise
         return failed(f"{options.output} cannot be written: {error.strerror}.")
     errors = [lane.error for lane in comparison.lanes if lane.error]
     return 130 if stopped else failed(" ".join(errors)) if errors else 0
