@@ -191,6 +191,10 @@ class Processor(Strategy):
         bounds. This implementation gives them for a processor that is ``each_alone`` and keeps the
         order of scores.
         """
+        if type(self).needs is not Processor.needs:
+            raise Unknown("what the model reads for it beside the text was not recorded.")
+        if self.stateful:
+            raise Unknown("what it remembers of the text so far was not recorded.")
         if not self.each_alone:
             raise Unknown("what it does to a token depends on scores that were not recorded.")
 

@@ -33,8 +33,10 @@ def test_json_round_trip(run):
             strict=True,
         ):
             assert told == pytest.approx(exact, rel=1e-6, abs=0)
-        same = {"candidates": was.candidates}
-        assert step.model_copy(update=same) == was
+        for name in ("raw_logprob", "logprob", "raw_entropy"):
+            assert getattr(step, name) == pytest.approx(getattr(was, name), rel=1e-6)
+        assert step.times.forward == pytest.approx(was.times.forward, rel=1e-4)
+        assert step.model_dump_json() == was.model_dump_json()
 
 
 def test_json_is_plain(run):

@@ -11,10 +11,16 @@ FinishReason = Literal[
     "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
 ]
 DIGITS = 7  # significant ones, of a probability in JSON
+_TIMED = 5  # the same of seconds
 
 
 class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+def rounded(value: float, digits: int = DIGITS) -> float:
+    """A number in as many digits as JSON has of it: those that a float32 has."""
+    return float(f"{value:.{digits}g}")
 
 
 class Candidates(Record):
@@ -32,7 +38,7 @@ class Candidates(Record):
 
     @field_serializer("raw", when_used="json")
     def _rounded(self, probabilities: list[float]) -> list[float]:
-        return [float(f"{p:.{DIGITS}g}") for p in probabilities]
+        return [rounded(p) for p in probabilities]
 
     @field_serializer("stages", when_used="json")
     def _each_rounded(self, stages: list[list[float]]) -> list[list[float]]:
@@ -61,6 +67,10 @@ class StageSummary(Record):
         "step says; null where it draws none, or none that is known at little cost.",
     )
 
+    @field_serializer("entropy", "threshold", when_used="json")
+    def _rounded(self, value: float | None) -> float | None:
+        return None if value is None else rounded(value)
+
 
 class Times(Record):
     """Seconds that one step took. ``forward`` is shared by ``forward_rows`` rows of all lanes.
@@ -73,6 +83,10 @@ class Times(Record):
     search: float
     record: float
     forward_rows: int
+
+    @field_serializer("forward", "processors", "search", "record", when_used="json")
+    def _rounded(self, seconds: float) -> float:
+        return rounded(seconds, _TIMED)
 
 
 class TakenBack(Record):
@@ -127,6 +141,10 @@ class StepRecord(Record):
     )
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")
+
+    @field_serializer("raw_logprob", "logprob", "raw_entropy", when_used="json")
+    def _rounded(self, value: float) -> float:
+        return rounded(value)
 
     @property
     def piece(self) -> str:

@@ -1,4 +1,7 @@
-"""A recorded run, part of the package, which a page shows before its first Run."""
+"""A recorded run, part of the package, which a page shows before its first Run.
+
+``python -m playground.ui.recorded`` records it anew, of the built-in model, with today's engine.
+"""
 
 from __future__ import annotations
 
@@ -40,3 +43,24 @@ def label(run: Comparison) -> str:
         f"{run.model.title} wrote this on {made.day} {made:%B %Y} in {run.model.dtype}. "
         "This machine may round otherwise."
     )
+
+
+def record() -> None:
+    """Run again what was recorded, and keep it in its place."""
+    from playground.playground import Playground
+
+    old = recorded()
+    made = Playground(dtype=old.model.dtype, device=old.model.device).compare(
+        old.prompt,
+        [lane.recipe for lane in old.lanes],
+        max_new_tokens=old.max_new_tokens,
+        min_new_tokens=old.min_new_tokens,
+        seed=old.seed,
+        stop=old.stop,
+        chat=old.chat,
+    )
+    FILE.write_text(made.to_json(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    record()

@@ -91,7 +91,7 @@ class Bounded:
             ((top > own_low - _near(own_low)) & (top != own_low)).sum(-1),
         )
 
-    def _weights(self, power: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
+    def weights(self, power: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
         """exp(power · score) of tokens and of bins, at least and at most; about 1 for the best."""
         real = self.ids >= 0
         base = self.best_high
@@ -121,7 +121,7 @@ class Bounded:
         return self._log_sum(2.0)
 
     def _log_sum(self, power: float) -> tuple[Floats, Floats]:
-        low, high, least, most = self._weights(power)
+        low, high, least, most = self.weights(power)
         sums = (a.sum(-1, keepdims=True) + b.sum(-1, keepdims=True) for a, b in
                 ((low, least), (high, most)))  # fmt: skip
         with np.errstate(divide="ignore"):
@@ -130,21 +130,74 @@ class Bounded:
 
     def entropy(self) -> tuple[Floats, Floats]:
         """Nats, at least and at most, ``[rows, 1]``."""
-        low, high, least, most = self._weights()
-        total_low = low.sum(-1, keepdims=True) + least.sum(-1, keepdims=True)
-        total_high = high.sum(-1, keepdims=True) + most.sum(-1, keepdims=True)
-        # As deep as that a token weighs nothing.
-        depth = [np.clip(self.best_high - score, 0.0, 1e4) for score in (self.high, self.low)]
-        bins = [np.clip(self.best_high - edge, 0.0, 1e4) for edge in (self.top, self.bottom)]
-        # Σ d·exp(−d), where d is the depth below the best.
-        sums = [
-            (known * depth[at]).sum(-1, keepdims=True) + (rest * bins[at]).sum(-1, keepdims=True)
-            for at, (known, rest) in enumerate(((low, least), (high, most)))
-        ]
+        (low, high), (depths_low, depths_high) = self._sums_of_depths()
         with np.errstate(divide="ignore", invalid="ignore"):
-            lowest = np.log(total_low) + sums[0] / total_high
-            highest = np.log(total_high) + sums[1] / np.maximum(total_low, 1e-300)
+            lowest = np.log(low) + depths_low / high
+            highest = np.log(high) + depths_high / np.maximum(low, 1e-300)
         return np.maximum(lowest - LOOSE, 0.0), highest + LOOSE
+
+    def mean_score(self) -> tuple[Floats, Floats]:
+        """The mean of the scores by their probabilities, at least and at most, ``[rows, 1]``."""
+        (low, high), (depths_low, depths_high) = self._sums_of_depths()
+        base = self.best_high
+        return (
+            base - depths_high / np.maximum(low, 1e-300) - LOOSE,
+            base - depths_low / high + LOOSE,
+        )
+
+    def _sums_of_depths(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Bounds on Σ exp(−d), and on Σ d·exp(−d), where d is the depth below the best."""
+        low, high, least, most = self.weights()
+        base = self.best_high
+        total = [part.sum(-1, keepdims=True) for part in (low, high, least, most)]
+        # As deep as that a token weighs nothing.
+        depth = [np.clip(base - score, 0.0, 1e4) for score in (self.high, self.low)]
+        start, end = (np.clip(base - edge, 0.0, 1e4) for edge in (self.top, self.bottom))
+        means = [np.clip(base - mean, start, end) for mean in (self.mean_high, self.mean_low)]
+        any_low, any_high = _between(start, end)
+        by_mean = _between(*means)
+        # Tokens on both sides of their mean weigh more or less than as many at it, by the bend.
+        bend = (end - start) ** 2 / 8 * np.maximum(abs(start - 2), abs(end - 2)) * np.exp(-start)
+        each_low = np.maximum(any_low, by_mean[0] - bend)
+        each_high = np.minimum(any_high, by_mean[1] + bend)
+        # One that strayed lies deeper: there it weighs less, but for what is very near the best.
+        strayed = np.where((self.strayed > 0) & (start < 1), np.exp(-1.0), 0.0)
+        bins_low = np.maximum(self.counts * each_low - self.strayed * any_high, 0.0)
+        bins_high = self.counts * np.maximum(each_high, strayed)
+        sums = [
+            (low * depth[0]).sum(-1, keepdims=True)
+            + np.where(self.bin_must, bins_low, 0.0).sum(-1, keepdims=True),
+            (high * depth[1]).sum(-1, keepdims=True)
+            + np.where(self.bin_may, bins_high, 0.0).sum(-1, keepdims=True),
+        ]
+        return (total[0] + total[2], total[1] + total[3]), (sums[0], sums[1])
+
+    def ranked(self, count: int) -> tuple[Floats, Floats]:
+        """The ``count`` highest scores in falling order, at least and at most; −inf for none."""
+        real = self.ids >= 0
+        left = np.clip(self.counts - self.strayed, 0, count) * self.bin_must
+        held = np.clip(self.counts, 0, count) * self.bin_may
+        found = np.full((2, len(self.ids), count), -np.inf)
+        for row in range(len(self.ids)):
+            for side, which, score, number, edge in (
+                (0, self.must, self.low, left, self.bottom),
+                (1, self.may, self.high, held, self.top),
+            ):
+                own = score[row][which[row] & real[row]]
+                others = np.repeat(edge[row], number[row].astype(np.int64))
+                best = np.sort(np.concatenate([own, others]))[::-1][:count]
+                found[side, row, : len(best)] = best
+        return found[0], found[1]
+
+    def survivors(self) -> tuple[Floats, Floats]:
+        """How many tokens are left, at least and at most, ``[rows, 1]``."""
+        real = self.ids >= 0
+        sides = ((self.must, self.bin_must), (self.may, self.bin_may))
+        low, high = (
+            (which & real).sum(-1, keepdims=True) + (self.counts * bins).sum(-1, keepdims=True)
+            for which, bins in sides
+        )
+        return low, high
 
     def scaled(self, factor: float) -> Bounded:
         """Every score times ``factor``, which is above 0: the order stays."""
@@ -160,6 +213,24 @@ class Bounded:
         if bool((self.low == self.high).all()):
             # What is equal stays so, and what may be is decided by the same differences.
             changed.__dict__["_above"] = self._above
+        return changed
+
+    def scaled_within(self, low: Floats, high: Floats) -> Bounded:
+        """A row's scores times one factor from ``low`` to ``high``, above 0, ``[rows, 1]``."""
+
+        def ends(least: Floats, most: Floats) -> tuple[Floats, Floats]:
+            return (
+                np.where(least >= 0, least * low, least * high),
+                np.where(most >= 0, most * high, most * low),
+            )
+
+        scores, edges = ends(self.low, self.high), ends(self.bottom, self.top)
+        means = ends(self.mean_low, self.mean_high)
+        changed = replace(
+            self, low=scores[0], high=scores[1], bottom=edges[0], top=edges[1],
+            mean_low=means[0], mean_high=means[1],
+        )  # fmt: skip
+        changed.__dict__["_above"] = self._above  # one factor for all keeps the order
         return changed
 
     def _kept(self, may: Bools, must: Bools, bin_may: Bools, bin_must: Bools) -> Bounded:
@@ -188,6 +259,10 @@ class Bounded:
 
     def likeliest(self, count: int) -> Bounded:
         """The ``count`` highest, those that equal the last of them included."""
+        return self.ranks(np.array([[count]]), np.array([[count]]))
+
+    def ranks(self, fewest: NDArray[np.int64], most_kept: NDArray[np.int64]) -> Bounded:
+        """The highest of each row, ``fewest`` at least and ``most_kept`` at most, ``[rows, 1]``."""
         above = self._above
         real = self.ids >= 0
         left = np.maximum(self.counts - self.strayed, 0.0) * self.bin_must
@@ -201,12 +276,14 @@ class Bounded:
         held = self.counts * self.bin_may
         bin_least = known_least + np.cumsum(left, -1) - left
         bin_most = known_most + np.cumsum(held, -1)
-        return self._kept(least < count, most < count, bin_least < count, bin_most <= count)
+        return self._kept(
+            least < most_kept, most < fewest, bin_least < most_kept, bin_most <= fewest
+        )
 
     def within(self, mass: float) -> Bounded:
         """The highest until their probabilities reach ``mass``, the one that does included."""
         above = self._above
-        low, high, least, most = self._weights()
+        low, high, least, most = self.weights()
         before_least = _sums(above.sure, low) + _first(above.bins_sure, least)
         before_most = _sums(above.maybe, high) + _first(above.bins_maybe, most)
         rest_least = _rest(above.maybe, low) + _rest_bins(above.bins_maybe, least)
@@ -319,6 +396,13 @@ class Bounded:
             np.concatenate([must, np.zeros(len(shadows) + len(raised), bool)]),
             float(len(strangers)),
         )
+
+
+def _between(start: Floats, end: Floats) -> tuple[Floats, Floats]:
+    """The least and the most that d·exp(−d) is from ``start`` to ``end``."""
+    low, high = start * np.exp(-start), end * np.exp(-end)
+    peak = np.where((start <= 1) & (end >= 1), np.exp(-1.0), np.maximum(low, high))
+    return np.minimum(low, high), peak
 
 
 def _near(scores: Floats) -> Floats:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
 from ..ops.reduce import entropy
 from .temperature import SMALLEST
 
@@ -72,3 +74,14 @@ class DynamicTemperature(base.Processor):
         low, high = self.params.low, self.params.high
         share = min(max(unsure, 0.0) / math.log(count), 1.0) if count > 1 else 0.0
         return float(max(low + (high - low) * share**self.params.exponent, SMALLEST))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        unsure, counts = scores.entropy(), scores.survivors()
+        heats = np.array(
+            [
+                [self._heat(float(h), int(n)) for h, n in zip(nats, left, strict=True)]
+                for nats, left in zip(unsure, reversed(counts), strict=True)
+            ]
+        )
+        low, high = heats.min(0)[:, None], heats.max(0)[:, None]
+        return scores.scaled_within(1 / high, 1 / low)

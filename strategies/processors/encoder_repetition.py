@@ -38,6 +38,7 @@ class EncoderRepetition(base.Processor):
         )
 
     neutral: ClassVar = {"penalty": 1.0}
+    each_alone: ClassVar = True
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.penalty == 1.0:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
 from ..ops.reduce import collision
 from ..ops.truncation import keep_likely
 
@@ -43,3 +45,16 @@ class PLessNorm(base.Processor):
         count = given.survivors
         agree = float(collision(given.scores[None].softmax(-1)))
         return (count * agree - 1) / max(1, count - 1)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        (least, most), (low, high) = scores.log_total(), scores.log_squares()
+        fewest, count = scores.survivors()
+        agree = [np.exp(low - 2 * most), np.minimum(np.exp(high - 2 * least), 1.0)]
+        # It rises with both, since it is the agreement less (1 − agreement) / (count − 1).
+        bars = [
+            part - (1 - part) / np.maximum(number - 1, 1)
+            for part, number in zip(agree, (fewest, count), strict=True)
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = [np.log(np.maximum(bar, 0.0)) for bar in bars]
+        return scores.at_least(logs[0] + least, logs[1] + most)

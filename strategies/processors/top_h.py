@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_cuts import likely_entropy
 
 HEAD = 100  # how many of the likeliest are looked at, as in transformers
 
@@ -53,3 +55,6 @@ class TopH(base.Processor):
         within = within.sum(-1, keepdim=True)
         least = head.gather(-1, (within - 1).clamp(min=0))
         return torch.where(scores >= least, scores, -torch.inf)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return likely_entropy(scores, self.params.h, min(HEAD, self.context.vocab_size))

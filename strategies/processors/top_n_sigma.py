@@ -12,6 +12,8 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
+from ..ops.bounded_cuts import deviation as spread
 from ..ops.reduce import deviation
 
 
@@ -53,3 +55,8 @@ class TopNSigma(base.Processor):
         whole = given.survivors == len(given.scores)  # then torch's own is some ten times as fast
         sigma = given.scores.std(correction=0) if whole else deviation(given.scores[None])
         return math.exp(given.best - self.params.n * float(sigma))
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        low, high = spread(scores)
+        n: float = self.params.n
+        return scores.at_least(scores.best_low - n * high, scores.best_high - n * low)

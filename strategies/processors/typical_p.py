@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_cuts import typical
 from ..ops.nucleus import farthest_in_nucleus
 from ..ops.reduce import entropy
 
@@ -49,3 +51,6 @@ class TypicalP(base.Processor):
         distance = (logprobs + entropy(probs, logprobs)[:, None]).abs()
         farthest = farthest_in_nucleus(distance, probs, self.params.typical_p)
         return torch.where(distance <= farthest[:, None], scores, -torch.inf)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return typical(scores, self.params.typical_p)

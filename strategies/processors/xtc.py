@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
+from ..ops.bounded_cuts import without_top
 from ..ops.noise import uniform
 
 
@@ -79,3 +82,7 @@ class Xtc(base.Processor):
 
     def threshold(self, given: Distribution) -> float:
         return float(self.params.threshold)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        acting = np.array([self._acts(row) for row in rows])
+        return without_top(scores, self.params.threshold, self._spared, acting)

@@ -65,7 +65,13 @@ OTHERS = st.one_of(
     st.floats(0.0, 0.02).map(lambda v: f"epsilon_cutoff({v!r})"),
     st.floats(0.0, 0.6).map(lambda v: f"top_a({v!r})"),
     st.just("p_less"),
-    st.just("typical_p(0.8)"),
+    st.floats(0.05, 0.99).map(lambda v: f"typical_p({v!r})"),
+    st.floats(0.3, 3.0).map(lambda v: f"top_n_sigma({v!r})"),
+    st.floats(0.1, 0.99).map(lambda v: f"top_h({v!r})"),
+    st.floats(0.01, 0.3).map(lambda v: f"xtc({v!r}, probability=0.7)"),
+    st.just("p_less_norm"),
+    st.floats(0.8, 3.0).map(lambda v: f"dynamic_temperature(0.6, high={v!r})"),
+    st.floats(0.8, 1.6).map(lambda v: f"encoder_repetition({v!r})"),
     st.just("min_new_tokens(9)"),
     st.just("dry(0.8, allowed_length=1)"),
     st.floats(-5.0, 5.0).map(lambda v: f"logit_bias({{'70': {v!r}, 'e': {-v!r}}})"),
@@ -124,6 +130,17 @@ def test_little_is_unknown_of_the_usual_truncations() -> None:
     assert met["unknown"] + met["place alone"] <= 6
 
 
+BY_ALL = ["typical_p(0.9)", "top_n_sigma(1.0)", "top_h(0.4)", "xtc(0.1)", "p_less_norm"]
+
+
+@pytest.mark.parametrize("step", BY_ALL)
+def test_little_is_unknown_of_cuts_by_the_whole_distribution(step: str) -> None:
+    other = f"{step} | temperature(0.9) | sample"
+    met = Counter(check(f"temperature({0.8 + n / 20}) | sample", other, n) for n in range(10))
+    print(step, dict(met))
+    assert met["unknown"] + met["place alone"] <= 3
+
+
 def test_a_recipe_is_told_to_write_what_it_wrote() -> None:
     recipe = "temperature(0.9) | top_k(30) | sample"
     comparison = run(recipe, seed=3)
@@ -161,7 +178,7 @@ def test_a_loaded_trace_tells_without_a_model() -> None:
     [
         ("beam(3)", "by the next token alone"),
         ("manual", "by the next token alone"),
-        ("typical_p(0.5) | sample", "The step typical_p(0.5) cannot be followed"),
+        ("tail_free(0.5) | sample", "The step tail_free(0.5) cannot be followed"),
         ("bad_words(['x']) | sample", "with the model's tokenizer"),
     ],
 )

@@ -55,8 +55,9 @@ def known_logits(rows: Sequence[ChosenFrom]) -> list[str]:
     ]
     counts, means = _binned(logits, best, known)
     each = zip(able, rows, logits, known, counts, placed(means), strict=True)
-    for number, row, own, ids, *bins in each:
-        kept = Logits(ids, own.numpy()[ids], len(row.likeliest), *bins)
+    for number, row, own, ids, filled, places in each:
+        values, deepest = own.numpy()[ids], float(own.min())
+        kept = Logits(ids, values, len(row.likeliest), filled, places, deepest)
         found[number] = pack(kept, len(row.candidates))
     return found
 
