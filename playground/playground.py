@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.forking import fork
@@ -17,6 +18,11 @@ from playground.settings import Settings
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
 from strategies import Recipe
+
+if TYPE_CHECKING:
+    from playground.experiment.experiment import Experiment
+    from playground.experiment.result import Result
+    from playground.experiment.runner import Done
 
 
 class Playground:
@@ -173,6 +179,42 @@ class Playground:
                 max_new_tokens=max_new_tokens,
             )
         )
+
+    def experiment(
+        self,
+        experiment: Experiment | str | Path | None = None,
+        *,
+        store: str | Path | None = None,
+        fresh: bool = False,
+        progress: Callable[[Done], None] | None = None,
+        **fields: Any,
+    ) -> Result:
+        """Which recipe is better, by several prompts and seeds, and how sure that is.
+
+        ``experiment`` is a TOML file, or its ``fields`` are given: ``prompts``, ``recipes`` or a
+        ``sweep``, ``seeds``, ``metrics``, ``max_new_tokens`` and others of ``Experiment``. Texts
+        are kept in the file ``store``, from which an experiment goes on that was ended; with
+        ``fresh`` they are all written again. ``progress`` is called after each text. The result
+        has pandas tables and writes the report. Raises ``ExperimentError``, which names a field.
+
+        >>> result = Playground().experiment(prompts=[{"set": "story"}], recipes=["greedy", "beam"])
+        >>> result.verdict(), result.table(), result.to_html()
+        """
+        from playground.experiment.experiment import Experiment as Asked
+        from playground.experiment.result import Result as Found
+        from playground.experiment.runner import Runner
+        from playground.experiment.store import Store
+
+        if isinstance(experiment, str | Path):
+            experiment = Asked.from_file(experiment)
+        elif experiment is None:
+            experiment = Asked.of(fields, Path())
+        with Store(store) as opened:
+            runner = Runner(experiment, self.engine, opened)
+            for done in runner.run(fresh=fresh):
+                if progress is not None:
+                    progress(done)
+            return Found(experiment, runner.facts, runner.samples())
 
     def _finished(self, request: Request, progress: bool | None = None) -> Comparison:
         """Run a request to its end, and return what it generated."""

@@ -46,7 +46,7 @@ def compared(tiny, *more):
 def test_without_a_command_it_tells_what_there_is(command):
     status, out, _ = command()
     assert status == 0
-    for name in ("run", "compare", "bench", "strategies"):
+    for name in ("run", "compare", "experiment", "bench", "strategies"):
         assert re.search(rf"^    {name}\s", out, re.M)
 
 
@@ -212,3 +212,70 @@ def test_run_serves_what_the_options_say(tiny):
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=120)
     assert process.returncode == 0 and "Traceback" not in out + errors
+
+
+EXPERIMENT = """
+question = "Does it repeat?"
+prompts = ["Hello", "Once", "The", "Why"]
+recipes = ["greedy", "top_k(5) | sample"]
+seeds = 2
+max_new_tokens = 4
+metrics = ["distinct_n(1)", "length"]
+"""
+
+
+def test_an_experiment_is_told_written_and_kept(command, tiny, tmp_path):
+    (tmp_path / "asked.toml").write_text(EXPERIMENT, encoding="utf-8")
+    files = [str(tmp_path / f"report{ending}") for ending in (".md", ".html", ".csv", ".toml")]
+    given = ["--model", tiny, "--device", "cpu", "--dtype", "float32", "--store"]
+    given += [str(tmp_path / "kept.sqlite"), *(part for file in files for part in ("-o", file))]
+    status, out, err = command("experiment", str(tmp_path / "asked.toml"), *given)
+    assert (status, err) == (0, "")
+    assert out.startswith("Does it repeat?\n\nDistinct n-grams (1), %\n  ")
+    assert "greedy and top_k(5) | sample: no difference at all in length" in out
+    first = [(tmp_path / f"report{ending}").read_text("utf-8") for ending in (".md", ".csv")]
+    again = tmp_path / "report.toml"  # the file that a report gives asks for the same
+    assert command("experiment", str(again), *given, "--fresh") == (0, out, "")
+    assert [
+        (tmp_path / f"report{ending}").read_text("utf-8") for ending in (".md", ".csv")
+    ] == first
+    assert len(list(csv.DictReader(io.StringIO(first[1])))) == 16
+
+
+@pytest.mark.parametrize(
+    "change, more, words",
+    [
+        ('recipes = ["topp | sample"]', [], "recipes.0: Step 1: There is no strategy 'topp'"),
+        ("seed = 3", [], "There is no field seed; an experiment has question, model"),
+        ("", ["-o", "report.pdf"], "report.pdf ends in none of .html, .md, .csv, .toml."),
+        ("", ["-o", "/nowhere/report.md"], "there is no such folder"),
+        ("", ["--model", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_an_experiment_that_cannot_be_says_why(command, tmp_path, change, more, words):
+    name = change.partition(" ")[0]
+    kept = [line for line in EXPERIMENT.splitlines() if not name or not line.startswith(name + " ")]
+    (tmp_path / "asked.toml").write_text("\n".join([*kept, change]), encoding="utf-8")
+    store = ["--store", str(tmp_path / "kept.sqlite")]
+    status, out, err = command("experiment", str(tmp_path / "asked.toml"), *store, *more)
+    assert (status, out) == (1, "") and words in err and err.count("\n") == 1
+
+
+def test_an_experiment_from_python(tiny, tmp_path):
+    from playground import Playground
+
+    told = []
+    playground = Playground(tiny, dtype="float32", device="cpu")
+    result = playground.experiment(
+        prompts=["Hello", {"set": "fact", "first": 2}],
+        recipes=["greedy", "sample"],
+        seeds=2,
+        max_new_tokens=3,
+        metrics=["contains", "length"],
+        store=tmp_path / "kept.sqlite",
+        progress=told.append,
+    )
+    assert [one.done for one in told] == list(range(1, 13)) and result.complete
+    assert list(result.table()["prompts"]) == [2, 2, 3, 3]
+    same = playground.experiment(result.experiment, store=tmp_path / "kept.sqlite", progress=told)
+    assert same.frame().equals(result.frame())

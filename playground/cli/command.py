@@ -1,4 +1,4 @@
-"""The command's four parts, each with its options; each part is imported where it is asked for."""
+"""The command's five parts, each with its options; each part is imported where it is asked for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ examples:
   {NAME} run
   {NAME} compare "The capital of France is" greedy "top_p(0.9) | sample" --seed 7
   {NAME} compare "Once upon a time" "min_p(0.1) | sample" --html -o story.html
+  {NAME} experiment question.toml -o report.html
   {NAME} strategies min_p
 """
 
@@ -74,6 +75,9 @@ def _parser() -> ArgumentParser:
     options.add(page)
     compared = part("compare", "write one prompt's continuation with several recipes", _compare)
     _add_comparison(compared)
+    from playground.cli import experiment
+
+    experiment.add(part("experiment", "say which recipe is better, and how surely", _experiment))
     part("bench", "measure speed and memory (it has its own --help)", lambda options: _bench([]))
     listed = part("strategies", "list what a recipe can be made of", _strategies)
     listed.add_argument("id", nargs="?", help="tell all of this one")
@@ -135,6 +139,12 @@ def _compare(options: Namespace) -> int:
     from playground.cli.compare import compare
 
     return compare(options)
+
+
+def _experiment(options: Namespace) -> int:
+    from playground.cli.experiment import experiment
+
+    return experiment(options)
 
 
 def _strategies(options: Namespace) -> int:

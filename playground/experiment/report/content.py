@@ -1,0 +1,228 @@
+"""What a report says, whatever it is written in: paragraphs and tables under headings."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+
+from playground.experiment.metric import Metric
+from playground.experiment.report.toml import to_toml
+from playground.experiment.result import Result, Summary
+from playground.experiment.statistics.words import number
+
+MOST_SENTENCES = 40
+MOST_PAIRS = 200  # rows of a table
+FILE = "experiment.toml"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as texts; those of ``numbers`` (columns, from 0) are set to the right."""
+
+    header: list[str]
+    rows: list[list[str]]
+    numbers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    table: Table | None = None
+    code: str | None = None
+
+
+def heading(result: Result) -> str:
+    return result.experiment.question or "An experiment"
+
+
+def sections(result: Result) -> list[Section]:
+    """In the order in which they are read: the answer first, how it was found last."""
+    found = [_verdict(result), _means(result), _pairs(result)]
+    if result.errors:
+        found.append(_errors(result))
+    return [*found, _settings(result), _metrics(result), _place(result), _again(result)]
+
+
+def shown(value: float, metric: Metric) -> str:
+    return number(value * metric.info.factor)
+
+
+def between(one: Summary, metric: Metric) -> str:
+    """A mean with its interval: "21.3 (17.0 to 25.1)"."""
+    mean = shown(one.mean, metric)
+    if one.low is None or one.high is None:
+        return mean
+    return f"{mean} ({shown(one.low, metric)} to {shown(one.high, metric)})"
+
+
+def title(metric: Metric) -> str:
+    """A metric's name, settings and unit, as they stand above a column."""
+    settings = str(metric).removeprefix(metric.info.id)
+    unit = "%" if metric.info.unit == "points" else metric.info.unit
+    return f"{metric.info.title}{settings and ' ' + settings}{unit and ', ' + unit}"
+
+
+def _verdict(result: Result) -> Section:
+    paragraphs = []
+    if not result.complete:
+        paragraphs.append(
+            f"Of {result.experiment.cells:,} texts, {len(result.samples):,} are written: this is "
+            "what they tell."
+        )
+    if len(result.experiment.recipes) < 2:
+        paragraphs.append("There is one recipe, and nothing to compare it with.")
+    verdict = result.verdict()
+    if len(verdict) > MOST_SENTENCES:
+        paragraphs.append(
+            f"The first {MOST_SENTENCES} of {len(verdict):,} sentences; the table has all pairs."
+        )
+    return Section("Verdict", paragraphs, verdict[:MOST_SENTENCES])
+
+
+def _means(result: Result) -> Section:
+    measured = result.experiment.measured
+    summaries = {
+        str(metric): {one.recipe: one for one in result.summary(str(metric))} for metric in measured
+    }
+    rows = []
+    for recipe in range(len(result.experiment.recipes)):
+        row = [result.experiment.name(recipe)]
+        for metric in measured:
+            one = summaries[str(metric)].get(recipe)
+            row.append("n/a" if one is None else between(one, metric))
+        rows.append(row)
+    return Section(
+        "Means",
+        [
+            "Over prompts, each of which counts as the mean of its texts, with the interval that "
+            "holds the true mean with 95 %: BCa bootstrap of whole prompts. Ratios have geometric "
+            "means."
+        ],
+        table=Table(
+            ["Recipe", *map(title, measured)], rows, frozenset(range(1, len(measured) + 1))
+        ),
+    )
+
+
+def _pairs(result: Result) -> Section:
+    frame, by_id = result.pairs(), {str(one): one for one in result.experiment.measured}
+    rows = []
+    for row in frame.head(MOST_PAIRS).to_dict("records"):
+        info = by_id[row["metric"]].info
+        factor = 1.0 if info.ratio else info.factor
+        words = [number(row[name] * factor) for name in ("difference",)]
+        low, high = row["low"], row["high"]
+        known = low == low and low is not None  # pandas has NaN for None
+        words.append(f"{number(low * factor)} to {number(high * factor)}" if known else "n/a")
+        further = row["further_prompts"]
+        more = "" if further != further or further is None else f"{int(further):,}"
+        rows.append(
+            [
+                title(by_id[row["metric"]]),
+                row["first"],
+                row["second"],
+                ("× " if info.ratio else "") + words[0],
+                words[1],
+                f"{row['p_corrected']:.4f}",
+                "yes" if row["settled"] else "no",
+                more,
+            ]
+        )
+    header = [
+        "Metric", "First", "Second", "Difference", "95 % interval", "p, corrected", "Told",
+        "Further prompts",
+    ]  # fmt: skip
+    paragraphs = [
+        "Differences of the first to the second, paired within each prompt and seed, which the "
+        "recipes share. p is of a sign-flip test over prompts, corrected by Holm over the pairs of "
+        "a metric; further prompts would probably (4 of 5) settle a difference of this size."
+    ]
+    if len(frame) > MOST_PAIRS:
+        paragraphs.append(f"The first {MOST_PAIRS} of {len(frame):,} pairs.")
+    return Section("Pairs", paragraphs, table=Table(header, rows, frozenset({3, 4, 5, 7})))
+
+
+def _errors(result: Result) -> Section:
+    reasons: dict[str, int] = {}
+    for cell, error in result.errors.items():
+        said = f"{result.experiment.name(cell.recipe)}: {error}"
+        reasons[said] = reasons.get(said, 0) + 1
+    return Section(
+        "Failures",
+        ["Texts that a recipe could not finish have no numbers."],
+        [
+            f"{said} ({count:,} {'text' if count == 1 else 'texts'})"
+            for said, count in reasons.items()
+        ],
+    )
+
+
+def _settings(result: Result) -> Section:
+    asked = result.experiment
+    rows = [
+        ["Recipes", "\n".join(_named(result, recipe) for recipe in range(len(asked.recipes)))],
+        ["Prompts", f"{len(asked.prompts):,}"],
+        ["Seeds", ", ".join(map(str, asked.seeds))],
+        ["Longest text", f"{asked.max_new_tokens:,} tokens"],
+    ]
+    if asked.min_new_tokens:
+        rows.append(["Shortest text", f"{asked.min_new_tokens:,} tokens"])
+    if asked.stop:
+        rows.append(["Stop strings", ", ".join(map(repr, asked.stop))])
+    rows.append(["Chat template", "yes" if asked.chat else "no"])
+    return Section("Settings", table=Table(["Setting", "Value"], rows))
+
+
+def _named(result: Result, recipe: int) -> str:
+    written, name = str(result.experiment.recipes[recipe]), result.experiment.name(recipe)
+    return written if written == name else f"{name}: {written}"
+
+
+def _metrics(result: Result) -> Section:
+    return Section(
+        "Metrics",
+        table=Table(
+            ["Metric", "What it is", "Formula", "Source"],
+            [
+                [
+                    str(metric),
+                    metric.info.summary,
+                    metric.info.formula,
+                    " ".join(part for part in (metric.info.source, metric.info.url) if part),
+                ]
+                for metric in result.experiment.measured
+            ],
+        ),
+    )
+
+
+def _place(result: Result) -> Section:
+    facts = result.facts
+    rows = [
+        ["Model", f"{facts.title} ({facts.parameters:,} parameters)"],
+        ["Fingerprint of its weights", facts.fingerprint],
+        ["Device and number format", f"{facts.device}, {facts.dtype}"],
+        ["Machine", facts.machine],
+        ["Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())],
+    ]
+    return Section("Model and machine", table=Table(["What", "Which"], rows))
+
+
+def _again(result: Result) -> Section:
+    command = f"decoding-playground experiment {FILE} --fresh"
+    if result.experiment.model is None and result.facts.title not in ("", None):
+        said = f"Save this as {FILE}, and run: {command}"
+    else:
+        model = shlex.quote(str(result.experiment.model or result.facts.model))
+        said = f"Save this as {FILE}, and run: {command} --model {model}"
+    clocked = [str(m) for m in result.experiment.measured if not m.info.repeatable]
+    same = "With the same fingerprint, device and versions the numbers are the same"
+    same += f", but for {', '.join(clocked)}." if clocked else "."
+    if not result.facts.batch_invariant:
+        same = (
+            "This model's kernels depend on the size of a batch here: a text may differ from run "
+            "to run."
+        )
+    return Section("To run it again", [said, same], code=to_toml(result.experiment))

@@ -1,0 +1,82 @@
+"""The interval of a mean over prompts, by a bootstrap whose samples are whole prompts.
+
+Texts of one prompt resemble each other, so the prompt is what is drawn anew. Each prompt counts as
+the mean of its texts; to draw whole prompts is then to draw those means.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+RESAMPLES = 9_999
+LEAST = 3  # prompts below which there is no interval
+_SEED = 20_240_607  # of the resampling: the same data give the same interval
+_NUMBERS_AT_ONCE = 20_000_000  # that a bootstrap draws
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and where it lies with 95 %; bounds are None where there are too few prompts."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    prompts: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+def interval(means: NDArray[np.float64]) -> Interval:
+    """That of the mean of the prompts' means, ``[prompts]``; there must be one at least."""
+    return intervals(means[None])[0]
+
+
+def intervals(means: NDArray[np.float64]) -> list[Interval]:
+    """The same of several, ``[pairs, prompts]``."""
+    count = means.shape[1]
+    mean = [float(one) for one in np.mean(means, axis=1)]
+    if count < LEAST:
+        return [Interval(one, None, None, count) for one in mean]
+    low, high = bounds(means)
+    return [Interval(mean[i], float(low[i]), float(high[i]), count) for i in range(len(mean))]
+
+
+def bounds(
+    means: NDArray[np.float64], confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The bounds of several means at once, ``[experiments, prompts]``; at least 3 prompts.
+
+    BCa (Efron 1987), by scipy. For a mean of few numbers a bootstrap is too narrow: it takes
+    normal quantiles for Student's, and the variance of those it has for that of all. Its level is
+    widened to make up for both (Hesterberg 2015, "What teachers should know about the bootstrap").
+    """
+    from scipy import stats  # takes a second, which a page need not wait for
+
+    count = means.shape[-1]
+    quantile = stats.t.ppf(0.5 + confidence / 2, count - 1) * math.sqrt(count / (count - 1))
+    level = 2 * stats.norm.cdf(quantile) - 1
+    low, high = means[:, 0].copy(), means[:, 0].copy()
+    varied = np.ptp(means, axis=-1) > 0  # nothing is drawn anew of numbers that are all the same
+    if varied.any():
+        found: Any = stats.bootstrap(
+            (means[varied],),
+            np.mean,
+            axis=-1,
+            vectorized=True,
+            paired=False,
+            confidence_level=min(level, 1 - 2 / resamples),
+            n_resamples=resamples,
+            batch=max(1, _NUMBERS_AT_ONCE // means[varied].size),
+            method="BCa",
+            rng=np.random.default_rng(_SEED),
+        ).confidence_interval
+        low[varied], high[varied] = found.low, found.high
+    return low, high

@@ -1,0 +1,173 @@
+"""Every pair of recipes: their paired difference, how sure it is, and what more would settle it.
+
+Recipes share prompts and luck, so a difference is taken within each prompt and seed, where most of
+what makes texts differ falls away.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.experiment.statistics.interval import RESAMPLES, Interval, intervals
+
+ALPHA = 0.05
+POWER = 0.8  # with which so many further prompts would show a difference as large as was found
+MOST_FURTHER = 10_000  # prompts; a difference that needs more is as good as none
+_SEED = 20_240_608
+_PAIRS_AT_ONCE = 500
+_NUMBERS_AT_ONCE = 10_000_000
+
+_T = TypeVar("_T")
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What recipe ``first`` has more than ``second``, over the prompts and seeds both have.
+
+    ``p`` is of the sign-flip test, ``corrected`` the same after Holm's correction over all pairs.
+    ``further`` are prompts, beside those there are, that would be enough; None where it is settled,
+    or where more than ``MOST_FURTHER`` would be needed.
+    """
+
+    first: int
+    second: int
+    interval: Interval
+    cells: int  # pairs of texts
+    p: float
+    corrected: float
+    further: int | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it can be told which has more."""
+        return self.corrected < ALPHA and self.interval.excludes_zero
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two recipes, the differences of their prompts, and in how many pairs of texts."""
+
+    first: int
+    second: int
+    means: Array
+    cells: int
+
+
+def differences(values: Array) -> list[Difference]:
+    """All pairs of recipes. ``values`` are ``[recipes, prompts, seeds]``, NaN where there is none.
+
+    A pair without a common prompt is left out.
+    """
+    pairs: list[_Pair] = []
+    for first, second in combinations(range(len(values)), 2):
+        paired = values[first] - values[second]
+        some = ~np.isnan(paired).all(axis=1)
+        if some.any():
+            means = np.nanmean(paired[some], axis=1)
+            pairs.append(_Pair(first, second, means, int((~np.isnan(paired)).sum())))
+    means_of_all = [pair.means for pair in pairs]
+    p = _alike(sign_flips, means_of_all)
+    found = _alike(intervals, means_of_all)
+    corrected = holm(p)
+    ranked = sorted(p)
+    return [
+        _difference(
+            pair, found[i], p[i], corrected[i], ALPHA / (len(p) - bisect_left(ranked, p[i]))
+        )
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def sign_flips(means: Array) -> list[float]:
+    """The two-sided p of a paired permutation test, of each of ``[pairs, prompts]``.
+
+    Under the hypothesis, a prompt's difference could as well have the other sign. Exact where there
+    are at most 13 prompts, else by random signs; scipy's ``permutation_test``.
+    """
+    if means.shape[1] < 2:
+        return [1.0] * len(means)
+    from scipy import stats
+
+    found = stats.permutation_test(
+        (means,),
+        lambda flipped, axis: np.mean(flipped, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        axis=-1,
+        n_resamples=RESAMPLES,
+        batch=max(1, _NUMBERS_AT_ONCE // means.size),
+        rng=np.random.default_rng(_SEED),
+    )
+    return [float(one) for one in np.minimum(1.0, found.pvalue)]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Corrected so that the chance of any false finding among all is bounded (Holm 1979)."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    corrected, highest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = highest
+    return corrected
+
+
+def further_prompts(means: Array, level: float) -> int | None:
+    """Prompts beside these at which such a difference would probably be told; None for too many.
+
+    For a mean and a deviation as they are here, a test at ``level`` and a power of 80 %.
+    """
+    from scipy import stats
+
+    count, mean = len(means), abs(float(np.mean(means)))
+    deviation = float(np.std(means, ddof=1)) if count > 1 else math.nan
+    if not mean or not deviation > 0:
+        return None if not mean or math.isnan(deviation) else _least(count, level)
+    z = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))
+    # Student's quantiles in place of the normal ones need about z² / 4 more (Guenther 1981).
+    wanted = (z * deviation / mean) ** 2 + float(stats.norm.ppf(1 - level / 2)) ** 2 / 2
+    more = max(math.ceil(wanted) - count, _least(count, level), 1)
+    return more if more <= MOST_FURTHER else None
+
+
+def _least(count: int, level: float) -> int:
+    """Further prompts without which not even differences that all agree could be told."""
+    return max(0, math.ceil(1 + math.log2(1 / level)) - count)
+
+
+def _difference(
+    pair: _Pair, found: Interval, p: float, corrected: float, level: float
+) -> Difference:
+    """``level`` is what Holm's correction asks of this p."""
+    made = Difference(pair.first, pair.second, found, pair.cells, p, corrected, None)
+    return made if made.settled else replace(made, further=further_prompts(pair.means, level))
+
+
+def _alike(of: Callable[[Array], list[_T]], means: Sequence[Array]) -> list[_T]:
+    """What ``of`` tells of each, asked at once for all that have as many prompts."""
+    found: dict[int, _T] = {}
+    for count in {len(one) for one in means}:
+        those = [i for i, one in enumerate(means) if len(one) == count]
+        for start in range(0, len(those), _PAIRS_AT_ONCE):
+            some = those[start : start + _PAIRS_AT_ONCE]
+            found.update(zip(some, of(np.stack([means[i] for i in some])), strict=True))
+    return [found[i] for i in range(len(means))]
+
+
+def grid(
+    cells: Mapping[tuple[int, int, int], float | None], recipes: int, prompts: int, seeds: int
+) -> Array:
+    """Values by (recipe, prompt, seed) as an array, NaN where there is none."""
+    values = np.full((recipes, prompts, seeds), np.nan)
+    for place, value in cells.items():
+        if value is not None:
+            values[place] = value
+    return values
