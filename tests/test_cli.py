@@ -232,7 +232,7 @@ def test_an_experiment_is_told_written_and_kept(command, tiny, tmp_path):
     status, out, err = command("experiment", str(tmp_path / "asked.toml"), *given)
     assert (status, err) == (0, "")
     assert out.startswith("Does it repeat?\n\nDistinct n-grams (1), %\n  ")
-    assert "greedy and top_k(5) | sample: no difference at all in length" in out
+    assert "Length: no difference at all between greedy and top_k 5 (4 prompts × 2 seeds)." in out
     first = [(tmp_path / f"report{ending}").read_text("utf-8") for ending in (".md", ".csv")]
     again = tmp_path / "report.toml"  # the file that a report gives asks for the same
     assert command("experiment", str(again), *given, "--fresh") == (0, out, "")

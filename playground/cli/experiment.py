@@ -106,7 +106,7 @@ def progress(done: Done) -> str:
 def _tell(result: Result) -> None:
     """The means and the verdict, for a person."""
     from playground.cli.compare import printable
-    from playground.experiment.report.content import between, title
+    from playground.experiment.report.content import between, title, verdict
 
     asked = result.experiment
     if asked.question:
@@ -118,7 +118,7 @@ def _tell(result: Result) -> None:
     if not result.complete:
         print(f"\n{len(result.samples):,} of {asked.cells:,} texts are written.")
     print()
-    for said in result.verdict():
+    for said in verdict(result):
         print(printable(said))
 
 

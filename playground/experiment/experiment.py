@@ -203,9 +203,30 @@ class Experiment(BaseModel):
         return [metrics().parse(written) for written in self.metrics]
 
     def name(self, recipe: int) -> str:
-        """What a recipe is called in tables and sentences."""
+        """What a recipe is called in tables and sentences: "temperature 0.8, top_p 0.9"."""
         written = str(self.recipes[recipe])
-        return self.names.get(written, written)
+        if written in self.names:
+            return self.names[written]
+        name = short_name(self.recipes[recipe])
+        alike = sum(short_name(other) == name for other in self.recipes)
+        return name if alike == 1 else written
+
+
+def short_name(recipe: Recipe) -> str:
+    """What sets a recipe apart, without what changes nothing and the search where it samples."""
+    words = []
+    for step in recipe.processors:
+        if step.neutral:
+            continue
+        written = str(step)
+        _, _, inside = written.partition("(")
+        value = inside.removesuffix(")")
+        plain = value and not any(mark in value for mark in "=,\"'[{")
+        words.append(f"{step.strategy} {value}" if plain else written)
+    search = str(recipe.search)
+    if search != "sample" or not words:
+        words.append(search)
+    return ", ".join(words)
 
 
 def _several(given: Mapping[str, Any], folder: Path | None) -> list[Prompt]:

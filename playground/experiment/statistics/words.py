@@ -18,9 +18,8 @@ def sentence(difference: Difference, metric: Metric, first: str, second: str, se
     if difference.settled:
         words = info.more if found.mean > 0 else info.less
         return f"{first} {words} than {second} by {_by(found, metric)} {of}"
-    what = info.title[0].lower() + info.title[1:]
     if found.low == found.high == 0:
-        return f"{first} and {second}: no difference at all in {what} {of}"
+        return f"{info.title}: no difference at all between {first} and {second} {of}"
     if difference.further is not None:
         more = "prompt" if difference.further == 1 else "prompts"
         then = f"about {difference.further:,} more {more} would do"
@@ -32,7 +31,7 @@ def sentence(difference: Difference, metric: Metric, first: str, second: str, se
         )
     else:
         then = "there are too few prompts"
-    return f"{first} and {second}: no difference in {what} can be told yet; {then} {of}"
+    return f"{info.title}: no difference between {first} and {second} can be told yet; {then} {of}"
 
 
 def size(difference: float, metric: Metric) -> str:
