@@ -232,7 +232,7 @@ def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monke
     assert "parts from B at token" in updates[inspector.parts.steps]["sentence"]
 
 
-@pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.html"])
+@pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.txt"])
 def test_a_file_that_is_not_there_is_told_so(path):
     client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
     assert client.get(f"/{path}").status_code == 404
