@@ -104,7 +104,7 @@ def test_gradio_takes_what_is_told(page, monkeypatch):
         "ModelChoice.read",
         "ModelChoice.choose",
         "Follower.follow",
-        "_Events.clear",
+        "PageEvents.clear",
     ):
         event = kinds[name]
         monkeypatch.setattr(event.fn, "act", boom)
