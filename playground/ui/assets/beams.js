@@ -2,7 +2,7 @@
 // value: {run, lane, output, letter, colour, node: the selected one, others}. Function: tree({run, lane, beams, passed}).
 // Event: pick {run, lane, step, output, texts}. While the column is being written the tree of that run is drawn.
 const [figure, sentence, tools, field, svg, about, told, inspect, weighed, rivals] = [
-  '.beams', '.sentence', '.tools', '.field', '.drawing', '.about', '.told', '.inspect', '.weighed', '.rivals',
+  '.beams', '.sentence', '.tools', '.field', '.diagram', '.about', '.told', '.inspect', '.weighed', '.rivals',
 ].map((s) => element.querySelector(s));
 const also = tools.querySelector('.also input');
 const SPACE = 'http://www.w3.org/2000/svg';
