@@ -118,8 +118,7 @@ def ellipse(means: NDArray[np.float64]) -> Ellipse | None:
 
 def sampler(recipe: Recipe) -> str:
     """What a recipe is a setting of: its strategies without their values."""
-    running = [step for step in recipe.steps if step.enabled and not step.neutral]
-    return " | ".join(step.strategy for step in running)
+    return " | ".join(step.strategy for step in recipe.steps if step.enabled)
 
 
 def fair(samplers: Sequence[str]) -> set[int]:

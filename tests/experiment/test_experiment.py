@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.prompts import SETS, PromptsError, from_csv, from_jsonl, prompt_set, read
+from playground.experiment.registry import metrics
+from tests.test_imports import ROOT
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ASKED = {"prompts": ["a", "b"], "recipes": ["greedy"]}
 NUCLEUS = "temperature(0.8) | top_p(0.9) | sample"
 
@@ -148,3 +154,11 @@ def test_recipes_are_called_by_what_sets_them_apart():
         ASKED | {"recipes": ["top_p(0.9) | sample", "temperature | top_p(0.9) | sample"]}
     )
     assert alike.name(0) == "top_p(0.9) | sample" != alike.name(1)
+
+
+def test_the_readmes_file_is_an_experiment():
+    (asked,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    made = Experiment.of(tomllib.loads(asked))
+    assert made.cells == 16 * 4 * 8 and made.name(1) == "temperature 0.8, top_p 0.8"
+    named = set(re.findall(r"`(\w+)`", README))
+    assert set(metrics().metrics) <= named  # all are told

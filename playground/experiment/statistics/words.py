@@ -48,13 +48,12 @@ def _by(found: Interval, metric: Metric) -> str:
     info = metric.info
     if info.ratio:
         least, most, mean = math.exp(least), math.exp(most), math.exp(mean)
-        spread = f" ({number(least)} to {number(most)})"
-        return f"a factor of {number(mean)}{spread}"
+        return f"a factor of {number(mean)}, {number(least)} to {number(most)}"
     least, most, mean = (one * info.factor for one in (least, most, mean))
     below, above = mean - least, most - mean
     unit = f" {info.unit}" if info.unit else ""
     if abs(above - below) > _LOPSIDED * max(above, below):
-        return f"{number(mean)}{unit} ({number(least)} to {number(most)})"
+        return f"{number(mean)}{unit}, {number(least)} to {number(most)}"
     half = (most - least) / 2
     digits = _digits(half)
     return f"{mean:,.{digits}f} ± {half:,.{digits}f}{unit}"
@@ -64,6 +63,8 @@ def number(value: float) -> str:
     """With about three digits, and none that tell nothing."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "n/a"
+    if value == 0:
+        return "0"
     magnitude = abs(value)
     digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
     return f"{value:,.{digits}f}"
