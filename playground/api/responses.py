@@ -182,7 +182,10 @@ class Appended(Token):
 
 
 class Rewound(Closed):
-    """`event: rewind`: a beam now leads with another text. Cut the lane's tokens to `length`."""
+    """`event: rewind`: a beam leads with another text, or tokens were taken back.
+
+    Cut the lane's tokens to `length`.
+    """
 
     lane: int
     length: int

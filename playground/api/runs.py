@@ -81,7 +81,7 @@ def add(router: APIRouter, service: Service) -> None:
         With `"stream": true` the answer is a stream of server-sent events, each with one JSON
         object as data: `start`, then any number of `token`, `rewind` and `lane`, then `done` with
         the whole answer, or `error` with the same object as a failed request. A client that knows
-        no beams may ignore `rewind`.
+        no beams, and no recipe that takes tokens back, may ignore `rewind`.
 
         Closing the connection ends the run. The same seed, settings and model give the same text.
         """

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import regex
 
-from ..base import Refusal
-from ..notation import quote, shorten
+from .expressions import SECONDS, too_slow
 
 NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
-_SECONDS = 0.25  # for one text
 
 
 def answer(text: str, expression: str = "") -> str | None:
@@ -17,11 +15,9 @@ def answer(text: str, expression: str = "") -> str | None:
     Without commas, and trimmed, so that equal answers are equal. None where nothing is found.
     """
     try:
-        every = [*regex.finditer(expression or NUMBER, text, timeout=_SECONDS)]
+        every = [*regex.finditer(expression or NUMBER, text, timeout=SECONDS)]
     except TimeoutError:
-        raise Refusal(
-            f"looking for {shorten(quote(expression))} takes too long; make it simpler."
-        ) from None
+        raise too_slow(expression) from None
     if not every:
         return None
     last = every[-1]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import regex
 
-from ..base import Refusal
 from ..notation import quote, shorten
+from .expressions import SECONDS, too_slow
 
 _REACH = 2_000  # characters back that a match of an expression may begin
-_SECONDS = 0.25  # for one search; an expression may otherwise take for ever
 _NEXT = ("a", "0", " ", ".", "\n")  # what may follow a match at the end, one of each kind
 
 
@@ -53,7 +52,7 @@ class Phrases:
                 continue
             start, end = match.span()
             if expression and end == len(text) and not ended:
-                following = (pattern.match(text + more, start, timeout=_SECONDS) for more in _NEXT)
+                following = (pattern.match(text + more, start, timeout=SECONDS) for more in _NEXT)
                 if not all(following):
                     continue
             by = f"matches {shorten(quote(expression))}" if expression else "is on the list"
@@ -90,8 +89,6 @@ def _search(
     pattern: regex.Pattern[str], text: str, start: int, partial: bool = False
 ) -> regex.Match[str] | None:
     try:
-        return pattern.search(text, start, partial=partial, timeout=_SECONDS)
+        return pattern.search(text, start, partial=partial, timeout=SECONDS)
     except TimeoutError:
-        raise Refusal(
-            f"looking for {shorten(quote(pattern.pattern))} takes too long; make it simpler."
-        ) from None
+        raise too_slow(pattern.pattern) from None

@@ -1,8 +1,11 @@
-"""The tags between which a model thinks, as its chat template has them."""
+"""The tags between which a model thinks, as its chat template has them, and what is between."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+Sequences = Sequence[tuple[int, ...]]
 
 _TAG = re.compile(
     r"(?P<open>[<\[])(?P<close>/?)(?P<name>(?:\w+:)?(?:think|thinking|thought|reason|reasoning))"
@@ -19,3 +22,27 @@ def tags(template: str | None) -> tuple[str, str] | None:
         pair.setdefault(bool(match["close"]), match[0])
     pairs = [(pair[False], pair[True]) for pair in found.values() if len(pair) == 2]
     return pairs[0] if pairs else None
+
+
+def thinking(
+    tokens: tuple[int, ...], first: int, begins: Sequences, ends: Sequences
+) -> tuple[tuple[int, ...], bool]:
+    """What was thought last, from token ``first`` on, without its tags, and whether it goes on.
+
+    ``begins`` and ``ends`` are the sequences of tokens that write the tags.
+    """
+    begun, ended = _end_of_last(tokens, begins), _end_of_last(tokens, ends)
+    if begun > ended:
+        return tokens[max(begun, first) :], True
+    tag = next((len(s) for s in ends if tokens[ended - len(s) : ended] == s), 0)
+    begun = _end_of_last(tokens[: ended - tag], begins)
+    return tokens[max(begun, first) : ended - tag], False
+
+
+def _end_of_last(tokens: tuple[int, ...], sequences: Sequences) -> int:
+    """Where the last of these sequences ends in ``tokens``; 0 where none does."""
+    lasts = {sequence[-1] for sequence in sequences if sequence}
+    for end in range(len(tokens), 0, -1):
+        if tokens[end - 1] in lasts and any(tokens[end - len(s) : end] == s for s in sequences):
+            return end
+    return 0

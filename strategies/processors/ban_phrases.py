@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-import regex
-from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Rewind, Row, setting
-from ..notation import quote
+from ..ops.attempts import Attempts, lower
 from ..ops.bounded import Bounded, Unknown
+from ..ops.expressions import Expression
 from ..ops.phrases import Phrases, token_at
 from ..ops.spellings import Text
 
 _AT_A_PLACE = 10  # times that one token is made less likely in one place, then it stays
-
-
-def _readable(expression: str) -> str:
-    try:
-        regex.compile(expression)
-    except regex.error as error:
-        raise ValueError(f"{quote(expression)} is no regular expression: {error}.") from None
-    return expression
-
-
-Expression = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """How often a text went back, and which tokens lost weight where: (place, token) and times."""
-
-    lowered: tuple[tuple[tuple[int, int], int], ...] = ()
-    times: int = 0
-    standing: int = 0
-    floor: int = 0  # characters that are left as they are
 
 
 class BanPhrases(base.Processor):
@@ -82,18 +59,11 @@ class BanPhrases(base.Processor):
         super().__init__(params, context)
         self._listed = Phrases(params.phrases, params.expressions, params.ignore_case)
 
-    def initial_state(self) -> Tried:
-        return Tried()
+    def initial_state(self) -> Attempts:
+        return Attempts()
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        weight = 10 * self.params.strength * math.log(10)
-        out = scores
-        for i, row in enumerate(rows):
-            for (place, token), times in row.state.lowered:
-                if place == len(row.generated):
-                    out = scores.clone() if out is scores else out
-                    out[i, token] -= times * weight
-        return out
+        return lower(scores, rows, 10 * self.params.strength * math.log(10))
 
     def rewind(self, row: Row) -> Rewind | None:
         state, tokens = row.state, row.generated
@@ -102,16 +72,12 @@ class BanPhrases(base.Processor):
         if found is None:
             return None
         place = token_at(self.context.decode, tokens, found.start)
-        lowered, key = dict(state.lowered), (place, tokens[place])
-        spent = state.times == self.params.tries or lowered.get(key) == _AT_A_PLACE
+        token = tokens[place]
+        spent = state.times == self.params.tries or state.at(place, token) == _AT_A_PLACE
         if spent or place < row.fixed:
-            left = replace(state, standing=state.standing + 1, floor=found.end)
-            return Rewind(0, state=left)
-        lowered[key] = lowered.get(key, 0) + 1
-        kept = tuple((one, times) for one, times in lowered.items() if one[0] <= place)
-        floor = min(state.floor, len(self.context.decode(tokens[:place])))
-        tried = Tried(kept, state.times + 1, state.standing, floor)
-        return Rewind(len(tokens) - place, found.why, tried)
+            return Rewind(0, state=state.left(found.end))
+        before = len(self.context.decode(tokens[:place]))
+        return Rewind(len(tokens) - place, found.why, state.back(place, token, before))
 
     def settled(self, row: Row) -> int:
         """Without what may yet turn out to be listed, nor what that going back would lead into."""
@@ -125,7 +91,7 @@ class BanPhrases(base.Processor):
         return count
 
     def measure(self, row: Row) -> Mapping[str, float]:
-        state = row.state or Tried()
+        state = row.state or Attempts()
         standing = {"left standing": state.standing} if state.standing else {}
         return {"taken back": state.times, **standing}
 

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import AfterValidator
 from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
-from ..notation import quote
 from ..ops.contexts import contexts, last_context, met_before
+from ..ops.tournament import Numbers, secret_bits, table
 
-_FACTOR = 6364136223846793005  # of the linear congruential generator that hashes, modulo 2^64
 _EXAMPLE = (  # those of transformers' documentation
     "654, 400, 836, 123, 340, 443, 597, 160, 57, 29, 590, 639, 13, 715, 468, 990, 966, 226, 324, "
     "585, 118, 504, 421, 521, 129, 669, 732, 225, 90, 960"
 )
-_MOST = 64
-
-
-def _numbers(written: str) -> str:
-    parts = [part.strip() for part in written.split(",")] if written.strip() else []
-    if len(parts) > _MOST or any(not part.isdecimal() or len(part) > 9 for part in parts):
-        raise ValueError(
-            f"{quote(written)} is not up to {_MOST} numbers of nine digits with commas between."
-        )
-    return ", ".join(parts)
 
 
 class SynthId(base.Processor):
@@ -48,7 +35,7 @@ class SynthId(base.Processor):
     )
 
     class Params(base.Params):
-        keys: Annotated[str, AfterValidator(_numbers)] = setting(
+        keys: Numbers = setting(
             _EXAMPLE,
             "The secret numbers, one for each round; empty holds no tournament.",
             max_length=800,
@@ -93,14 +80,8 @@ class SynthId(base.Processor):
         return out
 
     def _bits(self, before: Sequence[tuple[int, ...]], tokens: Tensor) -> Tensor:
-        """The secret bits of tokens ``[n]``, ``[n, rounds]``, after so many contexts, or one."""
-        hashed = torch.ones(len(before), dtype=torch.int64)
-        for column in torch.tensor(before).T:
-            hashed = (hashed + column) * _FACTOR + 1
-        hashed = (hashed + tokens) * _FACTOR + 1
-        hashed = (hashed[:, None] + self._keys) * _FACTOR + 1
-        table = _table(self.params.sampling_table_size, self.params.sampling_table_seed)
-        return table[hashed % len(table)]
+        drawn = table(self.params.sampling_table_size, self.params.sampling_table_seed)
+        return secret_bits(before, tokens, self._keys, drawn)
 
     def measure(self, row: Row) -> Mapping[str, float]:
         """The mean of the bits that were won, and its z-score against chance, which is a half."""
@@ -113,9 +94,3 @@ class SynthId(base.Processor):
         bits = self._bits([seen[i] for i in fresh], tokens)
         mean = float(bits.mean())
         return {"SynthID mean": mean, "SynthID z": (mean - 0.5) * 2 * math.sqrt(bits.numel())}
-
-
-@lru_cache(maxsize=4)
-def _table(size: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 2, (size,), generator=generator).float()

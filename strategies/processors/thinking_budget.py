@@ -11,9 +11,7 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..ops.spellings import spellings
-from ..ops.thinking import tags
-
-Sequences = Sequence[tuple[int, ...]]
+from ..ops.thinking import Sequences, tags, thinking
 
 
 class ThinkingBudget(base.Processor):
@@ -81,12 +79,8 @@ class ThinkingBudget(base.Processor):
 
     def _next(self, row: Row) -> int | None:
         """The token that must follow, if one must."""
-        tokens = row.tokens
-        begun = _end_of_last(tokens, self._begins)
-        if begun <= _end_of_last(tokens, self._ends):
-            return None
-        thought = tokens[max(begun, row.prompt_length) :]
-        if len(thought) < self.params.tokens:
+        thought, goes_on = thinking(row.tokens, row.prompt_length, self._begins, self._ends)
+        if not goes_on or len(thought) < self.params.tokens:
             return None
         counts = range(min(len(thought), len(self._last) - 1), 0, -1)
         written = next((n for n in counts if thought[-n:] == self._last[:n]), 0)
@@ -96,22 +90,8 @@ class ThinkingBudget(base.Processor):
         """How many tokens it thought, tags left out."""
         if self.is_neutral(self.params):
             return {}
-        tokens = row.tokens
-        begun, ended = _end_of_last(tokens, self._begins), _end_of_last(tokens, self._ends)
-        if begun > ended:  # still thinking
-            return {"thinking tokens": len(tokens) - max(begun, row.prompt_length)}
-        tag = next((len(s) for s in self._ends if tokens[ended - len(s) : ended] == s), 0)
-        begun = _end_of_last(tokens[: ended - tag], self._begins)
-        return {"thinking tokens": max(0, ended - tag - max(begun, row.prompt_length))}
+        thought, _ = thinking(row.tokens, row.prompt_length, self._begins, self._ends)
+        return {"thinking tokens": len(thought)}
 
     def dead_end(self, row: Row) -> str:
         return "the tag that ends the thinking is not left here."
-
-
-def _end_of_last(tokens: tuple[int, ...], sequences: Sequences) -> int:
-    """Where the last of these sequences ends in ``tokens``; 0 where none does."""
-    lasts = {sequence[-1] for sequence in sequences if sequence}
-    for end in range(len(tokens), 0, -1):
-        if tokens[end - 1] in lasts and any(tokens[end - len(s) : end] == s for s in sequences):
-            return end
-    return 0

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .. import base
 from ..base import Info, Move, Rewind, Row, Step, setting
-from ..ops.noise import uniform
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token with its log-probability, and the one it was proposed with."""
-
-    id: int
-    logprob: float
-    proposed: float
-
-
-@dataclass(frozen=True)
-class Walk:
-    """The text that the walk stands at, and the ending that is being tried instead.
-
-    The row holds ``text[:start]`` and ``ending``, or is being given ``text`` up to ``start``.
-    """
-
-    text: tuple[Token, ...] = ()
-    ending: tuple[Token, ...] = ()
-    start: int = 0
-    block: int = 1
-    tries: int = 0  # in this block
-    asked: int = 0  # endings that were tried in all
-    taken: int = 0  # and of those the ones that the text went on with
+from ..ops.walk import Token, Walk
 
 
 class PowerSample(base.Search):
@@ -84,7 +58,7 @@ class PowerSample(base.Search):
         (row,) = step.rows
         written, walk = row.generated[row.fixed :], row.state or Walk()
         while True:
-            kept = _common(written, walk)
+            kept = walk.common(written)
             if kept < min(len(written), walk.start):  # another ending stands there
                 return [Rewind(len(written) - kept, state=walk)]
             if len(written) < walk.start:
@@ -98,7 +72,9 @@ class PowerSample(base.Search):
             length = walk.start + len(ending)
             if not step.ends(0, token.id) and length < walk.block * self.params.block:
                 return [step.move(0, token.id, state=replace(walk, ending=ending))]
-            walk = self._decided(row, replace(walk, ending=ending))
+            walk = replace(walk, ending=ending).decided(
+                self.params.alpha, self.params.steps, row.seed, row.sample
+            )
 
     def _drawn(self, step: Step, walk: Walk) -> Token:
         own = self.params.alpha * step.logprobs[0]
@@ -107,36 +83,6 @@ class PowerSample(base.Search):
         id = int((own + step.noise(tried)).argmax())
         return Token(id, float(step.logprobs[0, id]), float(own.log_softmax(-1)[id]))
 
-    def _decided(self, row: Row, walk: Walk) -> Walk:
-        """The walk once an ending is whole: with it or without, and where the next one begins."""
-        old, new, start = walk.text[walk.start :], walk.ending, walk.start
-        text = (*walk.text[:start], *new)
-        if old:
-            gain = self.params.alpha * (_sum(new, "logprob") - _sum(old, "logprob"))
-            gain += _sum(old, "proposed") - _sum(new, "proposed")
-            gain += math.log(len(walk.text) / len(text))  # the chance of beginning at this place
-            luck = uniform(row.seed, row.sample, walk.asked, "power_sample accept")
-            accepted = math.log(luck) < gain
-            text = text if accepted else walk.text
-            walk = replace(
-                walk, tries=walk.tries + 1, asked=walk.asked + 1, taken=walk.taken + accepted
-            )
-        walk = replace(walk, text=text, ending=())
-        if walk.tries < self.params.steps:
-            place = uniform(row.seed, row.sample, walk.asked, "power_sample place")
-            return replace(walk, start=int(place * len(text)))
-        return replace(walk, start=len(text), block=walk.block + 1, tries=0)
-
     def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
         walk = row.state
         return {"endings tried": walk.asked, "endings taken": walk.taken} if walk else {}
-
-
-def _common(written: Sequence[int], walk: Walk) -> int:
-    """How many tokens of the row the walk's text begins with, up to where it goes on."""
-    pairs = zip(written, walk.text[: walk.start], strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b.id), min(len(written), walk.start))
-
-
-def _sum(tokens: Sequence[Token], name: str) -> float:
-    return math.fsum(getattr(token, name) for token in tokens)

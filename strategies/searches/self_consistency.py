@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated
-
-import regex
-from pydantic import AfterValidator
 
 from .. import base
 from ..base import Info, Row, setting
-from ..notation import quote
 from ..ops.answers import answer
+from ..ops.expressions import Expression
 from .reranked import N, Reranked
-
-
-def _readable(expression: str) -> str:
-    try:
-        regex.compile(expression)
-    except regex.error as error:
-        raise ValueError(f"{quote(expression)} is no regular expression: {error}.") from None
-    return expression
 
 
 class SelfConsistency(Reranked):
@@ -39,11 +27,10 @@ class SelfConsistency(Reranked):
 
     class Params(base.Params):
         n: int = N
-        answer: Annotated[str, AfterValidator(_readable)] = setting(
+        answer: Expression = setting(
             "",
             "A regular expression of the answer, of which the last counts, or its first group; "
             "empty is the last number.",
-            max_length=200,
         )
 
     weighs_by = "votes"

@@ -10,6 +10,7 @@ import torch
 from .. import base
 from ..base import Info, Move, Row, Step, setting
 from ..ops.noise import uniform
+from ..ops.resampling import resampled
 
 
 class SequentialMonteCarlo(base.Search):
@@ -72,22 +73,11 @@ class SequentialMonteCarlo(base.Search):
         self, step: Step, proposed: list[tuple[int, int, float]]
     ) -> list[tuple[int, int, float]]:
         """As they are, or as many drawn by their weights, which they then share evenly."""
-        if not proposed:
-            return []
-        top = max(weight for _, _, weight in proposed)
-        weights = [math.exp(weight - top) for _, _, weight in proposed]
-        total, count = sum(weights), len(proposed)
-        if total**2 / sum(w * w for w in weights) >= self.params.threshold * count:
-            return proposed
         row = step.rows[0]
         at = uniform(row.seed, 0, len(row.generated), "smc")
-        even, reached = top + math.log(total / count), 0.0
-        drawn: list[tuple[int, int, float]] = []
-        for one, weight in zip(proposed, weights, strict=True):
-            reached += weight / total * count
-            while len(drawn) < count and at + len(drawn) < reached:
-                drawn.append((one[0], one[1], even))
-        return drawn
+        weights = [weight for _, _, weight in proposed]
+        drawn = resampled(weights, self.params.threshold, at)
+        return [(*proposed[place][:2], weight) for place, weight in drawn]
 
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """The heaviest first."""

@@ -18,9 +18,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import ops
+from strategies import Row, ops
+from strategies.ops.answers import answer
+from strategies.ops.attempts import Attempts, lower
 from strategies.ops.contexts import contexts, last_context, met_before
 from strategies.ops.divergence import from_mixture
+from strategies.ops.expressions import too_slow
+from strategies.ops.likeness import chrf, overlap
 from strategies.ops.noise import (
     Noise,
     draw,
@@ -36,13 +40,16 @@ from strategies.ops.noise import (
 from strategies.ops.nucleus import farthest_in_nucleus, least_in_nucleus
 from strategies.ops.phrases import token_at
 from strategies.ops.reduce import collision, deviation, entropy, logsumexp, row_sums
+from strategies.ops.resampling import resampled
 from strategies.ops.spellings import spellings
 from strategies.ops.suffixes import followed
-from strategies.ops.thinking import tags
+from strategies.ops.thinking import tags, thinking
 from strategies.ops.tokens import ban, completes, seen
 from strategies.ops.topk import argmax, survivors, topk
+from strategies.ops.tournament import secret_bits, table
 from strategies.ops.truncation import keep_likely
 
+TRIED = Row((0,), 1, state=Attempts((((0, 5), 2),)))
 ROOT = Path(__file__).parents[3]
 ROWS = 24
 
@@ -80,6 +87,7 @@ OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
     topped: lambda scores, first: topped(scores, scores.amax(-1, keepdim=True) + 1),
     ban: lambda scores, first: ban(scores, [(3, 4)] * len(scores)),
     draw_each: draws,
+    lower: lambda scores, first: lower(scores, [TRIED] * len(scores), 3.0),
 }
 # And those that are given one row, one text or one token at a time.
 SINGLE = {
@@ -100,6 +108,14 @@ SINGLE = {
     met_before,
     keyed,
     tags,
+    thinking,
+    answer,
+    chrf,
+    overlap,
+    too_slow,
+    resampled,
+    secret_bits,
+    table,
 }
 
 

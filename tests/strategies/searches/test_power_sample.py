@@ -10,7 +10,8 @@ import torch
 from scipy.stats import chisquare
 
 from strategies import Move, Recipe, Rewind, Row
-from strategies.searches.power_sample import PowerSample, Token, Walk
+from strategies.ops.walk import Token, Walk
+from strategies.searches.power_sample import PowerSample
 from tests.strategies.driver import context, run, transitions
 
 # The likeliest first token leads into a wide choice, the other to a sure one.
