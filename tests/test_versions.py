@@ -25,8 +25,8 @@ FRONT = dict(
 )
 OURS = {"app", "playground", "strategies", "tests"}
 
-# Required though no file imports them: transformers does, for GGUF files.
-THROUGH_TRANSFORMERS = {"gguf", "accelerate"}
+# Required though no file imports them: transformers does, for GGUF files and chat templates.
+THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
 # The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
 # Imported, and pinned to one version by the package named behind.
