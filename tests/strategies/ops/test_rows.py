@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from strategies import Row, ops
+from strategies.ops import bounded_cuts
 from strategies.ops.answers import answer
 from strategies.ops.attempts import Attempts, lower
 from strategies.ops.contexts import contexts, last_context, met_before
@@ -116,6 +117,11 @@ SINGLE = {
     resampled,
     secret_bits,
     table,
+    bounded_cuts.deviation,
+    bounded_cuts.typical,
+    bounded_cuts.without_top,
+    bounded_cuts.likely_entropy,
+    bounded_cuts.without,
 }
 
 
