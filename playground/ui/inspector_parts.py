@@ -75,7 +75,6 @@ class InspectorParts:
                         )
                         self.stages = element("rows", first.get("stages"))
                 with gr.Tab("Why") as why:
-                    self.onward = element("onward")
                     self.panels = element("panels")
                     self.why = element("listing")
                 with gr.Tab("Draw") as draw, gr.Row():
