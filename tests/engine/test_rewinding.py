@@ -113,6 +113,8 @@ def test_the_text_is_that_of_a_plain_loop(kind: str, recipe: str) -> None:
         path = [lane.trace.steps[node] for node in output.nodes]
         assert [step.index for step in path] == list(range(24))
         assert [step.token for step in path] == output.token_ids
+        # What is written again was not guessed.
+        assert "speculative" in recipe or all(step.draft is None for step in path)
         for at in (0, 7, 23):
             wanted = forward_of(served, [*prompt, *output.token_ids[:at]]).log_softmax(-1)
             assert path[at].raw_logprob == pytest.approx(float(wanted[path[at].token]), abs=2e-3), (

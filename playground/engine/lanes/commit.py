@@ -192,8 +192,9 @@ def _observed(lane: Lane, parent: LaneRow, move: Move, choice: Choice) -> tuple[
 def _record(
     lane: Lane, parent: LaneRow, move: Move, choice: Choice, text: str, chosen: Chosen, at: float
 ) -> StepRecord:
-    # What a person picked before is read ahead like a draft, but nobody guessed it.
-    draft = None if lane.search.asks else chosen.draft
+    # What a person picked before, or a search writes again, is read ahead like a draft, but nobody
+    # guessed it.
+    draft = None if lane.search.asks or lane.search.rewinds else chosen.draft
     return StepRecord.model_construct(
         index=len(parent.row.generated) - lane.before,
         parent=parent.node,
