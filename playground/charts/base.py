@@ -25,8 +25,9 @@ def figure(data: Sequence[dict[str, Any]], **layout: Any) -> go.Figure:
         "font": {"size": 12},
         "hoverlabel": {"align": "left"},
     }
-    # In one call: update_layout takes three times as long, at every click on a token.
-    drawn = go.Figure({"data": list(data), "layout": shared | layout})
+    # In one call: update_layout takes three times as long, at every click on a token. Checking
+    # each value, which the tests of the charts do, takes as long again.
+    drawn = go.Figure({"data": list(data), "layout": shared | layout}, _validate=False)
     drawn.layout.template = None  # in the constructor None would mean Plotly's default
     return drawn
 
