@@ -94,10 +94,11 @@ def weigh(
 ) -> Tensor:
     """Attention ``[..., queries, size]`` whose scores are capped, or share the weights with sinks.
 
-    The weights are summed in float32. ``mask`` is added; ``sinks`` are ``[..., 1]``.
+    All sums are in float32, in which other bits among other rows are seen when a grouping is
+    chosen: rounded to 16 bits they would be rare. ``mask`` is added; ``sinks`` are ``[..., 1]``.
     """
     scaled = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = torch.matmul(query, key.transpose(-1, -2)).float() * scaled
+    scores = torch.matmul(query.float(), key.float().transpose(-1, -2)) * scaled
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     scores = scores + mask
@@ -107,7 +108,7 @@ def weigh(
     weights = torch.softmax(scores, -1)
     if sinks is not None:
         weights = weights[..., :-1]
-    return torch.matmul(weights.to(value.dtype), value)
+    return torch.matmul(weights, value.float()).to(value.dtype)
 
 
 def find_grouping(
@@ -122,6 +123,8 @@ def find_grouping(
 
 def _grouping(use: AttentionUse, dtype: torch.dtype, device: torch.device) -> Grouping:
     generator = torch.Generator().manual_seed(0)
+    if use.softcap or use.sinks:
+        dtype = torch.float32  # as ``weigh`` sums
 
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator).to(dtype=dtype, device=device)
