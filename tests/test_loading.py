@@ -352,7 +352,7 @@ def test_a_token_that_the_model_does_not_know_is_an_error_of_the_prompt(tmp_path
 def test_states_of_different_widths_are_refused_and_other_columns_are_not():
     model = tiny_model(tiny_config("opt", word_embed_proj_dim=16))
     facts = loaded_model().facts
-    given = replace(loaded_model(), model=model, facts=facts.model_copy(update={"vocab_size": 99}))
+    given = replace(loaded_model(), model=model, facts=facts.model_copy(update={"vocab_size": 128}))
     served = Engine(given, rows=8, process=PROCESS)
     asked = Request(prompt="", prompt_ids=[5, 6], recipes=["greedy", "beam(2)"], max_new_tokens=2)
     assert driven(served, asked).done

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-VOCAB, WINDOW, CONTEXT, LAYERS = 99, 8, 160, 4
+VOCAB, WINDOW, CONTEXT, LAYERS = 128, 8, 160, 4
 _SPREAD = 0.2  # of the weights: wide, so that a mistake in attention shows in the logits
 _SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 

@@ -31,6 +31,8 @@ KINDS = {
     "qwen3_5_text": "slower",  # linear attention
     "mamba": "slower",  # a state alone
     "deepseek_v32": "slower",  # an index of keys
+    "deepseek_v4": "slower",  # keys that are summed up in parts
+    "moshi": "refused",  # other scores with its own cache than without
     "openai-gpt": "slower",  # no cache at all
 }
 

@@ -129,12 +129,18 @@ def clone_cache(cache: Any) -> Any:
         return copy.deepcopy(cache)
     cloned = copy.copy(cache)
     cloned.layers = [
-        copy.copy(layer)
-        if isinstance(layer, DynamicLayer) and not isinstance(layer, LinearAttentionCacheLayerMixin)
-        else copy.deepcopy(layer)
-        for layer in cache.layers
+        copy.copy(layer) if _grows_alone(layer) else copy.deepcopy(layer) for layer in cache.layers
     ]
     return cloned
+
+
+def _grows_alone(layer: Any) -> bool:
+    """Whether a layer holds nothing that is written in place: neither states nor containers."""
+    return (
+        isinstance(layer, DynamicLayer)
+        and not isinstance(layer, LinearAttentionCacheLayerMixin)
+        and not any(isinstance(part, dict | list) for part in vars(layer).values())
+    )
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -308,6 +308,7 @@ class Forward:
         """Keep the keys and values of all rows in slots; raises where that is not right."""
         model = self.model
         weights = digest(model) if self.process.remembered else ""
+        reference.check_own_cache(self.text)
         shapes = key_value_shapes(model, reference.prompts[0].ids, self.device)
         model.set_attn_implementation(ATTENTION)
         rows, length = fit_to_budget(shapes, self.dtype, rows, length, budget, spare)

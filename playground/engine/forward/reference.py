@@ -13,9 +13,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from playground.engine.attention.kv_slots import KVShape
+from playground.engine.attention.row_caches import RowCache
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Rows
-from playground.engine.forward.plain import Plain
+from playground.engine.forward.plain import Plain, PlainText
 from playground.engine.forward.routing import ForcedRouting, RecordedRouting, Routing
 from playground.errors import UnsupportedModel
 from playground.models.architecture import horizons
@@ -98,6 +99,19 @@ class Reference:
                     logits = forward.decode([0, 1], ids, at).logits
                 for prompt, index, found in zip(pair, at, logits, strict=True):
                     self.compare(found, prompt.logits_after(index))
+
+    def check_own_cache(self, text: PlainText) -> None:
+        """Read the last tokens of the longest prompt one by one with the model's own cache.
+
+        Raises ``UnsupportedModel`` where its scores are others than without: ``generate``, which
+        has the cache, then writes another text than the one they would be compared with.
+        """
+        prompt, row = self.prompts[-1], RowCache()
+        start = len(prompt.ids) - _DECODED
+        for first, last in ((0, start), *((at, at + 1) for at in range(start, len(prompt.ids)))):
+            with self._routed((prompt, first, last)):
+                out = text.read(row, prompt.ids[first:last], logits_to_keep=1)
+            self.compare(out.logits[0, -1].float(), prompt.logits_after(last - 1))
 
     def looks_ahead(self, model: Any) -> bool:
         """Whether the model's logits after a token depend on those that follow it."""
