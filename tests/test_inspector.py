@@ -161,7 +161,7 @@ def test_files_are_the_run_and_nothing_is_written_to_a_disk(inspector, monkeypat
     client = TestClient(Starlette(routes=downloads.routes({RUN.id: RUN}.get)))
     whole, table = (client.get(f"/{links[kind]}") for kind in ("json", "csv"))
     assert whole.text == RUN.to_json()
-    assert table.text == RUN.frame().to_csv(index=False)
+    assert table.text == RUN.to_csv()
     for kind, answer in (("json", whole), ("csv", table)):
         told = answer.headers["content-disposition"]
         assert told == f'attachment; filename="comparison-{RUN.id}.{kind}"'
@@ -178,13 +178,13 @@ def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
         for name in ("column", "sample", "position", "token_id"):
             assert table[name].tolist() == frame[name].tolist()
         told = client.get(f"/{updates[inspector.parts.files]['csv']}")
-        assert told.text == frame.to_csv(index=False)
+        assert told.text == SEVERAL.to_csv(samples)
     assert updates[inspector.parts.caption]["facts"].startswith("text 3 of 3 · id")
     assert updates[inspector.parts.selection]["step"] == 4  # the last of the shorter text
     assert updates[inspector.parts.texts]["visible"]
     assert not inspector.draw(InspectorState(HERE, "data"))[inspector.parts.texts]["visible"]
     odd = client.get(f"/runs/{SEVERAL.id}.csv?samples=1;drop")
-    assert odd.text == SEVERAL.frame().to_csv(index=False)
+    assert odd.text == SEVERAL.to_csv()
 
 
 def test_turning_to_another_text_turns_the_drawings_too(inspector):

@@ -1,5 +1,7 @@
 """Traces survive a round trip through JSON, and charts can be drawn of what is read back."""
 
+import csv
+import io
 import json
 import math
 import subprocess
@@ -116,6 +118,17 @@ def test_frame_has_a_row_per_token(run):
         assert set(rows["sample"]) == {1}
         assert "".join(rows["text"]) == lane.text
         assert rows["recipe"].unique().tolist() == [lane.recipe]
+
+
+def test_a_tokens_line_ends_do_not_end_a_row_of_the_table(run):
+    odd = run.model_copy(deep=True)
+    step = odd.lanes[0].trace.path(0)[0]
+    at = step.candidates.ids.index(step.token)
+    for text in ("\r", "\n", '"', ",", "\r\n", "a\rb", " "):
+        step.candidates.texts[at] = step.text = text
+        rows = list(csv.DictReader(io.StringIO(odd.to_csv("all"), newline="")))
+        assert len(rows) == len(odd.frame("all"))
+        assert rows[0]["token"] == rows[0]["text"] == text
 
 
 def test_frame_says_what_a_person_called_a_column(run):

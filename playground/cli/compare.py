@@ -107,7 +107,7 @@ def _formed(comparison: Comparison, form: str) -> str:
     if form == "html":
         return comparison.to_html()
     if form == "csv":
-        return comparison.frame("all").to_csv(index=False)
+        return comparison.to_csv("all")
     return "\n".join(_told(comparison))
 
 

@@ -54,7 +54,7 @@ def content(comparison: Comparison) -> Value:
         "sides": SIDES,
         "lanes": [_lane(run, lane) for lane in range(len(run.lanes))],
         "texts": texts,
-        "csv": run.frame("all").to_csv(index=False),
+        "csv": run.to_csv("all"),
     }
 
 

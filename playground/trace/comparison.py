@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -241,3 +242,8 @@ class Comparison(Record):
         ``playground.trace.frame`` says what its columns hold.
         """
         return frame(self.lanes, samples)
+
+    def to_csv(self, samples: Samples = "shown") -> str:
+        """The same as comma-separated values, all texts in quotes: a token may be a line's end."""
+        written: str = self.frame(samples).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        return written

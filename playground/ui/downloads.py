@@ -46,7 +46,7 @@ def _samples(told: str) -> Literal["shown", "all"] | list[int]:
 def _written(run: Comparison, kind: str, samples: Any) -> str:
     if kind == "html":
         return run.to_html()
-    return run.to_json() if kind == "json" else run.frame(samples).to_csv(index=False)
+    return run.to_json() if kind == "json" else run.to_csv(samples)
 
 
 def routes(resolve: Callable[[str], Comparison | None]) -> list[Route]:
