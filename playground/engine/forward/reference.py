@@ -101,11 +101,13 @@ class Reference:
                     self.compare(found, prompt.logits_after(index))
 
     def check_own_cache(self, text: PlainText) -> None:
-        """Read the last tokens of the longest prompt one by one with the model's own cache.
+        """Read the last tokens of the long prompt, if any, one by one with the model's own cache.
 
         Raises ``UnsupportedModel`` where its scores are others than without: ``generate``, which
         has the cache, then writes another text than the one they would be compared with.
         """
+        if len(self.prompts) < 3:  # nothing that a cache could leave out
+            return
         prompt, row = self.prompts[-1], RowCache()
         start = len(prompt.ids) - _DECODED
         for first, last in ((0, start), *((at, at + 1) for at in range(start, len(prompt.ids)))):
