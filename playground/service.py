@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from playground.engine.request import ScoreRequest
     from playground.engine.scoring import TokenScore
     from playground.trace.scores import TextScore
+    from playground.zero_gpu import GPU
     from strategies import Context
 
 log = logging.getLogger(__name__)
@@ -58,9 +59,11 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
         self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
-        self.rate_limits = RateLimits(self.settings.rate_limit)  # for the page and HTTP together
+        # For the page and HTTP together.
+        self.rate_limits = RateLimits(self.settings.requests_allowed)
         self.page_loads = RateLimits(self.settings.page_rate)
         self.observers = Observers()  # of the runs of all engines
+        self.gpu: GPU | None = None  # that a Space lends for the length of a run
         self._lock = threading.Lock()
         self._closed = False
         self.failure: str | None = None  # why the host's own model could not be loaded
@@ -164,6 +167,12 @@ class Service:
                         ) from error
         self.runs.add(runs)
         return runs
+
+    def submit_to_gpu(self, request: Request, model: str | None = None) -> Run:
+        """The same of a run that asks for the lent GPU, on the thread of the visitor's event."""
+        if self.gpu is None:
+            return self.submit(request, model)
+        return self.gpu.submit(self, request, model)
 
     def score(self, run: Run) -> None:
         """Compute the log-probability of each token of a run's prompt, given those before it.

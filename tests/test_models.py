@@ -7,15 +7,19 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from playground.engine import FieldError, Request
-from playground.models import BUILT_IN, ModelError, Models, catalogue
+from playground.models import BUILT_IN, ModelError, Models, catalogue, hub
+from playground.models.preloaded import PRELOADED, preloaded
 from playground.service import Service
 from playground.settings import Settings
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -197,3 +201,17 @@ def test_a_loop_that_stopped_by_itself_is_told_of_and_not_asked_for_ever(folders
     with pytest.raises(ModelError, match="a is served no more: its decode loop has stopped"):
         service.submit(Request(prompt="one two", recipes=["greedy"]))
     service.close()
+
+
+def test_a_space_opens_with_the_model_that_its_build_fetched(monkeypatch, tmp_path):
+    front = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    assert f"preload_from_hub:\n  - {PRELOADED} config.json," in front
+    assert f"models:\n  - {PRELOADED}\n" in front
+    space = Settings(system="spaces")
+    monkeypatch.setattr(hub, "cached", lambda id, settings: None)
+    assert preloaded(space) == space
+    monkeypatch.setattr(hub, "cached", lambda id, settings: tmp_path)
+    assert preloaded(space).model == PRELOADED
+    own = Settings(system="spaces", model="gpt2")
+    assert preloaded(own) == own
+    assert preloaded(Settings()) == Settings()

@@ -133,3 +133,12 @@ def test_what_python_asks_for_is_refused_by_its_name(given, says):
     with pytest.raises(SettingsError) as refused:
         Playground(**given)
     assert str(refused.value).startswith(says)
+
+
+def test_a_space_is_safe_without_being_told_and_does_what_it_is_told():
+    here, space = Settings(), Settings(system="spaces")
+    assert (here.requests_allowed, here.metrics_open) == ("", True)
+    assert (space.requests_allowed, space.metrics_open) == ("120/minute", False)
+    told = Settings(system="spaces", rate_limit="0", metrics=True)
+    assert (told.requests_allowed, told.metrics_open) == ("", True)
+    assert Settings(rate_limit="5/second").requests_allowed == "5/second"

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from playground.api import docs, explain, fork, openai, responses, runs
 from playground.api.body import bounded
-from playground.api.errors import Problem, handle
+from playground.api.errors import Fault, Problem, handle, problem
 from playground.api.metrics import ServerMetrics
 from playground.service import Service
 from strategies.registry import registry
@@ -149,7 +149,13 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         response_description="Everything measured, in Prometheus' text format.",
     )
     async def metrics() -> Response:
-        """For Prometheus: runs, tokens, the line, rows, times, refusals, errors and memory."""
+        """For Prometheus: runs, tokens, the line, rows, times, refusals, errors and memory.
+
+        A public host may keep them to itself.
+        """
+        if not service.settings.metrics_open:
+            told = "This host keeps its metrics to itself; PLAYGROUND_METRICS=1 opens them."
+            return problem(404, Fault(loc=["path"], msg=told))
         return Response(server_metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     router.routes += monitoring.routes

@@ -23,15 +23,24 @@ def serve(settings: Settings) -> None:
     from playground import logs
     from playground.api import routes
     from playground.guard import allow_open_files
+    from playground.models.preloaded import preloaded
     from playground.service import Service
     from playground.stopping import Stopping
     from playground.tools import add
     from playground.ui import build
     from playground.ui import serve as launch
 
+    gpu = None
+    if settings.zero_gpu:
+        from playground.zero_gpu import GPU
+
+        gpu = GPU.of(settings)  # before torch is asked for CUDA: the Space's package answers for it
+        if settings.device == "auto":
+            settings = settings.changed(device="cpu")
     stopping = Stopping()
     allow_open_files()
-    service = Service(settings)
+    service = Service(preloaded(settings))
+    service.gpu = gpu
     logs.keep(service)
     page = build(service)
     add(page, service)

@@ -122,6 +122,24 @@ class Engine:
             raise
         return runs
 
+    def built(self, request: Request) -> Run:
+        """A run that is checked and not queued: ``enqueue`` does, or another process writes it.
+
+        ``FieldError`` and ``Busy`` as of ``submit``.
+        """
+        try:
+            with self.loop.reserving(request.client):
+                run = self.builder.run(request)
+        except (FieldError, Busy) as error:
+            self.loop.observer.refused(request, error)
+            raise
+        run.attach(on_cancel=self.loop.wake, on_done=self.loop.observer.ended)
+        return run
+
+    def enqueue(self, run: Run) -> None:
+        """Queue a run that was built here; may be ``Busy``."""
+        self._queue([run])
+
     def _queue(self, runs: list[Run]) -> None:
         """Queue runs, or end them at once where nothing is to be written."""
         if runs and all(lane.done for run in runs for lane in run.lanes):

@@ -66,6 +66,8 @@ class Run:
         self.cancelled = False
         self.paused = False  # in the background: it had to wait for others between its steps
         self.yielded = False  # in the background: it was ended to give its rows to others
+        self.elsewhere: Sequence[LaneView] | None = None  # of lanes that another process writes
+        self.notice = ""  # where it is written, and why, in a sentence for a person
         self.state: State = "queued"
         self.version = 0
         self._ended: float | None = None
@@ -124,14 +126,14 @@ class Run:
     @property
     def views(self) -> list[LaneView]:
         """What may be read of each lane, in order, while the loop goes on writing."""
-        return [lane.view for lane in self.lanes]
+        return [lane.view for lane in self.lanes] if self.elsewhere is None else [*self.elsewhere]
 
     @property
     def outcome(self) -> Outcome | None:
         """How the run as a whole ended; None until it has."""
         if not self.done:
             return None
-        reasons = [lane.view.finish_reason for lane in self.lanes]
+        reasons = [view.finish_reason for view in self.views]
         if self.error is not None or all(reason == "error" for reason in reasons):
             return "error"
         early: tuple[Outcome, ...] = ("cancelled", "deadline")
@@ -140,6 +142,8 @@ class Run:
     @property
     def first_token(self) -> float | None:
         """Seconds from its submission to the first token of any lane."""
+        if self.elsewhere is not None:  # their times count from its submission
+            return min((view.steps[0].at for view in self.views if view.steps), default=None)
         firsts = [lane.started + lane.view.steps[0].at for lane in self.lanes if lane.view.steps]
         return min(firsts) - self.submitted if firsts else None
 
@@ -183,14 +187,18 @@ class Run:
         """Wake every thread that waits, and call every subscriber. The loop calls it."""
         with self._changed:
             self.version += 1
-            if self.state != "done" and all(lane.done for lane in self.lanes):
+            views = self.views
+            for view in views:
+                view.look()
+            if self.state != "done" and all(view.done for view in views):
                 self.state, self._ended = "done", perf_counter()
-                self._memory = device.memory(torch.device(self.facts.device))
+                here = "cpu" if self.elsewhere else self.facts.device
+                self._memory = device.memory(torch.device(here))
                 self._on_done(self)
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
                 self._noises, self._on_cancel = {}, lambda: None
-                for lane in self.lanes:
-                    lane.view.forget()
+                for view in views:
+                    view.forget()
             self._changed.notify_all()
             subscribers = list(self._subscribers)
         for callback in subscribers:
@@ -233,12 +241,12 @@ class Run:
                 alone=self.request.alone,
                 memory=self._memory,
             ),
-            lanes=[self._result(lane, number) for number, lane in enumerate(self.lanes)],
+            lanes=[self._result(view, number) for number, view in enumerate(self.views)],
         )
 
-    def _result(self, lane: Lane, number: int) -> LaneResult:
+    def _result(self, view: LaneView, number: int) -> LaneResult:
         names = self.request.names
-        trace = lane.view.trace(self.facts.vocab_size)
+        trace = view.trace(self.facts.vocab_size)
         shown = trace.outputs[0]
         return LaneResult.model_construct(
             recipe=str(self.request.recipes[number]),
@@ -246,7 +254,7 @@ class Run:
             text=shown.text,
             token_ids=shown.token_ids,
             finish_reason=shown.finish_reason,
-            error=lane.view.error,
+            error=view.error,
             forked=self.request.forked,
             trace=trace,
             metrics=measure(trace),

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from playground.clients import client
 from playground.guard.headers import SecurityHeaders
 from playground.guard.hosts import HostCheck
+from playground.guard.password import Password
 from playground.guard.slow_readers import BoundedSend
 from playground.guard.slow_senders import BoundedReceive, SlowBody
 from playground.settings import Settings
@@ -39,16 +40,27 @@ class Refusal:
     field: str
     sentence: str
     retry_after_s: int | None = None
+    asks: str | None = None  # how a client may say who it is
 
     def response(self, path: str) -> Response:
         """The answer at this path; OpenAI's clients read a form of their own."""
-        headers = {"Retry-After": str(self.retry_after_s)} if self.retry_after_s else None
+        headers = {"Retry-After": str(self.retry_after_s)} if self.retry_after_s else {}
+        if self.asks:
+            headers["WWW-Authenticate"] = self.asks
         if path == _OPENAI or path.startswith(f"{_OPENAI}/"):
             kind = "server_error" if self.status >= 500 else "invalid_request_error"
             told = {"message": self.sentence, "type": kind, "param": None, "code": self.field}
             return JSONResponse({"error": told}, self.status, headers)
         detail = [{"loc": [self.field], "msg": self.sentence}]
         return JSONResponse({"detail": detail}, self.status, headers)
+
+
+LOCKED = Refusal(
+    401,
+    "password",
+    "This server asks for a password.",
+    asks='Basic realm="Decoding playground", charset="UTF-8"',
+)
 
 
 class Door(Protocol):
@@ -75,6 +87,7 @@ class Gate:
         self.app, self.door, self.settings = app, door, settings
         self.hosts, self.headers = HostCheck(settings), SecurityHeaders(settings)
         self.api = tuple(api)
+        self.password = Password(settings)
         self.answering = 0  # answers under way that have an end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,6 +139,8 @@ class Gate:
 
     def _refuses(self, scope: Scope) -> Refusal | None:
         headers, method = Headers(scope=scope), scope["method"]
+        if not self.password.admits(scope, headers):
+            return LOCKED
         if not self.hosts.is_own_host(method, headers):
             name = headers.get("host", "")[:100]
             return Refusal(

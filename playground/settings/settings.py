@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from playground.settings.variables import PREFIX, SettingsError, also, refuse_misspelt, sentence
@@ -166,11 +166,19 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, ge=1, description="Visitors who may wait before the page says full."
     )
-    rate_limit: str = Field(
-        "",
+    rate_limit: str | None = Field(
+        None,
         description="Requests one address may make over HTTP, such as 60/minute, several with "
-        "commas between; what the page runs or loads counts too. Unset is any number, as always "
-        "from this machine.",
+        "commas between; what the page runs or loads counts too. Unset is 120/minute on a Space, "
+        "else any number, as always from this machine; 0 is any.",
+    )
+    metrics: bool | None = Field(
+        None, description="Serve /metrics to whoever asks; unset is no on a Space, else yes."
+    )
+    password: SecretStr | None = Field(
+        None,
+        description="Asked of everybody, by the browser with any name, and of programs as their "
+        "key (Authorization: Bearer). Unset lets everybody in.",
     )
     page_rate: str = Field(
         "300/minute",
@@ -272,7 +280,9 @@ class Settings(BaseSettings):
 
     @field_validator("rate_limit", "page_rate")
     @classmethod
-    def _rates(cls, value: str) -> str:
+    def _rates(cls, value: str | None) -> str | None:
+        if value == "0":
+            return ""
         if value:
             from limits import parse_many  # costs what few hosts use
 
@@ -292,6 +302,18 @@ class Settings(BaseSettings):
     @property
     def on_space(self) -> bool:
         return self.system == "spaces" or self.zero_gpu or self.space_id is not None
+
+    @property
+    def requests_allowed(self) -> str:
+        """Those of one address per time; empty is any number."""
+        if self.rate_limit is None:
+            return "120/minute" if self.on_space else ""
+        return self.rate_limit
+
+    @property
+    def metrics_open(self) -> bool:
+        """Whether whoever asks may read the metrics."""
+        return not self.on_space if self.metrics is None else self.metrics
 
     @property
     def hops(self) -> int:

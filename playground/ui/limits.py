@@ -32,6 +32,7 @@ class Limits:
     ends: gr.Textbox
     chat: gr.Checkbox
     alone: gr.Checkbox
+    gpu: gr.Checkbox  # whether a run asks for a GPU that is lent to it
     faults: dict[str, gr.HTML]
 
     @property
@@ -44,8 +45,11 @@ class Limits:
         return {self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True)}
 
 
-def limits(start: Setup, *, chat: bool) -> Limits:
-    """Draw the region; ``chat`` tells whether the model has a chat template."""
+def limits(start: Setup, *, chat: bool, lends: bool = False) -> Limits:
+    """Draw the region; ``chat`` tells whether the model has a chat template.
+
+    ``lends`` tells whether the host lends a GPU to a run.
+    """
     with gr.Column(elem_classes="limits", min_width=0):
         with gr.Row(elem_classes="buttons"):
             run = gr.Button("Run", variant="primary", elem_id="run", min_width=0)
@@ -67,6 +71,9 @@ def limits(start: Setup, *, chat: bool) -> Limits:
                 start.chat, label="chat template", elem_id="chat", visible=chat, min_width=0
             )
             alone = gr.Checkbox(start.alone, label="measure alone", elem_id="alone", min_width=0)
+            gpu = gr.Checkbox(
+                False, label="on a GPU", elem_id="gpu", visible=lends, min_width=0,
+            )  # fmt: skip
         ends_fault = message("ends-fault")
         dice.click(
             lambda: str(random.randrange(SEEDS)), None, seed, queue=False, show_progress="hidden",
@@ -78,7 +85,7 @@ def limits(start: Setup, *, chat: bool) -> Limits:
         "seed": seed_fault,
         "stop": ends_fault,
     }
-    return Limits(run, stop, clear, tokens, least, seed, lock, ends, chat_box, alone, faults)
+    return Limits(run, stop, clear, tokens, least, seed, lock, ends, chat_box, alone, gpu, faults)
 
 
 def _number(value: str, label: str, name: str) -> gr.Textbox:

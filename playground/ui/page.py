@@ -57,7 +57,9 @@ def build(service: Service) -> gr.Blocks:
             head = header(service, service.models.default)
             with gr.Row(elem_classes="card", elem_id="setup"):
                 box = prompt(start.prompt, sample.prompt_tokens, service)
-                knobs = limits(start, chat=sample.model.has_chat_template)
+                knobs = limits(
+                    start, chat=sample.model.has_chat_template, lends=service.gpu is not None
+                )
             with gr.Row(elem_id="bar"):
                 line = element(
                     "status", status("recorded", recorded.label(sample)), elem_id="line",

@@ -67,7 +67,8 @@ class Runner:
         state = parts.state(values)
         try:
             asked = requested(state, counted(request, self.service))
-            run = self.service.submit(asked, state.model)
+            submit = self.service.submit_to_gpu if state.gpu else self.service.submit
+            run = submit(asked, state.model)
         except FieldError as problem:
             yield parts.limits.idle | self._beside(on_page(problem))
             return

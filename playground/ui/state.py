@@ -32,6 +32,7 @@ class PageState:
     alone: bool
     written: tuple[Any, ...]
     names: tuple[str, ...]
+    gpu: bool = False  # whether it asks for a GPU that the host lends
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class PageParts:
 
     @property
     def inputs(self) -> set[Any]:
-        return {*self.set_up, self.limits.lock, *self.columns.inputs, *self.columns.written}
+        at, columns = self.limits, self.columns
+        return {*self.set_up, at.lock, at.gpu, *columns.inputs, *columns.written}
 
     def state(self, values: Values) -> PageState:
         at, shown = self.limits, self.columns.columns[: values[self.columns.count]]
@@ -69,6 +71,7 @@ class PageParts:
             chat=bool(values[at.chat]),
             split=bool(values[self.prompt.split]),
             alone=bool(values[at.alone]),
+            gpu=bool(values[at.gpu]),
             written=tuple(values[column.written] for column in shown),
             names=self.columns.names(values),
         )

@@ -22,7 +22,10 @@ def progress(run: Run, tokens: int) -> dict[str, Any]:
     """The line of a run that goes on, whose longest text has so many ``tokens``."""
     if run.state == "queued":
         return status("running", f"Waiting for free rows, place {run.queue_position} in line …")
-    return status("running", f"Writing, {tokens} of {run.request.max_new_tokens} tokens …")
+    if run.notice and not tokens:
+        return status("running", run.notice)
+    told = f"Writing, {tokens} of {run.request.max_new_tokens} tokens …"
+    return status("running", f"{told} {run.notice}".strip())
 
 
 def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
@@ -31,7 +34,9 @@ def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
         return status("bad", run.error)
     stopped = (lane.error for lane in run.views if lane.finish_reason == "cancelled")
     told = next(stopped, None)
-    return status("bad", f"{told} What there is stays.") if told else _done(comparison)
+    if told:
+        return status("bad", f"{told} What there is stays.")
+    return status("done", f"{outcome(comparison)} {run.notice}".strip())
 
 
 def fork_ended(growing: Growing, column: int) -> dict[str, Any]:
@@ -49,10 +54,6 @@ def fork_ended(growing: Growing, column: int) -> dict[str, Any]:
     if comparison.lanes[0].finish_reason == "cancelled":
         told += " It was stopped before its end."
     return status("done", told)
-
-
-def _done(comparison: Comparison) -> dict[str, Any]:
-    return status("done", outcome(comparison))
 
 
 def outcome(comparison: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 
@@ -246,3 +247,30 @@ def test_an_address_too_long_for_gradio_is_refused_with_a_sentence():
 def test_a_websocket_is_closed_before_anything_inside_sees_it():
     with pytest.raises(WebSocketDisconnect), client().websocket_connect("/page"):
         pass
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        ({}, 401),
+        ({"authorization": "Basic " + base64.b64encode(b"any name:open sesame").decode()}, 200),
+        ({"authorization": "Basic " + base64.b64encode(b"me:open").decode()}, 401),
+        ({"authorization": "Basic !!!"}, 401),
+        ({"authorization": "Bearer open sesame"}, 200),
+        ({"authorization": "Bearer "}, 401),
+        ({"authorization": "open sesame"}, 401),
+    ],
+)
+def test_a_password_is_asked_of_everybody(sent, status):
+    for path in ("/page", "/api", "/api/run"):
+        answer = client(password="open sesame").get(path, headers=sent)
+        assert answer.status_code == status
+        assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert "sesame" not in repr(Settings(password="open sesame"))
+
+
+def test_a_watchdog_and_a_browsers_question_need_no_password():
+    locked = client(password="p", cors_origins=["https://notes.example"])
+    assert locked.get("/healthz").status_code == 404  # let in; there is none in this test
+    asked = {"origin": "https://notes.example", "access-control-request-method": "POST"}
+    assert locked.options("/api/run", headers=asked).status_code == 204

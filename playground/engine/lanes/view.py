@@ -147,6 +147,9 @@ class LaneView:
             offer=self.offer,
         )
 
+    def look(self) -> None:
+        """Take over what another process has told of the lane; of those here there is nothing."""
+
     def end(self, reason: FinishReason, error: str | None = None) -> None:
         """Stop where it is, for a reason from outside."""
         self.ended, self.error, self.done = reason, error, True
