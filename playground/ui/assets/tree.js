@@ -236,6 +236,13 @@ function type(kind) {
   words.value = mine.text;
   (kind === 'name' ? called : words).focus();
 }
+function name({ source, recipe: written }, given) {
+  for (const text of forest.texts.filter((one) => one.source === source))
+    Object.assign(text, { name: given, label: given || written });
+  queued('branch', { act: 'name', source, name: given });
+  draw();
+  to(here.stretch, here.token, false);
+}
 function close() {
   typing.hidden = true;
   lines[here.stretch]?.group.focus({ preventScroll: true });
@@ -271,7 +278,7 @@ for (const [name, act] of Object.entries(did)) at(name).addEventListener('click'
 typing.addEventListener('submit', (event) => {
   event.preventDefault();
   const mine = forest.texts[own];
-  if (typing.dataset.kind === 'name') queued('branch', { act: 'name', source: mine.source, name: at('.called').value.trim() });
+  if (typing.dataset.kind === 'name') name(mine, at('.called').value.trim().replace(/\s+/g, ' '));
   else queued('go', { ...place(), step: 0, token: null, recipe: recipe.value, text: at('.edited').value });
   close();
 });
