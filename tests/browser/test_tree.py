@@ -71,7 +71,7 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     expect(lane(page, "D")).to_have_count(0)
     leaf = page.locator(".tree .leaf", has_text="mine")
     expect(leaf).to_be_visible()
-    number = page.locator(".tree [role=treeitem]", has=leaf)
+    number = page.locator(".tree [role=treeitem]", has=page.locator(".leaf", has_text="mine"))
     number.locator(".touch").click()
     page.get_by_role("button", name="Show as a column").click()
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
