@@ -72,6 +72,7 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     leaf = page.locator(".tree .leaf", has_text="mine")
     expect(leaf).to_be_visible()
     number = page.locator(".tree [role=treeitem]", has=page.locator(".leaf", has_text="mine"))
+    expect(number.locator(".mark")).to_have_text("·")  # drawn anew, as of no column
     number.locator(".touch").click()
     page.get_by_role("button", name="Show as a column").click()
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
