@@ -79,7 +79,7 @@ class DynamicTemperature(base.Processor):
         unsure, counts = scores.entropy(), scores.survivors()
         heats = np.array(
             [
-                [self._heat(float(h), int(n)) for h, n in zip(nats, left, strict=True)]
+                [self._heat(float(h), int(n)) for h, n in zip(nats[:, 0], left[:, 0], strict=True)]
                 for nats, left in zip(unsure, reversed(counts), strict=True)
             ]
         )

@@ -18,6 +18,7 @@ ACTIVE = {  # settings at which a step with a line acts on most distributions
     "dola": None,  # reads earlier layers, of which a test without a model has none
     "epsilon_cutoff": "epsilon_cutoff(0.02)",
     "eta_cutoff": "eta_cutoff(0.05)",
+    "min_k": "min_k(3.0)",
     "min_p": "min_p(0.1)",
     "mirostat_v2": "mirostat_v2(3.0)",
     "p_less": "p_less",
