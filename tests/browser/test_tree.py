@@ -76,6 +76,7 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     number.locator(".touch").click()
     page.get_by_role("button", name="Show as a column").click()
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
+    expect(number.locator(".mark")).to_have_text("D")
     number.focus()
     page.keyboard.press("Delete")
     expect(lane(page, "D")).to_have_count(0)
