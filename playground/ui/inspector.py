@@ -11,8 +11,7 @@ document event ``playground:mark``.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,12 +19,8 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.colours import COLOURS
-from playground.engine import Busy, FieldError
-from playground.errors import ModelError
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.trace.scores import TextScore
 from playground.ui import (
     beams,
     branches,
@@ -34,7 +29,6 @@ from playground.ui import (
     fork,
     inspector_view,
     knobs,
-    likelihood,
     listing,
     panels,
     ribbon,
@@ -45,14 +39,12 @@ from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
 from playground.ui.inspector_parts import InspectorParts
 from playground.ui.inspector_view import InspectorState, InspectorView, Selection
+from playground.ui.readings import Measure, Readings, Score
 from playground.ui.views import View
 from strategies import Context
-from strategies.recipe import RecipeError
 
 Updates = dict[Any, Any]
 Values = dict[Any, Any]  # what an event is given, by component
-Score = Callable[[Comparison, str, gr.Request], TextScore]
-Measure = Callable[[Comparison, int, gr.Request], Iterator[tuple[Comparison, Comparison | None]]]
 
 
 class Inspector:
@@ -71,9 +63,8 @@ class Inspector:
         ``score`` reads a text as each column's recipe would have come to write it; ``context`` is
         of a comparison's model, where it is loaded.
         """
-        self.resolve, self.measure, self.score = resolve, measure, score
+        self.resolve = resolve
         self.asked = changes.Changes(resolve, context)
-        self.measured: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self.parts = InspectorParts(
             self.find(first),
             self.asked.functions,
@@ -83,6 +74,7 @@ class Inspector:
             measures=measure is not None,
             scores=score is not None,
         )
+        self.readings = Readings(self.parts, self.find, measure, score)
         self._wire()
 
     @property
@@ -229,18 +221,7 @@ class Inspector:
             listed.point(self._onward, self.parts.selection, self.parts.onward, **QUICK)
         for drawn in (self.parts.tree, self.parts.apart):
             self.listen(drawn.pick)
-        self.parts.own.click(self._own, self.parts.selection, self.parts.text, **QUICK)
-        gr.on(
-            [self.parts.scoring.click, self.parts.text.submit],
-            self._scored, [self.parts.selection, self.parts.text],
-            [self.parts.not_scored, self.parts.scores],
-            show_progress="hidden", concurrency_limit=None, api_visibility="private",
-        )  # fmt: skip
-        self.parts.again.click(
-            self._measured, self.parts.selection,
-            [self.parts.again, self.parts.fault, self.parts.uncached],
-            show_progress="hidden", concurrency_limit=None, api_visibility="private",
-        )  # fmt: skip
+        self.readings.wire()
         for name, tab in self.parts.tabs.items():
             opened = partial(self._opened, name)
             tab.select(opened, self.inputs, [self.parts.tab, *self.outputs], **QUICK)
@@ -260,7 +241,7 @@ class Inspector:
         if state.tab == "likelihood":
             return {self.parts.distances: distances.distances(view)}
         if state.tab == "timings":
-            known = self.measured.get((view.comparison.id, view.selection.lane))
+            known = self.readings.measured.get((view.comparison.id, view.selection.lane))
             return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}
         if state.tab == "steps":
             bars = {self.parts.ribbon: ribbon.view(view, state.side)}
@@ -271,53 +252,6 @@ class Inspector:
         if state.tab == "data":
             return self._named(inspector_view.data(view, state.texts))
         return self._named(inspector_view.distribution(view, state.stage))
-
-    def _own(self, selection: Any) -> Any:
-        """The text that the inspected column shows."""
-        view = self.find(selection)
-        return gr.skip() if view is None else view.comparison.lanes[view.selection.lane].text
-
-    def _scored(self, request: gr.Request, selection: Any, text: str) -> Updates:
-        """How each column's recipe would have come to write the text."""
-        view = self.find(selection)
-        if view is None or self.score is None:
-            return {self.parts.not_scored: inspector_view.NO_RUN_ADVICE, self.parts.scores: None}
-        try:
-            found = self.score(view.whole, text, request)
-        except (FieldError, ModelError, Busy, RecipeError) as problem:
-            return {self.parts.not_scored: f"Not read: {problem}", self.parts.scores: None}
-        colour = COLOURS[view.selection.lane]
-        return {self.parts.not_scored: None, self.parts.scores: likelihood.scores(found, colour)}
-
-    def _measured(self, request: gr.Request, selection: Any) -> Iterator[Updates]:
-        """Run the inspected column twice, and draw its steps with the cache and without."""
-        yield {
-            self.parts.again: gr.update(interactive=False),
-            self.parts.fault: None,
-            self.parts.uncached: None,
-        }
-        idle = {self.parts.again: gr.update(interactive=True)}
-        view = self.find(selection)
-        if view is None or self.measure is None:
-            yield idle | {self.parts.fault: inspector_view.NO_RUN_ADVICE}
-            return
-        run, lane = view.comparison, view.selection.lane
-        try:
-            for kept, bare in self.measure(run, lane, request):
-                drawn = inspector_view.uncached(lane, kept, bare)
-                yield {self.parts.uncached: drawn}
-            assert bare is not None  # the last is of both
-            failed = kept.lanes[0].error or bare.lanes[0].error
-        except (FieldError, ModelError, Busy) as problem:
-            yield idle | {self.parts.fault: f"Not measured: {problem}", self.parts.uncached: None}
-            return
-        if failed:
-            yield idle | {self.parts.fault: f"Not measured: {failed}", self.parts.uncached: None}
-            return
-        self.measured[run.id, lane] = drawn
-        while len(self.measured) > inspector_view.KEPT:
-            self.measured.popitem(last=False)
-        yield idle
 
     def _named(self, named: dict[str, Any]) -> Updates:
         return {getattr(self.parts, name): value for name, value in named.items()}
