@@ -24,8 +24,8 @@ WRITTEN = [(0, None, 1), (1, 0, 2), (1, 0, 3), (0, None, 1), (1, 3, 3)]
 class Shown(LaneView):
     """A lane whose shown text a test sets."""
 
-    def __init__(self, recipe):
-        super().__init__(recipe, [], None, showing(None))
+    def __init__(self, recipe, search):
+        super().__init__(recipe, [], search, showing(None))
         self.ended = "length"
         self.tree.records = [
             StepRecord.model_construct(
@@ -51,7 +51,7 @@ def showing(node):
 def run(service):
     request = Request(prompt="a", recipes=[Recipe.parse("greedy")], max_new_tokens=2)
     made = service.engine().builder.run(request)
-    made.lanes[0].view = Shown(request.recipes[0])
+    made.lanes[0].view = Shown(request.recipes[0], made.lanes[0].search)
     return made
 
 

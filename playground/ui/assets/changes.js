@@ -1,7 +1,7 @@
 // What other settings would have made of a finished text, and how far each may go. See ui/changes.py.
 // value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
 // Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output}) of the whole text, and
-// token_slack({run, lane, output, step}) of the token that is inspected.
+// token_slack({run, lane, output, step}) of the token that is inspected, where there is a server to ask.
 // Event: go {run, lane, output, step, token, recipe}, in its turn.
 const [figure, sentence, knobs, outcomes] = ['.changes', '.sentence', '.knobs', '.outcomes'].map((s) =>
   element.querySelector(s));
@@ -115,6 +115,7 @@ async function token() {
   const key = JSON.stringify([run, lane, output, step]);
   if (key === inspected) return;
   inspected = key;
+  if (!server.token_slack) return; // in a file
   const known = (await server.token_slack({ run, lane, output, step })) ?? {};
   if (key !== inspected) return;
   for (const row of knobs.children) band(row, known[row.dataset.name], '.one', 'token-known', ['--one-from', '--one-to']);
