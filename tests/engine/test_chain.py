@@ -42,8 +42,8 @@ def test_what_a_plugin_says_that_no_trace_knows_is_told_as_nothing(monkeypatch):
 
 
 THEN = {  # the searches there were
-    "beam", "beam_sample", "contrastive", "diverse_beam", "greedy", "manual", "sample", "speculative",
-    "stochastic_beam",
+    "beam", "beam_sample", "contrastive", "diverse_beam", "greedy", "manual", "sample",
+    "speculative", "stochastic_beam",
 }  # fmt: skip
 
 
