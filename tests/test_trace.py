@@ -67,7 +67,9 @@ def test_what_was_saved_in_the_first_form_is_read_whole():
         ]
         for step in [*trace["steps"], *([trace["offer"]] if trace["offer"] else [])]:
             assert all(stage.pop("threshold") is None for stage in step["stages"])
-            assert step.pop("logits") == ""
+            assert step.pop("logits") == "" and step.pop("taken_back") == []
+        samples = [output.pop("sample") for output in trace["outputs"]]
+        assert samples == list(range(len(samples)))
         assert trace == was["trace"]
     assert [lane.trace.chain.chooses for lane in loaded.lanes] == ["draw", "text", "person"]
     off, *_ = loaded.lanes[0].trace.chain.steps
