@@ -43,7 +43,10 @@ class PlainText:
         self.model = model
         self.keyword = state_keyword(model)
         self.continues = self.keyword is not None
-        self._known = frozenset(inspect.signature(type(model).forward).parameters)
+        known = inspect.signature(type(model).forward).parameters
+        self._known = {*known}
+        if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
+            self._known.add("output_hidden_states")  # what the layers inside are asked
         self._device = model.get_input_embeddings().weight.device
 
     def read(self, row: RowCache, ids: Sequence[int], **wanted: Any) -> Any:
