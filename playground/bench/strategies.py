@@ -16,7 +16,7 @@ from typing import Any
 
 from playground.bench.six import PROMPT, machine
 
-COMPANY = ("greedy", "sample", "greedy", "sample", "greedy")
+OTHER_LANES = ("greedy", "sample", "greedy", "sample", "greedy")
 # Used where the settings made from the schema would end the text after a few tokens.
 SETTINGS: dict[str, dict[str, Any]] = {
     "constrained": {"regex": "[a-z ]+"},
@@ -212,7 +212,7 @@ class _Bench:
 
         return Request(
             prompt=self.prompt,
-            recipes=[Recipe.parse(text) for text in (*COMPANY, recipe)],
+            recipes=[Recipe.parse(text) for text in (*OTHER_LANES, recipe)],
             max_new_tokens=self.tokens,
             min_new_tokens=self.tokens,
             seed=7,
