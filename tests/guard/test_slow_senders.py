@@ -30,6 +30,9 @@ class Door:
     def path(self, method, path):
         return None
 
+    def visit(self, path, client):
+        return None
+
     def body(self, path, body):
         return None
 
