@@ -68,9 +68,9 @@ def test_values_arrive_as_their_types() -> None:
 @pytest.mark.parametrize(
     ("text", "step", "field", "says"),
     [
-        ("", None, None, "The recipe is empty; end it with one of beam, "),
+        ("", None, None, "The recipe is empty; end it with one of arithmetic, beam, "),
         ("   ", None, None, "The recipe is empty"),
-        ("top_k(5)", None, None, "has no search; end it with one of beam, "),
+        ("top_k(5)", None, None, "has no search; end it with one of arithmetic, beam, "),
         ("greedy | sample", 1, None, "Step 2 (sample): the search is already step 1"),
         ("greedy | top_k(2)", 0, None, "Step 1 (greedy): the search comes last"),
         ("~greedy", 0, None, "Step 1 (greedy): the search cannot be switched off"),

@@ -70,7 +70,7 @@ function put(dock) {
     if (page.style.getPropertyValue(name) !== told) page.style.setProperty(name, told);
   }
   const width = inspector.clientWidth; // of which its head takes one line, two, or three
-  inspector.dataset.lines = width > 1560 ? 1 : width > 680 ? 2 : 3;
+  inspector.dataset.lines = width > 1560 ? 1 : width > 940 ? 2 : 3;
   const side = dock === 'side';
   // What a key brings into sight is not under it.
   document.documentElement.style.scrollPaddingBottom = dock === 'raised' ? `${size + GAP}px` : '';
