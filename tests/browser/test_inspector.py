@@ -176,7 +176,7 @@ def test_a_click_on_a_stage_shows_it(page):
 
 
 def test_a_click_on_a_point_selects_its_token(page):
-    page.get_by_role("tab", name="Steps").click()
+    open_tab(page, "Steps")
     chart = page.locator("#inspector .chart:visible")
     chart.locator("svg.main-svg").first.wait_for()
     at = chart.evaluate(
@@ -190,7 +190,7 @@ def test_a_click_on_a_point_selects_its_token(page):
 
 
 def test_a_zoom_outlives_the_next_token(page):
-    page.get_by_role("tab", name="Timings").click()
+    open_tab(page, "Timings")
     chart = page.locator("#inspector .chart:visible").first
     chart.locator("svg.main-svg").first.wait_for()
     box = chart.bounding_box()
@@ -209,7 +209,7 @@ def test_a_zoom_outlives_the_next_token(page):
 
 @both_themes
 def test_charts_follow_the_theme_at_once(page, theme):
-    page.get_by_role("tab", name="Timings").click()
+    open_tab(page, "Timings")
     page.wait_for_selector("#inspector .chart svg.main-svg")
     ink = "() => document.querySelector('#inspector .chart .ytick text').style.fill"
     before = page.evaluate(ink)
@@ -220,7 +220,7 @@ def test_charts_follow_the_theme_at_once(page, theme):
 
 
 def test_downloads_are_the_run(page):
-    page.get_by_role("tab", name="Data").click()
+    open_tab(page, "Data")
     frame = RUN.frame()
     expect(page.locator("#inspector [role=gridcell], #inspector td").first).to_be_attached()
     with page.expect_download() as csv:
@@ -253,7 +253,7 @@ def test_views_are_saved_as_pictures_and_tables(page):
     label = page.locator("#inspector .candidates .label").first.text_content()
     assert label in drawn
     assert saved(page, "PNG").read_bytes().startswith(b"\x89PNG")
-    page.get_by_role("tab", name="Steps").click()
+    open_tab(page, "Steps")
     page.locator("#inspector .chart:visible svg.main-svg").first.wait_for()
     points = pd.read_csv(saved(page, "CSV", 1))
     assert set(points["column"].dropna()) == {"A", "B", "C", "D"}

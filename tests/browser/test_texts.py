@@ -34,7 +34,7 @@ def test_a_tokens_background_says_what_was_asked(page):
 
 
 def test_the_inspector_goes_with_its_column(page):
-    head = page.locator("#inspector .letter")
+    head = page.locator("#inspector .caption .letter")
     lane(page, "B").locator(".token").nth(5).click()
     expect(title(page)).to_contain_text("token 6:")
     told = title(page).inner_text()
@@ -125,7 +125,7 @@ def test_any_column_may_be_what_the_others_are_compared_with(page, visit):
     parting = {letter: lane(page, letter).locator(".parting") for letter in "ABC"}
     expect(parting["C"]).to_contain_text("Parts from B at token 4")
     page.get_by_role("tab", name="Steps").click()
-    sentence = page.locator("#inspector .sentence:visible")
+    sentence = page.locator("#inspector .sentence:visible", has_text="Uncertainty")
     expect(sentence).to_contain_text("C parts from B at token 4")
     page.locator(".reference select").select_option(label="column C")
     expect(parting["A"]).to_contain_text("Parts from C at token 4")

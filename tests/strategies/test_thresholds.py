@@ -16,6 +16,7 @@ NEAR = 1e-4  # relative: closer to the line, float32 decides
 ACTING = {
     "epsilon_cutoff": "epsilon_cutoff(0.02)",
     "eta_cutoff": "eta_cutoff(0.05)",
+    "min_k": "min_k(3.0)",
     "min_p": "min_p(0.2)",
     "p_less": "p_less",
     "p_less_norm": "p_less_norm",
