@@ -81,6 +81,7 @@ def test_tokens_of_all_columns_stand_on_one_scale(page: Page) -> None:
     expect(title(page)).to_contain_text("token 2")
     ribbon.get_by_label("rank").check()
     expect(ribbon.locator(".sentence")).to_contain_text("no bar is rank 1")
+    field.evaluate("field => field.scrollIntoView({block: 'end'})")
     box = field.locator("svg .badge").nth(1).bounding_box()
     bars = field.locator("svg path.base").nth(1).bounding_box()
     assert box is not None and bars is not None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from playground.engine import Engine, Request
 from playground.engine.forward import FIXED_ROWS, MOST_ROWS, Forward, RowCounts
-from playground.engine.forward import forward as module
+from playground.engine.forward import preparation as module
 from strategies import Recipe
 from tests.engine.models import MAKERS, PROCESS, VOCAB, driven, loaded
 
