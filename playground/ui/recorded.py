@@ -46,13 +46,18 @@ def label(run: Comparison) -> str:
 
 
 def record() -> None:
-    """Run again what was recorded, and keep it in its place."""
+    """Run again what was recorded, and keep it in its place, as a server does that is warm."""
     from playground.playground import Playground
 
     old = recorded()
-    made = Playground(dtype=old.model.dtype, device=old.model.device).compare(
+    playground = Playground(dtype=old.model.dtype, device=old.model.device)
+    playground.engine.join_tracing()
+    recipes = [lane.recipe for lane in old.lanes]
+    playground.compare(old.prompt, recipes, max_new_tokens=8)
+    playground.engine.prompts.clear()
+    made = playground.compare(
         old.prompt,
-        [lane.recipe for lane in old.lanes],
+        recipes,
         max_new_tokens=old.max_new_tokens,
         min_new_tokens=old.min_new_tokens,
         seed=old.seed,

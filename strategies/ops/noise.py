@@ -115,11 +115,6 @@ def _least_of_noisiest(size: int) -> int:
     return max(0, _MASK - (_NOISIEST << 64) // size)
 
 
-@lru_cache(maxsize=4)
-def _most_of_others(size: int) -> float:
-    return float(_gumbel_of(torch.tensor([_signed(_least_of_noisiest(size))])))
-
-
 def _shift(value: Tensor, bits: int) -> Tensor:
     """Logical right shift of int64, which torch shifts arithmetically."""
     return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
@@ -143,22 +138,11 @@ class Noise:
             self._noisiest[sample] = found
         return self._noisiest[sample]
 
-    @property
-    def most_of_others(self) -> float:
-        """No token that is not among the ``noisiest`` has more noise than this."""
-        return _most_of_others(self.size)
-
     def bits(self, sample: int) -> NDArray[np.uint64]:
         """``noise_bits`` of a sample, computed once."""
         if sample not in self._bits:
             self._bits[sample] = noise_bits(self.seed, sample, self.position, self.size)
         return self._bits[sample]
-
-    def of_bits(self, sample: int, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The noise of these tokens, from their ``bits``."""
-        bits = torch.from_numpy(self.bits(sample)[tokens].view(np.int64))
-        noise: NDArray[np.float32] = _gumbel_of(bits).numpy()
-        return noise
 
     def __call__(self, sample: int) -> Tensor:
         """The noise of every token, float32 ``[size]``."""
@@ -186,30 +170,7 @@ def draw(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
 
 
 def _draw_from_all(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
-    if isinstance(noise, Noise) and sample not in noise.known and scores.device.type == "cpu":
-        token = _draw_from_likely(scores, noise, sample)
-        if token is not None:
-            return token
     return int(argmax((scores + noise(sample))[None]))
-
-
-def _draw_from_likely(scores: Tensor, noise: Noise, sample: int) -> int | None:
-    """The same, with the logarithms of those tokens alone that could be drawn: the noisiest, and
-    what scores so high that the most noise of all others would do. None where they are many.
-    """
-    noisiest = noise.noisiest(sample)
-    values = scores.numpy()
-    few = np.append(noisiest, values.argmax())
-    reached = float((values[few] + noise.of_bits(sample, few)).max())
-    if not np.isfinite(reached):
-        return None
-    rounding = 1e-3 + 1e-5 * abs(reached)
-    likely = np.flatnonzero(values >= reached - noise.most_of_others - rounding)
-    if len(likely) > len(values) // _FEW:
-        return None
-    tokens = np.append(noisiest, likely)
-    noisy = values[tokens] + noise.of_bits(sample, tokens)
-    return int(tokens[noisy == noisy.max()].min())
 
 
 def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -> list[int]:

@@ -125,7 +125,7 @@ def test_draws_at_once_are_those_one_by_one(vocab: int) -> None:
 
 @pytest.mark.parametrize("vocab", [1, 7, 300, 5_000, 50_000])
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0, 300.0])
-def test_a_draw_from_likely_tokens_is_the_draw_from_all(vocab: int, spread: float) -> None:
+def test_a_draw_is_the_largest_sum_by_a_hair(vocab: int, spread: float) -> None:
     torch.manual_seed(vocab)
     for position in range(20):
         scores = torch.randn(vocab) * spread
@@ -144,11 +144,11 @@ def test_a_draw_from_likely_tokens_is_the_draw_from_all(vocab: int, spread: floa
 @pytest.mark.parametrize("vocab", [10, 257, 50_000])
 def test_no_other_has_more_noise_than_the_noisiest(vocab: int) -> None:
     noise = Noise(1, 2, vocab)
+    found = torch.from_numpy(noise.noisiest(5))
     rest = torch.ones(vocab, dtype=torch.bool)
-    rest[torch.from_numpy(noise.noisiest(5))] = False
-    assert not rest.any() or noise(5)[rest].max() <= noise.most_of_others
-    assert vocab < 5_000 or 180 < len(noise.noisiest(5)) < 340
-    assert torch.equal(noise(5), torch.from_numpy(noise.of_bits(5, np.arange(vocab))))
+    rest[found] = False
+    assert not rest.any() or noise(5)[rest].max() <= noise(5)[found].min()
+    assert vocab < 5_000 or 180 < len(found) < 340
 
 
 def test_what_is_no_number_is_drawn_as_from_all() -> None:
