@@ -72,6 +72,19 @@ class Explanation(BaseModel):
     )
 
 
+class TextOfRun(DeferredBody):
+    """What names a text that was written."""
+
+    run: str | None = Field(
+        None, min_length=1, max_length=64, description="The id of a recent run."
+    )
+    comparison: dict[str, Any] | None = Field(
+        None, description="A run as POST /api/compare answered it, in place of its id."
+    )
+    lane: int = Field(0, ge=0, lt=64, description="Which of its recipes, from 0.")
+    sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
+
+
 def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
     """What may be asked of this host."""
     Prompt = Annotated[str, Field(min_length=1, max_length=settings.max_prompt_chars)]
@@ -79,17 +92,9 @@ def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
     TokenId = Annotated[int, Field(ge=0, lt=2**31)]
     TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=settings.max_new_tokens)]
 
-    class ExplainRequest(DeferredBody):
+    class ExplainRequest(TextOfRun):
         """A choice of a run."""
 
-        run: str | None = Field(
-            None, min_length=1, max_length=64, description="The id of a recent run."
-        )
-        comparison: dict[str, Any] | None = Field(
-            None, description="A run as POST /api/compare answered it, in place of its id."
-        )
-        lane: int = Field(0, ge=0, lt=64, description="Which of its recipes, from 0.")
-        sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
         step: int | None = Field(
             None, ge=0, description="Which token of the text, from 0; null explains none."
         )

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from playground.api import explain, explanations, requests, responses, runs
 from playground.api.body import bounded
 from playground.api.errors import NoModel
-from playground.api.requests import DeferredBody
 from playground.engine import FieldError, Run
 from playground.engine.forking import fork
 from playground.errors import ModelError
@@ -81,17 +80,9 @@ def add(router: APIRouter, service: Service) -> None:
 def _body(settings: Settings) -> type[BaseModel]:
     """What may be asked of this host."""
 
-    class ForkRequest(DeferredBody):
+    class ForkRequest(explanations.TextOfRun):
         """A place in a text, and what is put there."""
 
-        run: str | None = Field(
-            None, min_length=1, max_length=64, description="The id of a recent run."
-        )
-        comparison: dict[str, Any] | None = Field(
-            None, description="A run as POST /api/compare answered it, in place of its id."
-        )
-        lane: int = Field(0, ge=0, lt=64, description="Which of its recipes, from 0.")
-        sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
         step: int | None = Field(
             None, ge=0, description="How many tokens of the text stay; left out with `text`."
         )

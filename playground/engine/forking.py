@@ -1,6 +1,6 @@
 """Going on with a recorded text from within it: the request of a run that does.
 
-The text before the fork counts as written, to penalties, to what a step remembers and to the luck
+The text before the fork counts as written, to penalties, to what a step remembers and to the noise
 of a place: from the token that was chosen, the lane's own recipe writes the lane's own text again.
 """
 

@@ -58,7 +58,7 @@ class Request(BaseModel):
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
-    # Tokens of a text that is gone on with: they count as written, to penalties, states and luck.
+    # Tokens of a text that is gone on with: they count as written, to penalties, states and noise.
     prefix: list[int] = Field(default_factory=list)
     # Of each, as far as it is known, what it was chosen with: its log-probability to the model, or
     # also after each processor. It is told to those that steer by it; see ``lanes/prefix.py``.

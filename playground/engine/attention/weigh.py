@@ -103,8 +103,8 @@ def weigh(
         scores = torch.tanh(scores / softcap) * softcap
     scores = scores + mask
     if sinks is not None:
-        aside = sinks.to(scores.dtype).expand(list(scores.shape[:-1]) + [1])  # noqa: RUF005
-        scores = torch.cat([scores, aside], -1)
+        sink = sinks.to(scores.dtype).expand(list(scores.shape[:-1]) + [1])  # noqa: RUF005
+        scores = torch.cat([scores, sink], -1)
     weights = torch.softmax(scores, -1)
     if sinks is not None:
         weights = weights[..., :-1]

@@ -32,13 +32,16 @@ class Routing:
         return cls([torch.cat(choices) for choices in each])
 
 
-class RecordedRouting(TorchFunctionMode):
-    """Inside, what ``torch.topk`` chooses of so many (``sizes``) is written to ``routing``."""
+class _WatchedRouting(TorchFunctionMode):
+    """Inside, what ``torch.topk`` found of so many (``sizes``) is passed to ``chosen``."""
 
     def __init__(self, sizes: Collection[int]) -> None:
         super().__init__()
-        self.routing = Routing()
         self._sizes = sizes
+
+    def chosen(self, weights: Tensor, found: Any) -> Any:
+        """What the router is given in place of what was ``found`` in its ``weights``."""
+        raise NotImplementedError
 
     def __torch_function__(
         self,
@@ -48,35 +51,32 @@ class RecordedRouting(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        if _is_topk(func, args, self._sizes):
-            self.routing.choices.append(found.indices.reshape(-1, found.indices.shape[-1]))
+        watched = getattr(func, "__name__", "") == "topk" and args[0].shape[-1] in self._sizes
+        return self.chosen(args[0], found) if watched else found
+
+
+class RecordedRouting(_WatchedRouting):
+    """Inside, what ``torch.topk`` chooses of so many (``sizes``) is written to ``routing``."""
+
+    def __init__(self, sizes: Collection[int]) -> None:
+        super().__init__(sizes)
+        self.routing = Routing()
+
+    def chosen(self, weights: Tensor, found: Any) -> Any:
+        self.routing.choices.append(found.indices.reshape(-1, found.indices.shape[-1]))
         return found
 
 
-class ForcedRouting(TorchFunctionMode):
+class ForcedRouting(_WatchedRouting):
     """Inside, ``torch.topk`` chooses what ``routing`` says, as long as that fits."""
 
     def __init__(self, sizes: Collection[int], routing: Routing) -> None:
-        super().__init__()
+        super().__init__(sizes)
         self._left = list(routing.choices)
-        self._sizes = sizes
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        if not self._left or not _is_topk(func, args, self._sizes):
+    def chosen(self, weights: Tensor, found: Any) -> Any:
+        forced = self._left.pop(0) if self._left else None
+        if forced is None or forced.numel() != found.indices.numel():
             return found
-        chosen = self._left.pop(0)
-        if chosen.numel() != found.indices.numel():
-            return found
-        forced = chosen.reshape(found.indices.shape)
-        return type(found)((args[0].gather(-1, forced), forced))
-
-
-def _is_topk(func: Any, given: Any, sizes: Collection[int]) -> bool:
-    return getattr(func, "__name__", "") == "topk" and given[0].shape[-1] in sizes
+        forced = forced.reshape(found.indices.shape)
+        return type(found)((weights.gather(-1, forced), forced))
