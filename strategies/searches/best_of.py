@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from .. import base
@@ -35,6 +35,6 @@ class BestOf(Reranked):
         per_token = self.params.by == "mean"
         return [row.score / (max(1, len(row.generated)) if per_token else 1) for row in rows]
 
-    def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
-        value = self.value(row, rows)
-        return {} if value is None else {f"{self.params.by} log-probability": value}
+    @property
+    def figure(self) -> str:
+        return f"{self.params.by} log-probability"

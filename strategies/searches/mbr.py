@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from .. import base
@@ -42,13 +42,5 @@ class MinimumBayesRisk(Reranked):
         """How much each text is like each other one."""
         if self.params.utility == "overlap":
             return [[overlap(a.generated, b.generated) for b in rows] for a in rows]
-        ends = set(self.context.eos_token_ids)
-        texts = [
-            Pieces.of(self.context.decode([t for t in row.generated if t not in ends]))
-            for row in rows
-        ]
+        texts = [Pieces.of(self.text(row)) for row in rows]
         return [[chrf(a, b) for b in texts] for a in texts]
-
-    def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
-        value = self.value(row, rows)
-        return {} if value is None else {"likeness": value}

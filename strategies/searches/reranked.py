@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from .. import base
@@ -59,6 +59,20 @@ class Reranked(base.Search, ABC):
         if not all(other.done for other in drawn):
             return None
         return self._known(drawn)[[other.sample for other in drawn].index(row.sample)]
+
+    def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
+        value = self.value(row, rows)
+        return {} if value is None else {self.figure: value}
+
+    @property
+    def figure(self) -> str:
+        """What the value is called beside the text."""
+        return self.weighs_by
+
+    def text(self, row: Row) -> str:
+        """What is written in a row, without the token that ends it."""
+        ends = self.context.eos_token_ids
+        return self.context.decode([token for token in row.generated if token not in ends])
 
     def _known(self, drawn: Sequence[Row]) -> list[float]:
         """The values of these texts, found once."""

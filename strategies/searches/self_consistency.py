@@ -45,9 +45,7 @@ class SelfConsistency(Reranked):
         ]
 
     def _votes(self, rows: Sequence[Row]) -> list[int]:
-        ends = set(self.context.eos_token_ids)
-        texts = [self.context.decode([t for t in row.generated if t not in ends]) for row in rows]
-        answers = [answer(text, self.params.answer) for text in texts]
+        answers = [answer(self.text(row), self.params.answer) for row in rows]
         votes = Counter(one for one in answers if one is not None)
         return [0 if one is None else votes[one] for one in answers]
 
