@@ -7,7 +7,7 @@
 const at = (s) => element.querySelector(s);
 const [figure, sentence, field, told, acts, typing, fault] = ['.tree', '.sentence', '.field', '.told', '.acts',
   '.typing', '.fault'].map(at);
-const [by, which, recipe] = ['.by', '.which', '.recipe'].map(at);
+const [by, which, recipe] = ['.by', '.which', '.going-by'].map(at);
 const SPACE = 'http://www.w3.org/2000/svg';
 const GREY = '#8a94a3';
 let forest = null; // the last answer
