@@ -124,8 +124,11 @@ def test_anybody_can_read_the_tree(page: Page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_role("tab", name="Distribution", exact=True).click()
-    lane(page, "A").locator(".token").nth(1).click()
-    expect(title(page)).to_contain_text("token 2")  # and the bars are of this token, too
+    second = lane(page, "A").locator(".token").nth(1)
+    second.click()
+    expect(title(page)).to_contain_text("token 2")
+    shown = second.inner_text().strip()  # the bars are drawn a moment after the title
+    expect(page.locator("#inspector .candidates .line.marked")).to_contain_text(shown)
     page.locator("#inspector .candidates .line.told").nth(1).click()
     page.get_by_role("button", name="Continue from here").click()
     goes_on(page, "D")
