@@ -209,7 +209,7 @@ def _explain_step(found: Explanation, comparison: Comparison, body: Any) -> None
     moved = step.model_copy(update={"index": step.index + len(comparison.prefix)})
     try:
         drawn = draws.draw(trace, moved, comparison.seed, body.sample)
-    except ValueError:  # by a plugin's own luck
+    except ValueError:  # by a plugin's own noise
         drawn = None
     if drawn is not None:
         found.drawn = [

@@ -49,7 +49,7 @@ class Experiment(BaseModel):
     """A question and what would answer it. ``Experiment.of`` and ``from_file`` validate one.
 
     Every recipe writes a text after every prompt with every seed: a cell. Recipes share prompts and
-    seeds, and with them luck, so that their differences are paired.
+    seeds, and with them noise, so that their differences are paired.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)

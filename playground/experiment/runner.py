@@ -1,7 +1,7 @@
 """Runs an experiment's missing cells behind everybody's runs, and tells each as it is done.
 
 All recipes of a prompt and a seed make one run of the engine, which shares the prompt and its
-luck; as many runs are under way as there are rows for. A finished run's cells are stored at once.
+noise; as many runs are under way as there are rows for. A finished run's cells are stored at once.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
     own = centre @ covariance[:count, :count] @ centre
     reach = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
     spread = reach * np.sqrt(np.maximum(np.diag(own), 0))
-    aside = reach * math.sqrt(max(0.0, covariance[count, count]))
+    margin = reach * math.sqrt(max(0.0, covariance[count, count]))
     tie = math.exp(best[-1]) if ties else 0.0
     return Strengths(
         strengths=tuple(
@@ -166,7 +166,7 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
             )
             for i, recipe in enumerate(recipes)
         ),
-        position=Lean(float(best[count]), float(best[count] - aside), float(best[count] + aside)),
+        position=Lean(float(best[count]), float(best[count] - margin), float(best[count] + margin)),
         ties=tie / (2 + tie),
     )
 

@@ -79,7 +79,7 @@ def choice(comparison: Comparison, lane: int, sample: int, position: int) -> Cho
 
 
 def _draw(comparison: Comparison, trace: Trace, step: StepRecord, sample: int) -> Draw | None:
-    """How it was drawn; None where it was not, or with luck that is not known."""
+    """How it was drawn; None where it was not, or with noise that is not known."""
     own = trace.chain.search.params.get("seed")
     moved = step.model_copy(update={"index": step.index + len(comparison.prefix)})
     try:

@@ -152,7 +152,7 @@ def _view(run: Comparison, seen: Comparison, texts: list[int], lane: int) -> Ins
 
 
 def _path(first: InspectorView) -> list[Value]:
-    """Of each token what depends on its place: its number, its luck, the other columns there."""
+    """Of each token what depends on its place: its number, its noise, the other columns there."""
     places = []
     for step, node in enumerate(first.trace.outputs[0].nodes if first.path else ()):
         selection = first.selection.model_copy(update={"step": step})

@@ -33,7 +33,7 @@ class Output(Record):
     text: str
     token_ids: list[int]
     nodes: list[int]
-    sample: int = Field(0, description="The number of the luck that it was drawn with, from 0.")
+    sample: int = Field(0, description="The number of the noise that it was drawn with, from 0.")
     score: float = 0.0
     finish_reason: FinishReason | None = None
     found: dict[str, float] = Field(
@@ -88,7 +88,7 @@ class Trace(Record):
     def _without_what_follows(cls, given: Any) -> Any:
         """Of what was saved, ``recipe``, ``stages`` and ``search`` follow from the chain.
 
-        Texts that were saved without the number of their luck were in its order.
+        Texts that were saved without the number of their noise were in its order.
         """
         if not isinstance(given, Mapping):
             return given

@@ -228,7 +228,7 @@ class Follower:
             self.strips[lane]: strip.shown(view, lane) for lane in range(len(view.lanes))
         }
         lane = view.lanes[column]
-        # Of several texts the one with the luck of the text it goes on with.
+        # Of several texts the one with the noise of the text it goes on with.
         output = growing.output if growing.output < len(lane.trace.outputs) else 0
         if output:
             updates[self.strips[column]] = strip.shown(view, column, output)

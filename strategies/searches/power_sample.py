@@ -78,7 +78,7 @@ class PowerSample(base.Search):
 
     def _drawn(self, step: Step, walk: Walk) -> Token:
         own = self.params.alpha * step.logprobs[0]
-        # The first way on is drawn with the luck of the column, every other with its own.
+        # The first way on is drawn with the noise of the column, every other with its own.
         tried = walk.asked + 1 if walk.start < len(walk.text) else 0
         id = int((own + step.noise(tried)).argmax())
         return Token(id, float(step.logprobs[0, id]), float(own.log_softmax(-1)[id]))

@@ -1,6 +1,6 @@
 """Every pair of recipes: their paired difference, how sure it is, and what more would settle it.
 
-Recipes share prompts and luck, so a difference is taken within each prompt and seed, where most of
+Recipes share prompts and noise, so a difference is taken within each prompt and seed, where most of
 what makes texts differ falls away.
 """
 
