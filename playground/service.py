@@ -1,16 +1,14 @@
-"""What the page and the HTTP routes share: settings, loaded models, their engines, recent runs."""
+"""What the page and the HTTP routes share: settings, models and what serves them, recent runs."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from playground.engine import EngineClosed, Limits, Observers, Request, Run
-from playground.errors import ModelError, UnsupportedModel
-from playground.fresh_thread import run_in_fresh_thread
-from playground.models import LoadedModel, Models, device
+from playground.backends import Backend, Backends
+from playground.backends.local import LocalBackend, LocalBackends
+from playground.engine import EngineClosed, Observers, Request, Run
+from playground.errors import ModelError
 from playground.process import Process
 from playground.rate_limits import RateLimits
 from playground.recent_runs import RecentRuns
@@ -27,27 +25,6 @@ if TYPE_CHECKING:
     from playground.zero_gpu import GPU
     from strategies import Context
 
-log = logging.getLogger(__name__)
-
-# The share of the free memory for keys and values. On a CPU a slot takes memory only as far as it
-# is written, and few texts fill theirs; a run is admitted by the memory that is free then.
-_CACHE_SHARE = {"cpu": 2.0, "cuda": 0.7, "mps": 0.4}
-
-
-def limits(settings: Settings) -> Limits:
-    """The bounds of one run, as the host set them."""
-    return Limits(
-        prompt_chars=settings.max_prompt_chars,
-        columns=settings.max_columns,
-        new_tokens=settings.max_new_tokens,
-        width=settings.max_width,
-        stop_strings=settings.max_stop_strings,
-        stop_chars=settings.max_stop_chars,
-        deadline=settings.deadline_s,
-        waiting=settings.max_waiting,
-        client_runs=settings.max_client_runs,
-    )
-
 
 class Service:
     """One per process. Every method may be called from any thread."""
@@ -55,97 +32,50 @@ class Service:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.process = Process(Remembered.of(self.settings))
-        self.models = Models(self.settings, release=self._release, process=self.process)
-        self._engines: dict[str, Engine] = {}
-        self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
+        self.observers = Observers()  # of the runs of all models
+        self.backends = self._backends()
         self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
         # For the page and HTTP together.
         self.rate_limits = RateLimits(self.settings.requests_allowed)
         self.page_loads = RateLimits(self.settings.page_rate)
-        self.observers = Observers()  # of the runs of all engines
         self.gpu: GPU | None = None  # that a Space lends for the length of a run
-        self._lock = threading.Lock()
-        self._closed = False
         self.failure: str | None = None  # why the host's own model could not be loaded
+        self.prepare, self.models = self.backends.prepare, self.backends.models
 
-    def prepare(self) -> None:
-        """Import the engine and transformers, which takes seconds that a page need not wait for.
+    def _backends(self) -> Backends:
+        """Where the settings have models served."""
+        return LocalBackends(self.settings, self.process, self.observers)
 
-        One thread at a time does so, as modules of transformers import each other.
-        """
-        with self.process.loading:
-            import playground.engine.engine  # noqa: F401
-
-    def engine(self, model: str | None = None) -> Engine:
-        """The engine of a model, loaded and started on first use; None is the host's default.
+    def backend(self, model: str | None = None) -> Backend:
+        """What serves a model, opened on first use; None is the host's default.
 
         Raises ``ModelError`` where the model cannot be loaded or cannot be served correctly.
         """
         own = model in (None, self.models.default, self.settings.model)
         try:
-            engine = self._engine(model)
+            backend = self.backends.open(model)
         except ModelError as error:
             self.failure = str(error) if own else self.failure
             raise
         self.failure = None if own else self.failure
-        return engine
+        return backend
 
-    def _engine(self, model: str | None) -> Engine:
-        if self.models.loaded(model) is None:
-            self.prepare()
-            run_in_fresh_thread(self.models.load, model)
-        loaded = self.models.load(model)
-        with self._lock:
-            engine = self._engines.get(loaded.id)
-            gate = self._gates.setdefault(loaded.id, threading.Lock())
-        if engine is not None:
-            return engine
-        with gate:  # one engine a model, however many threads ask; other models do not wait
-            engine = self._engines.get(loaded.id)
-            if engine is None:
-                engine = run_in_fresh_thread(self._built, loaded)
-                with self._lock:
-                    if self._closed:
-                        raise ModelError("The playground is shutting down.")
-                    self._engines[loaded.id] = engine
-                    engine.start()
-            return engine
+    def running(self, model: str | None = None) -> Backend | None:
+        """What serves a model if that is open. Never waits; ``ModelError`` for one not offered."""
+        return self.backends.running(model)
 
-    def _built(self, loaded: LoadedModel) -> Engine:
-        from playground.engine import Engine  # see ``prepare``
-
-        budget = self.settings.cache_bytes
-        place = next(loaded.model.parameters()).device
-        try:
-            return Engine(
-                loaded,
-                limits=limits(self.settings),
-                rows=self.settings.max_rows,
-                prompt_bytes=self.settings.prompt_bytes,
-                observer=self.observers,
-                process=self.process,
-                draft=self._draft(loaded),
-                trace=self.settings.trace_steps,
-                cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
-            )
-        except UnsupportedModel as error:
-            raise ModelError(
-                f"{loaded.facts.title} ({loaded.facts.architecture}) cannot be served "
-                f"correctly: {error}."
-            ) from error
-
-    def _draft(self, loaded: LoadedModel) -> LoadedModel | None:
-        """The draft model of a model, if there is one; its failure to load is not the model's."""
-        try:
-            return self.models.draft(loaded)
-        except ModelError as error:
-            log.error("no draft model for %s: %s", loaded.id, error)
-            return None
+    def engine(self, model: str | None = None) -> Engine:
+        """The engine of a model that is served in this process; ``ModelError`` where none is."""
+        backend = self.backend(model)
+        if not isinstance(backend, LocalBackend):
+            raise ModelError(f"{backend.facts.title} is not served in this process.")
+        return backend.engine
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """The running engines by the model's id. Never waits for one that is being built."""
-        return dict(self._engines)
+        """The running engines of this process by the model's id. Never waits for one."""
+        backends = self.backends.all.items()
+        return {id: b.engine for id, b in backends if isinstance(b, LocalBackend)}
 
     def submit(self, request: Request, model: str | None = None) -> Run:
         """Queue a run; raises ``FieldError``, ``ModelError`` or ``Busy``."""
@@ -154,17 +84,16 @@ class Service:
     def submit_all(self, requests: Sequence[Request], model: str | None = None) -> list[Run]:
         """Queue several runs of one client, which count as one, or none of them."""
         while True:
-            engine = self.engine(model)
+            backend = self.backend(model)
             try:
-                runs = engine.submit_all(requests)
+                runs = backend.submit_all(requests)
                 break
             except EngineClosed as error:  # released meanwhile, to make room for another model
-                with self._lock:
-                    if engine in self._engines.values():  # no: it ended by itself
-                        title = engine.model.facts.title
-                        raise ModelError(
-                            f"{title} is served no more: its decode loop has stopped."
-                        ) from error
+                if backend in self.backends.all.values():  # no: it ended by itself
+                    title = backend.facts.title
+                    raise ModelError(
+                        f"{title} is served no more: its decode loop has stopped."
+                    ) from error
         self.runs.add(runs)
         return runs
 
@@ -179,17 +108,17 @@ class Service:
 
         Where the run is cancelled meanwhile, only some tokens have theirs.
         """
-        run_in_fresh_thread(self.engine(run.facts.id).score, run)
+        self.backend(run.facts.id).score(run)
 
     def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
         """The same, with the ``count`` likeliest tokens in the place of each."""
-        return run_in_fresh_thread(self.engine(run.facts.id).prompt_scores, run, count)
+        return self.backend(run.facts.id).prompt_scores(run, count)
 
     def score_text(
         self, request: ScoreRequest, model: str | None, cancelled: Callable[[], bool]
     ) -> TextScore:
-        """Whether each recipe could have generated a given text; see ``Engine.score_text``."""
-        return run_in_fresh_thread(self.engine(model).score_text, request, cancelled)
+        """Whether each recipe could have generated a given text; see ``Backend.score_text``."""
+        return self.backend(model).score_text(request, cancelled)
 
     def conversation(
         self,
@@ -200,47 +129,47 @@ class Service:
         go_on: bool = False,
     ) -> Conversation:
         """Messages in a model's chat template; see ``Encoder.conversation``."""
-        return self.engine(model).conversation(messages, answer=answer, go_on=go_on)
+        return self.backend(model).conversation(messages, answer=answer, go_on=go_on)
 
     def encode(self, text: str, model: str | None = None) -> list[int]:
         """The ids of a text by itself, nothing added."""
-        return self.engine(model).encode(text)
+        return self.backend(model).encode(text)
 
     def decode(self, ids: Sequence[int], model: str | None = None) -> list[PromptToken]:
-        """Tokens with their texts; see ``Engine.decode``."""
-        return self.engine(model).decode(ids)
+        """Tokens with their texts; see ``Backend.decode``."""
+        return self.backend(model).decode(ids)
 
     def pieces(self, ids: Sequence[int], model: str | None = None) -> dict[int, str]:
         """What each token is by itself, as a candidate is shown."""
-        return self.engine(model).pieces(ids)
+        return self.backend(model).pieces(ids)
 
     def edited(
         self, path: Sequence[StepRecord], text: str, model: str | None = None
     ) -> tuple[int, list[int]]:
-        """How much of a recorded text stays where it was edited; see ``Engine.edited``."""
-        return self.engine(model).edited(path, text)
+        """How much of a recorded text stays where it was edited; see ``Backend.edited``."""
+        return self.backend(model).edited(path, text)
 
     def tokenizer(self, model: str | None = None) -> Any:
         """A model's tokenizer, of transformers."""
-        return self.engine(model).model.tokenizer
+        return self.backend(model).tokenizer
 
     def own_settings(self, model: str | None = None) -> dict[str, Any]:
         """What a model's own ``generation_config`` sets that transformers would not by itself."""
-        found: dict[str, Any] = self.engine(model).model.model.generation_config.to_diff_dict()
-        return found
+        own = self.backend(model).generation_config
+        return {} if own is None else dict(own.to_diff_dict())
 
     def preview(self, request: Request, model: str | None = None) -> list[StepRecord | str] | None:
         """The step record of the first token under each recipe; None until the prompt is prefilled.
 
         A recipe that has none is answered with a sentence.
         """
-        return run_in_fresh_thread(self.engine(model).preview, request)
+        return self.backend(model).preview(request)
 
     def read(
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> None:
         """Prefill a prompt while the engine is idle, so that a preview finds its logits."""
-        self.engine(model).prefetch(prompt, chat, split)
+        self.backend(model).prefetch(prompt, chat, split)
 
     def comparison(self, run: str) -> Comparison | None:
         """A recent run as far as it is, or None where it is no longer kept."""
@@ -248,10 +177,10 @@ class Service:
 
     def context(self, comparison: Comparison) -> Context | None:
         """What strategies may know of the model that wrote this; None where it is not loaded."""
-        engine = self._engines.get(comparison.model.id)
-        if engine is None or engine.builder.facts.vocab_size != comparison.model.vocab_size:
+        backend = self.backends.all.get(comparison.model.id)
+        if backend is None or backend.facts.vocab_size != comparison.model.vocab_size:
             return None
-        return engine.builder.context(
+        return backend.context(
             comparison.max_new_tokens, comparison.chat, comparison.split_special_tokens
         )
 
@@ -271,26 +200,8 @@ class Service:
         self, prompt: str, chat: bool = False, model: str | None = None, split: bool = False
     ) -> list[PromptToken]:
         """The ids a model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
-        return self.engine(model).tokens(prompt, chat, split)
+        return self.backend(model).tokens(prompt, chat, split)
 
     def close(self) -> None:
         """End every run where it is; no run can be submitted afterwards."""
-        with self._lock:
-            self._closed = True
-            engines = list(self._engines.values())
-            self._engines.clear()
-        for engine in engines:
-            engine.close()
-
-    def _release(self, id: str) -> bool:
-        """Close the engine of a model without runs; False where runs are queued or running."""
-        with self._lock:
-            engine = self._engines.get(id)
-            if engine is None:
-                return id not in self._gates or not self._gates[id].locked()
-            if engine.people:
-                return False
-            engine.close()
-            del self._engines[id]
-        engine.join_tracing()  # a trace under way holds a reference to the model
-        return True
+        self.backends.close()

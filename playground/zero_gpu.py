@@ -61,10 +61,10 @@ class Writer:
             # This process is a copy of one with other threads: those are not in it, their locks may
             # be held for ever, and OpenMP cannot start a second pool.
             torch.set_num_threads(1)
+            from playground.backends.local import limits
             from playground.engine import Engine
             from playground.models import Models
             from playground.process import Process
-            from playground.service import limits
 
             settings = self.settings.changed(device=self.device, zero_gpu=False)
             loaded = Models(settings, process=Process()).load(model)

@@ -1,14 +1,12 @@
-"""The server's metrics for Prometheus: counts of events, and gauges of the engines.
+"""The server's metrics for Prometheus: counts of events, and gauges of what serves.
 
 The metrics of a text, such as its perplexity, are in ``playground.metrics``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
 
-import torch
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -19,12 +17,10 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from playground.backends import Load
 from playground.engine import Busy, FieldError, Observer, Request, Run
 from playground.engine.request import ScoreRequest
 from playground.service import Service
-
-if TYPE_CHECKING:
-    from playground.engine import Engine
 
 _STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
@@ -86,7 +82,7 @@ class ServerMetrics(Observer):
             self._refusals.labels(kind)  # creates it at 0, so that it is exported from the start
         for kind in ("run", "lane", "model", "server"):
             self._errors.labels(kind)
-        registry.register(EngineGauges(service))
+        registry.register(LoadGauges(service))
         ProcessCollector(registry=registry)
         service.observers.all.append(self)
         for limits in (service.rate_limits, service.page_loads):
@@ -125,8 +121,8 @@ class ServerMetrics(Observer):
             self._first_token_seconds.observe(first)
 
 
-class EngineGauges(Collector):
-    """The gauges of every engine, read at each scrape."""
+class LoadGauges(Collector):
+    """The gauges of every model, read at each scrape; where it has several replicas, of each."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -135,26 +131,28 @@ class EngineGauges(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        engines = self.service.engines
+        found = {id: backend.health() for id, backend in self.service.backends.all.items()}
         for name, meaning, value in _GAUGES:
-            family = GaugeMetricFamily(f"playground_{name}", meaning, labels=["model"])
-            for id, engine in engines.items():
-                family.add_metric([id], float(value(engine)))
+            family = GaugeMetricFamily(f"playground_{name}", meaning)
+            for id, health in found.items():
+                for load in health.loads:
+                    labels = {"model": id} | ({"replica": load.replica} if load.replica else {})
+                    family.add_sample(family.name, labels, float(value(load)))
             yield family
 
 
-def _device_bytes(engine: Engine) -> int:
-    return torch.cuda.memory_allocated(engine.device) if engine.device.type == "cuda" else 0
-
-
-_GAUGES = (
-    ("up", "1 while the decode loop is alive.", lambda engine: engine.alive),
-    ("queue_length", "Runs in line.", lambda engine: engine.waiting),
-    ("runs_at_work", "Runs whose rows are in the batch.", lambda e: e.people - e.waiting),
-    ("rows_in_use", "Rows of the batch that belong to runs.", lambda engine: engine.rows_in_use),
-    ("rows", "Rows the batch has.", lambda engine: engine.rows),
-    ("key_value_bytes", "Keys and values of the rows in use.", lambda e: e.key_value_bytes),
-    ("prompt_bytes", "Prompts kept so as not to be read again.", lambda e: e.prompts.nbytes),
-    ("model_bytes", "The model's weights.", lambda engine: engine.model.facts.memory),
-    ("device_bytes", "Memory taken on a GPU by this process; 0 without one.", _device_bytes),
+_GAUGES: tuple[tuple[str, str, Callable[[Load], float]], ...] = (
+    ("up", "1 while the decode loop is alive.", lambda load: load.alive),
+    ("queue_length", "Runs in line.", lambda load: load.waiting),
+    ("runs_at_work", "Runs whose rows are in the batch.", lambda load: load.running),
+    ("rows_in_use", "Rows of the batch that belong to runs.", lambda load: load.rows_in_use),
+    ("rows", "Rows the batch has.", lambda load: load.rows),
+    ("key_value_bytes", "Keys and values of the rows in use.", lambda load: load.key_value_bytes),
+    ("prompt_bytes", "Prompts kept so as not to be read again.", lambda load: load.prompt_bytes),
+    ("model_bytes", "The model's weights.", lambda load: load.model_bytes),
+    (
+        "device_bytes",
+        "Memory taken on a GPU by the process that serves it; 0 without one.",
+        lambda load: load.device_bytes,
+    ),
 )

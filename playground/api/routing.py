@@ -163,13 +163,13 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
 
 
 def _models(service: Service) -> responses.ModelList:
-    engines = service.engines
+    backends = service.backends.all
     return responses.ModelList(
         default=service.models.default,
         models=[
             responses.ModelCard(
                 **entry.model_dump(),
-                facts=engines[entry.id].model.facts if entry.id in engines else None,
+                facts=backends[entry.id].facts if entry.id in backends else None,
             )
             for entry in service.models.catalogue()
         ],
@@ -177,10 +177,11 @@ def _models(service: Service) -> responses.ModelList:
 
 
 def _health(service: Service) -> responses.Health:
-    engines = service.engines
-    if not engines and service.failure is not None:
-        return responses.Health(status="failing", models=[], error=service.failure)
-    if not engines:
+    found = {id: backend.health() for id, backend in service.backends.all.items()}
+    fault = service.backends.fault or (None if found else service.failure)
+    if fault:
+        return responses.Health(status="failing", models=list(found), error=fault)
+    if not found:
         return responses.Health(status="starting", models=[])
-    alive = all(engine.alive for engine in engines.values())
-    return responses.Health(status="ok" if alive else "failing", models=list(engines))
+    alive = all(health.alive for health in found.values())
+    return responses.Health(status="ok" if alive else "failing", models=list(found))

@@ -54,9 +54,9 @@ class ModelChoice:
         if asked != loaded:
             yield {head.fault: None, head.facts: status("", f"loading {asked} …")}
         try:
-            if self.service.models.loaded(asked) is None:
+            if self.service.running(asked) is None:
                 counted(request, self.service)
-            facts = self.service.engine(asked).model.facts
+            facts = self.service.backend(asked).facts
         except (ModelError, Busy) as problem:
             told = self._facts(loaded, values)
             yield {head.fault: str(problem), head.model: loaded} | told
@@ -73,7 +73,7 @@ class ModelChoice:
     def refusal(self, model: str) -> str | None:
         """Why this model is not offered here, or None."""
         try:
-            self.service.models.loaded(model)
+            self.service.running(model)
         except ModelError as problem:
             return str(problem)
         return None
@@ -81,7 +81,7 @@ class ModelChoice:
     def _facts(self, model: str, values: Values) -> Updates:
         head = self.parts.header
         try:
-            facts = self.service.engine(model).model.facts
+            facts = self.service.backend(model).facts
         except ModelError:
             return {head.facts: status("bad", "not loaded")}
         chat = gr.update(visible=True)

@@ -61,10 +61,10 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
     except ValidationError as problem:
         return {"fault": str(fault(problem))}
     try:
-        loaded = service.models.loaded(asked.model)
-        if loaded is None or loaded.id not in service.engines:
+        backend = service.running(asked.model)
+        if backend is None:
             return {"wait": "The model is being loaded."}
-        return _answer(service, asked, loaded.facts.vocab_size, client)
+        return _answer(service, asked, backend.facts.vocab_size, client)
     except FieldError as problem:
         return {"fault": str(on_page(problem))}
     except ModelError as problem:

@@ -74,9 +74,9 @@ def tokens(service: Service, text: Any, chat: Any, split: Any, model: Any) -> di
     model = model if isinstance(model, str) else None
     try:
         found = service.tokens(text, bool(chat), model, bool(split))
-        engine = service.engine(model)
-        controls = engine.control_tokens(text)
-        return chips_of(found, engine.context_length, control_note(controls, bool(split)))
+        backend = service.backend(model)
+        controls = backend.control_tokens(text)
+        return chips_of(found, backend.context_length, control_note(controls, bool(split)))
     except FieldError as problem:
         return chips_of([]) | {"fault": str(problem) if text else ""}
     except ModelError:  # its sentence stands at the choice of model

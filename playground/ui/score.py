@@ -29,6 +29,6 @@ def chips(service: Service, name: str) -> Any:
     run = service.comparison(name)
     if run is None or run.prompt_perplexity is None:
         return gr.skip()
-    engine = service.engine(run.model.id)
-    note = control_note(engine.control_tokens(run.prompt), run.split_special_tokens)
-    return chips_of(run.prompt_tokens, engine.context_length, note)
+    backend = service.backend(run.model.id)
+    note = control_note(backend.control_tokens(run.prompt), run.split_special_tokens)
+    return chips_of(run.prompt_tokens, backend.context_length, note)

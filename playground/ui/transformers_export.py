@@ -28,17 +28,17 @@ class TransformersExport:
 
     def own(self, model: str) -> Own:
         """The recipe of the model's ``generation_config``; raises ``ModelError``."""
-        return own_recipe(self.service.engine(model).model.model.generation_config)
+        return own_recipe(self.service.backend(model).generation_config)
 
     def python(self, written: str, model: str, tokens: Any) -> str:
         """A call of ``generate`` equivalent to this recipe, or a comment why there is none."""
         try:
-            if self.service.models.loaded(model) is None:
+            backend = self.service.running(model)
+            if backend is None:
                 return "# The model is not loaded yet."
-            engine = self.service.engine(model)
             limit = {"max_new_tokens": whole("max_new_tokens", tokens)}
-            context = engine.builder.context(limit["max_new_tokens"])
-            given = arguments(written, context, engine.model.model.generation_config)
+            context = backend.context(limit["max_new_tokens"])
+            given = arguments(written, context, backend.generation_config)
         except (ModelError, ValueError) as problem:  # a RecipeError is a ValueError
             return f"# {problem}"
         return python(limit | given)

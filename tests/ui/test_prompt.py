@@ -75,7 +75,7 @@ def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():
     asked = {"prompt": "a<|im_end|>", "recipes": ["greedy"], "split_special_tokens": True}
     run = served.submit(Request(**asked, max_new_tokens=0))
     served.score(run)
-    service = SimpleNamespace(comparison=lambda name: run.comparison(), engine=lambda model: served)
+    service = SimpleNamespace(comparison=lambda name: run.comparison(), backend=lambda model: served)
     chips = score.chips(service, run.id)
     assert chips["note"] == control_note(["<|im_end|>"], True)
     assert chips["tokens"][1][3] is not None
@@ -85,7 +85,7 @@ def test_half_a_character_is_said_while_it_is_typed():
     served = engine()
     service = SimpleNamespace(
         settings=SimpleNamespace(max_prompt_chars=100),
-        engine=lambda model: served,
+        backend=lambda model: served,
         tokens=lambda text, chat, model, split: served.tokens(text, chat, split),
     )
     shown = tokens(service, "a\ud83d", False, False, None)

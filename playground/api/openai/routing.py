@@ -234,12 +234,12 @@ def _ids(service: Service) -> list[str]:
 
 
 def _card(service: Service, id: str) -> dict[str, Any]:
-    engine = service.engines.get(id)
+    backend = service.backends.all.get(id)
     return {
         "id": id,
         "object": "model",
         "created": STARTED,
         "owned_by": "decoding-playground",
         "root": id,
-        "max_model_len": engine.context_length if engine else None,
+        "max_model_len": backend.context_length if backend else None,
     }

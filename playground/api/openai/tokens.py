@@ -85,7 +85,7 @@ def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:
     names = service.pieces(ids, body.model) if body.return_token_strs else {}
     return {
         "count": len(ids),
-        "max_model_len": service.engine(body.model).context_length,
+        "max_model_len": service.backend(body.model).context_length,
         "tokens": ids,
         "token_strs": [names[id] for id in ids] if body.return_token_strs else None,
     }
@@ -121,15 +121,16 @@ def model_info(service: Service) -> dict[str, Any]:
 
 def tokenizer_info(service: Service) -> dict[str, Any]:
     """What a client needs to use the chat template and the special tokens itself."""
-    tokenizer = service.tokenizer()
+    backend = service.backend()
+    tokenizer = backend.tokenizer
     return {
         "tokenizer_class": type(tokenizer).__name__,
         **{
             name: getattr(tokenizer, name, None)
             for name in ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
         },
-        "model_max_length": service.engine().context_length,
-        "vocab_size": service.engine().model.facts.vocab_size,
+        "model_max_length": backend.context_length,
+        "vocab_size": backend.facts.vocab_size,
     }
 
 

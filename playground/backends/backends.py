@@ -1,0 +1,57 @@
+"""The models that are offered, each with what serves it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+from playground.backends.backend import Backend
+from playground.models import Entry
+
+
+class Catalogue(Protocol):
+    """The models that a visitor may choose. ``default`` is the id of the host's own."""
+
+    default: str
+
+    def catalogue(self) -> list[Entry]:
+        """All of them, the default first."""
+
+
+class Backends(ABC):
+    """Opens the backend of a model on first use. Any thread may call it."""
+
+    models: Catalogue
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Import what takes seconds that a page need not wait for."""
+
+    @abstractmethod
+    def running(self, model: str | None = None) -> Backend | None:
+        """The backend of a model if it is open; None is the host's default. Never waits.
+
+        Raises ``ModelError`` where the model is not offered.
+        """
+
+    @abstractmethod
+    def open(self, model: str | None = None) -> Backend:
+        """The backend of a model, opened once however many threads ask.
+
+        Raises ``ModelError`` where the model is not offered, or cannot be served.
+        """
+
+    @property
+    @abstractmethod
+    def all(self) -> Mapping[str, Backend]:
+        """Those that are open, by the model's id. Never waits."""
+
+    @property
+    def fault(self) -> str:
+        """Why none of them can be reached now, in a sentence; empty where they can."""
+        return ""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every run where it is; nothing can be submitted afterwards."""

@@ -1,0 +1,5 @@
+"""Has pytest explain the failures of the contract, too."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.backends.contract")
