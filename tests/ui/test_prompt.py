@@ -75,7 +75,8 @@ def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():
     asked = {"prompt": "a<|im_end|>", "recipes": ["greedy"], "split_special_tokens": True}
     run = served.submit(Request(**asked, max_new_tokens=0))
     served.score(run)
-    service = SimpleNamespace(comparison=lambda name: run.comparison(), backend=lambda model: served)
+    found = {"comparison": lambda name: run.comparison(), "backend": lambda model: served}
+    service = SimpleNamespace(**found)
     chips = score.chips(service, run.id)
     assert chips["note"] == control_note(["<|im_end|>"], True)
     assert chips["tokens"][1][3] is not None
