@@ -22,7 +22,7 @@ def progress(run: Run, shown: bool | None = None) -> Iterator[Callable[[], None]
         return
     from tqdm.auto import tqdm
 
-    most, lanes = run.request.max_new_tokens, len(run.lanes)
+    most, lanes = run.request.max_new_tokens, len(run.views)
     bar: Any = tqdm(total=most * lanes, unit=" tokens", desc=_what(run), leave=False)
 
     def tell() -> None:
@@ -46,7 +46,7 @@ def _what(run: Run) -> str:
     if run.state == "queued":
         return "reading the prompt"
     live = sum(view.finish_reason is None for view in run.views)
-    return f"writing {live} of {len(run.lanes)} columns"
+    return f"writing {live} of {len(run.views)} columns"
 
 
 def _watched() -> bool:

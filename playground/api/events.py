@@ -45,7 +45,7 @@ class RunEvents:
         """``answer`` builds the data of the last event, ``done``."""
         self.run, self.answer = run, answer
         self.version = -1
-        self.sent: list[list[int]] = [[] for _ in run.lanes]  # of each lane, the step records sent
+        self.sent: list[list[int]] = [[] for _ in run.views]  # of each lane, the step records sent
         self.ended: set[int] = set()
         self.over = False
 

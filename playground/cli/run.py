@@ -49,7 +49,7 @@ def serve(settings: Settings) -> None:
     service.prepare()
     gc.freeze()  # to look through all that was imported would halt every stream for a while
     try:
-        service.engine()
+        service.backend()
     except ModelError as error:
         told = " ".join([str(error), *getattr(error, "__notes__", ())])
         print(f"The page is up without a model: {told}", file=sys.stderr, flush=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.view import LaneView
+from playground.engine.lanes.view import View
 from playground.engine.request import Request
 from playground.metrics import measure, perplexity
 from playground.models import device
@@ -66,12 +66,12 @@ class Run:
         self.cancelled = False
         self.paused = False  # in the background: it had to wait for others between its steps
         self.yielded = False  # in the background: it was ended to give its rows to others
-        self.elsewhere: Sequence[LaneView] | None = None  # of lanes that another process writes
+        self.elsewhere: Sequence[View[Any]] | None = None  # of lanes that another process writes
         self.notice = ""  # where it is written, and why, in a sentence for a person
         self.state: State = "queued"
         self.version = 0
         self._ended: float | None = None
-        self._memory: Memory | None = None
+        self.memory: Memory | None = None  # of the process that wrote it, at its end
         self._changed = threading.Condition()
         self._subscribers: list[Callable[[], None]] = []
         self._noises: dict[int, Noise] = {}  # of the last positions, by position
@@ -124,7 +124,7 @@ class Run:
         return [lane for lane in self.lanes if lane.slots.owned and not lane.done]
 
     @property
-    def views(self) -> list[LaneView]:
+    def views(self) -> list[View[Any]]:
         """What may be read of each lane, in order, while the loop goes on writing."""
         return [lane.view for lane in self.lanes] if self.elsewhere is None else [*self.elsewhere]
 
@@ -192,8 +192,9 @@ class Run:
                 view.look()
             if self.state != "done" and all(view.done for view in views):
                 self.state, self._ended = "done", perf_counter()
-                here = "cpu" if self.elsewhere else self.facts.device
-                self._memory = device.memory(torch.device(here))
+                if self.memory is None:
+                    here = "cpu" if self.elsewhere else self.facts.device
+                    self.memory = device.memory(torch.device(here))
                 self._on_done(self)
                 # A kept run need not hold its last step's noise, nor the loop it ran in.
                 self._noises, self._on_cancel = {}, lambda: None
@@ -239,12 +240,12 @@ class Run:
                 reused_tokens=self.reused_tokens,
                 total=(self._ended or perf_counter()) - self.submitted,
                 alone=self.request.alone,
-                memory=self._memory,
+                memory=self.memory,
             ),
             lanes=[self._result(view, number) for number, view in enumerate(self.views)],
         )
 
-    def _result(self, view: LaneView, number: int) -> LaneResult:
+    def _result(self, view: View[Any], number: int) -> LaneResult:
         names = self.request.names
         trace = view.trace(self.facts.vocab_size)
         shown = trace.outputs[0]

@@ -2,19 +2,92 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from playground.engine.lanes.chain import chain
 from playground.engine.lanes.ends import unsettled
 from playground.engine.lanes.rows import LaneRow
 from playground.engine.lanes.step_tree import StepTree
 from playground.engine.lanes.weighing import Weighing, weighs
-from playground.trace import FinishReason, Output, StepRecord, Trace
+from playground.trace import Chain, FinishReason, Output, StepRecord, Trace
 from strategies import Processor, Recipe, Search, SecondPrompt
 
+Held = TypeVar("Held")  # one text of a lane
 
-class LaneView:
+
+class View(ABC, Generic[Held]):
+    """What is read of a lane, wherever it is written. Any thread may read it meanwhile.
+
+    ``error`` is why the lane alone failed, ``ended`` why it was stopped from outside, and ``offer``
+    what a person may choose from. A text of it has a ``reason`` for which it ended.
+    """
+
+    recipe: Recipe
+    chain: Chain
+    done = False
+    error: str | None = None
+    ended: FinishReason | None = None
+    offer: StepRecord | None = None
+
+    @property
+    @abstractmethod
+    def steps(self) -> list[StepRecord]:
+        """The step records, by number."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The text shown now."""
+
+    @property
+    @abstractmethod
+    def finish_reason(self) -> FinishReason | None:
+        """Why the shown text ended; None while it runs."""
+
+    @abstractmethod
+    def ordered(self) -> list[Held]:
+        """The texts, finished or not, the one a person is shown first."""
+
+    @abstractmethod
+    def nodes(self, held: Held, known: Sequence[int] = ()) -> list[int]:
+        """The step records that lead to a text, in order, after those of ``known`` that do."""
+
+    @abstractmethod
+    def written(self, held: Held) -> list[int]:
+        """The tokens of a text that the lane wrote."""
+
+    @abstractmethod
+    def settled(self, held: Held) -> int:
+        """How many tokens of a text are shown: not those that may begin a stop string."""
+
+    @abstractmethod
+    def final(self, held: Held) -> int:
+        """How many of a text's tokens stay, those that may be taken back left out as well."""
+
+    @abstractmethod
+    def path(self) -> list[StepRecord]:
+        """The records of the text shown now, as far as they stay."""
+
+    @abstractmethod
+    def trace(self, vocab_size: int) -> Trace:
+        """The records and the texts so far, the one a person is shown first."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let go, once done, of what nobody reads any more."""
+
+    def look(self) -> None:
+        """Take over what another process has told of the lane; of those here there is nothing."""
+
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """Stop where it is, for a reason from outside."""
+        self.ended, self.error, self.done = reason, error, True
+
+
+class LaneView(View[LaneRow]):
     """A lane's rows and records. Any thread may read them while the loop goes on writing."""
 
     def __init__(
@@ -40,10 +113,6 @@ class LaneView:
         self.rows: tuple[LaneRow, ...] = (first,)  # finished and running, replaced as a whole
         self.tree = StepTree()
         self.weighing = Weighing(search) if weighs(search) else None
-        self.offer: StepRecord | None = None  # what a person may choose from
-        self.done = False
-        self.error: str | None = None
-        self.ended: FinishReason | None = None  # why it was stopped from outside
 
     @property
     def steps(self) -> list[StepRecord]:
@@ -146,13 +215,6 @@ class LaneView:
             beams=weighed,
             offer=self.offer,
         )
-
-    def look(self) -> None:
-        """Take over what another process has told of the lane; of those here there is nothing."""
-
-    def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """Stop where it is, for a reason from outside."""
-        self.ended, self.error, self.done = reason, error, True
 
     def forget(self) -> None:
         """Let go of processors' states, once done, except those that ``measured`` still reads."""

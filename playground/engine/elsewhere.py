@@ -1,0 +1,279 @@
+"""Runs that another process writes: what that one tells of a run, and what is read of it here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from playground.engine.lanes.chain import chain
+from playground.engine.lanes.view import View
+from playground.engine.run import Run, State
+from playground.trace import FinishReason, Memory, ModelFacts, Output, StepRecord, Trace
+from strategies import Recipe
+
+
+@dataclass(frozen=True)
+class LaneNews:
+    """What is new of a lane: records from number ``first`` on, and its texts as they are now.
+
+    Of each text, ``settled`` are the tokens that are shown and ``final`` those that stay.
+    """
+
+    first: int
+    trace: Trace  # its steps are those from ``first`` on
+    settled: list[int]
+    final: list[int]
+    done: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new of a run, ``elapsed`` seconds after it was submitted where it is written."""
+
+    elapsed: float
+    facts: ModelFacts
+    queued: float
+    prefills: list[float]
+    lanes: list[LaneNews]
+    error: str | None = None
+    state: State = "running"
+    queue_position: int = 0
+    prompt_known: bool = False
+    reused_tokens: int = 0
+    put: list[StepRecord] = field(default_factory=list)
+    paused: bool = False
+    yielded: bool = False
+    memory: Memory | None = None
+
+
+class Telling:
+    """Tells of a run of this process what is new since the last time."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.version = -1
+        self._sent: list[list[StepRecord]] = [[] for _ in run.views]
+
+    @property
+    def stale(self) -> bool:
+        """Whether there may be news."""
+        return self.run.version != self.version
+
+    def news(self) -> News:
+        """What is new; of a run that is done, all that was left to tell."""
+        run = self.run
+        self.version = run.version  # read before its lanes are
+        lanes = [self._lane(view, known) for view, known in zip(run.views, self._sent, strict=True)]
+        return News(
+            elapsed=perf_counter() - run.submitted,
+            facts=run.facts,
+            queued=run.queued,
+            prefills=list(run.prefills),
+            lanes=lanes,
+            error=run.error,
+            state=run.state,
+            queue_position=run.queue_position,
+            prompt_known=run.prompt_known,
+            reused_tokens=run.reused_tokens,
+            put=list(run.put),
+            paused=run.paused,
+            yielded=run.yielded,
+            memory=run.memory,
+        )
+
+    def _lane(self, view: View[Any], known: list[StepRecord]) -> LaneNews:
+        done = view.done  # read before its texts: a lane that is done does not change any more
+        trace = view.trace(self.run.facts.vocab_size)
+        texts = view.ordered()[: len(trace.outputs)]
+        pairs = zip(known, trace.steps, strict=False)
+        # A record is replaced where its text was cut or taken back; all from there on is sent.
+        first = next((n for n, (old, new) in enumerate(pairs) if old is not new), len(known))
+        known[:] = trace.steps
+        return LaneNews(
+            first=first,
+            trace=trace.model_copy(update={"steps": trace.steps[first:]}),
+            settled=[view.settled(held) for held in texts],
+            final=[view.final(held) for held in texts],
+            done=done,
+            error=view.error,
+        )
+
+
+@dataclass(frozen=True)
+class RemoteText:
+    """One text of a lane that is written elsewhere."""
+
+    output: Output
+    settled: int = 0
+    final: int = 0
+
+    @property
+    def reason(self) -> FinishReason | None:
+        return self.output.finish_reason
+
+
+NOTHING = RemoteText(Output(text="", token_ids=[], nodes=[]))
+
+
+class RemoteView(View[Any]):
+    """What may be read of a lane that another process writes: what it told last."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.chain = recipe, chain(recipe)
+        self._records: list[StepRecord] = []
+        self._texts: list[RemoteText] = [NOTHING]
+        self._trace: Trace | None = None
+        self._ahead: list[StepRecord] = []  # that another writer had written before this one
+        self._awaited: RemoteView | None = None  # what a new writer tells, until it is as far
+
+    def take(self, news: LaneNews, later: float = 0.0) -> None:
+        """Take over what is new; records were written ``later`` seconds after their time."""
+        if self._awaited is not None:
+            self._awaited.take(news, later)
+            if len(self._awaited.path()) < len(self.path()) and not news.done:
+                return
+            vars(self).update(vars(self._awaited))
+            return
+        ahead = len(self._ahead)
+        new = [_moved(step, ahead, later) for step in news.trace.steps]
+        # Replaced as a whole: other threads read it meanwhile.
+        records = [*self._records[: ahead + news.first], *new]
+        outputs = [self._joined(output) for output in news.trace.outputs] or [NOTHING.output]
+        counts = zip(outputs, news.settled, news.final, strict=False)
+        self._records = records
+        self._texts = [RemoteText(o, ahead + settled, ahead + f) for o, settled, f in counts]
+        beams = news.trace.beams and news.trace.beams.after(ahead)
+        self._trace = news.trace.model_copy(update={"beams": beams}) if ahead else news.trace
+        self.offer, self.error, self.done = news.trace.offer, news.error, news.done
+
+    def go_on(self, count: int) -> None:
+        """Have what is told from now on come behind the first ``count`` tokens of the text."""
+        kept = self.path()[:count]
+        self._ahead = [
+            step.model_copy(update={"index": at, "parent": at - 1 if at else None})
+            for at, step in enumerate(kept)
+        ]
+        self._records = list(self._ahead)
+        output = self._joined(NOTHING.output)
+        self._texts = [RemoteText(output, len(kept), len(kept))]
+
+    def begin_anew(self) -> None:
+        """Have what is told from now on be of the whole text; what there is stays until then."""
+        self._awaited = RemoteView(self.recipe)
+
+    def _joined(self, output: Output) -> Output:
+        """A text behind that of the writer before."""
+        ahead = len(self._ahead)
+        if not ahead:
+            return output
+        return output.model_copy(
+            update={
+                "text": "".join(step.text for step in self._ahead) + output.text,
+                "token_ids": [step.token for step in self._ahead] + output.token_ids,
+                "nodes": [*range(ahead), *(node + ahead for node in output.nodes)],
+            }
+        )
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        return self._records
+
+    @property
+    def text(self) -> str:
+        return self._texts[0].output.text
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return self._texts[0].reason or self.ended
+
+    def ordered(self) -> list[Any]:
+        return list(self._texts)
+
+    def nodes(self, held: Any, known: Sequence[int] = ()) -> list[int]:
+        nodes: list[int] = held.output.nodes
+        pairs = enumerate(zip(known, nodes, strict=False))
+        same = min(len(known), len(nodes))
+        return nodes[next((at for at, (old, new) in pairs if old != new), same) :]
+
+    def written(self, held: Any) -> list[int]:
+        return list(held.output.token_ids)
+
+    def settled(self, held: Any) -> int:
+        return len(held.output.nodes) if self.done else held.settled
+
+    def final(self, held: Any) -> int:
+        return len(held.output.nodes) if self.done else held.final
+
+    def path(self) -> list[StepRecord]:
+        shown, records = self._texts[0], self._records
+        return [records[node] for node in shown.output.nodes[: self.settled(shown)]]
+
+    def trace(self, vocab_size: int) -> Trace:
+        outputs = [text.output for text in self._texts]
+        if self.ended is not None:  # here, and not where it was written
+            outputs = [
+                one.model_copy(update={"finish_reason": one.finish_reason or self.ended})
+                for one in outputs
+            ]
+        known = self._trace or Trace.model_construct(chain=self.chain, vocab_size=vocab_size)
+        return known.model_copy(
+            update={"steps": list(self._records), "outputs": outputs, "offer": self.offer}
+        )
+
+    def forget(self) -> None:
+        self._awaited = None
+
+
+def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
+    """The record of another process as of one that began ``later``, ``ahead`` tokens on."""
+    update: dict[str, Any] = {"at": step.at + later}
+    if ahead:
+        parent = ahead - 1 if step.parent is None else step.parent + ahead
+        update |= {"index": step.index + ahead, "parent": parent}
+    return step.model_copy(update=update)
+
+
+class RemoteRun:
+    """A run of this process that others write, each some of its lanes; see ``take``."""
+
+    def __init__(self, run: Run, views: Sequence[RemoteView]) -> None:
+        self.run, self.views = run, list(views)
+        self._later: dict[int, float] = {}  # by lane: when its writer began, after its submission
+        run.elsewhere = self.views
+
+    def take(self, news: News, lanes: Sequence[int] | None = None) -> None:
+        """Take over what is new of some lanes, or of all, and wake who follows the run."""
+        run = self.run
+        wanted = range(len(self.views)) if lanes is None else lanes
+        now = max(0.0, perf_counter() - run.submitted - news.elapsed)
+        later = [self._later.setdefault(lane, now) for lane in wanted]
+        if lanes is None or not run.prefills:  # the first writer tells how it began
+            run.facts, run.queued = news.facts, later[0] + news.queued
+            run.prefills, run.prompt_known = news.prefills, news.prompt_known
+            run.reused_tokens, run.put = news.reused_tokens, news.put
+        if run.state == "queued":
+            run.queue_position = news.queue_position
+            run.state = "queued" if news.state == "queued" else "running"
+        run.paused |= news.paused
+        run.yielded |= news.yielded
+        run.error = run.error or news.error
+        run.memory = news.memory or run.memory
+        for number, told, began in zip(wanted, news.lanes, later, strict=True):
+            if not self.views[number].done:
+                self.views[number].take(told, began)
+        run.changed()
+
+    def lost(self, lanes: Sequence[int]) -> None:
+        """Whoever wrote these lanes is gone; another is about to."""
+        for lane in lanes:
+            self._later.pop(lane, None)
+
+    def end(self, reason: FinishReason, error: str | None = None) -> None:
+        """End all lanes that are not done; what is written stays."""
+        for view in self.views:
+            if not view.done:
+                view.end(reason, error)
+        self.run.changed()
