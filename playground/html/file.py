@@ -28,7 +28,8 @@ ELEMENTS = {  # the page's, each with the constants that its code uses by name
     "chips": (), "strip": ("colour",), "caption": (), "token": (), "rows": (), "listing": (),
     "panels": (), "changes": (), "plot": ("source",), "reference": (), "downloads": (), "dock": (),
 }  # fmt: skip
-SCRIPTS = ("refer", "picture", "save")
+SCRIPTS = ("shape", "refer", "picture", "save")
+OWN = ("figure", "controls", "columns", "token_table", "recorded", "file")  # in their order
 SHEETS = (
     "page", "setup", "columns", "text", "widths", "inspector", "rows", "save", "listing",
     "panels", "changes", "dock",
@@ -116,7 +117,7 @@ def _script() -> str:
             f"run(element, props, trigger, watch, server{known}) {{\n"
             f"{_asset(SHARED / f'{name}.js')}\n}} }};"
         )
-    parts += [_asset(OURS / "figure.js"), _asset(OURS / "file.js")]
+    parts += [_asset(OURS / f"{name}.js") for name in OWN]
     script = "\n".join(parts)
     assert "</script" not in script.lower() and "<!--" not in script, "it would end the element"
     return f'"use strict";\n{script}'

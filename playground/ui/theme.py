@@ -14,7 +14,7 @@ from playground.ui.element import ASSETS
 
 SCRIPTS = (
     "page", "turns", "address", "chat", "refer", "branches", "history", "chooser", "step_menu",
-    "picture", "save",
+    "shape", "picture", "save", "tree_drawing", "beam_tree", "beam_drawing",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "setup", "card", "columns", "text", "widths", "preview", "chooser", "inspector",

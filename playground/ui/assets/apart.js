@@ -5,17 +5,11 @@
 // Event: pick {run, lane, output, step, …}: a token of the chart.
 const [figure, sentence, matrix, told, chart, fault] = ['.apart', '.sentence', '.matrix', '.told', '.line-chart', '.fault']
   .map((s) => element.querySelector(s));
-const SPACE = 'http://www.w3.org/2000/svg';
 let found = null;
 let pair = [0, 1];
 let asked = null;
 
-const shape = (name, given, ...inside) => {
-  const made = document.createElementNS(SPACE, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  made.append(...inside);
-  return made;
-};
+const { shape } = playground;
 const part = (name, given, ...inside) => {
   const made = Object.assign(document.createElement(name), given);
   made.append(...inside);

@@ -6,15 +6,9 @@ const [figure, picture, caption] = ['.drawing', 'svg', 'figcaption'].map((s) => 
 const home = element.closest('.lane');
 const [WIDTH, HEIGHT, ROOM] = [240, 60, 2];
 
+const { shape } = playground;
 function part(name, attributes, title) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (title) {
-    const told = document.createElementNS('http://www.w3.org/2000/svg', 'title');
-    told.textContent = title;
-    made.append(told);
-  }
-  return made;
+  return shape(name, attributes, ...(title ? [shape('title', {}, title)] : []));
 }
 
 const percent = (p) => `${(100 * p).toPrecision(3).replace(/\.?0+$/, '')} %`;

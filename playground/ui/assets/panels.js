@@ -4,7 +4,6 @@
 // A candidate is followed through all panels by the pointer and by the keys: up and down within a panel, left and
 // right to the next. Event: point {data: [its id]}, by a click or Enter.
 const [figure, sentence, home] = ['.panels', '.sentence', '.shelf'].map((s) => element.querySelector(s));
-const SPACE = 'http://www.w3.org/2000/svg';
 let at = null; // the candidate that is followed
 
 const part = (name, className, ...inside) => {
@@ -12,12 +11,7 @@ const part = (name, className, ...inside) => {
   made.append(...inside);
   return made;
 };
-const shape = (name, given) => {
-  const made = document.createElementNS(SPACE, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  made.setAttribute('vector-effect', 'non-scaling-stroke');
-  return made;
-};
+const shape = (name, given) => playground.shape(name, { ...given, 'vector-effect': 'non-scaling-stroke' });
 
 function bar(kind, share) {
   const made = part('i', kind);
@@ -44,11 +38,9 @@ function row({ candidate, given, left, value, shift }, first) {
 
 // The lines of a step, over the bars: one row is 1 high, the width is 1.
 function cuts(lines, rows) {
-  const drawn = document.createElementNS(SPACE, 'svg');
-  drawn.setAttribute('class', 'cuts');
-  drawn.setAttribute('viewBox', `0 0 1 ${rows}`);
-  drawn.setAttribute('preserveAspectRatio', 'none');
-  drawn.setAttribute('aria-hidden', 'true');
+  const drawn = playground.shape('svg', {
+    class: 'cuts', viewBox: `0 0 1 ${rows}`, preserveAspectRatio: 'none', 'aria-hidden': 'true',
+  });
   for (const { x, y, curve } of lines) {
     if (curve) {
       const points = curve.flatMap((share, i) => [`${i ? curve[i - 1] : 0},${i}`, `${share},${i}`, `${share},${i + 1}`]);

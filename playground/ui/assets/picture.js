@@ -2,6 +2,7 @@
 // and text, as the view stands in its theme, fonts included, so that any program that reads SVG shows the same.
 // What is not part of a picture (boxes to type in, buttons) is marked `data-unsaved`.
 window.playground.picture = (() => {
+  const { shape } = playground;
   const SPACE = 'http://www.w3.org/2000/svg';
   const MARGIN = 14;
   // What a style sheet may say of a drawing's shapes and text.
@@ -14,12 +15,6 @@ window.playground.picture = (() => {
   const canvas = document.createElement('canvas').getContext('2d');
   const fonts = new Map(); // by address, as data
 
-  const shape = (name, given, ...inside) => {
-    const made = document.createElementNS(SPACE, name);
-    for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-    made.append(...inside);
-    return made;
-  };
   const clear = (colour) => colour === 'transparent' || /^rgba\(.*, 0\)$/.test(colour);
   const near = (value) => Math.round(value * 100) / 100;
 

@@ -4,7 +4,6 @@
 const [figure, sentence, measures, field, svg, told] = [
   '.ribbon', '.sentence', '.measures', '.field', 'svg', '.told',
 ].map((s) => element.querySelector(s));
-const SPACE = 'http://www.w3.org/2000/svg';
 const LEFT = 34;
 const ROW = 34;
 const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
@@ -23,12 +22,7 @@ let asking = null;
 let type = 1;
 let unit = 8;
 
-const shape = (name, given, text) => {
-  const made = document.createElementNS(SPACE, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
+const { shape } = playground;
 
 async function draw() {
   const v = props.value;

@@ -1,4 +1,4 @@
-// All texts as one tree of lines, drawn from left to right. See ui/tree.py and branches.js.
+// All texts as one tree of lines, drawn from left to right. See ui/tree.py, tree_drawing.js and branches.js.
 // value: {run, lane, output, step}: what the page shows, and the token that the inspector is at; or null.
 // Function: forest({run, known}) gives {sentence, running, texts: [{source, output, of, column, letter, colour, ink,
 //   label, name, recipe, tokens, text, ended, forked}], stretches: [{parent, first, texts, ends, words, raw}]}.
@@ -8,26 +8,17 @@ const at = (s) => element.querySelector(s);
 const [figure, sentence, field, told, acts, typing, fault] = ['.tree', '.sentence', '.field', '.told', '.acts',
   '.typing', '.fault'].map(at);
 const [by, which, recipe] = ['.by', '.which', '.going-by'].map(at);
-const SPACE = 'http://www.w3.org/2000/svg';
-const GREY = '#8a94a3';
 let forest = null; // the last answer
 let asked = null; // what it was asked for
-let lines = []; // by stretch: {x, y, width, box, group}
+let lines = []; // by stretch: {x, y, width, group}
+let cursor = null; // the circle on the selected token
 let here = { stretch: 0, token: 0 };
 let own = null; // the number of the text that the buttons are about
 let marked = null; // the token of the inspector that was moved to last
 
-const shape = (name, given, ...inside) => {
-  const made = document.createElementNS(SPACE, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  made.append(...inside);
-  return made;
-};
+const { titled, visible } = playground.treeDrawing;
 const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
-const shown = (text) => text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
-const quoted = (text) => (text.trim() ? `“${shown(text)}”` : `“${shown(text).replace(/ /g, '␣')}”`);
-const titled = ({ letter, label, of, output }) =>
-  `${letter || '—'} ${label}${of > 1 ? `, text ${output + 1} of ${of}` : ''}`;
+const quoted = (text) => (text.trim() ? `“${visible(text)}”` : `“${visible(text).replace(/ /g, '␣')}”`);
 
 async function ask(again) {
   const v = props.value;
@@ -53,100 +44,13 @@ function say(words) {
   fault.hidden = !words;
 }
 
-// Rows and places: a row for each text, and for each stretch as much room as its words want.
-function laid(scale) {
-  const { stretches } = forest;
-  const [gap, letter, badge] = [30 * scale, 6.3 * scale, 190 * scale];
-  const after = stretches.map(() => []);
-  stretches.forEach(({ parent }, i) => { if (parent !== null) after[parent].push(i); });
-  const rows = new Map(); // by text
-  const spans = [];
-  (function walk(numbers) {
-    for (const i of numbers) {
-      const from = rows.size;
-      for (const text of stretches[i].ends) rows.set(text, rows.size);
-      walk(after[i]);
-      spans[i] = (from + rows.size - 1) / 2;
-    }
-  })(stretches.flatMap(({ parent }, i) => (parent === null ? [i] : [])));
-  const room = Math.max(field.clientWidth, 300) - badge;
-  const places = [];
-  stretches.forEach(({ parent, words, ends, texts }, i) => {
-    const x = parent === null ? 6 : places[parent].x + places[parent].width + gap;
-    const letters = Math.min(words.join('').length + 1, 30);
-    const natural = Math.max(46 * scale, letters * letter + (words.length > 8 ? 34 * scale : 0));
-    const last = ends.length === texts.length;
-    places[i] = { x, width: last ? Math.max(natural, Math.min(room - x, 620 * scale)) : natural, row: spans[i], last };
-  });
-  return { places, rows, after, badge, letter };
-}
-
 function draw() {
   sentence.textContent = forest.sentence;
   const scale = parseFloat(getComputedStyle(element).getPropertyValue('--pg-type')) || 1;
-  const { places, rows, badge, letter } = laid(scale);
-  const [step, top] = [(rows.size > 16 ? 29 : 40) * scale, 26 * scale];
-  const y = (row) => top + row * step;
-  const thick = ({ texts, raw }) =>
-    (by.value === 'raw' ? 2 + 10 * raw[0] : 2 + (10 * texts.length) / forest.texts.length) * scale;
-  const width = Math.max(0, ...places.map((p) => p.x + p.width)) + badge;
-  const height = top + rows.size * step - 8 * scale;
-  const svg = shape('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'tree', 'aria-label': 'All texts' });
-  lines = forest.stretches.map((one, i) => {
-    const { x, width: wide, row } = places[i];
-    const line = { x, y: y(row), width: wide };
-    const columns = new Set(one.texts.map((text) => forest.texts[text].column));
-    const colour = columns.size === 1 ? forest.texts[one.texts[0]].colour || GREY : GREY;
-    const group = shape('g', { role: 'treeitem', tabindex: -1, 'aria-level': depth(i), 'data-number': i });
-    const stroke = { stroke: colour, 'stroke-width': thick(one), fill: 'none' };
-    if (columns.size === 1 && columns.has(null)) stroke['stroke-dasharray'] = '5 3';
-    if (one.parent !== null) {
-      const { x: px, width: pw, row: pr } = places[one.parent];
-      const [from, middle] = [px + pw, (px + pw + x) / 2];
-      group.append(shape('path', { ...stroke, d: `M${from} ${y(pr)}C${middle} ${y(pr)} ${middle} ${line.y} ${x} ${line.y}` }));
-    }
-    group.append(shape('path', { ...stroke, d: `M${x} ${line.y}h${wide}` }));
-    const room = Math.floor((wide - (one.words.length > 8 ? 34 * scale : 0)) / letter);
-    const words = shown(one.words.join(''));
-    const cut = words.length > room;
-    const label = shape('text', { x: x + 2, y: line.y - thick(one) / 2 - 5 * scale, class: 'words' });
-    label.textContent = cut ? `${words.slice(0, Math.max(3, room - 1))}…` : words;
-    const tokens = `${one.words.length} token${one.words.length === 1 ? '' : 's'}`;
-    if (one.words.length > 8) {
-      const many = shape('text', { x: x + wide - 2, y: line.y - thick(one) / 2 - 5 * scale, class: 'many last' });
-      many.textContent = one.words.length;
-      group.append(many);
-    }
-    group.setAttribute('aria-label', `${tokens} in ${one.texts.map((t) => titled(forest.texts[t])).join('; ')}: ${words.slice(0, 200)}`);
-    group.append(label, shape('rect', { x, y: line.y - 24 * scale, width: wide, height: 34 * scale, class: 'touch' }));
-    for (const text of one.ends) group.append(...leaf(forest.texts[text], x + wide, line.y, y(rows.get(text)), scale));
-    line.group = group;
-    svg.append(group);
-    return line;
-  });
-  cursor = shape('circle', { r: 5.5 * scale, class: 'cursor' });
-  svg.append(cursor);
-  field.replaceChildren(svg);
+  const drawn = playground.treeDrawing(forest, { room: field.clientWidth, scale, by: by.value });
+  ({ lines, cursor } = drawn);
+  field.replaceChildren(drawn.svg);
 }
-let cursor = null;
-
-function leaf({ letter, colour, ink, label, of, output, ended, tokens }, x, from, to, scale) {
-  const end = x + 14 * scale;
-  const size = 18 * scale;
-  const name = shape('text', { x: end + size + 5 * scale, y: to + 1, class: 'leaf' });
-  name.textContent = `${label.length > 18 ? `${label.slice(0, 17)}…` : label}${of > 1 ? ` ${output + 1}/${of}` : ''}`;
-  const more = shape('text', { x: end + size + 5 * scale, y: to + 13 * scale, class: 'many' });
-  more.textContent = `${tokens} · ${ended}`;
-  const mark = shape('text', { x: end + size / 2, y: to + 4.5 * scale, class: 'mark', fill: ink || 'currentColor' });
-  mark.textContent = letter || '·';
-  return [
-    shape('path', { d: `M${x} ${from}L${end} ${to}`, stroke: colour || GREY, 'stroke-width': 1.5, fill: 'none' }),
-    shape('rect', { x: end, y: to - size / 2, width: size, height: size, rx: 4, fill: colour || 'none', stroke: colour || GREY }),
-    mark, name, more,
-  ];
-}
-
-const depth = (i) => { let level = 1; for (let p = forest.stretches[i].parent; p !== null; p = forest.stretches[p].parent) level += 1; return level; };
 
 // To the token that the inspector is at, or the first.
 function move({ run, lane, output, step }, focused = false) {

@@ -1,0 +1,69 @@
+// What is known of a search's rows, as beams.js draws and walks it. `found` is an answer of ui/beams.py, which
+// has only what is new, and `known` the tree of before, or null. Every beam has {number, parent, index, id, text,
+// logprob, score, weight, fate, after: how many rows it went on as, place: its rank by score at its position, kept:
+// whether it is of a text, best: of the one that is shown}; what was passed over has {passed: true, place, …}.
+window.playground.beamTree = (() => {
+  function grown(known, found) {
+    const beams = [...(known?.beams.slice(0, found.first) ?? []), ...found.beams.map(
+      ([parent, index, id, text, logprob, score, weight]) => ({ parent, index, id, text, logprob, score, weight }))];
+    const passed = [...(known?.passed.slice(0, found.first_passed) ?? []), ...found.passed.map(
+      ([parent, index, id, text, score]) => ({ parent, index, id, text, score, passed: true }))];
+    beams.forEach((beam, i) => {
+      Object.assign(beam, { number: i, fate: found.fates[i], after: 0, best: false, kept: false });
+      if (beam.parent !== null) beams[beam.parent].after += 1;
+    });
+    const { at, rows, most } = placed(beams, passed);
+    found.texts.forEach(([node], i) => {
+      for (let beam = beams[node]; beam && !(beam.kept && i); beam = beams[beam.parent]) {
+        beam.kept = true;
+        beam.best ||= i === 0;
+      }
+    });
+    const { positions, weighs_by: by, texts, going } = found;
+    return { beams, passed, at, rows, most, positions, by, texts, going };
+  }
+
+  // The beams of each position by score, and after them what was passed over there.
+  function placed(beams, passed) {
+    const at = [];
+    for (const one of beams) (at[one.index] ??= { beams: [], passed: [] }).beams.push(one);
+    for (const one of passed) (at[one.index] ??= { beams: [], passed: [] }).passed.push(one);
+    let rows = 1;
+    let most = 1;
+    for (const here of at) {
+      if (!here) continue;
+      here.beams.sort((a, b) => b.score - a.score || a.number - b.number);
+      here.passed.sort((a, b) => b.score - a.score);
+      [...here.beams, ...here.passed].forEach((one, i) => { one.place = i; });
+      rows = Math.max(rows, here.beams.length);
+      most = Math.max(most, here.beams.length + here.passed.length);
+    }
+    return { at, rows, most };
+  }
+
+  // The beams from the prompt to this one.
+  function path(tree, one) {
+    const found = [];
+    for (let beam = one; beam; beam = beam.parent === null ? null : tree.beams[beam.parent]) found.unshift(beam);
+    return found;
+  }
+
+  const fate = (tree, one) => ({
+    c: `went on as ${one.after === 1 ? 'one row' : `${one.after} rows`}`,
+    e: one.kept ? 'ended here, and is among the texts' : 'ended here, and was overtaken by better texts',
+    p: tree.passed.length ? `given up: nothing that follows it was taken for token ${one.index + 2}` : 'given up',
+    r: 'still being written',
+  }[one.fate]);
+
+  function table(tree) {
+    const fates = { c: 'continued', e: 'ended', p: 'given up', r: 'running' };
+    const columns = ['beam', 'parent', 'position', 'id', 'token', 'log-probability', 'score', tree.by || 'weight', 'place', 'fate', 'shown'];
+    const rows = [
+      ...tree.beams.map((b) => [b.number, b.parent, b.index + 1, b.id, b.text, b.logprob, b.score, b.weight, b.place + 1, fates[b.fate], Number(b.best)]),
+      ...tree.passed.map((b) => [null, b.parent, b.index + 1, b.id, b.text, null, b.score, null, null, 'passed over', 0]),
+    ];
+    return { columns, rows };
+  }
+
+  return { grown, path, fate, table };
+})();
