@@ -32,10 +32,13 @@ def own_recipe(config: Any) -> Own:
         value = argument.assumed if value is None else value
         if value == argument.neutral or (argument.sampled and not sampled):
             continue
-        if argument.name in ("sequence_bias", "bad_words_ids", "watermarking_config"):
-            left_out.append(f"{argument.name} is left out; set {argument.strategy} by hand.")
-            continue
         params = {argument.setting: value}
+        if argument.name in ("sequence_bias", "bad_words_ids", "watermarking_config"):
+            told = _of_tokens(argument.name, value)
+            if told is None:
+                left_out.append(f"{argument.name} is left out; set {argument.strategy} by hand.")
+                continue
+            params = told
         if argument.strategy == "exponential_length":
             params = dict(zip(("start", "factor"), value, strict=True))
         step = {"strategy": argument.strategy, "params": params}
@@ -58,3 +61,17 @@ def own_recipe(config: Any) -> Own:
         left_out.append(str(error).partition(": ")[2])
         recipe = Recipe.from_steps([*steps, {"strategy": "sample" if sampled else "greedy"}])
     return Own(recipe, tuple(left_out))
+
+
+def _of_tokens(name: str, value: Any) -> dict[str, Any] | None:
+    """The settings of a step that ``generate`` is told by token ids; None where it needs texts."""
+    if name == "watermarking_config":
+        given = value if isinstance(value, dict) else value.to_dict()
+        known = {key: given[key] for key in ("greenlist_ratio", "bias", "hashing_key")}
+        usual = given.get("seeding_scheme", "lefthash"), given.get("context_width", 1)
+        return known if usual == ("lefthash", 1) else None
+    if name == "sequence_bias":
+        pairs = value.items() if isinstance(value, dict) else value
+        if all(len(sequence) == 1 for sequence, _ in pairs):
+            return {"bias": {str(sequence[0]): bias for sequence, bias in pairs}}
+    return None

@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from playground.api import application, mount
-from playground.api.openai.samplers import OTHERS, SETTINGS
 from playground.engine import Engine
 from playground.service import Service
+from strategies.bridges.dialects import OTHERS, SETTINGS
 from strategies.registry import Broken, Registry, registry
 from tests.api.asking import ask, faults
 from tests.folders import VOCAB

@@ -18,10 +18,10 @@ from playground.api.openai.requests import (
     most_tokens,
     prompts,
 )
-from playground.api.openai.sampler_recipe import field_of
 from playground.engine import FieldError, Request, Run
 from playground.service import Service
 from playground.trace import FinishReason, StepRecord
+from strategies.bridges.sampling_fields import field_of
 from strategies.recipe import Recipe
 
 # OpenAI knows two reasons, and clients look for these words.

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from playground.api.openai.sampler_recipe import recipe
-from playground.api.openai.samplers import DIALECTS, OTHERS, SETTINGS, DialectName
 from playground.api.requests import DeferredBody
 from playground.engine import FieldError
 from playground.settings import Settings
+from strategies.bridges.dialects import DIALECTS, OTHERS, SETTINGS, DialectName
+from strategies.bridges.sampling_fields import SettingError, recipe
 from strategies.recipe import Recipe
 from strategies.registry import registry
 
@@ -136,7 +136,10 @@ class _Body(DeferredBody):
         self, dialect: DialectName, own: Callable[[], Mapping[str, Any]]
     ) -> Recipe:
         settings = own() if DIALECTS[dialect].of_the_model else {}
-        return recipe(self.model_extra or {}, dialect, settings)
+        try:
+            return recipe(self.model_extra or {}, dialect, settings)
+        except SettingError as error:
+            raise FieldError(error.field, str(error)) from error
 
     def texts(self, made: Recipe) -> int:
         """How many texts are answered for each prompt."""

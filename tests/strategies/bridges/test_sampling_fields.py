@@ -7,11 +7,10 @@ from typing import get_args
 
 import pytest
 
-from playground.api.openai.dialect_table import table, within
-from playground.api.openai.sampler_recipe import recipe
-from playground.api.openai.samplers import DIALECTS, FIRST, OTHERS, SETTINGS, STEP_NAMES
-from playground.engine import FieldError
 from playground.settings import Settings
+from strategies.bridges.dialect_table import table, within
+from strategies.bridges.dialects import DIALECTS, FIRST, OTHERS, SETTINGS, STEP_NAMES
+from strategies.bridges.sampling_fields import SettingError, recipe
 from strategies.recipe import Recipe
 from strategies.registry import registry
 
@@ -69,9 +68,9 @@ CASES = [
             "dry_multiplier": 1,
             "frequency_penalty": 0.1,
         },
-        "frequency_penalty(0.1, prompt=True, window=64) | dry(1.0) | top_n_sigma(1.0) | top_k(40) "
-        "| typical_p(0.9) | top_p(0.95) | min_p(0.05) | xtc(probability=0.5) | temperature(0.8) "
-        "| sample",
+        "frequency_penalty(0.1, prompt=True, window=64) | dry(1.0, window=64) | top_n_sigma(1.0) "
+        "| top_k(40) | typical_p(0.9) | top_p(0.95) | min_p(0.05) | xtc(probability=0.5) "
+        "| temperature(0.8) | sample",
     ),
     ("llama.cpp", {}, "top_k(40) | top_p(0.95) | min_p(0.05) | temperature(0.8) | sample"),
     ("llama.cpp", {"samplers": ["temperature", "top_k"]}, "temperature(0.8) | top_k(40) | sample"),
@@ -217,9 +216,9 @@ def test_vllm_takes_from_the_models_own_settings_what_is_not_sent():
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_fields_name(fields, field):
-    with pytest.raises(FieldError) as caught:
+    with pytest.raises(SettingError) as caught:
         recipe(fields, "openai")
-    assert caught.value.field == field and field in caught.value.message
+    assert caught.value.field == field and field in str(caught.value)
 
 
 def test_the_table_names_strategies_and_their_settings():
@@ -238,7 +237,7 @@ def test_the_table_names_strategies_and_their_settings():
 def test_the_readmes_table_is_made_of_the_dialects():
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     current = within(readme) == readme and table() in readme
-    assert current, "run: python -m playground.api.openai.dialect_table --write"
+    assert current, "run: python -m strategies.bridges.dialect_table --write"
     for name in DIALECTS:
         assert f"`{recipe({}, name)}`".replace("|", "\\|") in table()
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from playground.api.openai.sampler_recipe import recipe
-from playground.api.openai.samplers import DIALECTS, Dialect, DialectName
+from strategies.bridges.dialects import DIALECTS, Dialect, DialectName
+from strategies.bridges.sampling_fields import recipe
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 _PLACE = re.compile(r"(<!-- dialects -->\n).*?(<!-- /dialects -->)", re.DOTALL)
 _OWN = {  # steps that a program has itself; what others have follows in its order
     "openai": {"frequency_penalty", "presence_penalty", "temperature", "top_p"},
@@ -39,9 +39,7 @@ def table() -> str:
         "`presence_penalty`, `frequency_penalty`": lambda name, dialect: (
             "count the prompt, too" if dialect.prompt_counts else "count what was written"
         ),
-        "DRY looks at": lambda name, dialect: (
-            "what the penalties look at" if dialect.window_for_dry else "`dry_penalty_last_n`"
-        ),
+        "DRY looks at": lambda name, dialect: _dry_window(dialect),
         "the likeliest token at temperature": _greedy,
         "`epsilon_cutoff`, `eta_cutoff`": lambda name, dialect: {
             1.0: "probabilities",
@@ -81,6 +79,13 @@ def _sent_order(name: DialectName, dialect: Dialect) -> str:
 
 def _window(window: int) -> str:
     return f"the last {window:,} tokens" if window else "everything"
+
+
+def _dry_window(dialect: Dialect) -> str:
+    if dialect.window_for_dry:
+        return "what the penalties look at"
+    window = dialect.defaults.get("dry", {}).get("window", 0)
+    return f"`dry_penalty_last_n`, where it is not sent {_window(window)}"
 
 
 def _greedy(name: DialectName, dialect: Dialect) -> str:

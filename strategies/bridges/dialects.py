@@ -78,6 +78,7 @@ SETTINGS: dict[str, Setting] = {
     "mirostat_tau": Setting("mirostat_v2", "tau"),
     "mirostat_eta": Setting("mirostat_v2", "eta"),
     "bad_words": Setting("bad_words", "words"),
+    "thinking_token_budget": Setting("thinking_budget", "tokens"),
     "banned_strings": Setting("ban_phrases", "phrases", _texts),
     "grammar": Setting("constrained", "grammar"),
     "grammar_string": Setting("constrained", "grammar"),
@@ -132,7 +133,9 @@ STEP_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 # What rules out tokens or moves the scores by a wish of its own comes first in every dialect.
-FIRST = ("guidance", "constrained", "logit_bias", "bad_words", "ban_phrases")
+FIRST = (
+    "thinking_budget", "guidance", "constrained", "logit_bias", "bad_words", "ban_phrases",
+)  # fmt: skip
 TEMPERATURES = ("temperature", "dynamic_temperature", "quadratic")
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 
@@ -196,6 +199,7 @@ DIALECTS: dict[str, Dialect] = {
             "top_k": {"top_k": 40},
             "top_p": {"top_p": 0.95},
             "min_p": {"min_p": 0.05},
+            "dry": {"window": 64},
         },
         prompt_counts=True,
         window=64,

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from playground.api.openai.samplers import (
+from ..notation import RecipeError, quote, shorten
+from ..recipe import Recipe
+from .dialects import (
     DIALECTS,
     FIRST,
     LETTERS,
@@ -21,9 +23,6 @@ from playground.api.openai.samplers import (
     DialectName,
     none_below_0,
 )
-from playground.engine import FieldError
-from strategies.notation import RecipeError, quote, shorten
-from strategies.recipe import Recipe
 
 Fields = Mapping[str, Any]
 
@@ -36,13 +35,23 @@ _ALSO = {
 }
 
 
-def recipe(sent: Fields, name: DialectName = "openai", own: Fields | None = None) -> Recipe:
-    """The recipe that the fields of a request ask for; ``FieldError`` names one that cannot be.
+class SettingError(RecipeError):
+    """A field that no recipe can be made of: ``field`` is its name, as it was sent."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, None, field)
+        self.field: str = field
+
+
+def recipe(
+    sent: Fields, name: DialectName | Dialect = "openai", own: Fields | None = None
+) -> Recipe:
+    """The recipe that the fields of a request ask for; ``SettingError`` names one that cannot be.
 
     Fields that are null or not of ``SETTINGS`` and ``OTHERS`` are left alone. Steps that change
     nothing are left out. ``own`` is what the model's own ``generation_config`` sets.
     """
-    dialect = DIALECTS[name]
+    dialect = name if isinstance(name, Dialect) else DIALECTS[name]
     fields = {name: own[name] for name in dialect.of_the_model if own and name in own}
     fields |= {name: value for name, value in sent.items() if value is not None}
     steps = _Steps(dialect)
@@ -79,7 +88,7 @@ def recipe(sent: Fields, name: DialectName = "openai", own: Fields | None = None
         field_name = steps.fields.get((strategy, error.field or ""), strategy)
         sentence = str(error).partition(": ")[2] or str(error)
         named = sentence if sentence.startswith(f"{field_name} ") else f"{field_name}: {sentence}"
-        raise FieldError(field_name, named) from error
+        raise SettingError(field_name, named) from error
     return Recipe(tuple(step for step in made.steps[:-1] if not step.neutral) + made.steps[-1:])
 
 
@@ -129,7 +138,7 @@ def _bans(steps: _Steps, fields: Fields) -> None:
         for token, amount in pairs:
             bias[str(token)] = -100.0 if amount is False else amount
     except (TypeError, ValueError):
-        raise FieldError(
+        raise SettingError(
             "logit_bias",
             "logit_bias must be an object of amounts by token, or a list of such pairs, but "
             f"{shorten(quote(given))} was given.",
@@ -141,7 +150,7 @@ def _bans(steps: _Steps, fields: Fields) -> None:
             listed = [part.strip() for part in listed.split(",") if part.strip()]
             listed = [int(part) if part.isdecimal() else part for part in listed]
         if not isinstance(listed, Sequence):
-            raise FieldError(
+            raise SettingError(
                 name, f"{name} must be a list, but {shorten(quote(listed))} was given."
             )
         bias.update({str(token): -100.0 for token in listed if isinstance(token, int)})
@@ -164,7 +173,7 @@ def _structure(steps: _Steps, fields: Fields) -> None:
         schema = schema.get("schema", schema) if isinstance(schema, Mapping) else schema
         steps.set("constrained", "json_schema", json.dumps(schema), "response_format")
     elif kind not in (None, "text"):
-        raise FieldError(
+        raise SettingError(
             "response_format",
             "The type of response_format must be text, json_object or json_schema, but "
             f"{shorten(quote(kind))} was given.",
@@ -211,7 +220,7 @@ def _mirostat(steps: _Steps, fields: Fields, dialect: Dialect) -> None:
     name = "mirostat" if "mirostat" in fields else "mirostat_mode"
     mode = fields.get(name, 0)
     if mode not in (0, 2):
-        raise FieldError(name, f"{name} must be 0 or 2, but {shorten(quote(mode))} was given.")
+        raise SettingError(name, f"{name} must be 0 or 2, but {shorten(quote(mode))} was given.")
     if mode == 0:
         steps.settings.pop("mirostat_v2", None)
         return
@@ -250,7 +259,7 @@ def _order(fields: Fields, dialect: Dialect) -> list[str]:
         if isinstance(given, str):
             given = _named(given, dialect)
         if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
-            raise FieldError(
+            raise SettingError(
                 name, f"{name} must be a list of names, but {shorten(quote(given))} was given."
             )
         listed = [step for one in given for step in STEP_NAMES.get(one, (one,))]
