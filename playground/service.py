@@ -9,6 +9,7 @@ from playground.backends import Backend, Backends
 from playground.backends.local import LocalBackend, LocalBackends
 from playground.engine import EngineClosed, Observers, Request, Run
 from playground.errors import ModelError
+from playground.models.arrival import GivenUp, Waiting
 from playground.process import Process
 from playground.rate_limits import RateLimits
 from playground.recent_runs import RecentRuns
@@ -46,14 +47,17 @@ class Service:
         """Where the settings have models served."""
         return LocalBackends(self.settings, self.process, self.observers)
 
-    def backend(self, model: str | None = None) -> Backend:
+    def backend(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:
         """What serves a model, opened on first use; None is the host's default.
 
-        Raises ``ModelError`` where the model cannot be loaded or cannot be served correctly.
+        Raises ``ModelError`` where the model cannot be loaded or cannot be served correctly, and
+        ``GivenUp`` where the caller, who waits by ``waiting``, has left and nobody else waits.
         """
         own = model in (None, self.models.default, self.settings.model)
         try:
-            backend = self.backends.open(model)
+            backend = self.backends.open(model, waiting)
+        except GivenUp:  # nobody waits to be told
+            raise
         except ModelError as error:
             self.failure = str(error) if own else self.failure
             raise

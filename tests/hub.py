@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +22,8 @@ class Hub:
     gated: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    # While it is not set, every file of weights stops in its middle.
+    flowing: threading.Event = field(default_factory=threading.Event)
 
     def fetched(self, name: str) -> int:
         return sum(line.startswith("GET ") and line.endswith("/" + name) for line in self.asked)
@@ -49,9 +51,16 @@ def serve(hub: Hub) -> Iterator[Hub]:
             for key, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(key, value)
             self.end_headers()
-            if body:
-                self.wfile.write(content)
+            if not body:
+                return
+            half = len(content) // 2 if path.endswith((".safetensors", ".gguf")) else 0
+            self.wfile.write(content[:half])
+            self.wfile.flush()
+            hub.flowing.wait(60 if half else 0)
+            with suppress(ConnectionError):  # of a client that has left
+                self.wfile.write(content[half:])
 
+    hub.flowing.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -59,6 +68,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.flowing.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -86,5 +96,9 @@ def respond(hub: Hub, path: str) -> tuple[int, dict[str, str], bytes]:
             for name, file in zip(names, files, strict=True)
         ]
         return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
-    info = {"id": id, "modelId": id, "sha": COMMIT, "siblings": [{"rfilename": n} for n in names]}
+    siblings = [
+        {"rfilename": name, "size": file.stat().st_size}
+        for name, file in zip(names, files, strict=True)
+    ]
+    info = {"id": id, "modelId": id, "sha": COMMIT, "siblings": siblings}
     return 200, {"Content-Type": "application/json"}, json.dumps(info).encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
+import threading
 import time
 
 import pytest
@@ -71,6 +73,101 @@ def test_a_download_that_was_cut_off_is_told_with_its_folder(there, tmp_path):
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged: ") as caught:
         Models(settings).load(ID)
     assert caught.value.folder == weights.parent
+
+
+def bytes_of(folder, *unwanted):
+    return sum(f.stat().st_size for f in folder.iterdir() if f.is_file() and f.name not in unwanted)
+
+
+def test_what_a_model_takes_is_known_before_its_weights_are_fetched(there, tmp_path):
+    models = Models(host(there.url, tmp_path))
+    assert models.needs_fetching(ID)
+    estimate = models.estimate(ID)
+    config = (there.repos[ID] / "config.json").stat().st_size
+    assert estimate.download == bytes_of(there.repos[ID], "pytorch_model.bin") - config
+    assert estimate.disk > estimate.download and estimate.room > 0 == estimate.held
+    assert there.fetched("model.safetensors") == there.fetched("tokenizer.json") == 0
+    assert estimate.memory == pytest.approx(models.load(ID).facts.memory, rel=0.01)  # and buffers
+    assert not models.needs_fetching(ID)
+    with pytest.raises(ModelError, match="encoder-decoder"):
+        models.estimate("a/t5")
+
+
+def come(models, id, until):
+    """Load a model on a thread, and wait for ``until`` of its arrival."""
+    arrived = threading.Thread(target=lambda: suppressed(models, id))
+    arrived.start()
+    while not ((arrival := models.arrivals.find(id)) and until(arrival)):
+        assert arrived.is_alive()
+        time.sleep(0.01)
+    return arrived, arrival
+
+
+def suppressed(models, id):
+    with contextlib.suppress(ModelError):
+        models.load(id)
+
+
+def test_a_model_on_its_way_tells_its_bytes_and_is_given_up_with_the_last_who_waits(
+    there, tmp_path
+):
+    models = Models(host(there.url, tmp_path))
+    there.flowing.clear()
+    with models.expecting(ID) as one, models.expecting(ID) as other:
+        assert one is other and one.waiting == 2
+        loading, _ = come(models, ID, lambda arrival: arrival.done)
+        assert one.stage == "fetching"
+        assert one.total == bytes_of(there.repos[ID], "pytorch_model.bin", "config.json")
+        assert 0 < one.done < one.total
+        with pytest.raises(TimeoutError), models.expecting(ID):
+            raise TimeoutError  # one who leaves changes nothing for others
+        assert not one.given_up
+    assert one.given_up and models.arrivals.find(ID) is None
+    there.flowing.set()
+    loading.join()
+    assert not any(entry.loaded for entry in models.catalogue())
+    assert hub.cached(ID, models.settings) is None
+    with models.expecting(ID) as again:  # it begins where it was
+        assert again is not one
+        assert models.load(ID).id == ID
+
+
+def test_one_who_comes_while_a_model_is_given_up_gets_it(there, tmp_path):
+    models = Models(host(there.url, tmp_path))
+    there.flowing.clear()
+    with models.expecting(ID):
+        loading, _ = come(models, ID, lambda arrival: arrival.done)
+    with models.expecting(ID):
+        late = threading.Thread(target=lambda: suppressed(models, ID))
+        late.start()
+        there.flowing.set()
+        late.join()
+        loading.join()
+    assert [entry.id for entry in models.catalogue() if entry.loaded] == [models.default, ID][1:]
+
+
+def test_a_gguf_file_of_the_hub_is_named_with_its_repository(there, tmp_path):
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    there.repos["a/gguf"] = folder
+    for name in ("m.Q4_K_M.gguf", "m.Q8_0.gguf", "mmproj-m.gguf", "b-00001-of-00002.gguf"):
+        (folder / name).write_bytes(name.encode() * 40)
+    models = Models(host(there.url, tmp_path))
+    for id in ("a/gguf", "a/gguf:Q5", "a/gguf:m"):
+        with pytest.raises(
+            ModelError, match=r"has .*m\.Q4_K_M\.gguf, m\.Q8_0\.gguf\. Write a/gguf:"
+        ):
+            models.estimate(id)
+    with pytest.raises(ModelError, match="split into several"):
+        models.estimate("a/gguf:b-0")
+    estimate = models.estimate("a/gguf:q8_0")
+    assert (estimate.download, estimate.memory) == (40 * len("m.Q8_0.gguf"), None)
+    assert models.needs_fetching("a/gguf:Q8_0")
+    file = hub.fetch("a/gguf:Q8_0", models.settings, lambda folder: None)
+    assert file.name == "m.Q8_0.gguf" and file.read_bytes() == (folder / file.name).read_bytes()
+    assert not models.needs_fetching("a/gguf:m.Q8_0.gguf")
+    with pytest.raises(ModelError, match="cannot be served"):  # which is no GGUF file
+        models.load("a/gguf:Q8_0")
 
 
 def test_a_full_disk_is_called_so(there, tmp_path, monkeypatch):
@@ -152,13 +249,15 @@ def test_without_a_route_it_is_said_quickly_and_what_is_loaded_stays(there, tmp_
         ("a/../b", False),
         ("./gpt2", False),
         ("~/x", False),
+        ("owner/name:file.Q4_K_M.gguf", True),
+        ("a:/b", False),
         ("a/b/c", False),
         ("a\\b", False),
         ("a b", False),
         ("ä/b", False),
         ("gpt2\n", False),
         ("", False),
-        ("a" * 97, False),
+        ("a" * 193, False),
     ],
 )
 def test_an_id_is_never_a_path(text, yes):

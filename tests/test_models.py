@@ -66,6 +66,18 @@ def test_visitors_open_no_folder_that_the_host_did_not_name(folders, any_model):
             models.load(id)
 
 
+def test_visitors_open_any_folder_where_the_host_lets_them(folders, tmp_path):
+    models = Models(host(folders[:2], allow_any_folder=True))
+    assert models.load(folders[2]).id == folders[2]
+    entry = models.catalogue()[-1]
+    assert (entry.id, entry.title, entry.source) == (folders[2], "c", "folder")
+    assert models.load(f"{tmp_path}/b/../c") is models.load(folders[2])
+    with pytest.raises(ModelError, match="no such folder"):
+        models.load(f"{tmp_path}/nothing")
+    with pytest.raises(ModelError, match="not offered"):
+        models.load("c")
+
+
 def test_hub_ids_beyond_the_list_need_the_host_s_word(folders):
     with pytest.raises(ModelError, match="'gpt2' is not offered"):
         Models(host(folders)).load("gpt2")

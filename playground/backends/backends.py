@@ -8,6 +8,7 @@ from typing import Protocol
 
 from playground.backends.backend import Backend
 from playground.models import Entry
+from playground.models.arrival import Estimate, Waiting
 
 
 class Catalogue(Protocol):
@@ -36,11 +37,27 @@ class Backends(ABC):
         """
 
     @abstractmethod
-    def open(self, model: str | None = None) -> Backend:
+    def open(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:
         """The backend of a model, opened once however many threads ask.
 
-        Raises ``ModelError`` where the model is not offered, or cannot be served.
+        Raises ``ModelError`` where the model is not offered, or cannot be served. ``waiting`` is of
+        a caller who may leave, by ``wait_for``: where the last one has, that is ``GivenUp``.
         """
+
+    def estimate(self, model: str) -> Estimate | None:
+        """What a model takes that must be fetched first; None where nothing must.
+
+        Raises ``ModelError`` where it is not offered, or cannot be taken.
+        """
+        return None
+
+    def wait_for(self, model: str) -> Waiting | None:
+        """Wait for a model that comes to this machine; None where models are served elsewhere."""
+        return None
+
+    def is_coming(self, model: str) -> bool:
+        """Whether somebody waits for a model already."""
+        return False
 
     @property
     @abstractmethod

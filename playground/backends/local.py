@@ -16,6 +16,7 @@ from playground.engine import Limits, Observer, Request, Run
 from playground.errors import ModelError, UnsupportedModel
 from playground.fresh_thread import run_in_fresh_thread
 from playground.models import LoadedModel, Models, device
+from playground.models.arrival import Estimate, Waiting
 from playground.process import Process
 from playground.settings import Settings
 from playground.trace import StepRecord
@@ -122,7 +123,24 @@ class LocalBackends(Backends):
         loaded = self.models.loaded(model)
         return None if loaded is None else self._open.get(loaded.id)
 
-    def open(self, model: str | None = None) -> LocalBackend:
+    def estimate(self, model: str) -> Estimate | None:
+        return self.models.estimate(model) if self.models.needs_fetching(model) else None
+
+    def wait_for(self, model: str) -> Waiting:
+        return self.models.wait_for(model)
+
+    def is_coming(self, model: str) -> bool:
+        return self.models.arrivals.find(self.models.entry(model).id) is not None
+
+    def open(self, model: str | None = None, waiting: Waiting | None = None) -> LocalBackend:
+        own = None if waiting else self.models.wait_for(model or self.models.default)
+        try:
+            return self._opened(model)
+        finally:
+            if own is not None:
+                own.leave()
+
+    def _opened(self, model: str | None) -> LocalBackend:
         if self.models.loaded(model) is None:
             self.prepare()
             run_in_fresh_thread(self.models.load, model)
@@ -148,6 +166,8 @@ class LocalBackends(Backends):
 
         budget = self.settings.cache_bytes
         place = next(loaded.model.parameters()).device
+        with self.models.arrivals.loading(loaded.id) as arrival:
+            arrival.reach("checking")
         try:
             return Engine(
                 loaded,

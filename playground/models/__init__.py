@@ -1,7 +1,8 @@
 """The models a host offers: the catalogue, where they come from, and how they are loaded."""
 
 from playground.errors import ModelError
-from playground.models.catalogue import Entry, Models
+from playground.models.catalogue import Models
+from playground.models.entries import Entry
 from playground.models.loading import LoadedModel, load_folder
 from playground.settings import BUILT_IN
 

@@ -6,50 +6,22 @@ import gc
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+import torch
 
 from playground.errors import ModelError
 from playground.models import builtin, device, hub
+from playground.models.arrival import Arrival, Arrivals, Estimate, GivenUp, Waiting
+from playground.models.entries import SUMMARIES, Entry, folder_entry, hub_entry, is_path
 from playground.models.loading import LoadedModel, load_folder, weight_bytes
 from playground.process import Process
 from playground.settings import BUILT_IN, Settings
 
 log = logging.getLogger(__name__)
-
-SUMMARIES = {
-    BUILT_IN: "135 million parameters, English, answers in a chat; comes with the playground.",
-    "HuggingFaceTB/SmolLM2-360M-Instruct": "362 million parameters, English, answers in a chat.",
-    "HuggingFaceTB/SmolLM3-3B": "3 billion parameters, six languages, answers in a chat.",
-    "Qwen/Qwen3-0.6B": "0.6 billion parameters, many languages, answers in a chat.",
-    "Qwen/Qwen3-1.7B": "1.7 billion parameters, many languages, answers in a chat.",
-    "Qwen/Qwen3.5-0.8B": "0.8 billion parameters, many languages, answers in a chat; slower, since "
-    "its rows share no forward.",
-    "google/gemma-3-270m-it": "270 million parameters, answers in a chat; its owner asks visitors "
-    "to accept terms.",
-    "google/gemma-3-1b-it": "1 billion parameters, answers in a chat; its owner asks visitors to "
-    "accept terms.",
-    "meta-llama/Llama-3.2-1B-Instruct": "1.2 billion parameters, eight languages, answers in a "
-    "chat; its owner asks visitors to accept terms.",
-    "gpt2": "124 million parameters, English, continues text.",
-    "distilgpt2": "82 million parameters, a smaller gpt2, continues text.",
-}
-
-
-class Entry(BaseModel):
-    """A model that a visitor may choose."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    title: str
-    summary: str
-    source: Literal["built-in", "hub", "folder"]
-    loaded: bool = False
 
 
 class Models:
@@ -72,6 +44,7 @@ class Models:
         self._entries: dict[str, Entry] = {}
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading: dict[str, Future[LoadedModel]] = {}
+        self.arrivals = Arrivals()
         self._lock = threading.Lock()
         self.default = self._offer(settings.model)
         for text in settings.models:
@@ -82,7 +55,7 @@ class Models:
         with self._lock:
             known = dict(self._entries)
             for id in self._loaded:
-                known.setdefault(id, _hub_entry(id))
+                known.setdefault(id, folder_entry(id) if is_path(id) else hub_entry(id))
             return [
                 entry.model_copy(update={"loaded": id in self._loaded})
                 for id, entry in known.items()
@@ -90,7 +63,7 @@ class Models:
 
     def loaded(self, id: str | None = None) -> LoadedModel | None:
         """The model if it is loaded, else None; ``ModelError`` where it is not offered."""
-        entry = self._entry(id or self.default)
+        entry = self.entry(id or self.default)
         with self._lock:
             return self._loaded.get(entry.id)
 
@@ -99,19 +72,25 @@ class Models:
 
         Raises ``ModelError`` where it is not offered, or cannot be found, loaded or served.
         """
-        entry = self._entry(id or self.default)
-        with self._lock:
-            found = self._loaded.get(entry.id)
-            if found is not None:
-                self._loaded.move_to_end(entry.id)
-                return found
-            waiting = self._loading.get(entry.id)
+        entry = self.entry(id or self.default)
+        while True:
+            with self._lock:
+                found = self._loaded.get(entry.id)
+                if found is not None:
+                    self._loaded.move_to_end(entry.id)
+                    return found
+                waiting = self._loading.get(entry.id)
+                if waiting is None:
+                    mine = self._loading[entry.id] = Future()
             if waiting is None:
-                mine = self._loading[entry.id] = Future()
-        if waiting is not None:
-            return _outcome(waiting)
+                break
+            try:
+                return _outcome(waiting)
+            except GivenUp:  # by all who waited then; this caller does still
+                continue
         try:
-            loaded = self._load(entry)
+            with self.arrivals.loading(entry.id) as arrival:
+                loaded = self._load(entry, arrival)
         except BaseException as error:
             with self._lock:
                 del self._loading[entry.id]
@@ -122,6 +101,49 @@ class Models:
             del self._loading[entry.id]
         mine.set_result(loaded)
         return loaded
+
+    @contextmanager
+    def expecting(self, id: str | None) -> Iterator[Arrival]:
+        """Wait for a model with whoever waits for it; ``ModelError`` where it is not offered."""
+        with self.arrivals.expecting(self.entry(id or self.default).id) as arrival:
+            yield arrival
+
+    def wait_for(self, id: str) -> Waiting:
+        """The same for one who may leave at any time."""
+        return self.arrivals.wait_for(self.entry(id).id)
+
+    def needs_fetching(self, id: str) -> bool:
+        """Whether a model is at the hub, and not on this machine; ``ModelError`` as of ``load``."""
+        entry = self.entry(id)
+        with self._lock:
+            if entry.id in self._loaded:
+                return False
+        return entry.source == "hub" and hub.cached(entry.id, self.settings) is None
+
+    def estimate(self, id: str) -> Estimate:
+        """What a model that is not on this machine would take; only its configuration is fetched.
+
+        Raises ``ModelError`` where that shows already that it cannot be taken.
+        """
+        entry = self.entry(id)
+        offer = hub.look_up(entry.id, self.settings)
+        memory = None
+        if offer.gguf is None:
+            folder = hub.configuration(entry.id, self.settings)
+            memory = weight_bytes(folder, self.settings, entry.id, self.process)
+            self._make_room(entry.id, memory, try_only=True)
+        where, _ = device.resolve_device(self.settings)
+        held, room = self._held(where)
+        return Estimate(
+            id=entry.id,
+            title=entry.title,
+            summary=entry.summary,
+            download=offer.missing(self.settings),
+            memory=memory,
+            disk=hub.free_disk(self.settings),
+            room=room,
+            held=sum(held.values()),
+        )
 
     def draft(self, reader: LoadedModel) -> LoadedModel | None:
         """The host's draft model, loaded for the model ``reader`` alone; None where there is none.
@@ -134,7 +156,8 @@ class Models:
         entry = self._named(self.settings.draft_model)
         if entry.id == reader.id:
             return None
-        drafting = self._load(entry)
+        with self.arrivals.loading(entry.id) as arrival:
+            drafting = self._load(entry, arrival)
         if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
             log.warning("%s does not draft for %s: their vocabularies differ", entry.id, reader.id)
             return None
@@ -150,41 +173,45 @@ class Models:
         """The entry of a model that the settings name: built-in, a folder, or a hub id."""
         if text == BUILT_IN:
             entry = Entry(id=text, title=text, summary=SUMMARIES[text], source="built-in")
-        elif _is_path(text):
+        elif is_path(text):
             path = Path(text).expanduser().resolve()
             taken = self._folders.get(path.name, path) != path or path.name in self.settings.models
             id = str(path) if taken else path.name  # the page does not show the host's folders
             self._folders[id] = path
-            entry = Entry(
-                id=id, title=path.name, summary="A model in a folder of this host.", source="folder"
-            )
+            entry = folder_entry(id, path.name)
         else:
-            entry = _hub_entry(text)
+            entry = hub_entry(text)
         return entry
 
-    def _entry(self, id: str) -> Entry:
+    def entry(self, id: str) -> Entry:
+        """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
         # The page may send the default as the settings name it, a folder's path included.
         entry = self._entries.get(self.default if id == self.settings.model else id)
         if entry is not None:
             return entry
         if self.settings.allow_any_model and hub.is_id(id):
-            return _hub_entry(id)
+            return hub_entry(id)
+        if self.settings.allow_any_folder and is_path(id):
+            return folder_entry(str(Path(id).expanduser().resolve()))
         offered = ", ".join(self._entries)
         raise ModelError(f"The model {id[:100]!r} is not offered here; offered are {offered}.")
 
-    def _load(self, entry: Entry) -> LoadedModel:
+    def _load(self, entry: Entry, arrival: Arrival) -> LoadedModel:
         settings = self.settings
         if entry.source == "built-in":
             folder = builtin.folder(settings.cache_dir)
         elif entry.source == "folder":
-            folder = self._folders[entry.id]
+            folder = self._folders.get(entry.id, Path(entry.id))
         else:
             if not hub.is_id(entry.id):
                 raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
             known = entry.id in self._entries  # else a visitor typed it, and it is not logged
             name = entry.id if known else "A model that a visitor asked for"
             builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
-            folder = hub.fetch(entry.id, settings, lambda folder: self._fits(folder, entry.id))
+            folder = hub.fetch(
+                entry.id, settings, lambda folder: self._fits(folder, entry.id), arrival
+            )
+        arrival.reach("reading")
         return load_folder(
             folder, settings, id=entry.id, make_room=self._make_room, process=self.process
         )
@@ -201,16 +228,13 @@ class Models:
         """Drop the least recently used models until ``needed`` bytes fit, or raise."""
         where, _ = device.resolve_device(self.settings)
         while True:
-            with self._lock:
-                held = {key: model.facts.memory for key, model in self._loaded.items()}
+            held, room = self._held(where)
             total = sum(held.values())
-            # The rest is for keys and values, and for the activations of a step.
-            room = self.settings.models_bytes or int(0.7 * (device.free_bytes(where) + total))
             if total + needed <= room:
                 return
             if needed > room:
                 raise ModelError(
-                    f"{id} needs {_size(needed)} of memory, and this host has {_size(room)} "
+                    f"{id} needs {size(needed)} of memory, and this host has {size(room)} "
                     "for models (PLAYGROUND_MODELS_BYTES)."
                 )
             if try_only:
@@ -218,7 +242,7 @@ class Models:
             dropped = next((key for key in held if self.release(key)), None)
             if dropped is None:
                 raise ModelError(
-                    f"{id} needs {_size(needed)} of memory, and the models in use leave none: "
+                    f"{id} needs {size(needed)} of memory, and the models in use leave none: "
                     f"{', '.join(held)}. Try again when their runs have ended."
                 )
             with self._lock:
@@ -226,6 +250,14 @@ class Models:
             log.info("dropped %s to make room for %s", dropped, id)
             _collect()
             device.empty_cache(where, self.process)
+
+    def _held(self, where: torch.device) -> tuple[dict[str, int], int]:
+        """The bytes of each loaded model, and those that this host has for all models."""
+        with self._lock:
+            held = {key: model.facts.memory for key, model in self._loaded.items()}
+        # The rest is for keys and values, and for the activations of a step.
+        free = device.free_bytes(where) + sum(held.values())
+        return held, self.settings.models_bytes or int(0.7 * free)
 
 
 def _collect() -> None:
@@ -237,25 +269,16 @@ def _collect() -> None:
         gc.freeze()
 
 
-def _hub_entry(id: str) -> Entry:
-    summary = SUMMARIES.get(id, "A model from the hub.")
-    return Entry(id=id, title=id.rsplit("/", 1)[-1], summary=summary, source="hub")
-
-
-def _is_path(text: str) -> bool:
-    """Whether a setting is written as a path to a folder, which a bare name never is."""
-    return text.startswith(("/", "./", "../", "~")) or "\\" in text or Path(text).is_absolute()
-
-
 def _outcome(future: Future[LoadedModel]) -> LoadedModel:
     """The model that another caller loads; its error, raised as an exception of this caller."""
     try:
         return future.result()
     except ModelError as error:
-        raise ModelError(str(error), error.folder) from error
+        raise type(error)(str(error), error.folder) from error
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Bytes in words: ``6.2 GB``."""
     for unit, name in ((10**9, "GB"), (10**6, "MB")):
         if count >= unit:
             return (

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
 from playground.errors import ModelError, disk_is_full, first_line
+from playground.models.arrival import Arrival
 from playground.models.loading import lacks
 from playground.settings import Settings
 
@@ -20,38 +24,84 @@ UNWANTED = ["*/*", "consolidated*"]
 
 
 def is_id(text: str) -> bool:
-    """Whether this could name a model on the hub; a path never does."""
-    return bool(re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", text, re.ASCII)) and len(text) <= 96
+    """Whether this could name a model on the hub; a path never does.
+
+    ``owner/name:file.gguf`` is one GGUF file there, and ``owner/name:Q4_K_M`` the one whose name
+    has that in it.
+    """
+    name = r"[\w-][\w.-]*(/[\w-][\w.-]*)?(:[\w][\w.-]*)?"
+    return bool(re.fullmatch(name, text, re.ASCII)) and len(text) <= 192
 
 
-def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
-    """The local folder of a hub model, downloaded where it is not in the hub's cache yet.
+@dataclass(frozen=True)
+class Offer:
+    """What the hub has of a model: the files that are wanted, with their sizes in bytes.
+
+    ``gguf`` is the one that holds all of it, where it is in that form.
+    """
+
+    repo: str
+    files: dict[str, int]
+    gguf: str | None = None
+
+    def missing(self, settings: Settings) -> int:
+        """The bytes of those files that the hub's cache does not hold."""
+        return sum(
+            size for name, size in self.files.items() if _here(self.repo, name, settings) is None
+        )
+
+
+def fetch(
+    id: str, settings: Settings, check: Callable[[Path], None], arrival: Arrival | None = None
+) -> Path:
+    """The local folder of a hub model, or its GGUF file, downloaded where the hub's cache lacks it.
 
     ``check`` is called with a folder that holds the configuration alone, before gigabytes are
     fetched, and may raise ``ModelError``. So does this function, within ``hub_timeout_s`` where
-    the hub does not answer.
+    the hub does not answer. ``arrival`` is told of every part that came; where it is given up, what
+    was fetched stays in the cache, for the next time. (Transfers by the hub's Xet protocol tell of
+    their parts, but end only with the file.)
     """
-    from huggingface_hub import hf_hub_download, snapshot_download
+    found = cached(id, settings)
+    if found is not None:
+        return found
+    offer = look_up(id, settings)
+    if offer.gguf is None:
+        check(configuration(id, settings))
+    needed, free = offer.missing(settings), free_disk(settings)
+    if arrival is not None:
+        arrival.total = needed
+        arrival.reach("fetching")
+    if needed > free:
+        raise ModelError(
+            f"{id} is a download of {needed / 1e9:.1f} GB, and the disk of this host has "
+            f"{free / 1e9:.1f} GB free."
+        )
+    file = Path()
+    # The largest last: a tokenizer that is missing is noticed before gigabytes are fetched.
+    for name in sorted(offer.files, key=lambda name: (offer.files[name], name)):
+        file = _file(id, name, settings, arrival)
+    return file if offer.gguf else file.parent
+
+
+def configuration(id: str, settings: Settings) -> Path:
+    """A folder that holds the model's configuration at least, fetched where it is not here."""
+    return _file(id, "config.json", settings, None).parent
+
+
+def _file(id: str, name: str, settings: Settings, arrival: Arrival | None) -> Path:
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    folder = cached(id, settings)
-    if folder is not None:
-        return folder
-    _look_up(id, settings)
-    where: dict[str, Any] = {
-        "cache_dir": settings.hub_cache,
-        "endpoint": settings.hub,
-        "etag_timeout": settings.hub_timeout_s,
-    }
     try:
-        check(Path(hf_hub_download(id, "config.json", tqdm_class=_silent(), **where)).parent)
         return Path(
-            snapshot_download(
-                id,
-                allow_patterns=WANTED,
-                ignore_patterns=UNWANTED,
-                tqdm_class=_silent(),
-                **where,
+            hf_hub_download(
+                _repo(id),
+                name,
+                cache_dir=settings.hub_cache,
+                endpoint=settings.hub,
+                etag_timeout=settings.hub_timeout_s,
+                tqdm_class=_bar(arrival),
             )
         )
     except (HfHubHTTPError, OSError) as error:
@@ -64,26 +114,68 @@ def fetch(id: str, settings: Settings, check: Callable[[Path], None]) -> Path:
 
 
 def cached(id: str, settings: Settings) -> Path | None:
-    """The folder of a model that the hub's cache holds whole, else None; uses no network."""
+    """The folder of a model that the hub's cache holds whole, or its GGUF file; else None.
+
+    Uses no network.
+    """
     from huggingface_hub import snapshot_download
 
+    repo, _, file = id.partition(":")
     try:
         folder = Path(
             snapshot_download(
-                id,
+                repo,
                 cache_dir=settings.hub_cache,
                 local_files_only=True,
-                allow_patterns=WANTED,
+                allow_patterns=["*.gguf"] if file else WANTED,
                 ignore_patterns=UNWANTED,
             )
         )
-    except OSError:  # not there, or known to be incomplete
+        if file:
+            return folder / _gguf(id, [path.name for path in folder.glob("*.gguf")])
+    except (OSError, ModelError):  # not there, or known to be incomplete
         return None
     return None if lacks(folder) else folder
 
 
-def _look_up(id: str, settings: Settings) -> None:
-    """Raise unless the hub offers this id: one short request, since the client retries for long."""
+def free_disk(settings: Settings) -> int:
+    """Bytes that are free where models of the hub are kept."""
+    from huggingface_hub import constants
+
+    folder = Path(settings.hub_cache or constants.HF_HUB_CACHE).absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _here(repo: str, name: str, settings: Settings) -> Path | None:
+    """A file of the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, name, cache_dir=settings.hub_cache)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _repo(id: str) -> str:
+    return id.partition(":")[0]
+
+
+def _gguf(id: str, names: Sequence[str]) -> str:
+    """The one GGUF file that an id means; ``ModelError`` where it is not one."""
+    repo, _, asked = id.partition(":")
+    files = [name for name in names if name.endswith(".gguf") and "mmproj" not in name]
+    found = [name for name in files if name == asked]
+    found = found or [name for name in files if asked.lower() in name.lower()]
+    if len(found) == 1 and not re.search(r"-\d+-of-\d+\.gguf$", found[0]):
+        return found[0]
+    if found and all(re.search(r"-\d+-of-\d+\.gguf$", name) for name in found):
+        raise ModelError(f"{id} is split into several GGUF files, which are not read here.")
+    listed = ", ".join(sorted(files)[:12]) or "no GGUF file"
+    raise ModelError(f"{id} names no single file; {repo} has {listed}. Write {repo}:FILE.")
+
+
+def look_up(id: str, settings: Settings) -> Offer:
+    """What the hub offers under this id: one short request, since the client retries for long."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -92,10 +184,11 @@ def _look_up(id: str, settings: Settings) -> None:
         RepositoryNotFoundError,
     )
 
-    api = HfApi(endpoint=settings.hub)
+    api, repo = HfApi(endpoint=settings.hub), _repo(id)
     try:
         info = _within(
-            settings.hub_timeout_s, lambda: api.model_info(id, timeout=settings.hub_timeout_s)
+            settings.hub_timeout_s,
+            lambda: api.model_info(repo, timeout=settings.hub_timeout_s, files_metadata=True),
         )
     except GatedRepoError as error:
         raise ModelError(
@@ -103,7 +196,7 @@ def _look_up(id: str, settings: Settings) -> None:
             "accept them on the hub and set HF_TOKEN."
         ) from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"The hub at {settings.hub} has no public model {id}.") from error
+        raise ModelError(f"The hub at {settings.hub} has no public model {repo}.") from error
     except OfflineModeIsEnabled as error:
         raise ModelError(
             f"{id} is not on this machine, and HF_HUB_OFFLINE forbids fetching it."
@@ -115,9 +208,23 @@ def _look_up(id: str, settings: Settings) -> None:
             f"{id} is not on this machine, and the hub at {settings.hub} cannot be reached "
             f"({first_line(error)}). The models already loaded keep working."
         ) from error
-    names = {file.rfilename for file in info.siblings or ()}
-    if names and not any(n.endswith(".safetensors") and "/" not in n for n in names):
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    wanted = [name for name in sizes if _is_wanted(name)]
+    top = [name for name in sizes if "/" not in name]
+    has_weights = any(name.endswith(".safetensors") for name in wanted)
+    if ":" in id or (not has_weights and any(name.endswith(".gguf") for name in top)):
+        gguf = _gguf(id, top)
+        return Offer(repo, {gguf: sizes[gguf]}, gguf)
+    if not has_weights:
         raise ModelError(f"{id} has no safetensors weights; other formats can run code.")
+    return Offer(repo, {name: sizes[name] for name in wanted})
+
+
+def _is_wanted(name: str) -> bool:
+    """As the hub's client filters by patterns."""
+    return any(fnmatch(name, one) for one in WANTED) and not any(
+        fnmatch(name, one) for one in UNWANTED
+    )
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
@@ -141,13 +248,23 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     return done[0]
 
 
-def _silent() -> Any:
-    """A progress bar that draws nothing, since a server's log is read line by line."""
+def _bar(arrival: Arrival | None) -> Any:
+    """A progress bar that draws nothing, since a server's log is read line by line.
+
+    It tells ``arrival`` of what came.
+    """
     from tqdm import tqdm
 
-    class Silent(tqdm):  # type: ignore[misc]
+    class Told(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
+            if arrival is not None and kwargs.get("initial"):  # an earlier try had so much of it
+                arrival.fetched(int(kwargs["initial"]))
             super().__init__(*args, **{**kwargs, "disable": True})
 
-    return Silent
+        def update(self, n: float | None = 1) -> bool | None:
+            if arrival is not None and n:
+                arrival.fetched(int(n))
+            return None
+
+    return Told

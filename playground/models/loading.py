@@ -53,7 +53,7 @@ def load_folder(
 
     auto: Any = transformers.AutoModelForCausalLM
     settings = settings or Settings()
-    folder = Path(folder).expanduser().resolve()
+    folder = Path(folder).expanduser().absolute()
     id = id or folder.name
     if not folder.exists():
         raise ModelError(f"{id} cannot be loaded: there is no such folder.", folder)

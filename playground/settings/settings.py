@@ -59,7 +59,12 @@ class Settings(BaseSettings):
         OFFERED, description="Models offered to visitors, separated by commas; folders too."
     )
     allow_any_model: bool = Field(
-        False, description="Let visitors load any hub id, not only the offered ones."
+        False,
+        description="Let visitors load any hub id, not only the offered ones; owner/name:file.gguf "
+        "too.",
+    )
+    allow_any_folder: bool = Field(
+        False, description="Let visitors load any folder or GGUF file of this host, by its path."
     )
     cache_dir: Path = Field(
         default_factory=_cache_home, description="Folder where the built-in model is kept."

@@ -14,17 +14,21 @@ from playground.ui.links import base
 
 @dataclass(frozen=True)
 class Header:
-    """The region's components; ``fault`` says why a model could not be loaded."""
+    """The region's components; ``fault`` says why a model could not be loaded.
+
+    ``taking`` is the card of a model that is not on this machine; see ``taking.py``.
+    """
 
     model: gr.Dropdown
     facts: gr.HTML
     fault: gr.HTML
+    taking: gr.HTML
     opener: gr.HTML
 
 
 def header(service: Service, model: str) -> Header:
     """Draw the region, and wire the events that concern it alone."""
-    entries = service.models.catalogue()
+    entries, settings = service.models.catalogue(), service.settings
     with gr.Row(elem_id="header"):
         gr.HTML("<h1>Decoding playground</h1>", apply_default_css=False, min_width=0)
         with gr.Row(elem_classes="model"):
@@ -33,8 +37,8 @@ def header(service: Service, model: str) -> Header:
                 value=model,
                 label="Model",
                 container=False,
-                filterable=service.settings.allow_any_model,
-                allow_custom_value=service.settings.allow_any_model,
+                filterable=True,
+                allow_custom_value=settings.allow_any_model or settings.allow_any_folder,
                 elem_id="model",
                 min_width=0,
             )
@@ -44,10 +48,10 @@ def header(service: Service, model: str) -> Header:
             share = gr.Button("Share link", size="sm", elem_id="share", min_width=0)
             gr.Button("API", size="sm", link="/docs", elem_id="api", min_width=0)
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=0)
-    fault = message("model-fault")
+    fault, taking = message("model-fault"), element("taking", elem_id="taking")
     share.click(
         None, None, share, js=f"() => playground.share({json.dumps(base(service.settings))})",
         api_visibility="private",
     )  # fmt: skip
     theme.click(None, None, None, js="() => playground.toggleTheme()", api_visibility="private")
-    return Header(menu, facts, fault, opener)
+    return Header(menu, facts, fault, taking, opener)

@@ -162,14 +162,26 @@ class PageEvents:
         for event in (self.restored, revised):
             event.failure(None, None, None, js="() => playground.past.failed()", **QUICK)
             in_turn(event)
-        for event in (self.opened, self.restored, revised, self.brought):
+        self.chosen = [
             event.then(self.models.choose, self.models.inputs, self.models.outputs, **STREAM)
+            for event in (self.opened, self.restored, revised, self.brought)
+        ]
 
     def _wire_model(self) -> None:
         models, prompt, chat = self.models, self.parts.prompt, self.parts.limits.chat
-        self.parts.header.model.input(
-            models.choose, models.inputs, models.outputs, **STREAM
-        ).then(None, None, None, js="() => playground.chat.follow()", **QUICK)  # fmt: skip
+        head = self.parts.header
+        chosen = head.model.input(
+            models.choose, models.inputs, models.outputs, cancels=self.chosen, **STREAM
+        )
+        taken = head.taking.take(models.take, models.inputs, models.outputs, **STREAM)
+        for event in (chosen, taken):
+            event.then(None, None, None, js="() => playground.chat.follow()", **QUICK)
+        # The prompt may have been changed while the model came.
+        taken.then(models.read, models.inputs, prompt.chips, **QUICK)
+        head.taking.leave(
+            models.leave, models.inputs, models.outputs, cancels=[*self.chosen, chosen, taken],
+            **QUICK,
+        )  # fmt: skip
         gr.on(
             [prompt.text.change, chat.change, prompt.split.change],
             models.read,

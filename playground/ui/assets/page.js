@@ -147,6 +147,10 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('focusin', ({ target }) => {
   if (target.matches?.('.number input')) target.inputMode = 'numeric';
 });
+// What is typed at the choice of model searches the list, in place of the name that stands there.
+document.addEventListener('focusin', ({ target }) => {
+  if (target.matches?.('#model input')) setTimeout(() => target.select());
+});
 document.addEventListener('keydown', (event) => {
   const by = { ArrowUp: 1n, ArrowDown: -1n }[event.key];
   const box = event.target;

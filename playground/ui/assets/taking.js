@@ -1,0 +1,33 @@
+// What a model would take, and how far it is. value: {kind: 'offer', id, words, bytes},
+// {kind: 'coming', id, words, share}, or null. Events: take {id}, and leave, which gives it up.
+const card = element.querySelector('.taking');
+const [words, bar, take, leave] = ['.words', 'progress', '.take', '.leave'].map((s) => card.querySelector(s));
+let taking = null; // the id whose button was pressed, until the server says more of it
+
+function draw() {
+  const v = props.value;
+  card.hidden = !v;
+  const coming = v?.kind === 'coming';
+  if (v && coming) taking = null;
+  // Figures that change four times a second are not read out each time.
+  words.setAttribute('aria-live', coming ? 'off' : 'polite');
+  words.textContent = v?.words ?? '';
+  bar.hidden = !coming;
+  if (v?.share == null) bar.removeAttribute('value');
+  else bar.value = v.share;
+  take.hidden = !v || coming;
+  take.textContent = `Download ${v?.bytes ?? ''} and load it`;
+  take.disabled = taking !== null && taking === v?.id;
+  leave.textContent = coming ? 'Cancel' : 'Not now';
+}
+take.addEventListener('click', () => {
+  taking = props.value.id;
+  take.disabled = true;
+  trigger('take', { id: taking });
+});
+leave.addEventListener('click', () => {
+  taking = null;
+  trigger('leave', {});
+});
+watch('value', draw);
+draw();
