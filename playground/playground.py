@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from playground.engine import Engine, FieldError, Limits, Request
 from playground.engine.forking import fork
 from playground.engine.request import ScoreRequest
+from playground.engine.written_again import written_again
 from playground.errors import ModelError, UnsupportedModel
 from playground.models import Models, load_folder
 from playground.process import Process
@@ -16,6 +17,7 @@ from playground.progress import progress as shown_progress
 from playground.remembered import Remembered
 from playground.settings import Settings
 from playground.trace import Comparison
+from playground.trace.changes import WhatIf
 from playground.trace.scores import TextScore
 from strategies import Recipe
 
@@ -179,6 +181,20 @@ class Playground:
                 max_new_tokens=max_new_tokens,
             )
         )
+
+    def what_if(
+        self, comparison: Comparison, lane: int, recipe: str | Recipe, *, sample: int = 0
+    ) -> WhatIf:
+        """As ``Comparison.what_if``; where the trace does not tell, the model does.
+
+        It writes the text under ``recipe`` from where that is open, up to the first other token.
+        ``unknown`` is left where the recipe itself fails. Raises ``FieldError`` or ``RecipeError``.
+        """
+        context = self.engine.builder.context(comparison.max_new_tokens)
+        told = comparison.what_if(lane, recipe, sample=sample, context=context)
+        if told.unknown is None:
+            return told
+        return written_again(self.engine, comparison, lane, Recipe.of(recipe), told, sample)
 
     def experiment(
         self,

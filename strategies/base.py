@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .distribution import Distribution, Measure
 from .ops.bounded import Bounded, Unknown
+from .ops.bounded_whole import where_whole
 from .step import (
     DraftScores,
     EarlyLayers,
@@ -155,8 +156,8 @@ class Strategy:
 
 
 # Which log-probability of a chosen token ``observe`` is given: the one after all processors, or
-# the one in the scores that this processor was given.
-Observed = Literal["final", "given"]
+# the one in the scores that this processor was given. With "token" it reads the token alone.
+Observed = Literal["final", "given", "token"]
 
 
 class Processor(Strategy):
@@ -187,21 +188,31 @@ class Processor(Strategy):
     def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
         """Bounds on what ``__call__`` returns for scores of which only some are known.
 
-        Not called where the settings are neutral. Raises ``Unknown`` where there are no such
-        bounds. This implementation gives them for a processor that is ``each_alone`` and keeps the
-        order of scores.
+        Not called where the settings are neutral. ``rows`` have the state of a processor that
+        observes the "token" alone; those of another ``stateful`` one follow each other from the
+        text's first token, and it finds its states itself. Raises ``Unknown`` where there are no
+        such bounds. This implementation gives them for a processor that is ``each_alone`` and keeps
+        the order of scores, and for any other in rows of which all that is left is known.
         """
         if type(self).needs is not Processor.needs:
             raise Unknown("what the model reads for it beside the text was not recorded.")
-        if self.stateful:
+        if self.remembers_probabilities:
             raise Unknown("what it remembers of the text so far was not recorded.")
-        if not self.each_alone:
-            raise Unknown("what it does to a token depends on scores that were not recorded.")
 
-        def change(both: NDArray[np.float32], row: int) -> Tensor:
+        def each(both: NDArray[np.float32], row: int) -> Tensor:
             return self(torch.from_numpy(both), [rows[row]] * 2)
 
-        return scores.each(change, self.context.vocab_size)
+        def whole(own: NDArray[np.float32], row: int) -> Tensor:
+            return self(torch.from_numpy(own)[None], [rows[row]])[0]
+
+        if self.each_alone:
+            return scores.each(each, self.context.vocab_size)
+        return where_whole(scores, whole, self.context.vocab_size)
+
+    @property
+    def remembers_probabilities(self) -> bool:
+        """Whether its state follows from how likely the tokens were, and not from them alone."""
+        return self.stateful and self.observes != "token"
 
     def initial_state(self) -> Any:
         """The state of a row before its first token, for a ``stateful`` processor."""

@@ -11,7 +11,8 @@ class WhatIf(Record):
     """The first token of a text that another recipe would have chosen otherwise.
 
     ``index`` and ``token`` are null where none would, and where the trace cannot tell; then
-    ``unknown`` says why. Where only the token cannot be told, ``index`` is there.
+    ``unknown`` says why, and ``stays`` up to where it tells. Where only the token cannot be told,
+    ``index`` is there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +22,7 @@ class WhatIf(Record):
     token: int | None = Field(None, description="Id of what it would be instead.")
     text: str | None = Field(None, description="That token by itself, where it was recorded.")
     unknown: str | None = Field(None, description="What the trace does not tell, in a sentence.")
+    stays: int = Field(0, description="How many of the text's tokens surely stay.")
 
 
 class SettingRange(Record):

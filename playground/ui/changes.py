@@ -69,14 +69,18 @@ class Changes:
         return [what_if, slack, token_slack]
 
     def what_if(self, sent: Any) -> dict[str, Any]:
-        """``told``, a sentence; ``index`` where the text would first change, and the ``recipe``."""
+        """``told``, a sentence, the ``recipe``, and ``index``: where the text would first change.
+
+        Where that is not told, it is the first token that may; the model tells when it goes on.
+        """
         try:
             asked = Asked.model_validate(sent)
             text = self._text(asked)
             recipe = changed(Recipe.of(asked.recipe), asked.values)
             found = what_if(text, recipe)
+            stays = found.unknown is None and found.index is None
             return {"told": told(found, text), "kind": kind(found), "recipe": str(recipe)} | (
-                {} if found.index is None else {"index": found.index}
+                {} if stays else {"index": found.stays}
             )
         except Exception as error:
             return {"told": event_errors.sentence(error), "kind": "unknown"}

@@ -19,6 +19,7 @@ Floats = NDArray[Any]  # float64; what NumPy says of its own sums differs betwee
 Bools = NDArray[np.bool_]
 
 NEAR = 1e-6  # scores that differ by less of their size may be in either order in float32
+_LISTED = 64  # tokens that were not recorded and are named one by one
 LOOSE = 4e-6  # the same of shares of the whole mass
 
 
@@ -43,7 +44,8 @@ class Bounded:
     ``ids`` are −1 for a stand-in: an unknown token could be as good as that, but no better than all
     of a row's stand-ins. They have no part in sums. ``low`` and ``high`` bound a score; they are
     equal where it is exact. A bin's ``counts`` tokens lie from ``bottom`` to ``top``, their mean
-    from ``mean_low`` to ``mean_high``; so many as ``strayed`` of each may lie below it by now.
+    from ``mean_low`` to ``mean_high``; so many as ``strayed`` of each may lie below it by now. What
+    is said of a ``lost`` row means nothing.
     """
 
     ids: NDArray[np.int64]
@@ -59,6 +61,7 @@ class Bounded:
     bin_may: Bools
     bin_must: Bools
     strayed: Floats  # [rows, 1]
+    lost: Bools  # [rows], of which nothing is known any more
 
     @cached_property
     def best_low(self) -> Floats:
@@ -343,6 +346,7 @@ class Bounded:
         """
         parts = [self._each(row, change, vocab) for row in range(len(self.ids))]
         width = max((len(part[0]) for part in parts), default=0)
+        closed = np.array([[part[6]] for part in parts], dtype=np.bool_)
 
         def stacked(at: int, blank: Any, kind: Any) -> Any:
             out = np.full((len(parts), width), blank, dtype=kind)
@@ -357,6 +361,8 @@ class Bounded:
             high=stacked(2, -np.inf, np.float64),
             may=stacked(3, False, np.bool_),
             must=stacked(4, False, np.bool_),
+            bin_may=self.bin_may & ~closed,
+            bin_must=self.bin_must & ~closed,
             strayed=self.strayed + np.array([[part[5]] for part in parts], dtype=np.float64),
         )
 
@@ -367,23 +373,34 @@ class Bounded:
         may, must = self.may[row], self.must[row]
         real = np.flatnonzero(ids >= 0)
         known = ids[real]
-        ceiling = float(self.top[row][self.counts[row] > 0].max(initial=-1e4))
+        filled = self.bin_may[row] & (self.counts[row] > 0)
+        ceiling = float(self.top[row][filled].max(initial=-1e4))
+        floor = float(self.bottom[row][filled].min(initial=ceiling))
         before = np.full((2, vocab), ceiling, dtype=np.float32)
-        before[0] = -1e4
+        before[0] = floor if np.isfinite(floor) and not self.strayed[row, 0] else -1e4
         before[0, known], before[1, known] = low[real], high[real]
         after = np.asarray(change(before, row))
         moved = (after[0] != before[0]) | (after[1] != before[1])
         touched = moved[known]
         moved[known] = False
+        if not filled.any():  # the unknown tokens were removed before
+            moved[:] = False
         strangers = np.flatnonzero(moved)
         raised = strangers[after[1, strangers] > ceiling]
-        if len(raised) > 64:
+        if len(raised) > _LISTED:
             raise Unknown("it raises more tokens than were recorded.")
         low, high, may, must = low.copy(), high.copy(), may.copy(), must.copy()
+        left = after[1] > -np.inf
+        left[known] = False
+        left &= bool(filled.any())
+        closed = int(left.sum()) <= _LISTED  # so few unknown ones that each is named
+        if closed:
+            raised = np.flatnonzero(left)
+            may = may & (ids >= 0)
         was = real[touched]
         shadows = was[after[1, known[touched]] < high[was]] if len(was) else was
         # Of what stood for the unknown ones, only a token outside of the likeliest can be missed.
-        shadows = shadows[high[shadows] <= ceiling]
+        shadows = shadows[(high[shadows] <= ceiling) & (not closed)]
         extra_low, extra_high = self.low[row][shadows], self.high[row][shadows]
         low[was], high[was] = after[0, known[touched]], after[1, known[touched]]
         gone = was[~(high[was] > -np.inf)]
@@ -395,6 +412,7 @@ class Bounded:
             np.concatenate([may, self.may[row][shadows], np.ones(len(raised), bool)]),
             np.concatenate([must, np.zeros(len(shadows) + len(raised), bool)]),
             float(len(strangers)),
+            closed,
         )
 
 

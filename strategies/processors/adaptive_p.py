@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Observed, Row, Strategy, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_states import aimed
 
 WIDTH, PEAK, SHARPNESS = 0.3, 5.0, 10.0  # llama.cpp's; no settings there either
 
@@ -68,8 +70,18 @@ class AdaptiveP(base.Processor):
         return float(decay * state + (1 - decay) * math.exp(logprob))
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        aims = [min(max(2 * self.params.target - row.state, 0.0), 1.0) for row in rows]
+        aims = [self._aim(row.state) for row in rows]
         apart = scores.softmax(-1) - torch.tensor(aims, device=scores.device)[:, None]
-        apart = apart.abs() / WIDTH
-        bent = PEAK - SHARPNESS * apart.square() / (1 + apart)
-        return torch.where(scores > -torch.inf, bent, -torch.inf)
+        return torch.where(scores > -torch.inf, self._bent(apart.abs()), -torch.inf)
+
+    def _aim(self, state: float) -> float:
+        return min(max(2 * float(self.params.target) - state, 0.0), 1.0)
+
+    def _bent(self, apart: Any) -> Any:
+        """The score of a token whose probability is so far from the aim."""
+        far = apart / WIDTH
+        return PEAK - SHARPNESS * far * far / (1 + far)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        start = self.initial_state()
+        return aimed(scores, rows, start, self.observe, self._aim, self._bent)

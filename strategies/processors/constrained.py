@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import base
-from ..base import Context, Info, Row, Strategy
+from ..base import Context, Info, Observed, Row, Strategy
 from ..grammars import Constraint, Matching, Unfit, reaches, vocabulary
 
 
@@ -31,6 +31,8 @@ class Constrained(base.Processor):
     neutral: ClassVar = {"regex": "", "json_schema": "", "grammar": "", "choices": ()}
     leads: ClassVar = True
     stateful = True
+    observes: ClassVar[Observed] = "token"
+    each_alone: ClassVar = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)

@@ -6,10 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
 
 _MOST = 1e30  # what is added at the most, so that a score stays a number
 
@@ -63,3 +67,13 @@ class ExponentialLength(base.Processor):
                 added = (old.abs() * growth).clamp(max=_MOST).masked_fill(old.isinf(), 0.0)
                 out[i, ends] = old + added
         return out
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        def change(both: NDArray[np.float32], row: int) -> NDArray[np.float32]:
+            ends = self(torch.from_numpy(both), [rows[row]] * 2).numpy()
+            low = ends.min(0)
+            # The size of a score that may be 0 is least there.
+            low = np.where((both[0] < 0) & (both[1] > 0), np.minimum(low, 0.0), low)
+            return np.stack([low, ends.max(0)])
+
+        return scores.each(change, self.context.vocab_size)

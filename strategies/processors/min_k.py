@@ -11,6 +11,8 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..distribution import Distribution
+from ..ops.bounded import Bounded
+from ..ops.bounded_heads import by_drop
 
 _SMALLEST = 1e-8  # of a range, so that equal scores divide
 _HEAD = 256  # highest scores that are looked at first
@@ -65,6 +67,9 @@ class MinK(base.Processor):
             if size == count or float(drops[best]) > rest:
                 return min(count, max(best + 1, int(self.params.tau / spread)))
             size = min(count, 16 * size)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return by_drop(scores, self.params.tau, _SMALLEST)
 
     def threshold(self, given: Distribution) -> float:
         return float(self._kept(given.scores))

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, Strategy, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_states import steered
 
 BIT = math.log(2)  # nats
 
@@ -69,3 +71,6 @@ class MirostatV2(base.Processor):
         least = torch.tensor([-row.state * BIT for row in rows], device=scores.device)
         kept = scores.log_softmax(-1) >= least[:, None]
         return torch.where(kept | (scores >= scores.amax(-1, True)), scores, -torch.inf)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return steered(scores, rows, self.initial_state(), self.observe, lambda state: -state * BIT)

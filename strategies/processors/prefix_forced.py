@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import base
-from ..base import Context, Info, Row, setting
+from ..base import Context, Info, Observed, Row, setting
 from ..grammars import Matching, begins, exactly, vocabulary
 
 
@@ -38,6 +38,8 @@ class PrefixForced(base.Processor):
     neutral: ClassVar = {"text": ""}
     leads: ClassVar = True
     stateful = True
+    observes: ClassVar[Observed] = "token"
+    each_alone: ClassVar = True
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_whole import bent
 
 
 class Quadratic(base.Processor):
@@ -52,6 +54,12 @@ class Quadratic(base.Processor):
             return scores
         best = scores.amax(-1, keepdim=True)
         away = (scores - best).clamp(min=-1e9)  # whose cube float32 still holds
+        return torch.where(scores > -torch.inf, best + self._moved(away), -torch.inf)
+
+    def _moved(self, away: Any) -> Any:
+        """How far below the highest a score lies that was ``away`` from it, both 0 or less."""
         square, cube = (3 - self.params.curve) / 2, (self.params.curve - 1) / 2
-        bent = best + self.params.factor * away.square() * (cube * away - square)
-        return torch.where(scores > -torch.inf, bent, -torch.inf)
+        return self.params.factor * away * away * (cube * away - square)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return bent(scores, self._moved)

@@ -12,6 +12,8 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..grammars import Matching, begins, vocabulary
+from ..ops.bounded import Bounded
+from ..ops.bounded_whole import gathered
 from ..ops.reduce import logsumexp
 
 _WIDE = "。！？"  # noqa: RUF001
@@ -51,16 +53,14 @@ class StopAtSentence(base.Processor):
         super().__init__(params, context)
         if not self.is_neutral(params):
             known = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
-            ends = [token for token in context.eos_token_ids if token < context.vocab_size]
-            if not ends:
+            ends = (token for token in context.eos_token_ids if token < context.vocab_size)
+            self._end = next(ends, -1)
+            if self._end < 0:
                 raise ValueError("no token of this model ends a text.")
-            self._end = ends[0]
-            self._next = {  # tokens that begin another sentence, by whether it needs a space
-                wide: Matching.begin(known, begins(opening))
-                .allowed()
-                .index_fill(0, torch.tensor(self._end), True)
-                for wide, opening in ((False, r"\s"), (True, rf"[^{_CLOSERS}.…{_WIDE}]"))
-            }
+            end, opening = torch.tensor(self._end), (r"\s", rf"[^{_CLOSERS}.…{_WIDE}]")
+            starts = [Matching.begin(known, begins(one)).allowed() for one in opening]
+            # The tokens that begin another sentence, behind a mark that needs a space or not.
+            self._next = [allowed.index_fill(0, end, True) for allowed in starts]
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         marks = [self._mark(row) for row in rows]
@@ -75,12 +75,16 @@ class StopAtSentence(base.Processor):
                 out[i, self._end] = mass[0]
         return out
 
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        marks = map(self._mark, rows)
+        moved = [self._next[mark in _WIDE].numpy() if mark else None for mark in marks]
+        return gathered(scores, moved, self._end)
+
     def _mark(self, row: Row) -> str:
         """The mark of the last sentence, where it is written and nothing but its end is wanted."""
         if self.params.sentences == 0:
             return ""
         text = self.context.decode(row.generated)
         last = _LAST.search(text)
-        if last is None or len(_END.findall(text[: last.start()])) + 1 < self.params.sentences:
-            return ""
-        return last[1]
+        before = len(_END.findall(text[: last.start()])) if last else -1
+        return last[1] if last and before + 1 >= self.params.sentences else ""

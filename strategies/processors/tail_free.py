@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.bounded import Bounded
+from ..ops.bounded_heads import by_bends
 from ..ops.nucleus import HEAD
 
 
@@ -48,6 +50,9 @@ class TailFree(base.Processor):
         falling = probs.topk(min(HEAD, scores.shape[-1]), dim=-1).values
         least = [self._least(probs[i], falling[i], n) for i, n in enumerate(alive)]
         return torch.where(probs >= torch.stack(least)[:, None], scores, -torch.inf)
+
+    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
+        return by_bends(scores, self.params.z)
 
     def _least(self, probs: Tensor, head: Tensor, alive: int) -> Tensor:
         """The least probability kept of a row ``[vocab]`` of which the ``head`` is sorted."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playground import Playground
 from playground.engine import Engine, Limits, Request
 from playground.explain.replay import RecordedText, slack, text_slack, token_slack
 from playground.explain.replay.outcome import SAME
@@ -73,15 +74,35 @@ OTHERS = st.one_of(
     st.floats(0.8, 3.0).map(lambda v: f"dynamic_temperature(0.6, high={v!r})"),
     st.floats(0.8, 1.6).map(lambda v: f"encoder_repetition({v!r})"),
     st.just("min_new_tokens(9)"),
+    st.floats(0.0, 1.0).map(lambda v: f"quadratic({v!r}, curve=2.0)"),
+    st.floats(0.3, 0.99).map(lambda v: f"tail_free({v!r})"),
+    st.floats(0.0, 10.0).map(lambda v: f"min_k({v!r})"),
+    st.floats(1.0, 1.3).map(lambda v: f"exponential_length({v!r}, start=3)"),
+    st.just("stop_at_sentence(1)"),
+    st.just("top_k(9) | synthid"),
     st.just("dry(0.8, allowed_length=1)"),
     st.floats(-5.0, 5.0).map(lambda v: f"logit_bias({{'70': {v!r}, 'e': {-v!r}}})"),
 )
 
 
-def recipes(steps: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+LASTS = st.one_of(  # those that remember how likely the tokens were, and come last
+    st.floats(1.0, 9.0).map(lambda v: f"mirostat_v2({v!r}, eta=0.4)"),
+    st.floats(0.3, 0.7).map(lambda v: f"adaptive_p({v!r})"),
+)
+
+
+def recipes(
+    steps: st.SearchStrategy[str], lasts: st.SearchStrategy[str] | None = None
+) -> st.SearchStrategy[str]:
     search = st.sampled_from(["sample", "sample", "sample", "greedy"])
     several = st.lists(steps, min_size=1, max_size=3, unique_by=lambda step: step.split("(")[0])
-    return st.tuples(several, search).map(lambda pair: " | ".join([*pair[0], pair[1]]))
+    last = st.none() if lasts is None else st.none() | lasts
+    return st.tuples(several, last, search).map(
+        lambda parts: " | ".join([*parts[0], *filter(None, parts[1:])])
+    )
+
+
+ANY = recipes(TRUNCATIONS | OTHERS, LASTS)
 
 
 def check(first: str, second: str, seed: int) -> str:
@@ -106,7 +127,7 @@ def test_what_is_told_of_truncations_is_what_a_run_does(first: str, second: str,
 
 
 @settings(max_examples=40, deadline=None)
-@given(recipes(TRUNCATIONS | OTHERS), recipes(TRUNCATIONS | OTHERS), st.integers(0, 500))
+@given(ANY, ANY, st.integers(0, 500))
 def test_what_is_told_of_any_step_is_what_a_run_does(first: str, second: str, seed: int) -> None:
     check(first, second, seed)
 
@@ -130,7 +151,10 @@ def test_little_is_unknown_of_the_usual_truncations() -> None:
     assert met["unknown"] + met["place alone"] <= 6
 
 
-BY_ALL = ["typical_p(0.9)", "top_n_sigma(1.0)", "top_h(0.4)", "xtc(0.1)", "p_less_norm"]
+BY_ALL = [
+    "typical_p(0.9)", "top_n_sigma(1.0)", "top_h(0.4)", "xtc(0.1)", "p_less_norm",
+    "quadratic(0.3)", "min_k(3.0)", "exponential_length(1.1)",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("step", BY_ALL)
@@ -139,6 +163,63 @@ def test_little_is_unknown_of_cuts_by_the_whole_distribution(step: str) -> None:
     met = Counter(check(f"temperature({0.8 + n / 20}) | sample", other, n) for n in range(10))
     print(step, dict(met))
     assert met["unknown"] + met["place alone"] <= 3
+
+
+@pytest.mark.parametrize("step", ["mirostat_v2(4.0)", "adaptive_p(0.4)", "tail_free(0.6)"])
+def test_steps_with_a_memory_and_by_the_shape_of_the_tail_are_followed(step: str) -> None:
+    met = Counter(
+        check("sample", f"temperature({0.8 + n / 20}) | {step} | sample", n) for n in range(10)
+    )
+    print(step, dict(met))
+    assert met["unknown"] + met["place alone"] <= 6
+
+
+def test_a_constraint_is_followed_where_what_it_leaves_was_recorded() -> None:
+    own = "constrained(choices=['abc', 'abd', 'xyz']) | temperature(0.9) | sample"
+    context = wide().builder.context(NEW)
+    met = Counter[str]()
+    for seed, other in enumerate((own.replace("0.9", "1.2"), own.replace("0.9", "0.7"))):
+        comparison = run(own, other, seed=seed)
+        found = comparison.what_if(0, other, context=context)
+        a, b = tokens(comparison, 0), tokens(comparison, 1)
+        assert found.unknown or found.index == parting(a, b)
+        met["unknown" if found.unknown else "told"] += 1
+    assert met["told"]
+
+
+BY_THE_MODEL = [
+    "constrained(regex='[a-f ]+') | sample", "prefix_forced('abc') | sample",
+    "guidance(2.0) | sample", "contrastive_decoding | sample", "ban_phrases(['a']) | sample",
+    "beam(3)", "sample(2)", "gumbel_watermark | sample", "tail_free(0.9) | sample",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", BY_THE_MODEL)
+def test_where_the_trace_does_not_tell_the_model_does(recipe: str) -> None:
+    playground = Playground.__new__(Playground)
+    playground.engine = wide()
+    for seed, sample in ((0, 0), (1, 1)):
+        comparison = run("sample(2)", recipe, seed=seed)
+        own, other = comparison.lanes[0].trace, comparison.lanes[1].trace
+        a = [step.token for step in own.path(sample)]
+        b = [step.token for step in other.path(sample)]
+        if not b:  # it has one text, which was drawn with the first text's noise
+            continue
+        where = parting(a, b)
+        where = len(b) if where is None and len(b) < len(a) else where
+        found = playground.what_if(comparison, 0, recipe, sample=sample)
+        assert found.index == where and found.stays == (len(a) if where is None else where)
+        assert found.token == (None if where is None or where == len(b) else b[where])
+
+
+def test_a_text_is_looked_at_with_the_noise_it_was_drawn_with() -> None:
+    """A text whose place among the texts is not the number of its noise."""
+    comparison = run("sample(3)", "temperature(0.6) | sample(3)", seed=4)
+    a, b = ([s.token for s in comparison.lanes[lane].trace.path(2)] for lane in (0, 1))
+    trace = comparison.lanes[0].trace
+    trace.outputs = [trace.outputs[2]]
+    found = comparison.what_if(0, "temperature(0.6) | sample(3)")
+    assert found.unknown is None and found.index == parting(a, b)
 
 
 def test_a_recipe_is_told_to_write_what_it_wrote() -> None:
@@ -178,7 +259,8 @@ def test_a_loaded_trace_tells_without_a_model() -> None:
     [
         ("beam(3)", "by the next token alone"),
         ("manual", "by the next token alone"),
-        ("tail_free(0.5) | sample", "The step tail_free(0.5) cannot be followed"),
+        ("synthid | sample", "The step synthid cannot be followed"),
+        ("guidance(2.0) | sample", "beside the text was not recorded"),
         ("bad_words(['x']) | sample", "with the model's tokenizer"),
     ],
 )
@@ -218,8 +300,8 @@ def test_slack_ends_where_a_run_changes(recipe: str, seed: int) -> None:
             assert (again == own) == (value in inside), (name, value)
 
 
-@settings(max_examples=10, deadline=None)
-@given(recipes(TRUNCATIONS | OTHERS), st.integers(0, 500))
+@settings(max_examples=5, deadline=None)
+@given(ANY, st.integers(0, 500))
 def test_the_slack_of_the_text_alone_and_of_one_token_agree_with_the_whole(recipe, seed) -> None:
     text = RecordedText(run(recipe, seed=seed), 0, context=wide().builder.context(NEW))
     whole, alone = slack(text), text_slack(text)

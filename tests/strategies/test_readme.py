@@ -74,6 +74,7 @@ def test_what_a_plugin_may_define_is_told(kind: type[strategies.Strategy]) -> No
         "is_neutral",
         "best",
         "goes_back",
+        "remembers_probabilities",
     }  # these follow from the others
 
 

@@ -114,7 +114,9 @@ def _with_logits(
             sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
             scores = step.logits.batch.scores[step.logits.rows[move.parent]]
             noise = step.noises[move.parent]
-            rows.append(ChosenFrom(scores, choice.candidates.ids, step.lane.top_n, noise, sample))
+            listed, most = choice.candidates.ids, step.lane.top_n
+            ends = [token for token in step.lane.ends.eos if token < len(scores)]
+            rows.append(ChosenFrom(scores, listed, most, noise, sample, frozenset(ends)))
     logits = iter(known_logits(rows))
     return [
         [replace(choice, logits=next(logits)) for choice in own] if kept else own

@@ -24,7 +24,8 @@ class ChosenFrom:
     """A row of logits, float32 ``[vocab]``, that a search chose from by the next token alone.
 
     ``candidates`` are recorded of it in falling order, the ``top_n`` likeliest first. Its noise is
-    what ``noise`` has for ``sample``.
+    what ``noise`` has for ``sample``. ``ends`` are the tokens that end a text: settings raise them
+    from wherever they are.
     """
 
     logits: Tensor
@@ -32,6 +33,7 @@ class ChosenFrom:
     top_n: int
     noise: Noise
     sample: int
+    ends: frozenset[int] = frozenset()
 
     @property
     def likeliest(self) -> Sequence[int]:
@@ -50,7 +52,7 @@ def known_logits(rows: Sequence[ChosenFrom]) -> list[str]:
     rows, logits, best = [rows[n] for n in able], [logits[n] for n in able], [best[n] for n in able]
     frontiers = _frontiers(rows, logits)
     known = [
-        np.array([*row.candidates, *sorted(frontier.difference(row.candidates))])
+        np.array([*row.candidates, *sorted((frontier | row.ends).difference(row.candidates))])
         for row, frontier in zip(rows, frontiers, strict=True)
     ]
     counts, means = _binned(logits, best, known)

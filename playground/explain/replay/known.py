@@ -52,7 +52,8 @@ def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int
         scores[row, -1] = logits.values[logits.likeliest - 1]
         may[row, -1] = bool(logits.counts.any())
     bins = _bins(read)
-    return Bounded(ids, scores, scores.copy(), may, must, *bins, np.zeros((len(read), 1)))
+    strayed, lost = np.zeros((len(read), 1)), np.zeros(len(read), np.bool_)
+    return Bounded(ids, scores, scores.copy(), may, must, *bins, strayed, lost)
 
 
 def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,18 +29,20 @@ class Outcomes:
 
 
 class RecordedText:
-    """One text of a lane, to which recipes can be applied again.
+    """The text at ``output`` of a lane's trace, to which recipes can be applied again.
 
     ``context`` is what strategies may know of the model where one is loaded; without it nothing
     can be encoded. Raises ``NotRecorded`` where the trace does not hold the logits.
     """
 
     def __init__(
-        self, comparison: Comparison, lane: int, sample: int = 0, context: Context | None = None
+        self, comparison: Comparison, lane: int, output: int = 0, context: Context | None = None
     ) -> None:
         result = comparison.lanes[lane]
-        self.comparison, self.sample = comparison, sample
-        self.path: list[StepRecord] = result.trace.path(sample)
+        outputs = result.trace.outputs
+        self.comparison = comparison
+        self.sample = outputs[output].sample if output < len(outputs) else 0
+        self.path: list[StepRecord] = result.trace.path(output)
         self.recipe = Recipe.of(result.recipe)
         self.context = context or bare_context(comparison, result.trace.vocab_size)
         self._known: dict[tuple[int, int], Bounded] = {}
@@ -101,9 +104,16 @@ class RecordedText:
         names: Sequence[str],
         rows: Sequence[Row],
     ) -> Bounded:
+        """``scores`` of these rows after the processors.
+
+        The rows are all of the text where one of them remembers probabilities.
+        """
         for processor, name in zip(processors, names, strict=True):
             try:
-                scores = processor.bound(scores, rows)
+                own = rows
+                if processor.stateful and not processor.remembers_probabilities:
+                    own = list(_with_states(processor, rows))
+                scores = processor.bound(scores, own)
             except Unknown as error:
                 raise Unknown(f"The step {name} cannot be followed: {error}") from None
         return scores
@@ -120,6 +130,15 @@ class RecordedText:
         low = np.where(scores.must, scores.low + noise, -np.inf)
         high = np.where(scores.may, scores.high + noise, -np.inf)
         return _decided(scores, low, high, np.array([step.token for step in path]))
+
+
+def _with_states(processor: Processor, rows: Sequence[Row]) -> Iterator[Row]:
+    """Rising rows of one text with the state of a processor that observes the tokens alone."""
+    state, count = processor.initial_state(), 0
+    for row in rows:
+        for token in row.generated[count:]:
+            state, count = processor.observe(state, token, math.nan), count + 1
+        yield replace(row, state=state)
 
 
 def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int64]) -> Outcomes:
@@ -139,6 +158,7 @@ def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int6
     sure = (best > rivals.max(-1, keepdims=True) + near)[:, 0]
     own = np.where(scores.ids == tokens[:, None], high, -np.inf).max(-1)
     lost = own < (best - near)[:, 0]
+    sure, lost = sure & ~scores.lost, lost & ~scores.lost
     fates = np.where(sure & (chosen == tokens), SAME, np.where(sure | lost, OTHER, UNTOLD))
     return Outcomes(fates, np.where(sure, chosen, -1))
 

@@ -37,7 +37,10 @@ def text_slack(text: RecordedText) -> dict[str, SettingSlack]:
 
 def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
     """How far each setting may be moved before this one token changes, given those before it."""
-    return text_slack(text.only([index]))
+    return {
+        setting.name: _slack(text, setting, each=False, watched=[index])
+        for setting in _settings(text)
+    }
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,12 @@ def _settings(text: RecordedText) -> Iterator[_Setting]:
             )
 
 
-def _slack(text: RecordedText, setting: _Setting, each: bool) -> SettingSlack:
+def _slack(
+    text: RecordedText, setting: _Setting, each: bool, watched: Sequence[int] | None = None
+) -> SettingSlack:
+    """Of all tokens, or of the ``watched`` ones alone."""
     try:
-        return _Tried(text, setting).slack(each)
+        return _Tried(text, setting, watched).slack(each)
     except (Unknown, NotRecorded) as error:
         return SettingSlack(
             setting=setting.name,
@@ -104,25 +110,34 @@ class _Tried:
     other values are looked at first.
     """
 
-    def __init__(self, text: RecordedText, setting: _Setting) -> None:
+    def __init__(
+        self, text: RecordedText, setting: _Setting, watched: Sequence[int] | None = None
+    ) -> None:
         self.text, self.setting = text, setting
+        self._watched = watched
         self.values: list[float] = []
         self.fates: list[Fates] = []
         self._first = 0
         self._parts: dict[tuple[int, ...], tuple[RecordedText, Bounded]] = {}
         self._suspects: list[int] = []
         self._each = True
+        self._remembers = False
 
     def slack(self, each: bool) -> SettingSlack:
         setting, self._each = self.setting, each
         if not self.text.path:
             raise Unknown("the text has no token.")
-        _, names, _ = self.text.built(self.text.recipe)
+        processors, names, _ = self.text.built(self.text.recipe)
+        # What a step remembers follows from all tokens before: then no part is looked at alone.
+        self._remembers = any(processor.remembers_probabilities for processor in processors)
+        if self._watched is not None and not self._remembers:
+            self.text, self._watched = self.text.only(self._watched), None
         steps = self.text.recipe.steps
         later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
         self._first = len(names) - later
         self._fates(setting.value, None)  # raises where the recipe itself cannot be followed
-        self.values, self.fates = [setting.value], [np.full(len(self.text.path), SAME)]
+        self.values = [setting.value]
+        self.fates = [np.full(len(self._watched or self.text.path), SAME)]
         if each:
             for value in _grid(setting):
                 self.at(value)
@@ -167,6 +182,14 @@ class _Tried:
         self._suspects = [*changed.nonzero()[0][:_SUSPECTS].tolist()] or self._suspects
 
     def _fates(self, value: float, which: tuple[int, ...] | None) -> Fates:
+        """What becomes of the tokens with these numbers, or of all that are watched."""
+        if not self._remembers:
+            return self._applied(value, which)
+        fates = self._applied(value, None)
+        fates = fates if self._watched is None else fates[list(self._watched)]
+        return fates if which is None else fates[list(which)]
+
+    def _applied(self, value: float, which: tuple[int, ...] | None) -> Fates:
         recipe = self._recipe(value)
         text, left = self._left(which)
         try:

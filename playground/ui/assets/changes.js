@@ -90,7 +90,8 @@ function outcome(head, answer) {
   const button = part('button', 'go');
   button.type = 'button';
   button.dataset.unsaved = '';
-  button.textContent = `Continue from token ${answer.index + 1}`;
+  const from = `from token ${answer.index + 1}`;
+  button.textContent = answer.kind === 'unknown' ? `Let the model write it ${from}` : `Continue ${from}`;
   const { run, lane, output } = props.value;
   button.addEventListener('click', () => playground.turns.take(() => {
     trigger('go', { run, lane, output, step: answer.index, token: null, recipe: answer.recipe });
