@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground.api import docs, explain, fork, openai, responses, runs
+from playground.api import docs, exchange, explain, fork, openai, responses, runs
 from playground.api.body import bounded
 from playground.api.errors import Fault, Problem, handle, problem
 from playground.api.metrics import ServerMetrics
@@ -102,6 +102,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     runs.add(router, service)
     fork.add(router, service)
     explain.add(router, service)
+    exchange.add(router, service)
 
     @router.get(
         "/api/strategies",

@@ -12,10 +12,11 @@ from playground.colours import COLOURS, LETTERS
 from playground.models import ModelError
 from playground.ui import recipe as recipes
 from playground.ui.element import QUICK, element, in_turn, message
+from playground.ui.exchange import Exchange
 from playground.ui.gradio_compat import told_by
+from playground.ui.own_settings import OwnSettings
 from playground.ui.recipe import ColumnState
 from playground.ui.step_drawer import drawer
-from playground.ui.transformers_export import TransformersExport
 from playground.ui.views import View
 from strategies.order import insert
 from strategies.presets import OWN, PRESETS
@@ -34,7 +35,6 @@ class Column:
     box: gr.Column
     recipe: gr.HTML
     written: gr.Textbox
-    python: gr.Textbox
     fault: gr.HTML
     strip: gr.HTML
 
@@ -75,7 +75,8 @@ def column(
     most: int,
     count: gr.State,
     run: gr.State,
-    export: TransformersExport,
+    own: OwnSettings,
+    exchange: Exchange,
 ) -> Column:
     """Draw one column, hidden where ``start`` is None, and wire what concerns it alone.
 
@@ -97,25 +98,19 @@ def column(
                 max_lines=3,
                 interactive=True,
             ),
-            python=gr.Textbox(
-                label="The same in transformers",
-                elem_classes="python",
-                interactive=False,
-                buttons=["copy"],
-                max_lines=6,
-            ),
             fault=message(f"column-fault-{index}"),
             strip=element("strip", text, render=False, constants={"colour": COLOURS[index]}),
         )
+        exchange.draw(index, COLOURS[index])
         with gr.Column(elem_classes="drawer"):
             drawer(parts, count)
         element("preview", constants={"lane": index, "colour": COLOURS[index]})
         parts.strip.render()
-    _wire(parts, count, run, export)
+    _wire(parts, count, run, own)
     return parts
 
 
-def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersExport) -> None:
+def _wire(column: Column, count: gr.State, run: gr.State, own: OwnSettings) -> None:
     """Wire the changes to a recipe: its steps, its name, a preset, the line of text."""
 
     def change(columns: int, shown: str, model: str, event: gr.EventData) -> Updates:
@@ -128,7 +123,7 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
         state = ColumnState.read(asked)
         with suppress(IndexError):  # the lane of the run on the page takes the name too
             lane = View.parse(shown).at(column.index)
-            export.service.rename(lane.run, lane.lane, state.name)
+            own.service.rename(lane.run, lane.lane, state.name)
         if asked.get("add") in registry().strategies:
             steps, at = insert(state.steps, asked["add"])
             state = replace(state, steps=steps, opened=at)
@@ -138,12 +133,12 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
         chosen, key = asked.get("preset"), recipes.key_of(asked)
         if chosen == OWN:
             try:
-                own = export.own(model)
+                found = own.of(model)
             except ModelError as problem:
                 return {column.fault: str(problem)}
-            steps = own.recipe.to_steps()
+            steps = found.recipe.to_steps()
             drawn = column.draw(ColumnState(steps, preset=OWN, key=key), columns)
-            return drawn | {column.fault: " ".join(own.left_out) or None}
+            return drawn | {column.fault: " ".join(found.left_out) or None}
         recipe = next((preset.recipe for preset in PRESETS if preset.id == chosen), None)
         if recipe is None:
             return {column.fault: gr.skip()}
@@ -157,9 +152,5 @@ def _wire(column: Column, count: gr.State, run: gr.State, export: TransformersEx
         name, key = recipes.name_of(asked), recipes.key_of(asked)
         return column.draw(ColumnState(steps, name, key=key), columns)
 
-    def translate(model: str, tokens: Any, event: gr.EventData) -> str:
-        return export.python(str(told_by(event).get("written")), model, tokens)
-
-    inputs = [count, run, export.model]
+    inputs = [count, run, own.model]
     in_turn(column.recipe.change_recipe(change, inputs, column.head, **QUICK))
-    column.recipe.translate(translate, export.inputs, column.python, **QUICK)

@@ -16,10 +16,11 @@ from playground.ui import recipe as recipes
 from playground.ui import strip
 from playground.ui.column import Updates, column
 from playground.ui.element import QUICK, in_turn
+from playground.ui.exchange import Exchange
 from playground.ui.gradio_compat import bound, told_by
 from playground.ui.links import Setup
+from playground.ui.own_settings import OwnSettings
 from playground.ui.recipe import ColumnState
-from playground.ui.transformers_export import TransformersExport
 from playground.ui.views import Resolve, View
 from strategies.presets import PRESETS
 
@@ -40,9 +41,10 @@ class Columns:
         resolve: Resolve,
         shown: Comparison | None,
         add: gr.Button,
-        export: TransformersExport,
+        own: OwnSettings,
+        exchange: Exchange,
     ) -> None:
-        self.resolve, self.most, self.add, self.export = resolve, most, add, export
+        self.resolve, self.most, self.add = resolve, most, add
         self.count = gr.State(len(start))
         self.run = gr.State(shown.id if shown else "")
         with gr.Row(elem_id="columns"):
@@ -55,7 +57,8 @@ class Columns:
                     most,
                     self.count,
                     self.run,
-                    export,
+                    own,
+                    exchange,
                 )
                 for i in range(most)
             ]
@@ -199,18 +202,6 @@ class Columns:
             shut = [replace(c, opened=None) for c in columns]
             return self.draw([*shut, ColumnState(fresh)], run) | idle
 
-        def translate(values: Values) -> Updates:
-            told = [values[part] for part in self.export.inputs]
-            return {c.python: self.export.python(values[c.written], *told) for c in self.columns}
-
-        gr.on(
-            [part.change for part in self.export.inputs],
-            translate,
-            {*self.export.inputs, *self.written},
-            [c.python for c in self.columns],
-            trigger_mode="always_last",
-            **QUICK,
-        )
         moved = [bound(c.recipe.rearrange) for c in self.columns]
         rearranged = [
             gr.on(moved, rearrange, self.inputs, outputs, cancels=stop_first, **QUICK),

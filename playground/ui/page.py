@@ -22,6 +22,7 @@ from playground.ui import (
 from playground.ui.branches import Branches
 from playground.ui.columns import Columns
 from playground.ui.element import QUICK, element
+from playground.ui.exchange import Exchange
 from playground.ui.follow import Follower
 from playground.ui.fork import Forker
 from playground.ui.frame_rate import FrameRate
@@ -32,6 +33,7 @@ from playground.ui.limits import limits
 from playground.ui.manual import Picker
 from playground.ui.model_choice import ModelChoice
 from playground.ui.opened import FileOpener
+from playground.ui.own_settings import OwnSettings
 from playground.ui.page_events import PageEvents
 from playground.ui.prompt import prompt
 from playground.ui.recipe import ColumnState
@@ -39,7 +41,6 @@ from playground.ui.restore import Restorer
 from playground.ui.run import Runner
 from playground.ui.state import PageParts
 from playground.ui.status import status
-from playground.ui.transformers_export import TransformersExport
 from playground.ui.views import look_up
 from playground.ui.visitor import visitor
 from strategies.recipe import Recipe
@@ -78,8 +79,11 @@ def build(service: Service) -> gr.Blocks:
                 past = element("past", elem_id="past")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
             steps = [ColumnState(Recipe.parse(text).to_steps()) for text in start.recipes]
-            export = TransformersExport(service, gr.State(service.models.default), knobs.tokens)
-            columns = Columns(steps, service.settings.max_columns, resolve, sample, add, export)
+            own = OwnSettings(service, gr.State(service.models.default))
+            columns = Columns(
+                steps, service.settings.max_columns, resolve, sample, add, own,
+                Exchange(service, resolve),
+            )  # fmt: skip
             inspector = Inspector(
                 resolve,
                 opening(sample),
@@ -90,7 +94,7 @@ def build(service: Service) -> gr.Blocks:
         first = gr.State(None)  # the token that the inspector opens on after a run
         previews = _previews(service, sample)
         parts = PageParts(head, box, knobs, columns)
-        models = ModelChoice(service, parts, export.model, sample.model.has_chat_template)
+        models = ModelChoice(service, parts, own.model, sample.model.has_chat_template)
         follower = Follower(service, columns.strips, line, first, frame_rate)
         runner = Runner(service, parts, follower, previews)
         picker = Picker(service, columns, line, first)

@@ -17,9 +17,9 @@ SCRIPTS = (
     "shape", "picture", "save", "tree_drawing", "beam_tree", "beam_drawing",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
-    "page", "taking", "setup", "card", "columns", "text", "widths", "preview", "chooser",
-    "inspector", "rows", "save", "listing", "panels", "changes", "tree", "apart", "beams", "walk",
-    "ribbon", "dock",
+    "page", "taking", "setup", "card", "columns", "exchange", "text", "widths", "preview",
+    "chooser", "inspector", "rows", "save", "listing", "panels", "changes", "tree", "apart",
+    "beams", "walk", "ribbon", "dock",
 )  # fmt: skip
 
 

@@ -95,14 +95,17 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
         answer = client.get(path)
         assert answer.url.path == "/api/docs" and "docs.js" in answer.text
     assert set(client.get("/api/openapi.json").json()["paths"]) == OPENAI | {
+        "/api/bring",
         "/api/compare",
         "/api/explain",
         "/api/fork",
+        "/api/formats",
         "/api/generate",
         "/api/generate_batch",
         "/api/models",
         "/api/score",
         "/api/strategies",
+        "/api/take",
         "/healthz",
         "/metrics",
     }

@@ -47,18 +47,51 @@ def test_a_models_own_settings_are_a_preset(page: Page, site: Site) -> None:
         config.update(do_sample=None, top_k=None, temperature=None, suppress_tokens=None)
 
 
-def test_a_recipe_as_text_stands_with_its_python(page: Page) -> None:
-    python = lane(page, "B").locator(".python textarea")
-    expect(python).to_be_hidden()
+def test_a_recipe_as_text_stands_with_other_programs_settings(page: Page) -> None:
+    part = lane(page, "B").locator(".exchange")
+    out = part.locator(".out")
+    expect(out).to_be_hidden()
     write(page, "B", "top_p(0.9) | sample")
     page.locator("#tokens input").fill("9")
     line = "model.generate(**inputs, max_new_tokens=9, do_sample=True, top_k=0, top_p=0.9)"
-    expect(python).to_have_value(line)
+    expect(out).to_contain_text(line)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    lane(page, "B").locator(".python").get_by_role("button", name="Copy").click()
-    page.wait_for_function("line => navigator.clipboard.readText().then(t => t === line)", arg=line)
+    part.get_by_role("button", name="Copy").click()
+    page.wait_for_function(
+        "line => navigator.clipboard.readText().then(t => t.endsWith(line))", arg=line
+    )
     write(page, "B", "dry(0.8) | sample")
-    expect(python).to_have_value("# Step 1 (dry): no argument of generate is written for it.")
+    expect(part.locator(".losses")).to_have_text("dry: generate has nothing like it.")
+    write(page, "B", "temperature(2) | top_p(0.5) | sample")
+    part.get_by_label("As in").select_option("ollama")
+    expect(out).to_contain_text("PARAMETER top_p 0.5")
+    expect(part.locator(".losses")).to_contain_text("in this order: top_p, temperature")
+    expect(part.locator(".sentence")).to_contain_text("% of the draws would be another token")
+    expect(part.locator("tbody tr").first).to_be_visible()
+
+
+def test_settings_are_brought_by_pasting_and_by_dropping(page: Page) -> None:
+    lane(page, "B").locator(".write").click()
+    part = lane(page, "B").locator(".exchange")
+    part.get_by_label("Bring settings here").fill("--temp 0.5 --top-k 9 --mirostat 1 -n 5")
+    part.get_by_label("Bring settings here").press("Enter")
+    chain = "top_k(9) | top_p(0.95) | min_p(0.05) | temperature(0.5) | sample"
+    expect(written(page, "B")).to_have_value(chain)
+    expect(part.locator(".told")).to_contain_text("settings of llama.cpp. mirostat is left out")
+    page.evaluate(
+        """() => {
+          const files = new DataTransfer();
+          files.items.add(new File(["top_p: 0.25"], "Mine.yaml"));
+          const box = document.querySelectorAll("#columns .exchange .in")[1];
+          const sent = { bubbles: true, cancelable: true, dataTransfer: files };
+          box.dispatchEvent(new DragEvent("drop", sent));
+        }"""
+    )
+    expect(written(page, "B")).to_have_value("top_p(0.25) | sample")
+    part.get_by_label("Bring settings here").fill("nothing of the kind")
+    part.get_by_label("Bring settings here").press("Enter")
+    expect(part.locator(".told")).to_contain_text("in no form that is read here")
+    expect(written(page, "B")).to_have_value("top_p(0.25) | sample")
 
 
 def test_the_controls_of_a_step_open_below_it(page: Page) -> None:

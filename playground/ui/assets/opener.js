@@ -61,7 +61,10 @@ const on = {
     drop.hidden = true;
     if (!brings(event)) return;
     event.preventDefault();
-    if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer.files;
+    const takes = event.target.closest?.('[data-drops]'); // it reads files of another kind
+    if (file && takes) takes.dispatchEvent(new CustomEvent('playground:dropped', { detail: file }));
+    else if (file) open(file);
   },
 };
 for (const [name, act] of Object.entries(on))

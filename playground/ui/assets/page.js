@@ -89,6 +89,8 @@ window.playground = (() => {
       if (box) dress(box);
       gather();
     },
+    // The value of the recipe of a shown column, by its lane.
+    columnAt: (lane) => columns.get(lane)?.value ?? null,
     gather,
     setup: () => now,
     // Called where the text of a column changed.

@@ -1,7 +1,7 @@
 // A column's head: its letter, its preset, and its recipe as steps read from left to right.
 // value: {key, letter, colour, ink, preset, open, only, full, written,
 //         steps: [{strategy, params, enabled, kind, title, value, neutral, fault}, …]}
-// Events: change_recipe {act, key, …}, rearrange {act, key}, both in their turn (see turns.js); translate, expand.
+// Events: change_recipe {act, key, …}, rearrange {act, key}, both in their turn (see turns.js); expand.
 // Constants: lane, presets: [{id, title, summary, group, origin}], groups: [{id, title}],
 //            strategies: [{id, kind, summary, broken}]
 const $ = (selector) => element.querySelector(selector);
@@ -38,15 +38,6 @@ function panel() {
   if (wanted === drawn && !anew) return;
   [drawn, anew] = [wanted, false];
   trigger('expand', {});
-}
-
-// The recipe as transformers code is made by the server, once a person opens it.
-let translated = null;
-function translate() {
-  const { written } = props.value;
-  if (!column().classList.contains('writing') || translated === written) return;
-  translated = written;
-  trigger('translate', { written });
 }
 
 function button(className, label, act) {
@@ -167,7 +158,6 @@ function draw() {
   column().dataset.written = v.written;
   column().classList.toggle('opened', v.open !== null);
   playground.column(lane, v, column());
-  translate();
   panel();
 }
 
@@ -234,8 +224,7 @@ $('.close').addEventListener('click', () => {
 });
 $('.write').addEventListener('click', () => {
   const opened = column().classList.toggle('writing');
-  translated = null;
-  translate();
+  document.dispatchEvent(new CustomEvent('playground:writing'));
   if (opened) line().focus();
 });
 

@@ -90,6 +90,7 @@ class Format(ABC):
     suffix: ClassVar[str]
     url: ClassVar[str]
     read_in: ClassVar[str]
+    keeps_ties: ClassVar[bool] = True  # whether top-k keeps all tokens of its last place
 
     @abstractmethod
     def write(

@@ -137,6 +137,7 @@ class Json(Format):
     suffix: ClassVar = ".json"
     url: ClassVar = "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md"
     read_in: ClassVar = DIALECTS["llama.cpp"].read
+    keeps_ties: ClassVar = False
 
     def write(
         self,
@@ -175,6 +176,7 @@ class Arguments(Format):
     suffix: ClassVar = ".txt"
     url: ClassVar = "https://github.com/ggml-org/llama.cpp/blob/master/common/arg.cpp"
     read_in: ClassVar = DIALECTS["llama.cpp"].read
+    keeps_ties: ClassVar = False
 
     words: ClassVar = replace(WORDS, order_text=";".join)
 

@@ -59,6 +59,7 @@ class Modelfile(Format):
     suffix: ClassVar = ".Modelfile"
     url: ClassVar = "https://docs.ollama.com/modelfile"
     read_in: ClassVar = WORDS.dialect.read
+    keeps_ties: ClassVar = False
 
     def write(
         self,
