@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from playground.engine.encoder import Conversation
     from playground.engine.request import ScoreRequest
     from playground.engine.scoring import TokenScore
+    from playground.experiment.jobs import Jobs
     from playground.trace.scores import TextScore
     from playground.zero_gpu import GPU
     from strategies import Context
@@ -39,6 +41,8 @@ class Service:
         # For the page and HTTP together.
         self.rate_limits = RateLimits(self.settings.requests_allowed)
         self.page_loads = RateLimits(self.settings.page_rate)
+        self._jobs: Jobs | None = None
+        self._lock = threading.Lock()
         self.gpu: GPU | None = None  # that a Space lends for the length of a run
         self.failure: str | None = None  # why the host's own model could not be loaded
         self.prepare, self.models = self.backends.prepare, self.backends.models
@@ -106,6 +110,26 @@ class Service:
         if self.gpu is None:
             return self.submit(request, model)
         return self.gpu.submit(self, request, model)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The experiments of this server."""
+        with self._lock:
+            if self._jobs is None:
+                # What it needs of statistics and of the engine takes seconds to import.
+                from playground.experiment.jobs import Jobs
+                from playground.experiment.store import Store
+
+                settings = self.settings
+                self._jobs = Jobs(
+                    self.engine,
+                    lambda: Store(
+                        settings.experiment_store or settings.cache_dir / "experiments.sqlite",
+                        settings.experiment_bytes,
+                    ),
+                    settings.max_experiment_texts,
+                )
+            return self._jobs
 
     def score(self, run: Run) -> None:
         """Compute the log-probability of each token of a run's prompt, given those before it.
@@ -208,4 +232,8 @@ class Service:
 
     def close(self) -> None:
         """End every run where it is; no run can be submitted afterwards."""
+        with self._lock:
+            jobs = self._jobs
+        if jobs is not None:
+            jobs.close()
         self.backends.close()

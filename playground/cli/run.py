@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
     gc.freeze()  # to look through all that was imported would halt every stream for a while
     try:
         service.backend()
+        service.jobs.resume()  # experiments that ran when the server ended
     except ModelError as error:
         told = " ".join([str(error), *getattr(error, "__notes__", ())])
         print(f"The page is up without a model: {told}", file=sys.stderr, flush=True)

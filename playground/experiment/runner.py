@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
@@ -22,11 +22,16 @@ from playground.experiment.sample import Sample
 from playground.experiment.store import Store, key
 
 _SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
+_READ_AT_ONCE = 500  # samples
 _LOOK_AGAIN = 0.5  # seconds after which a full queue, or a request to stop, is looked at again
 
 
 class ExperimentFailed(RuntimeError):
     """The model failed; what was written until then is kept."""
+
+
+class ModelReleased(ExperimentFailed):
+    """The model was released, as to make room for another one; it can be loaded again."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +76,7 @@ class Runner:
     def __init__(self, experiment: Experiment, engine: Engine, store: Store) -> None:
         self.experiment, self.engine, self.store = experiment, engine, store
         self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
-        shared = {
-            "model": self.facts.fingerprint,
-            "device": self.facts.device.partition(":")[0],
-            "dtype": self.facts.dtype,
-            "max_new_tokens": experiment.max_new_tokens,
-            "min_new_tokens": experiment.min_new_tokens,
-            "stop": list(experiment.stop),
-            "chat": experiment.chat,
-            "split_special_tokens": experiment.split_special_tokens,
-        }
-        self.keys = {
-            Cell(p, r, s): key(
-                {**shared, "prompt": prompt.text, "recipe": str(recipe), "seed": seed}
-            )
-            for p, prompt in enumerate(experiment.prompts)
-            for s, seed in enumerate(experiment.seeds)
-            for r, recipe in enumerate(experiment.recipes)
-        }
+        self.keys = keys(experiment, self.facts)
         digest = hashlib.sha256(b"".join(self.keys.values()))
         self.id = digest.hexdigest()[:16]
         self._stop = threading.Event()
@@ -100,8 +88,11 @@ class Runner:
 
     def samples(self) -> dict[Cell, Sample]:
         """The cells that are written so far."""
-        kept = self.store.get(self.keys.values())
-        return {cell: kept[key] for cell, key in self.keys.items() if key in kept}
+        return dict(self.written())
+
+    def written(self) -> Iterator[tuple[Cell, Sample]]:
+        """The same one by one, read from the store some at a time."""
+        yield from written(self.keys, self.store)
 
     def run(self, *, fresh: bool = False) -> Iterator[Done]:
         """Write every missing cell, and yield each once it is stored; with ``fresh`` all of them.
@@ -191,7 +182,7 @@ class Runner:
                     except Busy:
                         break
                     except EngineClosed as error:
-                        raise ExperimentFailed(
+                        raise ModelReleased(
                             "The model was released; what was written is kept."
                         ) from error
                     following = ExitStack()
@@ -206,6 +197,8 @@ class Runner:
                         todo.appendleft(work)
                     elif run.error is not None:
                         raise ExperimentFailed(run.error)
+                    elif run.outcome == "cancelled" and not self._stop.is_set():
+                        raise ModelReleased("The model was released; what was written is kept.")
                     elif run.outcome == "cancelled":
                         return
                     else:
@@ -235,3 +228,33 @@ class Runner:
         ]
         self.store.put({self.keys[cell]: sample for cell, sample in found})
         return found
+
+
+def written(keys: Mapping[Cell, bytes], store: Store) -> Iterator[tuple[Cell, Sample]]:
+    """The cells of these keys that a store has, read some at a time."""
+    cells = list(keys)
+    for start in range(0, len(cells), _READ_AT_ONCE):
+        some = cells[start : start + _READ_AT_ONCE]
+        kept = store.get(keys[cell] for cell in some)
+        yield from ((cell, kept[keys[cell]]) for cell in some if keys[cell] in kept)
+
+
+def keys(experiment: Experiment, facts: Facts) -> dict[Cell, bytes]:
+    """By which each cell is kept: a hash of all that its text follows from."""
+    shared = {
+        "model": facts.fingerprint,
+        "device": facts.device.partition(":")[0],
+        "dtype": facts.dtype,
+        "max_new_tokens": experiment.max_new_tokens,
+        "min_new_tokens": experiment.min_new_tokens,
+        "stop": list(experiment.stop),
+        "chat": experiment.chat,
+        "split_special_tokens": experiment.split_special_tokens,
+    }
+    recipes = [str(recipe) for recipe in experiment.recipes]
+    return {
+        Cell(p, r, s): key({**shared, "prompt": prompt.text, "recipe": recipe, "seed": seed})
+        for p, prompt in enumerate(experiment.prompts)
+        for s, seed in enumerate(experiment.seeds)
+        for r, recipe in enumerate(recipes)
+    }

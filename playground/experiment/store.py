@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playground.experiment.sample import Sample
 
@@ -40,6 +41,36 @@ MIGRATIONS: tuple[str, ...] = (
         experiment TEXT NOT NULL,
         facts TEXT NOT NULL
     );
+    """,
+    """
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        created REAL NOT NULL,
+        state TEXT NOT NULL,
+        note TEXT NOT NULL,
+        model TEXT NOT NULL,
+        experiment TEXT NOT NULL,
+        facts TEXT NOT NULL
+    );
+    CREATE INDEX jobs_by_age ON jobs (created);
+    CREATE TABLE ballots (
+        id TEXT PRIMARY KEY,
+        job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        created REAL NOT NULL,
+        ballot TEXT NOT NULL
+    );
+    CREATE INDEX ballots_by_job ON ballots (job);
+    CREATE TABLE votes (
+        ballot TEXT NOT NULL REFERENCES ballots (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        voter TEXT NOT NULL,
+        unit INTEGER NOT NULL,
+        swapped INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        cast_at REAL NOT NULL,
+        PRIMARY KEY (ballot, number),
+        UNIQUE (ballot, voter, unit)
+    ) WITHOUT ROWID;
     """,
 )
 
@@ -68,6 +99,7 @@ class Store:
             self._database.isolation_level = None  # transactions are begun where they are meant
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("PRAGMA foreign_keys = ON")
             self._migrate()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{file} cannot be used as a store: {error}.") from error
@@ -96,7 +128,7 @@ class Store:
     def has(self, keys: Iterable[bytes]) -> set[bytes]:
         """Which of these are kept; they count as used now."""
         found: set[bytes] = set()
-        with self._transaction() as database:
+        with self.transaction() as database:
             for some in _parts(list(keys)):
                 marks = ", ".join("?" * len(some))
                 rows = database.execute(f"SELECT key FROM samples WHERE key IN ({marks})", some)
@@ -129,19 +161,19 @@ class Store:
         for key, sample in samples.items():
             packed = zlib.compress(sample.model_dump_json().encode(), 6)
             rows.append((key, now, len(packed), packed))
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
             self._drop_oldest()
 
     def forget(self, keys: Iterable[bytes]) -> None:
         """Drop samples, so that they are written anew."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany("DELETE FROM samples WHERE key = ?", [(key,) for key in keys])
 
     def remember(self, id: str, experiment: str, facts: str) -> None:
         """Keep what an experiment asked, as JSON."""
         now = time.time()
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "INSERT INTO experiments VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET used = excluded.used, facts = excluded.facts",
@@ -176,8 +208,14 @@ class Store:
                 excess -= size
             self._database.executemany("DELETE FROM samples WHERE key = ?", dropped)
 
+    def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows that a SELECT finds."""
+        with self._lock:
+            return self._database.execute(question, values).fetchall()
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Changes of which all are kept or, where this raises, none."""
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -189,7 +227,7 @@ class Store:
 
     def _migrate(self) -> None:
         """Bring the file to this version's form; one of a later version is left as it is."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
                 raise StoreError(

@@ -155,6 +155,22 @@ class Settings(BaseSettings):
         ByteSize(128 << 20), ge=0, description="Memory for them; the oldest go first."
     )
 
+    max_experiment_texts: int = Field(
+        20_000,
+        ge=0,
+        le=200_000,
+        description="Most texts of one experiment on the page and over HTTP, which are written "
+        "behind everybody's runs; 0 offers none.",
+    )
+    experiment_store: Path | None = Field(
+        None,
+        description="SQLite file of experiments and votes; unset is experiments.sqlite in the "
+        "cache folder.",
+    )
+    experiment_bytes: ByteSize = Field(
+        ByteSize(1 << 30), ge=0, description="Room in it for texts; the oldest go first."
+    )
+
     # Server
     host: str | None = Field(
         None,
@@ -299,7 +315,7 @@ class Settings(BaseSettings):
                 raise ValueError("a number of requests per time, such as 60/minute or 5/second")
         return value
 
-    @field_validator("cache_dir", "hub_cache")
+    @field_validator("cache_dir", "hub_cache", "experiment_store")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()

@@ -122,10 +122,9 @@ def test_what_is_missing_is_left_out_and_said():
     (first, *_) = some.compared
     assert first.difference.interval.prompts == 7 and first.difference.cells == 20
     assert "Of 72 texts, 68 are written" in some.to_markdown()
-    broken = made()
-    broken.samples[Cell(0, 0, 0)] = broken.samples[Cell(0, 0, 0)].model_copy(
-        update={"error": "It broke.", "text": ""}
-    )
+    whole = made()
+    failed = whole.samples[Cell(0, 0, 0)].model_copy(update={"error": "It broke.", "text": ""})
+    broken = Result(whole.experiment, FACTS, whole.samples | {Cell(0, 0, 0): failed})
     assert np.isnan(broken.values("perplexity")[0, 0, 0])
     assert "greedy: It broke. (1 text)" in broken.to_markdown().replace("\\", "")
 

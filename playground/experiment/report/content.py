@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, field
 
+from playground.experiment.findings import Findings, Summary
 from playground.experiment.metric import Metric
 from playground.experiment.report.toml import to_toml
-from playground.experiment.result import Result, Summary
-from playground.experiment.statistics.words import number
+from playground.experiment.result import Result
+from playground.experiment.statistics.interval import Interval
+from playground.experiment.statistics.words import even, number
 
 MOST_SENTENCES = 40
 MOST_OPEN = 3  # sentences on what a metric cannot tell yet
@@ -58,6 +61,26 @@ def between(one: Summary, metric: Metric) -> str:
     return f"{mean} ({shown(one.low, metric)} to {shown(one.high, metric)})"
 
 
+def plus_minus(one: Summary, metric: Metric) -> str:
+    """The same, as "21.3 ± 4.1" where the interval is about even."""
+    if one.low is None or one.high is None or metric.info.ratio:
+        return between(one, metric)
+    factor = metric.info.factor
+    return even(one.mean * factor, one.low * factor, one.high * factor) or between(one, metric)
+
+
+def size_of(found: Interval, metric: Metric) -> str:
+    """A difference with its sign and its interval: "−21 ± 4", or "× 0.71 (0.62 to 0.80)"."""
+    ratio, factor = metric.info.ratio, metric.info.factor
+    sign = "× " if ratio else ""
+    mean = math.exp(found.mean) if ratio else found.mean * factor
+    if found.low is None or found.high is None:
+        return f"{sign}{number(mean)}".replace("-", "−")
+    low, high = (math.exp(end) if ratio else end * factor for end in (found.low, found.high))
+    said = None if ratio else even(mean, low, high)
+    return (said or f"{sign}{number(mean)} ({number(low)} to {number(high)})").replace("-", "−")
+
+
 def title(metric: Metric) -> str:
     """A metric's name, settings and unit, as they stand above a column."""
     settings = str(metric).removeprefix(metric.info.id)
@@ -65,11 +88,11 @@ def title(metric: Metric) -> str:
     return f"{metric.info.title}{settings and ' ' + settings}{unit and ', ' + unit}"
 
 
-def _verdict(result: Result) -> Section:
+def _verdict(result: Findings) -> Section:
     paragraphs = []
     if not result.complete:
         paragraphs.append(
-            f"Of {result.experiment.cells:,} texts, {len(result.samples):,} are written: this is "
+            f"Of {result.experiment.cells:,} texts, {result.written:,} are written: this is "
             "what they tell."
         )
     if len(result.experiment.recipes) < 2:
@@ -94,7 +117,7 @@ def _verdict(result: Result) -> Section:
     return Section("Verdict", paragraphs, told[:MOST_SENTENCES])
 
 
-def verdict(result: Result) -> list[str]:
+def verdict(result: Findings) -> list[str]:
     """The verdict as a report has it, where many open pairs of a metric are one sentence."""
     return _verdict(result).points
 

@@ -7,8 +7,9 @@ the mean of its texts; to draw whole prompts is then to draw those means.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ RESAMPLES = 9_999
 LEAST = 3  # prompts below which there is no interval
 _SEED = 20_240_607  # of the resampling: the same data give the same interval
 _NUMBERS_AT_ONCE = 20_000_000  # that a bootstrap draws
+_ASKED_AT_ONCE = 500
+
+_T = TypeVar("_T")
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,18 +39,18 @@ class Interval:
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
-def interval(means: NDArray[np.float64]) -> Interval:
+def interval(means: NDArray[np.float64], resamples: int = RESAMPLES) -> Interval:
     """That of the mean of the prompts' means, ``[prompts]``; there must be one at least."""
-    return intervals(means[None])[0]
+    return intervals(means[None], resamples)[0]
 
 
-def intervals(means: NDArray[np.float64]) -> list[Interval]:
+def intervals(means: NDArray[np.float64], resamples: int = RESAMPLES) -> list[Interval]:
     """The same of several, ``[pairs, prompts]``."""
     count = means.shape[1]
     mean = [float(one) for one in np.mean(means, axis=1)]
     if count < LEAST:
         return [Interval(one, None, None, count) for one in mean]
-    low, high = bounds(means)
+    low, high = bounds(means, resamples=resamples)
     return [Interval(mean[i], float(low[i]), float(high[i]), count) for i in range(len(mean))]
 
 
@@ -80,3 +85,14 @@ def bounds(
         ).confidence_interval
         low[varied], high[varied] = found.low, found.high
     return low, high
+
+
+def alike(of: Callable[[Array], list[_T]], means: Sequence[Array]) -> list[_T]:
+    """What ``of`` tells of each, asked at once for all that have as many prompts."""
+    found: dict[int, _T] = {}
+    for count in {len(one) for one in means}:
+        those = [i for i, one in enumerate(means) if len(one) == count]
+        for start in range(0, len(those), _ASKED_AT_ONCE):
+            some = those[start : start + _ASKED_AT_ONCE]
+            found.update(zip(some, of(np.stack([means[i] for i in some])), strict=True))
+    return [found[i] for i in range(len(means))]

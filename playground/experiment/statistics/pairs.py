@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from playground.experiment.statistics.interval import RESAMPLES, Interval, intervals
+from playground.experiment.statistics.interval import RESAMPLES, Array, Interval, alike, intervals
 
 ALPHA = 0.05
 POWER = 0.8  # with which so many further prompts would show a difference as large as was found
 MOST_FURTHER = 10_000  # prompts; a difference that needs more is as good as none
 _SEED = 20_240_608
-_PAIRS_AT_ONCE = 500
 _NUMBERS_AT_ONCE = 10_000_000
-
-_T = TypeVar("_T")
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,8 @@ def differences(values: Array) -> list[Difference]:
             means = np.nanmean(paired[some], axis=1)
             pairs.append(_Pair(first, second, means, int((~np.isnan(paired)).sum())))
     means_of_all = [pair.means for pair in pairs]
-    p = _alike(sign_flips, means_of_all)
-    found = _alike(intervals, means_of_all)
+    p = alike(sign_flips, means_of_all)
+    found = alike(intervals, means_of_all)
     corrected = holm(p)
     ranked = sorted(p)
     return [
@@ -149,25 +143,3 @@ def _difference(
     """``level`` is what Holm's correction asks of this p."""
     made = Difference(pair.first, pair.second, found, pair.cells, p, corrected, None)
     return made if made.settled else replace(made, further=further_prompts(pair.means, level))
-
-
-def _alike(of: Callable[[Array], list[_T]], means: Sequence[Array]) -> list[_T]:
-    """What ``of`` tells of each, asked at once for all that have as many prompts."""
-    found: dict[int, _T] = {}
-    for count in {len(one) for one in means}:
-        those = [i for i, one in enumerate(means) if len(one) == count]
-        for start in range(0, len(those), _PAIRS_AT_ONCE):
-            some = those[start : start + _PAIRS_AT_ONCE]
-            found.update(zip(some, of(np.stack([means[i] for i in some])), strict=True))
-    return [found[i] for i in range(len(means))]
-
-
-def grid(
-    cells: Mapping[tuple[int, int, int], float | None], recipes: int, prompts: int, seeds: int
-) -> Array:
-    """Values by (recipe, prompt, seed) as an array, NaN where there is none."""
-    values = np.full((recipes, prompts, seeds), np.nan)
-    for place, value in cells.items():
-        if value is not None:
-            values[place] = value
-    return values

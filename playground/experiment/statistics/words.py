@@ -50,13 +50,19 @@ def _by(found: Interval, metric: Metric) -> str:
         least, most, mean = math.exp(least), math.exp(most), math.exp(mean)
         return f"a factor of {number(mean)}, {number(least)} to {number(most)}"
     least, most, mean = (one * info.factor for one in (least, most, mean))
-    below, above = mean - least, most - mean
     unit = f" {info.unit}" if info.unit else ""
+    said = even(mean, least, most)
+    return f"{said}{unit}" if said else f"{number(mean)}{unit}, {number(least)} to {number(most)}"
+
+
+def even(mean: float, low: float, high: float) -> str | None:
+    """As "21 ± 4"; None where one side of the interval is much wider than the other."""
+    below, above = mean - low, high - mean
     if abs(above - below) > _LOPSIDED * max(above, below):
-        return f"{number(mean)}{unit}, {number(least)} to {number(most)}"
-    half = (most - least) / 2
+        return None
+    half = (high - low) / 2
     digits = _digits(half)
-    return f"{mean:,.{digits}f} ± {half:,.{digits}f}{unit}"
+    return f"{mean:,.{digits}f} ± {half:,.{digits}f}"
 
 
 def number(value: float) -> str:

@@ -1,0 +1,167 @@
+"""The experiments of a server: each is run behind everybody's runs, kept, and found by its id.
+
+Whoever knows an id may read and stop that experiment; ids are drawn, and cannot be guessed. What
+was being run when the server ended goes on when it starts again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from playground.engine.request import Busy
+from playground.experiment.experiment import Experiment, ExperimentError
+from playground.experiment.job import Job, Line
+from playground.experiment.kept_jobs import KeptJob, KeptJobs
+from playground.experiment.runner import Runner
+from playground.experiment.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from playground.engine import Engine
+
+log = logging.getLogger(__name__)
+
+MOST_OPEN = 24  # that run or wait, of all clients
+MOST_OF_ONE = 3  # of one client
+_UNPACKED = 16  # that have ended and are kept in memory; the others are measured again
+_AGAIN_S = 60  # after which one who is refused may try again
+
+
+class Jobs:
+    """Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        engine: Callable[[str | None], Engine],
+        store: Callable[[], Store],
+        most_texts: int,
+    ) -> None:
+        """``engine`` gives a model's engine, loaded where it is not; ``store`` is opened late."""
+        self._engine, self._open, self.most_texts = engine, store, most_texts
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._lock = threading.RLock()
+        self._line = Line()
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where texts are kept; in memory alone where the file cannot be used."""
+        with self._lock:
+            if self._store is None:
+                try:
+                    self._store = self._open()
+                except (StoreError, OSError) as error:
+                    log.error("experiments are kept in memory alone: %s", error)
+                    self._store = Store(None)
+            return self._store
+
+    @property
+    def kept(self) -> KeptJobs:
+        return KeptJobs(self.store)
+
+    def submit(self, given: Mapping[str, Any], client: str = "") -> Job:
+        """Check an experiment that is given by the fields of its file, and begin it.
+
+        Raises ``ExperimentError``, which names the field, ``ModelError``, or ``Busy``.
+        """
+        asked = self.checked(given)
+        with self._lock:
+            self._check_room(client)
+        engine = self._engine(asked.model)
+        if asked.model is not None or engine.model.facts.id != self._engine(None).model.facts.id:
+            asked = asked.model_copy(update={"model": engine.model.facts.id})
+        runner = Runner(asked, engine, self.store)
+        row = KeptJob.new(secrets.token_urlsafe(12), engine.model.facts.id, asked, runner.facts)
+        with self._lock:
+            self._check_room(client)
+            self.kept.add(row)
+            return self._begin(row, client)
+
+    def checked(self, given: Mapping[str, Any]) -> Experiment:
+        """The experiment, if this host would run it; raises ``ExperimentError``."""
+        asked = Experiment.of(given)
+        if not self.most_texts:
+            raise ExperimentError("", "This host runs no experiments.")
+        if asked.cells > self.most_texts:
+            raise ExperimentError(
+                "",
+                f"{len(asked.prompts):,} prompts × {len(asked.recipes):,} recipes × "
+                f"{len(asked.seeds):,} seeds are {asked.cells:,} texts; this host writes at most "
+                f"{self.most_texts:,}.",
+            )
+        return asked
+
+    def get(self, id: str) -> Job | None:
+        """An experiment of this server; one that has ended is measured again from its texts."""
+        with self._lock:
+            job = self._jobs.get(id)
+            if job is not None:
+                self._jobs.move_to_end(id)
+                return job
+            row = self.kept.get(id)
+            return None if row is None else self._begin(row)
+
+    def stop(self, id: str) -> bool:
+        """Have an experiment end where it is; False where there is none."""
+        job = self.get(id)
+        if job is not None:
+            job.stop()
+        return job is not None
+
+    def go_on(self, id: str, client: str = "") -> Job | None:
+        """Run one that was stopped, or failed, from where it was; None where there is none."""
+        with self._lock:
+            job = self.get(id)
+            if job is None or not job.resumable:
+                return job
+            self._check_room(client)
+            self.kept.set_stage(id, "waiting", "")
+            row = self.kept.get(id)
+            assert row is not None
+            return self._begin(row, client)
+
+    def resume(self) -> None:
+        """Go on with whatever ran when the server ended."""
+        if not self.most_texts:
+            return
+        with self._lock:
+            for row in self.kept.unfinished():
+                if row.id not in self._jobs:
+                    self._begin(row)
+
+    def close(self) -> None:
+        """End all where they are; they go on when the server starts again."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.close()
+        for job in jobs:
+            job.join()
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+
+    def _begin(self, row: KeptJob, client: str = "") -> Job:
+        job = Job(row, self.store, self._engine, self._line, client)
+        self._jobs[row.id] = job
+        ended = [id for id, one in self._jobs.items() if one.over]
+        for id in ended[: max(0, len(ended) - _UNPACKED)]:
+            del self._jobs[id]
+        job.start()
+        return job
+
+    def _check_room(self, client: str) -> None:
+        open_ = [job for job in self._jobs.values() if not job.over]
+        own = [job for job in open_ if client and job.client == client]
+        if len(own) >= MOST_OF_ONE:
+            raise Busy(
+                f"{len(own)} experiments of yours have not ended; at most {MOST_OF_ONE} are taken "
+                "at once. Stop one, or wait for it.",
+                _AGAIN_S,
+            )
+        if len(open_) >= MOST_OPEN:
+            raise Busy(f"{len(open_)} experiments are waiting already. Try again later.", _AGAIN_S)
