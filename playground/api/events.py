@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from playground.api.errors import Fault, Problem, unforeseen
 from playground.api.responses import EVENTS, Appended, Ended, Rewound, Started
-from playground.api.wait import ended, until
+from playground.api.wait import Followed, ended, until
 from playground.engine import Run
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
@@ -116,7 +116,7 @@ class Events(Protocol):
     over: bool
 
     @property
-    def run(self) -> Run:
+    def run(self) -> Followed:
         """The run whose changes are waited for."""
 
     def stale(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from playground.engine import Run
+from playground.experiment.registry import Metrics as KnownMetrics
 from playground.trace import (
     Comparison,
     FinishReason,
@@ -249,6 +250,41 @@ class Strategies(Closed):
         return cls(
             strategies=[StrategyCard.of(strategy) for strategy in found.strategies.values()],
             broken=[BrokenPlugin(name=plugin.name, error=plugin.error) for plugin in found.broken],
+        )
+
+
+class MetricCard(Closed):
+    """One metric that an experiment may ask for."""
+
+    id: str = Field(description="Its name; with settings it is written `distinct_n(3)`.")
+    title: str
+    summary: str
+    formula: str = Field(description="LaTeX, without delimiters.")
+    source: str
+    url: str
+    unit: str
+    better: Literal["more", "less"] | None = Field(description="Where people agree which it is.")
+    expects: bool = Field(description="Whether prompts need an `expected` value.")
+    repeatable: bool = Field(description="Whether the same texts always have the same number.")
+    params: dict[str, Any] = Field(description="Its settings as a JSON schema, with bounds.")
+
+
+class MetricList(Closed):
+    metrics: list[MetricCard]
+    broken: list[BrokenPlugin] = Field(description="Plugins that did not load, and why.")
+
+    @classmethod
+    def of(cls, found: KnownMetrics) -> "MetricList":
+        told = set(MetricCard.model_fields) - {"params"}
+        return cls(
+            metrics=[
+                MetricCard(
+                    **{name: getattr(metric.info, name) for name in told},
+                    params=metric.Params.model_json_schema(),
+                )
+                for metric in found.metrics.values()
+            ],
+            broken=[BrokenPlugin(name=name, error=why) for name, why in found.broken.items()],
         )
 
 

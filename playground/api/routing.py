@@ -8,7 +8,16 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
-from playground.api import docs, exchange, explain, fork, openai, responses, runs
+from playground.api import (
+    docs,
+    exchange,
+    experiments,
+    explain,
+    fork,
+    openai,
+    responses,
+    runs,
+)
 from playground.api.body import bounded
 from playground.api.errors import Fault, Problem, handle, problem
 from playground.api.metrics import ServerMetrics
@@ -103,6 +112,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     fork.add(router, service)
     explain.add(router, service)
     exchange.add(router, service)
+    experiments.add(router, service)
 
     @router.get(
         "/api/strategies",
@@ -113,6 +123,18 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     def strategies() -> responses.Strategies:
         """Every strategy installed, processors first, with its settings as a JSON schema."""
         return responses.Strategies.of(registry())
+
+    @router.get(
+        "/api/metrics",
+        summary="What an experiment can measure",
+        response_description="All of them.",
+        tags=["What there is"],
+    )
+    def metrics_known() -> responses.MetricList:
+        """Every metric installed, with its formula, its source and its settings."""
+        from playground.experiment.registry import metrics
+
+        return responses.MetricList.of(metrics())
 
     @router.get(
         "/api/models",

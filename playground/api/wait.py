@@ -3,11 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-from playground.engine import Run
+
+class Followed(Protocol):
+    """What changes until it is done: a run, or an experiment."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it will not change any more."""
+
+    def subscribe(self, listener: Callable[[], None], /) -> AbstractContextManager[None]:
+        """Have ``listener`` called at every change."""
 
 
-async def until(ready: Callable[[], bool], run: Run, timeout: float) -> bool:
+async def until(ready: Callable[[], bool], run: Followed, timeout: float) -> bool:
     """Whether ``ready`` becomes true within ``timeout`` seconds.
 
     It is called at every change of ``run``, on the decode loop's thread, so it must be quick.
@@ -34,6 +45,6 @@ async def until(ready: Callable[[], bool], run: Run, timeout: float) -> bool:
     return ready()
 
 
-async def ended(run: Run, timeout: float) -> bool:
+async def ended(run: Followed, timeout: float) -> bool:
     """Whether ``run`` is over in ``timeout`` seconds."""
     return await until(lambda: run.done, run, timeout)

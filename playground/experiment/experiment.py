@@ -105,7 +105,7 @@ class Experiment(BaseModel):
             try:
                 several += Sweep.model_validate(sweep).recipes()
             except ValidationError as error:
-                raise ValueError(str(_told(error, {}, "sweep"))) from None
+                raise _told(error, {}, "sweep") from None
         values["recipes"] = several
         return values
 
@@ -250,6 +250,8 @@ def _told(error: ValidationError, given: Mapping[str, Any], inside: str = "") ->
     place = [str(part) for part in first["loc"]]
     field = ".".join([inside, *place] if inside else place)
     cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ExperimentError):
+        return cause
     if first["type"] == "extra_forbidden":
         top = len(place) == 1 and not inside
         fields = ", ".join([*Experiment.model_fields, "sweep"]) if top else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from playground.errors import ModelError
 from playground.experiment import runner
 from playground.experiment.experiment import ExperimentError
+from playground.experiment.findings import Findings
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.result import Result
 from playground.experiment.runner import Cell, Done, ExperimentFailed, ModelReleased, Runner
@@ -145,14 +147,20 @@ class Job:
         """All texts with their numbers, for a report; measured anew."""
         return Result(self.experiment, self.row.facts, dict(self._kept()))
 
-    def texts(self, recipe: int, prompt: int | None = None) -> dict[Cell, Sample]:
+    def findings(self) -> Findings:
+        """What the texts that are measured so far tell."""
+        return self._tally.findings()
+
+    def texts(
+        self, recipe: int, prompt: int | None = None, most: int | None = None
+    ) -> dict[Cell, Sample]:
         """Those of a recipe, after one prompt or all, as far as they are kept."""
         wanted = {
             cell: key
             for cell, key in self.keys.items()
             if cell.recipe == recipe and prompt in (None, cell.prompt)
         }
-        return dict(runner.written(wanted, self.store))
+        return dict(itertools.islice(runner.written(wanted, self.store), most))
 
     def wait_for(self, ahead: int) -> None:
         """Say how many experiments are before this one."""
@@ -206,6 +214,8 @@ class Job:
 
     def _write(self) -> None:
         self._tell(note="Loads its model.", stage="waiting")
+        import scipy.stats  # noqa: F401  # takes seconds, which are no part of what a table takes
+
         current = self._runner = Runner(self.experiment, self._engine(self.row.model), self.store)
         if self.stopping:
             return

@@ -79,6 +79,12 @@ class Result(Findings):
 
         return to_html(self)
 
+    def to_toml(self) -> str:
+        """The file that asks the same again."""
+        from playground.experiment.report import to_toml
+
+        return to_toml(self.experiment)
+
     def to_csv(self) -> str:
         """All texts with their numbers, a row each; quoted, since a text may hold any line end."""
         written: str = self.frame().to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)

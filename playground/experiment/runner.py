@@ -13,13 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from playground.engine import Engine, EngineClosed, FieldError, Request, Run
+from playground.engine import EngineClosed, FieldError, Request, Run
 from playground.engine.request import Busy
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.facts import Facts
 from playground.experiment.sample import Sample
 from playground.experiment.store import Store, key
+
+if TYPE_CHECKING:
+    from playground.engine import Engine
 
 _SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
 _READ_AT_ONCE = 500  # samples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ class Tally:
 
     Some metrics compare the texts of all seeds with each other: those of a prompt and a recipe are
     measured anew when another one has come, and dropped once all are there. NaN stands for texts
-    that are missing, that failed, or that have no such number.
+    that are missing, that failed, or that have no such number. Any thread may read them.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -32,9 +34,14 @@ class Tally:
         }
         self._open: dict[tuple[int, int], dict[int, Sample]] = {}  # by prompt and recipe, a seed
         self._changed: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
 
     def add(self, cell: Cell, sample: Sample) -> None:
         """Take a text in; each cell comes once."""
+        with self._lock:
+            self._add(cell, sample)
+
+    def _add(self, cell: Cell, sample: Sample) -> None:
         if sample.error is not None:
             self.failed[cell] = sample.error
         self.written += 1
@@ -47,10 +54,12 @@ class Tally:
 
     def values(self) -> dict[str, Array]:
         """A copy of all numbers as they are compared; NaN where there is none."""
-        for group in list(self._changed):
-            self._measure(group)
+        with self._lock:
+            for group in list(self._changed):
+                self._measure(group)
+            copies = {written: numbers.copy() for written, numbers in self.numbers.items()}
         found = {}
-        for written, numbers in self.numbers.items():
+        for written, numbers in copies.items():
             compared = self._metrics[written].compared
             found[written] = np.array(
                 [np.nan if (value := compared(one)) is None else value for one in numbers.flat]

@@ -31,6 +31,8 @@ def header(service: Service, model: str) -> Header:
     entries, settings = service.models.catalogue(), service.settings
     with gr.Row(elem_id="header"):
         gr.HTML("<h1>Decoding playground</h1>", apply_default_css=False, min_width=0)
+        if service.settings.max_experiment_texts:
+            element("areas", min_width=0)
         with gr.Row(elem_classes="model"):
             menu = gr.Dropdown(
                 [(entry.title, entry.id) for entry in entries],

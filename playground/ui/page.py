@@ -21,6 +21,7 @@ from playground.ui import (
 )
 from playground.ui.branches import Branches
 from playground.ui.columns import Columns
+from playground.ui.decide import decide
 from playground.ui.element import QUICK, element
 from playground.ui.exchange import Exchange
 from playground.ui.follow import Follower
@@ -91,6 +92,8 @@ def build(service: Service) -> gr.Blocks:
                 partial(likelihood.score, service),
                 service.context,
             )
+            if service.settings.max_experiment_texts:
+                decide(service)
         first = gr.State(None)  # the token that the inspector opens on after a run
         previews = _previews(service, sample)
         parts = PageParts(head, box, knobs, columns)

@@ -13,13 +13,13 @@ from gradio.themes.utils import fonts
 from playground.ui.element import ASSETS
 
 SCRIPTS = (
-    "page", "turns", "address", "chat", "refer", "branches", "history", "chooser", "step_menu",
-    "shape", "picture", "save", "tree_drawing", "beam_tree", "beam_drawing",
+    "page", "area", "turns", "address", "chat", "refer", "branches", "history", "chooser",
+    "step_menu", "shape", "picture", "save", "tree_drawing", "beam_tree", "beam_drawing",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "taking", "setup", "card", "columns", "exchange", "text", "widths", "preview",
     "chooser", "inspector", "rows", "save", "listing", "panels", "changes", "tree", "apart",
-    "beams", "walk", "ribbon", "dock",
+    "beams", "walk", "ribbon", "dock", "decide",
 )  # fmt: skip
 
 

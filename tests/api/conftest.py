@@ -32,6 +32,7 @@ def service(tmp_path_factory):
             max_rows=24,
             max_new_tokens=1500,
             max_prompt_chars=4000,
+            experiment_store=folder / "experiments.sqlite",
         )
     )
     yield made

@@ -97,11 +97,18 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
     assert set(client.get("/api/openapi.json").json()["paths"]) == OPENAI | {
         "/api/bring",
         "/api/compare",
+        "/api/experiments",
+        "/api/experiments/{id}",
+        "/api/experiments/{id}/events",
+        "/api/experiments/{id}/resume",
+        "/api/experiments/{id}/stop",
+        "/api/experiments/{id}/{file}",
         "/api/explain",
         "/api/fork",
         "/api/formats",
         "/api/generate",
         "/api/generate_batch",
+        "/api/metrics",
         "/api/models",
         "/api/score",
         "/api/strategies",
@@ -142,7 +149,7 @@ def of_a_run(client, body):
 def test_the_schemas_own_example_can_be_sent(client):
     sent = 0
     for path, methods in client.get("/api/openapi.json").json()["paths"].items():
-        if "post" in methods:
+        if "requestBody" in methods.get("post", {}):
             content = methods["post"]["requestBody"]["content"]["application/json"]
             for example in content["examples"].values():
                 body = of_a_run(client, example["value"])
@@ -163,9 +170,8 @@ def test_the_readmes_examples_can_be_sent(client):
         body = of_a_run(client, json.loads(body)) if body else None
         answer = client.post(path, json=body) if body else client.get(path)
         assert answer.status_code == 200, path
-    assert {path for path, _ in shown} - OPENAI == (
-        set(client.get("/api/openapi.json").json()["paths"]) - OPENAI
-    )
+    paths = set(client.get("/api/openapi.json").json()["paths"]) - OPENAI
+    assert {path for path, _ in shown} - OPENAI == {path for path in paths if "{" not in path}
 
 
 def test_the_documentation_is_served_by_this_host_alone(client):

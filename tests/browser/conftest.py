@@ -58,6 +58,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             hub="http://127.0.0.1:9",
             hub_timeout_s=1,
             threads=1,
+            experiment_store=tmp_path_factory.mktemp("experiments") / "store.sqlite",
         )
     )
     made.engine()

@@ -15,7 +15,6 @@ from playground.experiment.store import Store
 from tests.engine.models import engine
 from tests.experiment.test_runner import ASKED
 
-
 LONG = ASKED | {"seeds": 4, "max_new_tokens": 30, "metrics": ["length"]}
 
 

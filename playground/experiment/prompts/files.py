@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ _TEXT = ("text", "prompt", "input", "question")  # what the column of the prompt
 _EXPECTED = ("expected", "answer", "output", "target")
 _NAME = ("name", "id", "title")
 MOST_BYTES = 16 << 20
+FORMS = ("auto", "lines", "paragraphs", "csv", "jsonl")
 
 
 class PromptsError(ValueError):
@@ -78,6 +80,46 @@ def from_jsonl(text: str) -> list[Prompt]:
 def from_lines(text: str) -> list[Prompt]:
     """A prompt a line; empty lines are left out."""
     return _prompts((n, {"text": line}) for n, line in enumerate(text.splitlines(), 1) if line)
+
+
+def from_text(text: str, form: str = "auto") -> list[Prompt]:
+    """Prompts as they were typed or pasted; ``form`` is one of ``FORMS``.
+
+    ``auto`` reads JSON lines and CSV with a known header for what they are, and else a prompt from
+    each line.
+    """
+    if len(text.encode(errors="replace")) > MOST_BYTES:
+        raise PromptsError(f"the prompts have more than {MOST_BYTES:,} bytes.")
+    readers = {
+        "auto": _reader(text),
+        "lines": from_lines,
+        "paragraphs": from_paragraphs,
+        "csv": from_csv,
+        "jsonl": from_jsonl,
+    }
+    reader = readers.get(form)
+    if reader is None:
+        raise PromptsError(f"{form!r} is none of {', '.join(FORMS)}.")
+    return reader(text.removeprefix("\ufeff"))
+
+
+def from_paragraphs(text: str) -> list[Prompt]:
+    """A prompt a paragraph, each after an empty line."""
+    found, line = [], 1
+    for part in re.split(r"(\n[ \t]*(?:\n[ \t]*)+)", text.replace("\r\n", "\n")):
+        if part.strip():
+            found.append((line, {"text": part.strip("\n")}))
+        line += part.count("\n")
+    return _prompts(found)
+
+
+def _reader(text: str) -> Callable[[str], list[Prompt]]:
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if first.startswith("{") or (first.startswith('"') and first.endswith('"')):
+        return from_jsonl
+    header = [name.strip().strip('"').lower() for name in first.lstrip("\ufeff").split(",")]
+    known = {*_TEXT, *_EXPECTED, *_NAME}
+    return from_csv if set(header) <= known and set(header) & set(_TEXT) else from_lines
 
 
 def _prompts(rows: Iterable[tuple[int, Any]]) -> list[Prompt]:

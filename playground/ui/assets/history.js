@@ -200,7 +200,7 @@
   const typing = (target) => target.isContentEditable || target.matches?.(
     'textarea, input:not([type=range], [type=checkbox], [type=radio], [type=button])');
   document.addEventListener('keydown', (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || typing(event.target)) return;
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || typing(event.target) || playground.area.shown !== 'compare') return;
     const key = event.key.toLowerCase();
     const by = key === 'z' ? (event.shiftKey ? 1 : -1) : key === 'y' && !event.shiftKey ? 1 : 0;
     if (!by) return;

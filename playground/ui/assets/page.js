@@ -138,6 +138,7 @@ window.playground = (() => {
 
 document.addEventListener('keydown', (event) => {
   if (event.target.closest?.('[data-enter]')) return; // what is typed there is sent by itself
+  if (playground.area.shown !== 'compare') return;
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     document.activeElement?.dispatchEvent(new Event('change', { bubbles: true }));
