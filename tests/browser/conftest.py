@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from playground.api import routes
 from playground.service import Service
 from playground.settings import Settings
 from playground.ui import build, recorded, serve
@@ -75,7 +76,7 @@ def free_port() -> int:
 
 async def _launched(service: Service) -> Served:
     """Build in a running loop: without one, Gradio makes loops that nothing closes."""
-    return serve(build(service), service, port=free_port())
+    return serve(build(service), service, routes(service), port=free_port())
 
 
 def served(service: Service) -> Iterator[Site]:
