@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from playground.trace import LaneTimings, Metrics, StepRecord, Trace
 
 
 def measure(trace: Trace) -> Metrics:
     """The figures of a trace's first text."""
-    found = trace.outputs[0].found if trace.outputs else {}
-    return measure_path(trace.path()).model_copy(update={"found": dict(found)})
+    return measure_path(trace.path(), trace.outputs[0].found if trace.outputs else {})
 
 
-def measure_path(path: Sequence[StepRecord]) -> Metrics:
-    """The figures of one text; one that the text is too short for is None.
+def measure_path(path: Sequence[StepRecord], found: Mapping[str, float] | None = None) -> Metrics:
+    """The figures of one text, with those its recipe ``found``; one it is too short for is None.
 
     Perplexity is exp of the mean negative log-probability (nats) of its tokens under the raw
     model; entropy and rank are means over the raw distributions its tokens were chosen from.
@@ -30,6 +29,7 @@ def measure_path(path: Sequence[StepRecord]) -> Metrics:
         repeated_4=repeated(tokens, 4),
         acceptance=acceptance(path),
         timings=timings(path),
+        found=dict(found or {}),
     )
 
 

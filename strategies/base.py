@@ -196,6 +196,10 @@ class Processor(Strategy):
         """
         if type(self).needs is not Processor.needs:
             raise Unknown("what the model reads for it beside the text was not recorded.")
+        if self.goes_back:
+            raise Unknown(
+                "it takes tokens back, and what would be written instead was not recorded."
+            )
         if self.remembers_probabilities:
             raise Unknown("what it remembers of the text so far was not recorded.")
 
@@ -250,6 +254,14 @@ class Processor(Strategy):
         token by itself can go back: ``Recipe.build`` refuses others.
         """
         return None
+
+    def after_rewind(self, earlier: Any, now: Any) -> Any:
+        """The state of a row that another strategy took back, where it was ``earlier``.
+
+        By default all that came to be known since is forgotten. A processor that takes tokens back
+        itself, and bounds how often, goes on counting from ``now``.
+        """
+        return earlier
 
     def settled(self, row: Row) -> int:
         """How many of the row's generated tokens ``rewind`` surely leaves, whatever follows."""

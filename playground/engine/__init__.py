@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.view import LaneView
+from playground.engine.lanes.view import LaneView, View
 from playground.engine.observer import Observer, Observers
 from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request
 from playground.engine.run import Run
@@ -25,6 +25,7 @@ __all__ = [
     "Observers",
     "Request",
     "Run",
+    "View",
 ]
 
 

@@ -181,6 +181,9 @@ class RemoteView(View[Any]):
     def steps(self) -> list[StepRecord]:
         return self._records
 
+    def measured(self, held: RemoteText) -> dict[str, float]:
+        return dict(held.output.found)
+
     @property
     def text(self) -> str:
         return self._texts[0].output.text

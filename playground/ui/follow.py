@@ -16,10 +16,11 @@ from typing import Any
 import gradio as gr
 
 from playground.colours import LETTERS
-from playground.engine import Run
+from playground.engine import Run, View
 from playground.explain.partings import Side
 from playground.metrics import measure_path
 from playground.service import Service
+from playground.trace import Metrics
 from playground.ui import score, strip
 from playground.ui.frame_rate import FRAME_S, FrameRate
 from playground.ui.growing import Growing
@@ -181,7 +182,7 @@ class Follower:
                 reason = lane.finish_reason if here.over else None
                 if fresh or here.over:
                     by_hand = here.chooses == "person"
-                    figures[number] = strip.figures(measure_path(here.path), reason, by_hand)
+                    figures[number] = strip.figures(_measured(lane, here), reason, by_hand)
                 shown[self.strips[number]] = strip.written(
                     run.id, number, recipe, sides, partings, reason
                 ) | {"figures": figures[number], "state": "done" if here.over else "running"}
@@ -210,7 +211,7 @@ class Follower:
                 return
             shown = strip.written(name, column, recipe, columns, partings, reason)
             by_hand = own.chooses == "person"
-            told = strip.figures(measure_path(own.path), reason, by_hand)
+            told = strip.figures(_measured(run.views[0], own), reason, by_hand)
             frame = {"run": name, "sent": time.monotonic()}
             yield {
                 self.strips[column]: shown | {"figures": told, "state": "running"},
@@ -241,3 +242,8 @@ def _side(run: Run, number: int) -> Side:
     lane = run.views[number]
     over, vocab_size = lane.done, run.facts.vocab_size
     return Side(LETTERS[number], lane.chain, lane.path(), over=over, vocab_size=vocab_size)
+
+
+def _measured(lane: View[Any], text: Side) -> Metrics:
+    """The figures of a lane's text so far, those of its recipe's steps among them."""
+    return measure_path(text.path, lane.measured(lane.ordered()[0]))

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..base import Row
 
+IN_ONE_PLACE = 10  # times that a token loses weight in one place; written again, it stays
+
 
 @dataclass(frozen=True)
 class Attempts:
@@ -27,12 +29,20 @@ class Attempts:
         """How many times this token lost weight there."""
         return dict(self.lowered).get((place, token), 0)
 
+    def spent(self, place: int, token: int, tries: int) -> bool:
+        """Whether the text may go back no more, or not for this token in this place."""
+        return self.times >= tries or self.at(place, token) >= IN_ONE_PLACE
+
     def back(self, place: int, token: int, floor: int) -> Attempts:
         """Once more, with this token at ``place``; what lies behind it is forgotten."""
         lowered = dict(self.lowered)
         lowered[place, token] = self.at(place, token) + 1
         kept = tuple((one, times) for one, times in lowered.items() if one[0] <= place)
         return Attempts(kept, self.times + 1, self.standing, min(self.floor, floor))
+
+    def recounted(self, now: Attempts) -> Attempts:
+        """This earlier state, with the times that the text went back by ``now``."""
+        return replace(self, times=now.times)
 
     def left(self, floor: int) -> Attempts:
         """With one more that is left standing before ``floor``."""

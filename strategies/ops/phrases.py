@@ -10,6 +10,8 @@ import regex
 from ..notation import quote, shorten
 from .expressions import SECONDS, too_slow
 
+Decode = Callable[[Sequence[int]], str]
+
 _REACH = 2_000  # characters back that a match of an expression may begin
 _NEXT = ("a", "0", " ", ".", "\n")  # what may follow a match at the end, one of each kind
 
@@ -59,12 +61,25 @@ class Phrases:
             found.append(Found(start, end, f"{quote(match.group())} {by}."))
         return min(found, key=lambda one: one.start, default=None)
 
+    def settled(self, decode: Decode, tokens: Sequence[int], floor: int) -> int:
+        """How many of the first tokens stay, wherever the text goes back to and goes on from.
+
+        Left out are those that something listed may yet come to begin with.
+        """
+        count = len(tokens)
+        while count:
+            start = self.begun(decode(tokens[:count]), floor)
+            if start is None:
+                break
+            count = token_at(decode, tokens[:count], start)
+        return count
+
     def begun(self, text: str, floor: int) -> int | None:
         """The first character, from ``floor`` on, from which something may still be found."""
         starts = []
         for pattern, expression in self._patterns:
             match = _search(pattern, text, self._from(text, floor, expression), partial=True)
-            if match is not None and match.start() < len(text):
+            if match is not None:
                 starts.append(match.start())
         return min(starts, default=None)
 
@@ -73,7 +88,7 @@ class Phrases:
         return max(floor, len(text) - back, 0)
 
 
-def token_at(decode: Callable[[Sequence[int]], str], tokens: Sequence[int], character: int) -> int:
+def token_at(decode: Decode, tokens: Sequence[int], character: int) -> int:
     """Which of ``tokens`` writes the character of that number, from 0."""
     low, high = 0, len(tokens) - 1
     while low < high:
@@ -88,7 +103,11 @@ def token_at(decode: Callable[[Sequence[int]], str], tokens: Sequence[int], char
 def _search(
     pattern: regex.Pattern[str], text: str, start: int, partial: bool = False
 ) -> regex.Match[str] | None:
+    """The first match that is of some characters, or (``partial``) may come to be."""
     try:
-        return pattern.search(text, start, partial=partial, timeout=SECONDS)
+        for match in pattern.finditer(text, start, partial=partial, timeout=SECONDS):
+            if match.end() > match.start():
+                return match
     except TimeoutError:
         raise too_slow(pattern.pattern) from None
+    return None

@@ -11,12 +11,9 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Rewind, Row, setting
 from ..ops.attempts import Attempts, lower
-from ..ops.bounded import Bounded, Unknown
 from ..ops.expressions import Expression
 from ..ops.phrases import Phrases, token_at
 from ..ops.spellings import Text
-
-_AT_A_PLACE = 10  # times that one token is made less likely in one place, then it stays
 
 
 class BanPhrases(base.Processor):
@@ -40,7 +37,7 @@ class BanPhrases(base.Processor):
         )
         strength: float = setting(
             1.0,
-            "How much less likely the token that began it gets, as ten to the power of −10 times.",
+            "Its first token's probability is divided by 10 to the power of ten times this.",
             usual=(0.05, 1),
             step=0.05,
             ge=0.01,
@@ -66,37 +63,26 @@ class BanPhrases(base.Processor):
         return lower(scores, rows, 10 * self.params.strength * math.log(10))
 
     def rewind(self, row: Row) -> Rewind | None:
-        state, tokens = row.state, row.generated
-        text = self.context.decode(tokens)
-        found = self._listed.first(text, state.floor, ended=row.done)
-        if found is None:
-            return None
-        place = token_at(self.context.decode, tokens, found.start)
-        token = tokens[place]
-        spent = state.times == self.params.tries or state.at(place, token) == _AT_A_PLACE
-        if spent or place < row.fixed:
-            return Rewind(0, state=state.left(found.end))
-        before = len(self.context.decode(tokens[:place]))
-        return Rewind(len(tokens) - place, found.why, state.back(place, token, before))
+        state, tokens, decode = row.state, row.generated, self.context.decode
+        text = decode(tokens)
+        while (found := self._listed.first(text, state.floor, ended=row.done)) is not None:
+            place = token_at(decode, tokens, found.start)
+            if place >= row.fixed and not state.spent(place, tokens[place], self.params.tries):
+                before = len(decode(tokens[:place]))
+                back = state.back(place, tokens[place], before)
+                return Rewind(len(tokens) - place, found.why, back)
+            state = state.left(found.end)
+        return Rewind(0, state=state) if state is not row.state else None
+
+    def after_rewind(self, earlier: Attempts, now: Attempts) -> Attempts:
+        return earlier.recounted(now)
 
     def settled(self, row: Row) -> int:
-        """Without what may yet turn out to be listed, nor what that going back would lead into."""
-        count = len(row.generated)
-        while count and row.state.times < self.params.tries:
-            tokens = row.generated[:count]
-            begun = self._listed.begun(self.context.decode(tokens), row.state.floor)
-            if begun is None:
-                break
-            count = token_at(self.context.decode, tokens, begun)
-        return count
+        if row.state.times == self.params.tries:
+            return len(row.generated)
+        return self._listed.settled(self.context.decode, row.generated, row.state.floor)
 
     def measure(self, row: Row) -> Mapping[str, float]:
         state = row.state or Attempts()
         standing = {"left standing": state.standing} if state.standing else {}
         return {"taken back": state.times, **standing}
-
-    def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
-        raise Unknown(
-            "it goes back once a phrase is written, and what would be written instead was not "
-            "recorded."
-        )

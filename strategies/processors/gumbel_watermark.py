@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import base
-from ..base import Info, Row, setting
+from ..base import Info, Row, Search, Strategy, setting
 from ..ops.contexts import contexts, last_context, met_before
 from ..ops.noise import gumbel_at, keyed
 
@@ -25,8 +25,8 @@ class GumbelWatermark(base.Processor):
         source="Aaronson 2022; Kuditipudi et al. 2023",
         url="https://scottaaronson.blog/?p=6823",
         advice="Use it to see a watermark that changes no probability: whoever does not know the "
-        "key sees plain samples. The same prompt gives the same text every time, whatever the "
-        "seed, and where the model is sure there is nothing to find.",
+        "key sees plain samples. One key gives a prompt one text, whatever the seed and however "
+        "many are drawn, and where the model is sure there is nothing to find.",
     )
 
     class Params(base.Params):
@@ -43,6 +43,15 @@ class GumbelWatermark(base.Processor):
     @classmethod
     def leaves_one(cls, params: Any) -> bool:
         return not cls.is_neutral(params)
+
+    def refuse(self, chain: Sequence[Strategy]) -> None:
+        search = chain[-1]
+        if isinstance(search, Search) and search.width() > 1 and not self.is_neutral(self.params):
+            raise ValueError(
+                "the key decides every token, so that all texts of a prompt are the same and "
+                f"{search.info.id} has nothing to choose from; end with one text, as sample(1), or "
+                "set key to 0."
+            )
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.is_neutral(self.params):

@@ -259,7 +259,8 @@ def _gone_back(held: Held, processors: Sequence[Processor]) -> Held:
         rewind = processor.rewind(replace(held.row, state=held.states[depth]))
         if rewind is not None:
             was = held.back(rewind.count)
-            states = [*was.states]
+            pairs = zip(processors, was.states, held.states, strict=True)
+            states = [one.after_rewind(earlier, now) for one, earlier, now in pairs]
             states[depth] = rewind.state
             row = was.row if not rewind.count else replace(was.row, sample=held.row.sample)
             held = replace(was, row=row, states=tuple(states))

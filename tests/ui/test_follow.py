@@ -56,6 +56,30 @@ def test_frames_lead_to_what_is_shown_at_the_end(follower):
     assert not follower.running and not follower.awaited
 
 
+def test_what_a_step_measures_is_told_while_the_text_is_written(follower, monkeypatch):
+    """How often it went back, and a watermark's z-score; at the end as in what is kept."""
+    monkeypatch.setattr(following, "FIGURES_S", 0.0)
+    served = engine(eos=(3,))
+    letters = 'constrained(regex="[a-f ]*") | ban_phrases(["a", "bd"]) | sample'
+    asked = Request(
+        prompt="one two three",
+        recipes=[letters, "watermark | sample(2)"],
+        max_new_tokens=30,
+        seed=1,
+    )
+    run = begun(follower, served, asked)
+    told = {"A": [], "B": []}
+    for frame in follower.follow(run.id):
+        for column, name in {"A": "taken back", "B": "watermark z"}.items():
+            figures = (frame.get(column) or {}).get("figures", [])
+            told[column] += [one["value"] for one in figures if one["name"] == name]
+        served.step()
+    times = [int(value) for value in told["A"]]
+    assert times == sorted(times) and len(set(times)) > 2
+    assert times[-1] == run.comparison().lanes[0].metrics.found["taken back"]
+    assert len(set(told["B"])) > 10
+
+
 def test_a_page_that_leaves_may_come_back_for_its_run(follower):
     served = engine()
     run = begun(follower, served)

@@ -76,14 +76,14 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         held = replace(held, text=text, node=node, slot=slots[number], past=past)
         if asked.rewind is not None:
             lane.reached(len(held.row.generated))
-            by = lane.processors[asked.depth].info.id
-            held = gone_back(held, asked.rewind, asked.depth, by, lane.view.tree)
+            held = gone_back(
+                held, asked.rewind, lane.processors, lane.search, lane.view.tree, asked.depth
+            )
         nexts[number] = held
     for rewind in chosen.rewinds:
         parent = chosen.rows[rewind.parent]
         lane.reached(len(parent.row.generated))
-        by = lane.search.info.id
-        nexts.append(gone_back(parent, rewind, None, by, lane.view.tree))
+        nexts.append(gone_back(parent, rewind, lane.processors, lane.search, lane.view.tree))
     if lane.view.weighing is not None:
         lane.view.weighing.add(chosen.rows, lane.passed, nexts, lane.detokenizer)
     earlier = [held for held in lane.view.rows if held.reason is not None]

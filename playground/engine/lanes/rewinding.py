@@ -13,7 +13,7 @@ from typing import Any
 from playground.engine.lanes.rows import Fault, LaneRow, Past
 from playground.engine.lanes.step_tree import StepTree
 from playground.trace import TakenBack
-from strategies import Processor, Rewind, Row
+from strategies import Processor, Rewind, Row, Search, Strategy
 
 
 def remembered(held: LaneRow) -> tuple[Past, ...]:
@@ -58,11 +58,18 @@ def check(rewind: Rewind, row: Row, strategy: str, least: int = 1) -> None:
         raise Fault(f"{strategy} took back {rewind.count} tokens of {count}")
 
 
-def gone_back(held: LaneRow, rewind: Rewind, depth: int | None, by: str, tree: StepTree) -> LaneRow:
+def gone_back(
+    held: LaneRow,
+    rewind: Rewind,
+    processors: Sequence[Processor],
+    search: Search,
+    tree: StepTree,
+    depth: int | None = None,
+) -> LaneRow:
     """``held`` without its last tokens; the state of the processor at ``depth`` is the rewind's.
 
-    Where ``depth`` is None a search asked, and it is the search's. A reason is kept beside what is
-    written there next.
+    Where ``depth`` is None the search asked, and it is the search's. A reason is kept beside what
+    is written there next.
     """
     tokens = held.row.tokens[: len(held.row.tokens) - rewind.count]
     keep = len(tokens) - held.row.prompt_length - held.row.fixed  # of those written here
@@ -72,11 +79,15 @@ def gone_back(held: LaneRow, rewind: Rewind, depth: int | None, by: str, tree: S
     if rewind.why:
         records = [tree.records[node] for node in nodes]
         text, ids = "".join(record.text for record in records), [record.token for record in records]
-        taken += (TakenBack(text=text, token_ids=ids, by=by, why=rewind.why),)
+        by: Strategy = search if depth is None else processors[depth]
+        taken += (TakenBack(text=text, token_ids=ids, by=by.info.id, why=rewind.why),)
     else:
         for node in nodes:
             tree.thin(node)
-    states = list(was.states)
+    states = [
+        processor.after_rewind(earlier, now)
+        for processor, earlier, now in zip(processors, was.states, held.states, strict=True)
+    ]
     state, score, sample = was.state, was.score, held.row.sample
     if depth is None:
         state, score = rewind.state, rewind.score

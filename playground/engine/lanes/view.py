@@ -72,6 +72,10 @@ class View(ABC, Generic[Held]):
         """The records of the text shown now, as far as they stay."""
 
     @abstractmethod
+    def measured(self, held: Held) -> dict[str, float]:
+        """What the processors and the search find in a text so far, by name."""
+
+    @abstractmethod
     def trace(self, vocab_size: int) -> Trace:
         """The records and the texts so far, the one a person is shown first."""
 
@@ -176,7 +180,6 @@ class LaneView(View[LaneRow]):
         return [self.steps[node] for node in self.nodes(shown)[: self.settled(shown)]]
 
     def measured(self, held: LaneRow) -> dict[str, float]:
-        """What the processors and the search find in a row's text, by name."""
         found: dict[str, float] = {}
         for processor, state in zip(self.processors, held.states, strict=True):
             found.update(processor.measure(replace(held.row, state=state)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from strategies import Recipe, RecipeError, Refusal, Rewind, Row
 from strategies.ops.noise import gumbel
 from strategies.ops.phrases import Phrases, token_at
+from strategies.processors.ban_phrases import BanPhrases
 from tests.strategies.driver import context, run, transitions
 
+REWIND = BanPhrases.rewind
 # After 0 most likely 1, after 1 most likely 2; the text of a token is its number.
 TABLE = torch.tensor(
     [
@@ -103,6 +106,55 @@ def test_it_never_goes_on_for_ever_and_counts_what_it_leaves() -> None:
         "taken back": 40.0,  # ten times in each place
         "left standing": 4.0,
     }
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        'ban_phrases(["0", "1", "2", "3"], tries=1000)',
+        r'ban_phrases(expressions=["[\\s\\S]"])',
+        'ban_phrases(expressions=["(.| )+"])',
+        'ban_phrases(expressions=[".{7}", "^.", ".$"])',
+        r'ban_phrases(expressions=["\\b", "(?<=1)", "(?=2)", "(?!1)(?=.)|2"])',
+        'ban_phrases([" "], strength=0.01)',
+        'top_k(1) | ban_phrases(["0", "1", "2", "3"])',
+        # Each takes back where the other counted what it had tried.
+        'ban_phrases(expressions=["."], tries=20) | ban_phrases(expressions=[".{5}"], tries=20)',
+        'ban_phrases(expressions=[".{9}"]) | ban_phrases(["1"]) | ban_phrases(expressions=["^.."])',
+    ],
+)
+@pytest.mark.parametrize("search", ["greedy", "sample(2)"])
+def test_whatever_is_listed_a_text_ends(
+    steps: str, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text of 12 tokens, after no more rewinds than all steps may try together."""
+    recipe = Recipe.parse(f"{steps} | {search}")
+    texts = 2 if search == "sample(2)" else 1
+    most = texts * sum(getattr(step.params, "tries", 0) for step in recipe.steps)
+    times = 0
+
+    def counted(self: BanPhrases, row: Row) -> Rewind | None:
+        nonlocal times
+        asked = REWIND(self, row)
+        times += bool(asked and asked.count)
+        assert times <= most
+        return asked
+
+    monkeypatch.setattr(BanPhrases, "rewind", counted)
+    rows = run(transitions(TABLE), recipe, (0,), max_new_tokens=12)
+    assert all(row.done or len(row.generated) == 12 for row in rows)
+
+
+def test_after_one_that_stays_others_are_still_looked_for() -> None:
+    """One token ends two phrases, of which the first may not be taken back any more."""
+    recipe = Recipe.parse('ban_phrases(["0 1", "1"], strength=0.01) | greedy')
+    (processor,), _ = recipe.build(context(4))
+    state = processor.initial_state()
+    state = replace(state, lowered=(((0, 0), 10),))
+    rewind = processor.rewind(Row((3, 0, 1), 1, state=state))
+    assert rewind is not None and rewind.count == 0 and rewind.state.standing == 1
+    rewind = processor.rewind(Row((3, 0, 1, 1), 1, state=rewind.state))
+    assert rewind is not None and (rewind.count, rewind.why) == (1, '"1" is on the list.')
 
 
 def test_what_may_yet_be_taken_back_is_not_settled() -> None:

@@ -101,6 +101,15 @@ def test_gumbel_is_the_same_for_every_seed_and_never_twice_after_the_same() -> N
     assert int((mine(scores, [Row((1, 5, 6, 7, 6, 5), 1)]) > -torch.inf).sum()) == 1
 
 
+@pytest.mark.parametrize("search", ["sample(2)", "best_of", "beam", "arithmetic", "contrastive"])
+def test_gumbel_refuses_a_search_that_would_compare_equal_texts(search: str) -> None:
+    with pytest.raises(RecipeError, match=r"all texts of a prompt are the same.*sample\(1\)"):
+        Recipe.parse(f"gumbel_watermark | {search}").build(context(VOCAB))
+    Recipe.parse(f"gumbel_watermark(0) | {search}").build(context(VOCAB))
+    Recipe.parse(f"~gumbel_watermark | {search}").build(context(VOCAB))
+    Recipe.parse(f"synthid | {search}").build(context(VOCAB))
+
+
 def test_the_z_of_gumbel_by_hand() -> None:
     """That of one token: its noise g has r = exp(−exp(−g)), and −ln(1 − r) is 1 on average."""
     mine = built("gumbel_watermark(ngram=1)")
