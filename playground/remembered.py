@@ -25,7 +25,12 @@ _LONGEST = 1 << 20  # bytes; no result is longer, so such a file is not read
 
 
 class Remembered:
-    """The results in a folder. ``everywhere`` is part of the circumstances of each of them."""
+    """The results in a folder. ``everywhere`` is part of the circumstances of each of them.
+
+    What took no longer than ``shortest`` seconds to find is not worth keeping.
+    """
+
+    shortest = 1.0
 
     def __init__(self, folder: Path, everywhere: Mapping[str, str] | None = None) -> None:
         self.folder = folder

@@ -28,7 +28,7 @@ def checks(monkeypatch):
         return FOUND
 
     monkeypatch.setattr(recalled, "row_counts", check)
-    monkeypatch.setattr(recalled, "SHORT_S", 0.0)
+    monkeypatch.setattr(Remembered, "shortest", 0.0)
     monkeypatch.setattr(Steps, "differing", lambda *given, **named: set())
     return made
 
@@ -110,16 +110,16 @@ def test_a_result_that_a_step_contradicts_is_found_anew(checks, tmp_path, monkey
 
 
 def test_short_checks_and_failed_ones_are_not_kept(checks, tmp_path, monkeypatch):
-    monkeypatch.setattr(recalled, "SHORT_S", 60.0)
+    monkeypatch.setattr(Remembered, "shortest", 60.0)
     load(tmp_path)
-    monkeypatch.setattr(recalled, "SHORT_S", 0.0)
+    monkeypatch.setattr(Remembered, "shortest", 0.0)
     monkeypatch.setattr(recalled, "row_counts", lambda eager, kernels: None)
     assert not load(tmp_path).batch_invariant
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_real_result_is_believed_at_the_next_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(recalled, "SHORT_S", 0.0)
+    monkeypatch.setattr(Remembered, "shortest", 0.0)
     first = load(tmp_path)
     monkeypatch.setattr(recalled, "row_counts", lambda *given: pytest.fail("checked again"))
     assert load(tmp_path).row_counts == first.row_counts

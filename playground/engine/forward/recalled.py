@@ -29,7 +29,6 @@ from playground.process import Process
 
 log = logging.getLogger(__name__)
 
-SHORT_S = 1.0  # a check that takes no longer is not worth keeping
 _TRIED = (1, 2, 3, 7, 13, FIXED_ROWS)  # rows of one step each, before a result is believed
 _PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
 
@@ -51,7 +50,7 @@ def recalled_row_counts(eager: Eager, process: Process, weights: str) -> RowCoun
         log.warning("a remembered self-check does not hold any more; it is made again")
     begun = perf_counter()
     counts = row_counts(eager, process.kernels)
-    if counts is not None and perf_counter() - begun > SHORT_S:
+    if counts is not None and perf_counter() - begun > remembered.shortest:
         remembered.save(circumstances, list(counts.computed))
     return counts
 
