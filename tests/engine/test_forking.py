@@ -30,6 +30,11 @@ DRAWN = [  # each writes on from what was written before it, in its own way
     'constrained(regex="[a-z ]{20}") | temperature(2) | sample',
     "watermark | exponential_length(1.1, start=4) | sample",
     "contrastive(0.6, top_k=3)",
+    'constrained(regex="[a-f ]{20}") | ban_phrases(["a", "bd"]) | sample',
+    'thinking_budget(4, opening="ab", closing="zz") | contrastive_decoding(alpha=0.001) | sample',
+    'prefix_forced("ab cd. ef") | stop_at_sentence(2) | sample',
+    "encoder_repetition(1.3) | synthid | sample",
+    "p_less_norm | gumbel_watermark(ngram=2) | sample",
 ]
 
 
