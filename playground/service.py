@@ -49,6 +49,10 @@ class Service:
 
     def _backends(self) -> Backends:
         """Where the settings have models served."""
+        if self.settings.engine_url is not None:
+            from playground.backends.openai.backends import OpenAIBackends
+
+            return OpenAIBackends(self.settings, self.observers)
         return LocalBackends(self.settings, self.process, self.observers)
 
     def backend(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:

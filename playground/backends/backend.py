@@ -160,8 +160,10 @@ class Backend(ABC):
         """The names of control tokens in a prompt, each once."""
 
     @abstractmethod
-    def context(self, max_new_tokens: int, chat: bool = False, split: bool = False) -> Context:
-        """What strategies may know of the model, in a run of ``max_new_tokens``."""
+    def context(
+        self, max_new_tokens: int, chat: bool = False, split: bool = False
+    ) -> Context | None:
+        """What strategies may know of the model in a run of this length; None if nothing."""
 
     # The server
 

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
-from playground.backends.backend import Backend
+from playground.backends.backend import Backend, Lacks
 from playground.models import Entry
 from playground.models.arrival import Estimate, Waiting
 
 
 class Catalogue(Protocol):
-    """The models that a visitor may choose. ``default`` is the id of the host's own."""
+    """The models that a visitor may choose."""
 
-    default: str
+    @property
+    def default(self) -> str:
+        """The id of the host's own."""
 
     def catalogue(self) -> list[Entry]:
         """All of them, the default first."""
@@ -63,6 +65,16 @@ class Backends(ABC):
     @abstractmethod
     def all(self) -> Mapping[str, Backend]:
         """Those that are open, by the model's id. Never waits."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The strategies that no model here can be asked for: the reason of each, by its id."""
+        return {}
+
+    @property
+    def lacks(self) -> Lacks:
+        """What none of them can do, as far as it is known before one is open."""
+        return Lacks()
 
     @property
     def fault(self) -> str:

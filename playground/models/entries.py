@@ -36,7 +36,7 @@ class Entry(BaseModel):
     id: str
     title: str
     summary: str
-    source: Literal["built-in", "hub", "folder"]
+    source: Literal["built-in", "hub", "folder", "server"]
     loaded: bool = False
 
 

@@ -100,6 +100,14 @@ class Settings(BaseSettings):
         description="Processor threads torch may use; unset leaves it to torch.",
     )
 
+    engine_url: str | None = Field(
+        None,
+        description="Address of a server that speaks OpenAI's HTTP and tells the likeliest tokens "
+        "(vLLM, llama.cpp, another playground), whose models are served in place of those above.",
+    )
+    engine_key: SecretStr | None = Field(
+        None, description="The key that server asks for, if it asks for one."
+    )
     remember_checks: bool = Field(
         True,
         description="Keep in the cache folder what a model's self-check found, for faster starts.",
@@ -269,9 +277,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("hub")
+    @field_validator("hub", "engine_url")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not re.match(r"https?://[^/]+", value):
             raise ValueError("an address that begins with https:// or http://")
         return value.rstrip("/")

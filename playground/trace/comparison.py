@@ -84,6 +84,11 @@ class ModelFacts(Record):
     one_by_one_times: float | None = Field(
         None, description="How many times as long a step of six rows then takes as one of one row."
     )
+    served_by: str | None = Field(
+        None,
+        description="Another server that writes, and what it tells; null where an engine of the "
+        "playground does. Then parameters and memory are 0, and token ids are its own.",
+    )
 
 
 class PromptToken(Record):

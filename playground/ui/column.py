@@ -84,12 +84,13 @@ def column(
     ``run`` the name of what they show.
     """
     view = None if start is None else recipes.view(index, start, columns, most)
+    known = recipes.constants(tuple(own.service.backends.refused.items()))
     with gr.Column(visible=view is not None, elem_classes="lane card", min_width=0) as box:
         parts = Column(
             index=index,
             most=most,
             box=box,
-            recipe=element("recipe", view, constants=recipes.constants() | {"lane": index}),
+            recipe=element("recipe", view, constants=known | {"lane": index}),
             written=gr.Textbox(
                 view["written"] if view else "",
                 label=f"Recipe of column {LETTERS[index]} as text",

@@ -45,10 +45,13 @@ class Limits:
         return {self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True)}
 
 
-def limits(start: Setup, *, chat: bool, lends: bool = False) -> Limits:
+def limits(
+    start: Setup, *, chat: bool, lends: bool = False, not_alone: str | None = None
+) -> Limits:
     """Draw the region; ``chat`` tells whether the model has a chat template.
 
-    ``lends`` tells whether the host lends a GPU to a run.
+    ``lends`` tells whether the host lends a GPU to a run, and ``not_alone`` why no column can be
+    measured alone here, where none can.
     """
     with gr.Column(elem_classes="limits", min_width=0):
         with gr.Row(elem_classes="buttons"):
@@ -70,7 +73,10 @@ def limits(start: Setup, *, chat: bool, lends: bool = False) -> Limits:
             chat_box = gr.Checkbox(
                 start.chat, label="chat template", elem_id="chat", visible=chat, min_width=0
             )
-            alone = gr.Checkbox(start.alone, label="measure alone", elem_id="alone", min_width=0)
+            alone = gr.Checkbox(
+                start.alone and not_alone is None, label="measure alone", elem_id="alone",
+                min_width=0, info=not_alone, interactive=not_alone is None,
+            )  # fmt: skip
             gpu = gr.Checkbox(
                 False, label="on a GPU", elem_id="gpu", visible=lends, min_width=0,
             )  # fmt: skip

@@ -11,6 +11,8 @@ def facts_line(facts: ModelFacts) -> str:
     Where the model is not batch-invariant, the line says that a text may depend on its batch; where
     its rows are read one after the other, how much longer six take than one.
     """
+    if facts.served_by is not None:
+        return f"served by {facts.served_by}"
     device = facts.device.upper() if facts.device in ("cpu", "mps") else facts.device
     short = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
     size = f"{facts.parameters / 1e6:,.0f} M parameters"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from playground.errors import ModelError
 from playground.service import Service
 from strategies.bridges.generation_config import Own, own_recipe
 
@@ -19,4 +20,7 @@ class OwnSettings:
 
     def of(self, model: str) -> Own:
         """The recipe of the model's ``generation_config``; raises ``ModelError``."""
-        return own_recipe(self.service.backend(model).generation_config)
+        config = self.service.backend(model).generation_config
+        if config is None:
+            raise ModelError("The model's own settings are known to its server alone.")
+        return own_recipe(config)

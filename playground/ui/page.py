@@ -60,7 +60,10 @@ def build(service: Service) -> gr.Blocks:
             with gr.Row(elem_classes="card", elem_id="setup"):
                 box = prompt(start.prompt, sample.prompt_tokens, service)
                 knobs = limits(
-                    start, chat=sample.model.has_chat_template, lends=service.gpu is not None
+                    start,
+                    chat=sample.model.has_chat_template,
+                    lends=service.gpu is not None,
+                    not_alone=service.backends.lacks.reasons.get("alone"),
                 )
             with gr.Row(elem_id="bar"):
                 line = element(

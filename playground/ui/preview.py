@@ -64,6 +64,8 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
         backend = service.running(asked.model)
         if backend is None:
             return {"wait": "The model is being loaded."}
+        if "preview" in backend.lacks.reasons:
+            return {"fault": backend.lacks.reasons["preview"]}
         return _answer(service, asked, backend.facts.vocab_size, client)
     except FieldError as problem:
         return {"fault": str(on_page(problem))}

@@ -25,13 +25,15 @@ PICKS = "picks"  # the parameter that holds a person's choices, shown as their n
 
 
 @cache
-def constants() -> dict[str, Any]:
+def constants(refused: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
     """The constants of every column's element: the presets, and all strategies.
 
-    Broken plugins are listed with their error.
+    Broken plugins are listed with their error, and those that what serves the models ``refused``,
+    by their ids, with its reason.
     """
+    reasons = dict(refused)
     known = [
-        {"id": id, "kind": s.kind, "summary": s.info.summary, "broken": None}
+        {"id": id, "kind": s.kind, "summary": s.info.summary, "broken": reasons.get(id)}
         for id, s in registry().strategies.items()
     ]
     broken = [

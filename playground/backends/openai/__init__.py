@@ -1,0 +1,1 @@
+"""Models of a server that speaks OpenAI's HTTP and tells the likeliest tokens, a lesser engine."""
