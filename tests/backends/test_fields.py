@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from playground.api.openai.sampler_recipe import recipe as read
 from playground.backends.openai.fields import PROGRAMS, fields, refused
 from playground.engine import FieldError
 from strategies import Recipe
+from strategies.bridges.sampling_fields import recipe as read
 
 DIALECTS = {"vllm": "vllm", "llamacpp": "llama.cpp", "": "openai"}
 

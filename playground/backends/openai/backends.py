@@ -14,6 +14,7 @@ from playground.backends.openai.server import Server
 from playground.engine import Observer
 from playground.errors import ModelError
 from playground.models import Entry
+from playground.models.arrival import Waiting
 from playground.settings import Settings
 
 _NONE = "none"  # the id of the model where the server could not be asked for its own
@@ -88,7 +89,7 @@ class OpenAIBackends(Backends):
         id = self._id(model)
         return self._open.get(id)
 
-    def open(self, model: str | None = None) -> OpenAIBackend:
+    def open(self, model: str | None = None, waiting: Waiting | None = None) -> OpenAIBackend:
         with self._lock:
             if not self.models.cards:
                 self.models.ask()

@@ -1,7 +1,7 @@
 """A recipe as the sampling fields of another program's request, where it can be one.
 
 What each program means by a field, and in which order it applies its steps, is as
-``playground.api.openai.samplers`` reads those same fields; a test holds both together.
+``strategies.bridges.dialects`` reads those same fields; a test holds both together.
 """
 
 from __future__ import annotations
