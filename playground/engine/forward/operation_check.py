@@ -17,9 +17,11 @@ from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS
 from playground.process import Measurements
 
 INPUTS, BATCHES = 512, 32
+_OF_EXPERTS = 2048  # inputs of a mixture's experts as a lone row, and half as many of up to four
 _BATCHES_OF_LARGE = 8
 _LARGE_WEIGHT = 8_000_000  # numbers
 _TOKENS = 256  # of the text whose states are tried
+_LARGE_EXPERTS = 500_000  # numbers, from which on whole steps alone try a mixture's experts
 _LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of them
 
 
@@ -27,11 +29,20 @@ _LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of 
 class Module:
     """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it computed.
 
-    Without the middle dimension where the model gives it none.
+    Without the middle dimension where the model gives it none. A mixture's experts are also given
+    which of them compute each row, and by what weights.
     """
 
     call: nn.Module | Product
-    inputs: Tensor
+    inputs: tuple[Tensor, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.inputs[0])
+
+    def of(self, rows: Tensor) -> Tensor:
+        """What it computes of these inputs together, ``[rows, ...]``."""
+        return _flat(self.call(*(part[rows] for part in self.inputs)), len(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +55,7 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Operations:
-    """``complete`` says whether these are all that has weights: a mixture's experts are not."""
+    """``complete`` says whether these are all that has weights: large experts are not."""
 
     operations: list[Operation]
     complete: bool
@@ -55,6 +66,8 @@ def operations(eager: Eager) -> Operations:
     model, kinds = eager.model, dict[Hashable, list[nn.Module]]()
     leaves = _leaves(model)
     for module in leaves:
+        if _is_small_experts(module):
+            continue
         if product_of(module) or not is_packed(module) or _is_changed(module):
             kinds.setdefault(_kind(module) or module, []).append(module)
     share = {m: -(-INPUTS // len(modules)) for modules in kinds.values() for m in modules}
@@ -65,6 +78,12 @@ def operations(eager: Eager) -> Operations:
     ids = torch.randint(0, vocab, (1, length), generator=generator)
     with _recorded(share) as inputs:
         model(input_ids=ids.to(eager.device), use_cache=False)
+    experts = [m for m in leaves if _is_small_experts(m)]
+    if experts:
+        given = _inputs_of_experts(eager, experts, length, generator)
+        inputs |= given
+        for module in given:
+            kinds.setdefault(_kind(module) or module, []).append(module)
     found = [
         Operation(
             None if isinstance(kind, nn.Module) else kind,
@@ -97,8 +116,8 @@ def _differing(modules: list[Module]) -> frozenset[int]:
         for batch in range(_batches(n, modules)):
             which, first = batch % len(modules), batch // len(modules)
             module = modules[which]
-            rows = (torch.arange(n, device=module.inputs.device) + first) % len(module.inputs)
-            if not torch.equal(_flat(module.call(module.inputs[rows]), n), usual[which][rows]):
+            rows = (torch.arange(n, device=module.inputs[0].device) + first) % module.count
+            if not torch.equal(module.of(rows), usual[which][rows]):
                 return True
         return False
 
@@ -107,18 +126,16 @@ def _differing(modules: list[Module]) -> frozenset[int]:
 
 def _usual(module: Module) -> Tensor:
     """The output of each input among ``FIXED_ROWS``, ``[inputs, ...]``."""
-    count, device = len(module.inputs), module.inputs.device
+    count, device = module.count, module.inputs[0].device
     order = torch.arange(-(-count // FIXED_ROWS) * FIXED_ROWS, device=device) % count
-    parts = [
-        _flat(module.call(module.inputs[rows]), FIXED_ROWS)
-        for rows in torch.split(order, FIXED_ROWS)
-    ]
-    return torch.cat(parts)[:count]
+    return torch.cat([module.of(rows) for rows in torch.split(order, FIXED_ROWS)])[:count]
 
 
 def _batches(n: int, modules: list[Module]) -> int:
     """How many batches of ``n`` rows are tried."""
-    inputs = sum(len(module.inputs) for module in modules)
+    inputs = sum(module.count for module in modules)
+    if len(modules[0].inputs) > 1 and modules[0].inputs[0].dtype.itemsize < 4 and n <= 4:
+        return min(_OF_EXPERTS if n == 1 else _OF_EXPERTS // 2, inputs)
     if n == 1:
         return min(INPUTS, inputs)
     if n > FIXED_ROWS:
@@ -163,20 +180,61 @@ def _is_changed(module: nn.Module) -> bool:
 
 
 def _leaves(model: nn.Module) -> list[nn.Module]:
-    """Modules with weights of their own and no children, but for embeddings."""
+    """Modules with weights of their own and no children that have any, but for embeddings."""
     return [
         module
         for module in model.modules()
         if not isinstance(module, nn.Embedding)
-        and next(module.children(), None) is None
+        and all(next(child.parameters(), None) is None for child in module.children())
         and next(module.parameters(recurse=False), None) is not None
     ]
 
 
+def _is_small_experts(module: nn.Module) -> bool:
+    """Whether these are all experts of a layer, small enough to be tried with many inputs.
+
+    Torch multiplies few numbers by another kernel than many, so that only small ones depend on how
+    many rows there are.
+    """
+    weights = [*module.parameters()]
+    return (
+        hasattr(module, "num_experts")
+        and all(p.ndim > 1 for p in weights)
+        and any(p.ndim == 3 for p in weights)
+        and sum(p.numel() for p in weights) <= _LARGE_EXPERTS
+    )
+
+
+def _inputs_of_experts(
+    eager: Eager, experts: list[nn.Module], length: int, generator: torch.Generator
+) -> dict[nn.Module, tuple[Tensor, ...]]:
+    """What these modules are given in the model's own forwards over some texts."""
+    parts: dict[nn.Module, list[tuple[Tensor, ...]]] = {module: [] for module in experts}
+
+    def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if len(given) > 1 and not named and all(isinstance(part, Tensor) for part in given):
+            parts[module].append(tuple(part.clone() for part in given))
+
+    hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in experts]
+    vocab = eager.model.get_input_embeddings().weight.shape[0]
+    try:
+        for _ in range(-(-_OF_EXPERTS // (len(experts) * length))):
+            ids = torch.randint(0, vocab, (1, length), generator=generator)
+            eager.model(input_ids=ids.to(eager.device), use_cache=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        module: tuple(map(torch.cat, zip(*found, strict=True)))
+        for module, found in parts.items()
+        if found and len({len(part) for each in found for part in each}) == 1
+    }
+
+
 @contextmanager
-def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, Tensor]]:
+def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, tuple[Tensor, ...]]]:
     """Some inputs of each module in the forwards inside, its ``share``, as ``Module`` has them."""
-    inputs: dict[nn.Module, Tensor] = {}
+    inputs: dict[nn.Module, tuple[Tensor, ...]] = {}
     generator = torch.Generator().manual_seed(4)
 
     def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -186,7 +244,7 @@ def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, Tensor]]:
             flat = given[0].reshape(-1, given[0].shape[-1])
             some = torch.randperm(len(flat), generator=generator)[: share[module]]
             chosen = flat[some.to(flat.device)].clone()
-            inputs[module] = chosen if given[0].ndim == 2 else chosen[:, None]
+            inputs[module] = (chosen if given[0].ndim == 2 else chosen[:, None],)
 
     hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in share]
     try:
