@@ -367,16 +367,6 @@ def test_a_context_of_a_few_tokens_is_served(context):
     assert len(lane.token_ids) == context - 1 and lane.error is None
 
 
-def test_an_adapter_is_never_left_out_in_silence(tmp_path):
-    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
-    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    with pytest.raises(ModelError, match=r"an adapter .* lies beside its weights.*merge"):
-        load_folder(folder, CPU)
-    (folder / "config.json").unlink()
-    with pytest.raises(ModelError, match=r"it is an adapter \(LoRA\) and no model: merge it"):
-        load_folder(folder, CPU)
-
-
 GGUF_NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",

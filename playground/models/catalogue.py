@@ -127,9 +127,13 @@ class Models:
         """
         entry = self.entry(id)
         offer = hub.look_up(entry.id, self.settings)
-        memory = None
-        if offer.gguf is None:
-            folder = hub.configuration(entry.id, self.settings)
+        memory, id, below = None, entry.id, 0
+        if offer.is_adapter:  # its base is fetched as well
+            id = hub.base_of_adapter(entry.id, self.settings)
+            if hub.is_id(id) and hub.cached(id, self.settings) is None:
+                below = hub.look_up(id, self.settings).missing(self.settings)
+        if offer.gguf is None and hub.is_id(id):
+            folder = hub.configuration(id, self.settings)
             memory = weight_bytes(folder, self.settings, entry.id, self.process)
             self._make_room(entry.id, memory, try_only=True)
         where, _ = device.resolve_device(self.settings)
@@ -138,7 +142,7 @@ class Models:
             id=entry.id,
             title=entry.title,
             summary=entry.summary,
-            download=offer.missing(self.settings),
+            download=offer.missing(self.settings) + below,
             memory=memory,
             disk=hub.free_disk(self.settings),
             room=room,
@@ -213,8 +217,36 @@ class Models:
             )
         arrival.reach("reading")
         return load_folder(
-            folder, settings, id=entry.id, make_room=self._make_room, process=self.process
+            folder,
+            settings,
+            id=entry.id,
+            make_room=self._make_room,
+            find_base=lambda base: self._base(entry, base, arrival),
+            process=self.process,
         )
+
+    def _base(self, entry: Entry, base: str, arrival: Arrival) -> Path:
+        """The folder of the model that an adapter is for: at the hub, or the built-in one.
+
+        An adapter in a folder may name another folder; one from the hub names none of this host.
+        """
+        if base == BUILT_IN:
+            return builtin.folder(self.settings.cache_dir)
+        if entry.source == "folder":
+            local = self._folders.get(entry.id, Path(entry.id)) / Path(base).expanduser()
+            if (local / "config.json").is_file():
+                return local
+        if not hub.is_id(base):
+            raise ModelError(
+                f"{entry.id} is an adapter (LoRA) for {base[:100]!r}, which is neither a hub id "
+                "nor a folder here. Its files may also lie beside those of its model."
+            )
+        arrival.stage = "asking"
+        folder = hub.fetch(
+            base, self.settings, lambda folder: self._fits(folder, entry.id), arrival
+        )
+        arrival.reach("reading")
+        return folder
 
     def _fits(self, folder: Path, id: str) -> None:
         """Raise ``ModelError`` where a configuration alone shows a model to be unusable here.

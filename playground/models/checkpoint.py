@@ -78,21 +78,6 @@ def cannot_expand(method: str) -> str | None:
     return None
 
 
-def adapter(folder: Path) -> str | None:
-    """Why the adapter (LoRA) in a folder stands in the way; None where there is none."""
-    if not (folder / "adapter_config.json").is_file():
-        return None
-    if (folder / "config.json").is_file():
-        return (
-            "an adapter (adapter_config.json) lies beside its weights, and would be left out: "
-            "merge the two with peft (merge_and_unload, save_pretrained), or move the adapter away"
-        )
-    return (
-        "it is an adapter (LoRA) and no model: merge it into its base model with peft "
-        "(merge_and_unload, save_pretrained), and choose the folder of that"
-    )
-
-
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import threading
@@ -44,6 +45,11 @@ class Offer:
     files: dict[str, int]
     gguf: str | None = None
 
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is an adapter (LoRA) alone, without a model."""
+        return "adapter_config.json" in self.files and "config.json" not in self.files
+
     def missing(self, settings: Settings) -> int:
         """The bytes of those files that the hub's cache does not hold."""
         return sum(
@@ -66,11 +72,11 @@ def fetch(
     if found is not None:
         return found
     offer = look_up(id, settings)
-    if offer.gguf is None:
+    if offer.gguf is None and not offer.is_adapter:
         check(configuration(id, settings))
     needed, free = offer.missing(settings), free_disk(settings)
     if arrival is not None:
-        arrival.total = needed
+        arrival.total += needed
         arrival.reach("fetching")
     if needed > free:
         raise ModelError(
@@ -87,6 +93,15 @@ def fetch(
 def configuration(id: str, settings: Settings) -> Path:
     """A folder that holds the model's configuration at least, fetched where it is not here."""
     return _file(id, "config.json", settings, None).parent
+
+
+def base_of_adapter(id: str, settings: Settings) -> str:
+    """The name of the model that an adapter at the hub is for; empty where it does not say."""
+    try:
+        told = json.loads(_file(id, "adapter_config.json", settings, None).read_bytes())
+        return str(told.get("base_model_name_or_path") or "")
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _file(id: str, name: str, settings: Settings, arrival: Arrival | None) -> Path:

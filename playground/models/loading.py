@@ -14,7 +14,8 @@ import torch
 
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
-from playground.models.checkpoint import Checkpoint, adapter, quantisation
+from playground.models.adapter import Adapter, AdapterError
+from playground.models.checkpoint import Checkpoint, quantisation
 from playground.models.intact import damage, pointer
 from playground.process import Process
 from playground.settings import Settings
@@ -41,13 +42,15 @@ def load_folder(
     *,
     id: str | None = None,
     make_room: Callable[[str, int], None] | None = None,
+    find_base: Callable[[str], Path] | None = None,
     process: Process | None = None,
 ) -> LoadedModel:
     """Load a model and its tokenizer: a folder in transformers' form with safetensors, or a GGUF
-    file, or a folder that holds one.
+    file, or a folder that holds one. An adapter (LoRA) in it becomes part of the weights.
 
-    ``make_room(id, bytes)`` is called before the weights are read. Raises ``ModelError`` where
-    the folder cannot be read or its architecture cannot be served.
+    ``make_room(id, bytes)`` is called before the weights are read. Where the folder holds an
+    adapter alone, its base is what ``find_base`` finds under the name that it gives, or a folder.
+    Raises ``ModelError`` where the folder cannot be read or its architecture cannot be served.
     """
     import transformers
 
@@ -57,11 +60,16 @@ def load_folder(
     id = id or folder.name
     if not folder.exists():
         raise ModelError(f"{id} cannot be loaded: there is no such folder.", folder)
+    adapter, words = None, folder
+    if folder.is_dir():
+        try:
+            adapter = Adapter.at(folder)
+        except AdapterError as error:
+            raise ModelError(f"{id} cannot be loaded: {error}.", folder) from error
+    if adapter is not None and not (folder / "config.json").is_file():
+        folder = _base(adapter, id, find_base)
     checkpoint = Checkpoint.at(folder)
     folder = checkpoint.folder
-    reason = adapter(folder)
-    if reason:
-        raise ModelError(f"{id} cannot be loaded: {reason}.", folder)
     missing = pointer(folder) or (None if checkpoint.gguf else lacks(folder))
     if missing:
         raise ModelError(f"{id} cannot be loaded: its folder holds no {missing}.", folder)
@@ -76,6 +84,11 @@ def load_folder(
         method = quantisation(skeleton.config)
         if method:
             needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+            if adapter is not None:
+                raise ModelError(
+                    f"{id} cannot be loaded: an adapter is merged into plain weights alone, and "
+                    f"those of its base are quantised ({method})."
+                )
         fault = None if checkpoint.gguf else damage(folder)
         if fault:
             log.error("%s in %s is damaged", id, folder)
@@ -87,7 +100,10 @@ def load_folder(
         if make_room is not None:
             make_room(id, needed)
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **checkpoint.named)
+            own_words = words != folder and _has_tokenizer(words)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                words if own_words else folder, **({} if own_words else checkpoint.named)
+            )
             model, report = auto.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -98,6 +114,10 @@ def load_folder(
             if not method:  # what is quantised is put there as it is read
                 model.to(where)
             model.eval().requires_grad_(False)
+            if adapter is not None:
+                adapter.merge(model)
+        except AdapterError as error:
+            raise ModelError(f"{id} cannot be loaded: {error}.", folder) from error
         except Exception as error:
             log.warning("loading %s failed", id, exc_info=True)
             raise ModelError(f"{id} cannot be loaded: {_told(error, folder)}.") from error
@@ -121,6 +141,8 @@ def load_folder(
         dtype=str(dtype).removeprefix("torch."),
         memory=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
         quantised=method,
+        adapter=_called(adapter) if adapter is not None else None,
+        eos_token_ids=list(ends),
         has_chat_template=_reads_chats(tokenizer, id),
     )
     return LoadedModel(id, model, tokenizer, facts, ends, length)
@@ -146,7 +168,10 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 def lacks(folder: Path) -> str | None:
     """What is missing in a folder for it to be a model in transformers' form, or None."""
     if not (folder / "config.json").is_file():
-        return "config.json"
+        if not (folder / "adapter_config.json").is_file():
+            return "config.json"
+        whole = (folder / "adapter_model.safetensors").is_file()
+        return None if whole else "adapter_model.safetensors"
     index = folder / "model.safetensors.index.json"
     weights = {"model.safetensors"}
     if index.is_file():
@@ -157,10 +182,32 @@ def lacks(folder: Path) -> str | None:
     absent = sorted(name for name in weights if not (folder / name).is_file())
     if absent:
         return f"{absent[0]} (weights are read as safetensors only)"
-    tokenizers = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-    if not any((folder / name).is_file() for name in tokenizers):
-        return "tokenizer"
-    return None
+    return None if _has_tokenizer(folder) else "tokenizer"
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    return any((folder / name).is_file() for name in names)
+
+
+def _base(adapter: Adapter, id: str, find_base: Callable[[str], Path] | None) -> Path:
+    """The folder of the model that an adapter was trained on."""
+    if not adapter.base:
+        raise ModelError(f"{id} is an adapter (LoRA) that does not say which model it is for.")
+    if find_base is not None:
+        return find_base(adapter.base)
+    local = adapter.folder / Path(adapter.base).expanduser()
+    if not (local / "config.json").is_file():
+        raise ModelError(
+            f"{id} is an adapter (LoRA) for {adapter.base[:100]}, which is no folder here.",
+            adapter.folder,
+        )
+    return local
+
+
+def _called(adapter: Adapter) -> str:
+    base = adapter.base.rstrip("/").rsplit("/", 1)[-1]
+    return f"LoRA of rank {adapter.rank}" + (f" on {base[:60]}" if base else "")
 
 
 def indexed(index: Path) -> set[str]:

@@ -69,6 +69,9 @@ class ModelFacts(Record):
     quantised: str | None = Field(
         None, description="The method by which its weights are stored, where they are quantised."
     )
+    adapter: str | None = Field(
+        None, description="The adapter (LoRA) that was added to its weights, if one was."
+    )
     has_chat_template: bool = False
     eos_token_ids: list[int] = Field(
         default_factory=list, description="Tokens that end a text, as far as they are known."

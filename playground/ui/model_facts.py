@@ -9,7 +9,8 @@ def facts_line(facts: ModelFacts) -> str:
     """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
 
     Where the model is not batch-invariant, the line says that a text may depend on its batch; where
-    its rows are read one after the other, how much longer six take than one.
+    its rows are read one after the other, how much longer six take than one; where its files name
+    no token that ends a text, that every text goes on to its limit.
     """
     if facts.served_by is not None:
         return f"served by {facts.served_by}"
@@ -21,8 +22,10 @@ def facts_line(facts: ModelFacts) -> str:
         f"{device} {short.get(facts.dtype, facts.dtype)}",
         f"{facts.memory / 1e9:.1f} GB",
         *([] if facts.quantised is None else [f"quantised ({facts.quantised})"]),
+        *([] if facts.adapter is None else [facts.adapter]),
         *([] if facts.one_by_one_times is None else [_slower(facts.one_by_one_times)]),
         *([] if facts.batch_invariant else ["texts can depend on the batch"]),
+        *([] if facts.eos_token_ids else ["no end of text is known: texts run to their limit"]),
     ]
     return " · ".join(parts)
 

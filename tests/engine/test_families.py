@@ -50,7 +50,7 @@ def test_windows_in_some_layers_of_a_mixture(tmp_path: Path) -> None:
 
 
 def test_small_experts_keep_a_row_s_bits_in_16_bits_too(tmp_path: Path) -> None:
-    """Torch multiplies so few numbers by another kernel, which differs for one input in hundreds."""
+    """Torch multiplies so few numbers by another kernel, which differs for few inputs."""
     assert verdict("qwen3_moe", tmp_path, "bfloat16", PROCESS) == ("equal", "")
 
 
