@@ -376,26 +376,26 @@ class Bounded:
         filled = self.bin_may[row] & (self.counts[row] > 0)
         ceiling = float(self.top[row][filled].max(initial=-1e4))
         floor = float(self.bottom[row][filled].min(initial=ceiling))
-        before = np.full((2, vocab), ceiling, dtype=np.float32)
+        before = np.empty((2, vocab), dtype=np.float32)
         before[0] = floor if np.isfinite(floor) and not self.strayed[row, 0] else -1e4
+        before[1] = ceiling
         before[0, known], before[1, known] = low[real], high[real]
         after = np.asarray(change(before, row))
-        moved = (after[0] != before[0]) | (after[1] != before[1])
+        moved = after[0] != before[0]
+        moved |= after[1] != before[1]
         touched = moved[known]
         moved[known] = False
-        if not filled.any():  # the unknown tokens were removed before
-            moved[:] = False
-        strangers = np.flatnonzero(moved)
+        # Where no bin is left, the unknown tokens were removed before.
+        strangers = np.flatnonzero(moved) if filled.any() else np.empty(0, np.int64)
+        left = vocab - len(known) - int((after[1, strangers] == -np.inf).sum())
         raised = strangers[after[1, strangers] > ceiling]
         if len(raised) > _LISTED:
             raise Unknown("it raises more tokens than were recorded.")
         low, high, may, must = low.copy(), high.copy(), may.copy(), must.copy()
-        left = after[1] > -np.inf
-        left[known] = False
-        left &= bool(filled.any())
-        closed = int(left.sum()) <= _LISTED  # so few unknown ones that each is named
+        closed = left <= _LISTED or not filled.any()  # so few unknown ones that each is named
         if closed:
-            raised = np.flatnonzero(left)
+            those = np.setdiff1d(np.flatnonzero(after[1] > -np.inf), known)
+            raised = those if filled.any() else those[:0]
             may = may & (ids >= 0)
         was = real[touched]
         shadows = was[after[1, known[touched]] < high[was]] if len(was) else was

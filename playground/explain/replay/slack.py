@@ -120,11 +120,10 @@ class _Tried:
         self._first = 0
         self._parts: dict[tuple[int, ...], tuple[RecordedText, Bounded]] = {}
         self._suspects: list[int] = []
-        self._each = True
         self._remembers = False
 
     def slack(self, each: bool) -> SettingSlack:
-        setting, self._each = self.setting, each
+        setting = self.setting
         if not self.text.path:
             raise Unknown("the text has no token.")
         processors, names, _ = self.text.built(self.text.recipe)
@@ -173,8 +172,8 @@ class _Tried:
         return not bool((self.at(value) != SAME).any())
 
     def may_stay(self, value: float) -> bool:
-        """Whether no token surely changes; with ranges for each token all are looked at."""
-        if self._each or not self._suspects:
+        """Whether no token surely changes, of those that did at other values where some did."""
+        if not self._suspects:
             return not bool((self.at(value) == OTHER).any())
         return not bool((self._fates(value, tuple(self._suspects)) == OTHER).any())
 
