@@ -15,7 +15,9 @@ from playground.colours import COLOURS, INKS, LETTERS
 from playground.explain.replay import RecordedText, slack
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import inspector_view, knobs, listing, panels, strip
+from playground.ui import beams, inspector_view, knobs, listing, panels, ribbon, strip, tree, walk
+from playground.ui.apart import Apart
+from playground.ui.apart import Asked as ApartAsked
 from playground.ui.chips import chips_of
 from playground.ui.distances import distances
 from playground.ui.drawing import drawing
@@ -31,6 +33,8 @@ PANELS = (
 WHY = "Grey: what the model gave a candidate. Colour: what the recipe left of it."
 MOST_ASKED = 300  # tokens whose ranges are computed, at some milliseconds each
 LONG = "Of so long a comparison a file does not say how far each setting may go; the page does."
+MOST_WALKED = 600  # tokens whose choices are held step by step, at some hundred bytes each
+TOO_LONG = "Of so long a comparison a file does not hold these; the page does."
 
 Value = dict[str, Any]
 
@@ -42,11 +46,11 @@ def content(comparison: Comparison) -> Value:
     """
     run = comparison.model_copy(update={"id": "run"})  # of which views and addresses are made
     most = max((len(lane.trace.outputs) for lane in run.lanes), default=0)
-    left = MOST_ASKED
-    texts = []
+    written = 0  # tokens of the texts before
+    texts: list[Value] = []
     for text in range(max(1, most)):
-        texts.append(_text(run, text, asks=left > 0))
-        left -= sum(len(path) for path in texts[-1]["paths"])
+        texts.append(_text(run, text, asks=written < MOST_ASKED, walks=written < MOST_WALKED))
+        written += sum(len(path) for path in texts[-1]["paths"])
     return {
         "name": comparison.id,
         "head": _head(comparison),
@@ -54,6 +58,17 @@ def content(comparison: Comparison) -> Value:
         "sides": SIDES,
         "lanes": [_lane(run, lane) for lane in range(len(run.lanes))],
         "texts": texts,
+        "forest": tree.drawn(
+            [
+                leaf
+                for lane, result in enumerate(run.lanes)
+                for leaf in tree.leaves(f"run/{lane}", result, lane)
+            ]
+        ),
+        "beams": [
+            beams.answer(run, beams.TreeAsked(run="run", lane=lane))
+            for lane in range(len(run.lanes))
+        ],
         "csv": run.to_csv("all"),
     }
 
@@ -113,7 +128,7 @@ def _record(run: Comparison, lane: int, node: int) -> Value:
     for row in why["rows"]:
         row["tell"] = None  # nothing goes on from a candidate here
     return {
-        "bars": [one["bars"] | {"table": None} for one in shown],
+        "bars": [one["bars"] | {"table": None, "fork": None} for one in shown],
         "stages": [one["stages"] | {"table": None} for one in shown],
         "tables": tables,
         "why": why | {"sentence": WHY, "table": None},
@@ -121,7 +136,7 @@ def _record(run: Comparison, lane: int, node: int) -> Value:
     }
 
 
-def _text(run: Comparison, text: int, *, asks: bool) -> Value:
+def _text(run: Comparison, text: int, *, asks: bool, walks: bool) -> Value:
     """What depends on which texts the columns show."""
     lanes = range(len(run.lanes))
     texts = [text if text < len(lane.trace.outputs) else 0 for lane in run.lanes]
@@ -132,6 +147,11 @@ def _text(run: Comparison, text: int, *, asks: bool) -> Value:
         "paths": [_path(view) for view in views],
         "none": [inspector_view.caption(view) if view.step is None else None for view in views],
         "changes": [_changes(view, asks) for view in views],
+        "walks": [_walk(run, view, walks) for view in views],
+        "beams": [None if view.step is None else beams.view(view) for view in views],
+        "apart": _apart(run, texts) if walks else {"fault": TOO_LONG},
+        "ribbon": {side: ribbon.view(views[0], side) for _, side in SIDES} if views else None,
+        "figures": ribbon.answer(run, ribbon.FiguresAsked(run="run", texts=texts)),
         "distances": [distances(view) for view in views],
         "timings": {
             "per_step": drawing(
@@ -166,6 +186,31 @@ def _path(first: InspectorView) -> list[Value]:
             }
         )
     return places
+
+
+def _walk(run: Comparison, view: InspectorView, walks: bool) -> Value:
+    """The element's value for a column's text, and all choices of it."""
+    shown = walk.view(view)
+    lane, output, most = shown["lane"], shown["output"], shown["most"]
+    if not walks:
+        return shown | {"answer": {"fault": TOO_LONG}}
+    asked = walk.ChoicesAsked(run="run", lane=lane, output=output)
+    whole = walk.answer(run, asked)
+    for first in range(walk.AT_ONCE, most, walk.AT_ONCE):
+        more = walk.answer(run, asked.model_copy(update={"first": first}))
+        whole["choices"] += more["choices"]
+    return shown | {"answer": whole}
+
+
+def _apart(run: Comparison, texts: list[int]) -> Value:
+    """How far apart the columns are: the element's answer, and the chart of each pair."""
+    asks = Apart(lambda _: run)
+    first = asks.view(ApartAsked(run="run", texts=texts))
+    charts_of = [
+        asks.view(ApartAsked(run="run", texts=texts, left=left, right=right))["chart"]
+        for left, right, *_ in first["pairs"]
+    ]
+    return first | {"charts": charts_of, "chart": None}
 
 
 def _changes(view: InspectorView, asks: bool) -> Value | None:

@@ -27,12 +27,15 @@ SHARED = Path(__file__).parent.parent / "ui" / "assets"
 ELEMENTS = {  # the page's, each with the constants that its code uses by name
     "chips": (), "strip": ("colour",), "caption": (), "token": (), "rows": (), "listing": (),
     "panels": (), "changes": (), "plot": ("source",), "reference": (), "downloads": (), "dock": (),
+    "walk": (), "beams": (), "tree": (), "apart": (), "ribbon": (),
 }  # fmt: skip
-SCRIPTS = ("shape", "refer", "picture", "save")
+SCRIPTS = (
+    "shape", "refer", "picks", "picture", "save", "tree_drawing", "beam_tree", "beam_drawing",
+)  # fmt: skip
 OWN = ("figure", "controls", "columns", "token_table", "recorded", "file")  # in their order
 SHEETS = (
     "page", "setup", "columns", "text", "widths", "inspector", "rows", "save", "listing",
-    "panels", "changes", "dock",
+    "panels", "changes", "tree", "apart", "beams", "walk", "ribbon", "dock",
 )  # fmt: skip
 MOST_BYTES = 256 << 20  # of a comparison's JSON
 _RUN = re.compile(r'<script type="application/gzip" id="run">([A-Za-z0-9+/=\s]*)</script>')

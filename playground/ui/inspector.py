@@ -105,7 +105,7 @@ class Inspector:
     @property
     def goes_on(self) -> list[Any]:
         """The elements' events that ask for a text to be gone on with."""
-        elements = self.parts.onward, self.parts.changes, self.parts.tree
+        elements = self.parts.onward, self.parts.changes, self.parts.tree, self.parts.bars
         return [bound(element.go) for element in elements]
 
     def listen(self, event: Callable[..., Any]) -> None:

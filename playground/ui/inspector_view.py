@@ -190,7 +190,11 @@ def distribution(view: InspectorView, asked: str | None) -> dict[str, Any]:
     stages = rows.stages(step, trace, colour, stage, charts.about_stages(step, trace))
     each = saved("distribution", view.marked, tables.candidates(trace, step))
     whole = saved("stages", view.marked, tables.stages(trace, step))
-    return {"bars": bars | {"table": each}, "stages": stages | {"table": whole}}
+    fork = None
+    if step.candidates.ids and view.comparison.lanes[lane].finish_reason is not None:
+        place = view.selection.model_dump(include={"run", "lane", "output", "step"})
+        fork = place | {"recipe": view.comparison.lanes[lane].recipe}
+    return {"bars": bars | {"table": each, "fork": fork}, "stages": stages | {"table": whole}}
 
 
 def timings(view: InspectorView) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from playground.trace import Comparison
 from tests.engine.models import engine, finished
 from tests.traces import COLUMNS, comparison
 
-TABS = ("distribution", "why", "draw", "changes", "distances", "timings", "steps", "data")
+TABS = (
+    "distribution", "why", "draw", "beams", "changes", "distances", "timings", "steps", "tree",
+    "data",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -59,9 +62,18 @@ def test_it_shows_hostile_texts_as_texts_and_every_view_of_a_token(opened):
         panel = page.locator(f"#panel-{name}")
         assert panel.is_visible()
         if name in ("timings", "steps"):
-            panel.locator("svg :is(rect, circle)").first.wait_for()
+            panel.locator(".block.pg-plot").first.scroll_into_view_if_needed()
+            panel.locator(".pg-plot svg :is(rect, circle)").first.wait_for()
         else:
             panel.locator(":is(.line, .knob, tr, .sentence)").first.wait_for()
+    assert page.locator("#panel-tree [role='treeitem']").count() >= 3
+    page.click(".walk .open")  # step by step, from the token that is selected
+    page.wait_for_selector(".walk .where:has-text('token 11 of 48')")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".walk .where:has-text('token 12 of 48')")
+    page.wait_for_selector(".walk tbody tr")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".caption .title:has-text('token 12:')")
     row = page.locator(".table tr.selected td")
     assert row.nth(0).text_content() == "C"
     assert page.locator(".table tbody tr").count() == sum(len(x.token_ids) for x in run.lanes)
@@ -70,15 +82,35 @@ def test_it_shows_hostile_texts_as_texts_and_every_view_of_a_token(opened):
 def test_a_point_of_a_chart_leads_to_its_token_and_names_it(opened):
     page = opened(comparison(COLUMNS, length=20))
     page.click("#tab-steps")
-    point = page.locator("#panel-steps circle").nth(7)
+    page.locator("#panel-steps .block.pg-plot").scroll_into_view_if_needed()  # drawn in sight alone
+    point = page.locator("#panel-steps .pg-plot circle").nth(7)
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    told = page.text_content("#panel-steps .hover")
+    told = page.text_content("#panel-steps .pg-plot .hover")
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     letter, number = told[0], told.partition("token ")[2].partition(":")[0]
     assert page.text_content(".caption .letter") == letter
     assert page.text_content(".caption .title").startswith(f"token {number}: ")
+
+
+def test_its_beams_and_its_tree_lead_to_tokens(opened):
+    request = Request(prompt="abab", recipes=["beam(3)", "greedy"], max_new_tokens=8)
+    run = finished(engine(), request)
+    page = opened(run)
+    page.click("#tab-beams")
+    field = page.locator("#panel-beams .field")
+    field.wait_for()
+    field.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".caption .title:has-text('token 1:')")
+    page.click("#tab-tree")
+    page.locator("#panel-tree [role='treeitem'][tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    page.wait_for_selector(".caption .title:has-text('token 2:')")
+    assert page.locator("#panel-tree .acts button:visible").count() <= 2  # nothing is run here
 
 
 def test_it_is_walked_by_keys_and_its_texts_turn_together(opened):

@@ -4,6 +4,7 @@ const elements = {};
 
 // What the elements ask of the page's script; most of it has no part in a file.
 window.playground = {
+  still: true, // nothing is run or gone on with here
   remember(key, value) {
     try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); }
     catch { return null; } // in a frame, or from a disk, storage may be denied
@@ -11,6 +12,7 @@ window.playground = {
   chooser: () => () => {},
   chat: { use() {} },
   link: { asked: '' },
+  branches: { known: () => [] },
   turns: { take() {} },
   inTurn() {},
   redress() {},

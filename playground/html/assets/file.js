@@ -44,6 +44,13 @@
   const caption = mount($('.caption-home'), 'caption');
   const column = segments($('#inspector-place'), 'Column', lanes.map(({ letter, name }, i) => [`${letter} ${name}`.trim(), i]),
     shown.lane, (lane) => select(Number(lane), shown.step));
+  const walked = mount($('#inspector-place'), 'walk', {
+    on: { pick: ({ lane, step }) => select(lane, step) },
+    server: { choices: async ({ lane, first }) => {
+      const { answer } = texts[shown.text].walks[lane];
+      return answer.fault ? answer : { ...answer, first: 0, asked: first };
+    } },
+  });
   const token = mount($('#inspector-place'), 'token', { on: { input: (_, value) => select(shown.lane, value.token - 1) } });
   const tabs = controls.tabs($('#inspector .tab-container'), $('#inspector .tabs'), (name) => {
     shown.tab = name;
@@ -67,6 +74,14 @@
   tabs.add('draw', 'Draw', own, others);
   charts.tickets = mount(own, 'listing');
   charts.neighbours = mount(others, 'listing');
+  const rows = part('whole');
+  tabs.add('beams', 'Beams', rows);
+  const pick = { pick: ({ lane, output, step }) => {
+    const several = texts.length > 1 && Number.isInteger(output) && output !== shown.text;
+    if (several) [shown.lane, shown.step] = [lane, step];
+    if (several) turn(output); else select(lane, step);
+  } };
+  charts.beams = mount(rows, 'beams', { on: pick, server: { tree: async ({ lane }) => data.beams[lane] } });
   const knobs = part('whole');
   tabs.add('changes', 'What if', knobs);
   charts.changes = mount(knobs, 'changes', { server: { what_if: whatIf, slack: () => ranges() ?? {} } });
@@ -82,7 +97,16 @@
   const whole = part('whole');
   tabs.add('steps', 'Steps', whole);
   segments(whole, 'Values', data.sides, shown.side, (side) => { shown.side = side; drawTab(); });
+  charts.ribbon = mount(whole, 'ribbon', { on: point, server: { figures: async () => texts[shown.text].figures } });
   charts.steps = mount(whole, 'plot', { constants: { source: '' }, on: point });
+  const [branches, pairs] = [part(), part()];
+  tabs.add('tree', 'Tree', branches, pairs);
+  charts.tree = mount(branches, 'tree', { on: pick, server: { forest: async () => data.forest } });
+  charts.apart = mount(pairs, 'apart', { on: pick, server: { apart: async ({ left, right }) => {
+    const { charts: each, ...answer } = texts[shown.text].apart;
+    const chart = each?.find((one) => one.left === left && one.right === right) ?? each?.[0] ?? null;
+    return { ...answer, chart };
+  } } });
   const files = part('whole');
   tabs.add('data', 'Data', files);
   const links = mount(files, 'downloads');
@@ -106,6 +130,7 @@
     const here = path();
     caption.show(here[shown.step]?.caption ?? texts[shown.text].none[shown.lane]);
     column(lanes.map(({ letter, name }, i) => [`${letter} ${name}`.trim(), i]), shown.lane);
+    walked.show(here.length ? { ...texts[shown.text].walks[shown.lane], step: shown.step } : null);
     token.show(here.length ? { token: shown.step + 1, most: here.length } : null);
     drawTab();
   }
@@ -127,6 +152,7 @@
       charts.tickets.show(place.tickets);
       charts.neighbours.show(place.neighbours);
     },
+    beams(_, place) { charts.beams.show({ ...texts[shown.text].beams[shown.lane], node: place.record }); },
     changes() { charts.changes.show(texts[shown.text].changes[shown.lane]); },
     distances() { charts.distances.show(texts[shown.text].distances[shown.lane]); },
     timings() {
@@ -140,7 +166,12 @@
       const { reference } = playground.reference.view();
       const other = reference === null ? null : value.references[reference];
       const figure = other ? { ...value.figure, layout: { ...value.figure.layout, shapes: other.shapes } } : value.figure;
+      charts.ribbon.show({ ...texts[shown.text].ribbon[shown.side], marked: [shown.lane, shown.step] });
       charts.steps.show(marked({ ...value, figure, sentence: other?.sentence ?? value.sentence }));
+    },
+    tree() {
+      const output = texts[shown.text].walks[shown.lane].output;
+      for (const name of ['tree', 'apart']) charts[name].show({ run: 'run', lane: shown.lane, output, step: shown.step });
     },
     data: drawData,
   };

@@ -18,6 +18,7 @@ let walked = false; // whether a person has gone elsewhere since
 let whole = false; // drawn beyond the sight, to be saved
 let asking = false;
 let soon = 0;
+const picks = playground.picks();
 let layout = null; // where everything stands in the drawing
 
 const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
@@ -70,7 +71,7 @@ function select(live = false) {
   const { node, run, lane, output } = props.value;
   const asked = JSON.stringify([run, lane, output, node]);
   const own = tree && tree.run === run;
-  if (own && asked !== told_of && tree.beams[node]) [chosen, told_of, walked] = [node, asked, false];
+  if (own && !picks.stale(asked) && asked !== told_of && tree.beams[node]) [chosen, told_of, walked] = [node, asked, false];
   if (live && !walked) chosen = null;
   if (chosen === null || !tree?.beams[chosen]) chosen = tree?.texts[0]?.[0] ?? tree?.beams[0]?.number ?? null;
   render();
@@ -214,7 +215,10 @@ rivals.addEventListener('click', ({ target }) => {
 });
 inspect.addEventListener('click', () => {
   if (inspect.hidden) return;
-  const { run, lane, output } = props.value;
+  const { run, lane, output, node } = props.value;
+  const place = (at) => JSON.stringify([run, lane, output, at]);
+  picks.made(place(node), place(chosen));
+  told_of = place(chosen);
   trigger('pick', { ...playground.reference.view(), run, lane, output, step: tree.beams[chosen].index });
 });
 tools.querySelector('.smaller').addEventListener('click', () => zoom(size - 1));

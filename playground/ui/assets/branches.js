@@ -1,12 +1,15 @@
 // The texts that this tab knows of beside the columns: a text that was in a column stays known, under the name of
-// its lane (RUN/LANE), until it is pruned. They belong to the run that the page shows; `pruned` is part of the
-// set-up, so that Undo brings them back.
+// its lane (RUN/LANE), until it is pruned. They belong to the run that the page shows; `pruned` and the `names` that
+// were given to texts beside the columns are part of the set-up, so that Undo brings them back: the document event
+// 'playground:renamed' [source, name] tells what is called otherwise then.
 window.playground.branches = (() => {
   const KEY = 'playground-branches';
   const MOST = 24; // runs of which the texts are remembered
   const TEXTS = 60; // of one run
   let runs = load(); // [[run, [source, …]], …], the last used last
   let pruned = [];
+  let names = {}; // by source, of texts that no column shows and that were given another name
+  const first = called(); // by source, the name that it had before
 
   function load() {
     try {
@@ -14,8 +17,14 @@ window.playground.branches = (() => {
       return Array.isArray(kept) ? kept : [];
     } catch { return []; }
   }
+  function called() {
+    try { return { ...JSON.parse(sessionStorage.getItem(`${KEY}-called`) ?? '{}') }; } catch { return {}; }
+  }
   function save() {
-    try { sessionStorage.setItem(KEY, JSON.stringify(runs)); } catch { /* a frame may be denied its storage */ }
+    try {
+      sessionStorage.setItem(KEY, JSON.stringify(runs));
+      sessionStorage.setItem(`${KEY}-called`, JSON.stringify(first));
+    } catch { /* a frame may be denied its storage */ }
   }
   const base = (run) => run.split(':')[0];
   const strips = () => [...document.querySelectorAll('#columns > .lane .strip')].filter((s) => s.offsetParent);
@@ -47,14 +56,32 @@ window.playground.branches = (() => {
   return {
     known: (run) => (runs.find(([of]) => of === base(run))?.[1] ?? []).filter((source) => !pruned.includes(source)),
     get pruned() { return pruned; },
+    get names() { return names; },
+    named(source, before, given) {
+      first[source] ??= before;
+      names = { ...names, [source]: given };
+      save();
+      playground.gather();
+    },
     prune(sources) {
       pruned = [...new Set([...pruned, ...sources])].slice(-TEXTS);
       playground.gather();
       document.dispatchEvent(new CustomEvent('playground:branches'));
     },
+    // A reloaded tab has them as they were; the server knows the names.
+    opened(sources, given = {}) {
+      names = { ...given };
+      this.restored(sources, given);
+    },
     // Undo restores them.
-    restored(sources) {
+    restored(sources, given = {}) {
       pruned = Array.isArray(sources) ? sources : [];
+      const known = names;
+      names = { ...given };
+      for (const source of Object.keys(first)) {
+        const [was, now] = [known[source] ?? first[source], names[source] ?? first[source]];
+        if (was !== now) document.dispatchEvent(new CustomEvent('playground:renamed', { detail: [source, now] }));
+      }
       playground.gather();
       document.dispatchEvent(new CustomEvent('playground:branches'));
     },

@@ -143,7 +143,7 @@
     if (well) {
       at = restoring.to;
       playground.reference.restored(entries[at].setup.reference);
-      playground.branches.restored(entries[at].setup.pruned);
+      playground.branches.restored(entries[at].setup.pruned, entries[at].setup.called);
       playground.chat.restored(entries[at].setup.template, entries[at].setup.prompt);
       arriving = Date.now() + ARRIVES;
       changed = { keys: '', when: 0 };
@@ -180,7 +180,7 @@
       const again = kept && (kept.address === asked || parent !== window && kept.asked === asked);
       if (again) {
         [entries, at] = [kept.entries, kept.at];
-        playground.branches.restored(entries[at].setup.pruned);
+        playground.branches.opened(entries[at].setup.pruned, entries[at].setup.called);
       }
       return { search: location.search, hash: asked, kept: again ? entries[at] : null };
     },

@@ -56,7 +56,7 @@ window.playground = (() => {
     now = {
       ...fields, recipes: shown.map((v) => v.written), names: shown.map((v) => v.name),
       template: playground.chat.told(Boolean(fields.chat)), reference: playground.reference.letter,
-      pruned: playground.branches.pruned,
+      pruned: playground.branches.pruned, called: playground.branches.names,
     };
     lanes().forEach(dress);
     if (told) return; // once for all that changes together

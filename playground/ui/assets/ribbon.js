@@ -19,6 +19,7 @@ let measure = 'surprise';
 let at = [0, 0]; // lane and step of the cursor
 let marked = null; // the token that the cursor was put on last
 let asking = null;
+const picks = playground.picks();
 let type = 1;
 let unit = 8;
 
@@ -30,7 +31,7 @@ async function draw() {
   if (!v || !element.offsetParent) return;
   const key = JSON.stringify([v.run, v.texts, v.lanes.length]);
   const mark = JSON.stringify([key, v.marked]);
-  if (mark !== marked) [at, marked] = [v.marked, mark];
+  if (!picks.stale(v.marked) && mark !== marked) [at, marked] = [v.marked, mark];
   if (known?.key === key) return render();
   if (asking === key) return;
   asking = key;
@@ -110,7 +111,12 @@ function go(lane, step) {
   if (left < field.scrollLeft + LEFT * type || left + unit > field.scrollLeft + field.clientWidth)
     field.scrollLeft = left - field.clientWidth / 2;
 }
-const point = () => { if (known?.lanes[at[0]]?.[at[1]]) trigger('point', { data: at }); };
+function point() {
+  if (!known?.lanes[at[0]]?.[at[1]]) return;
+  picks.made(props.value.marked, at);
+  marked = JSON.stringify([known.key, at]); // the answer finds the cursor where a person has moved it meanwhile
+  trigger('point', { data: at });
+}
 
 field.addEventListener('keydown', (event) => {
   if (!known || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -234,7 +234,11 @@ function mark(index) {
 
 let wait = null;
 let latest = 0;
+const here = (index) => [props.value.run, props.value.lane, props.value.output, index];
 function choose(index, focus) {
+  const before = document.querySelector('.token[aria-selected="true"]');
+  playground.marks.made(before ? playground.marks.at : null, here(index));
+  playground.marks.at = here(index);
   mark(index);
   if (focus) text.children[index].focus({ preventScroll: false });
   document.dispatchEvent(new CustomEvent('playground:pick', { detail: text.children[index] }));
@@ -290,8 +294,12 @@ for (const [name, by] of [['.before', -1], ['.after', 1]])
   });
 document.addEventListener('playground:mark', ({ detail }) => {
   const v = props.value;
+  if (!v) return;
+  detail.stale ??= playground.marks.stale([detail.run, detail.lane, detail.output || 0, detail.step]);
+  if (detail.stale) return; // a person has gone on meanwhile
   if (v && detail.run === v.run && detail.lane === v.lane && (detail.output || 0) === v.output)
     mark(detail.step);
+  playground.marks.at = [detail.run, detail.lane, detail.output || 0, detail.step];
 });
 watch('value', draw);
 draw();

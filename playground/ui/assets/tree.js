@@ -15,8 +15,11 @@ let cursor = null; // the circle on the selected token
 let here = { stretch: 0, token: 0 };
 let own = null; // the number of the text that the buttons are about
 let marked = null; // the token of the inspector that was moved to last
+const picks = playground.picks();
 
 const { titled, visible } = playground.treeDrawing;
+const still = Boolean(playground.still); // in a file, where nothing is gone on with
+figure.classList.toggle('still', still);
 const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
 const quoted = (text) => (text.trim() ? `“${visible(text)}”` : `“${visible(text).replace(/ /g, '␣')}”`);
 
@@ -24,7 +27,7 @@ async function ask(again) {
   const v = props.value;
   element.hidden = !v;
   if (!v || !element.offsetParent) return;
-  const what = { run: v.run, known: playground.branches.known(v.run) };
+  const what = { run: v.run, known: still ? [] : playground.branches.known(v.run) };
   const key = JSON.stringify(what);
   if (key === asked && forest && !forest.running && !again) return move(v);
   asked = key;
@@ -33,10 +36,27 @@ async function ask(again) {
   say(found?.fault ?? (found ? '' : 'The server did not answer.'));
   if (!found || found.fault) return;
   const focused = field.contains(document.activeElement);
+  const before = standing();
   forest = found;
   draw();
-  marked = null;
+  if (!back(before, focused)) marked = null;
   move(props.value, focused);
+}
+
+// Where the cursor is, in words that another drawing of the tree has as well; null in none.
+function standing() {
+  const [one, text] = [forest?.stretches[here.stretch], forest?.texts[own]];
+  return one && text ? { source: text.source, output: text.output, at: one.first + here.token } : null;
+}
+// There again; false where that text is not drawn.
+function back(place, focused) {
+  const text = place && forest.texts.findIndex(({ source, output }) => source === place.source && output === place.output);
+  const stretch = text === null || text < 0 ? -1 : forest.stretches.findIndex(({ first, words, texts }) =>
+    texts.includes(text) && first <= place.at && place.at < first + words.length);
+  if (stretch < 0) return false;
+  own = text;
+  to(stretch, place.at - forest.stretches[stretch].first, focused);
+  return true;
 }
 
 function say(words) {
@@ -54,6 +74,7 @@ function draw() {
 
 // To the token that the inspector is at, or the first.
 function move({ run, lane, output, step }, focused = false) {
+  if (picks.stale([run, lane, output ?? 0, step])) return;
   const place = JSON.stringify([run, lane, output ?? 0, step]);
   if (place === marked) return; // of what was picked here, or is shown already
   marked = place;
@@ -112,7 +133,10 @@ function pick() {
   const one = forest.stretches[here.stretch];
   const mine = forest.texts[own];
   if (mine.column === null) return;
-  marked = JSON.stringify([props.value.run, mine.column, mine.output, one.first + here.token]);
+  const { run, lane, output, step } = props.value;
+  const picked = [run, mine.column, mine.output, one.first + here.token];
+  picks.made([run, lane, output ?? 0, step], picked);
+  marked = JSON.stringify(picked);
   trigger('pick', { ...playground.reference.view(), run: props.value.run, lane: mine.column, output: mine.output,
     step: one.first + here.token });
 }
@@ -140,13 +164,22 @@ function type(kind) {
   words.value = mine.text;
   (kind === 'name' ? called : words).focus();
 }
-function name({ source, recipe: written }, given) {
+function name({ source, recipe: written, column, name: before }, given) {
   for (const text of forest.texts.filter((one) => one.source === source))
     Object.assign(text, { name: given, label: given || written });
+  if (column === null) playground.branches.named(source, before, given); // a column's is in its recipe's set-up
   queued('branch', { act: 'name', source, name: given });
   draw();
   to(here.stretch, here.token, false);
 }
+document.addEventListener('playground:renamed', function renamed({ detail: [source, given] }) {
+  if (!element.isConnected) return document.removeEventListener('playground:renamed', renamed);
+  if (forest) for (const text of forest.texts.filter((one) => one.source === source))
+    Object.assign(text, { name: given, label: given || text.recipe });
+  queued('branch', { act: 'name', source, name: given });
+  if (forest) draw();
+  if (forest) to(here.stretch, here.token, false);
+});
 function close() {
   typing.hidden = true;
   lines[here.stretch]?.group.focus({ preventScroll: true });
@@ -235,8 +268,8 @@ field.addEventListener('keydown', (event) => {
     if (place) to(...place, true);
   } else if (event.key === 'Enter') look();
   else if (event.key === ' ') pick();
-  else if (event.key === 'F2') type('name');
-  else if (event.key === 'Delete') prune();
+  else if (event.key === 'F2' && !still) type('name');
+  else if (event.key === 'Delete' && !still) prune();
   else return;
   event.preventDefault();
 });

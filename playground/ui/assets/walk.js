@@ -15,6 +15,8 @@ let begins = ''; // the end of the prompt
 let at = 0;
 let moment = 0;
 let drawn = null; // the choice that the table is of
+let playing = 0; // the timer that goes on by itself
+const PACE = 1600; // milliseconds for a step, whose sentence is read meanwhile
 const asked = new Map(); // by the first of the choices that are on their way
 
 const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
@@ -96,6 +98,20 @@ const acts = {
     draw();
   },
 };
+
+// One step after the other, until a person stops it or the text ends.
+function play(on) {
+  clearInterval(playing);
+  playing = on ? setInterval(() => {
+    const choice = known[at];
+    if (!dialog.open || (choice && at + 1 >= of.most && moment === last(choice))) return play(false);
+    acts.later();
+  }, PACE) : 0;
+  const button = dialog.querySelector('.play');
+  button.textContent = on ? 'Pause' : 'Play';
+  button.setAttribute('aria-pressed', String(Boolean(on)));
+  if (on) acts.later();
+}
 
 function draw() {
   const choice = known[at];
@@ -189,15 +205,23 @@ dialog.addEventListener('keydown', (event) => {
     ArrowRight: 'on', ArrowLeft: 'back', ArrowDown: 'later', ArrowUp: 'earlier', PageDown: 'later', PageUp: 'earlier',
     ' ': within ? '' : 'later', Home: 'first', End: 'end', h: 'hide', H: 'hide',
   }[event.key];
+  if ((event.key === 'p' || event.key === 'P') && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    return play(!playing);
+  }
   if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
+  play(false);
   if (act === 'hide') hide.checked = !hide.checked;
   acts[act]();
 });
-for (const button of dialog.querySelectorAll('[data-act]')) button.addEventListener('click', () => acts[button.dataset.act]());
+for (const button of dialog.querySelectorAll('[data-act]'))
+  button.addEventListener('click', () => { play(false); acts[button.dataset.act](); });
+dialog.querySelector('.play').addEventListener('click', () => play(!playing));
 hide.addEventListener('change', acts.hide);
 dialog.querySelector('.close').addEventListener('click', () => dialog.close());
 dialog.addEventListener('close', () => {
+  play(false);
   opener.focus();
   if (!of || at === of.step) return;
   const { run, lane, output } = of;
