@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import BaseRoute, Route
 
 from playground.api import (
+    ballots,
     docs,
     exchange,
     experiments,
@@ -17,6 +18,7 @@ from playground.api import (
     openai,
     responses,
     runs,
+    vote,
 )
 from playground.api.body import bounded
 from playground.api.errors import Fault, Problem, handle, problem
@@ -54,7 +56,15 @@ def routes(service: Service) -> list[BaseRoute]:
     listens. The application sees whole paths, so that its schema states them as clients send them.
     """
     app = application(service)
-    paths = ("/api", "/api/{path:path}", "/docs", "/healthz", "/metrics", *openai.PATHS)
+    paths = (
+        "/api",
+        "/api/{path:path}",
+        "/docs",
+        "/healthz",
+        "/metrics",
+        *vote.PATHS,
+        *openai.PATHS,
+    )
     return [Route(path, app, name="api") for path in paths]
 
 
@@ -80,6 +90,7 @@ def application(service: Service) -> FastAPI:
     handle(app)
     app.include_router(router(service, server_metrics))
     docs.add(app)
+    vote.add(app)
     compatible = openai.application(service, server_metrics)
 
     def schema() -> dict[str, Any]:
@@ -112,6 +123,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     fork.add(router, service)
     explain.add(router, service)
     exchange.add(router, service)
+    ballots.add(router, service)  # before what is below an experiment's address
     experiments.add(router, service)
 
     @router.get(

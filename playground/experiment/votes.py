@@ -87,8 +87,9 @@ class Strengths:
 def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
     """The likeliest strengths with 95 % intervals; "both bad" is a tie. One vote at least.
 
-    ``prior`` is the deviation of log-strengths around 0 that is assumed beforehand; None for none,
-    where a recipe that won or lost all its votes has no finite strength.
+    ``prior`` is the deviation around 0 that is assumed beforehand of log-strengths, of the lean and
+    of the odds of a tie; None for none, where a recipe that won or lost all its votes has no finite
+    strength.
     """
     from scipy import optimize, stats
 
@@ -130,10 +131,10 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
         curvature = np.einsum("vo,voj,vok->jk", p, slopes, slopes) - mean.T @ mean
         value = -float(np.log(np.maximum(p[rows, outcome], 1e-300)).sum())
         own = values[:count]
-        gradient[:count] += weight * own
-        curvature[:count, :count] += weight * np.eye(count)
+        gradient += weight * values
+        curvature += weight * np.eye(len(values))
         # Only differences of strengths are known: their sum is held at 0.
-        value += weight * float(own @ own) / 2 + float(own.sum()) ** 2 / 2
+        value += weight * float(values @ values) / 2 + float(own.sum()) ** 2 / 2
         gradient[:count] += own.sum()
         curvature[:count, :count] += 1
         return value, gradient, curvature

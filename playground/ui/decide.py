@@ -19,6 +19,7 @@ from playground.ui.element import QUICK, element
 from playground.ui.gradio_compat import told_by
 from playground.ui.plot import plot
 from playground.ui.visitor import visitor
+from playground.ui.voting import Voting
 
 MOST_TEXTS = 200  # of a recipe that are shown at once
 MOST_PROMPTS = 500  # rows of the table by prompt
@@ -155,6 +156,9 @@ def decide(service: Service) -> None:
         )  # fmt: skip
         drawn = plot(elem_id="frontier")
         samples = element("samples", elem_id="samples")
+        element(
+            "voting", constants={"colours": COLOURS}, server_functions=Voting(service).functions
+        )
 
     def draw(event: gr.EventData) -> Any:
         return finding.draw(told_by(event))

@@ -72,6 +72,45 @@ def test_it_is_stopped_and_gone_on_with(client):
     client.post(f"/api/experiments/{id}/stop")
 
 
+def test_people_vote_on_its_texts(client, ended):
+    id, voter = ended[-1][1]["id"], "somebody-1"
+
+    def begin(**given):
+        return client.post(f"/api/experiments/{id}/ballots", json=given)
+
+    assert ("body", "recipes") in faults(begin(recipes=[0, 7]))
+    assert ("body", "most") in faults(begin(recipes=[0, 1], most=0))
+    begun = begin(recipes=[0, 1], most=3, early=False).json()
+    ballot = begun["id"]
+    assert begun["rule"].startswith("The vote ends after 3 votes") and begun["votes"] == 0
+    page = client.get(f"/vote/{ballot}")
+    assert "Which text is better?" in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert client.get("/vote/assets/vote.js").status_code == 200
+    assert ("path",) in faults(client.get("/vote/assets/vote.html"), 404)
+    turn = client.get(f"/api/ballots/{ballot}/next", params={"voter": voter}).json()
+    asked = turn["question"]
+    assert set(asked) == {"unit", "prompt", "left", "right"}  # and no name of a recipe
+    for _ in range(2):  # sent twice, it counts once
+        cast = client.post(
+            f"/api/ballots/{ballot}/votes",
+            json={"voter": voter, "unit": asked["unit"], "answer": "both bad"},
+        ).json()
+        assert {cast["left"], cast["right"]} == {"greedy", "temperature 1.5"}
+        assert cast["next"]["votes"] == 1 and cast["next"]["question"]["unit"] != asked["unit"]
+    told = client.get(f"/api/experiments/{id}/ballots/{ballot}").json()
+    assert told["pairs"][0]["both_bad"] == 1 and told["voters"] == 1
+    listed = client.get(f"/api/experiments/{id}/ballots/{ballot}/votes.csv").text
+    assert len(list(csv.DictReader(io.StringIO(listed)))) == 1
+    for path in (f"/api/experiments/other/ballots/{ballot}", "/api/ballots/other/next"):
+        answer = client.get(path, params={"voter": voter})
+        assert ("path", "id") in faults(answer, 404)
+    answer = client.post(
+        f"/api/ballots/{ballot}/votes", json={"voter": "x", "unit": 0, "answer": "maybe"}
+    )
+    assert {("body", "voter"), ("body", "answer")} == set(faults(answer))
+
+
 def test_what_is_wrong_is_named(client):
     def sent(**changes):
         return client.post("/api/experiments", json=ASKED | changes)

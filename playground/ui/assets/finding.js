@@ -58,6 +58,7 @@ function sentence() {
 }
 
 function draw() {
+  document.dispatchEvent(new CustomEvent('playground:experiment', { detail: state }));
   const title = state.question || `${plural(state.recipes.length, 'recipe')}, ${plural(state.prompts, 'prompt')}`;
   playground.experiments.name(id, title);
   home.dataset.stage = state.stage;

@@ -1,0 +1,193 @@
+"""The blind votes of a server: begun from an experiment, cast by whoever has the link, and told."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from playground.experiment.ballot import OUTCOMES, Answer, Ballot
+from playground.experiment.job import Job
+from playground.experiment.standing import Standing, standing
+from playground.experiment.store import Store
+from playground.experiment.votes import Vote
+
+MOST_BALLOTS = 20  # of one experiment
+
+
+class VoteError(ValueError):
+    """Why a vote cannot be begun or cast; ``field`` names what is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a voter is asked: two texts whose recipes are not told."""
+
+    unit: int
+    prompt: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """Which recipes wrote the two texts, told once the voter has chosen."""
+
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a vote stands for one voter. ``question`` is None where nothing is left to ask."""
+
+    question: Question | None
+    own: int  # votes of this voter
+    votes: int  # of all
+    most: int
+    over: str  # why the vote has ended; empty else
+
+
+@dataclass(frozen=True)
+class Ballots:
+    """The votes of a store. Any thread may call it; several browsers may vote at once."""
+
+    store: Store
+
+    def begin(self, job: Job, recipes: Sequence[int], most: int, early: bool) -> str:
+        """A new vote on recipes of an experiment; its id, which is the link for voters."""
+        known = self.store.rows("SELECT id FROM ballots WHERE job = ?", job.id)
+        if len(known) >= MOST_BALLOTS:
+            raise VoteError("id", f"An experiment may have {MOST_BALLOTS} votes.")
+        samples = {
+            cell: sample
+            for recipe in sorted(set(recipes))
+            for cell, sample in job.texts(recipe).items()
+        }
+        ballot = Ballot.of(job.experiment, samples, recipes, most, early, secrets.token_urlsafe(12))
+        id = secrets.token_urlsafe(12)
+        with self.store.transaction() as database:
+            database.execute(
+                "INSERT INTO ballots (id, job, created, ballot) VALUES (?, ?, ?, ?)",
+                (id, job.id, time.time(), ballot.model_dump_json()),
+            )
+        return id
+
+    def of(self, job: str) -> list[str]:
+        """The ids of the votes on an experiment, the latest first."""
+        rows = self.store.rows("SELECT id FROM ballots WHERE job = ? ORDER BY created DESC", job)
+        return [str(id) for (id,) in rows]
+
+    def get(self, id: str) -> Ballot | None:
+        rows = self.store.rows("SELECT ballot FROM ballots WHERE id = ?", id)
+        return Ballot.model_validate_json(rows[0][0]) if rows else None
+
+    def turn(self, id: str, voter: str) -> Turn | None:
+        """What this voter is asked next; None where there is no such vote."""
+        ballot = self.get(id)
+        if ballot is None:
+            return None
+        votes, cast = self._votes(id, ballot)
+        over, unit = ballot.over(votes), ballot.next(voter, cast)
+        question = None
+        if not over and unit is not None:
+            asked = ballot.units[unit]
+            left, right = asked.texts[::-1] if ballot.swapped(voter, unit) else asked.texts
+            question = Question(unit, ballot.prompts[asked.prompt], left, right)
+        own = sum(who == voter for who, _ in cast)
+        return Turn(question, own, len(votes), ballot.most, over)
+
+    def cast(self, id: str, voter: str, unit: int, answer: Answer) -> Revealed | None:
+        """Count a vote, once; the same again is answered as before. None for an unknown vote."""
+        ballot = self.get(id)
+        if ballot is None:
+            return None
+        if not 0 <= unit < len(ballot.units):
+            raise VoteError("unit", f"unit is {unit}; there is no such pair of texts.")
+        asked, swapped = ballot.units[unit], ballot.swapped(voter, unit)
+        try:
+            with self.store.transaction() as database:
+                rows = database.execute(
+                    "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ?", (id,)
+                ).fetchall()
+                votes, cast = _read(ballot, rows)
+                if (voter, unit) not in cast:
+                    if over := ballot.over(votes):
+                        raise VoteError("unit", over)
+                    database.execute(
+                        "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (id, len(rows), voter, unit, swapped, OUTCOMES[answer], time.time()),
+                    )
+        except sqlite3.IntegrityError as error:  # the vote was deleted meanwhile
+            raise VoteError("id", "This vote is kept no longer.") from error
+        names = [ballot.names[recipe] for recipe in asked.pair]
+        left, right = names[::-1] if swapped else names
+        return Revealed(left, right)
+
+    def standing(self, id: str) -> Standing | None:
+        """What the votes so far tell."""
+        ballot = self.get(id)
+        return None if ballot is None else standing(id, ballot, self._votes(id, ballot)[0])
+
+    def to_csv(self, id: str) -> str | None:
+        """Every vote, a row each, in the order in which they were cast."""
+        ballot = self.get(id)
+        if ballot is None:
+            return None
+        out = io.StringIO()
+        writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
+        header = (
+            "number voter prompt seed left right outcome preferred left_text right_text cast_at"
+        )
+        writer.writerow(header.split())
+        rows = self.store.rows(
+            "SELECT number, voter, unit, swapped, outcome, cast_at FROM votes WHERE ballot = ? "
+            "ORDER BY number",
+            id,
+        )
+        for number, voter, unit, swapped, outcome, cast_at in rows:
+            asked = ballot.units[unit]
+            names, texts = [ballot.names[recipe] for recipe in asked.pair], [*asked.texts]
+            if swapped:
+                names, texts = names[::-1], texts[::-1]
+            word = {"first": "left", "second": "right"}.get(outcome, outcome)
+            preferred = {"first": names[0], "second": names[1]}.get(outcome, "")
+            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(cast_at))
+            prompt = ballot.prompts[asked.prompt]
+            writer.writerow(
+                [number + 1, voter, prompt, asked.seed, *names, word, preferred, *texts, moment]
+            )
+        return out.getvalue()
+
+    def _votes(self, id: str, ballot: Ballot) -> tuple[list[Vote], list[tuple[str, int]]]:
+        rows = self.store.rows(
+            "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ? ORDER BY number", id
+        )
+        return _read(ballot, rows)
+
+
+def _read(
+    ballot: Ballot, rows: Sequence[tuple[str, int, int, str]]
+) -> tuple[list[Vote], list[tuple[str, int]]]:
+    """The votes, and who cast one on which unit."""
+    votes = []
+    for voter, unit, swapped, outcome in rows:
+        asked = ballot.units[unit]
+        first, second = asked.pair[::-1] if swapped else asked.pair
+        votes.append(
+            Vote.model_validate(
+                {
+                    "prompt": asked.prompt, "seed": asked.seed, "first": first, "second": second,
+                    "outcome": outcome, "voter": voter,
+                }
+            )
+        )  # fmt: skip
+    return votes, [(voter, unit) for voter, unit, _, _ in rows]
