@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from playground.backends import Backend, Backends
 from playground.backends.local import LocalBackend, LocalBackends
 from playground.engine import EngineClosed, Observers, Request, Run
 from playground.errors import ModelError
+from playground.history import History, HistoryError
 from playground.models.arrival import GivenUp, Waiting
 from playground.process import Process
 from playground.rate_limits import RateLimits
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from playground.zero_gpu import GPU
     from strategies import Context
 
+log = logging.getLogger(__name__)
+
 
 class Service:
     """One per process. Every method may be called from any thread."""
@@ -38,6 +42,8 @@ class Service:
         self.observers = Observers()  # of the runs of all models
         self.backends = self._backends()
         self.runs = RecentRuns(self.settings.keep_runs, self.settings.keep_bytes)
+        self._history: History | None = None
+        self._opening = threading.Lock()  # of the history's file
         # For the page and HTTP together.
         self.rate_limits = RateLimits(self.settings.requests_allowed)
         self.page_loads = RateLimits(self.settings.page_rate)
@@ -216,6 +222,21 @@ class Service:
             comparison.max_new_tokens, comparison.chat, comparison.split_special_tokens
         )
 
+    @property
+    def history(self) -> History | None:
+        """The file of visitors' runs; None where the host keeps none, or it cannot be used."""
+        if not self.settings.keeps_history:
+            return None
+        with self._opening:
+            if self._history is None:
+                at = self.settings
+                try:
+                    self._history = History(at.history_at, at.history_bytes, at.history_days)
+                except HistoryError as error:
+                    log.error("no history is kept: %s", error)
+                    return None
+            return self._history
+
     def keep(self, comparison: Comparison) -> None:
         """Have what was put together of runs be found like a run, by its id."""
         self.runs.keep(comparison)
@@ -241,3 +262,5 @@ class Service:
         if jobs is not None:
             jobs.close()
         self.backends.close()
+        if self._history is not None:
+            self._history.close()

@@ -60,6 +60,7 @@ ALLOWED = {
         "playground.metrics",
         "playground.trace",
     ],
+    "playground/history": ["playground.history", "playground.trace"],
     "playground/metrics.py": ["playground.trace"],
     # A comparison has methods for explanations and files, which import what they need when called.
     "playground/trace/comparison.py": [

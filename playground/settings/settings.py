@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,24 @@ class Settings(BaseSettings):
     remember_checks: bool = Field(
         True,
         description="Keep in the cache folder what a model's self-check found, for faster starts.",
+    )
+
+    # History
+    history: bool | None = Field(
+        None,
+        description="Keep visitors' runs in a file, each visible to the visitor's own browser and "
+        "to whoever has its link. Unset is yes where only this machine is served, else no.",
+    )
+    history_file: Path | None = Field(
+        None, description="The history's file; unset is history.sqlite in the cache folder."
+    )
+    history_bytes: ByteSize = Field(
+        ByteSize(256 << 20),
+        gt=0,
+        description="Bytes of it; the oldest runs go first. One visitor has a quarter at most.",
+    )
+    history_days: float = Field(
+        90.0, gt=0, le=3650, description="Days after which what was not pinned is deleted."
     )
 
     # Engine
@@ -325,7 +344,7 @@ class Settings(BaseSettings):
                 raise ValueError("a number of requests per time, such as 60/minute or 5/second")
         return value
 
-    @field_validator("cache_dir", "hub_cache", "experiment_store")
+    @field_validator("cache_dir", "hub_cache", "experiment_store", "history_file")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()
@@ -345,6 +364,22 @@ class Settings(BaseSettings):
     def metrics_open(self) -> bool:
         """Whether whoever asks may read the metrics."""
         return not self.on_space if self.metrics is None else self.metrics
+
+    @property
+    def keeps_history(self) -> bool:
+        """Whether visitors' runs are kept in a file."""
+        if self.history is not None:
+            return self.history
+        try:
+            own = ip_address(self.listen.strip("[]")).is_loopback
+        except ValueError:
+            own = self.listen == "localhost"
+        return own and not self.on_space
+
+    @property
+    def history_at(self) -> Path:
+        """The history's file."""
+        return self.history_file or self.cache_dir / "history.sqlite"
 
     @property
     def hops(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from playground.service import Service
+from playground.ui.archive import Archive
 from playground.ui.element import element, message
 from playground.ui.links import base
 
@@ -24,9 +25,10 @@ class Header:
     fault: gr.HTML
     taking: gr.HTML
     opener: gr.HTML
+    archive: gr.HTML
 
 
-def header(service: Service, model: str) -> Header:
+def header(service: Service, model: str, archive: Archive) -> Header:
     """Draw the region, and wire the events that concern it alone."""
     entries, settings = service.models.catalogue(), service.settings
     with gr.Row(elem_id="header"):
@@ -46,6 +48,7 @@ def header(service: Service, model: str) -> Header:
             )
             facts = element("status", elem_id="facts")
         with gr.Row(elem_classes="links"):
+            kept = archive.draw()
             opener = element("opener", min_width=0)
             share = gr.Button("Share link", size="sm", elem_id="share", min_width=0)
             gr.Button("API", size="sm", link="/docs", elem_id="api", min_width=0)
@@ -56,4 +59,4 @@ def header(service: Service, model: str) -> Header:
         api_visibility="private",
     )  # fmt: skip
     theme.click(None, None, None, js="() => playground.toggleTheme()", api_visibility="private")
-    return Header(menu, facts, fault, taking, opener)
+    return Header(menu, facts, fault, taking, opener, kept)

@@ -19,6 +19,8 @@ from playground.ui import (
     recorded,
     uncached,
 )
+from playground.ui.archive import Archive, kept
+from playground.ui.archive_opener import ArchiveOpener
 from playground.ui.branches import Branches
 from playground.ui.columns import Columns
 from playground.ui.decide import decide
@@ -56,7 +58,7 @@ def build(service: Service) -> gr.Blocks:
     with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
         page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
         with gr.Column(elem_id="page"):
-            head = header(service, service.models.default)
+            head = header(service, service.models.default, Archive(service, resolve))
             with gr.Row(elem_classes="card", elem_id="setup"):
                 box = prompt(start.prompt, sample.prompt_tokens, service)
                 knobs = limits(
@@ -82,6 +84,7 @@ def build(service: Service) -> gr.Blocks:
                 gr.Checkbox(label="scroll together", elem_id="together", interactive=True)
                 past = element("past", elem_id="past")
                 add = gr.Button("Add a column", size="sm", elem_id="add", min_width=0)
+            element("baseline", elem_id="baseline")
             steps = [ColumnState(Recipe.parse(text).to_steps()) for text in start.recipes]
             own = OwnSettings(service, gr.State(service.models.default))
             columns = Columns(
@@ -108,8 +111,18 @@ def build(service: Service) -> gr.Blocks:
         forker = Forker(service, columns, knobs, follower, inspector.parts.not_continued)
         branches = Branches(columns, inspector.parts.not_continued, service.rename)
         opener = FileOpener(restorer, service.settings.max_columns)
+        archive = ArchiveOpener(restorer, service.settings.max_columns)
         events = PageEvents(
-            page, runner, picker, forker, branches, models, restorer, inspector, opener
+            page,
+            runner,
+            picker,
+            forker,
+            branches,
+            models,
+            restorer,
+            inspector,
+            opener,
+            archive,
         )
         events.wire(reference)
         tint.change(
@@ -126,7 +139,7 @@ def resolver(service: Service) -> Callable[[str], Comparison | None]:
     sample = recorded.recorded()
 
     def find(run: str) -> Comparison | None:
-        return sample if run == recorded.ID else service.comparison(run)
+        return sample if run == recorded.ID else service.comparison(run) or kept(service, run)
 
     return lambda view: look_up(view, find)
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from playground.ui import score, strip
+from playground.ui.archive_opener import ArchiveOpener
 from playground.ui.branches import Branches
 from playground.ui.element import QUICK, in_turn
 from playground.ui.fork import Forker
@@ -43,8 +44,9 @@ class PageEvents:
         restorer: Restorer,
         inspector: Inspector,
         opener: FileOpener,
+        archive: ArchiveOpener,
     ) -> None:
-        self.opener = opener
+        self.opener, self.archive = opener, archive
         self.page, self.runner, self.picker, self.forker = page, runner, picker, forker
         self.models, self.restorer, self.inspector = models, restorer, inspector
         self.branches = branches
@@ -159,12 +161,16 @@ class PageEvents:
             self.opener.bring, {columns.run}, self.opener.outputs, cancels=writing, **QUICK
         )
         in_turn(self.brought)
+        self.reopened = self.parts.header.archive.reopen(
+            self.archive.open, {columns.run}, self.archive.outputs, cancels=writing, **QUICK
+        )
+        in_turn(self.reopened)
         for event in (self.restored, revised):
             event.failure(None, None, None, js="() => playground.past.failed()", **QUICK)
             in_turn(event)
         self.chosen = [
             event.then(self.models.choose, self.models.inputs, self.models.outputs, **STREAM)
-            for event in (self.opened, self.restored, revised, self.brought)
+            for event in (self.opened, self.restored, revised, self.brought, self.reopened)
         ]
 
     def _wire_model(self) -> None:
@@ -213,7 +219,7 @@ class PageEvents:
             inspector.hear(column.strip.turn, inspector.turned)
         inspector.hear(reference.refer, inspector.referred)
         asked, drawn = inspector.inputs, inspector.outputs
-        for event in (self.opened, self.restored, self.cleared, self.brought):
+        for event in (self.opened, self.restored, self.cleared, self.brought, self.reopened):
             event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in self.rearranged:
             event.then(followed, {*asked, run}, drawn, **QUICK)

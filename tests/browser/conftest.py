@@ -60,6 +60,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             hub_timeout_s=1,
             threads=1,
             experiment_store=tmp_path_factory.mktemp("experiments") / "store.sqlite",
+            history_file=tmp_path_factory.mktemp("history") / "history.sqlite",
         )
     )
     made.engine()

@@ -1,0 +1,237 @@
+"""The history's file: SQLite, of bounded size and age, shared by several processes.
+
+A visitor's key is kept as a hash, so that the file tells nobody's. Whoever has an entry's id, from
+a link, may open it; all else asks for the key that it was kept with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playground.history.entry import Entry
+
+_BUSY_SECONDS = 10.0  # that another process may hold the file
+_SHARE = 4  # one visitor has at most this part of the bytes
+MOST_WORDS = 8  # of a search
+
+# Each brings a file from the version of its index to the next.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE entries (
+        id TEXT PRIMARY KEY,
+        visitor BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created REAL NOT NULL,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        words TEXT NOT NULL,
+        told TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        content BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX entries_by_source ON entries (visitor, source);
+    CREATE INDEX entries_of_source ON entries (source);
+    CREATE INDEX entries_by_time ON entries (visitor, created);
+    CREATE INDEX entries_by_age ON entries (pinned, created);
+    """,
+)
+_FIELDS = "id, kind, source, created, pinned, told, bytes"
+
+
+class HistoryError(RuntimeError):
+    """The file cannot be used; a sentence says why."""
+
+
+class History:
+    """A file of at most about ``most_bytes``, in which nothing is older than ``days``.
+
+    The oldest goes first, and what a visitor pinned last. Any thread may call it. ``None`` for the
+    file keeps all in memory.
+    """
+
+    def __init__(self, file: Path | None, most_bytes: int = 256 << 20, days: float = 90) -> None:
+        self.file, self.most_bytes, self.days = file, most_bytes, days
+        self._lock = threading.Lock()
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                file or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False
+            )
+            self._database.isolation_level = None  # transactions are begun where they are meant
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("PRAGMA secure_delete = ON")
+            self._migrate()
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise HistoryError(f"{file} cannot be used for the history: {error}.") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def keep(self, visitor: str, entry: Entry, content: str) -> str:
+        """Keep ``content``, the JSON of what the entry tells of; its id.
+
+        What the same visitor kept of this source before is replaced, and keeps its id and pin.
+        """
+        packed = zlib.compress(content.encode(), 6)
+        told, who = json.dumps(entry.told, ensure_ascii=False), _hash(visitor)
+        with self._transaction() as database:
+            row = database.execute(
+                "INSERT INTO entries (id, visitor, kind, source, created, words, told, bytes, "
+                "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (visitor, source) DO "
+                "UPDATE SET words = excluded.words, told = excluded.told, bytes = excluded.bytes, "
+                "content = excluded.content RETURNING id",
+                (
+                    secrets.token_hex(12), who, entry.kind, entry.source, time.time(), entry.words,
+                    told, len(packed), packed,
+                ),
+            ).fetchone()  # fmt: skip
+            self._drop(who)
+        return str(row[0])
+
+    def list(
+        self, visitor: str, search: str = "", before: float | None = None, most: int = 50
+    ) -> list[Entry]:
+        """A visitor's entries, the latest first, that hold all words of a search."""
+        words = search.casefold().split()[:MOST_WORDS]
+        told = [f"%{_plain(word)}%" for word in words]
+        where = "visitor = ? AND created < ?" + " AND words LIKE ? ESCAPE '\\'" * len(told)
+        limit = time.time() + 1 if before is None else before
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_FIELDS} FROM entries WHERE {where} ORDER BY created DESC LIMIT ?",
+                (_hash(visitor), limit, *told, most),
+            ).fetchall()
+        return [_entry(row) for row in rows]
+
+    def get(self, id: str) -> tuple[Entry, str] | None:
+        """An entry and the JSON that was kept, for whoever has its id."""
+        return self._one("id = ?", id)
+
+    def of_source(self, source: str) -> tuple[Entry, str] | None:
+        """The same of what a page calls ``source``, whoever kept it."""
+        return self._one("source = ?", source)
+
+    def pinned(self, visitor: str) -> Entry | None:
+        """The entry that this visitor compares with."""
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_FIELDS} FROM entries WHERE visitor = ? AND pinned = 1",
+                (_hash(visitor),),
+            ).fetchone()
+        return None if row is None else _entry(row)
+
+    def pin(self, visitor: str, id: str | None) -> None:
+        """Compare with this entry from now on, and with no other; None compares with none."""
+        who = _hash(visitor)
+        with self._transaction() as database:
+            database.execute("UPDATE entries SET pinned = 0 WHERE visitor = ?", (who,))
+            database.execute(
+                "UPDATE entries SET pinned = 1 WHERE visitor = ? AND id = ?", (who, id)
+            )
+
+    def delete(self, visitor: str, id: str | None = None) -> int:
+        """Delete one of a visitor's entries, or all of them; how many there were."""
+        with self._transaction() as database:
+            return database.execute(
+                "DELETE FROM entries WHERE visitor = ? AND (? IS NULL OR id = ?)",
+                (_hash(visitor), id, id),
+            ).rowcount
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept, packed."""
+        with self._lock:
+            return self._bytes()
+
+    def _one(self, where: str, value: str) -> tuple[Entry, str] | None:
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", (value,)
+            ).fetchone()
+        if row is None:
+            return None
+        return _entry(row[:-1]), zlib.decompress(row[-1]).decode()
+
+    def _bytes(self, visitor: bytes | None = None) -> int:
+        (total,) = self._database.execute(
+            "SELECT sum(bytes) FROM entries WHERE ? IS NULL OR visitor = ?", (visitor, visitor)
+        ).fetchone()
+        return int(total or 0)
+
+    def _drop(self, visitor: bytes) -> None:
+        """Drop what is too old, what is too much of this visitor's, and what is too much of all."""
+        oldest = time.time() - self.days * 86_400
+        self._database.execute("DELETE FROM entries WHERE pinned = 0 AND created < ?", (oldest,))
+        for who, most in ((visitor, self.most_bytes // _SHARE), (None, self.most_bytes)):
+            excess = self._bytes(who) - most
+            rows = self._database.execute(
+                "SELECT id, bytes FROM entries WHERE ? IS NULL OR visitor = ? "
+                "ORDER BY pinned, created",
+                (who, who),
+            )
+            dropped = []
+            for id, size in rows if excess > 0 else ():
+                if excess <= 0:
+                    break
+                dropped.append((id,))
+                excess -= size
+            self._database.executemany("DELETE FROM entries WHERE id = ?", dropped)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        """Bring the file to this version's form; one of a later version is left as it is."""
+        with self._transaction() as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                raise HistoryError(
+                    f"{self.file} was written by a later version of this program (form {version}; "
+                    f"this one knows {len(MIGRATIONS)})."
+                )
+            for migration in MIGRATIONS[version:]:
+                for statement in migration.split(";"):
+                    if statement.strip():
+                        database.execute(statement)
+            database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _hash(visitor: str) -> bytes:
+    return hashlib.sha256(visitor.encode()).digest()
+
+
+def _plain(word: str) -> str:
+    """A word in which no character stands for others."""
+    for mark in ("\\", "%", "_"):
+        word = word.replace(mark, f"\\{mark}")
+    return word
+
+
+def _entry(row: tuple[object, ...]) -> Entry:
+    id, kind, source, created, pinned, told, size = row
+    return Entry.model_validate(
+        {
+            **json.loads(str(told)), "id": id, "kind": kind, "source": source, "created": created,
+            "pinned": bool(pinned), "nbytes": size,
+        }
+    )  # fmt: skip

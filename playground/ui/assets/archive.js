@@ -1,0 +1,174 @@
+// A visitor's runs, kept on the server under a key that this browser made: kept once they have ended, listed in a
+// dialog, opened, and compared with. See ui/archive.py; what is said of the baseline is drawn by baseline.js.
+// Functions: listed({key, search, before}), keep({key, view}), act({key, id, act, view}).
+// Event: reopen {id}, in its turn. Constants: on, days, colours, letters, others: how ids begin that are not kept
+const $ = (selector) => element.querySelector(selector);
+const [box, find, told, rows, more, keeps] = ['.list', '.find', '.told', '.rows', '.more', '.keeps'].map($);
+const SETTLES = 250; // milliseconds in which the strips of a run come to their ends
+const TYPING = 200;
+const KEY = 'playground-visitor';
+const WISH = 'playground-keeps';
+let timer = null;
+let typing = null;
+let asked = 0; // the number of the last question for the list
+let last = null; // the time of the last row
+let kept = ''; // the view that was kept last
+
+// The key is made here and sent with what asks for it alone; without storage there is none.
+function key() {
+  const known = playground.remember(KEY);
+  if (/^[0-9a-f]{32}$/.test(known ?? '')) return known;
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const made = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  playground.remember(KEY, made);
+  return playground.remember(KEY) === made ? made : null;
+}
+const wished = () => playground.remember(WISH) !== 'no';
+
+const strips = () => [...document.querySelectorAll('#columns > .lane .strip')];
+const view = () => strips().find(({ dataset }) => dataset.run)?.dataset.run ?? '';
+const say = (baseline) =>
+  document.dispatchEvent(new CustomEvent('playground:baseline', { detail: baseline ?? null }));
+
+async function look() {
+  const shown = strips();
+  const name = view();
+  const over = shown.length && shown.every(({ dataset }) => dataset.state === 'done' && dataset.run === name);
+  if (!name || !over || name === kept || !wished()) return;
+  const mine = key();
+  if (!mine) return;
+  kept = name;
+  const answer = await server.keep({ key: mine, view: name });
+  if (!answer || answer.fault) return;
+  element.dataset.kept = name;
+  say(answer.baseline);
+  if (box.open) list();
+}
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(look, SETTLES);
+}
+
+const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
+const link = (id) => `${location.origin}${location.pathname}${location.search}#kept=${id}`;
+function button(label, act, title = '') {
+  const made = part('button', '', label);
+  Object.assign(made, { type: 'button', title });
+  made.addEventListener('click', act);
+  return made;
+}
+
+function row({ id, created, pinned, title, model, columns }) {
+  const item = part('li', pinned ? 'pinned' : '');
+  const open = button('', () => {
+    box.close();
+    reopen(id);
+  });
+  open.className = 'open';
+  open.append(part('b', '', title));
+  const when = new Date(1000 * created);
+  open.append(part('span', 'when', `${when.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })} · ${model}`));
+  const texts = part('span', 'texts');
+  columns.forEach(({ name, text }, i) => {
+    const one = part('span', 'one');
+    const badge = part('i', '', letters[i]);
+    badge.style.setProperty('--colour', colours[i]);
+    one.append(badge, part('span', 'name', name), part('span', 'text', text));
+    texts.append(one);
+  });
+  open.append(texts);
+  const acts = part('span', 'acts');
+  const share = button('Copy link', async () => {
+    await navigator.clipboard.writeText(link(id));
+    share.textContent = 'Copied';
+    setTimeout(() => { share.textContent = 'Copy link'; }, 1500);
+  }, 'Whoever has the link can open it');
+  acts.append(
+    button(pinned ? 'Unpin' : 'Pin as baseline', () => act(pinned ? 'unpin' : 'pin', id), 'Later runs are compared with it'),
+    share,
+    button('Delete', () => act('delete', id)),
+  );
+  item.append(open, acts);
+  return item;
+}
+
+async function list(further = false) {
+  const mine = key();
+  const turn = ++asked;
+  told.textContent = mine ? '' : 'This browser keeps nothing for this page, so there is no history.';
+  if (!mine) return;
+  const answer = await server.listed({ key: mine, search: find.value, before: further ? last : null });
+  if (turn !== asked) return;
+  if (!answer || answer.fault) {
+    told.textContent = answer?.fault ?? 'The server did not answer.';
+    return;
+  }
+  if (!further) rows.replaceChildren();
+  rows.append(...answer.rows.map(row));
+  last = answer.rows.at(-1)?.created ?? last;
+  more.hidden = !answer.more;
+  if (!rows.children.length) told.textContent = find.value ? 'No run of yours holds these words.' : 'Runs are listed here once they have ended.';
+}
+
+async function act(what, id = '') {
+  const answer = await server.act({ key: key(), act: what, id, view: view() });
+  if (answer?.fault) told.textContent = answer.fault;
+  else say(answer?.baseline);
+  await list();
+}
+
+$('.show').addEventListener('click', () => {
+  box.showModal();
+  find.focus();
+  list();
+});
+$('.shut').addEventListener('click', () => box.close());
+box.addEventListener('click', ({ target }) => { if (target === box) box.close(); }); // beside it
+find.addEventListener('input', () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => list(), TYPING);
+});
+more.addEventListener('click', () => list(true));
+let sure = null;
+$('.clear').addEventListener('click', () => {
+  const clear = $('.clear');
+  if (sure === null) { // the second press, within some seconds, deletes
+    clear.textContent = 'Delete all, surely?';
+    sure = setTimeout(() => { sure = null; clear.textContent = 'Delete all'; }, 5000);
+    return;
+  }
+  clearTimeout(sure);
+  sure = null;
+  clear.textContent = 'Delete all';
+  act('clear');
+});
+keeps.checked = wished();
+keeps.addEventListener('change', () => {
+  playground.remember(WISH, keeps.checked ? 'yes' : 'no');
+  if (keeps.checked) soon();
+});
+$('.where').textContent = `On this server, for ${days} days, for this browser and whoever has a run’s link.`;
+
+// A link to a run of the history shows it once the page is open.
+function reopen(id) {
+  playground.turns.take(() => {
+    trigger('reopen', { id });
+    return true;
+  });
+}
+const [, wanted] = /^#kept=([0-9a-f]{24})$/.exec(playground.link.asked ?? '') ?? [];
+if (wanted) document.addEventListener('playground:setup', () => reopen(wanted), { once: true });
+
+element.hidden = !on;
+if (on) {
+  const watching = new MutationObserver((changes) => {
+    if (changes.some(({ target }) => target.classList?.contains('strip'))) soon();
+  });
+  const columns = document.querySelector('#columns');
+  watching.observe(columns, { subtree: true, attributes: true, attributeFilter: ['data-state', 'data-run'] });
+  document.addEventListener('playground:unpin', function unpin() {
+    if (element.isConnected) act('unpin');
+    else document.removeEventListener('playground:unpin', unpin);
+  });
+  if (playground.remember(KEY)) server.act({ key: key(), act: '', view: view() }).then((answer) => say(answer?.baseline));
+}

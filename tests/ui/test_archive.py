@@ -1,0 +1,111 @@
+"""The page's history: what is kept of a run, and how later runs compare with the pinned one."""
+
+from __future__ import annotations
+
+import pytest
+
+from playground.explain.baseline import against
+from playground.service import Service
+from playground.settings import Settings
+from playground.trace import Comparison
+from playground.ui.archive import OFF, Archive, kept
+from tests.traces import COLUMNS, comparison
+
+KEY = "0123456789abcdef" * 2
+OTHER = "f" * 32
+
+
+@pytest.fixture
+def runs() -> dict[str, Comparison]:
+    return {id: comparison(COLUMNS, length=8, run=id) for id in ("one", "two", "file-1")}
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service(Settings(models=(), history_file=tmp_path / "h.sqlite"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def archive(service, runs):
+    made = Archive(service, runs.get)
+    return dict(zip(("listed", "keep", "act"), made.functions, strict=True)), made
+
+
+def kept_by(archive, key: str, view: str):
+    return archive[1]._answer(archive[1].keep, {"key": key, "view": view})
+
+
+def test_a_finished_run_is_kept_and_listed_for_its_visitor(archive, runs):
+    calls, _ = archive
+    assert kept_by(archive, KEY, "one")["id"]
+    (row,) = calls["listed"]({"key": KEY})["rows"]
+    assert row["title"] == " ".join(runs["one"].prompt.split()) and len(row["columns"]) == 3
+    assert calls["listed"]({"key": OTHER})["rows"] == []
+    assert calls["listed"]({"key": KEY, "search": "nowhere"})["rows"] == []
+    assert calls["act"]({"key": OTHER, "act": "delete", "id": row["id"]}) == {"baseline": None}
+    assert len(calls["listed"]({"key": KEY})["rows"]) == 1
+    calls["act"]({"key": KEY, "act": "clear"})
+    assert calls["listed"]({"key": KEY})["rows"] == []
+
+
+def test_what_is_unfinished_or_comes_from_elsewhere_is_not_kept(archive, runs):
+    lanes = [runs["one"].lanes[0].model_copy(update={"finish_reason": None})]
+    runs["going"] = runs["one"].model_copy(update={"id": "going", "lanes": lanes})
+    for view in ("going", "file-1", "unknown"):
+        assert "id" not in kept_by(archive, KEY, view)
+    assert archive[0]["listed"]({"key": KEY})["rows"] == []
+
+
+def test_a_later_run_is_held_against_the_baseline(archive, runs):
+    id = kept_by(archive, KEY, "one")["id"]
+    told = archive[0]["act"]({"key": KEY, "act": "pin", "id": id, "view": "one"})["baseline"]
+    assert told["told"] == "These columns are it." and told["columns"] == []
+    lane = runs["two"].lanes[0]
+    ids = [*lane.token_ids[:3], lane.token_ids[3] + 1, *lane.token_ids[4:]]
+    changed = lane.model_copy(update={"token_ids": ids})
+    lanes = [changed, *runs["two"].lanes[1:]]
+    runs["two"] = runs["two"].model_copy(update={"lanes": lanes, "prompt": "Another"})
+    found = against(runs["two"], runs["one"])
+    assert [one.index for one in found] == [3, None, None]
+    told = kept_by(archive, KEY, "two")["baseline"]
+    assert told["told"] == "It has another prompt."
+    assert "parts from the text there at token 4" in told["columns"][0]["told"]
+    assert told["columns"][1]["told"] == "the same text"
+    assert archive[0]["act"]({"key": KEY, "act": "unpin", "view": "two"}) == {"baseline": None}
+
+
+def test_columns_are_matched_by_name_then_recipe_then_place():
+    one = comparison(COLUMNS, length=4)
+    a, b, c = one.lanes
+    swapped = one.model_copy(update={"lanes": [c, b.model_copy(update={"name": "mine"}), a]})
+    named = one.model_copy(update={"lanes": [a.model_copy(update={"name": "mine"}), b, c]})
+    assert [found.other for found in against(swapped, one)] == [2, 1, 0]
+    assert [found.other for found in against(swapped, named)] == [2, 0, 0]
+    assert [found.lane for found in against(one, one.model_copy(update={"lanes": [a]}))] == [0]
+
+
+def test_a_run_that_the_process_forgot_comes_from_the_history(archive, service, runs):
+    id = kept_by(archive, KEY, "one")["id"]
+    assert service.comparison("one") is None
+    assert kept(service, "one").to_json() == runs["one"].to_json()
+    assert service.comparison("one").to_json() == runs["one"].to_json()
+    assert kept(service, f"kept-{id}").id == f"kept-{id}"
+    assert kept(service, "nothing") is None
+
+
+def test_a_host_that_keeps_none_says_so(runs, tmp_path):
+    made = Service(Settings(models=(), history=False))
+    assert Archive(made, runs.get).functions[0]({"key": KEY}) == {"fault": OFF}
+    assert kept(made, "one") is None
+    made.close()
+    public = Settings(host="0.0.0.0")
+    assert not public.keeps_history and Settings().keeps_history
+    assert Settings(host="0.0.0.0", history=True).keeps_history
+    assert not Settings(system="spaces").keeps_history
+
+
+def test_a_key_that_no_browser_made_is_refused(archive):
+    for sent in ({}, {"key": "short"}, None, {"key": "G" * 32}):
+        assert "fault" in archive[0]["listed"](sent)
