@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.acts import lane, run, write
+from tests.browser.acts import lane, run, steps, write
 from tests.browser.conftest import SLOW_MS, Site
 
 expect.set_options(timeout=SLOW_MS)
@@ -65,3 +65,26 @@ def test_a_new_column_and_a_prompt_put_back(page: Page) -> None:
     expect(lane(page, "A").locator(".preview .note")).to_have_text("The prompt is empty.")
     box.fill(first)
     expect(page.locator(".preview:visible")).to_have_count(1)
+
+
+def test_a_step_card_draws_its_cut_in_the_distribution_at_hand(page: Page) -> None:
+    """What it was given, what it left, and the line between; drawn anew as a control moves."""
+    write(page, "B", "top_k(8) | sample")
+    lane(page, "B").locator(".write").click()  # back from text to steps
+    steps(page, "B").nth(0).click()
+    controls = lane(page, "B").locator(".controls")
+    picture = controls.locator(".drawing svg")
+    left, cut = picture.locator("rect.left"), picture.locator("line.cut")
+    expect(left).to_have_count(8)
+    expect(picture).to_have_attribute("aria-label", re.compile("before and after this step"))
+    expect(picture.locator("polyline.given")).to_have_count(1)
+    expect(cut).to_have_count(1)
+    expect(picture.locator("rect.removed").first).to_be_visible()
+    at = cut.get_attribute("x1")
+    slider = controls.locator("input[type=range]")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(left).to_have_count(7)
+    expect(cut).not_to_have_attribute("x1", at or "")
+    page.keyboard.press("Escape")
+    expect(picture).to_have_count(0)

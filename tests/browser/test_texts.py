@@ -185,3 +185,25 @@ def test_a_candidate_is_pointed_at_over_its_whole_row(page):
     expect(life).to_contain_text(label.text_content().removeprefix("▸ "))
     page.locator("#line").hover()
     expect(life).to_be_hidden()
+
+
+def test_what_was_taken_back_is_struck_out_before_its_token_and_counted(page):
+    """It is no part of the text: neither of what is read, nor of what is copied."""
+    write(page, "A", 'ban_phrases(expressions=["[ -~]"]) | min_new_tokens(30) | sample')
+    run(page, 30)
+    strip = lane(page, "A").locator(".strip")
+    drafts = strip.locator(".token[data-taken]")
+    expect(drafts.first).to_be_visible()
+    first = drafts.first
+    expect(first).to_have_attribute("title", re.compile("taken back: .*matches"))
+    before = first.evaluate(
+        "node => { const { content, textDecorationLine } = getComputedStyle(node, '::before');"
+        " return { content, line: textDecorationLine, taken: node.dataset.taken }; }"
+    )
+    assert before["line"] == "line-through" and before["taken"]
+    assert before["taken"].replace('"', '\\"').replace("\\", "\\\\")[:1] in before["content"]
+    tokens = strip.locator(".token").all_text_contents()
+    assert strip.locator(".tokens").text_content() == "".join(tokens)
+    pair = lane(page, "A").locator(".figures > *", has_text="taken back")
+    counted = int(re.search(r"\d+", pair.inner_text()).group())
+    assert counted >= drafts.count() > 0
