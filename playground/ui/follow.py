@@ -32,8 +32,30 @@ from playground.ui.views import Resolve
 LOOK_S = 0.5  # after which a run without news is checked again
 COME_S = 10.0  # a page that does not follow its run by then, at first or again, was closed
 FIGURES_S = 0.5  # figures that change faster cannot be read
+FOUND_SHARE = 0.1  # of the time, for what a recipe's steps find in their text
 
 Updates = dict[Any, Any]
+
+
+class Found:
+    """What the steps of a lane's recipe find in its text while it is written.
+
+    To look at a watermark takes longer with every token, so it is given a share of the time.
+    """
+
+    def __init__(self, lane: View[Any]) -> None:
+        self._lane = lane
+        self._known: dict[str, float] = {}
+        self._due = 0.0
+
+    def figures(self, text: Side) -> Metrics:
+        """All figures of the text so far; those that are due anew."""
+        began = time.monotonic()
+        if began >= self._due:
+            self._known = self._lane.measured(self._lane.ordered()[0])
+            ended = time.monotonic()
+            self._due = ended + (ended - began) * (1 / FOUND_SHARE - 1)
+        return measure_path(text.path, self._known)
 
 
 @dataclass(frozen=True)
@@ -168,6 +190,7 @@ class Follower:
         sent: list[Any] = []
         partings = Partings()
         figures = [strip.figures(None, None)] * len(run.views)
+        found = [Found(lane) for lane in run.views]
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)
@@ -182,7 +205,7 @@ class Follower:
                 reason = lane.finish_reason if here.over else None
                 if fresh or here.over:
                     by_hand = here.chooses == "person"
-                    figures[number] = strip.figures(_measured(lane, here), reason, by_hand)
+                    figures[number] = strip.figures(found[number].figures(here), reason, by_hand)
                 shown[self.strips[number]] = strip.written(
                     run.id, number, recipe, sides, partings, reason
                 ) | {"figures": figures[number], "state": "done" if here.over else "running"}
@@ -201,6 +224,7 @@ class Follower:
         others = view.lanes if view is not None else []
         sides = [Side.of(LETTERS[at], lane.trace) for at, lane in enumerate(others)]
         partings, recipe = Partings(), str(run.request.recipes[0])
+        found = Found(run.views[0])
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)
@@ -211,7 +235,7 @@ class Follower:
                 return
             shown = strip.written(name, column, recipe, columns, partings, reason)
             by_hand = own.chooses == "person"
-            told = strip.figures(_measured(run.views[0], own), reason, by_hand)
+            told = strip.figures(found.figures(own), reason, by_hand)
             frame = {"run": name, "sent": time.monotonic()}
             yield {
                 self.strips[column]: shown | {"figures": told, "state": "running"},
@@ -242,8 +266,3 @@ def _side(run: Run, number: int) -> Side:
     lane = run.views[number]
     over, vocab_size = lane.done, run.facts.vocab_size
     return Side(LETTERS[number], lane.chain, lane.path(), over=over, vocab_size=vocab_size)
-
-
-def _measured(lane: View[Any], text: Side) -> Metrics:
-    """The figures of a lane's text so far, those of its recipe's steps among them."""
-    return measure_path(text.path, lane.measured(lane.ordered()[0]))

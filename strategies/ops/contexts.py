@@ -16,6 +16,17 @@ def last_context(tokens: Sequence[int], count: int) -> tuple[int, ...]:
     return (*[0] * (count - len(tokens)), *tokens[max(0, len(tokens) - count) :])
 
 
+def first_met(found: Sequence[tuple[int, ...]], within: int | None = None) -> list[int]:
+    """The places whose context is none of the ``within`` before it; of all before it by default."""
+    last: dict[tuple[int, ...], int] = {}
+    fresh = []
+    for at, one in enumerate(found):
+        if one not in last or (within is not None and at - last[one] > within):
+            fresh.append(at)
+        last[one] = at
+    return fresh
+
+
 def met_before(tokens: Sequence[int], first: int, count: int) -> bool:
     """Whether the last ``count`` tokens were the last before one of those from ``first`` on."""
     last = last_context(tokens, count)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base import Context, Row
+from .spellings import spellings
 
 Sequences = Sequence[tuple[int, ...]]
 
@@ -12,6 +16,44 @@ _TAG = re.compile(
     r"[>\]]",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tokens that write the tags of a model's thinking, and those that end it for the model."""
+
+    begins: Sequences
+    ends: Sequences
+    last: tuple[int, ...]
+
+    @classmethod
+    def of(cls, context: Context, opening: str, closing: str, words: str) -> Tags:
+        """Those given, else those of the chat template; ``ValueError`` where there are none.
+
+        ``words`` are written before the closing tag.
+        """
+        read = tags(context.chat_template) or ("", "")
+        opening, closing = opening or read[0], closing or read[1]
+        if not (opening and closing):
+            raise ValueError(
+                "this model's chat template has no tags to think between; give opening and closing."
+            )
+        ends = tuple(context.encode(closing))
+        last = (*context.encode(words), *ends) if words else ends
+        return cls(spellings(context, opening), [ends, *spellings(context, closing)], last)
+
+    def thought(self, row: Row) -> tuple[tuple[int, ...], bool]:
+        """What was thought last after the prompt, without its tags, and whether it goes on."""
+        return thinking(row.tokens, row.prompt_length, self.begins, self.ends)
+
+    def due(self, row: Row, most: int) -> int | None:
+        """The token that must follow once ``most`` tokens were thought; None before."""
+        thought, goes_on = self.thought(row)
+        if not goes_on or len(thought) < most:
+            return None
+        counts = range(min(len(thought), len(self.last) - 1), 0, -1)
+        written = next((n for n in counts if thought[-n:] == self.last[:n]), 0)
+        return self.last[written]
 
 
 def tags(template: str | None) -> tuple[str, str] | None:

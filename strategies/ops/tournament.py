@@ -26,6 +26,20 @@ def _numbers(written: str) -> str:
 
 
 Numbers = Annotated[str, AfterValidator(_numbers)]  # a setting
+EXAMPLE = (  # those of transformers' documentation
+    "654, 400, 836, 123, 340, 443, 597, 160, 57, 29, 590, 639, 13, 715, 468, 990, 966, 226, 324, "
+    "585, 118, 504, 421, 521, 129, 669, 732, 225, 90, 960"
+)
+
+
+def tournament(probs: Tensor, bits: Tensor) -> Tensor:
+    """Probabilities ``[n]`` after a round for each column of ``bits`` ``[n, rounds]``.
+
+    In a round two tokens are drawn and the one with the higher bit wins.
+    """
+    for own in bits.unbind(-1):
+        probs = probs * (1 + own - (own * probs).sum())
+    return probs
 
 
 def secret_bits(

@@ -29,41 +29,24 @@ class ContrastiveDecoding(base.Processor):
 
     class Params(base.Params):
         beta: float = setting(
-            0.5,
-            "How much of the amateur is taken off; 0 changes nothing.",
-            usual=(0.0, 2.0),
-            step=0.1,
-            ge=0.0,
-            le=20.0,
+            0.5, "How much of the amateur is taken off.", usual=(0, 2), step=0.1, ge=0, le=20
         )
         alpha: float = setting(
             0.1,
-            "How likely a token has to be, as a share of the likeliest's probability.",
+            "The least probability of a token, as a share of the likeliest's.",
             usual=(0.01, 0.5),
             step=0.01,
             ge=0.0001,
             le=1.0,
         )
         amateur: Literal["layer", "draft", "temperature"] = setting(
-            "layer",
-            "Who the amateur is: the model ended at an earlier layer, the draft model, or the "
-            "model at a higher temperature.",
+            "layer", "The model ended early, the draft model, or the model at a temperature."
         )
         layer: int = setting(
-            0,
-            "After which layer the model is ended; 0 is the middle.",
-            usual=(0, 32),
-            step=1,
-            ge=0,
-            le=1_000,
+            0, "The layer it is ended after; 0 is the middle.", usual=(0, 32), step=1, ge=0, le=1000
         )
         temperature: float = setting(
-            1.0,
-            "The amateur's temperature; other than 1 where it is the model itself.",
-            usual=(0.5, 3.0),
-            step=0.1,
-            gt=0.0,
-            le=100.0,
+            1.0, "The amateur's temperature.", usual=(0.5, 3.0), step=0.1, gt=0.0, le=100.0
         )
 
     neutral: ClassVar = {"beta": 0.0}
@@ -71,13 +54,12 @@ class ContrastiveDecoding(base.Processor):
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
         count, layer = self.context.layers, self.params.layer
-        if self.params.beta == 0.0:
-            return
-        if self.params.amateur == "draft" and self.context.draft_model is None:
+        amateur = self.params.amateur if self.params.beta else ""
+        if amateur == "draft" and self.context.draft_model is None:
             raise ValueError("there is no draft model here; amateur can be layer or temperature.")
-        if self.params.amateur == "temperature" and self.params.temperature == 1.0:
+        if amateur == "temperature" and self.params.temperature == 1.0:
             raise ValueError("temperature is 1, at which the amateur says what the model says.")
-        if self.params.amateur == "layer" and count is not None and layer >= count:
+        if amateur == "layer" and count is not None and layer >= count:
             raise ValueError(f"layer is {layer}; of this model's {count} the last is the expert.")
 
     def needs(self, prompt: Sequence[int]) -> EarlyLayers | DraftScores | None:
@@ -88,8 +70,7 @@ class ContrastiveDecoding(base.Processor):
         return EarlyLayers((self.params.layer or (self.context.layers or 2) // 2,))
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        beta = self.params.beta
-        if beta == 0.0:
+        if (beta := self.params.beta) == 0.0:
             return scores
         expert = scores.log_softmax(-1)
         amateur = torch.where(expert > -torch.inf, self._amateur(scores, rows), -torch.inf)

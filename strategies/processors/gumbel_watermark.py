@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, Search, Strategy, setting
-from ..ops.contexts import contexts, last_context, met_before
+from ..ops.contexts import contexts, first_met, last_context, met_before
 from ..ops.noise import gumbel_at, keyed
 
 
@@ -77,13 +77,9 @@ class GumbelWatermark(base.Processor):
         """How unlikely so lucky tokens are by chance, as a z-score."""
         if self.is_neutral(self.params):
             return {}
-        known: set[tuple[int, ...]] = set()
-        total, count = 0.0, 0
         found = contexts(row.tokens, self.params.ngram)[row.prompt_length :]
-        for before, token in zip(found, row.generated, strict=True):
-            if before not in known:
-                known.add(before)
-                noise = float(self._noise(before, torch.tensor([token])))
-                total -= math.log(-math.expm1(-math.exp(-noise)))
-                count += 1
-        return {"Gumbel z": (total - count) / math.sqrt(count)} if count else {}
+        total, fresh = 0.0, first_met(found)
+        for at in fresh:
+            noise = float(self._noise(found[at], torch.tensor([row.generated[at]])))
+            total -= math.log(-math.expm1(-math.exp(-noise)))
+        return {"Gumbel z": (total - len(fresh)) / math.sqrt(len(fresh))} if fresh else {}

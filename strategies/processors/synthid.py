@@ -11,13 +11,8 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
-from ..ops.contexts import contexts, last_context, met_before
-from ..ops.tournament import Numbers, secret_bits, table
-
-_EXAMPLE = (  # those of transformers' documentation
-    "654, 400, 836, 123, 340, 443, 597, 160, 57, 29, 590, 639, 13, 715, 468, 990, 966, 226, 324, "
-    "585, 118, 504, 421, 521, 129, 669, 732, 225, 90, 960"
-)
+from ..ops.contexts import contexts, first_met, last_context, met_before
+from ..ops.tournament import EXAMPLE, Numbers, secret_bits, table, tournament
 
 
 class SynthId(base.Processor):
@@ -36,7 +31,7 @@ class SynthId(base.Processor):
 
     class Params(base.Params):
         keys: Numbers = setting(
-            _EXAMPLE,
+            EXAMPLE,
             "The secret numbers, one for each round; empty holds no tournament.",
             max_length=800,
             examples=["7, 8, 9", "", "1"],
@@ -70,10 +65,8 @@ class SynthId(base.Processor):
         if met_before(tokens, oldest, count):
             return scores
         left = (scores > -torch.inf).nonzero()[:, 0]
-        probs = scores[left].softmax(-1)
         bits = self._bits([last_context(tokens, count)], left.cpu()).to(scores.device)
-        for own in bits.unbind(-1):  # a round
-            probs = probs * (1 + own - (own * probs).sum())
+        probs = tournament(scores[left].softmax(-1), bits)
         out = torch.full_like(scores, -torch.inf)
         # Rounding may leave nothing of a token that was hardly possible.
         out[left] = probs.clamp(min=torch.finfo(probs.dtype).tiny).log()
@@ -88,8 +81,7 @@ class SynthId(base.Processor):
         if not row.generated or self.is_neutral(self.params):
             return {}
         seen = contexts(row.generated, self.params.ngram_len - 1)
-        size = self.params.context_history_size
-        fresh = [i for i, one in enumerate(seen) if one not in seen[max(0, i - size) : i]]
+        fresh = first_met(seen, self.params.context_history_size)
         tokens = torch.tensor([row.generated[i] for i in fresh])
         bits = self._bits([seen[i] for i in fresh], tokens)
         mean = float(bits.mean())

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
-from ..ops.spellings import spellings
-from ..ops.thinking import Sequences, tags, thinking
+from ..ops.thinking import Tags
 
 
 class ThinkingBudget(base.Processor):
@@ -53,21 +52,14 @@ class ThinkingBudget(base.Processor):
 
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
-        if self.is_neutral(params):
-            return
-        read = tags(context.chat_template) or ("", "")
-        opening, closing = params.opening or read[0], params.closing or read[1]
-        if not (opening and closing):
-            raise ValueError(
-                "this model's chat template has no tags to think between; give opening and closing."
-            )
-        ends = tuple(context.encode(closing))
-        self._begins: Sequences = spellings(context, opening)
-        self._ends: Sequences = [ends, *spellings(context, closing)]
-        self._last = (*context.encode(params.words), *ends) if params.words else ends
+        self._tags: Tags | None = None
+        if not self.is_neutral(params):
+            self._tags = Tags.of(context, params.opening, params.closing, params.words)
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        nexts = [None if self.is_neutral(self.params) else self._next(row) for row in rows]
+        if self._tags is None:
+            return scores
+        nexts = [self._tags.due(row, self.params.tokens) for row in rows]
         if all(token is None for token in nexts):
             return scores
         out = scores.clone()
@@ -77,21 +69,9 @@ class ThinkingBudget(base.Processor):
                 out[i, token] = scores[i, token]
         return out
 
-    def _next(self, row: Row) -> int | None:
-        """The token that must follow, if one must."""
-        thought, goes_on = thinking(row.tokens, row.prompt_length, self._begins, self._ends)
-        if not goes_on or len(thought) < self.params.tokens:
-            return None
-        counts = range(min(len(thought), len(self._last) - 1), 0, -1)
-        written = next((n for n in counts if thought[-n:] == self._last[:n]), 0)
-        return self._last[written]
-
     def measure(self, row: Row) -> Mapping[str, float]:
         """How many tokens it thought, tags left out."""
-        if self.is_neutral(self.params):
-            return {}
-        thought, _ = thinking(row.tokens, row.prompt_length, self._begins, self._ends)
-        return {"thinking tokens": len(thought)}
+        return {"thinking tokens": len(self._tags.thought(row)[0])} if self._tags else {}
 
     def dead_end(self, row: Row) -> str:
         return "the tag that ends the thinking is not left here."
