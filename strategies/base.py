@@ -6,17 +6,17 @@ Everything a host needs (controls, validation, documentation, schema) derives fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from torch import Tensor
 
 from .distribution import Distribution, Measure
+from .info import Context, Info, Params, setting
 from .ops.bounded import Bounded, Unknown
 from .ops.bounded_whole import where_whole
 from .step import (
@@ -31,7 +31,7 @@ from .step import (
     Step,
 )
 
-# The values of a step are part of the contract, and are imported from here too.
+# What a strategy is described and chooses by is part of the contract, and imported from here too.
 __all__ = [
     "Choosing",
     "Context",
@@ -53,66 +53,6 @@ __all__ = [
     "Strategy",
     "setting",
 ]
-
-
-@dataclass(frozen=True)
-class Info:
-    """A strategy's name, description and source, as people read them.
-
-    ``formula`` is LaTeX without delimiters; ``source`` names the paper or library the definition
-    is from and ``url`` leads to it; ``advice`` says in two sentences when to use it and when not.
-    """
-
-    id: str
-    title: str
-    summary: str
-    formula: str
-    source: str
-    url: str = ""
-    advice: str = ""
-
-
-class Params(BaseModel):
-    """The settings of one strategy: frozen, closed, every field bounded and described."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def setting(
-    default: Any,
-    description: str,
-    *,
-    usual: tuple[float, float] | None = None,
-    step: float | None = None,
-    **bounds: Any,
-) -> Any:
-    """A field of ``Params``: its default, one sentence about it, its bounds (``ge``, ``le``, …).
-
-    ``usual`` is the range a slider offers (the bounds may allow more) and ``step`` its increment.
-    """
-    hints: dict[str, Any] = {}
-    if usual is not None:
-        hints["usual"] = list(usual)
-    if step is not None:
-        hints["step"] = step
-    return Field(default, description=description, json_schema_extra=hints or None, **bounds)
-
-
-@dataclass(frozen=True)
-class Context:
-    """The model and the run that a strategy works in; the same for the whole life of a lane."""
-
-    vocab_size: int
-    eos_token_ids: tuple[int, ...]
-    max_new_tokens: int
-    encode: Callable[[str], list[int]]  # text -> token ids, no special tokens added
-    decode: Callable[[Sequence[int]], str]
-    tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
-    layers: int | None = None  # of the model, where there is one
-    tied: bool | None = None  # whether vocabulary head and embeddings share their weights
-    draft_model: str | None = None  # the title of the draft model, where there is one
-    encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
-    chat_template: str | None = None  # of the tokenizer, where it has one
 
 
 # How a search chooses a token: it takes the likeliest, draws one, looks for a whole text of high

@@ -10,6 +10,7 @@ from typing import Any
 
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.request import FieldError, check_text
+from playground.engine.token_texts import Encoding, token_texts
 from playground.errors import first_line
 from playground.trace import PromptToken
 
@@ -72,7 +73,7 @@ class Encoder:
         check(len(encoding.ids))
         if not encoding.ids:
             raise FieldError("prompt", "The prompt has no token for this model.")
-        texts = self._texts(encoding)
+        texts = token_texts(encoding, self.tokenizer, self.detokenizer, self._lock)
         special, piece = self.detokenizer.special, self.detokenizer.piece
         return [
             PromptToken(id=id, text=text)
@@ -146,7 +147,7 @@ class Encoder:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def _encoding(self, prompt: str, chat: bool, split: bool) -> _Encoding:
+    def _encoding(self, prompt: str, chat: bool, split: bool) -> Encoding:
         check_text("prompt", prompt)  # a prefetch or a preview has no request that was checked
         if chat and not self.tokenizer.chat_template:
             raise FieldError("chat", f"{self.title} has no chat template.")
@@ -184,13 +185,13 @@ class Encoder:
             ) from error
         return text
 
-    def _whole(self, prompt: str, chat: bool) -> _Encoding:
+    def _whole(self, prompt: str, chat: bool) -> Encoding:
         text = self._rendered(prompt, chat)
         found = self.tokenizer(text, add_special_tokens=not chat, return_special_tokens_mask=True)
         added = [bool(mask) for mask in found["special_tokens_mask"]]
-        return _Encoding(text, list(found["input_ids"]), added, not chat)
+        return Encoding(text, list(found["input_ids"]), added, not chat)
 
-    def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> _Encoding:
+    def _split(self, prompt: str, chat: bool, names: Sequence[str]) -> Encoding:
         """As ``_whole``, with ``names`` of control tokens in the prompt as plain text.
 
         A single character stands in for each while the template's own control tokens are found;
@@ -224,7 +225,7 @@ class Encoder:
         added = [True] * first + [False] * (len(ids) - first)
         ids += encoding.ids[last:]
         added += [True] * (len(ids) - len(added))
-        return _Encoding(_restored(encoding.text, hidden), ids, added, None)
+        return Encoding(_restored(encoding.text, hidden), ids, added, None)
 
     def _plain(self, text: str, after: str | None) -> list[int]:
         """The ids of a text without control tokens, at the beginning or ``after`` one."""
@@ -252,50 +253,6 @@ class Encoder:
         )
         return ids
 
-    def _texts(self, encoding: _Encoding) -> list[str]:
-        """The text of each token: by its offsets, where the tokenizer has them, else as decoded.
-
-        A character that is split between tokens comes with the last of them.
-        """
-        own = [id for id, added in zip(encoding.ids, encoding.added, strict=True) if not added]
-        read = _without_prefixes(self.detokenizer.pieces(own), encoding.text)
-        fast = bool(getattr(self.tokenizer, "is_fast", False))
-        if encoding.special is None or not fast or "".join(read) == encoding.text:
-            pieces = iter(read)
-            return ["" if added else next(pieces) for added in encoding.added]
-        with self._lock:
-            offsets = self.tokenizer(
-                encoding.text, add_special_tokens=encoding.special, return_offsets_mapping=True
-            )["offset_mapping"]
-        spans = [span for span, added in zip(offsets, encoding.added, strict=True) if not added]
-        starts = [*(start for start, _ in spans[1:]), len(encoding.text)]
-        found, done = [], 0
-        for number, ((_, end), following) in enumerate(zip(spans, starts, strict=True)):
-            # A character of several tokens is the last one's, and what is left the very last's.
-            cut = max(done, min(end, following)) if number < len(spans) - 1 else len(encoding.text)
-            found.append(encoding.text[done:cut])
-            done = cut
-        pieces = iter(found)
-        return ["" if added else next(pieces) for added in encoding.added]
-
-
-def _without_prefixes(pieces: list[str], text: str) -> list[str]:
-    """The pieces of a text without the spaces that the tokenizer put before some of them.
-
-    Unchanged where they do not join to the text that way either.
-    """
-    found, at = [], 0
-    for piece in pieces:
-        bare = piece.removeprefix(" ")
-        if text.startswith(piece, at):
-            found.append(piece)
-        elif text.startswith(bare, at):
-            found.append(bare)
-        else:
-            return pieces
-        at += len(found[-1])
-    return found
-
 
 def _restored(text: str, hidden: Mapping[str, str]) -> str:
     """A text with the names for which single characters stood in."""
@@ -320,17 +277,3 @@ class AsPrompt:
 
     def __call__(self, text: str) -> list[int]:
         return self.encoder.ids(text, self.chat, self.split)
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    """The ids of ``text``. ``added`` marks tokens that the tokenizer added, which have no text.
-
-    ``special`` is what it was called with to add them; None where the text was encoded in parts,
-    so that no offsets are known.
-    """
-
-    text: str
-    ids: list[int]
-    added: list[bool]
-    special: bool | None

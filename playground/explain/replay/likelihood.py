@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from playground.explain.replay.faults import Faults, logprob, rank_of
 from playground.metrics import perplexity
 from playground.trace.scores import Impossible, RecipeScore
 from strategies import Processor, Recipe, Refusal, Row, Search
@@ -37,8 +37,6 @@ _UNKNOWN = (
     "The search does not say how it chooses. A token that a step removed is impossible; the "
     "probabilities are what the steps left."
 )
-
-
 _GOES_BACK = (
     "A step takes back what it finds written and has another token drawn: the probabilities are "
     "those of what is drawn first."
@@ -76,6 +74,15 @@ class RecipeLikelihood:
         self._states = [processor.initial_state() for processor in self.processors]
         stateful = [p.stateful for p in self.processors]
         self._first_stateful = stateful.index(True) if True in stateful else len(stateful)
+        self._faults = Faults(
+            self.recipe,
+            self.processors,
+            self.search,
+            self.text,
+            self.pieces,
+            self.eos,
+            self.hidden_steps,
+        )
         self._over = False  # nothing more can be told
         self._went_back = ""  # where it would have, in a sentence
 
@@ -136,10 +143,10 @@ class RecipeLikelihood:
         return processor(scores, rows)
 
     def _observe(self, token: int, levels: Sequence[Tensor]) -> None:
-        final = _logprob(levels[-1], token)
+        final = logprob(levels[-1], token)
         for depth, processor in enumerate(self.processors):
             if processor.stateful:
-                own = _logprob(levels[depth], token) if processor.observes == "given" else final
+                own = logprob(levels[depth], token) if processor.observes == "given" else final
                 self._states[depth] = processor.observe(self._states[depth], token, own)
             if processor.goes_back:
                 self._would_go_back(depth)
@@ -170,13 +177,13 @@ class RecipeLikelihood:
     def _judge(self, index: int, levels: Sequence[Tensor], given: Mapping[int, Tensor]) -> bool:
         """Take one token down; whether the steps left it. ``levels`` are scores ``[vocab]``."""
         token = self.text[index]
-        logprob = _logprob(levels[-1], token)
-        left = logprob > -math.inf
-        self.logprobs.append(logprob if left else None)
-        self.ranks.append(_rank(levels[-1], token) if left else None)
+        own = logprob(levels[-1], token)
+        left = own > -math.inf
+        self.logprobs.append(own if left else None)
+        self.ranks.append(rank_of(levels[-1], token) if left else None)
         if self.impossible is None:
-            ended = self._ended(index)
-            fault = ended or self._fault(index, levels)
+            ended = self._faults.ended(index)
+            fault = ended or self._faults.fault(index, levels)
             if fault is None or ended is not None or not self._is_close(index, levels[0], given):
                 self.impossible = fault
             elif self.close_call is None:
@@ -200,84 +207,6 @@ class RecipeLikelihood:
         if self.search.chooses == "likeliest":
             return int(argmax(level)) == token
         return bool(level[0, token] > -torch.inf)
-
-    def _ended(self, index: int) -> Impossible | None:
-        if index == 0 or self.text[index - 1] not in self.eos:
-            return None
-        end = self.pieces[index - 1]
-        return Impossible(
-            index=index,
-            token=self.text[index],
-            text=self.pieces[index],
-            by=end,
-            reason=f"{end} ends a text: nothing is written after it.",
-        )
-
-    def _fault(self, index: int, levels: Sequence[Tensor]) -> Impossible | None:
-        """Which step removed the token, or that the search takes another."""
-        token = self.text[index]
-        for stage, (before, after) in enumerate(pairwise(levels)):
-            if before[token] > -torch.inf and not after[token] > -torch.inf:
-                return self._removed(index, stage, before, after)
-        if not levels[0][token] > -torch.inf:
-            return Impossible(
-                index=index,
-                token=token,
-                text=self.pieces[index],
-                by="the model",
-                reason="The model itself gives it no probability.",
-            )
-        if self.search.chooses == "likeliest":
-            best = int(argmax(levels[-1][None]))
-            if best != token:
-                return self._passed_over(index, levels[-1], best)
-        return None
-
-    def _removed(self, index: int, stage: int, before: Tensor, after: Tensor) -> Impossible:
-        token = self.text[index]
-        had, rank = _logprob(before, token), _rank(before, token)
-        kept = before[after > -torch.inf]
-        needed = margin = None
-        if len(kept) and float(kept.min()) > float(before[token]):
-            margin = float(kept.min()) - float(before[token])
-            needed = math.exp(had + margin)
-        step = str(self.processors[stage].info.id)
-        written = step
-        if stage >= self.hidden_steps:
-            written = str(self.recipe.processors[stage - self.hidden_steps])
-        had_text = f"rank {rank:,}, {_percent(math.exp(had))}"
-        reason = f"{had_text}: removed by {written}"
-        if needed is not None:
-            reason += f", whose least likely token kept has {_percent(needed)}"
-        return Impossible(
-            index=index,
-            token=token,
-            text=self.pieces[index],
-            stage=stage - self.hidden_steps if stage >= self.hidden_steps else None,
-            by=written,
-            probability=math.exp(had),
-            rank=rank,
-            needed=needed,
-            margin=margin,
-            reason=reason + ".",
-        )
-
-    def _passed_over(self, index: int, scores: Tensor, best: int) -> Impossible:
-        token = self.text[index]
-        had, took = _logprob(scores, token), _logprob(scores, best)
-        rank = _rank(scores, token)
-        return Impossible(
-            index=index,
-            token=token,
-            text=self.pieces[index],
-            by=str(self.recipe.search),
-            probability=math.exp(had),
-            rank=rank,
-            needed=math.exp(took),
-            margin=took - had,
-            reason=f"rank {rank:,}, {_percent(math.exp(had))}: {self.recipe.search} takes the "
-            f"likeliest, which has {_percent(math.exp(took))}.",
-        )
 
     def result(self) -> RecipeScore:
         known = [p for p in self.logprobs if p is not None]
@@ -305,18 +234,3 @@ class RecipeLikelihood:
             error=self.error,
             found=self._found(),
         )
-
-
-def _logprob(scores: Tensor, token: int) -> float:
-    """A token's log-probability in a row of scores ``[vocab]``; −inf where it was removed."""
-    if not scores[token] > -torch.inf:
-        return -math.inf
-    return float(scores[token] - scores.logsumexp(-1))
-
-
-def _rank(scores: Tensor, token: int) -> int:
-    return int((scores > scores[token]).sum()) + 1
-
-
-def _percent(p: float) -> str:
-    return f"{p:.1%}" if p >= 0.001 else f"{p:.2g}"

@@ -19,10 +19,16 @@ import torch
 from torch import Tensor
 
 from strategies import Row, ops
-from strategies.ops import bounded_cuts
+from strategies.ops import (
+    bounded_cuts,
+    bounded_each,
+    bounded_heads,
+    bounded_states,
+    bounded_whole,
+)
 from strategies.ops.answers import answer
 from strategies.ops.attempts import Attempts, lower
-from strategies.ops.contexts import contexts, last_context, met_before
+from strategies.ops.contexts import contexts, first_met, last_context, met_before
 from strategies.ops.divergence import from_mixture
 from strategies.ops.expressions import too_slow
 from strategies.ops.likeness import chrf, overlap
@@ -47,7 +53,7 @@ from strategies.ops.suffixes import followed
 from strategies.ops.thinking import tags, thinking
 from strategies.ops.tokens import ban, completes, seen
 from strategies.ops.topk import argmax, survivors, topk
-from strategies.ops.tournament import secret_bits, table
+from strategies.ops.tournament import secret_bits, table, tournament
 from strategies.ops.truncation import keep_likely
 
 TRIED = Row((0,), 1, state=Attempts((((0, 5), 2),)))
@@ -106,6 +112,7 @@ SINGLE = {
     token_at,
     contexts,
     last_context,
+    first_met,
     met_before,
     keyed,
     tags,
@@ -117,11 +124,21 @@ SINGLE = {
     resampled,
     secret_bits,
     table,
+    tournament,
     bounded_cuts.deviation,
     bounded_cuts.typical,
     bounded_cuts.without_top,
     bounded_cuts.likely_entropy,
     bounded_cuts.without,
+    bounded_each.changed_row,
+    bounded_heads.by_bends,
+    bounded_heads.by_drop,
+    bounded_states.aimed,
+    bounded_states.steered,
+    bounded_whole.known_whole,
+    bounded_whole.where_whole,
+    bounded_whole.bent,
+    bounded_whole.gathered,
 }
 
 
