@@ -16,7 +16,6 @@ from playground.engine import FieldError
 from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.trace.branches import ColumnDistance
-from playground.ui import event_errors
 from playground.ui.inspector_view import NO_RUN_ADVICE
 from playground.ui.views import LONGEST
 
@@ -50,6 +49,8 @@ class Apart:
 
     @property
     def function(self) -> Callable[[Any], dict[str, Any]]:
+        from playground.ui import event_errors  # which loads Gradio; a file does without
+
         def apart(sent: Any) -> dict[str, Any]:
             try:
                 return self.view(Asked.model_validate(sent))
