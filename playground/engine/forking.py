@@ -44,9 +44,9 @@ def fork(
     made = Recipe.of(result.recipe if recipe is None else recipe)
     own = [one.token for one in path[:step]] + list(tokens)
     count = len(result.trace.chain.processors) if str(made) == result.recipe else 0
-    logprobs = [_told(one, one.token, count) for one in path[:step]]
+    logprobs = [told(one, one.token, count) for one in path[:step]]
     if step < len(path) and tokens:
-        logprobs.append(_told(path[step], tokens[0], count))
+        logprobs.append(told(path[step], tokens[0], count))
     left = max(1, comparison.max_new_tokens - len(own))
     most = left if max_new_tokens is None else max_new_tokens
     prompt = [token.id for token in comparison.prompt_tokens]
@@ -103,7 +103,7 @@ def _begins(text: str, at: int) -> bool:
     return not text[at - 1].isspace() and text[at - 1].isalnum() != text[at].isalnum()
 
 
-def _told(step: StepRecord, token: int, processors: int) -> list[float]:
+def told(step: StepRecord, token: int, processors: int) -> list[float]:
     """The log-probabilities of a token of a step: the model's, and after each processor."""
     if token == step.token and not processors:
         return [step.raw_logprob]
@@ -111,10 +111,10 @@ def _told(step: StepRecord, token: int, processors: int) -> list[float]:
         return []
     at = step.candidates.ids.index(token)
     levels = [step.candidates.raw, *(step.candidates.stages if processors else ())]
-    told = [_log(level[at]) for level in levels]
+    found = [_log(level[at]) for level in levels]
     if token == step.token:
-        told[0], told[-1] = step.raw_logprob, step.logprob
-    return told if all(map(math.isfinite, told)) else told[:1]
+        found[0], found[-1] = step.raw_logprob, step.logprob
+    return found if all(map(math.isfinite, found)) else found[:1]
 
 
 def _log(probability: float) -> float:

@@ -85,6 +85,11 @@ class PromptCache:
     def nbytes(self) -> int:
         return self._prompt_bytes + self._text_bytes
 
+    def latest(self, count: int) -> list[tuple[int, ...]]:
+        """The prompts that were read or asked for last, the last one first."""
+        with self._lock:
+            return list(self._prompts)[: -count - 1 : -1]
+
     def get(self, ids: Sequence[int], *, states: bool = False) -> CachedPrompt | None:
         """The prompt of these ids; None where it, or its hidden ``states`` if asked for, are not
         kept.

@@ -1,0 +1,1 @@
+"""Models served by replicas in other processes and machines, over Ray Serve."""

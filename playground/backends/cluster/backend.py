@@ -1,0 +1,221 @@
+"""A model that replicas serve, as a backend of a front end.
+
+Requests are checked and runs are made here, by the model's tokenizer, which a replica sends once.
+What is written comes from replicas; see ``following``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from playground.backends.backend import Health
+from playground.backends.cluster.following import Followed, Following
+from playground.backends.cluster.messages import Description, Replicas, Wants, digest
+from playground.backends.of_builder import BuilderBackend
+from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run
+from playground.engine.request import Cancelled, ScoreRequest
+from playground.errors import ModelError
+from playground.models import LoadedModel
+from playground.trace import StepRecord
+
+if TYPE_CHECKING:
+    from playground.engine.scoring import TokenScore
+    from playground.trace.scores import TextScore
+
+T = TypeVar("T")
+CALL_S = 60.0  # within which a replica answers what takes a forward
+
+
+class EventLoop:
+    """An event loop in a thread of its own, which carries all calls of a front end."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="cluster", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """What ``work`` returns, waited for on the calling thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have ``work`` done, and go on."""
+        asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(5)
+
+
+class ClusterBackend(BuilderBackend):
+    """One model over its ``Replicas``."""
+
+    def __init__(
+        self,
+        replicas: Replicas,
+        described: Description,
+        limits: Limits,
+        observer: Observer,
+        loop: EventLoop,
+    ) -> None:
+        from playground.engine.request_builder import RequestBuilder  # with transformers
+
+        self.replicas, self.limits, self.observer, self.loop = replicas, limits, observer, loop
+        self.described = described
+        model = SimpleNamespace(
+            config=described.config, generation_config=described.generation_config
+        )
+        loaded = LoadedModel(
+            described.facts.id,
+            model,
+            described.tokenizer,
+            described.facts,
+            described.eos_token_ids,
+            described.context_length,
+        )
+        self.builder = RequestBuilder(
+            loaded,
+            limits,
+            described.rows,
+            described.context_length,
+            described.state_layers,
+            draft_model=described.draft_model,
+        )
+        self.following = Following(replicas, secrets.token_hex(8), loop.loop)
+        self._runs: dict[str, Followed] = {}
+        self._checked: Counter[str] = Counter()  # by client: requests that are being checked
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def generation_config(self) -> Any:
+        return self.described.generation_config
+
+    def submit_all(self, requests: Sequence[Request]) -> list[Run]:
+        made: list[Run] = []
+        first = requests[0]
+        try:
+            self._reserve(first, len(requests))
+            try:
+                for request in requests:
+                    made.append(self.builder.run(request))
+            finally:
+                with self._lock:
+                    self._checked -= Counter([first.client])
+        except (FieldError, Busy) as error:
+            if isinstance(error, FieldError):
+                error.number = len(made)
+            self.observer.refused(requests[min(len(made), len(requests) - 1)], error)
+            raise
+        followed = [Followed(run, self.observer, self.limits.deadline) for run in made]
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("the backend is closed")
+            self._runs.update((one.run.id, one) for one in followed)
+        for one in followed:
+            one.run.batch = made[0].batch
+            one.run.attach(on_cancel=self._canceller(one), on_done=self._ended)
+            self.observer.submitted(one.run)
+            if all(lane.done for lane in one.run.lanes):  # nothing is to be written
+                one.end("length")
+            else:
+                self.loop.start(self.following.write(one))
+        return made
+
+    def _canceller(self, one: Followed) -> Callable[[], None]:
+        return lambda: self.loop.start(self.following.cancel(one))
+
+    def _reserve(self, request: Request, count: int) -> None:
+        """Count requests against a client's share; ``Busy`` where that, or the line, is full."""
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("the backend is closed")
+            if request.background:
+                self._checked[request.client] += 1
+                return
+            runs = [one.run for one in self._runs.values() if not one.run.request.background]
+            waiting = sum(run.state == "queued" for run in runs)
+            own = len({run.batch for run in runs if run.request.client == request.client})
+            own += self._checked[request.client]
+            if request.client and own >= self.limits.client_runs:
+                raise Busy(
+                    f"{own} of your runs are still in line or at work; at most "
+                    f"{self.limits.client_runs} are taken at once. Wait for one to end.",
+                    2,
+                )
+            if waiting + count > self.limits.waiting:
+                raise Busy(
+                    f"{waiting} runs are waiting already, and no more are taken. Try again in 5 s.",
+                    5,
+                )
+            self._checked[request.client] += 1
+
+    def _ended(self, run: Run) -> None:
+        with self._lock:
+            self._runs.pop(run.id, None)
+        self.observer.ended(run)
+
+    def preview(self, request: Request) -> list[StepRecord | str] | None:
+        run = self.builder.run(request)  # which names what cannot be run
+        found = self._call("preview", run.request, wants=Wants(0, digest(run.prompt_ids)))
+        return found  # type: ignore[no-any-return]
+
+    def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
+        ids = [token.id for token in self.tokens(prompt, chat, split)]
+        self._call("prefetch", prompt, chat, split, wants=Wants(1, digest(ids)))
+
+    def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
+        wants = Wants(0, digest(run.prompt_ids))
+        asked = run.request.model_copy(update={"client": ""})
+        found: list[TokenScore | None] = self._call("prompt_scores", asked, count, wants=wants)
+        run.score([None if score is None else score.logprob for score in found])
+        return found
+
+    def score_text(self, request: ScoreRequest, cancelled: Callable[[], bool]) -> TextScore:
+        try:
+            self.builder.text_to_score(request)
+        except FieldError as error:
+            self.observer.refused(request, error)
+            raise
+        if cancelled():
+            raise Cancelled
+        asked = request.model_copy(update={"client": ""})
+        found: TextScore = self._call("score_text", asked, wants=Wants())
+        if cancelled():
+            raise Cancelled
+        return found
+
+    def _call(self, method: str, *given: Any, wants: Wants) -> Any:
+        """What a replica answers; once more where the first one died of it, or before."""
+        found = self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
+        if isinstance(found, FieldError):
+            raise found
+        if isinstance(found, str):
+            raise ModelError(found)
+        return found
+
+    def health(self) -> Health:
+        loads = tuple(self.replicas.loads())
+        fault = self.replicas.fault()
+        alive = not fault and any(load.alive for load in loads)
+        why = fault or ("" if alive else f"No replica of {self.facts.title} is up.")
+        return Health(alive, why, loads)
+
+    @property
+    def people(self) -> int:
+        """Runs of this front end in line or at work."""
+        with self._lock:
+            return len(self._runs)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            runs = list(self._runs.values())
+        if runs:
+            self.loop.run(self.following.stop(runs), CALL_S)

@@ -1,0 +1,335 @@
+"""Runs that replicas write for this front end, and what happens to them when a replica dies.
+
+A run is written in parts: at first one, with all its lanes. Where its replica is lost, each lane
+goes on as a part of its own: from the tokens that were written, where its text follows from those,
+and else from the beginning, while what was written stays on the page until that is as long. Noise
+is a function of seed, position and token, and a row's numbers do not depend on its batch, so the
+text is the same; where another replica's numbers differ in kind, that is said, and the lane begins
+anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from playground.backends.cluster.messages import (
+    POLL_S,
+    Begun,
+    Kind,
+    NoReplica,
+    NotBegun,
+    ReplicaLost,
+    Replicas,
+    Told,
+    Wants,
+    digest,
+)
+from playground.engine import Observer, Request, Run
+from playground.engine.elsewhere import RemoteRun, RemoteView
+from playground.engine.forking import told as told_of
+from playground.engine.scheduler.loop import STOPPED
+from strategies import Search
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 0.2  # after which a replica that takes no more is asked again
+ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is taken for lost
+WAITING_S = 3.0  # without a replica, after which the page says so
+
+
+class Followed(RemoteRun):
+    """A run of this front end, of whose lanes ``parts`` are written by replicas."""
+
+    def __init__(self, run: Run, observer: Observer, deadline: float) -> None:
+        super().__init__(run, [RemoteView(lane.view.recipe) for lane in run.lanes])
+        self.observer = observer
+        own = run.request.deadline
+        limit = float("inf") if run.request.background and own is None else deadline
+        self.until = run.submitted + (own or limit)
+        self.kind: Kind | None = None  # of the numbers it was begun with
+        self.started = False
+
+    @property
+    def lanes(self) -> list[int]:
+        """Those that are not done."""
+        return [number for number, view in enumerate(self.views) if not view.done]
+
+
+@dataclass(eq=False)
+class Part:
+    """Some lanes of a run, as one request to a replica. ``name`` is what both call it by."""
+
+    name: str
+    of: Followed
+    lanes: list[int]
+    request: Request
+    like: Kind | None = None  # of whose numbers it must be, since it goes on with a text
+    replica: str = ""
+
+
+class Following:
+    """All runs of one model and one front end; every method runs on its event loop."""
+
+    def __init__(self, replicas: Replicas, front: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.replicas, self.front, self.loop = replicas, front, loop
+        self._parts: dict[str, dict[str, Part]] = {}  # by replica, and by name
+        self._polls: dict[str, asyncio.Task[None]] = {}
+        self._numbers = count()
+        self._stopped = False
+
+    async def write(self, one: Followed) -> None:
+        """Have a run written, to its end."""
+        request = one.run.request
+        asked = request.model_copy(update={"client": "", "names": [], "deadline": None})
+        await self._begin(self._part(one, one.lanes, asked))
+
+    async def cancel(self, one: Followed) -> None:
+        """End a run where it is."""
+        for replica, parts in list(self._parts.items()):
+            names = [part.name for part in parts.values() if part.of is one]
+            if names:
+                await self._tell(replica, "cancel", self.front, names)
+        if not any(part.of is one for parts in self._parts.values() for part in parts.values()):
+            one.end("cancelled")  # no replica has it yet, or any more
+
+    async def stop(self, runs: Sequence[Followed]) -> None:
+        """End all runs, since this front end stops."""
+        self._stopped = True
+        for one in runs:
+            one.end("cancelled", STOPPED)
+        for replica, parts in list(self._parts.items()):
+            await self._tell(replica, "cancel", self.front, list(parts))
+        for poll in self._polls.values():
+            poll.cancel()
+
+    async def call(self, method: str, *given: Any, wants: Wants) -> Any:
+        """What a replica answers; where it is lost, what the next one does. Else a sentence."""
+        for _ in range(3):
+            try:
+                return await self.replicas.call(method, *given, wants=wants)
+            except ReplicaLost:
+                continue
+            except NoReplica as error:
+                return str(error)
+        return "The replicas of this model die one after the other."
+
+    async def _tell(self, replica: str, method: str, *given: Any) -> None:
+        try:
+            await asyncio.wait_for(self.replicas.call(method, *given, at=replica), ANSWER_S)
+        except (ReplicaLost, NoReplica, TimeoutError):
+            pass  # its poll finds out
+
+    def _part(self, one: Followed, lanes: list[int], request: Request, **more: Any) -> Part:
+        return Part(f"{one.run.id}-{next(self._numbers)}", one, lanes, request, **more)
+
+    async def _begin(self, part: Part) -> None:
+        """Find a replica that takes a part, however long that takes, within the run's time."""
+        one, asked, avoid = part.of, perf_counter(), 0.0
+        prompt = digest(one.run.prompt_ids)
+        while not one.run.done and not self._stopped:
+            if one.run.cancelled:
+                one.end("cancelled")
+                return
+            left = one.until - perf_counter()
+            if left <= 0:
+                one.end("deadline")
+                return
+            request = part.request
+            if left != float("inf"):
+                request = request.model_copy(update={"deadline": max(0.01, left)})
+            widths = sum(one.run.lanes[lane].width for lane in part.lanes)
+            why = ""
+            try:
+                answer = await asyncio.wait_for(
+                    self.replicas.call(
+                        "begin", self.front, part.name, request, part.like,
+                        wants=Wants(widths, prompt),
+                    ),
+                    ANSWER_S,
+                )  # fmt: skip
+            except (ReplicaLost, TimeoutError):
+                answer = None
+            except NoReplica as error:
+                answer, why = None, str(error)
+            if isinstance(answer, Begun):
+                self._begun(part, answer)
+                return
+            if isinstance(answer, NotBegun):
+                if answer.of_another_kind is not None:
+                    self._of_another_kind(part, answer.of_another_kind)
+                    continue
+                why = answer.why
+            if perf_counter() - asked > WAITING_S:
+                one.run.notice = f"Waiting for a replica of the model: {why or 'none answers'}"
+                one.run.changed()
+            avoid = min(1.0, avoid + AGAIN_S)
+            await asyncio.sleep(avoid)
+
+    def _begun(self, part: Part, answer: Begun) -> None:
+        one = part.of
+        if one.kind is None:
+            one.kind = answer.kind
+        if one.run.notice.startswith("Waiting for a replica"):
+            one.run.notice = ""
+        if one.run.done or self._stopped:
+            self.loop.create_task(self._tell(answer.replica, "cancel", self.front, [part.name]))
+            return
+        part.replica = answer.replica
+        self._parts.setdefault(answer.replica, {})[part.name] = part
+        poll = self._polls.get(answer.replica)
+        if poll is None or poll.done():
+            self._polls[answer.replica] = self.loop.create_task(self._poll(answer.replica))
+
+    def _of_another_kind(self, part: Part, kind: Kind) -> None:
+        """The replicas left compute otherwise: what is not done begins anew, and that is said."""
+        one = part.of
+        lanes = [lane for lane in part.lanes if not one.views[lane].done]
+        for lane in lanes:
+            one.views[lane].begin_anew()
+        old = one.kind or kind
+        differs = "in another number format" if kind.dtype != old.dtype else "on another processor"
+        one.run.notice = (
+            f"The replica that wrote this was lost; another writes it anew, {differs} "
+            f"({kind.dtype}, {kind.processor}), where its text may differ."
+        )
+        part.request, part.like = self._anew(one, lanes), None
+
+    async def _poll(self, replica: str) -> None:
+        """Take over what a replica tells, for as long as it writes something for this one."""
+        parts = self._parts[replica]
+        while parts and not self._stopped:
+            try:
+                told: Told = await asyncio.wait_for(
+                    self.replicas.call("poll", self.front, list(parts), POLL_S, at=replica),
+                    POLL_S + ANSWER_S,
+                )
+            except (ReplicaLost, NoReplica, TimeoutError):
+                self._lost(replica)
+                return
+            unknown: list[str] = []
+            for name, news in told.news.items():
+                part = parts.get(name)
+                if part is None:  # its answer was lost, and another was asked
+                    unknown.append(name)
+                    continue
+                one = part.of
+                if news.state != "queued" and not one.started:
+                    one.started = True
+                    one.observer.started(one.run)
+                done = all(lane.done for lane in news.lanes)
+                leaves = told.leaving and any(_stopped(lane.error) for lane in news.lanes)
+                if leaves:  # as it ended those to stop: they go on elsewhere
+                    continue
+                if done:
+                    del parts[name]
+                one.take(news, part.lanes)
+            if unknown:
+                await self._tell(replica, "cancel", self.front, unknown)
+            lost = [parts.pop(name) for name in told.gone if name in parts]
+            if told.leaving:
+                lost += [part for part in parts.values() if part not in lost]
+                parts.clear()
+                await self._tell(replica, "cancel", self.front, [part.name for part in lost])
+            self._go_on(lost)
+        if self._parts.get(replica) is parts and not parts:
+            del self._parts[replica]
+
+    def _lost(self, replica: str) -> None:
+        lost = list(self._parts.pop(replica, {}).values())
+        if lost and not self._stopped:
+            log.warning("a replica was lost; %d parts of runs go on on others", len(lost))
+        self._go_on(lost)
+
+    def _go_on(self, lost: Sequence[Part]) -> None:
+        """Have others go on with what lost parts have not done."""
+        for part in lost:
+            one = part.of
+            lanes = [lane for lane in part.lanes if not one.views[lane].done]
+            one.lost(lanes)
+            if not lanes or self._stopped or one.run.done:
+                continue
+            if one.run.cancelled:
+                one.end("cancelled")
+                continue
+            anew = []
+            for lane in lanes:
+                kept = _kept(one, lane)
+                if kept:
+                    one.views[lane].go_on(kept)
+                    request = _from_there(one, lane, kept)
+                    more = self._part(one, [lane], request, like=one.kind)
+                    self.loop.create_task(self._begin(more))
+                else:
+                    anew.append(lane)
+            if anew:
+                for lane in anew:
+                    one.views[lane].begin_anew()
+                request = self._anew(one, anew)
+                begun = any(one.views[lane].steps for lane in anew)
+                like = one.kind if begun else None
+                self.loop.create_task(self._begin(self._part(one, anew, request, like=like)))
+            one.run.changed()
+
+    @staticmethod
+    def _anew(one: Followed, lanes: Sequence[int]) -> Request:
+        """The request of some lanes of a run, from their beginning."""
+        request = one.run.request
+        recipes = [request.recipes[lane] for lane in lanes]
+        update = {"client": "", "names": [], "deadline": None, "recipes": recipes}
+        return request.model_copy(update=update)
+
+
+def _stopped(error: str | None) -> bool:
+    return error == STOPPED
+
+
+def _kept(one: Followed, lane: int) -> int:
+    """How many tokens of a lane another replica may go on from; 0 where it must begin anew.
+
+    A text of one row follows from its tokens, where its search chooses each by the scores alone and
+    no step goes back. Of its last tokens, those are left that may begin a stop string or are part
+    of a character.
+    """
+    view, request = one.views[lane], one.run.request
+    search = view.recipe.search.plugin
+    assert issubclass(search, Search)
+    made = one.run.lanes[lane]
+    alone = made.max_rows == 1 and search.chooses in ("likeliest", "draw") and not search.rewinds
+    if not alone or made.going_back or made.needs_hidden or search.asks:
+        return 0
+    if request.alone or not request.cache or (request.forked and request.forked.tokens):
+        return 0
+    path = view.path()
+    count = len(path)
+    while count and not path[count - 1].text:
+        count -= 1
+    return count
+
+
+def _from_there(one: Followed, lane: int, kept: int) -> Request:
+    """The request to go on with the first tokens of a lane."""
+    request, view = one.run.request, one.views[lane]
+    recipe, before = request.recipes[lane], len(request.prefix)
+    path, processors = view.path()[:kept], len(view.chain.processors)
+    known = [*request.prefix_logprobs[:before], *([] for _ in range(before))][:before]
+    least = request.min_new_tokens - kept
+    return request.model_copy(
+        update={
+            "client": "",
+            "names": [],
+            "deadline": None,
+            # With fewer tokens than must be written, the engine adds the step that sees to it.
+            "recipes": [recipe if least > 0 else view.recipe],
+            "prefix": [*request.prefix, *(step.token for step in path)],
+            "prefix_logprobs": [*known, *(told_of(s, s.token, processors) for s in path)],
+            "max_new_tokens": request.max_new_tokens - kept,
+            "min_new_tokens": max(0, least),
+            "forked": None,
+        }
+    )

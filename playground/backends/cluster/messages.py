@@ -1,0 +1,114 @@
+"""What front ends and replicas tell each other."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from playground.backends.backend import Load
+from playground.engine.elsewhere import News
+from playground.trace import ModelFacts
+
+POLL_S = 1.0  # after which a poll is answered though there is no news
+LEASE_S = 10.0  # without a poll, after which a front end is taken for gone and its runs end
+
+
+class ReplicaLost(RuntimeError):
+    """The replica that was called has died, or cannot be reached any more."""
+
+
+class NoReplica(RuntimeError):
+    """None is there to be called; the message says why, as far as it is known."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """By what the last bits of a replica's numbers may differ from another's."""
+
+    dtype: str
+    processor: str
+    torch: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """A replica's model, as far as a front end needs it to check requests and make runs."""
+
+    facts: ModelFacts
+    tokenizer: Any
+    config: Any
+    generation_config: Any
+    eos_token_ids: tuple[int, ...]
+    context_length: int
+    rows: int
+    state_layers: int | None
+    draft_model: str | None
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A replica has queued a part of a run."""
+
+    replica: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class NotBegun:
+    """A replica takes no more: its line is full, it is leaving, or it is of another kind."""
+
+    replica: str
+    why: str
+    of_another_kind: Kind | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """The answer to a poll: the news of each part that has some, and how the replica fares.
+
+    ``gone`` are parts that the replica does not know; ``leaving`` says that it is about to stop,
+    and has ended what it had: another is to go on with it.
+    """
+
+    replica: str
+    news: dict[str, News] = field(default_factory=dict)
+    load: Load | None = None
+    gone: tuple[str, ...] = ()
+    leaving: bool = False
+
+
+@dataclass(frozen=True)
+class Wants:
+    """By what a replica is chosen for a call: rows it needs, and the prompt that it will read."""
+
+    rows: int = 0
+    prompt: str = ""
+
+
+def digest(prompt: Sequence[int]) -> str:
+    """A prompt's name among replicas: of its token ids."""
+    packed = struct.pack(f"<{len(prompt)}I", *prompt)
+    return hashlib.blake2b(packed, digest_size=8).hexdigest()
+
+
+class Replicas(Protocol):
+    """The replicas of one model, as a front end calls them.
+
+    ``call`` has one of them do what ``Replica`` has a method for: the one ``at`` this name, or the
+    best for what it ``wants``. Raises ``ReplicaLost`` or ``NoReplica``.
+    """
+
+    async def call(
+        self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
+    ) -> Any:
+        """What the method returns."""
+
+    def loads(self) -> list[Load]:
+        """How busy each is, as far as it is known. Never waits."""
+
+    def fault(self) -> str:
+        """Why there is none, in a sentence; empty where there is. Never waits for long."""

@@ -1,0 +1,228 @@
+"""One replica: an engine in a process of its own, and the runs that front ends have it write.
+
+It knows nothing of what carries its calls. News are pulled: a front end polls each replica that
+writes for it, all its runs at once, so that one message is on the way however many runs there are,
+and a slow connection makes messages longer and not more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, TypeVar
+
+import torch
+
+from playground.backends.cluster.messages import (
+    LEASE_S,
+    POLL_S,
+    Begun,
+    Description,
+    Kind,
+    NotBegun,
+    Told,
+    digest,
+)
+from playground.backends.local import LocalBackend
+from playground.engine import Busy, EngineClosed, FieldError, Request, Run
+from playground.engine.elsewhere import News, Telling
+from playground.engine.request import ScoreRequest
+from playground.trace import StepRecord
+
+T = TypeVar("T")
+_GATHER_S = 0.001  # after the first news of a step, until those of its other runs are there
+_PROMPTS = 512  # that a replica tells to have read
+
+
+@dataclass
+class _Written:
+    """A part of a run that is written for a front end."""
+
+    run: Run
+    telling: Telling
+    following: ExitStack
+    told_end: bool = False
+
+
+@dataclass
+class _FrontEnd:
+    """A front end with what is written for it; ``news`` is set once there is something to tell."""
+
+    parts: dict[str, _Written] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: float = field(default_factory=monotonic)
+
+
+class Replica:
+    """An engine behind the calls of front ends, all made on one event loop."""
+
+    def __init__(self, backend: LocalBackend, name: str) -> None:
+        self.backend, self.name = backend, name
+        self.kind = kind(backend)
+        self._fronts: dict[str, _FrontEnd] = {}
+        self._leaving = False
+        self._watch: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def describe(self) -> Description:
+        """What a front end needs to check requests for this model."""
+        engine = self.backend.engine
+        return Description(
+            facts=engine.model.facts,
+            tokenizer=engine.model.tokenizer,
+            config=engine.model.model.config,
+            generation_config=engine.model.model.generation_config,
+            eos_token_ids=engine.model.eos_token_ids,
+            context_length=engine.context_length,
+            rows=engine.rows,
+            state_layers=engine.forward.state_layers,
+            draft_model=engine.drafter.title if engine.drafter else None,
+            kind=self.kind,
+        )
+
+    async def begin(
+        self, front: str, part: str, request: Request, like: Kind | None = None
+    ) -> Begun | NotBegun:
+        """Queue a part of a run for a front end.
+
+        With ``like`` only where the numbers are of that kind, as of a text that is gone on with.
+        """
+        if self._leaving:
+            return NotBegun(self.name, "It is about to stop.")
+        if like is not None and like != self.kind:
+            return NotBegun(self.name, "Its numbers differ.", self.kind)
+        self._loop = asyncio.get_running_loop()
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._end_what_nobody_reads())
+        known = self._fronts.setdefault(front, _FrontEnd())
+        if part in known.parts:  # asked twice, since the first answer was lost
+            return Begun(self.name, self.kind)
+        try:
+            (run,) = await asyncio.to_thread(self.backend.submit_all, [request])
+        except (Busy, EngineClosed) as error:
+            return NotBegun(self.name, str(error))
+        except FieldError as error:
+            return NotBegun(self.name, error.message)
+        following, loop = ExitStack(), asyncio.get_running_loop()
+        wake = known.news.set
+
+        def changed() -> None:
+            loop.call_soon_threadsafe(wake)
+
+        following.enter_context(run.subscribe(changed))
+        known.parts[part] = _Written(run, Telling(run), following)
+        known.news.set()
+        return Begun(self.name, self.kind)
+
+    async def poll(self, front: str, parts: Sequence[str], wait: float = POLL_S) -> Told:
+        """What is new of the parts that a front end has here, once there is something."""
+        known = self._fronts.get(front)
+        if known is None:
+            return Told(self.name, gone=tuple(parts), leaving=self._leaving)
+        known.seen = monotonic()
+        if not self._stale(known) and not self._leaving:
+            known.news.clear()
+            if not self._stale(known):
+                try:
+                    await asyncio.wait_for(known.news.wait(), wait)
+                except TimeoutError:
+                    pass
+                await asyncio.sleep(_GATHER_S)
+        known.seen = monotonic()
+        news: dict[str, News] = {}
+        for name, part in list(known.parts.items()):
+            if part.telling.stale or (part.run.done and not part.told_end):
+                part.told_end = part.run.done  # read before its news are
+                news[name] = part.telling.news()
+            if part.told_end:
+                part.following.close()
+                del known.parts[name]
+        gone = tuple(part for part in parts if part not in known.parts and part not in news)
+        load = self.backend.health().loads[0]
+        return Told(self.name, news, load, gone, self._leaving)
+
+    async def cancel(self, front: str, parts: Sequence[str]) -> None:
+        """End parts at the next step; what is written is told."""
+        known = self._fronts.get(front)
+        for part in parts if known is not None else ():
+            if part in known.parts:  # type: ignore[union-attr]
+                known.parts[part].run.cancel()  # type: ignore[union-attr]
+
+    async def preview(self, request: Request) -> list[StepRecord | str] | FieldError | None:
+        return await self._tried(lambda: self.backend.preview(request))
+
+    async def prefetch(self, prompt: str, chat: bool, split: bool) -> None:
+        await self._tried(lambda: self.backend.prefetch(prompt, chat, split))
+
+    async def prompt_scores(self, request: Request, count: int) -> Any:
+        """As of ``Backend``, for the prompt of a request."""
+
+        def scores() -> Any:
+            return self.backend.prompt_scores(self.backend.builder.run(request), count)
+
+        return await self._tried(scores)
+
+    async def score_text(self, request: ScoreRequest) -> Any:
+        return await self._tried(lambda: self.backend.score_text(request, lambda: False))
+
+    async def load(self) -> dict[str, Any]:
+        """By what a front end chooses among replicas: free rows, and the prompts it has read."""
+        engine = self.backend.engine
+        waiting = sum(run.width for run in engine.loop.queue)
+        return {
+            "replica": self.name,
+            "free": engine.rows - engine.rows_in_use - waiting,
+            "prompts": [digest(ids) for ids in engine.prompts.latest(_PROMPTS)],
+            "waiting": waiting,
+            "leaving": self._leaving,
+        }
+
+    async def leave(self) -> None:
+        """Take no more, and have front ends go on elsewhere with what is written here."""
+        self._leaving = True
+        for front in self._fronts.values():
+            front.news.set()
+
+    def close(self) -> None:
+        """End what is written; its calls are over."""
+        if self._watch is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._watch.cancel)
+        self.backend.close()
+
+    @staticmethod
+    async def _tried(work: Callable[[], T]) -> T | FieldError:
+        """What ``work`` gives on a thread; a refused field is a value, for it crosses processes."""
+        try:
+            return await asyncio.to_thread(work)
+        except FieldError as error:
+            return error
+
+    @staticmethod
+    def _stale(front: _FrontEnd) -> bool:
+        return any(part.telling.stale or part.run.done for part in front.parts.values())
+
+    async def _end_what_nobody_reads(self) -> None:
+        """End the runs of front ends that have not polled for too long."""
+        while True:
+            await asyncio.sleep(LEASE_S / 4)
+            for name, front in list(self._fronts.items()):
+                if monotonic() - front.seen > LEASE_S:
+                    for part in front.parts.values():
+                        part.following.close()
+                        part.run.cancel()
+                    del self._fronts[name]
+
+
+def kind(backend: LocalBackend) -> Kind:
+    """What decides over the last bits of this process' numbers."""
+    device = backend.engine.device
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    )
+    return Kind(backend.facts.dtype, name, torch.__version__)

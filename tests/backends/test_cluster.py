@@ -1,0 +1,290 @@
+"""A front end over replicas, without what carries their calls: every message is pickled, and a
+replica can die at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.backends import Backend, Load
+from playground.backends.cluster import replica as replica_module
+from playground.backends.cluster.backend import ClusterBackend, EventLoop
+from playground.backends.cluster.messages import Kind, NoReplica, ReplicaLost, Wants
+from playground.backends.cluster.replica import Replica
+from playground.backends.local import LocalBackends, limits
+from playground.engine import Engine, Observers, Run
+from playground.process import Process
+from playground.settings import Settings
+from tests.backends.contract import (
+    SETTINGS,
+    WAIT_S,
+    BackendContract,
+    ClosingContract,
+    asked,
+    tiny_model,
+    written,
+)
+
+PROCESS = Process()
+
+
+class Here:
+    """Replicas of this process; ``kill`` has one answer nothing any more."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.settings = Settings(**{**SETTINGS, "model": str(folder)})
+        self.backends: list[LocalBackends] = []
+        self.made: list[Replica] = []
+        self.up: dict[str, Replica] = {}
+        self.dead: dict[str, asyncio.Event] = {}
+        self.calls: list[tuple[str, str]] = []
+        for _ in range(count):
+            self.add()
+
+    def add(self) -> Replica:
+        backends = LocalBackends(self.settings, PROCESS, Observers())
+        self.backends.append(backends)
+        name = f"r{len(self.backends)}"
+        self.up[name] = Replica(backends.open(), name)
+        self.made.append(self.up[name])
+        return self.up[name]
+
+    async def call(
+        self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
+    ) -> Any:
+        name = at or await self._best(wants or Wants())
+        if name not in self.up:
+            raise ReplicaLost(name)
+        self.calls.append((method, name))
+        dead = self.dead.setdefault(name, asyncio.Event())
+        sent = pickle.loads(pickle.dumps(given))
+        answer = asyncio.ensure_future(getattr(self.up[name], method)(*sent))
+        gone = asyncio.ensure_future(dead.wait())
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        await asyncio.wait({gone})
+        if dead.is_set():
+            answer.cancel()
+            raise ReplicaLost(name)
+        return pickle.loads(pickle.dumps(answer.result()))
+
+    async def _best(self, wants: Wants) -> str:
+        found = {name: await one.load() for name, one in self.up.items()}
+        there = {name: load for name, load in found.items() if not load["leaving"]}
+        if not there:
+            raise NoReplica("none is up.")
+        return max(there, key=lambda n: (wants.prompt in there[n]["prompts"], there[n]["free"]))
+
+    def loads(self) -> list[Load]:
+        return [one.backend.health().loads[0] for one in self.up.values()]
+
+    def fault(self) -> str:
+        return ""
+
+    def kill(self, name: str) -> None:
+        del self.up[name]
+        self.dead[name].set()
+
+    def close(self) -> None:
+        for replica in self.made:
+            replica.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("cluster") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[EventLoop]:
+    made = EventLoop()
+    yield made
+    made.close()
+
+
+def front(replicas: Here, loop: EventLoop) -> ClusterBackend:
+    described = loop.run(replicas.call("describe"))
+    return ClusterBackend(replicas, described, limits(replicas.settings), Observers(), loop)
+
+
+@pytest.fixture(scope="class")
+def replicas(folder: Path) -> Iterator[Here]:
+    made = Here(folder, 2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="class")
+def backend(replicas: Here, loop: EventLoop) -> Iterator[Backend]:
+    made = front(replicas, loop)
+    yield made
+    made.close()
+
+
+class TestCluster(BackendContract):
+    pass
+
+
+class TestClosing(ClosingContract):
+    pass
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> Iterator[Engine]:
+    backends = LocalBackends(Settings(**{**SETTINGS, "model": str(folder)}), PROCESS, Observers())
+    yield backends.open().engine
+    backends.close()
+
+
+@pytest.fixture
+def three(folder: Path) -> Iterator[Here]:
+    made = Here(folder, 3)
+    yield made
+    made.close()
+
+
+def follow(run: Run, until: Callable[[], bool]) -> None:
+    version, end = -1, time.monotonic() + WAIT_S
+    while not until() and not run.done and time.monotonic() < end:
+        version = run.wait(version, 1.0)
+    assert until()
+
+
+def lengths(run: Run) -> list[int]:
+    """Characters of the texts that are shown."""
+    return [len("".join(step.text for step in view.path())) for view in run.views]
+
+
+LOSSES = (
+    "greedy",
+    "temperature(0.9) | top_p(0.95) | sample",
+    "mirostat_v2(3.0) | sample",
+    "dry(0.8) | xtc(0.1, probability=0.5) | sample",
+    "sample(2)",
+    'ban_phrases(["a"]) | sample',
+)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_run_survives_its_replicas_with_the_same_text(
+    three: Here, loop: EventLoop, reference: Engine, deaths: int
+) -> None:
+    backend = front(three, loop)
+    request = asked(*LOSSES, max_new_tokens=120, min_new_tokens=40, stop=["zq"], prompt="survive")
+    own = reference.submit(request)
+    (run,) = backend.submit_all([request])
+    for death in range(deaths):
+        least = 8 + 20 * death
+        follow(run, lambda least=least: len(run.views[0].path()) >= least)
+        shown = lengths(run)
+        writing = [name for name in list(backend.following._parts) if name in three.up]
+        for name in writing[:1]:
+            loop.loop.call_soon_threadsafe(three.kill, name)
+        follow(run, lambda most=shown[0]: run.done or lengths(run)[0] > most)
+        now = lengths(run)[:4]  # a text of several rows, or one that goes back, may be another
+        assert all(after >= before for after, before in zip(now, shown, strict=False))
+    assert run.join(WAIT_S) and own.join(WAIT_S)
+    assert run.outcome == "done" and run.error is None and not run.notice
+    for got, wanted in zip(written(run.comparison()), written(own.comparison()), strict=True):
+        assert got == wanted
+    resumed = [given for given in three.calls if given[0] == "begin"]
+    assert len(resumed) > deaths
+    backend.close()
+
+
+def test_a_replica_of_another_kind_begins_anew_and_that_is_said(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = front(three, loop)
+    request = asked("greedy", "beam(2)", max_new_tokens=150, min_new_tokens=150, prompt="kind")
+    (run,) = backend.submit_all([request])
+    follow(run, lambda: len(run.views[0].path()) >= 8)
+    (name,) = backend.following._parts
+    for other, one in three.up.items():
+        if other != name:
+            one.kind = Kind("bfloat16", "another processor", "2.0")
+    loop.loop.call_soon_threadsafe(three.kill, name)
+    assert run.join(WAIT_S) and run.outcome == "done"
+    assert "bfloat16" in run.notice and "may differ" in run.notice
+    assert [len(lane.token_ids) for lane in run.comparison().lanes] == [150, 150]
+    backend.close()
+
+
+def test_a_replica_that_leaves_loses_nothing(
+    three: Here, loop: EventLoop, reference: Engine
+) -> None:
+    backend = front(three, loop)
+    requests = [asked("greedy", "sample", seed=seed, max_new_tokens=100) for seed in range(6)]
+    runs = backend.submit_all(requests)
+    follow(runs[0], lambda: bool(runs[0].views[0].path()))
+    for name in list(three.up)[:2]:  # a rolling restart: each leaves once another has come
+        three.add()
+        loop.run(three.up[name].leave())
+        assert all(run.error is None for run in runs)
+    for run, request in zip(runs, requests, strict=True):
+        own = reference.submit(request)
+        assert run.join(WAIT_S) and own.join(WAIT_S) and run.outcome == "done"
+        assert written(run.comparison()) == written(own.comparison())
+    backend.close()
+
+
+def test_where_no_replica_is_left_the_page_says_so_and_then_it_goes_on(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from playground.backends.cluster import following
+
+    monkeypatch.setattr(following, "WAITING_S", 0.1)
+    backend = front(three, loop)
+    (run,) = backend.submit_all([asked("greedy", max_new_tokens=200, min_new_tokens=200)])
+    follow(run, lambda: len(run.views[0].path()) >= 4)
+    for name in list(three.up):
+        loop.loop.call_soon_threadsafe(three.kill, name)
+    follow(run, lambda: run.notice != "")
+    assert run.notice == "Waiting for a replica of the model: none is up."
+    three.add()
+    assert run.join(WAIT_S) and run.outcome == "done" and run.notice == ""
+    backend.close()
+
+
+def test_the_runs_of_a_front_end_that_died_end(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "LEASE_S", 0.4)
+    backend = front(three, loop)
+    backend.submit_all([asked("greedy", max_new_tokens=400, min_new_tokens=400)])
+    end = time.monotonic() + WAIT_S
+    while not any(load.running for load in three.loads()) and time.monotonic() < end:
+        time.sleep(0.01)
+    for poll in backend.following._polls.values():  # it asks for nothing any more
+        loop.loop.call_soon_threadsafe(poll.cancel)
+    while any(load.running for load in three.loads()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(load.running for load in three.loads())
+
+
+def test_two_front_ends_share_replicas(three: Here, loop: EventLoop, reference: Engine) -> None:
+    fronts = [front(three, loop), front(three, loop)]
+    request = asked("greedy", "sample", max_new_tokens=60)
+    runs = [backend.submit_all([request])[0] for backend in fronts]
+    own = reference.submit(request)
+    assert own.join(WAIT_S) and all(run.join(WAIT_S) for run in runs)
+    assert all(written(run.comparison()) == written(own.comparison()) for run in runs)
+    for backend in fronts:
+        backend.close()
+
+
+def test_a_prompt_goes_where_it_was_read(three: Here, loop: EventLoop) -> None:
+    backend = front(three, loop)
+    for _ in range(4):
+        (run,) = backend.submit_all([asked("greedy", prompt="the same", max_new_tokens=2)])
+        assert run.join(WAIT_S)
+    assert len({name for method, name in three.calls if method == "begin"}) == 1
+    assert run.comparison().timings.prompt_known
+    backend.close()
