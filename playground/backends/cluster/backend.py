@@ -51,6 +51,8 @@ class EventLoop:
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
+        if not self._thread.is_alive():
+            self.loop.close()
 
 
 class ClusterBackend(BuilderBackend):

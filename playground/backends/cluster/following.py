@@ -157,6 +157,9 @@ class Following:
                 answer = None
             except NoReplica as error:
                 answer, why = None, str(error)
+            except Exception as error:  # of what carries the call: another may carry it
+                log.exception("a replica could not be asked to begin")
+                answer, why = None, type(error).__name__
             if isinstance(answer, Begun):
                 self._begun(part, answer)
                 return
@@ -210,6 +213,10 @@ class Following:
                     POLL_S + ANSWER_S,
                 )
             except (ReplicaLost, NoReplica, TimeoutError):
+                self._lost(replica)
+                return
+            except Exception:  # of what carries the call
+                log.exception("a replica could not be asked for news")
                 self._lost(replica)
                 return
             unknown: list[str] = []
