@@ -17,7 +17,7 @@ from playground.process import Process
 from playground.rate_limits import RateLimits
 from playground.recent_runs import RecentRuns
 from playground.remembered import Remembered
-from playground.settings import Settings
+from playground.settings import Settings, SettingsError
 from playground.trace import Comparison, PromptToken, StepRecord
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ class Service:
             from playground.backends.openai.backends import OpenAIBackends
 
             return OpenAIBackends(self.settings, self.observers)
+        if self.settings.cluster is not None:
+            try:
+                from playground.backends.cluster.backends import ClusterBackends
+            except ModuleNotFoundError as error:
+                raise SettingsError(
+                    f"PLAYGROUND_CLUSTER needs the package {error.name}: "
+                    "pip install -r deploy/requirements.txt"
+                ) from error
+            return ClusterBackends(self.settings, self.observers)
         return LocalBackends(self.settings, self.process, self.observers)
 
     def backend(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:

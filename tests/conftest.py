@@ -12,7 +12,7 @@ from playground.settings import Settings, quiet_libraries, variables
 from tests.judge import judged
 
 # Run by commands of their own, with other people's programs: see the README.
-collect_ignore = ["clients", "installed", "spaces"]
+collect_ignore = ["clients", "cluster", "installed", "spaces"]
 
 quiet_libraries()
 for _field in Settings.model_fields.keys() - {"cache_dir"}:

@@ -29,6 +29,8 @@ OURS = {"app", "playground", "strategies", "tests"}
 THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
 # The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
+# Groups of tests with requirements of their own.
+APART = ("tests/clients", "tests/cluster", "tests/installed", "tests/spaces")
 # Imported, and pinned to one version by the package named behind.
 PINNED_BY = {"pydantic-core": "pydantic", "gradio-client": "gradio"}
 
@@ -58,16 +60,22 @@ def imported(*patterns: str, but: Sequence[str] = ()) -> set[str]:
 
 def test_the_requirements_are_what_the_program_imports() -> None:
     found = imported("app.py", "playground/**/*.py", "strategies/**/*.py") - PINNED_BY.keys()
-    assert found == versions.pins("requirements.txt").keys() - THROUGH_TRANSFORMERS
+    assert found - {"ray"} == versions.pins("requirements.txt").keys() - THROUGH_TRANSFORMERS
+
+
+def test_the_cluster_s_requirements_are_what_it_imports_beside_that() -> None:
+    found = imported("playground/backends/cluster/*.py", "tests/cluster/*.py")
+    own = versions.pins("tests/cluster/requirements.txt").keys()
+    assert found - versions.pins().keys() == own - versions.pins().keys()
+    pinned = (ROOT / "deploy" / "requirements.txt").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ray\[serve\]==(.+)$", pinned, re.M)
+    (extra,) = PROJECT["project"]["optional-dependencies"]["cluster"]
+    assert Version(line) in Requirement(extra).specifier
 
 
 def test_the_tests_requirements_are_what_they_import_beside_it() -> None:
     program = versions.pins("requirements.txt").keys()
-    found = (
-        imported("tests/**/*.py", but=("tests/clients", "tests/installed", "tests/spaces"))
-        - program
-        - PINNED_BY.keys()
-    )
+    found = imported("tests/**/*.py", but=APART) - program - PINNED_BY.keys()
     assert found == versions.pins().keys() - program - TOOLS
 
 
@@ -156,4 +164,5 @@ def test_the_readme_names_the_commands() -> None:
     first = [next(line for line in readme.splitlines() if text in line) for text in runs]
     assert first[0].endswith("-m pytest -n 2 --dist loadfile")
     assert first[1].endswith("-m pytest tests/clients")
-    assert first[2].endswith("-m pytest tests/installed") and first[3:] == [commands[-1]]
+    assert first[2].endswith("-m pytest tests/installed")
+    assert first[3].endswith("-m pytest tests/cluster") and first[4:] == [commands[-1]]

@@ -109,6 +109,20 @@ class Settings(BaseSettings):
     engine_key: SecretStr | None = Field(
         None, description="The key that server asks for, if it asks for one."
     )
+    cluster: str | None = Field(
+        None,
+        description="Serve models by replicas over Ray Serve: auto for the cluster that this "
+        "machine is part of, an address such as 10.0.0.1:6379, or local:2 for two replicas on this "
+        "machine. Needs what deploy/requirements.txt lists.",
+    )
+    cluster_replicas: str = Field(
+        "1", description="Replicas of each model in a cluster: 2, or 1-4, by the rows wanted."
+    )
+    cluster_cpus: float = Field(1.0, ge=0, description="CPUs that each replica reserves.")
+    cluster_gpus: float = Field(0.0, ge=0, description="GPUs that each replica reserves.")
+    cluster_start_s: float = Field(
+        120.0, gt=0, description="Seconds to wait for the first replica of a model."
+    )
     remember_checks: bool = Field(
         True,
         description="Keep in the cache folder what a model's self-check found, for faster starts.",
@@ -320,6 +334,21 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"\*|null|https?://(\*\.)?[\w.-]+(:\d+)?", origin, re.ASCII):
                 raise ValueError("origins such as https://notes.example, without a path")
         return tuple(origin.lower() for origin in value)
+
+    @field_validator("cluster")
+    @classmethod
+    def _cluster(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"auto|local:[1-9]\d?|[\w./:-]+:\d+", value):
+            raise ValueError("auto, an address such as 10.0.0.1:6379, or local: and a number")
+        return value
+
+    @field_validator("cluster_replicas")
+    @classmethod
+    def _replicas(cls, value: str) -> str:
+        found = re.fullmatch(r"([1-9]\d{0,3})(?:-([1-9]\d{0,3}))?", value)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise ValueError("a number such as 2, or two such as 1-4")
+        return value
 
     @field_validator("device")
     @classmethod

@@ -49,6 +49,14 @@ class EventLoop:
         asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def close(self) -> None:
+        async def end() -> None:
+            own = asyncio.current_task()
+            tasks = [task for task in asyncio.all_tasks() if task is not own]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=2) if tasks else None
+
+        self.run(end(), 5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
         if not self._thread.is_alive():

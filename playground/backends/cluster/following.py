@@ -154,7 +154,7 @@ class Following:
                     ANSWER_S,
                 )  # fmt: skip
             except (ReplicaLost, TimeoutError):
-                answer = None
+                answer, why = None, self.replicas.fault()
             except NoReplica as error:
                 answer, why = None, str(error)
             except Exception as error:  # of what carries the call: another may carry it

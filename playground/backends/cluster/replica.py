@@ -11,12 +11,13 @@ import asyncio
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
 
 import torch
 
+from playground.backends.backend import Load
 from playground.backends.cluster.messages import (
     LEASE_S,
     POLL_S,
@@ -142,7 +143,7 @@ class Replica:
                 part.following.close()
                 del known.parts[name]
         gone = tuple(part for part in parts if part not in known.parts and part not in news)
-        load = self.backend.health().loads[0]
+        load = await self.fares()
         return Told(self.name, news, load, gone, self._leaving)
 
     async def cancel(self, front: str, parts: Sequence[str]) -> None:
@@ -180,6 +181,10 @@ class Replica:
             "waiting": waiting,
             "leaving": self._leaving,
         }
+
+    async def fares(self) -> Load:
+        """How busy it is."""
+        return replace(self.backend.health().loads[0], replica=self.name)
 
     async def leave(self) -> None:
         """Take no more, and have front ends go on elsewhere with what is written here."""

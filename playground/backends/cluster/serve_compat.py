@@ -1,0 +1,56 @@
+"""What is asked of Serve's own controller, by names that a release of Ray may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.serve.context import _get_global_client
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An application as its controller sees it; ``fault`` is why it cannot be used, if it cannot.
+
+    ``running`` are the names of its replicas, with the ids of their processes.
+    """
+
+    running: dict[str, int] = field(default_factory=dict)
+    fault: str = ""
+    ready: bool = False
+    failed: bool = False
+
+
+def seen(app: str) -> Seen:
+    """Ask the controller, which may take a while; raises what Ray raises where it cannot be."""
+    details: dict[str, Any] = _get_global_client().get_serve_details()
+    found = details.get("applications", {}).get(app)
+    if found is None:
+        return Seen(fault="The cluster serves no such model.")
+    deployments = list(found.get("deployments", {}).values())
+    replicas = [one for deployment in deployments for one in deployment.get("replicas", ())]
+    running = {
+        str(one["replica_id"]): int(one.get("pid") or 0)
+        for one in replicas
+        if _word(one.get("state")) == "RUNNING"
+    }
+    status = _word(found.get("status", ""))
+    messages = [found.get("message"), *(one.get("message") for one in deployments)]
+    told = " ".join(str(one).strip() for one in messages if one)
+    failed = status in ("DEPLOY_FAILED", "UNHEALTHY") and not running
+    fault = "" if running else f"No replica is up ({status.lower().replace('_', ' ')})."
+    if failed and told:
+        fault = f"No replica comes up: {_last(told)}"
+    return Seen(running, fault, ready=bool(running), failed=failed)
+
+
+def _word(status: Any) -> str:
+    """A status as its word, whether it is an enumeration's or a text."""
+    return str(getattr(status, "value", status) or "")
+
+
+def _last(told: str) -> str:
+    """The sentence of an error in a message that holds a traceback."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line]
+    return (errors[-1].partition("Error: ")[2] if errors else lines[-1])[:500]

@@ -1,0 +1,265 @@
+"""Replicas as Ray Serve has them: what it runs, how it chooses among them, and how it is asked.
+
+Nothing else imports Ray, and nothing imports this where no cluster is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.config import AutoscalingConfig, RequestRouterConfig
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
+
+from playground.backends.backend import Load
+from playground.backends.cluster.messages import ReplicaLost, Wants
+from playground.backends.cluster.replica import Replica
+from playground.backends.cluster.serve_compat import Seen, seen
+from playground.backends.local import LocalBackends
+from playground.engine import Observers
+from playground.process import Process
+from playground.remembered import Remembered
+from playground.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATS_S = 0.5  # between two tellings of a replica's free rows and prompts to those who choose
+LOOK_S = 2.0  # between two looks at the cluster
+MOST_CALLS = 10_000  # at one replica at once; each is a message that waits, and not work
+HERE = "decoding-playground"  # what the names of applications begin with
+RETRIES = 3  # of a replica that cannot be built
+_WRONG = "another replica"  # the answer of one that was not meant
+
+
+class Served:
+    """What a Serve replica holds: one engine. ``call`` is the only door to it."""
+
+    def __init__(self, model: str | None, settings: Mapping[str, Any]) -> None:
+        own = Settings(**dict(settings))
+        self.name = str(serve.get_replica_context().replica_id.unique_id)
+        backends = LocalBackends(own, Process(Remembered.of(own)), Observers())
+        self.replica = Replica(backends.open(model), self.name)
+
+    async def call(
+        self, method: str, given: Sequence[Any], at: str | None, rows: int, prompt: str
+    ) -> Any:
+        """What ``Replica`` answers; ``rows`` and ``prompt`` are for those who choose."""
+        if at is not None and at != self.name:
+            return _WRONG
+        return await getattr(self.replica, method)(*given)
+
+    async def record_routing_stats(self) -> dict[str, Any]:
+        return await self.replica.load()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        engine = self.replica.backend.engine
+        waiting = sum(run.width for run in list(engine.loop.queue))
+        return {"wanted": float(engine.rows_in_use + waiting), "rows": float(engine.rows)}
+
+    def check_health(self) -> None:
+        """Serve replaces a replica whose decode loop has stopped."""
+        health = self.replica.backend.health()
+        if not health.alive:
+            raise RuntimeError(health.why)
+
+    def __del__(self) -> None:
+        if hasattr(self, "replica"):
+            self.replica.close()
+
+
+class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may be missing
+    """Chooses the replica that a call names, else the one with most free rows.
+
+    Of those that have room, one that has read the prompt goes first.
+    """
+
+    def initialize_state(self) -> None:
+        self._sent: dict[str, list[tuple[float, int]]] = {}  # rows not yet in a replica's own count
+        self._prompts: dict[str, dict[str, None]] = {}  # by replica: those sent there last
+
+    async def choose_replicas(
+        self,
+        candidate_replicas: list[RunningReplica],
+        pending_request: PendingRequest | None = None,
+    ) -> list[list[RunningReplica]]:
+        if pending_request is None:
+            return [candidate_replicas]
+        # Serve asks again, without a pause, until a replica takes the call.
+        pending_request.routing_context.should_backoff = True
+        at, rows, prompt = (pending_request.kwargs.get(n) for n in ("at", "rows", "prompt"))
+        by_name = {_name(one): one for one in candidate_replicas}
+        if at is not None:
+            named = by_name.get(str(at))
+            return [[named]] if named is not None else [candidate_replicas[:1]]
+        wanted, read = int(rows or 0), str(prompt or "")
+        free = {name: self._free(name, one) for name, one in by_name.items()}
+        order = sorted(
+            by_name,
+            key=lambda name: (
+                not (self._has_read(name, by_name[name], read) and free[name] >= wanted),
+                -free[name],
+            ),
+        )
+        if order:
+            self._remember(order[0], wanted, read)
+        return [[by_name[name]] for name in order]
+
+    def _free(self, name: str, replica: RunningReplica) -> float:
+        stats = replica.routing_stats or {}
+        if stats.get("leaving"):
+            return float("-inf")
+        now = monotonic()
+        recent = [one for one in self._sent.get(name, ()) if now - one[0] < 2 * STATS_S]
+        self._sent[name] = recent
+        return float(stats.get("free", 0)) - sum(rows for _, rows in recent)
+
+    def _has_read(self, name: str, replica: RunningReplica, prompt: str) -> bool:
+        stats = replica.routing_stats or {}
+        return prompt in self._prompts.get(name, ()) or prompt in stats.get("prompts", ())
+
+    def _remember(self, name: str, rows: int, prompt: str) -> None:
+        self._sent.setdefault(name, []).append((monotonic(), rows))
+        if prompt:
+            prompts = self._prompts.setdefault(name, {})
+            prompts.pop(prompt, None)
+            prompts[prompt] = None
+            while len(prompts) > 64:
+                del prompts[next(iter(prompts))]
+
+
+def _name(replica: RunningReplica) -> str:
+    return str(replica.replica_id.unique_id)
+
+
+def by_rows(context: Any) -> tuple[int, dict[str, Any]]:
+    """How many replicas there should be: so many that the rows wanted take half of theirs."""
+    found = context.aggregated_metrics or {}
+    wanted = sum(found.get("wanted", {}).values())
+    rows = max(found.get("rows", {}).values(), default=0.0)
+    least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
+    if not rows:
+        return max(least, min(most, context.target_num_replicas)), {}
+    return max(least, min(most, -(-int(2 * wanted) // int(rows)))), {}
+
+
+def application(
+    model: str | None,
+    settings: Mapping[str, Any],
+    replicas: tuple[int, int],
+    cpus: float,
+    gpus: float,
+) -> serve.Application:
+    """The application of one model, with as many ``replicas`` as stand between the two numbers."""
+    least, most = replicas
+    scaling: dict[str, Any] = {"num_replicas": least}
+    if most > least:
+        scaling = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=least,
+                max_replicas=most,
+                policy={"policy_function": by_rows},
+                upscale_delay_s=5,
+                downscale_delay_s=120,
+            )
+        }
+    deployment = serve.deployment(
+        name="Model",
+        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
+        max_ongoing_requests=MOST_CALLS,
+        max_constructor_retry_count=RETRIES,
+        health_check_period_s=2,
+        graceful_shutdown_wait_loop_s=0.5,
+        graceful_shutdown_timeout_s=5,
+        request_router_config=RequestRouterConfig(
+            request_router_class=ModelRouter,
+            request_routing_stats_period_s=STATS_S,
+        ),
+        **scaling,
+    )(Served)
+    return deployment.bind(model, dict(settings))
+
+
+def app(arguments: Mapping[str, Any]) -> serve.Application:
+    """For a config file of Serve: ``import_path: playground.backends.cluster.serving:app``.
+
+    ``arguments`` are ``model``, ``replicas`` ("2" or "1-4"), ``cpus``, ``gpus``, and ``settings``
+    by their names without PLAYGROUND_.
+    """
+    known = {"model", "replicas", "cpus", "gpus", "settings"}
+    unknown = set(arguments) - known
+    if unknown:
+        raise ValueError(f"unknown arguments: {', '.join(sorted(unknown))}")
+    settings = Settings(**dict(arguments.get("settings") or {}))
+    return application(
+        arguments.get("model"),
+        settings.model_dump(),
+        between(str(arguments.get("replicas", "1"))),
+        float(arguments.get("cpus", 1)),
+        float(arguments.get("gpus", 0)),
+    )
+
+
+def between(written: str) -> tuple[int, int]:
+    """The least and the most replicas of "2" or "1-4"."""
+    low, _, high = written.partition("-")
+    return int(low), int(high or low)
+
+
+def name_of(model: str) -> str:
+    """The name of a model's application."""
+    return f"{HERE}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model)}"
+
+
+class ServeReplicas:
+    """The replicas of one application of Serve."""
+
+    def __init__(self, app: str, handle: DeploymentHandle) -> None:
+        self.app, self.handle = app, handle
+        self._seen = Seen()
+        self._loads: dict[str, Load] = {}
+
+    async def call(
+        self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
+    ) -> Any:
+        wants = wants or Wants()
+        try:
+            answer = await self.handle.call.remote(
+                method, given, at=at, rows=wants.rows, prompt=wants.prompt
+            )
+        except RayTaskError:  # the method failed there
+            raise
+        except (RayActorError, RayServeException, RayError) as error:
+            raise ReplicaLost(f"{at or 'a replica'}: {type(error).__name__}") from error
+        if isinstance(answer, str) and answer == _WRONG:
+            raise ReplicaLost(f"{at} is gone")
+        return answer
+
+    async def watch(self) -> None:
+        """Look at the replicas from time to time, for ever."""
+        while True:
+            try:
+                self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
+            except Exception as error:
+                self._seen = Seen(fault=f"The cluster does not answer ({type(error).__name__}).")
+            loads = {}
+            for name in self._seen.running:
+                try:
+                    loads[name] = await asyncio.wait_for(self.call("fares", at=name), LOOK_S)
+                except (ReplicaLost, TimeoutError, RayError):
+                    loads[name] = Load(replica=name, alive=False)
+            self._loads = loads
+            await asyncio.sleep(LOOK_S)
+
+    def loads(self) -> list[Load]:
+        return list(self._loads.values())
+
+    def fault(self) -> str:
+        return self._seen.fault

@@ -1,0 +1,220 @@
+"""Replicas over Ray Serve: the contract of a backend, and what happens when things die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import ray
+from ray import serve
+
+from playground.backends import Backend
+from playground.backends.cluster.backends import ClusterBackends
+from playground.backends.cluster.serve_compat import seen
+from playground.backends.cluster.serving import application, name_of
+from playground.engine import Engine, Limits, Run
+from playground.errors import ModelError
+from playground.models import load_folder
+from playground.settings import Settings
+from tests.backends.contract import SETTINGS, BackendContract, asked, written
+
+WAIT_S = 120.0
+ROOT = Path(__file__).parent.parent.parent
+RECIPES = (
+    "greedy",
+    "temperature(0.9) | top_p(0.95) | sample",
+    "mirostat_v2(3.0) | sample",
+    "beam(2)",
+)
+
+
+@pytest.fixture(scope="class")
+def backend(backends: ClusterBackends) -> Backend:
+    return backends.open()
+
+
+class TestServe(BackendContract):
+    pass
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> Iterator[Engine]:
+    limits = Limits(new_tokens=400, columns=8)
+    engine = Engine(load_folder(folder, Settings(**SETTINGS)), limits=limits, rows=24)
+    yield engine
+    engine.close()
+
+
+def expected(reference: Engine, request: Any) -> list[Any]:
+    run = reference.submit(request)
+    reference.drive(run)
+    return written(run.comparison())
+
+
+def until(true: Callable[[], bool], within: float = WAIT_S) -> None:
+    end = time.monotonic() + within
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert true()
+
+
+def writing(backend: Backend) -> str:
+    """The name of a replica that writes for this front end."""
+    return next(iter(backend.following._parts))  # type: ignore[attr-defined]
+
+
+def test_a_run_survives_kill_9_of_its_replica_with_the_same_text(
+    backends: ClusterBackends, reference: Engine
+) -> None:
+    backend = backends.open()
+    app = name_of(backend.facts.id)
+    until(lambda: len(seen(app).running) == 2)
+    request = asked(*RECIPES, max_new_tokens=380, min_new_tokens=380, prompt="killed", stop=["zq"])
+    (run,) = backend.submit_all([request])
+    until(lambda: len(run.views[0].path()) >= 20)
+    shown = [len(view.path()) for view in run.views]
+    killed = writing(backend)
+    os.kill(seen(app).running[killed], signal.SIGKILL)
+    while killed in backend.following._parts and not run.done:  # until its death is known
+        time.sleep(0.005)
+    known = time.monotonic()
+    until(lambda: run.done or len(run.views[0].path()) > shown[0])
+    assert time.monotonic() - known < 3 or run.done
+    assert run.error is None and not run.notice
+    assert run.join(WAIT_S) and run.outcome == "done"
+    assert written(run.comparison()) == expected(reference, request)
+    until(lambda: len(seen(app).running) == 2)  # Serve has put another in its place
+
+
+def test_a_rolling_restart_under_load_loses_nothing(
+    backends: ClusterBackends, reference: Engine
+) -> None:
+    backend = backends.open()
+    app = name_of(backend.facts.id)
+    until(lambda: len(seen(app).running) == 2)
+    before = set(seen(app).running)
+    changed = backends._of_replicas() | {"keep_runs": 7}
+    target = application(backend.facts.id, changed, (2, 2), 1.0, 0.0)
+    serve.run_many(
+        [serve.RunTarget(target, name=app, route_prefix=None)],
+        wait_for_applications_running=False,
+    )
+    done: list[tuple[Any, Run]] = []
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        request = asked("greedy", "sample", seed=len(done), max_new_tokens=200)
+        (run,) = backend.submit_all([request])
+        assert run.join(WAIT_S)
+        done.append((request, run))
+        now = set(seen(app).running)
+        if len(now) == 2 and not now & before:
+            break
+    assert not set(seen(app).running) & before
+    assert all(run.outcome == "done" and run.error is None for _, run in done)
+    for request, run in [done[0], done[-1], done[len(done) // 2]]:
+        assert written(run.comparison()) == expected(reference, request)
+
+
+def test_a_replica_that_never_comes_up_is_said_why(backends: ClusterBackends) -> None:
+    with pytest.raises(ModelError) as error:
+        backends.open("broken")
+    assert "broken cannot be served by the cluster" in str(error.value)
+    assert "its folder holds no config.json" in str(error.value)
+    serve.delete(name_of("broken"))
+
+
+def test_where_there_is_no_gpu_that_is_said(
+    backends: ClusterBackends, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = backends.settings.changed(cluster_gpus=1.0, cluster_start_s=3.0)
+    monkeypatch.setattr(backends, "settings", own)
+    monkeypatch.setattr(backends, "_open", {})
+    monkeypatch.setattr("playground.backends.cluster.backends.name_of", lambda id: "gpu")
+    with pytest.raises(ModelError) as error:
+        backends.open()
+    assert "came up within 3 s" in str(error.value) and "1 GPUs free?" in str(error.value)
+    serve.delete("gpu")
+
+
+def test_what_is_not_there_cannot_be_reached() -> None:
+    code = (
+        "import sys\n"
+        "from playground.service import Service\n"
+        "from playground.settings import Settings\n"
+        "service = Service(Settings(cluster='127.0.0.1:1'))\n"
+        "try:\n    service.backend()\n"
+        "except Exception as error:\n    print('SAID', error)\n"
+        "print('HEALTH', service.backends.fault)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert "SAID The cluster at 127.0.0.1:1 cannot be reached" in done.stdout, done.stderr[-2000:]
+    assert "HEALTH The cluster at 127.0.0.1:1" in done.stdout
+
+
+def front_end(address: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Another program that serves the same cluster's model."""
+    environment = os.environ | {
+        "PLAYGROUND_CLUSTER": address,
+        "PLAYGROUND_MODEL": str(folder),
+        "PLAYGROUND_MODELS": str(folder),
+        "PLAYGROUND_PORT": str(port),
+        "PLAYGROUND_MAX_NEW_TOKENS": "400",
+    }
+    command = [sys.executable, "-m", "playground.cli", "run"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+
+def test_a_second_front_end_is_killed_and_started_again(
+    backends: ClusterBackends, folder: Path, reference: Engine
+) -> None:
+    backend = backends.open()
+    address, port = ray.get_runtime_context().gcs_address, 7993
+    base = f"http://127.0.0.1:{port}"
+    body = {"prompt": "abab", "recipes": ["greedy"], "max_new_tokens": 24, "seed": 7}
+    wanted = expected(reference, asked("greedy"))[0][0][0]
+
+    def answers() -> bool:
+        try:
+            return bool(httpx.get(f"{base}/healthz").json()["status"] == "ok")
+        except (httpx.HTTPError, KeyError, ValueError):
+            return False
+
+    first = front_end(address, folder, port)
+    try:
+        until(answers)
+        told = httpx.post(f"{base}/api/compare", json=body, timeout=WAIT_S).json()
+        assert told["lanes"][0]["text"] == wanted
+        assert 'playground_rows{model="tiny",replica="' in httpx.get(f"{base}/metrics").text
+        long = body | {"max_new_tokens": 400, "min_new_tokens": 400, "stream": True}
+        with httpx.stream("POST", f"{base}/api/compare", json=long, timeout=WAIT_S) as stream:
+            next(stream.iter_lines())
+            first.kill()  # -9
+    finally:
+        first.kill()
+        first.wait()
+    until(lambda: not any(load.running for load in backend.health().loads))
+    again = front_end(address, folder, port)
+    try:
+        until(answers)
+        told = httpx.post(f"{base}/api/compare", json=body, timeout=WAIT_S).json()
+        assert told["lanes"][0]["text"] == wanted
+        health = httpx.get(f"{base}/healthz").json()
+        assert json.dumps(health) and health["models"] == ["tiny"]
+    finally:
+        again.kill()
+        again.wait()
