@@ -72,6 +72,15 @@ def test_it_opens_drawn(inspector):
     assert inspector.parts.caption.value["title"].startswith("token 3:")
 
 
+def test_what_was_chosen_in_a_run_stays_chosen_at_its_end(inspector):
+    opening = {"run": RUN.id, "lane": 0, "step": 0, "output": 0}
+    part = inspector.parts.selection
+    kept = inspector.open(opening, InspectorState(HERE, "distribution"))
+    other = InspectorState({**HERE, "run": SEVERAL.id}, "distribution")
+    assert (kept[part]["lane"], kept[part]["step"]) == (1, 2)
+    assert inspector.open(opening, other)[part]["lane"] == 0
+
+
 def test_a_step_past_the_end_is_the_last(inspector):
     updates = inspector.draw(InspectorState({**HERE, "step": 99}, "distribution"))
     assert updates[inspector.parts.selection]["step"] == 5

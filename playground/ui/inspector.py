@@ -139,10 +139,16 @@ class Inspector:
         return self.follow(run, changed)  # columns may have moved meanwhile
 
     def open(self, opening: Any, state: InspectorState) -> Updates:
-        """Draw what a run opens on; where none was run, what is shown stays."""
+        """Draw what a run opens on; where none was run, what is shown stays.
+
+        What a person chose in the run while it was written stays chosen.
+        """
         if opening is None:  # not drawn again: a run that was begun meanwhile may be shown by then
             return {self.parts.selection: gr.skip()}
-        reference = (state.selection or {}).get("reference")
+        shown = state.selection or {}
+        if shown.get("run") == opening["run"]:
+            return self.draw(state)
+        reference = shown.get("reference")
         return self.draw(replace(state, selection=opening | {"reference": reference}))
 
     def follow(self, run: str, state: InspectorState) -> Updates:

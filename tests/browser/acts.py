@@ -30,13 +30,14 @@ def title(page: Page) -> Locator:
 
 
 def run(page: Page, tokens: int = 12) -> None:
-    """Press Run and wait for the end, however soon it comes."""
+    """Press Run and wait until the inspector shows its text, however soon it ends."""
     strip = lane(page, "A").locator(".strip")
     before = strip.get_attribute("data-run") or ""
     page.locator("#tokens input").fill(str(tokens))
     page.locator("#prompt textarea").press("Control+Enter")
     expect(strip).not_to_have_attribute("data-run", before)
     expect(page.locator("#run")).to_be_enabled()
+    expect(page.locator("#inspector .old")).to_be_hidden()
 
 
 def write(page: Page, letter: str, text: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from playground.ui import follow
-from tests.browser.acts import lane, start_long
+from tests.browser.acts import lane, run, start_long
 from tests.browser.conftest import SLOW_MS, Site
 
 
@@ -32,6 +32,34 @@ def test_stop_keeps_what_was_written(page, unhurried):
     page.locator("#stop").click()
     expect(lane(page, "A").locator(".figures")).to_contain_text("stopped")
     assert 3 < lane(page, "A").locator(".token").count() < 400
+
+
+def test_a_token_chosen_while_the_text_is_written_stays_chosen(page, unhurried):
+    start_long(page)
+    written, chosen = lane(page, "A").locator(".token"), "#inspector .title:has-text('token 3:')"
+    written.nth(2).click()
+    page.wait_for_selector(chosen)
+    page.locator("#stop").click()
+    expect(page.locator("#run")).to_be_enabled()
+    expect(lane(page, "A").locator(".strip")).to_have_attribute("data-state", "done")
+    expect(written.nth(2)).to_have_attribute("aria-selected", "true")
+    page.wait_for_selector(chosen)
+
+
+def test_a_pick_is_sent_again_where_an_older_answer_draws_over_it(page):
+    run(page)
+    picked = lane(page, "A").locator(".token").nth(2)
+    picked.click()
+    page.wait_for_selector("#inspector .title:has-text('token 3:')")
+    with page.expect_request(lambda sent: '"step":2' in (sent.post_data or "")):
+        page.evaluate(
+            """() => {
+              const { run } = document.querySelector('.strip').dataset;
+              document.dispatchEvent(new CustomEvent('playground:mark',
+                { detail: { run, lane: 0, output: 0, step: 0 } }));
+            }"""
+        )
+    expect(picked).to_have_attribute("aria-selected", "true")
 
 
 def test_a_text_is_followed_to_its_end_until_a_person_goes_back(page, unhurried):

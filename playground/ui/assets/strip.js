@@ -242,12 +242,17 @@ function choose(index, focus) {
   mark(index);
   if (focus) text.children[index].focus({ preventScroll: false });
   document.dispatchEvent(new CustomEvent('playground:pick', { detail: text.children[index] }));
+  const { run: name, lane, output } = props.value;
+  const at = { run: name, lane, output, step: index };
   const tell = () => {
     wait = null;
     latest = Date.now();
-    trigger('pick', { ...playground.reference.view(), run: props.value.run,
-      lane: props.value.lane, output: props.value.output, step: index });
+    trigger('pick', { ...playground.reference.view(), ...at });
   };
+  playground.lastPick(at, () => {
+    mark(index);
+    tell();
+  });
   clearTimeout(wait); // a held arrow key sends the last token alone
   if (Date.now() - latest > 150) tell();
   else wait = setTimeout(tell, 120);
