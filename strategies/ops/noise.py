@@ -6,6 +6,7 @@ part exactly where a setting changed the choice, and never because a random stre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ from .topk import argmax, survivors
 _MASK = (1 << 64) - 1
 _FEW = 4  # where more than one token in so many is left, noise is computed for all and kept
 _NOISIEST = 256  # tokens of a vocabulary, or about so many
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _signed(value: int) -> int:
@@ -92,12 +94,18 @@ def gumbel_of_steps(seed: int, sample: int, positions: Sequence[int], tokens: Te
     return _gumbel(tokens, torch.tensor(keys, device=tokens.device)[:, None])
 
 
-def noise_bits(seed: int, sample: int, position: int, size: int) -> NDArray[np.uint64]:
-    """A number for every token, ``[size]``, that rises with its noise: the hash it is made from.
+def noise_bits(
+    seed: int, sample: int, position: int, tokens: NDArray[np.integer]
+) -> NDArray[np.uint64]:
+    """A number for each of these token ids that rises with its noise: the hash it is made from.
 
     Without the logarithms this takes a twentieth of the time of the noise.
     """
-    value = _spread_ids(size) + np.uint64(_key(seed, sample, position, "token"))
+    return _hashed((tokens.astype(np.uint64) + np.uint64(1)) * _GOLDEN, (seed, sample, position))
+
+
+def _hashed(spread: NDArray[np.uint64], at: tuple[int, int, int]) -> NDArray[np.uint64]:
+    value = spread + np.uint64(_key(*at, "token"))
     shifted = np.empty_like(value)
     for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         value ^= np.right_shift(value, np.uint64(bits), out=shifted)
@@ -108,11 +116,16 @@ def noise_bits(seed: int, sample: int, position: int, size: int) -> NDArray[np.u
 
 @lru_cache(maxsize=4)
 def _spread_ids(size: int) -> NDArray[np.uint64]:
-    return np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN
 
 
 def _least_of_noisiest(size: int) -> int:
     return max(0, _MASK - (_NOISIEST << 64) // size)
+
+
+def _gumbel_below(bits: int) -> float:
+    """A little less than the noise that the hash ``bits`` gives."""
+    return -math.log(-math.log(((bits >> 11) + 0.5) * 2.0**-53)) - 1e-4
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
@@ -128,21 +141,25 @@ class Noise:
     ) -> None:
         self.seed, self.position, self.size, self.device = seed, position, size, device
         self.known: dict[int, Tensor] = {}
-        self._bits: dict[int, NDArray[np.uint64]] = {}
         self._noisiest: dict[int, NDArray[np.int64]] = {}
 
     def noisiest(self, sample: int) -> NDArray[np.int64]:
         """The tokens, about 256, whose ``bits`` are above those of all others; rising."""
         if sample not in self._noisiest:
-            found = np.flatnonzero(self.bits(sample) > np.uint64(_least_of_noisiest(self.size)))
+            least = _least_of_noisiest(self.size)
+            known = self.known.get(sample)
+            if known is None:
+                bits = _hashed(_spread_ids(self.size), (self.seed, sample, self.position))
+                found = np.flatnonzero(bits > np.uint64(least))
+            else:  # their noise says almost as much, without the hash of all others
+                found = np.flatnonzero(known.cpu().numpy() >= _gumbel_below(least))
+                found = found[self.bits(sample, found) > np.uint64(least)]
             self._noisiest[sample] = found
         return self._noisiest[sample]
 
-    def bits(self, sample: int) -> NDArray[np.uint64]:
-        """``noise_bits`` of a sample, computed once."""
-        if sample not in self._bits:
-            self._bits[sample] = noise_bits(self.seed, sample, self.position, self.size)
-        return self._bits[sample]
+    def bits(self, sample: int, tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """``noise_bits`` of these token ids."""
+        return noise_bits(self.seed, sample, self.position, tokens)
 
     def __call__(self, sample: int) -> Tensor:
         """The noise of every token, float32 ``[size]``."""

@@ -120,6 +120,7 @@ def run(page: Page, start: Callable[[Page], None] | None = None) -> None:
     start(page) if start else page.locator("#run").click()
     expect(strip(page, 0)).not_to_have_attribute("data-run", before, timeout=WAIT)
     expect(page.locator("#run")).to_be_enabled(timeout=WAIT)
+    expect(page.locator("#inspector .old")).to_be_hidden(timeout=WAIT)
 
 
 SHORT = {"prompt": "Hello", "tokens": 12, "seed": 5}

@@ -77,24 +77,22 @@ def _frontiers(rows: Sequence[ChosenFrom], logits: Sequence[Tensor]) -> list[set
     found: list[set[int]] = [set()] * len(rows)
     for numbers in shared.values():
         noise, sample = rows[numbers[0]].noise, rows[numbers[0]].sample
-        bits, noisiest = noise.bits(sample), noise.noisiest(sample)
+        noisiest = noise.noisiest(sample)
         for number in numbers:
-            own, likeliest = logits[number].numpy(), rows[number].likeliest
-            found[number] = _frontier(own, bits, noisiest, likeliest)
+            row, own = rows[number], logits[number].numpy()
+            # Only the noisiest can have a lower logit than the best of them.
+            least = own[noisiest].max(initial=-np.inf)
+            ids = np.concatenate([row.likeliest, np.flatnonzero(own >= least), noisiest])
+            found[number] = _frontier(own, ids, noise.bits(sample, ids), len(row.likeliest))
     return found
 
 
 def _frontier(
-    logits: NDArray[np.float32],
-    bits: NDArray[np.uint64],
-    noisiest: NDArray[np.int64],
-    likeliest: Sequence[int],
+    logits: NDArray[np.float32], ids: NDArray[np.int64], bits: NDArray[np.uint64], likeliest: int
 ) -> set[int]:
-    """Only the ``noisiest`` can have a lower logit than the best of them."""
-    least = logits[noisiest].max(initial=-np.inf)
-    tokens = np.concatenate([np.flatnonzero(logits >= least), noisiest])  # some of them twice
-    tokens = tokens[bits[tokens] > bits[list(likeliest)].max()]
-    tokens = tokens[bits[tokens].argsort()[::-1]]
+    """Those of the ``ids``, of which so many are the ``likeliest`` and some stand there twice."""
+    able = bits > bits[:likeliest].max()
+    tokens = ids[able][bits[able].argsort()[::-1]]
     values = logits[tokens]
     return set(tokens[values >= np.maximum.accumulate(values)].tolist())
 

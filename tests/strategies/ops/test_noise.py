@@ -149,6 +149,9 @@ def test_no_other_has_more_noise_than_the_noisiest(vocab: int) -> None:
     rest[found] = False
     assert not rest.any() or noise(5)[rest].max() <= noise(5)[found].min()
     assert vocab < 5_000 or 180 < len(found) < 340
+    known = Noise(1, 2, vocab)
+    known(5)  # of which they are found another way
+    assert known.noisiest(5).tolist() == found.tolist()
 
 
 def test_what_is_no_number_is_drawn_as_from_all() -> None:
