@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
@@ -16,6 +16,22 @@ _TIMED = 5  # the same of seconds
 
 class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """What ``model_construct`` makes of all ``fields``, in a fifth of its time.
+
+        It neither fills in what is left out nor looks for it.
+        """
+        record = cls.__new__(cls)
+        for slot, value in (
+            ("__dict__", fields),
+            ("__pydantic_fields_set__", set(fields)),
+            ("__pydantic_extra__", None),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(record, slot, value)
+        return record
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:

@@ -52,6 +52,18 @@ def test_records_equal_a_recomputation() -> None:
         assert step.probability == pytest.approx(chances.final[chosen], rel=1e-5)
 
 
+def test_records_have_every_field_as_if_they_had_been_checked() -> None:
+    recipes = [RECIPE, "beam(2)", "ban_phrases(phrases=['a']) | sample", "manual"]
+    done = finished(engine(), Request(prompt="abc", recipes=recipes, max_new_tokens=8, seed=2))
+    for lane in done.lanes:
+        for step in lane.trace.steps:
+            for record in (step, step.candidates, step.times, *step.stages):
+                again = type(record).model_validate(record.model_dump())
+                assert again == record and repr(again) == repr(record)
+                assert again.model_fields_set == record.model_fields_set
+                assert set(vars(record)) == set(type(record).model_fields)
+
+
 def test_beams_record_a_tree_whose_best_path_is_the_text() -> None:
     served = engine()
     lane = finished(served, Request(prompt="abc", recipes=["beam(4)"], max_new_tokens=10)).lanes[0]

@@ -85,7 +85,7 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
     kept = _with_logits(chosen, recorded)
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
     for step, own in zip(chosen, kept, strict=True):
-        times = Times.model_construct(
+        times = Times.of(
             forward=step.forward,
             processors=step.processors,
             search=step.search,

@@ -195,7 +195,7 @@ def _record(
     # What a person picked before, or a search writes again, is read ahead like a draft, but nobody
     # guessed it.
     draft = None if lane.search.asks or lane.search.rewinds else chosen.draft
-    return StepRecord.model_construct(
+    return StepRecord.of(
         index=len(parent.row.generated) - lane.before,
         parent=parent.node,
         token=move.token,

@@ -42,79 +42,78 @@ class ChosenFrom:
 
 
 def known_logits(rows: Sequence[ChosenFrom]) -> list[str]:
-    """What is kept of each row, packed; nothing where some of its logits are NaN."""
-    found = [""] * len(rows)
-    logits = [row.logits.float().cpu() for row in rows]
-    best = [own[row.candidates[0]] for row, own in zip(rows, logits, strict=True)]
-    able = [number for number, highest in enumerate(best) if highest.isfinite()]
-    if not able:
-        return found
-    rows, logits, best = [rows[n] for n in able], [logits[n] for n in able], [best[n] for n in able]
-    frontiers = _frontiers(rows, logits)
-    known = [
-        np.array([*row.candidates, *sorted((frontier | row.ends).difference(row.candidates))])
-        for row, frontier in zip(rows, frontiers, strict=True)
-    ]
-    counts, means = _binned(logits, best, known)
-    each = zip(able, rows, logits, known, counts, placed(means), strict=True)
-    for number, row, own, ids, filled, places in each:
-        values, deepest = own.numpy()[ids], float(own.min())
-        kept = Logits(ids, values, len(row.likeliest), filled, places, deepest)
-        found[number] = pack(kept, len(row.candidates))
-    return found
+    """What is kept of each row, packed; nothing where some of its logits are NaN.
 
-
-def _frontiers(rows: Sequence[ChosenFrom], logits: Sequence[Tensor]) -> list[set[int]]:
-    """Of each row the tokens with more noise than all the likeliest have, such that no other has
-    both a higher logit and more noise: about ln(vocab) of them.
-
-    Rows with the same noise share the search for its largest values.
+    All of one row is looked at before the next, so that it is read from memory once.
     """
-    shared: dict[tuple[int, int, int], list[int]] = {}
+    found = [""] * len(rows)
+    counter: _Counter | None = None
+    able, logits, known, deepest = [], [], [], []
     for number, row in enumerate(rows):
-        noise = row.noise
-        shared.setdefault((noise.seed, noise.position, row.sample), []).append(number)
-    found: list[set[int]] = [set()] * len(rows)
-    for numbers in shared.values():
-        noise, sample = rows[numbers[0]].noise, rows[numbers[0]].sample
-        noisiest = noise.noisiest(sample)
-        for number in numbers:
-            row, own = rows[number], logits[number].numpy()
-            # Only the noisiest can have a lower logit than the best of them.
-            least = own[noisiest].max(initial=-np.inf)
-            ids = np.concatenate([row.likeliest, np.flatnonzero(own >= least), noisiest])
-            found[number] = _frontier(own, ids, noise.bits(sample, ids), len(row.likeliest))
+        own = row.logits.float().cpu()
+        best = own[row.candidates[0]]
+        if not best.isfinite():
+            continue
+        counter = counter or _Counter(own)
+        others = (_frontier(row, own.numpy()) | row.ends).difference(row.candidates)
+        ids = np.array([*row.candidates, *sorted(others)])
+        counter.count(own, best, ids)
+        deepest.append(float(own.min()))
+        able.append(number)
+        logits.append(own.numpy()[ids])
+        known.append(ids)
+    if counter is None:
+        return found
+    counts, means = counter.bins()
+    each = zip(able, known, logits, counts, placed(means), deepest, strict=True)
+    for number, ids, values, filled, places, lowest in each:
+        kept = Logits(ids, values, len(rows[number].likeliest), filled, places, lowest)
+        found[number] = pack(kept, len(rows[number].candidates))
     return found
 
 
-def _frontier(
-    logits: NDArray[np.float32], ids: NDArray[np.int64], bits: NDArray[np.uint64], likeliest: int
-) -> set[int]:
-    """Those of the ``ids``, of which so many are the ``likeliest`` and some stand there twice."""
+def _frontier(row: ChosenFrom, logits: NDArray[np.float32]) -> set[int]:
+    """The tokens with more noise than all the likeliest have, such that no other has both a higher
+    logit and more noise: about ln(vocab) of them.
+    """
+    noise, sample, likeliest = row.noise, row.sample, len(row.likeliest)
+    noisiest = noise.noisiest(sample)
+    # Only the noisiest can have a lower logit than the best of them.
+    least = logits[noisiest].max(initial=-np.inf)
+    above = np.flatnonzero(logits >= least)
+    ids = np.concatenate([row.likeliest, above, noisiest])  # some of them twice
+    bits = noise.bits(sample, ids)
     able = bits > bits[:likeliest].max()
     tokens = ids[able][bits[able].argsort()[::-1]]
     values = logits[tokens]
     return set(tokens[values >= np.maximum.accumulate(values)].tolist())
 
 
-def _binned(
-    logits: Sequence[Tensor], best: Sequence[Tensor], known: Sequence[NDArray[np.int64]]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """How many tokens of each row besides the ``known`` lie in each bin, and their mean depth in
-    fine bins; both ``[rows, bins]``.
+class _Counter:
+    """How many tokens of each row besides those known lie in each bin.
 
     They are counted in ``PARTS`` of each fine bin, and taken to lie in the middle of theirs: a
     second pass for their sum would cost as much as the first.
     """
-    times = np.empty((len(logits), len(_MIDDLES)), np.int64)
-    # Fresh memory costs more than what is computed in it, and few bytes are counted faster.
-    depth = torch.empty_like(logits[0])
-    part = torch.empty_like(logits[0], dtype=torch.int16)
-    for row, highest, ids, own in zip(logits, best, known, times, strict=True):
-        torch.sub(highest * _SCALE, row, alpha=_SCALE, out=depth).clamp_(max=_DEEPEST)
-        part.copy_(depth)
-        own[:] = torch.bincount(part, minlength=len(own)).numpy()
-        np.subtract.at(own, part.numpy()[ids], 1)
-    counts = np.add.reduceat(times, STARTS[:-1] * PARTS, axis=1)
-    sums = np.add.reduceat(times * _MIDDLES, STARTS[:-1] * PARTS, axis=1)
-    return counts, sums / np.maximum(counts, 1)
+
+    def __init__(self, like: Tensor) -> None:
+        """For rows ``like`` this one. Fresh memory costs more than what is computed in it, and few
+        bytes are counted faster.
+        """
+        self._depth = torch.empty_like(like)
+        self._part = torch.empty_like(like, dtype=torch.int16)
+        self._times: list[NDArray[np.int64]] = []
+
+    def count(self, row: Tensor, best: Tensor, known: NDArray[np.int64]) -> None:
+        torch.sub(best * _SCALE, row, alpha=_SCALE, out=self._depth).clamp_(max=_DEEPEST)
+        self._part.copy_(self._depth)
+        times = torch.bincount(self._part, minlength=len(_MIDDLES)).numpy()
+        np.subtract.at(times, self._part.numpy()[known], 1)
+        self._times.append(times)
+
+    def bins(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The numbers in the bins, and their mean depth in fine bins; both ``[rows, bins]``."""
+        times = np.stack(self._times)
+        counts = np.add.reduceat(times, STARTS[:-1] * PARTS, axis=1)
+        sums = np.add.reduceat(times * _MIDDLES, STARTS[:-1] * PARTS, axis=1)
+        return counts, sums / np.maximum(counts, 1)

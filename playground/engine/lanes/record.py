@@ -159,16 +159,22 @@ def _listed(figures: RowFigures, rows: Sequence[Sequence[int]], tokens: Sequence
 def _candidates(
     detokenizer: Detokenizer, ids: list[int], most: int, top_n: int, levels: list[list[float]]
 ) -> Candidates:
-    """Repeated ids and those past ``top_n`` dropped, the rest in falling raw probability."""
-    wanted = [*range(top_n), *range(most, len(ids))] if top_n < most else range(len(ids))
-    first: dict[int, int] = {}
-    for position in wanted:
-        first.setdefault(ids[position], position)
-    raw = levels[0]
-    positions = sorted(first.values(), key=lambda position: -raw[position])
-    return Candidates.model_construct(
-        ids=[ids[p] for p in positions],
-        texts=[detokenizer.piece(ids[p]) for p in positions],
+    """Repeated ids and those past ``top_n`` dropped, the rest in falling raw probability.
+
+    The first ``most`` ids are the likeliest of all, in that order already.
+    """
+    count, raw = min(top_n, most), levels[0]
+    found, positions = set(ids[:count]), list(range(count))
+    for position in range(most, len(ids)):
+        if ids[position] not in found:
+            found.add(ids[position])
+            positions.append(position)
+    if len(positions) > count:
+        positions.sort(key=lambda position: -raw[position])
+    listed = [ids[p] for p in positions]
+    return Candidates.of(
+        ids=listed,
+        texts=[detokenizer.piece(token) for token in listed],
         raw=[raw[p] for p in positions],
         stages=[[level[p] for p in positions] for level in levels[1:]],
     )

@@ -109,7 +109,7 @@ class RowFigures:
 
     def summary(self, row: int, threshold: float | None) -> StageSummary:
         """How many tokens a stage left in a row, the entropy of those, and its threshold."""
-        return StageSummary.model_construct(
+        return StageSummary.of(
             survivors=self._survivors[row],
             entropy=max(0.0, self.entropy[row]),
             threshold=threshold,
