@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.bench import gpu, six, soak, strategies
+from playground.bench import experiment, gpu, six, soak, strategies
 from playground.bench.strategies import Report, usual
 from strategies.registry import registry
 from tests.folders import VOCAB, saved
@@ -68,6 +68,23 @@ def test_six_strategies_are_measured_both_ways(tmp_path: Path) -> None:
         found
     )
     assert "static cache        1.50 s" in str(replace(found, static_s=1.5))
+
+
+def test_an_experiment_is_measured_whole_and_the_calls_by_a_sample(tmp_path: Path) -> None:
+    folder = saved(tiny_llama(vocab=VOCAB, context=512), tmp_path)
+    found = experiment.compare(str(folder), tokens=5, prompts=3, seeds=2, sample=8)
+    assert (found.texts, found.sampled) == (24, 8)
+    assert found.call_least_s <= found.call_s <= found.call_most_s
+    assert found.generate_s == pytest.approx(24 * found.call_s)
+    assert found.experiment_s > found.findings_s > 0
+    assert found.ratio == found.generate_s / found.experiment_s
+    assert "estimated from 8 of them" in str(found)
+    assert "measured:" in str(replace(found, sampled=24))
+    asked = experiment.question(20, 8, 64)
+    assert asked.cells == 640 and len({prompt.name.split()[0] for prompt in asked.prompts}) == 6
+    timed = experiment.sample_of(asked, 24)
+    assert len(set(timed)) == 24 and {recipe for recipe, _ in timed} == {0, 1, 2, 3}
+    assert len(experiment.sample_of(asked, 640)) == 640
 
 
 @pytest.mark.parametrize(

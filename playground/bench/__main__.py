@@ -1,12 +1,13 @@
-"""``python -m playground.bench``: measures one of six things and prints a report.
+"""``python -m playground.bench``: measures one of seven things and prints a report.
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
-once. ``strategies``: what each strategy adds to a step of six lanes. ``soak``: whether memory
-levels off over many runs, and whether clients that stop reading are dropped; its exit status is 1
-where either is not so. ``models``: which types of models are served, and whether as ``generate``
-does; its exit status is 1 where one is not. ``gpu``: whether a row's bits hold on a GPU in every
-number format, and how near its steps are to what its memory allows, with random models; its exit
-status is 1 where a bit does not.
+once. ``experiment``: one of 640 texts against as many calls of ``generate``; its exit status is 1
+where it takes more than a fifth of their time. ``strategies``: what each strategy adds to a step of
+six lanes. ``soak``: whether memory levels off over many runs, and whether clients that stop reading
+are dropped; its exit status is 1 where either is not so. ``models``: which types of models are
+served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``: whether a
+row's bits hold on a GPU in every number format, and how near its steps are to what its memory
+allows, with random models; its exit status is 1 where a bit does not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from playground.bench import gpu, load, models, six, soak, strategies
+from playground.bench import experiment, gpu, load, models, six, soak, strategies
 from playground.bench.random_models import SHAPES
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "strategies", "soak", "models", "gpu"),
+        choices=("six", "load", "experiment", "strategies", "soak", "models", "gpu"),
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
@@ -35,6 +36,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument("--repeats", type=int, default=5, help="of six and strategies")
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
+    )
+    parser.add_argument("--prompts", type=int, default=20, help="of experiment")
+    parser.add_argument("--seeds", type=int, default=8, help="of experiment")
+    parser.add_argument(
+        "--sample", type=int, default=24, help="of experiment, calls of generate that are timed"
     )
     parser.add_argument("--only", nargs="+", default=[], help="of strategies, these alone")
     parser.add_argument(
@@ -57,6 +63,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     reports: list[Any]
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]
+    elif options.what == "experiment":
+        asked = (options.prompts, options.seeds, options.sample)
+        reports = [experiment.compare(options.model, options.tokens, *asked)]
     elif options.what == "strategies":
         reports = [
             strategies.measure(
@@ -77,7 +86,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         gpu.write(reports[0], options.write)
     if options.write is not None:
         gpu.write(reports[0], options.write)
-    if options.what in ("soak", "gpu") and not reports[0].passed:
+    if options.what in ("experiment", "soak", "gpu") and not reports[0].passed:
         sys.exit(1)
 
 

@@ -1,0 +1,173 @@
+"""An experiment against as many calls of ``generate``, one after the other.
+
+The experiment is run whole, by the command's own way, its texts stored and measured. Of the calls a
+sample is timed, spread evenly over recipes and prompts, since all of them take half an hour: their
+time is what the mean of each recipe's calls would make of all, which the report says.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from time import perf_counter
+from typing import Any
+
+from playground.bench.six import NEUTRAL, machine
+from playground.experiment.experiment import Experiment
+from playground.experiment.prompts import SETS, prompt_set
+
+# Each recipe, and the arguments of ``generate`` that do the same.
+RECIPES: dict[str, dict[str, Any]] = {
+    "greedy": {"do_sample": False},
+    "temperature(0.8) | sample": {"do_sample": True, "temperature": 0.8},
+    "top_k(50) | sample": {"do_sample": True, "top_k": 50},
+    "top_p(0.9) | sample": {"do_sample": True, "top_p": 0.9},
+}
+GOAL = 5.0  # times as fast as the calls
+
+
+@dataclass(frozen=True)
+class Report:
+    """Seconds; those of all calls are estimated from ``sampled`` of them."""
+
+    model: str
+    machine: str
+    dtype: str
+    threads: int
+    prompts: int
+    recipes: int
+    seeds: int
+    tokens: int
+    texts: int
+    experiment_s: float  # writing, storing and measuring
+    findings_s: float  # of them, intervals, pairs and the verdict
+    sampled: int
+    call_s: float  # the mean of a call
+    call_least_s: float
+    call_most_s: float
+    generate_s: float  # all calls, estimated
+
+    @property
+    def ratio(self) -> float:
+        return self.generate_s / self.experiment_s
+
+    @property
+    def passed(self) -> bool:
+        return self.ratio >= GOAL
+
+    def __str__(self) -> str:
+        measured = self.sampled == self.texts
+        how = "measured" if measured else f"estimated from {self.sampled} of them"
+        return "\n".join(
+            (
+                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads",
+                f"{self.prompts} prompts, {self.recipes} recipes, {self.seeds} seeds, "
+                f"{self.tokens} tokens each: {self.texts} texts",
+                f"  the experiment            {self.experiment_s:8.1f} s, "
+                f"its findings {self.findings_s:.1f} s of it",
+                f"  {self.texts} calls of generate    {self.generate_s:8.1f} s, {how}: "
+                f"{self.call_s:.2f} s a call ({self.call_least_s:.2f} to {self.call_most_s:.2f})",
+                f"  ratio                     {self.ratio:8.1f}   (the goal is {GOAL:.0f})",
+            )
+        )
+
+
+def compare(
+    model: str | None, tokens: int, prompts: int = 20, seeds: int = 8, sample: int = 24
+) -> Report:
+    """Measure both on one model; the same weights serve the calls, unpacked."""
+    from playground import Playground
+    from playground.engine.forward.packed_linear import unpack
+
+    import torch  # isort: skip  # after it: the settings say how torch's threads wait
+
+    asked = question(prompts, seeds, tokens)
+    plain = Playground(model)  # its weights serve generate, its engine is not used
+    plain.engine.close()
+    unpack(plain.model)
+    plain.model.set_attn_implementation("sdpa")
+    own = Playground(model)
+    own.engine.join_tracing()
+    own.experiment(question(1, 2, min(tokens, 8)))  # to warm up
+    _call(plain, asked, 0, 0, min(tokens, 8))
+    begun = perf_counter()
+    result = own.experiment(asked)
+    written = perf_counter()
+    result.verdict()
+    for metric in asked.metrics:
+        result.summary(metric)
+    ended = perf_counter()
+    each = sample_of(asked, sample)
+    times: dict[int, list[float]] = {}
+    for recipe, prompt in each:
+        times.setdefault(recipe, []).append(_call(plain, asked, recipe, prompt, tokens))
+    means = [statistics.mean(times[recipe]) for recipe in sorted(times)]
+    every = [one for some in times.values() for one in some]
+    return Report(
+        model=own.facts.title,
+        machine=machine(own.model.device),
+        dtype=own.facts.dtype,
+        threads=torch.get_num_threads(),
+        prompts=len(asked.prompts),
+        recipes=len(asked.recipes),
+        seeds=len(asked.seeds),
+        tokens=tokens,
+        texts=asked.cells,
+        experiment_s=ended - begun,
+        findings_s=ended - written,
+        sampled=len(every),
+        call_s=statistics.mean(every),
+        call_least_s=min(every),
+        call_most_s=max(every),
+        generate_s=statistics.mean(means) * asked.cells,
+    )
+
+
+def question(prompts: int, seeds: int, tokens: int) -> Experiment:
+    """The experiment: so many prompts of our own, as many of each set as may be."""
+    sets = [prompt_set(name) for name in SETS]
+    rounds = [found[at] for at in range(max(map(len, sets))) for found in sets if at < len(found)]
+    if not 1 <= prompts <= len(rounds):
+        raise ValueError(f"prompts must be from 1 to {len(rounds)}, but {prompts} was given.")
+    return Experiment.of(
+        {
+            "prompts": rounds[:prompts],
+            "recipes": list(RECIPES),
+            "seeds": seeds,
+            "max_new_tokens": tokens,
+            "min_new_tokens": tokens,
+        }
+    )
+
+
+def sample_of(asked: Experiment, sample: int) -> Sequence[tuple[int, int]]:
+    """Recipe and prompt of each call that is timed: of every recipe as many, evenly spread."""
+    recipes, prompts = len(asked.recipes), len(asked.prompts)
+    of_each = min(max(1, ceil(sample / recipes)), prompts * len(asked.seeds))
+    if of_each > prompts:
+        return [(recipe, at % prompts) for at in range(of_each) for recipe in range(recipes)]
+    places = [at * prompts // of_each for at in range(of_each)]
+    return [(recipe, prompt) for prompt in places for recipe in range(recipes)]
+
+
+def _call(plain: Any, asked: Experiment, recipe: int, prompt: int, tokens: int) -> float:
+    """Seconds of one call of ``generate``."""
+    import torch
+
+    ids = plain.tokenizer(asked.prompts[prompt].text, return_tensors="pt").input_ids
+    ids = ids.to(plain.model.device)
+    arguments = RECIPES[str(asked.recipes[recipe])]
+    begun = perf_counter()
+    plain.model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        pad_token_id=0,
+        **{**NEUTRAL, **arguments},
+    )
+    if plain.model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter() - begun
