@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections import Counter
@@ -224,5 +225,27 @@ def test_a_text_keeps_to_a_schema():
         assert value("json_schema", sample(text), schema) == found
         assert value(f"json_schema({schema!r})", sample(text)) == found
     assert value("json_schema", sample("{}")) is None
+    assert value("json_schema", sample("{}"), "no schema") is None
     with pytest.raises(MetricError, match="the schema cannot be read"):
         metrics().parse("json_schema('{\"type\": 3}')")
+
+
+def test_a_schema_of_whoever_asks_fetches_nothing_and_takes_no_longer_than_others():
+    pytest.importorskip("jsonschema")
+    doubled = {
+        f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]}
+        for n in range(40)
+    } | {"d40": False}
+    for schema in (
+        {"$ref": "http://127.0.0.1:9/schema.json"},
+        {"$ref": "#"},
+        {"type": "string", "pattern": "(a+)+$"},
+        {"$ref": "#/$defs/d0", "$defs": doubled},
+    ):
+        written = json.dumps(schema)
+        assert value("json_schema", sample(json.dumps("a" * 5000 + "b")), written) is None
+    dated = json.dumps({"type": "string", "pattern": "^[0-9]{4}$"})
+    assert value("json_schema", sample('"1815"'), dated) == 1.0
+    assert value("json_schema", sample('"181"'), dated) == 0.0
+    patterned = json.dumps({"patternProperties": {"(a+)+$": {}}})
+    assert value("json_schema", sample("{}"), patterned) is None

@@ -1,15 +1,21 @@
 """Whether a text is JSON that keeps to a schema."""
 
 import json
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from time import monotonic
 from typing import Any
 
+import regex
 from pydantic import field_validator
 
 from playground.experiment import metric
 from playground.experiment.metric import Metric, MetricInfo, setting
 from playground.experiment.sample import Prompt, Sample
+
+_SECONDS = 0.5  # for one text
+_LONGEST = 50_000  # characters of a schema
+_NESTED = {"$ref", "$dynamicRef", "anyOf", "oneOf", "allOf"}  # by which few words ask for much
 
 
 class JsonSchema(Metric):
@@ -46,20 +52,79 @@ class JsonSchema(Metric):
             found = json.loads(sample.text)
         except (ValueError, RecursionError):
             return 0.0
-        return float(validator(schema).is_valid(found))
+        try:
+            return float(keeps_to(schema, found))
+        except (ValueError, RecursionError):  # what a prompt expects is no schema, or takes long
+            return None
 
 
-@cache
-def validator(schema: str) -> Any:
-    """The validator of a schema that is given as JSON; ``ValueError`` where it is none."""
+class TooSlow(ValueError):
+    """A short schema may take for ever."""
+
+
+def keeps_to(schema: str, found: Any) -> bool:
+    """Whether a value keeps to a schema that is given as JSON.
+
+    A schema is whoever's asks: nothing is fetched for it, and it has ``_SECONDS``. Raises
+    ``ValueError`` where it is none, refers to what is not in it, or takes longer.
+    """
+    import jsonschema
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+    from referencing.exceptions import Unresolvable
+
+    kind, read = validator(schema)
+    end = monotonic() + _SECONDS
+
+    def timed(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def check(*given: Any) -> Iterator[Any]:
+            if monotonic() > end:
+                raise TooSlow(schema)
+            yield from rule(*given) or ()
+
+        return check
+
+    def pattern(_: Any, expression: str, instance: Any, __: Any) -> Iterator[Any]:
+        if not isinstance(instance, str):
+            return
+        left = max(0.01, end - monotonic())
+        try:
+            matched = regex.search(expression, instance, timeout=left, concurrent=True)
+        except regex.error:
+            matched = None
+        except TimeoutError:
+            raise TooSlow(schema) from None
+        if matched is None:
+            yield jsonschema.ValidationError("the pattern does not match")
+
+    rules = {name: timed(rule) for name, rule in kind.VALIDATORS.items() if name in _NESTED}
+    bounded = jsonschema.validators.extend(kind, {**rules, "pattern": pattern})
+    try:
+        return bool(bounded(read, registry=REGISTRY).is_valid(found))
+    except Unresolvable as error:
+        raise ValueError(f"the schema refers to what is not in it: {error}.") from None
+
+
+@lru_cache(maxsize=64)
+def validator(schema: str) -> tuple[Any, Any]:
+    """The class that reads a schema, and the schema; ``ValueError`` where it is none."""
     import jsonschema  # costs what few experiments use
 
+    if len(schema) > _LONGEST:
+        raise ValueError(f"the schema has more than {_LONGEST:,} characters.")
     try:
         read = json.loads(schema)
+        if _has_key(read, "patternProperties"):
+            raise ValueError("patternProperties is not read here")
         kind = jsonschema.validators.validator_for(
             read if isinstance(read, Mapping) else {}, default=jsonschema.Draft202012Validator
         )
         kind.check_schema(read)
-    except (ValueError, jsonschema.SchemaError) as error:
+    except (ValueError, RecursionError, jsonschema.SchemaError) as error:
         raise ValueError(f"the schema cannot be read: {str(error).splitlines()[0]}.") from None
-    return kind(read)
+    return kind, read
+
+
+def _has_key(value: Any, key: str) -> bool:
+    if isinstance(value, Mapping):
+        return key in value or any(_has_key(one, key) for one in value.values())
+    return isinstance(value, list) and any(_has_key(one, key) for one in value)

@@ -1,5 +1,7 @@
 """Whether a text matches an expression."""
 
+from typing import Any
+
 import regex
 from pydantic import field_validator
 
@@ -7,7 +9,8 @@ from playground.experiment import metric
 from playground.experiment.metric import Metric, MetricInfo, setting
 from playground.experiment.sample import Prompt, Sample
 
-_SECONDS = 1.0  # for one text; an expression may take for ever
+_SECONDS = 0.5  # for one text; an expression may take for ever
+_MOST_SLOW = 5  # texts for which it did, after which it is given up
 
 
 class Regex(Metric):
@@ -39,14 +42,21 @@ class Regex(Metric):
                 raise ValueError(f"the expression cannot be read: {error}.") from None
             return pattern
 
+    def __init__(self, params: Any = None) -> None:
+        super().__init__(params)
+        self._slow = 0
+
     def value(self, sample: Sample, prompt: Prompt) -> float | None:
         pattern = self.params.pattern or prompt.expected
-        if pattern is None:
+        if pattern is None or self._slow >= _MOST_SLOW:
             return None
         try:
             compiled = regex.compile(pattern)
             match = compiled.fullmatch if self.params.whole else compiled.search
             text = sample.text.strip() if self.params.whole else sample.text
-            return float(match(text, timeout=_SECONDS) is not None)
-        except (regex.error, TimeoutError):
+            return float(match(text, timeout=_SECONDS, concurrent=True) is not None)
+        except regex.error:
+            return None
+        except TimeoutError:
+            self._slow += 1
             return None
