@@ -87,9 +87,9 @@ def compare(
     plain = Playground(model)  # its weights serve generate, its engine is not used
     plain.engine.close()
     unpack(plain.model)
-    plain.model.set_attn_implementation("sdpa")
     own = Playground(model)
     own.engine.join_tracing()
+    plain.model.set_attn_implementation("sdpa")
     own.experiment(question(1, 2, min(tokens, 8)))  # to warm up
     _call(plain, asked, 0, 0, min(tokens, 8))
     begun = perf_counter()

@@ -1,7 +1,8 @@
 """Quality against diversity: where each setting lies, how surely, and which none has to consider.
 
 A sampler of which more settings were tried has more chances to look good. So each sampler keeps as
-many settings as the one with the fewest has, spread evenly over those that were tried.
+many settings as the one with the fewest has, spread evenly over those that were tried. One that has
+nothing to set, such as greedy, counts as it is.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def frontier(
     A recipe without a prompt that has both is left out. Only fair points dominate others.
     """
     samplers = [sampler(recipe) for recipe in recipes]
-    kept = fair(samplers)
+    kept = fair(samplers, [_has_settings(recipe) for recipe in recipes])
     placed: dict[int, tuple[float, float, Ellipse | None]] = {}
     for recipe in range(len(recipes)):
         both = ~(np.isnan(x[recipe]) | np.isnan(y[recipe]))
@@ -121,13 +122,23 @@ def sampler(recipe: Recipe) -> str:
     return " | ".join(step.strategy for step in recipe.steps if step.enabled)
 
 
-def fair(samplers: Sequence[str]) -> set[int]:
-    """Indices of the settings that are kept: of each sampler as many, evenly spread."""
+def _has_settings(recipe: Recipe) -> bool:
+    return any(type(step.params).model_fields for step in recipe.steps if step.enabled)
+
+
+def fair(samplers: Sequence[str], settable: Sequence[bool] | None = None) -> set[int]:
+    """Indices of the settings that are kept: of each sampler as many, evenly spread.
+
+    ``settable`` is False for those that have nothing to set, which are kept.
+    """
     by_sampler: dict[str, list[int]] = {}
-    for index, name in enumerate(samplers):
-        by_sampler.setdefault(name, []).append(index)
-    least = min(map(len, by_sampler.values()), default=0)
     kept: set[int] = set()
+    for index, name in enumerate(samplers):
+        if settable is None or settable[index]:
+            by_sampler.setdefault(name, []).append(index)
+        else:
+            kept.add(index)
+    least = min(map(len, by_sampler.values()), default=0)
     for indices in by_sampler.values():
         if least == 1:
             kept.add(indices[len(indices) // 2])

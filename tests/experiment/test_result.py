@@ -182,6 +182,7 @@ def test_its_file_asks_the_same_experiment_again(result, tmp_path):
 def test_fair_keeps_as_many_settings_of_each_sampler():
     assert fair(["a", "a", "a", "a", "a", "b", "b"]) == {0, 4, 5, 6}
     assert fair(["a", "a", "a", "b"]) == {1, 3} and fair([]) == set()
+    assert fair(["a", "a", "greedy"], [True, True, False]) == {0, 1, 2}  # nothing of it can be set
     recipes = [Recipe.parse(r) for r in ("top_p(0.9) | sample", "~top_k(3) | top_p(0.5) | sample")]
     assert {sampler(recipe) for recipe in recipes} == {"top_p | sample"}
 
@@ -196,7 +197,7 @@ def test_a_setting_is_dominated_where_another_is_better_on_both_axes():
     ]  # fmt: skip
     x[1] = np.nan
     assert [one.recipe for one in frontier(x, y, recipes)] == [0, 2]
-    two = [*recipes[:2], Recipe.parse("greedy")]
+    two = [*recipes[:2], Recipe.parse("top_k(5) | sample")]
     crowded = frontier(np.array([[1.0], [9.0], [2.0]]), np.array([[1.0], [9.0], [2.0]]), two)
     assert [(one.fair, one.dominated) for one in crowded] == [
         (False, True), (True, False), (True, True),

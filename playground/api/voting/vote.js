@@ -49,7 +49,8 @@ function show(state) {
     note(state.over || 'You have seen all there is. Thank you.');
     return;
   }
-  for (const part of ['prompt', 'left', 'right']) at(part).textContent = question[part];
+  at('prompt').textContent = question.prompt;
+  for (const part of ['left', 'right']) at(part).textContent = question[part].trim(); // of lines that are empty
   at('left-name').textContent = at('right-name').textContent = '';
   answers.hidden = false;
   onward.hidden = true;

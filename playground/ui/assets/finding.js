@@ -10,6 +10,7 @@ const [stop, onward, link, bar, axes] = ['.stop', '.onward', '.link', 'progress'
 const [pairs, prompts] = ['.pairs', '.prompts'].map((s) => home.querySelector(s));
 const [LOOK, REST] = [1000, 4000]; // milliseconds between two looks, and where nobody sees them
 const OVER = ['done', 'stopped', 'failed'];
+const FIRST = 8; // sentences that stand in sight
 let [id, version, state, timer, turn] = [null, -1, null, null, 0];
 let drawn = null; // the experiment and the stage that the frontier was drawn of
 
@@ -91,19 +92,25 @@ function draw() {
   }
 }
 
-// What can be told stands first; what cannot yet is behind a line that counts it.
+// What can be told stands first, the largest part of it behind a line, as is what cannot be told yet.
 function sentences() {
   verdict.hidden = !state.verdict.length;
   if (verdict.hidden) return;
-  const known = new Set(state.pairs.filter((pair) => pair.settled).map((pair) => pair.sentence));
-  const [settled, rest] = [state.verdict.filter((line) => known.has(line)), state.verdict.filter((line) => !known.has(line))];
-  const [first, more] = verdict.querySelectorAll('ul');
+  const settled = state.pairs.filter((pair) => pair.settled).map((pair) => pair.sentence);
+  const known = new Set(settled);
+  const fold = (name, list, words) => {
+    const box = verdict.querySelector(name);
+    box.hidden = !list.length;
+    box.querySelector('summary').textContent = words;
+    box.querySelector('ul').replaceChildren(...lines(list));
+  };
   const lines = (list) => list.map((line) => part('li', { textContent: line }));
-  first.replaceChildren(...lines(settled.length ? settled : ['No difference can be told yet.']));
+  const first = verdict.querySelector('ul');
+  first.replaceChildren(...lines(settled.length ? settled.slice(0, FIRST) : ['No difference can be told yet.']));
   first.classList.toggle('none', !settled.length);
-  verdict.querySelector('details').hidden = !rest.length;
-  verdict.querySelector('summary').textContent = `What cannot be told yet, and how much more would do (${rest.length})`;
-  more.replaceChildren(...lines(rest));
+  fold('.more', settled.slice(FIRST), `${settled.length - FIRST} more that can be told`);
+  const rest = state.verdict.filter((line) => !known.has(line));
+  fold('.open', rest, `What cannot be told yet, and how much more would do (${rest.length})`);
 }
 
 function menu(select, metrics, first) {
