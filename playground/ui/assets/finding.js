@@ -12,6 +12,7 @@ const [LOOK, REST] = [1000, 4000]; // milliseconds between two looks, and where 
 const OVER = ['done', 'stopped', 'failed'];
 const FIRST = 8; // sentences that stand in sight
 let [id, version, state, timer, turn] = [null, -1, null, null, 0];
+let listed = null; // of how many texts the table by prompt is
 let drawn = null; // the experiment and the stage that the frontier was drawn of
 
 const part = (name, given = {}, ...inside) => {
@@ -81,6 +82,7 @@ function draw() {
   menu(prompts.querySelector('select'), state.metrics);
   listPairs();
   for (const anchor of home.querySelectorAll('.downloads a')) anchor.href = `api/experiments/${id}/${anchor.dataset.as}`;
+  if (prompts.open && state.measured !== listed && !prompts.querySelector('.scroll').contains(document.activeElement)) listPrompts();
   axes.hidden = !over() || !state.measured || state.recipes.length < 2;
   const key = `${id} ${state.stage} ${state.measured}`;
   if (over() && key !== drawn) {
@@ -88,7 +90,6 @@ function draw() {
     menu(axes.querySelector('.up'), state.metrics, 'the first check, or perplexity');
     menu(axes.querySelector('.across'), state.metrics, 'self-BLEU, or distinct n-grams');
     frontier();
-    if (prompts.open) listPrompts();
   }
 }
 
@@ -176,6 +177,7 @@ function listPairs() {
 
 async function listPrompts() {
   const mine = id;
+  listed = state.measured;
   const answer = await server.by_prompt({ id, metric: Number(prompts.querySelector('select').value || 0) });
   if (mine !== id || !answer?.rows) return;
   const head = part('tr', {}, part('th', { scope: 'col', textContent: 'Prompt' }), ...state.recipes.map(({ name }) => part('th', { scope: 'col', className: 'number', textContent: name })));
