@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from playground.engine.request import ScoreRequest
     from playground.engine.scoring import TokenScore
     from playground.experiment.jobs import Jobs
+    from playground.experiment.runner import Elsewhere
     from playground.trace.scores import TextScore
     from playground.zero_gpu import GPU
     from strategies import Context
@@ -98,6 +99,12 @@ class Service:
             raise ModelError(f"{backend.facts.title} is not served in this process.")
         return backend.engine
 
+    def experiment_engine(self, model: str | None = None) -> Engine | Elsewhere:
+        """What writes the texts of experiments: a model's engine, or all its replicas."""
+        backend = self.backend(model)
+        spread: Elsewhere | None = getattr(backend, "spread", None)
+        return self.engine(model) if spread is None else spread
+
     @property
     def engines(self) -> dict[str, Engine]:
         """The running engines of this process by the model's id. Never waits for one."""
@@ -141,7 +148,7 @@ class Service:
 
                 settings = self.settings
                 self._jobs = Jobs(
-                    self.engine,
+                    self.experiment_engine,
                     lambda: Store(
                         settings.experiment_store or settings.cache_dir / "experiments.sqlite",
                         settings.experiment_bytes,

@@ -1,13 +1,14 @@
-"""``python -m playground.bench``: measures one of seven things and prints a report.
+"""``python -m playground.bench``: measures one of eight things and prints a report.
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
-once. ``experiment``: one of 640 texts against as many calls of ``generate``; its exit status is 1
-where it takes more than a fifth of their time. ``strategies``: what each strategy adds to a step of
-six lanes. ``soak``: whether memory levels off over many runs, and whether clients that stop reading
-are dropped; its exit status is 1 where either is not so. ``models``: which types of models are
-served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``: whether a
-row's bits hold on a GPU in every number format, and how near its steps are to what its memory
-allows, with random models; its exit status is 1 where a bit does not.
+once. ``cluster``: replicas over Ray Serve against the engine of this process, and what is reckoned
+for more machines. ``experiment``: one of 640 texts against as many calls of ``generate``; its exit
+status is 1 where it takes more than a fifth of their time. ``strategies``: what each strategy adds
+to a step of six lanes. ``soak``: whether memory levels off over many runs, and whether clients that
+stop reading are dropped; its exit status is 1 where either is not so. ``models``: which types of
+models are served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``:
+whether a row's bits hold on a GPU in every number format, and how near its steps are to what its
+memory allows, with random models; its exit status is 1 where a bit does not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from playground.bench import experiment, gpu, load, models, six, soak, strategies
+from playground.bench import cluster, experiment, gpu, load, models, six, soak, strategies
 from playground.bench.random_models import SHAPES
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "experiment", "strategies", "soak", "models", "gpu"),
+        choices=("six", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu"),
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
@@ -36,6 +37,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument("--repeats", type=int, default=5, help="of six and strategies")
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
+    )
+    parser.add_argument(
+        "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, one after the other"
     )
     parser.add_argument("--prompts", type=int, default=20, help="of experiment")
     parser.add_argument("--seeds", type=int, default=8, help="of experiment")
@@ -72,6 +76,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
                 options.model, options.tokens, options.repeats, options.only, options.prompt
             )
         ]
+    elif options.what == "cluster":
+        crowds = [count for count in options.clients if count in (1, 30)] or options.clients
+        reports = [cluster.measure(options.model, options.tokens, crowds, options.replicas)]
     elif options.what == "models":
         reports = [models.cover(options.types, options.dtype, _progress)]
     elif options.what == "soak":

@@ -47,6 +47,7 @@ class News:
     paused: bool = False
     yielded: bool = False
     memory: Memory | None = None
+    began: float = 0.0  # the clock's reading (``perf_counter``) as it was submitted there
 
 
 class Telling:
@@ -82,6 +83,7 @@ class Telling:
             paused=run.paused,
             yielded=run.yielded,
             memory=run.memory,
+            began=run.submitted,
         )
 
     def _lane(self, view: View[Any], known: list[StepRecord]) -> LaneNews:

@@ -25,6 +25,7 @@ from playground.experiment.tally import Tally
 
 if TYPE_CHECKING:
     from playground.engine import Engine
+    from playground.experiment.runner import Elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Job:
         self,
         row: KeptJob,
         store: Store,
-        engine: Callable[[str | None], Engine],
+        engine: Callable[[str | None], Engine | Elsewhere],
         line: Line,
         client: str = "",
     ) -> None:

@@ -22,6 +22,7 @@ from playground.experiment.store import Store, StoreError
 
 if TYPE_CHECKING:
     from playground.engine import Engine
+    from playground.experiment.runner import Elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Jobs:
 
     def __init__(
         self,
-        engine: Callable[[str | None], Engine],
+        engine: Callable[[str | None], Engine | Elsewhere],
         store: Callable[[], Store],
         most_texts: int,
     ) -> None:

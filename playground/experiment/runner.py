@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from playground.engine import EngineClosed, FieldError, Request, Run
 from playground.engine.request import Busy
@@ -23,7 +23,8 @@ from playground.experiment.sample import Sample
 from playground.experiment.store import Store, key
 
 if TYPE_CHECKING:
-    from playground.engine import Engine
+    from playground.engine import Engine, Limits
+    from playground.engine.request_builder import RequestBuilder
 
 _SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
 _READ_AT_ONCE = 500  # samples
@@ -74,12 +75,44 @@ class _UnderWay:
     following: ExitStack
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """What an experiment uses of engines in other processes, as of one: see ``Engine``."""
+
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def builder(self) -> RequestBuilder: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def experiment_facts(self) -> Facts:
+        """On what the texts are written."""
+
+    def submit(self, request: Request) -> Run:
+        """Queue a run."""
+
+    def step(self) -> None:
+        """One step, where no thread serves it."""
+
+
 class Runner:
     """One experiment on one engine. ``run`` may be left and called again: it goes on."""
 
-    def __init__(self, experiment: Experiment, engine: Engine, store: Store) -> None:
+    def __init__(self, experiment: Experiment, engine: Engine | Elsewhere, store: Store) -> None:
         self.experiment, self.engine, self.store = experiment, engine, store
-        self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
+        if isinstance(engine, Elsewhere):
+            self.facts = engine.experiment_facts()
+        else:
+            self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
         self.keys = keys(experiment, self.facts)
         digest = hashlib.sha256(b"".join(self.keys.values()))
         self.id = digest.hexdigest()[:16]

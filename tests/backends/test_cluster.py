@@ -20,6 +20,9 @@ from playground.backends.cluster.messages import Kind, NoReplica, ReplicaLost, W
 from playground.backends.cluster.replica import Replica
 from playground.backends.local import LocalBackends, limits
 from playground.engine import Engine, Observers, Run
+from playground.experiment.experiment import Experiment
+from playground.experiment.runner import Runner
+from playground.experiment.store import Store
 from playground.process import Process
 from playground.settings import Settings
 from tests.backends.contract import (
@@ -144,7 +147,7 @@ def reference(folder: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def kept(folder: Path) -> Iterator[Here]:
+def kept(folder: Path, loop: EventLoop) -> Iterator[Here]:
     made = Here(folder, 0)
     yield made
     made.close()
@@ -299,4 +302,52 @@ def test_a_prompt_goes_where_it_was_read(three: Here, loop: EventLoop) -> None:
         assert run.join(WAIT_S)
     assert len({name for method, name in three.calls if method == "begin"}) == 1
     assert run.comparison().timings.prompt_known
+    backend.close()
+
+
+def test_an_experiment_is_spread_over_all_replicas(
+    three: Here, loop: EventLoop, reference: Engine
+) -> None:
+    backend = front(three, loop)
+    experiment = Experiment.of(
+        {
+            "prompts": [f"prompt {number}" for number in range(4)],
+            "recipes": ["greedy", "temperature(0.9) | sample(4)"],
+            "seeds": 3,
+            "max_new_tokens": 16,
+            "metrics": ["length"],
+        }
+    )
+    with Store(None) as here, Store(None) as there:
+        own = Runner(experiment, reference, here)
+        assert sum(1 for _ in own.run()) == experiment.cells
+        spread = Runner(experiment, backend.spread, there)
+        assert spread.facts == own.facts and spread.keys == own.keys
+        assert sum(1 for _ in spread.run()) == experiment.cells
+        wanted, found = own.samples(), spread.samples()
+    assert found.keys() == wanted.keys()
+    assert all(found[cell].text == wanted[cell].text for cell in found)
+    assert len({name for method, name in three.calls if method == "begin"}) == 3
+    backend.close()
+
+
+def test_on_a_slow_line_messages_grow_longer_and_not_more(
+    three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, call = front(three, loop), three.call
+
+    async def slow(method: str, *given: Any, **more: Any) -> Any:
+        await asyncio.sleep(0.2)
+        answer = await call(method, *given, **more)
+        await asyncio.sleep(0.2)
+        return answer
+
+    monkeypatch.setattr(three, "call", slow)
+    request = asked("greedy", "sample", max_new_tokens=200, min_new_tokens=200)
+    (run,) = backend.submit_all([request])
+    own = reference.submit(request)
+    assert run.join(WAIT_S) and own.join(WAIT_S)
+    assert written(run.comparison()) == written(own.comparison())
+    polls = sum(method == "poll" for method, _ in three.calls)
+    assert polls < 100  # each of the 200 tokens of both lanes was told
     backend.close()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from playground.backends.backend import Health
 from playground.backends.cluster.following import Followed, Following
 from playground.backends.cluster.messages import Description, Replicas, Wants, digest
+from playground.backends.cluster.spread import Spread
 from playground.backends.of_builder import BuilderBackend
 from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run
 from playground.engine.request import Cancelled, ScoreRequest
@@ -104,6 +105,11 @@ class ClusterBackend(BuilderBackend):
         self._lock = threading.Lock()
 
     @property
+    def spread(self) -> Spread:
+        """All its replicas, as an experiment uses them."""
+        return Spread(self)
+
+    @property
     def generation_config(self) -> Any:
         return self.described.generation_config
 
@@ -173,17 +179,17 @@ class ClusterBackend(BuilderBackend):
 
     def preview(self, request: Request) -> list[StepRecord | str] | None:
         run = self.builder.run(request)  # which names what cannot be run
-        found = self._call("preview", run.request, wants=Wants(0, digest(run.prompt_ids)))
+        found = self.call("preview", run.request, wants=Wants(0, digest(run.prompt_ids)))
         return found  # type: ignore[no-any-return]
 
     def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         ids = [token.id for token in self.tokens(prompt, chat, split)]
-        self._call("prefetch", prompt, chat, split, wants=Wants(1, digest(ids)))
+        self.call("prefetch", prompt, chat, split, wants=Wants(1, digest(ids)))
 
     def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
         wants = Wants(0, digest(run.prompt_ids))
         asked = run.request.model_copy(update={"client": ""})
-        found: list[TokenScore | None] = self._call("prompt_scores", asked, count, wants=wants)
+        found: list[TokenScore | None] = self.call("prompt_scores", asked, count, wants=wants)
         run.score([None if score is None else score.logprob for score in found])
         return found
 
@@ -196,12 +202,12 @@ class ClusterBackend(BuilderBackend):
         if cancelled():
             raise Cancelled
         asked = request.model_copy(update={"client": ""})
-        found: TextScore = self._call("score_text", asked, wants=Wants())
+        found: TextScore = self.call("score_text", asked, wants=Wants())
         if cancelled():
             raise Cancelled
         return found
 
-    def _call(self, method: str, *given: Any, wants: Wants) -> Any:
+    def call(self, method: str, *given: Any, wants: Wants) -> Any:
         """What a replica answers; once more where the first one died of it, or before."""
         found = self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
         if isinstance(found, FieldError):

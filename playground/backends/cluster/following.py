@@ -82,6 +82,8 @@ class Following:
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._numbers = count()
         self._stopped = False
+        # Seconds from a token's record to its arrival, where a bench asks and clocks are the same.
+        self.hops: list[float] | None = None
 
     async def write(self, one: Followed) -> None:
         """Have a run written, to its end."""
@@ -236,6 +238,10 @@ class Following:
                 if done:
                     del parts[name]
                 one.take(news, part.lanes)
+                if self.hops is not None:
+                    now = perf_counter()
+                    ends = [lane.trace.steps[-1].at for lane in news.lanes if lane.trace.steps]
+                    self.hops += [now - news.began - at for at in ends]
             if unknown:
                 await self._tell(replica, "cancel", self.front, unknown)
             lost = [parts.pop(name) for name in told.gone if name in parts]

@@ -66,6 +66,7 @@ class Replica:
         self.kind = kind(backend)
         self._fronts: dict[str, _FrontEnd] = {}
         self._leaving = False
+        self._facts: Any = None
         self._watch: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -167,6 +168,17 @@ class Replica:
 
         return await self._tried(scores)
 
+    async def experiment_facts(self) -> Any:
+        """The model to its weights, and this machine, as an experiment's report says it."""
+        from playground.experiment.facts import Facts
+
+        if self._facts is None:
+            engine = self.backend.engine
+            self._facts = await asyncio.to_thread(
+                Facts.of, engine.model, engine.forward.batch_invariant
+            )
+        return self._facts
+
     async def score_text(self, request: ScoreRequest) -> Any:
         return await self._tried(lambda: self.backend.score_text(request, lambda: False))
 
@@ -194,7 +206,7 @@ class Replica:
 
     def close(self) -> None:
         """End what is written; its calls are over."""
-        if self._watch is not None and self._loop is not None:
+        if self._watch is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._watch.cancel)
         self.backend.close()
 

@@ -1,0 +1,57 @@
+"""A cluster as an experiment uses an engine: its runs go to all replicas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from playground.backends.cluster.messages import Wants
+from playground.engine import Limits, Request, Run
+from playground.trace import ModelFacts
+
+if TYPE_CHECKING:
+    from playground.backends.cluster.backend import ClusterBackend
+    from playground.engine.request_builder import RequestBuilder
+    from playground.experiment.facts import Facts
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an experiment reads of a model that is served elsewhere."""
+
+    facts: ModelFacts
+
+
+class Spread:
+    """The replicas of one model together. They step by themselves."""
+
+    alive = True
+
+    def __init__(self, backend: ClusterBackend) -> None:
+        self.backend = backend
+        self.model = Model(backend.facts)
+
+    @property
+    def builder(self) -> RequestBuilder:
+        return self.backend.builder
+
+    @property
+    def limits(self) -> Limits:
+        return self.backend.limits
+
+    @property
+    def rows(self) -> int:
+        """Those of all replicas that are up."""
+        up = sum(load.alive for load in self.backend.replicas.loads())
+        return self.backend.described.rows * max(1, up)
+
+    def experiment_facts(self) -> Facts:
+        """On what the texts are written, as a replica finds it: the weights are there."""
+        found: Facts = self.backend.call("experiment_facts", wants=Wants())
+        return found
+
+    def submit(self, request: Request) -> Run:
+        return self.backend.submit_all([request])[0]
+
+    def step(self) -> None:
+        """Nothing: see ``alive``."""
