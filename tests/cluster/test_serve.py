@@ -208,7 +208,8 @@ def test_a_second_front_end_is_killed_and_started_again(
         first.kill()
         first.wait()
     until(lambda: not any(load.running for load in backend.health().loads))
-    again = front_end(address, folder, port)
+    base = f"http://127.0.0.1:{port + 1}"  # the system holds the first one for a while
+    again = front_end(address, folder, port + 1)
     try:
         until(answers)
         told = httpx.post(f"{base}/api/compare", json=body, timeout=WAIT_S).json()
