@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.ui import (
+    all_texts,
     beams,
     branches,
     changes,
@@ -242,6 +243,8 @@ class Inspector:
             }
         if state.tab == "beams":
             return {self.parts.beams: beams.view(view)}
+        if state.tab == "texts":
+            return {self.parts.all_texts: all_texts.view(view)}
         if state.tab == "changes":
             return {self.parts.changes: knobs.view(view)}
         if state.tab == "likelihood":

@@ -14,8 +14,8 @@ from playground.ui.plot import plot
 from playground.ui.views import Resolve
 
 TABS = (
-    "distribution", "why", "draw", "beams", "changes", "likelihood", "timings", "steps", "tree",
-    "data",
+    "distribution", "why", "draw", "beams", "texts", "changes", "likelihood", "timings", "steps",
+    "tree", "data",
 )  # fmt: skip
 
 
@@ -84,6 +84,10 @@ class InspectorParts:
                         self.neighbours = element("listing")
                 with gr.Tab("Beams") as beams:
                     self.beams = element("beams", server_functions=[lookups.tree(resolve)])
+                with gr.Tab("Texts") as texts:
+                    self.all_texts = element(
+                        "all_texts", server_functions=[lookups.samples(resolve)]
+                    )
                 with gr.Tab("What if") as changed:
                     self.changes = element("changes", server_functions=functions)
                 with gr.Tab("Likelihood") as likely, gr.Row():
@@ -132,7 +136,10 @@ class InspectorParts:
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
-        shown = (distribution, why, draw, beams, changed, likely, timings, steps, branching, data)
+        shown = (
+            distribution, why, draw, beams, texts, changed, likely, timings, steps, branching,
+            data,
+        )  # fmt: skip
         self.tabs = dict(zip(TABS, shown, strict=True))
         self.charts = [
             self.bars,
@@ -143,6 +150,7 @@ class InspectorParts:
             self.neighbours,
             self.onward,
             self.beams,
+            self.all_texts,
             self.changes,
             self.distances,
             self.per_step,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from playground.trace import Comparison
-from playground.ui import beams, event_errors, ribbon, walk
+from playground.ui import all_texts, beams, event_errors, ribbon, walk
 
 Resolve = Callable[[str], Comparison | None]
 Answer = dict[str, Any]
@@ -28,6 +28,11 @@ def choices(resolve: Resolve) -> Callable[[Any], Answer]:
 def figures(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``figures`` of the element ``ribbon``."""
     return _named("figures", resolve, ribbon.FiguresAsked, ribbon.answer)
+
+
+def samples(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``samples`` of the element ``all_texts``."""
+    return _named("samples", resolve, all_texts.SamplesAsked, all_texts.answer)
 
 
 def _named(

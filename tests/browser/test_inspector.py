@@ -27,8 +27,8 @@ RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
 LONGER = comparison(COLUMNS, length=48, run="longer")
 RUNS = {run.id: run for run in (RUN, LONGER)}
 TABS = (
-    "Distribution", "Why", "Draw", "Beams", "What if", "Likelihood", "Timings", "Steps", "Tree",
-    "Data",
+    "Distribution", "Why", "Draw", "Beams", "Texts", "What if", "Likelihood", "Timings", "Steps",
+    "Tree", "Data",
 )  # fmt: skip
 LANE = 1  # temperature, then top_p, then sample
 

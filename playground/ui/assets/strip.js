@@ -290,13 +290,22 @@ text.addEventListener('keydown', (event) => {
   choose(next(), true);
 });
 help.addEventListener('click', () => playground.chat.use());
+function turn(to) {
+  const { run, lane } = props.value;
+  const { texts, ...view } = playground.reference.view();
+  texts[lane] = to;
+  trigger('turn', { ...view, run, lane, output: to, texts });
+}
 for (const [name, by] of [['.before', -1], ['.after', 1]])
   outputs.querySelector(name).addEventListener('click', () => {
-    const { run, lane, output, outputs: n } = props.value;
-    const { texts, ...view } = playground.reference.view();
-    texts[lane] = (output + by + n) % n;
-    trigger('turn', { ...view, run, lane, output: texts[lane], texts });
+    const { output, outputs: n } = props.value;
+    turn((output + by + n) % n);
   });
+document.addEventListener('playground:turn', function hear({ detail }) {
+  if (!element.isConnected) return document.removeEventListener('playground:turn', hear);
+  const v = props.value;
+  if (v && detail.run === v.run && detail.lane === v.lane && detail.output < v.outputs) turn(detail.output);
+});
 document.addEventListener('playground:mark', ({ detail }) => {
   const v = props.value;
   if (!v) return;
