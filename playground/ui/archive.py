@@ -144,6 +144,8 @@ class Archive:
 
 def kept(service: Service, run: str) -> Comparison | None:
     """A run that the process knows no more, from the history; kept in memory from then on."""
+    if not service.settings.history_at.exists():  # none is made only to look into it
+        return None
     history = service.history
     if history is None:
         return None

@@ -24,7 +24,6 @@ def test_texts_are_listed_counted_and_shown_in_their_column(page: Page) -> None:
     expect(part.locator("figcaption")).to_contain_text("Token 1: ")
     part.get_by_label("at token").press("ArrowRight")
     expect(part.locator("figcaption")).to_contain_text("Token 2: ")
-    page.locator(".all-texts").screenshot(path="/tmp/w/hist/g2.png")
     write(page, "B", "temperature(1.5) | best_of(5)")
     run(page, 7)
     expect(part.locator(".each tbody tr")).to_have_count(5)
