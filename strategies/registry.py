@@ -78,7 +78,11 @@ class Registry:
 
 
 def registry() -> Registry:
-    """The registry of what is installed, found once: recipes are parsed with it."""
+    """The registry of what is installed, found once: recipes are parsed with it.
+
+    It never changes, and it is the same for all parts of a process as its imports are, so that a
+    recipe needs no other context to be read.
+    """
     return _installed()
 
 

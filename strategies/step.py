@@ -123,7 +123,7 @@ class Step:
 
     @property
     def luck(self) -> Callable[[int], Tensor]:
-        """``noise``, by its earlier name."""
+        """``noise``, by the name that searches of other packages know: it stays for them."""
         return self.noise
 
     def draw(self, row: int, sample: int) -> int:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from playground.models import LoadedModel, Models
 from playground.settings import Settings, quiet_libraries, variables
 from tests.judge import judged
+
+if TYPE_CHECKING:
+    from playground.models import LoadedModel
 
 # Run by commands of their own, with other people's programs: see the README.
 collect_ignore = ["clients", "cluster", "installed", "spaces"]
 
-quiet_libraries()
+quiet_libraries()  # before torch is imported, which reads what it says of idle threads once
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field, Settings):
         os.environ.pop(_name, None)
@@ -40,4 +43,6 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 @pytest.fixture(scope="session")
 def builtin() -> LoadedModel:
     """The built-in model, float32 on the CPU; fetched once into the user's own cache."""
+    from playground.models import Models
+
     return Models(Settings(device="cpu", dtype="float32")).load()
