@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.backends import Backend, Backends
 from playground.backends.local import LocalBackend, LocalBackends
-from playground.engine import EngineClosed, Observers, Request, Run
+from playground.engine import EngineClosed, FieldError, Observers, Request, Run
 from playground.errors import ModelError
 from playground.history import History, HistoryError
 from playground.models.arrival import GivenUp, Waiting
@@ -18,6 +18,7 @@ from playground.rate_limits import RateLimits
 from playground.recent_runs import RecentRuns
 from playground.remembered import Remembered
 from playground.settings import Settings, SettingsError
+from playground.side_by_side import names_models, side_by_side
 from playground.trace import Comparison, PromptToken, StepRecord
 
 if TYPE_CHECKING:
@@ -116,7 +117,32 @@ class Service:
         return self.submit_all([request], model)[0]
 
     def submit_all(self, requests: Sequence[Request], model: str | None = None) -> list[Run]:
-        """Queue several runs of one client, which count as one, or none of them."""
+        """Queue several runs of one client, which count as one, or none of them.
+
+        Columns whose recipes name other models are written by those.
+        """
+        if any(map(names_models, requests)):
+            runs: list[Run] = []
+            try:
+                for request in requests:
+                    runs.append(side_by_side(self, request, model))
+            except BaseException as error:
+                for run in runs:
+                    run.cancel()
+                if isinstance(error, FieldError):
+                    error.number = len(runs)
+                raise
+            self.runs.add(runs)
+            return runs
+        runs = self._submit(requests, model)
+        self.runs.add(runs)
+        return runs
+
+    def submit_part(self, request: Request, model: str) -> Run:
+        """Queue what one model writes of a run of several."""
+        return self._submit([request], model)[0]
+
+    def _submit(self, requests: Sequence[Request], model: str | None) -> list[Run]:
         while True:
             backend = self.backend(model)
             try:
@@ -128,7 +154,6 @@ class Service:
                     raise ModelError(
                         f"{title} is served no more: its decode loop has stopped."
                     ) from error
-        self.runs.add(runs)
         return runs
 
     def submit_to_gpu(self, request: Request, model: str | None = None) -> Run:

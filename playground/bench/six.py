@@ -186,10 +186,13 @@ def _lone_row(forward: Any, position: int, repeats: int) -> tuple[float, float]:
 
     chosen = forward.row_counts
     seconds: tuple[list[float], list[float]] = [], []
+    forward.prefill(0, [0] * position)
     for _ in range(10 * repeats):
         for counts, times in zip((chosen, RowCounts.every()), seconds, strict=True):
             forward.row_counts = counts
-            times.append(_seconds(lambda: forward.decode([0], [0], [position])))
+            at = position  # each the token after the last: a state does not go back
+            times.append(_seconds(lambda: forward.decode([0], [0], [at])))  # noqa: B023
+            position += 1
     forward.row_counts = chosen
     return statistics.median(seconds[0]) * 1e3, statistics.median(seconds[1]) * 1e3
 

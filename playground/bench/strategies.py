@@ -116,7 +116,11 @@ def measure(
         prompt += f" many things. {PROMPT}"
     bench = _Bench([own.engine, other.engine], prompt, tokens, repeats)
     bench.pairs("sample", "sample")  # what is done once only
-    chosen = [registry().get(name) for name in names] or registry().strategies.values()
+    chosen = [registry().get(name) for name in names] or [
+        strategy
+        for id, strategy in registry().strategies.items()
+        if id != "model"  # which has an engine of its own
+    ]
     lines = [bench.line(strategy) for strategy in chosen]
     plain = bench.plain or [step.whole for step, _ in bench.pairs("sample", "sample")]
     return Report(

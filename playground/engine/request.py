@@ -98,6 +98,12 @@ class ScoreRequest(BaseModel):
     client: str = ""
 
 
+def named_model(recipe: Recipe) -> str | None:
+    """The model that a recipe names to write it; None where it names none."""
+    named = [step.params for step in recipe.processors if step.strategy == "model"]
+    return next(filter(None, (str(params.id) for params in named)), None)  # type: ignore[attr-defined]
+
+
 def check_text(field: str, text: str) -> None:
     """Raise ``FieldError`` for a text that no tokenizer reads: one with a lone surrogate."""
     half = half_character(text)

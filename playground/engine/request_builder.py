@@ -9,7 +9,7 @@ from playground.engine.encoder import AsPrompt, Encoder
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.ends import Ends
 from playground.engine.lanes.lane import Lane
-from playground.engine.request import FieldError, Limits, Request, ScoreRequest
+from playground.engine.request import FieldError, Limits, Request, ScoreRequest, named_model
 from playground.engine.run import Run
 from playground.engine.text_scoring import TextToScore
 from playground.models import LoadedModel
@@ -186,6 +186,13 @@ class RequestBuilder:
         limited: FinishReason = "length" if request.max_new_tokens <= room else "context"
         context = self.context(limit, request.chat, request.split_special_tokens)
         recipe = request.recipes[number]
+        other = named_model(recipe)
+        if other is not None and other not in (self.facts.id, self.facts.title):
+            raise FieldError(
+                f"recipes.{number}",
+                f"model names {other}, and what is asked here is answered by {self.facts.title} "
+                "alone: press Run to have both write.",
+            )
         added = 0  # steps put before the first of the request's recipe
         try:
             if request.min_new_tokens:

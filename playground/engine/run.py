@@ -152,6 +152,10 @@ class Run:
         """Tokens whose keys and values it keeps in slots."""
         return sum(lane.kept for lane in self.live)
 
+    def facts_of(self, lane: int) -> ModelFacts:
+        """The model that writes a lane."""
+        return self.facts
+
     def cancel(self) -> None:
         """End it at the next step; what is written stays."""
         self.cancelled = True
@@ -247,7 +251,8 @@ class Run:
 
     def _result(self, view: View[Any], number: int) -> LaneResult:
         names = self.request.names
-        trace = view.trace(self.facts.vocab_size)
+        facts = self.facts_of(number)
+        trace = view.trace(facts.vocab_size)
         shown = trace.outputs[0]
         return LaneResult.model_construct(
             recipe=str(self.request.recipes[number]),
@@ -257,6 +262,7 @@ class Run:
             finish_reason=shown.finish_reason,
             error=view.error,
             forked=self.request.forked,
+            model=None if facts.id == self.facts.id else facts,
             trace=trace,
             metrics=measure(trace),
         )

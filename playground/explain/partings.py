@@ -2,7 +2,7 @@
 
 Columns of one run share the prompt, the seed and its noise. Up to the first token that differs the
 model therefore gave both the same logits; they part by what a recipe did to them, or by how it
-chooses.
+chooses. Columns of two models part by what these gave.
 """
 
 from __future__ import annotations

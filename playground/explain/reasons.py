@@ -15,7 +15,7 @@ from playground.explain.side import Side
 from playground.explain.words import count, percent, quote
 from playground.trace import Choosing, StepRecord
 
-Why = Literal["removed", "allowed", "reshaped", "noise", "chosen", Choosing]
+Why = Literal["removed", "allowed", "reshaped", "noise", "chosen", "model", Choosing]
 WHOLE = ("text", "drawn text")  # what chooses by more than the next token
 CLEARLY = math.log(1.5)  # a gain in log-odds that is worth a word
 
@@ -40,6 +40,8 @@ class Divergence:
     def reason(self) -> Reason:
         """What was impossible comes first, then how the columns choose, then what was reshaped."""
         left, right, was, now = self.left, self.right, self.was, self.now
+        if left.model != right.model:  # which gave other scores to begin with
+            return Reason("model", self.models())
         cut = removers(now, was.token, right.vocab_size)
         if cut and self.decisive(right, now, was, cut):
             return Reason("removed", f"{self.same_noise}{self.removed(cut)}; {self.fate(now)}")
@@ -65,6 +67,17 @@ class Divergence:
         who = "the draw" if right.chooses == "draw" else right.search
         text = f"{who} preferred {self.chosen} to {self.other}{self.raised()}"
         return Reason(right.chooses or "chosen", text)
+
+    def models(self) -> str:
+        """What either model gave the token that the right column chose."""
+        known = self.was.candidates
+        there = "less than any candidate that was recorded"
+        if self.now.token in known.ids:
+            there = percent(known.raw[known.ids.index(self.now.token)])
+        return (
+            f"{self.right.model} gave {quote(self.now)} {percent(self.now.raw_probability)}, and "
+            f"{self.left.model} {there}"
+        )
 
     # What the recipes differ in
 

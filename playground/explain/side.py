@@ -14,7 +14,8 @@ class Side:
     """A column: its letter, its recipe, and the records of the text it shows.
 
     ``output`` numbers that text among the lane's; ``over`` tells that it will not grow, and
-    ``vocab_size`` is 0 where it is not known.
+    ``vocab_size`` is 0 where it is not known. ``model`` is the title of what wrote it, empty where
+    one model wrote all columns.
     """
 
     letter: str
@@ -23,12 +24,15 @@ class Side:
     output: int = 0
     over: bool = True
     vocab_size: int = 0
+    model: str = ""
 
     @classmethod
-    def of(cls, letter: str, trace: Trace, output: int = 0, over: bool = True) -> Side:
+    def of(
+        cls, letter: str, trace: Trace, output: int = 0, over: bool = True, model: str = ""
+    ) -> Side:
         """A lane's side; the first text where it has no ``output``-th one."""
         output = output if output < len(trace.outputs) else 0
-        return cls(letter, trace.chain, trace.path(output), output, over, trace.vocab_size)
+        return cls(letter, trace.chain, trace.path(output), output, over, trace.vocab_size, model)
 
     @property
     def processors(self) -> list[ChainStep]:

@@ -6,7 +6,7 @@ without a model. Probabilities are of the whole vocabulary, entropies in nats, t
 
 from playground.trace.beams import BeamRecord, EndedRow, PassedOver
 from playground.trace.chain import Chain, ChainStep, Choosing, Measure
-from playground.trace.comparison import Comparison, Memory, ModelFacts, PromptToken, Timings
+from playground.trace.comparison import Comparison, Memory, Timings
 from playground.trace.frame import column_name
 from playground.trace.lane import (
     Fork,
@@ -16,6 +16,8 @@ from playground.trace.lane import (
     Output,
     Trace,
 )
+from playground.trace.model_facts import ModelFacts
+from playground.trace.prompt_token import PromptToken
 from playground.trace.steps import (
     Candidates,
     FinishReason,

@@ -13,6 +13,8 @@ from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.frame import Samples, frame
 from playground.trace.lane import LaneResult
 from playground.trace.migration import VERSION, migrate
+from playground.trace.model_facts import ModelFacts
+from playground.trace.prompt_token import PromptToken
 from playground.trace.steps import Record
 
 if TYPE_CHECKING:
@@ -51,73 +53,6 @@ class Timings(Record):
     memory: Memory | None = Field(None, description="When the run ended; None until then.")
 
 
-class ModelFacts(Record):
-    """What the page's header says of a model. ``memory`` is in bytes."""
-
-    id: str
-    title: str
-    architecture: str
-    parameters: int
-    vocab_size: int
-    context_length: int
-    device: str
-    dtype: str
-    memory: int
-    cache_bytes_per_token: int | None = Field(
-        None, description="Bytes of keys and values that one token of one row holds, in all layers."
-    )
-    quantised: str | None = Field(
-        None, description="The method by which its weights are stored, where they are quantised."
-    )
-    adapter: str | None = Field(
-        None, description="The adapter (LoRA) that was added to its weights, if one was."
-    )
-    has_chat_template: bool = False
-    eos_token_ids: list[int] = Field(
-        default_factory=list, description="Tokens that end a text, as far as they are known."
-    )
-    batch_invariant: bool = Field(
-        True, description="Whether a text for a seed is the same whoever else is in the batch."
-    )
-    one_by_one: str | None = Field(
-        None,
-        description="Why rows are read one after the other, which is slower; null where they share "
-        "one forward.",
-    )
-    one_by_one_times: float | None = Field(
-        None, description="How many times as long a step of six rows then takes as one of one row."
-    )
-    served_by: str | None = Field(
-        None,
-        description="Another server that writes, and what it tells; null where an engine of the "
-        "playground does. Then parameters and memory are 0, and token ids are its own.",
-    )
-
-
-class PromptToken(Record):
-    """One token of a prompt as it was fed; their texts together are what it was read from."""
-
-    id: int
-    text: str = Field(
-        description="What it adds to the text; empty in the middle of a character, and for a token "
-        "that the tokenizer puts there itself."
-    )
-    name: str | None = Field(
-        None, description="What it is by itself, where that is something else: bytes, or a name."
-    )
-    control: bool = Field(False, description="It is a control token, which no text is made of.")
-    logprob: float | None = Field(
-        None,
-        description="Log-probability the model gave it after those before it, where the prompt "
-        "was scored; null for the first.",
-    )
-
-    @property
-    def alone(self) -> str:
-        """How it is shown by itself."""
-        return self.text if self.name is None else self.name
-
-
 class Comparison(Record):
     """One run: a prompt, its limits, and what every lane wrote."""
 
@@ -149,6 +84,16 @@ class Comparison(Record):
     @classmethod
     def _migrated(cls, saved: Any) -> Any:
         return migrate(saved)
+
+    def model_of(self, lane: int) -> ModelFacts:
+        """The model that wrote a lane."""
+        return self.lanes[lane].model or self.model
+
+    def of_lane(self, lane: int) -> Comparison:
+        """This comparison as it is for a lane that another model wrote: with that model."""
+        own = self.lanes[lane].prompt_tokens
+        prompt = self.prompt_tokens if own is None else own
+        return self.model_copy(update={"model": self.model_of(lane), "prompt_tokens": prompt})
 
     def to_json(self, **kwargs: Any) -> str:
         return self.model_dump_json(**kwargs)

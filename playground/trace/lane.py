@@ -9,6 +9,8 @@ from pydantic import Field, computed_field, model_validator
 
 from playground.trace.beams import BeamRecord
 from playground.trace.chain import Chain
+from playground.trace.model_facts import ModelFacts
+from playground.trace.prompt_token import PromptToken
 from playground.trace.steps import FinishReason, Record, StepRecord
 
 _FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside its chain
@@ -160,6 +162,12 @@ class LaneResult(Record):
     name: str = Field("", description="What a person called the recipe; empty for nothing.")
     forked: Fork | None = Field(
         None, description="The text that this one goes on with, where it does with one."
+    )
+    model: ModelFacts | None = Field(
+        None, description="The model that wrote it, where that is not the one of the comparison."
+    )
+    prompt_tokens: list[PromptToken] | None = Field(
+        None, description="The prompt as that model was fed it, where it was others."
     )
     trace: Trace
     metrics: Metrics

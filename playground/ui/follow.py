@@ -222,7 +222,10 @@ class Follower:
         run, column, version = fork.growing.run, fork.column, -1
         view = fork.resolve(name)
         others = view.lanes if view is not None else []
-        sides = [Side.of(LETTERS[at], lane.trace) for at, lane in enumerate(others)]
+        sides = [
+            Side.of(LETTERS[at], lane.trace, model=view.model_of(at).title if view else "")
+            for at, lane in enumerate(others)
+        ]
         partings, recipe = Partings(), str(run.request.recipes[0])
         found = Found(run.views[0])
         while not run.done:
@@ -264,5 +267,12 @@ class Follower:
 def _side(run: Run, number: int) -> Side:
     """A lane's text so far, as ``Partings`` takes it."""
     lane = run.views[number]
-    over, vocab_size = lane.done, run.facts.vocab_size
-    return Side(LETTERS[number], lane.chain, lane.path(), over=over, vocab_size=vocab_size)
+    over, facts = lane.done, run.facts_of(number)
+    return Side(
+        LETTERS[number],
+        lane.chain,
+        lane.path(),
+        over=over,
+        vocab_size=facts.vocab_size,
+        model=facts.title,
+    )

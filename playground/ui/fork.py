@@ -113,7 +113,8 @@ class Forker:
                 update={"run": source.run, "lane": source.lane}
             )
             update = {"forked": forked, "client": counted(request, self.service)}
-            run = self.service.submit(made.model_copy(update=update), shown.model.id)
+            model = shown.model_of(asked.lane).id
+            run = self.service.submit(made.model_copy(update=update), model)
         except ValidationError as problem:
             yield {self.fault: f"Not continued: {problem.errors()[0]['msg']}."}
             return
@@ -132,7 +133,7 @@ class Forker:
         """How many tokens stay, and which are put behind them."""
         path = shown.lanes[asked.lane].trace.path(asked.output)
         if asked.text is not None:
-            return self.service.edited(path, asked.text, shown.model.id)
+            return self.service.edited(path, asked.text, shown.model_of(asked.lane).id)
         if asked.step > len(path):
             raise FieldError("step", f"the text has {count(len(path), 'token')}.")
         if asked.token is None:

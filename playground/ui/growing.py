@@ -50,8 +50,15 @@ class Growing:
         over = view.done  # read before the path: a lane that is done does not change any more
         given = self._before or self._given(self.run.comparison().lanes[0])
         path = [*given, *view.path()]
-        vocab_size = self.run.facts.vocab_size
-        return Side(LETTERS[column], view.chain, path, over=over, vocab_size=vocab_size)
+        facts = self.run.facts
+        return Side(
+            LETTERS[column],
+            view.chain,
+            path,
+            over=over,
+            vocab_size=facts.vocab_size,
+            model=facts.title,
+        )
 
     def _given(self, written: LaneResult) -> Sequence[StepRecord]:
         """The records of what it goes on with; only of what stays, until the rest was read."""

@@ -157,7 +157,9 @@ def shown(comparison: Comparison, lane: int, output: int = 0) -> dict[str, Any]:
     """The strip of one lane's ``output``-th text, and of the others' texts of that number."""
     result = comparison.lanes[lane]
     sides = [
-        Side.of(LETTERS[number], other.trace, output, _over(other))
+        Side.of(
+            LETTERS[number], other.trace, output, _over(other), comparison.model_of(number).title
+        )
         for number, other in enumerate(comparison.lanes)
     ]
     here, count = sides[lane], max(1, len(result.trace.outputs))

@@ -86,7 +86,11 @@ class View:
             run = first if shown.run == self.run else resolve(shown.run)
             if run is None or shown.lane >= len(run.lanes):
                 return None
-            lanes.append(run.lanes[shown.lane])
+            lane = run.lanes[shown.lane]
+            facts = run.model_of(shown.lane)
+            if facts.id != first.model.id and lane.model is None:
+                lane = lane.model_copy(update={"model": facts})
+            lanes.append(lane)
         return first.model_copy(update={"id": str(self), "lanes": lanes})
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from playground.service import Service
 from playground.settings import Settings
-from tests.browser.acts import run
+from tests.browser.acts import lane, run, write
 from tests.browser.conftest import Site, served
 from tests.folders import VOCAB, saved
 from tests.hub import Hub, serve
@@ -83,6 +83,17 @@ def test_a_model_is_taken_once_a_person_knows_what_it_takes(visit, choice, hub: 
     expect(page.locator("#chat")).to_be_hidden()  # it has no chat template
     run(page)
     expect(page.locator(".message:visible")).to_have_count(0)
+
+    write(page, "A", "greedy")
+    write(page, "B", 'model("tiny") | greedy')
+    run(page)
+    parted = re.compile(r"Parts from A at token \d+: tiny gave .*, and another")
+    expect(lane(page, "B").locator(".strip")).to_contain_text(parted)
+    assert len(set(page.locator(".lane:visible .tokens").all_inner_texts()[:2])) == 2
+    write(page, "B", 'model("nothing") | greedy')
+    page.locator("#run").click()
+    expect(page.locator("#column-fault-1")).to_contain_text("no public model nothing")
+    write(page, "B", "greedy")
 
     type_model(page, "nobody/nothing")
     expect(page.locator("#model-fault")).to_contain_text("no public model nobody/nothing")

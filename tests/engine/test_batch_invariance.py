@@ -97,6 +97,8 @@ def recipes(served: Engine) -> list[str]:
     """Every strategy there is, at a setting that does something, in a recipe that may run here."""
     found = []
     for strategy in (*PROCESSORS, *SEARCHES):
+        if strategy.info.id == "model":  # which is for an engine of its own
+            continue
         for params in [*settings(strategy)][1:]:
             step = str(RecipeStep(strategy.info.id, params))
             searches = ("sample(2)", "sample") if strategy in PROCESSORS else ()

@@ -39,6 +39,8 @@ class RecordedText:
         self, comparison: Comparison, lane: int, output: int = 0, context: Context | None = None
     ) -> None:
         result = comparison.lanes[lane]
+        if result.model is not None:  # ``context`` is of the comparison's
+            comparison, context = comparison.of_lane(lane), None
         outputs = result.trace.outputs
         self.comparison = comparison
         self.sample = outputs[output].sample if output < len(outputs) else 0

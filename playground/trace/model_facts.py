@@ -1,0 +1,50 @@
+"""What is known of a model."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from playground.trace.steps import Record
+
+
+class ModelFacts(Record):
+    """What the page's header says of a model. ``memory`` is in bytes."""
+
+    id: str
+    title: str
+    architecture: str
+    parameters: int
+    vocab_size: int
+    context_length: int
+    device: str
+    dtype: str
+    memory: int
+    cache_bytes_per_token: int | None = Field(
+        None, description="Bytes of keys and values that one token of one row holds, in all layers."
+    )
+    quantised: str | None = Field(
+        None, description="The method by which its weights are stored, where they are quantised."
+    )
+    adapter: str | None = Field(
+        None, description="The adapter (LoRA) that was added to its weights, if one was."
+    )
+    has_chat_template: bool = False
+    eos_token_ids: list[int] = Field(
+        default_factory=list, description="Tokens that end a text, as far as they are known."
+    )
+    batch_invariant: bool = Field(
+        True, description="Whether a text for a seed is the same whoever else is in the batch."
+    )
+    one_by_one: str | None = Field(
+        None,
+        description="Why rows are read one after the other, which is slower; null where they share "
+        "one forward.",
+    )
+    one_by_one_times: float | None = Field(
+        None, description="How many times as long a step of six rows then takes as one of one row."
+    )
+    served_by: str | None = Field(
+        None,
+        description="Another server that writes, and what it tells; null where an engine of the "
+        "playground does. Then parameters and memory are 0, and token ids are its own.",
+    )
