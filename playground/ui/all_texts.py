@@ -139,7 +139,7 @@ def _interval(figure: Mean) -> str:
     if figure.mean is None:
         return "—"
     digits = DIGITS.get(figure.name, 2)
-    told = f"{figure.mean:.{digits}f}"
+    told = f"{figure.mean:.{digits}f}".replace("-", "−")
     return told if figure.within is None else f"{told} ± {figure.within:.{digits}f}"
 
 
