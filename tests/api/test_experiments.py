@@ -62,12 +62,12 @@ def test_its_files_are_the_report_and_its_numbers(client, ended):
 
 
 def test_it_is_stopped_and_gone_on_with(client):
-    begun = client.post("/api/experiments", json=ASKED | {"seeds": 40, "max_new_tokens": 60})
+    begun = client.post("/api/experiments", json=ASKED | {"seeds": 400, "max_new_tokens": 60})
     id = begun.json()["id"]
-    assert begun.status_code == 200 and begun.json()["total"] == 240
+    assert begun.status_code == 200 and begun.json()["total"] == 2400
     assert client.post(f"/api/experiments/{id}/stop").status_code == 200
     stopped = list(events(client.get(f"/api/experiments/{id}/events").text))[-1][1]
-    assert stopped["stage"] == "stopped" and stopped["done"] < 240
+    assert stopped["stage"] == "stopped" and stopped["done"] < 2400
     assert client.post(f"/api/experiments/{id}/resume").json()["stage"] in ("waiting", "running")
     client.post(f"/api/experiments/{id}/stop")
 

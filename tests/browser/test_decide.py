@@ -33,7 +33,7 @@ def ask(page: Page, seeds: str = "2", tokens: str = "6") -> None:
     page.get_by_label("Values", exact=True).fill("0.5, 0.7")
     page.get_by_label("Seeds", exact=True).fill(seeds)
     page.get_by_label("Longest text").fill(tokens)
-    count(page, f"2 prompts × 5 recipes × {seeds} seed")
+    count(page, f"2 prompts × 5 recipes × {int(seeds):,} seed")
 
 
 def stage(page: Page, name: str) -> None:
@@ -81,7 +81,7 @@ def test_an_experiment_is_run_read_and_found_again(page: Page):
 
 def test_what_is_wrong_stands_beside_it_and_a_stop_keeps_what_is_there(page: Page):
     opened(page)
-    ask(page, seeds="60", tokens="80")
+    ask(page, seeds="1000", tokens="60")  # far more than is written before Stop
     page.get_by_label("Values", exact=True).fill("0.5, 7")
     expect(page.locator(".fault[data-of=sweep]")).to_contain_text("top_p")
     page.get_by_label("Values", exact=True).fill("0.5, 0.7")
@@ -92,7 +92,7 @@ def test_what_is_wrong_stands_beside_it_and_a_stop_keeps_what_is_there(page: Pag
         {"name": "some.csv", "mimeType": "text/csv", "buffer": b"prompt,answer\nOne,1\nTwo,2\n"}
     )
     expect(page.get_by_label("Read as")).to_have_value("csv")
-    count(page, "2 prompts × 5 recipes × 60 seeds = 600 texts")
+    count(page, "2 prompts × 5 recipes × 1,000 seeds = 10,000 texts")
     page.get_by_label("Longest text").press("Control+Enter")
     stage(page, "running")
     expect(page.locator(".finding .table tbody td").first).to_contain_text(re.compile(r"\d"))

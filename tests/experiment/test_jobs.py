@@ -15,7 +15,7 @@ from playground.experiment.store import Store
 from tests.engine.models import engine
 from tests.experiment.test_runner import ASKED
 
-LONG = ASKED | {"seeds": 4, "max_new_tokens": 30, "metrics": ["length"]}
+LONG = ASKED | {"seeds": 4, "max_new_tokens": 30, "metrics": ["length"]}  # 36 texts
 
 
 @pytest.fixture
@@ -39,6 +39,20 @@ def until(job, ready, seconds=60):
     with job.subscribe(lambda: came.set() if ready(job.state) else None):
         assert ready(job.state) or came.wait(seconds), job.state
     return job.state
+
+
+def at_three(job, act):
+    """Act once three texts are written, before a fourth is: on the job's own thread."""
+    acted = threading.Event()
+
+    def look():
+        if job.state.done >= 3 and not acted.is_set():
+            acted.set()
+            act()
+
+    with job.subscribe(look):
+        look()
+        assert acted.wait(60), job.state
 
 
 def over(job):
@@ -74,8 +88,7 @@ def test_a_table_fills_while_texts_are_written(jobs, monkeypatch):
 
 def test_what_was_stopped_keeps_what_is_there_and_goes_on(jobs, served):
     job = jobs.submit(LONG)
-    until(job, lambda state: state.done >= 3)
-    job.stop()
+    at_three(job, job.stop)
     state = over(job)
     assert state.stage == "stopped" and 3 <= state.done < 36 and state.measured == state.done
     assert state.verdict
@@ -90,7 +103,7 @@ def test_what_ran_when_the_server_ended_goes_on_when_it_starts_again(served, tmp
 
     first = made()
     job = first.submit(LONG)
-    until(job, lambda state: state.done >= 3)
+    at_three(job, job.close)
     first.close()
     with Store(tmp_path / "store.sqlite") as store:
         kept = len(store)
@@ -118,8 +131,7 @@ def test_a_model_that_makes_room_for_another_is_asked_for_again(tmp_path, monkey
         500,
     )
     job = made.submit(LONG)
-    until(job, lambda state: state.done >= 3)
-    engines[0].close()
+    at_three(job, engines[0].close)
     assert over(job).stage == "done" and job.state.done == 36
     made.close()
     engines[1].close()
