@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import random
 import re
 from dataclasses import dataclass
@@ -75,11 +76,14 @@ def limits(
             )
             alone = gr.Checkbox(
                 start.alone and not_alone is None, label="measure alone", elem_id="alone",
-                min_width=0, info=not_alone, interactive=not_alone is None,
+                min_width=0, interactive=not_alone is None,
             )  # fmt: skip
             gpu = gr.Checkbox(
                 False, label="on a GPU", elem_id="gpu", visible=lends, min_width=0,
             )  # fmt: skip
+        if not_alone is not None:
+            told = f'<p class="not-here">{html.escape(not_alone)}</p>'
+            gr.HTML(told, apply_default_css=False, min_width=0)
         ends_fault = message("ends-fault")
         dice.click(
             lambda: str(random.randrange(SEEDS)), None, seed, queue=False, show_progress="hidden",

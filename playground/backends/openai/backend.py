@@ -34,7 +34,7 @@ def lacks(host: str, program: str, scores: bool = True) -> Lacks:
         "preview": f"{by} tells nothing of the next token before a run.",
         "score_text": f"{by} tells the likeliest tokens alone, by which no text can be scored.",
         "fork": f"{by} cannot go on with a text with the luck it was drawn with.",
-        "alone": f"{by} serves others beside each column, so that none can be measured alone.",
+        "alone": f"No column is measured alone: {by} serves others beside it.",
         "uncached": f"{by} does not read without its cache.",
     }
     if not scores:
@@ -66,8 +66,7 @@ class OpenAIBackend(Backend):
             memory=0,
             has_chat_template=True,
             batch_invariant=False,
-            served_by=f"{served.program.title} at {server.host}, which tells the "
-            f"{served.likeliest} likeliest tokens of each place",
+            served_by=f"{server.host} · {served.likeliest} likeliest tokens",
         )
 
     @property
