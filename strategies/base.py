@@ -270,6 +270,10 @@ class Search(Strategy):
         """
         return [row.score for row in rows]
 
+    def group(self, row: Row) -> int | None:
+        """The number of the row's group, from 0, where it keeps rows in groups that differ."""
+        return None
+
     def best(self, rows: Sequence[Row]) -> Row:
         """The first row of ``order``, which stands for the lane."""
         return self.order(rows)[0]

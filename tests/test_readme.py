@@ -87,6 +87,9 @@ def test_front_matter_is_what_a_space_reads() -> None:
     assert fields["sdk"] == "gradio" and fields["app_file"] == "app.py"
     assert (ROOT / fields["app_file"]).exists()
     assert len(fields["short_description"]) <= 60
+    # The picture of its links is named by an address: that of a file in the Space.
+    picture = fields["thumbnail"].partition("/resolve/main/")[2]
+    assert (ROOT / picture).stat().st_size < 200_000
     import gradio
 
     assert gradio.__version__.split(".")[0] == fields["sdk_version"].split(".")[0]

@@ -15,6 +15,7 @@ from playground.api import (
     experiments,
     explain,
     fork,
+    kept,
     openai,
     responses,
     runs,
@@ -121,6 +122,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     monitoring = APIRouter(route_class=route, tags=["The server"])
     runs.add(router, service)
     fork.add(router, service)
+    kept.add(router, service)
     explain.add(router, service)
     exchange.add(router, service)
     ballots.add(router, service)  # before what is below an experiment's address

@@ -1,4 +1,4 @@
-"""``python -m playground.bench``: measures one of eight things and prints a report.
+"""``python -m playground.bench``: measures one of nine things and prints a report.
 
 ``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
 once. ``cluster``: replicas over Ray Serve against the engine of this process, and what is reckoned
@@ -8,7 +8,8 @@ to a step of six lanes. ``soak``: whether memory levels off over many runs, and 
 stop reading are dropped; its exit status is 1 where either is not so. ``models``: which types of
 models are served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``:
 whether a row's bits hold on a GPU in every number format, and how near its steps are to what its
-memory allows, with random models; its exit status is 1 where a bit does not.
+memory allows, with random models; its exit status is 1 where a bit does not. ``clicks``: how soon the page
+answers one, with six columns of 512 tokens on it, in a headless Chromium.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from playground.bench import cluster, experiment, gpu, load, models, six, soak, strategies
+from playground.bench import clicks, cluster, experiment, gpu, load, models, six, soak, strategies
 from playground.bench.random_models import SHAPES
 
 
@@ -29,12 +30,22 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("six", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu"),
+        choices=(
+            "six",
+            "load",
+            "cluster",
+            "experiment",
+            "strategies",
+            "soak",
+            "models",
+            "gpu",
+            "clicks",
+        ),  # fmt: skip
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
-    parser.add_argument("--tokens", type=int, default=64, help="of each text")
-    parser.add_argument("--repeats", type=int, default=5, help="of six and strategies")
+    parser.add_argument("--tokens", type=int, help="of each text; 64, and 512 of clicks")
+    parser.add_argument("--repeats", type=int, default=5, help="of six, strategies and clicks")
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
     )
@@ -64,6 +75,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument("--write", type=Path, help="of gpu, the README whose table it replaces")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
+    options.tokens = options.tokens or (512 if options.what == "clicks" else 64)
     reports: list[Any]
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]
@@ -81,6 +93,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = [cluster.measure(options.model, options.tokens, crowds, options.replicas)]
     elif options.what == "models":
         reports = [models.cover(options.types, options.dtype, _progress)]
+    elif options.what == "clicks":
+        reports = [clicks.measure(options.tokens, options.repeats)]
     elif options.what == "soak":
         reports = [soak.measure(options.model, options.runs, options.stalled)]
     elif options.what == "gpu":

@@ -24,6 +24,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
     scores = _scores(trace)
     places = _places(steps, scores)
     weights = known.weights if known else []
+    groups = known.groups if known else []
     return BeamTree(
         lane=lane,
         recipe=comparison.lanes[lane].recipe,
@@ -41,6 +42,7 @@ def beams(comparison: Comparison, lane: int) -> BeamTree:
                 score=scores[node],
                 weight=weights[node] if own and node < len(weights) else None,
                 place=places[node],
+                group=groups[node] if node < len(groups) else None,
                 fate=fates[node],
                 best=node in best,
             )

@@ -50,6 +50,11 @@ class BeamRecord(Record):
         description="That of the text up to each step record, in the order of `Trace.steps`; null "
         "where it was not recorded."
     )
+    groups: list[int | None] = Field(
+        default_factory=list,
+        description="The group of the row that each step record is of, from 0, in the same order; "
+        "empty where the search keeps no groups.",
+    )
     ended: list[EndedRow] = Field(description="All finished texts, those not kept included.")
     passed: list[PassedOver] = Field(description="In the order of their positions.")
 
@@ -63,6 +68,7 @@ class BeamRecord(Record):
         return self.model_copy(
             update={
                 "weights": [None] * ahead + self.weights,
+                "groups": [None] * ahead + self.groups if self.groups else [],
                 "ended": [one.model_copy(update={"node": one.node + ahead}) for one in self.ended],
                 "passed": [
                     one.model_copy(
@@ -99,6 +105,9 @@ class Beam(Record):
         "where it was not recorded."
     )
     place: int = Field(description="By score among the rows of its position, from 1.")
+    group: int | None = Field(
+        None, description="The group of its row, from 0, where the search keeps rows in groups."
+    )
     fate: Fate
     best: bool = Field(description="Whether the text that is shown goes through it.")
 

@@ -53,9 +53,9 @@ def view(shown: InspectorView) -> dict[str, Any]:
 def answer(comparison: Comparison | None, asked: TreeAsked) -> dict[str, Any]:
     """What the element does not know yet of a tree, in short rows; ``fault`` where there is none.
 
-    ``beams`` are [parent, index, id, text, log-probability, score, weight], ``passed`` the first
-    four and the score, ``texts`` [last beam, score, weight, why it ended], the shown one first.
-    ``fates`` has a letter for each beam, the known ones too.
+    ``beams`` are [parent, index, id, text, log-probability, score, weight, group], ``passed`` the
+    first four and the score, ``texts`` [last beam, score, weight, why it ended], the shown one
+    first. ``fates`` has a letter for each beam, the known ones too.
     """
     if comparison is None or asked.lane >= len(comparison.lanes):
         return {"fault": NO_RUN_ADVICE}
@@ -79,6 +79,7 @@ def answer(comparison: Comparison | None, asked: TreeAsked) -> dict[str, Any]:
                 _short(one.logprob),
                 _short(one.score),
                 None if one.weight is None else _short(one.weight),
+                one.group,
             ]
             for one in tree.beams[first:]
         ],
@@ -112,10 +113,16 @@ def sentence(tree: BeamTree) -> str:
     if tree.rows < 2:
         return "This column keeps one text at a time, so its tree is a single line."
     stops = "a line that stops was given up, " if back or tree.passed else ""
+    groups = {one.group for one in tree.beams if one.group is not None}
+    rows = f"the {tree.rows} beginnings with the highest scores at that point"
+    if len(groups) > 1:
+        rows = (
+            f"{len(groups)} groups of beams with the highest scores of each at that point, every "
+            "group kept off the tokens of those above it"
+        )
     read = (
-        f"From left to right the tokens, from top to bottom the {tree.rows} beginnings with the "
-        f"highest scores at that point. The thick line is the text that is shown, {stops}a square "
-        "ends a text."
+        f"From left to right the tokens, from top to bottom {rows}. The thick line is the text "
+        f"that is shown, {stops}a square ends a text."
     )
     path = [one for one in tree.beams if one.best]
     lowest = max(path, key=lambda one: one.place, default=None)

@@ -48,6 +48,8 @@ from playground.ui.views import look_up
 from playground.ui.visitor import visitor
 from strategies.recipe import Recipe
 
+# Seconds between looks for files of Gradio's, and how old they get; the page itself makes none.
+CACHE = (3600, 86_400)
 TINTS = [("surprise", "surprise"), ("rank", "rank"), ("entropy", "entropy"), ("off", "off")]
 
 
@@ -55,7 +57,9 @@ def build(service: Service) -> gr.Blocks:
     """The whole page over this service; launch it with ``launch_options()``."""
     sample, resolve = recorded.recorded(), resolver(service)
     start, frame_rate = recorded.setup(sample), FrameRate()
-    with gr.Blocks(title="Decoding playground", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(
+        title="Decoding playground", analytics_enabled=False, fill_width=True, delete_cache=CACHE
+    ) as page:
         page.queue(default_concurrency_limit=None, max_size=service.settings.max_queue)
         with gr.Column(elem_id="page"):
             head = header(service, service.models.default, Archive(service, resolve))

@@ -14,7 +14,6 @@ from .beams import BeamParams, Beams, accumulated, best_candidates
 
 class DiverseBeam(Beams):
     """A row's state is the number of its group; its score is less by the penalties it met.
-
     An end of sequence counts for no group, as in transformers' former group beam search.
     """
 
@@ -72,18 +71,19 @@ class DiverseBeam(Beams):
                 continue
             found = best_candidates(totals[places] - penalty * chosen, self.looked_at(size))
             candidates = ((score, places[row], token) for score, row, token in found)
-            finished = [row for row in step.finished if row.state == group]
-            kept = self.kept(step, candidates, size, finished)
+            kept = self.kept(step, candidates, size, [r for r in step.finished if r.state == group])
             moves += [replace(move, state=group) for move in kept]
             for move in kept:
                 chosen[move.token] += move.token not in self.context.eos_token_ids
         return moves
 
+    def group(self, row: Row) -> int | None:
+        return row.state if isinstance(row.state, int) else None
+
     def order(self, rows: Sequence[Row]) -> list[Row]:
         """The best of each group by score, then what they left behind."""
         size = self.width() // self.params.num_beam_groups
-        first: list[Row] = []
-        rest: list[Row] = []
+        first, rest = list[Row](), list[Row]()
         for group in dict.fromkeys(row.state for row in rows):
             ranked = super().order([row for row in rows if row.state == group])
             first, rest = [*first, *ranked[:size]], [*rest, *ranked[size:]]

@@ -115,6 +115,7 @@ def test_the_routes_come_before_those_of_a_gradio_page(service):
         "/api/generate_batch",
         "/api/metrics",
         "/api/models",
+        "/api/runs/{run}",
         "/api/score",
         "/api/strategies",
         "/api/take",

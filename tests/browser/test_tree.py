@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.acts import lane, run, title, write
 
@@ -74,6 +74,20 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     number = page.locator(".tree [role=treeitem]", has=page.locator(".leaf", has_text="mine"))
     expect(number.locator(".mark")).to_have_text("·")  # drawn anew, as of no column
     number.locator(".touch").click()
+    page.get_by_role("button", name="Name", exact=True).click()
+    page.get_by_label("Name of this text").fill("yours")
+    page.keyboard.press("Enter")
+    other = page.locator(".tree .leaf", has_text="yours")
+    expect(other).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    page.wait_for_function(  # the name is an entry of its own by then
+        "JSON.parse(sessionStorage['playground-past']).entries.some((e) =>"
+        " Object.values(e.setup.called ?? {}).includes('yours'))"
+    )
+    page.keyboard.press("Control+z")
+    expect(leaf).to_be_visible()
+    expect(other).to_have_count(0)
+    number.locator(".touch").click()
     page.get_by_role("button", name="Show as a column").click()
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
     expect(number.locator(".mark")).to_have_text("D")
@@ -84,6 +98,33 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     page.keyboard.press("Control+z")
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
     expect(leaf).to_be_visible()
+
+
+def test_an_answer_that_is_older_than_a_pick_moves_no_cursor_back(page: Page):
+    opened(page)
+    held: list[Route] = []
+    events = re.compile("gradio_api/run/predict")
+    page.route(events, lambda route: held.append(route))
+    items(page).first.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    told = page.locator(".tree .told")
+    expect(told).to_contain_text("Token 2,")
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    with page.expect_response(events):
+        held[0].continue_()
+    expect(title(page)).to_contain_text("token 1:")
+    expect(told).to_contain_text("Token 2,")
+    page.keyboard.press("ArrowRight")
+    expect(told).to_contain_text("Token 3,")
+    page.unroute(events)
+    with page.expect_response(events):
+        held[1].continue_()
+    expect(title(page)).to_contain_text("token 2:")
+    expect(told).to_contain_text("Token 3,")  # where a person has gone on to meanwhile
 
 
 def test_pairs_of_columns_are_chosen_and_drawn(page: Page):
@@ -132,3 +173,10 @@ def test_anybody_can_read_the_tree(page: Page):
     page.locator("#inspector .candidates .line.told").nth(1).click()
     page.get_by_role("button", name="Continue from here").click()
     goes_on(page, "D")
+    # The same at once: a token, and the button in the row of its second-best candidate.
+    third = lane(page, "A").locator(".token").nth(2)
+    third.click()
+    expect(title(page)).to_contain_text("token 3")
+    page.locator("#inspector .candidates .line").nth(1).hover()
+    page.locator("#inspector .candidates .line").nth(1).get_by_role("button").click()
+    goes_on(page, "E")

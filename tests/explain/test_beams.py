@@ -212,3 +212,18 @@ def test_tokens_that_were_taken_back_stand_in_the_tree() -> None:
     assert tree.rows == 1 and "took tokens back 1 time" in sentence(tree)
     told = choice(run, 0, 0, back.index).moments[0].told
     assert "was taken back by ban_phrases" in told and phrase in told
+
+
+def test_rows_of_a_search_in_groups_are_told_apart() -> None:
+    recipe = "diverse_beam(6, num_beam_groups=3, diversity_penalty=1.0)"
+    request = Request(prompt="ab", recipes=[recipe, "beam(3)"], max_new_tokens=5)
+    run = Comparison.from_json(finished(served(eos=()), request).to_json())
+    tree = run.beams(0)
+    for position in range(tree.positions):
+        groups = [beam.group for beam in tree.beams if beam.index == position]
+        assert sorted(group for group in groups if group is not None) == [0, 0, 1, 1, 2, 2]
+    for beam in tree.beams:  # a row stays in its group
+        assert beam.parent is None or tree.beams[beam.parent].group == beam.group
+    assert "3 groups of beams" in sentence(tree)
+    assert {beam.group for beam in run.beams(1).beams} == {None}
+    assert "groups" not in sentence(run.beams(1))

@@ -26,6 +26,7 @@ class Weighing:
         self.search = search
         self.most = 2 * search.width()  # continuations of a step that are kept, the first ones
         self.weights: dict[int, float] = {}  # by step record
+        self.groups: dict[int, int] = {}  # the same
         self.passed: list[PassedOver] = []
 
     def add(
@@ -40,6 +41,9 @@ class Weighing:
         for held, weight in zip(nexts, weights, strict=True):
             if held.node is not None and math.isfinite(weight):
                 self.weights[held.node] = weight
+            group = None if held.node is None else self.search.group(held.row)
+            if held.node is not None and group is not None:
+                self.groups[held.node] = group
         known = [m for m in passed if 0 <= m.parent < len(rows) and math.isfinite(m.score)]
         at: dict[int, list[Move]] = defaultdict(list)  # rows that went back are shorter
         for move in known[: self.most]:
@@ -66,6 +70,7 @@ class Weighing:
         return BeamRecord.model_construct(
             weighs_by=self.search.weighs_by,
             weights=[self.weights.get(node) for node in range(steps)],
+            groups=[self.groups.get(node) for node in range(steps)] if self.groups else [],
             ended=[
                 EndedRow.model_construct(node=held.node, reason=held.reason)
                 for held in rows

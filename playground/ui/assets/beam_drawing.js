@@ -81,9 +81,12 @@ window.playground.beamDrawing = (() => {
       if ((index + 1) % every === 0 || (every > 1 && !index))
         counts.push(shape('text', { class: 'count', x: x(index) + (letters ? 4 : 0), y: 14 * type }, index + 1));
     const at = tree.beams[chosen];
+    const bands = tree.bands.length > 1 ? tree.bands.slice(0, -1) : []; // of a search that keeps groups
     return [
+      ...bands.slice(1).map((band) => shape('path', { class: 'between', d: `M0 ${layout.top + band * row}H${layout.width}` })),
       ...drawn('line', lines, KINDS), ...drawn('dot', dots, KINDS), ...tokens, ...drawn('end', ends, ['kept', 'given']),
       shape('circle', { class: 'prompt', cx: 8 * type, cy: y(0), r: 4 * type }), ...counts,
+      ...bands.map((band, i) => shape('text', { class: 'group', x: 16 * type, y: y(band) + 4 * type }, `${i + 1}`)),
       ...(at ? [shape('rect', {
         class: 'chosen', x: x(at.index) - 2, y: y(at.place) - row / 2 + 1, rx: 5, width: box + 4, height: row - 2,
       })] : []),
@@ -91,7 +94,7 @@ window.playground.beamDrawing = (() => {
   }
 
   const under = (tree, { left, top, step, row }, x, y) =>
-    tree.at[Math.floor((x - left + 4) / step)]?.beams[Math.floor((y - top) / row)];
+    tree.at[Math.floor((x - left + 4) / step)]?.beams.find(({ place }) => place === Math.floor((y - top) / row));
 
   return { sizes: SIZES.length, laid, fitting, parts, under, number };
 })();

@@ -5,14 +5,14 @@
 window.playground.beamTree = (() => {
   function grown(known, found) {
     const beams = [...(known?.beams.slice(0, found.first) ?? []), ...found.beams.map(
-      ([parent, index, id, text, logprob, score, weight]) => ({ parent, index, id, text, logprob, score, weight }))];
+      ([parent, index, id, text, logprob, score, weight, group]) => ({ parent, index, id, text, logprob, score, weight, group }))];
     const passed = [...(known?.passed.slice(0, found.first_passed) ?? []), ...found.passed.map(
       ([parent, index, id, text, score]) => ({ parent, index, id, text, score, passed: true }))];
     beams.forEach((beam, i) => {
       Object.assign(beam, { number: i, fate: found.fates[i], after: 0, best: false, kept: false });
       if (beam.parent !== null) beams[beam.parent].after += 1;
     });
-    const { at, rows, most } = placed(beams, passed);
+    const { at, rows, most, bands } = placed(beams, passed);
     found.texts.forEach(([node], i) => {
       for (let beam = beams[node]; beam && !(beam.kept && i); beam = beams[beam.parent]) {
         beam.kept = true;
@@ -20,25 +20,41 @@ window.playground.beamTree = (() => {
       }
     });
     const { positions, weighs_by: by, texts, going } = found;
-    return { beams, passed, at, rows, most, positions, by, texts, going };
+    return { beams, passed, at, rows, most, bands, positions, by, texts, going };
   }
 
-  // The beams of each position by score, and after them what was passed over there.
+  // The beams of each position by score, and after them what was passed over there. A search that keeps its rows in
+  // groups has a band of places for each group: `bands` are their first places, the last of all behind them.
   function placed(beams, passed) {
     const at = [];
     for (const one of beams) (at[one.index] ??= { beams: [], passed: [] }).beams.push(one);
     for (const one of passed) (at[one.index] ??= { beams: [], passed: [] }).passed.push(one);
     let rows = 1;
     let most = 1;
+    const sizes = []; // by group, the most rows that it has at a position
+    for (const here of at) {
+      const counts = [];
+      for (const { group } of here?.beams ?? []) if (group !== null && group !== undefined) counts[group] = (counts[group] ?? 0) + 1;
+      counts.forEach((count, group) => { sizes[group] = Math.max(sizes[group] ?? 0, count); });
+    }
+    const bands = [0];
+    if (sizes.length > 1) for (let group = 0; group < sizes.length; group += 1) bands.push(bands[group] + (sizes[group] ?? 0));
     for (const here of at) {
       if (!here) continue;
       here.beams.sort((a, b) => b.score - a.score || a.number - b.number);
       here.passed.sort((a, b) => b.score - a.score);
-      [...here.beams, ...here.passed].forEach((one, i) => { one.place = i; });
-      rows = Math.max(rows, here.beams.length);
-      most = Math.max(most, here.beams.length + here.passed.length);
+      here.beams.forEach((one, i) => { one.rank = one.place = i; });
+      if (bands.length > 1) {
+        const next = [...bands];
+        for (const one of here.beams) { one.place = next[one.group ?? 0]; next[one.group ?? 0] += 1; }
+        here.beams.sort((a, b) => a.place - b.place);
+      }
+      const high = bands.length > 1 ? bands.at(-1) : here.beams.length;
+      here.passed.forEach((one, i) => { one.place = high + i; });
+      rows = Math.max(rows, high);
+      most = Math.max(most, high + here.passed.length);
     }
-    return { at, rows, most };
+    return { at, rows, most, bands };
   }
 
   // The beams from the prompt to this one.
@@ -57,10 +73,10 @@ window.playground.beamTree = (() => {
 
   function table(tree) {
     const fates = { c: 'continued', e: 'ended', p: 'given up', r: 'running' };
-    const columns = ['beam', 'parent', 'position', 'id', 'token', 'log-probability', 'score', tree.by || 'weight', 'place', 'fate', 'shown'];
+    const columns = ['beam', 'parent', 'position', 'id', 'token', 'log-probability', 'score', tree.by || 'weight', 'place', 'group', 'fate', 'shown'];
     const rows = [
-      ...tree.beams.map((b) => [b.number, b.parent, b.index + 1, b.id, b.text, b.logprob, b.score, b.weight, b.place + 1, fates[b.fate], Number(b.best)]),
-      ...tree.passed.map((b) => [null, b.parent, b.index + 1, b.id, b.text, null, b.score, null, null, 'passed over', 0]),
+      ...tree.beams.map((b) => [b.number, b.parent, b.index + 1, b.id, b.text, b.logprob, b.score, b.weight, b.rank + 1, b.group === null || b.group === undefined ? null : b.group + 1, fates[b.fate], Number(b.best)]),
+      ...tree.passed.map((b) => [null, b.parent, b.index + 1, b.id, b.text, null, b.score, null, null, null, 'passed over', 0]),
     ];
     return { columns, rows };
   }

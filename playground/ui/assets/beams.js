@@ -112,7 +112,8 @@ function tell() {
   const facts = [
     `token ${one.index + 1}`, `score ${number(one.score)}`,
     ...(tree.by && one.weight !== null ? [`${tree.by}: ${number(one.weight, 3)}`] : []),
-    `of which this token ${number(one.logprob)}`, `number ${one.place + 1} of ${tree.at[one.index].beams.length}`,
+    `of which this token ${number(one.logprob)}`, `number ${one.rank + 1} of ${tree.at[one.index].beams.length}`,
+    ...(tree.bands.length > 1 ? [`group ${one.group + 1}`] : []),
   ];
   told.replaceChildren(head, part('p', 'facts', facts.join(' · ')), part('p', 'fate', fate(tree, one)));
   const own = tree.run === props.value.run && tree.texts[props.value.output];
@@ -171,7 +172,8 @@ function fitted() {
 field.addEventListener('keydown', (event) => {
   const one = tree?.beams[chosen];
   if (!one || event.ctrlKey || event.metaKey || event.altKey) return;
-  const beside = (by) => tree.at[one.index].beams[one.place + by];
+  const here = tree.at[one.index].beams; // from top to bottom
+  const beside = (by) => here[here.indexOf(one) + by];
   const after = () => tree.at[one.index + 1]?.beams.filter(({ parent }) => parent === one.number)
     .sort((a, b) => b.best - a.best || a.place - b.place)[0];
   const act = {
