@@ -8,8 +8,8 @@ to a step of six lanes. ``soak``: whether memory levels off over many runs, and 
 stop reading are dropped; its exit status is 1 where either is not so. ``models``: which types of
 models are served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``:
 whether a row's bits hold on a GPU in every number format, and how near its steps are to what its
-memory allows, with random models; its exit status is 1 where a bit does not. ``clicks``: how soon the page
-answers one, with six columns of 512 tokens on it, in a headless Chromium.
+memory allows, with random models; its exit status is 1 where a bit does not. ``clicks``: how soon
+the page answers one, with six columns of 512 tokens on it, in a headless Chromium.
 """
 
 from __future__ import annotations
@@ -24,23 +24,17 @@ from typing import Any
 from playground.bench import clicks, cluster, experiment, gpu, load, models, six, soak, strategies
 from playground.bench.random_models import SHAPES
 
+WHAT = (
+    "six", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu", "clicks",
+)  # fmt: skip
+
 
 def main(arguments: list[str] | None = None, prog: str = "python -m playground.bench") -> None:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "what",
         nargs="?",
-        choices=(
-            "six",
-            "load",
-            "cluster",
-            "experiment",
-            "strategies",
-            "soak",
-            "models",
-            "gpu",
-            "clicks",
-        ),  # fmt: skip
+        choices=WHAT,
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import socket
 import statistics
@@ -144,10 +143,10 @@ def _started() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address, limit = f"http://127.0.0.1:{port}", {"PLAYGROUND_MAX_NEW_TOKENS": "1024"}
+    address = f"http://127.0.0.1:{port}"
+    settings = [f"PLAYGROUND_PORT={port}", "PLAYGROUND_MAX_NEW_TOKENS=1024"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "playground.cli", "run"],
-        env={**os.environ, "PLAYGROUND_PORT": str(port), **limit},
+        ["env", *settings, sys.executable, "-m", "playground.cli", "run"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.acts import lane, run, title, write
 
@@ -98,33 +98,6 @@ def test_branches_are_named_hidden_shown_pruned_and_brought_back(page: Page):
     page.keyboard.press("Control+z")
     expect(lane(page, "D").locator(".tokens")).to_contain_text(re.compile("^a queen"))
     expect(leaf).to_be_visible()
-
-
-def test_an_answer_that_is_older_than_a_pick_moves_no_cursor_back(page: Page):
-    opened(page)
-    held: list[Route] = []
-    events = re.compile("gradio_api/run/predict")
-    page.route(events, lambda route: held.append(route))
-    items(page).first.focus()
-    page.keyboard.press("Home")
-    page.keyboard.press("Space")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Space")
-    told = page.locator(".tree .told")
-    expect(told).to_contain_text("Token 2,")
-    while len(held) < 2:
-        page.wait_for_timeout(20)
-    with page.expect_response(events):
-        held[0].continue_()
-    expect(title(page)).to_contain_text("token 1:")
-    expect(told).to_contain_text("Token 2,")
-    page.keyboard.press("ArrowRight")
-    expect(told).to_contain_text("Token 3,")
-    page.unroute(events)
-    with page.expect_response(events):
-        held[1].continue_()
-    expect(title(page)).to_contain_text("token 2:")
-    expect(told).to_contain_text("Token 3,")  # where a person has gone on to meanwhile
 
 
 def test_pairs_of_columns_are_chosen_and_drawn(page: Page):
