@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -91,6 +93,19 @@ def served(service: Service) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def site(service: Service) -> Iterator[Site]:
     yield from served(service)
+
+
+@pytest.fixture
+def unhurried(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps so slow that a long run outlasts the slowest browser."""
+    forward = site.service.engine().forward
+    decode = forward.decode
+
+    def slowly(*what: Any, **how: Any) -> Any:
+        time.sleep(0.1)
+        return decode(*what, **how)
+
+    monkeypatch.setattr(forward, "decode", slowly)
 
 
 @pytest.fixture(scope="session")

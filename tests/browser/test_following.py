@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
 from playground.ui import follow
 from tests.browser.acts import lane, run, start_long
 from tests.browser.conftest import SLOW_MS, Site
-
-
-@pytest.fixture
-def unhurried(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps so slow that a long run outlasts the slowest browser."""
-    forward = site.service.engine().forward
-    decode = forward.decode
-
-    def slowly(*what: Any, **how: Any) -> Any:
-        time.sleep(0.1)
-        return decode(*what, **how)
-
-    monkeypatch.setattr(forward, "decode", slowly)
 
 
 def test_stop_keeps_what_was_written(page, unhurried):
