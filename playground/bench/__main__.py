@@ -99,8 +99,6 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
     if options.write is not None:
         gpu.write(reports[0], options.write)
-    if options.write is not None:
-        gpu.write(reports[0], options.write)
     if options.what in ("experiment", "soak", "gpu") and not reports[0].passed:
         sys.exit(1)
 

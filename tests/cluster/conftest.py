@@ -28,7 +28,7 @@ def backends(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "model": str(folder),
             "models": [str(broken)],
             "cluster": "local:2",
-            "cluster_start_s": 90,
+            "cluster_start_s": 300,
         }
     )
     made = ClusterBackends(settings, Observers())
