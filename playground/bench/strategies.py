@@ -116,11 +116,7 @@ def measure(
         prompt += f" many things. {PROMPT}"
     bench = _Bench([own.engine, other.engine], prompt, tokens, repeats)
     bench.pairs("sample", "sample")  # what is done once only
-    chosen = [registry().get(name) for name in names] or [
-        strategy
-        for id, strategy in registry().strategies.items()
-        if id != "model"  # which has an engine of its own
-    ]
+    chosen = [registry().get(name) for name in names] or list(registry().strategies.values())
     lines = [bench.line(strategy) for strategy in chosen]
     plain = bench.plain or [step.whole for step, _ in bench.pairs("sample", "sample")]
     return Report(
@@ -160,6 +156,9 @@ class _Bench:
         step = {"strategy": strategy.info.id, "params": usual(strategy)}
         search = strategy.kind == "search"
         recipe = str(Recipe.from_steps([step] if search else [step, {"strategy": "sample"}]))
+        if strategy.info.id == "model":
+            why = "another model's engine writes the column"
+            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
         try:
             lane = self.engines[0].builder.run(self.request(recipe)).lanes[-1]
         except FieldError as refusal:

@@ -84,7 +84,9 @@ class Preset(Format):
     url: ClassVar = (
         "https://github.com/SillyTavern/SillyTavern/tree/release/default/content/presets/textgen"
     )
-    read_in: ClassVar = "SillyTavern, 2024 (public/scripts/textgen-settings.js), and its requests of 2026"
+    read_in: ClassVar = (
+        "SillyTavern, 2024 (public/scripts/textgen-settings.js), and its requests of 2026"
+    )
 
     def write(
         self,
