@@ -65,7 +65,7 @@ def test_the_chat_template_follows_what_is_typed_until_it_is_set(page, visit):
     expect(switch).to_be_checked()
     expect(box).to_have_attribute("data-why", "on for a typed prompt")
     page.wait_for_function("() => location.hash.includes('chat=typed')")
-    page.get_by_role("button", name="Story").click()
+    page.get_by_role("button", name="Story", exact=True).click()
     expect(switch).not_to_be_checked()
     prompt.fill("Write a haiku.")
     expect(switch).to_be_checked()
