@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import Engine, FieldError, Limits, Request
+from playground.engine import Engine, FieldError, Limits, Request, encoder
 from playground.engine.attention import sdpa
 from playground.engine.lanes.ends import find_stop, unsettled
 from strategies import Info, Params, Processor
@@ -305,7 +305,7 @@ def test_a_prompt_that_is_too_long_is_refused_before_its_tokens_are_read_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served = engine()
-    monkeypatch.setattr(served.builder.encoder, "_texts", lambda fed: pytest.fail("read back"))
+    monkeypatch.setattr(encoder, "token_texts", lambda *what: pytest.fail("read back"))
     with pytest.raises(FieldError, match="with room for one more the context holds"):
         served.submit(Request(prompt="x" * (CONTEXT + 1), recipes=["greedy"], max_new_tokens=1))
 
