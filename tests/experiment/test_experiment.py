@@ -39,10 +39,18 @@ NUCLEUS = "temperature(0.8) | top_p(0.9) | sample"
         ({"names": {"sample": "S"}}, "", "names has sample, which is none of the recipes"),
         ({"promts": []}, "promts", "an experiment has question, model, prompts"),
         ({"sweep": {"recipe": NUCLEUS}}, "recipes", "sweep.values is missing"),
-        ({"sweep": {"recipe": NUCLEUS, "values": {"top_k": [1]}}}, "", "names no step"),
-        ({"sweep": {"recipe": NUCLEUS, "values": {"top_p.k": [1]}}}, "", "top_p has top_p"),
-        ({"sweep": {"recipe": NUCLEUS, "values": {"top_p": [2]}}}, "", "top_p must be a number"),
-        ({"sweep": {"recipe": NUCLEUS, "values": {"top_p": []}}}, "", "top_p has no value"),
+        ({"sweep": {"recipe": NUCLEUS, "values": {"top_k": [1]}}}, "sweep", "names no step"),
+        ({"sweep": {"recipe": NUCLEUS, "values": {"top_p.k": [1]}}}, "sweep", "top_p has top_p"),
+        (
+            {"sweep": {"recipe": NUCLEUS, "values": {"top_p": [2]}}},
+            "sweep",
+            "top_p must be a number",
+        ),
+        (
+            {"sweep": {"recipe": NUCLEUS, "values": {"top_p": []}}},
+            "sweep.values",
+            "top_p has no value",
+        ),
         ({"seeds": 1000, "prompts": [str(i) for i in range(300)]}, "", "300,000 texts"),
     ],
 )
