@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from playground.engine import Engine, Request
 from playground.engine.forward import FIXED_ROWS, MOST_ROWS, Forward, RowCounts
 from playground.engine.forward import preparation as module
+from playground.process import Process
 from strategies import Recipe
-from tests.engine.models import MAKERS, PROCESS, VOCAB, driven, loaded
+from tests.engine.models import MAKERS, VOCAB, driven, loaded
 
+PROCESS = Process()  # which remembers no model: those here differ by their hooks alone
 ONE_IN = 50
 MINE = Recipe.of("top_p(0.9) | sample")
 
