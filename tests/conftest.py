@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from playground.settings import Settings, quiet_libraries, variables
@@ -22,6 +23,9 @@ for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field, Settings):
         os.environ.pop(_name, None)
 os.environ["PLAYGROUND_REMEMBER_CHECKS"] = "false"  # so that no start depends on an earlier one
+# The same examples in every run; --hypothesis-profile=default draws others. No time is asserted.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -60,7 +60,8 @@ def imported(*patterns: str, but: Sequence[str] = ()) -> set[str]:
 
 def test_the_requirements_are_what_the_program_imports() -> None:
     found = imported("app.py", "playground/**/*.py", "strategies/**/*.py") - PINNED_BY.keys()
-    assert found - {"ray"} == versions.pins("requirements.txt").keys() - THROUGH_TRANSFORMERS
+    beside = {"ray", "playwright"}  # for a cluster, and for the bench of clicks in a browser
+    assert found - beside == versions.pins("requirements.txt").keys() - THROUGH_TRANSFORMERS
 
 
 def test_the_cluster_s_requirements_are_what_it_imports_beside_that() -> None:

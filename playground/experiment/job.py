@@ -229,6 +229,8 @@ class Job:
         self._tell(stage="running", note="")
         for done in current.run():
             self._take_in(done)
+            if self.stopping:  # also where that was said just before it began
+                current.stop()
 
     def _take_in_what_is_kept(self) -> None:
         for cell, sample in self._kept():

@@ -96,7 +96,7 @@ def steered(
         bars[at] = least(state[1]) + whole[0][at, 0], least(state[0]) + whole[1][at, 0]
         if at == len(tokens):
             break
-        near = NEAR * (1 + np.abs(bars[at]))
+        near = NEAR * (1 + np.where(np.isfinite(bars[at]), np.abs(bars[at]), 0.0))
         stays = scores.low[at] >= bars[at, 1] + near[1]
         kept = low[at][stays].sum() + fewest[at][scores.bottom[at] >= bars[at, 1] + near[1]].sum()
         may = scores.high[at] >= bars[at, 0] - near[0]
