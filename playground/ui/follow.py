@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from playground.metrics import measure_path
 from playground.service import Service
 from playground.trace import Metrics
 from playground.ui import score, strip
-from playground.ui.frame_rate import FRAME_S, FrameRate
+from playground.ui.frame_rate import FrameRate
 from playground.ui.growing import Growing
 from playground.ui.inspector_view import opening
 from playground.ui.partings import Partings
@@ -80,6 +80,8 @@ class Follower:
     forks: dict[str, Forked] = field(default_factory=dict)  # of those, what goes on with a text
     awaited: dict[str, object] = field(default_factory=dict)  # runs that no page follows now
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # ended unfollowed
+    ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # and as they were to
+    watching: Counter[str] = field(default_factory=Counter)  # pages, by the run that they follow
 
     @property
     def outputs(self) -> list[Any]:
@@ -107,29 +109,37 @@ class Follower:
             sentence = "Not run: the page took too long to come back for it. Press Run again."
             yield {self.status: status("bad", sentence)}
             return
-        run = self.running.get(name)
-        if run is None or name not in self.awaited:  # this press of Run queued nothing
-            return
-        del self.awaited[name]
+        if name in self.running and name in self.awaited:  # else this press of Run queued nothing
+            yield from self._watch(name, self.running[name])
+
+    def _watch(self, name: str, run: Run) -> Iterator[Updates]:
+        """Send frames to one page of those that follow the run."""
+        self.awaited.pop(name, None)
+        self.watching[name] += 1
         self.frame_rate.start(name)
+        fork = self.forks.get(name)
         try:
-            fork = self.forks.get(name)
             yield from self._frames(run) if fork is None else self._fork_frames(name, fork)
             if run.request.max_new_tokens == 0:
                 self.service.score(run)
         except GeneratorExit:  # the page was closed, or shows something else and called ``leave``
-            if name in self.running and not run.done:
+            if name in self.running and not run.done and self.watching[name] == 1:
                 self._await(name)
             raise
         except BaseException:
             self.leave(name)
             raise
         finally:
-            self.frame_rate.end(name)
-        if self.running.pop(name, None) is None:
+            self.watching[name] -= 1
+            if not self.watching[name]:
+                del self.watching[name]
+                self.frame_rate.end(name)
+        if self.running.pop(name, None) is not None:
+            self.ended.append(name)
+            self.forks.pop(name, None)
+        elif name not in self.ended:
             yield {self.status: gr.skip()}  # the page shows something else by now
             return
-        self.forks.pop(name, None)
         if fork is not None:
             yield self._fork_ended(name, fork)
             return
@@ -148,16 +158,16 @@ class Follower:
         return {self.status: status("running", "Still being written …") | {"resume": True}}
 
     def resume(self, name: str) -> Iterator[Updates]:
-        """Follow a run that went on while its page was reloaded."""
-        until = time.monotonic() + COME_S
-        # Gradio may not have noticed yet that the old page is closed.
-        while name in self.running and name not in self.awaited and time.monotonic() < until:
-            yield {self.status: gr.skip()}
-            time.sleep(FRAME_S)
-        if name in self.awaited:
-            yield from self.follow(name)
-        else:  # it has ended, or another page follows it
-            yield {self.status: status("", "This run is not followed here; load the page again.")}
+        """Follow a run that went on while its page was reloaded, or that another page follows.
+
+        Gradio may not have noticed yet that the old page is closed.
+        """
+        yield {self.status: gr.skip()}
+        run = self.running.get(name)
+        if run is not None:
+            yield from self._watch(name, run)
+        else:  # it has ended meanwhile
+            yield {self.status: status("", "This run has ended; load the page again.")}
 
     def stop(self, name: str) -> None:
         """End the run a page shows; its text stays, and is drawn by its last frame."""

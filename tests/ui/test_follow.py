@@ -106,7 +106,24 @@ def test_a_page_that_leaves_for_good_ends_its_run(follower):
     follower._late(run.id, follower.awaited[run.id])
     assert run.cancelled and not follower.running
     last = list(follower.resume(run.id))[-1]
-    assert "not followed here" in last["status"]["text"]
+    assert "has ended" in last["status"]["text"]
+
+
+def test_several_pages_follow_a_run_to_its_end(follower):
+    served = engine()
+    run = begun(follower, served)
+    frames, gone, again = (f(run.id) for f in (follower.follow, follower.resume, follower.resume))
+    for page in (frames, gone, again):
+        next(page), next(page)
+    gone.close()
+    assert not follower.awaited and not run.cancelled
+    told = []
+    while page := next(frames, None):  # the first page, which has not noticed that it was closed
+        told.append(page)
+        served.step()
+    *_, last = again
+    assert last["B"] == told[-1]["B"] == strip.shown(run.comparison(), 1)
+    assert not follower.running and not follower.awaited and not follower.watching
 
 
 def test_a_page_that_turned_to_something_else_is_sent_nothing_more(follower):
