@@ -63,6 +63,7 @@ def test_its_argument_chooses_the_torch(tmp_path: Path, device: str, told: str) 
         env={
             "PATH": f"{tools}:{os.environ['PATH']}",
             "DEVICE": device,
+            "EXTRAS": "mcp,cluster",
             "CPU_INDEX": "here",
             "PREFIX": str(tmp_path),
         },
@@ -72,6 +73,7 @@ def test_its_argument_chooses_the_torch(tmp_path: Path, device: str, told: str) 
     assert done.returncode == (2 if device == "tpu" else 0)
     assert told in done.stdout + done.stderr
     assert ("--extra-index-url" in done.stdout) == (device == "cpu")
+    assert (".[mcp,cluster]" in done.stdout) == (device != "tpu")
 
 
 def test_its_steps_leave_a_program_that_serves_and_is_healthy(tmp_path: Path) -> None:
