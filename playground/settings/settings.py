@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import ByteSize, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from playground.settings.forms import (
+    Address,
+    Between,
+    Cluster,
+    Device,
+    HostNames,
+    Listed,
+    Origins,
+    Place,
+    Rates,
+)
 from playground.settings.variables import PREFIX, SettingsError, also, refuse_misspelt, sentence
 
 BUILT_IN = "SmolLM2-135M-Instruct"
@@ -56,7 +66,7 @@ class Settings(BaseSettings):
         description="Model the page opens with: the built-in one, a hub id, a folder, "
         "or a GGUF file.",
     )
-    models: Annotated[tuple[str, ...], NoDecode] = Field(
+    models: Listed = Field(
         OFFERED, description="Models offered to visitors, separated by commas; folders too."
     )
     allow_any_model: bool = Field(
@@ -67,15 +77,15 @@ class Settings(BaseSettings):
     allow_any_folder: bool = Field(
         False, description="Let visitors load any folder or GGUF file of this host, by its path."
     )
-    cache_dir: Path = Field(
+    cache_dir: Place = Field(
         default_factory=_cache_home, description="Folder where the built-in model is kept."
     )
-    hub: str = Field(
+    hub: Address = Field(
         "https://huggingface.co",
         validation_alias=also("hub", "HF_ENDPOINT"),
         description="Address of the model hub.",
     )
-    hub_cache: Path | None = Field(
+    hub_cache: Place | None = Field(
         None,
         validation_alias=also("hub_cache", "HF_HUB_CACHE"),
         description="Folder of models from the hub; unset leaves it to the hub's own client.",
@@ -88,7 +98,7 @@ class Settings(BaseSettings):
         gt=0,
         description="Memory for loaded models, such as 8GB; unset takes a share of what is free.",
     )
-    device: str = Field(
+    device: Device = Field(
         "auto", description="Where models run: auto, cpu, mps, cuda, or one of several: cuda:1."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -101,7 +111,7 @@ class Settings(BaseSettings):
         description="Processor threads torch may use; unset leaves it to torch.",
     )
 
-    engine_url: str | None = Field(
+    engine_url: Address | None = Field(
         None,
         description="Address of a server that speaks OpenAI's HTTP and tells the likeliest tokens "
         "(vLLM, llama.cpp, another playground), whose models are served in place of those above.",
@@ -109,13 +119,13 @@ class Settings(BaseSettings):
     engine_key: SecretStr | None = Field(
         None, description="The key that server asks for, if it asks for one."
     )
-    cluster: str | None = Field(
+    cluster: Cluster | None = Field(
         None,
         description="Serve models by replicas over Ray Serve: auto for the cluster that this "
         "machine is part of, an address such as 10.0.0.1:6379, or local:2 for two replicas on this "
         "machine. Needs what deploy/requirements.txt lists.",
     )
-    cluster_replicas: str = Field(
+    cluster_replicas: Between = Field(
         "1", description="Replicas of each model in a cluster: 2, or 1-4, by the rows wanted."
     )
     cluster_cpus: float = Field(1.0, ge=0, description="CPUs that each replica reserves.")
@@ -134,7 +144,7 @@ class Settings(BaseSettings):
         description="Keep visitors' runs in a file, each visible to the visitor's own browser and "
         "to whoever has its link. Unset is yes where only this machine is served, else no.",
     )
-    history_file: Path | None = Field(
+    history_file: Place | None = Field(
         None, description="The history's file; unset is history.sqlite in the cache folder."
     )
     history_bytes: ByteSize = Field(
@@ -203,7 +213,7 @@ class Settings(BaseSettings):
         description="Most texts of one experiment on the page and over HTTP, which are written "
         "behind everybody's runs; 0 offers none.",
     )
-    experiment_store: Path | None = Field(
+    experiment_store: Place | None = Field(
         None,
         description="SQLite file of experiments and votes; unset is experiments.sqlite in the "
         "cache folder.",
@@ -228,7 +238,7 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, ge=1, description="Visitors who may wait before the page says full."
     )
-    rate_limit: str | None = Field(
+    rate_limit: Rates | None = Field(
         None,
         description="Requests one address may make over HTTP, such as 60/minute, several with "
         "commas between; what the page runs or loads counts too. Unset is 120/minute on a Space, "
@@ -242,7 +252,7 @@ class Settings(BaseSettings):
         description="Asked of everybody, by the browser with any name, and of programs as their "
         "key (Authorization: Bearer). Unset lets everybody in.",
     )
-    page_rate: str = Field(
+    page_rate: Rates = Field(
         "300/minute",
         description="Loads of the page one address may make, written as above; this machine may "
         "make any number. A class behind one address has ten a minute for each of thirty.",
@@ -268,18 +278,18 @@ class Settings(BaseSettings):
         description="Proxies in front, each adding to X-Forwarded-For; unset is 1 on a Space, "
         "else 0.",
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: HostNames = Field(
         (),
         description="Names this server is reached by, separated by commas, such as "
         "play.example,*.lab.example; addresses and this machine's own name always are. "
         "* is any name, and gives up the protection against rebound ones.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Origins = Field(
         (),
         description="Pages of other origins that may use the HTTP API, separated by commas, such "
         "as https://notes.example; * is any. None may use what the page itself calls.",
     )
-    frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
+    frame_ancestors: Origins = Field(
         (),
         description="Other origins that may show the page in a frame, separated by commas, such "
         "as https://course.example; * is any. On a Space the hub always may.",
@@ -302,81 +312,6 @@ class Settings(BaseSettings):
         validation_alias="SPACE_HOST",
         description="The Space's own address, for links from outside its frame.",
     )
-
-    @field_validator("models", "allowed_hosts", "cors_origins", "frame_ancestors", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("hub", "engine_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not re.match(r"https?://[^/]+", value):
-            raise ValueError("an address that begins with https:// or http://")
-        return value.rstrip("/")
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not re.fullmatch(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*", name, re.ASCII):
-                raise ValueError("names such as play.example or *.play.example, without a port")
-        return tuple(name.lower() for name in value)
-
-    @field_validator("cors_origins", "frame_ancestors")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if not re.fullmatch(r"\*|null|https?://(\*\.)?[\w.-]+(:\d+)?", origin, re.ASCII):
-                raise ValueError("origins such as https://notes.example, without a path")
-        return tuple(origin.lower() for origin in value)
-
-    @field_validator("cluster")
-    @classmethod
-    def _cluster(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"auto|local:[1-9]\d?|[\w./:-]+:\d+", value):
-            raise ValueError("auto, an address such as 10.0.0.1:6379, or local: and a number")
-        return value
-
-    @field_validator("cluster_replicas")
-    @classmethod
-    def _replicas(cls, value: str) -> str:
-        found = re.fullmatch(r"([1-9]\d{0,3})(?:-([1-9]\d{0,3}))?", value)
-        if not found or int(found[2] or found[1]) < int(found[1]):
-            raise ValueError("a number such as 2, or two such as 1-4")
-        return value
-
-    @field_validator("device")
-    @classmethod
-    def _device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-            raise ValueError("auto, cpu, mps, cuda, or cuda: and a number")
-        return value
-
-    @field_validator("rate_limit", "page_rate")
-    @classmethod
-    def _rates(cls, value: str | None) -> str | None:
-        if value == "0":
-            return ""
-        if value:
-            from limits import parse_many  # costs what few hosts use
-
-            try:
-                amounts = [limit.amount for limit in parse_many(value)]
-            except ValueError:
-                amounts = [0]
-            if not min(amounts):
-                raise ValueError("a number of requests per time, such as 60/minute or 5/second")
-        return value
-
-    @field_validator("cache_dir", "hub_cache", "experiment_store", "history_file")
-    @classmethod
-    def _expand(cls, value: Path | None) -> Path | None:
-        return value and value.expanduser()
 
     @property
     def on_space(self) -> bool:
