@@ -2,15 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from playground.api import requests, runs
-from playground.api.errors import Fault, Problem, problem
+from playground.api.errors import NoSuch, Problem
 from playground.api.responses import Closed
 from playground.engine import FieldError
 from playground.experiment.ballot import MOST_RECIPES, MOST_VOTES, Answer
@@ -23,6 +23,7 @@ WORKERS = 32  # threads; further voters take turns
 TAG = "Votes"
 UNKNOWN = "This server knows no such vote, or keeps it no longer."
 VOTER = r"^[\w-]{8,64}$"
+T = TypeVar("T")
 
 NO_SUCH: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such vote."}
@@ -107,15 +108,18 @@ def add(router: APIRouter, service: Service) -> None:
     def ballots() -> Ballots:
         return Ballots(service.jobs.store)
 
-    async def told(make: Callable[[], Any]) -> Response:
-        """What ``make`` gives, on a thread; 404 for None."""
+    async def found(make: Callable[[], T | None]) -> T:
+        """What ``make`` gives, on a thread; ``NoSuch`` for None."""
         try:
-            found = await in_thread(make)
+            made = await in_thread(make)
         except (VoteError, ExperimentError) as error:
             raise FieldError(error.field, str(error)) from error
-        if found is None:
-            return problem(404, Fault(loc=["path", "id"], msg=UNKNOWN))
-        return Response(found.model_dump_json(), media_type="application/json")
+        if made is None:
+            raise NoSuch("id", UNKNOWN)
+        return made
+
+    async def told(make: Callable[[], BaseModel | None]) -> Response:
+        return Response((await found(make)).model_dump_json(), media_type="application/json")
 
     @router.post(
         "/api/experiments/{id}/ballots",
@@ -168,13 +172,9 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def votes(id: str, ballot: str) -> Response:
         """With its prompt, seed, texts, recipes, the side each stood on, voter and time."""
-        found = await in_thread(
-            lambda: ballots().to_csv(ballot) if ballot in ballots().of(id) else None
-        )
-        if found is None:
-            return problem(404, Fault(loc=["path", "id"], msg=UNKNOWN))
+        text = await found(lambda: ballots().to_csv(ballot) if ballot in ballots().of(id) else None)
         headers = {"Content-Disposition": 'attachment; filename="votes.csv"'}
-        return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get(
         "/api/ballots/{id}/next",

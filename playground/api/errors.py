@@ -58,6 +58,14 @@ class NoModel(Exception):
         self.status = 503 if offered else 422
 
 
+class NoSuch(Exception):
+    """Nothing has the id that is in this part of the path: 404."""
+
+    def __init__(self, part: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.part = part
+
+
 class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -132,7 +140,7 @@ class Failure:
         return " ".join(_named(fault) for fault in self.faults)
 
 
-EXPECTED = (RequestValidationError, FieldError, NoModel, Busy, RecursionError)
+EXPECTED = (RequestValidationError, FieldError, NoModel, NoSuch, Busy, RecursionError)
 
 
 def failure(error: Exception) -> Failure:
@@ -147,6 +155,8 @@ def failure(error: Exception) -> Failure:
             counted = "invalid" if error.status < 500 else "model"
             told = [Fault(loc=["body", "model"], msg=str(error))]
             return Failure(error.status, told, counted=counted)
+        case NoSuch():
+            return Failure(404, [Fault(loc=["path", error.part], msg=str(error))])
         case Busy():
             place = "client" if isinstance(error, TooFast) else "run"
             headers = {"Retry-After": str(error.retry_after_s)}

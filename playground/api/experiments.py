@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground.api import events, requests, runs
 from playground.api.body import bounded
-from playground.api.errors import Fault, NoModel, Problem, problem
+from playground.api.errors import Fault, NoModel, NoSuch, Problem
 from playground.engine import FieldError
 from playground.errors import ModelError
 from playground.experiment.experiment import DEFAULT_METRICS, ExperimentError
@@ -125,6 +125,11 @@ def add(router: APIRouter, service: Service) -> None:
     in_thread = functools.partial(
         run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WORKERS)
     )
+
+    async def known(id: str) -> Job:
+        job: Job | None = await in_thread(lambda: service.jobs.get(id))
+        return _there(job)
+
     report_in_thread = functools.partial(run_sync, limiter=CapacityLimiter(REPORTERS))
 
     async def begin(
@@ -165,8 +170,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def state(id: str) -> Response:
         """Means with their intervals as texts come; pairs and the verdict once it has ended."""
-        job = await in_thread(lambda: service.jobs.get(id))
-        return _unknown() if job is None else _told(job.state)
+        return _told((await known(id)).state)
 
     @router.get(
         "/api/experiments/{id}/events",
@@ -178,10 +182,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def follow(id: str) -> Response:
         """To stop listening ends nothing."""
-        job = await in_thread(lambda: service.jobs.get(id))
-        if job is None:
-            return _unknown()
-        return events.EventStream(JobEvents(job), in_thread, runs.PING_S)
+        return events.EventStream(JobEvents(await known(id)), in_thread, runs.PING_S)
 
     @router.post(
         "/api/experiments/{id}/stop",
@@ -192,9 +193,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def stop(id: str) -> Response:
         """What is written stays, and is told."""
-        job = await in_thread(lambda: service.jobs.get(id))
-        if job is None:
-            return _unknown()
+        job = await known(id)
         job.stop()
         return _told(job.state)
 
@@ -208,8 +207,7 @@ def add(router: APIRouter, service: Service) -> None:
     async def resume(request: Request, id: str) -> Response:
         """What is written already is not written again."""
         who = runs.client(request, service.settings)
-        job = await in_thread(lambda: service.jobs.go_on(id, who))
-        return _unknown() if job is None else _told(job.state)
+        return _told(_there(await in_thread(lambda: service.jobs.go_on(id, who))).state)
 
     @router.get(
         "/api/experiments/{id}/{file}",
@@ -221,9 +219,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def report(id: str, file: FileName) -> Response:
         """Of what is written so far. `experiment.toml` repeats it by the command."""
-        job = await in_thread(lambda: service.jobs.get(id))
-        if job is None:
-            return _unknown()
+        job = await known(id)
         media, made = FILES[file]
         text = await report_in_thread(lambda: made(job.result()))
         headers = {
@@ -285,8 +281,10 @@ def _told(state: State) -> Response:
     return Response(state.model_dump_json(), media_type="application/json")
 
 
-def _unknown() -> Response:
-    return problem(404, Fault(loc=["path", "id"], msg=UNKNOWN))
+def _there(job: Job | None) -> Job:
+    if job is None:
+        raise NoSuch("id", UNKNOWN)
+    return job
 
 
 def _name(id: str, file: str) -> str:

@@ -7,7 +7,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Response
 
-from playground.api.errors import Fault, Problem, problem
+from playground.api.errors import Fault, NoSuch, Problem, problem
 from playground.service import Service
 
 WORKERS = 4  # threads: what they do takes a processor for itself
@@ -46,7 +46,7 @@ def add(router: APIRouter, service: Service) -> None:
         except ValueError as error:
             return problem(422, Fault(loc=["query", "form"], msg=str(error)))
         if text is None:
-            return problem(404, Fault(loc=["path", "run"], msg=GONE))
+            raise NoSuch("run", GONE)
         return Response(text, media_type=_MEDIA[form], headers={"Cache-Control": "no-store"})
 
     router.add_api_route(
