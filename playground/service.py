@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from playground.backends import Backend, Backends
 from playground.backends.local import LocalBackend, LocalBackends
+from playground.database import DatabaseError
 from playground.engine import EngineClosed, FieldError, Observers, Request, Run
 from playground.errors import ModelError
-from playground.history import History, HistoryError
+from playground.history import History
 from playground.models.arrival import GivenUp, Waiting
 from playground.process import Process
 from playground.rate_limits import RateLimits
@@ -273,7 +274,7 @@ class Service:
                 at = self.settings
                 try:
                     self._history = History(at.history_at, at.history_bytes, at.history_days)
-                except HistoryError as error:
+                except DatabaseError as error:
                     log.error("no history is kept: %s", error)
                     return None
             return self._history

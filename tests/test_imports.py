@@ -60,7 +60,8 @@ ALLOWED = {
         "playground.metrics",
         "playground.trace",
     ],
-    "playground/history": ["playground.history", "playground.trace"],
+    "playground/history": ["playground.database", "playground.history", "playground.trace"],
+    "playground/database.py": [],
     "playground/metrics.py": ["playground.trace"],
     # A comparison has methods for explanations and files, which import what they need when called.
     "playground/trace/comparison.py": [

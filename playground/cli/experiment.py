@@ -44,10 +44,11 @@ def add(parser: ArgumentParser) -> None:
 
 def experiment(options: Namespace) -> int:
     """Run it; the exit status is 130 where Ctrl+C ended it early. What is written is kept."""
+    from playground.database import DatabaseError
     from playground.experiment.experiment import Experiment, ExperimentError
     from playground.experiment.result import Result
     from playground.experiment.runner import ExperimentFailed, Runner
-    from playground.experiment.store import Store, StoreError
+    from playground.experiment.store import Store
     from playground.playground import Playground
     from playground.settings import Settings
 
@@ -70,7 +71,7 @@ def experiment(options: Namespace) -> int:
                 except ExperimentFailed as error:
                     failure = str(error)
             result = Result(asked, runner.facts, runner.samples())
-    except (ExperimentError, ModelError, StoreError) as error:
+    except (ExperimentError, ModelError, DatabaseError) as error:
         return failed(" ".join([str(error), *getattr(error, "__notes__", ())]))
     _tell(result)
     for output in map(Path, options.output):

@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from playground.database import DatabaseError
 from playground.engine.request import Busy
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.job import Job, Line
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.runner import Runner
-from playground.experiment.store import Store, StoreError
+from playground.experiment.store import Store
 
 if TYPE_CHECKING:
     from playground.engine import Engine
@@ -55,7 +56,7 @@ class Jobs:
             if self._store is None:
                 try:
                     self._store = self._open()
-                except (StoreError, OSError) as error:
+                except DatabaseError as error:
                     log.error("experiments are kept in memory alone: %s", error)
                     self._store = Store(None)
             return self._store

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from playground.database import Database
 from playground.experiment.sample import Sample
 
 MOST_BYTES = 1 << 30
-_BUSY_SECONDS = 30.0  # that another process may hold the file
 _AT_ONCE = 500  # keys in one question; SQLite bounds them
 
 # Each brings a file from the version of its index to the next.
@@ -75,11 +71,7 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-class StoreError(RuntimeError):
-    """The file cannot be used; a sentence says why."""
-
-
-class Store:
+class Store(Database):
     """A file of samples, in at most about ``most_bytes``. Any thread may call it.
 
     Those that were used longest ago go first. Several processes may share one file. ``None`` for
@@ -87,22 +79,10 @@ class Store:
     """
 
     def __init__(self, file: Path | str | None, most_bytes: int = MOST_BYTES) -> None:
-        self.file, self.most_bytes = file, most_bytes
-        self._lock = threading.Lock()
-        if file is not None:
-            Path(file).expanduser().parent.mkdir(parents=True, exist_ok=True)
-            file = Path(file).expanduser()
-        try:
-            self._database = sqlite3.connect(
-                file or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False
-            )
-            self._database.isolation_level = None  # transactions are begun where they are meant
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{file} cannot be used as a store: {error}.") from error
+        """Raises ``DatabaseError`` where the file cannot be used."""
+        self.most_bytes = most_bytes
+        where = None if file is None else Path(file).expanduser()
+        super().__init__(where, MIGRATIONS, "as a store", pragmas=["foreign_keys = ON"])
 
     def __enter__(self) -> Store:
         return self
@@ -110,14 +90,8 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        with self._lock:
-            self._database.close()
-
     def __len__(self) -> int:
-        with self._lock:
-            (count,) = self._database.execute("SELECT count(*) FROM samples").fetchone()
-        return int(count)
+        return int(self.rows("SELECT count(*) FROM samples")[0][0])
 
     @property
     def nbytes(self) -> int:
@@ -143,11 +117,8 @@ class Store:
         found: dict[bytes, Sample] = {}
         for some in _parts(list(keys)):
             marks = ", ".join("?" * len(some))
-            with self._lock:
-                rows = self._database.execute(
-                    f"SELECT key, sample FROM samples WHERE key IN ({marks})", some
-                ).fetchall()
-            for key, packed in rows:
+            question = f"SELECT key, sample FROM samples WHERE key IN ({marks})"
+            for key, packed in self.rows(question, *some):
                 found[key] = Sample.model_validate_json(zlib.decompress(packed))
         return found
 
@@ -182,10 +153,7 @@ class Store:
 
     def experiments(self) -> list[tuple[str, str]]:
         """The id and the JSON of each that was asked, the latest first."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT id, experiment FROM experiments ORDER BY used DESC"
-            ).fetchall()
+        rows = self.rows("SELECT id, experiment FROM experiments ORDER BY used DESC")
         return [(str(id), str(experiment)) for id, experiment in rows]
 
     def _bytes(self) -> int:
@@ -207,38 +175,6 @@ class Store:
                 dropped.append((key,))
                 excess -= size
             self._database.executemany("DELETE FROM samples WHERE key = ?", dropped)
-
-    def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows that a SELECT finds."""
-        with self._lock:
-            return self._database.execute(question, values).fetchall()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Changes of which all are kept or, where this raises, none."""
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        """Bring the file to this version's form; one of a later version is left as it is."""
-        with self.transaction() as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise StoreError(
-                    f"{self.file} was written by a later version of this program (form {version}; "
-                    f"this one knows {len(MIGRATIONS)})."
-                )
-            for migration in MIGRATIONS[version:]:
-                for statement in migration.split(";"):
-                    if statement.strip():
-                        database.execute(statement)
-            database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def key(parts: Mapping[str, object]) -> bytes:

@@ -9,17 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import sqlite3
-import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from playground.database import Database
 from playground.history.entry import Entry
 
-_BUSY_SECONDS = 10.0  # that another process may hold the file
 _SHARE = 4  # one visitor has at most this part of the bytes
 MOST_WORDS = 8  # of a search
 
@@ -47,11 +43,7 @@ MIGRATIONS: tuple[str, ...] = (
 _FIELDS = "id, kind, source, created, pinned, told, bytes"
 
 
-class HistoryError(RuntimeError):
-    """The file cannot be used; a sentence says why."""
-
-
-class History:
+class History(Database):
     """A file of at most about ``most_bytes``, in which nothing is older than ``days``.
 
     The oldest goes first, and what a visitor pinned last. Any thread may call it. ``None`` for the
@@ -59,25 +51,9 @@ class History:
     """
 
     def __init__(self, file: Path | None, most_bytes: int = 256 << 20, days: float = 90) -> None:
-        self.file, self.most_bytes, self.days = file, most_bytes, days
-        self._lock = threading.Lock()
-        try:
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                file or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False
-            )
-            self._database.isolation_level = None  # transactions are begun where they are meant
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("PRAGMA secure_delete = ON")
-            self._migrate()
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise HistoryError(f"{file} cannot be used for the history: {error}.") from error
-
-    def close(self) -> None:
-        with self._lock:
-            self._database.close()
+        """Raises ``DatabaseError`` where the file cannot be used."""
+        self.most_bytes, self.days = most_bytes, days
+        super().__init__(file, MIGRATIONS, "for the history", pragmas=["secure_delete = ON"])
 
     def keep(self, visitor: str, entry: Entry, content: str) -> str:
         """Keep ``content``, the JSON of what the entry tells of; its id.
@@ -86,7 +62,7 @@ class History:
         """
         packed = zlib.compress(content.encode(), 6)
         told, who = json.dumps(entry.told, ensure_ascii=False), _hash(visitor)
-        with self._transaction() as database:
+        with self.transaction() as database:
             row = database.execute(
                 "INSERT INTO entries (id, visitor, kind, source, created, words, told, bytes, "
                 "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (visitor, source) DO "
@@ -108,11 +84,10 @@ class History:
         told = [f"%{_plain(word)}%" for word in words]
         where = "visitor = ? AND created < ?" + " AND words LIKE ? ESCAPE '\\'" * len(told)
         limit = time.time() + 1 if before is None else before
-        with self._lock:
-            rows = self._database.execute(
-                f"SELECT {_FIELDS} FROM entries WHERE {where} ORDER BY created DESC LIMIT ?",
-                (_hash(visitor), limit, *told, most),
-            ).fetchall()
+        rows = self.rows(
+            f"SELECT {_FIELDS} FROM entries WHERE {where} ORDER BY created DESC LIMIT ?",
+            _hash(visitor), limit, *told, most,
+        )  # fmt: skip
         return [_entry(row) for row in rows]
 
     def get(self, id: str) -> tuple[Entry, str] | None:
@@ -125,17 +100,14 @@ class History:
 
     def pinned(self, visitor: str) -> Entry | None:
         """The entry that this visitor compares with."""
-        with self._lock:
-            row = self._database.execute(
-                f"SELECT {_FIELDS} FROM entries WHERE visitor = ? AND pinned = 1",
-                (_hash(visitor),),
-            ).fetchone()
-        return None if row is None else _entry(row)
+        question = f"SELECT {_FIELDS} FROM entries WHERE visitor = ? AND pinned = 1"
+        rows = self.rows(question, _hash(visitor))
+        return _entry(rows[0]) if rows else None
 
     def pin(self, visitor: str, id: str | None) -> None:
         """Compare with this entry from now on, and with no other; None compares with none."""
         who = _hash(visitor)
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("UPDATE entries SET pinned = 0 WHERE visitor = ?", (who,))
             database.execute(
                 "UPDATE entries SET pinned = 1 WHERE visitor = ? AND id = ?", (who, id)
@@ -143,7 +115,7 @@ class History:
 
     def delete(self, visitor: str, id: str | None = None) -> int:
         """Delete one of a visitor's entries, or all of them; how many there were."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             return database.execute(
                 "DELETE FROM entries WHERE visitor = ? AND (? IS NULL OR id = ?)",
                 (_hash(visitor), id, id),
@@ -156,13 +128,11 @@ class History:
             return self._bytes()
 
     def _one(self, where: str, value: str) -> tuple[Entry, str] | None:
-        with self._lock:
-            row = self._database.execute(
-                f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", (value,)
-            ).fetchone()
-        if row is None:
+        rows = self.rows(f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", value)
+        if not rows:
             return None
-        return _entry(row[:-1]), zlib.decompress(row[-1]).decode()
+        *fields, content = rows[0]
+        return _entry(tuple(fields)), zlib.decompress(content).decode()
 
     def _bytes(self, visitor: bytes | None = None) -> int:
         (total,) = self._database.execute(
@@ -188,32 +158,6 @@ class History:
                 dropped.append((id,))
                 excess -= size
             self._database.executemany("DELETE FROM entries WHERE id = ?", dropped)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        """Bring the file to this version's form; one of a later version is left as it is."""
-        with self._transaction() as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise HistoryError(
-                    f"{self.file} was written by a later version of this program (form {version}; "
-                    f"this one knows {len(MIGRATIONS)})."
-                )
-            for migration in MIGRATIONS[version:]:
-                for statement in migration.split(";"):
-                    if statement.strip():
-                        database.execute(statement)
-            database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def _hash(visitor: str) -> bytes:

@@ -11,11 +11,12 @@ import sys
 
 import pytest
 
+from playground.database import DatabaseError
 from playground.engine import Request
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.runner import Cell, ExperimentFailed, Runner
 from playground.experiment.sample import Sample
-from playground.experiment.store import MIGRATIONS, Store, StoreError
+from playground.experiment.store import MIGRATIONS, Store
 from tests.engine.models import engine
 from tests.test_app import ROOT
 
@@ -201,9 +202,9 @@ def test_a_store_of_an_earlier_form_is_brought_up_to_date_and_a_later_one_left(t
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    with pytest.raises(StoreError, match="written by a later version"):
+    with pytest.raises(DatabaseError, match="written by a later version"):
         Store(file)
     other = tmp_path / "text.txt"
     other.write_text("no database" * 100)
-    with pytest.raises(StoreError, match="cannot be used as a store"):
+    with pytest.raises(DatabaseError, match="cannot be used as a store"):
         Store(other)

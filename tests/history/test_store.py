@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.history import Entry, History, HistoryError, of_run
+from playground.database import DatabaseError
+from playground.history import Entry, History, of_run
 from playground.history import store as stores
 from playground.trace import Comparison
 from tests.traces import COLUMNS, comparison
@@ -143,8 +144,8 @@ def test_a_file_of_a_later_version_or_of_none_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "later.sqlite") as later:
         later.execute("PRAGMA user_version = 99")
     later.close()
-    with pytest.raises(HistoryError, match="later version"):
+    with pytest.raises(DatabaseError, match="later version"):
         History(tmp_path / "later.sqlite")
     (tmp_path / "text.sqlite").write_text("no database " * 400)
-    with pytest.raises(HistoryError, match="cannot be used"):
+    with pytest.raises(DatabaseError, match="cannot be used"):
         History(tmp_path / "text.sqlite")
