@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from playground.metrics import measure_path
 from playground.trace import FinishReason, LaneResult, Metrics, Trace
 
@@ -99,6 +97,8 @@ def mean(name: str, values: Sequence[float | None]) -> Mean:
     if count < 2:
         return Mean(name, middle, None, count)
     spread = math.sqrt(math.fsum((value - middle) ** 2 for value in known) / (count - 1))
+    from scipy import stats  # takes a second, which a page need not wait for
+
     reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1))
     return Mean(name, middle, reach * spread / math.sqrt(count), count)
 

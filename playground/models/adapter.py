@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import regex
 import torch
 from torch import Tensor, nn
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_PATTERN_S = 1.0  # for one pattern of an adapter, which may come from anybody
 _PART = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|"
     r"lora_magnitude_vector)(\.weight)?"
@@ -131,6 +133,9 @@ class Adapter:
 def _named(patterns: dict[str, Any], module: str, default: Any) -> Any:
     """The value whose name is the end of a module's path, or a pattern for that."""
     for name, value in patterns.items():
-        if re.fullmatch(rf"(.*\.)?({name})", module):
-            return value
+        try:
+            if regex.fullmatch(rf"(.*\.)?({name})", module, timeout=_PATTERN_S):
+                return value
+        except (TimeoutError, regex.error) as error:
+            raise AdapterError(f"its adapter names modules by {name[:80]!r}") from error
     return default

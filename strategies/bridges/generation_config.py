@@ -8,6 +8,12 @@ from typing import Any
 from ..recipe import Recipe, RecipeError
 from .generate_arguments import ARGUMENTS, FOREIGN, SEARCH
 
+_SHAPED = frozenset(
+    {
+        "sequence_bias", "bad_words_ids", "watermarking_config", "exponential_decay_length_penalty",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Own:
@@ -33,14 +39,15 @@ def own_recipe(config: Any) -> Own:
         if value == argument.neutral or (argument.sampled and not sampled):
             continue
         params = {argument.setting: value}
-        if argument.name in ("sequence_bias", "bad_words_ids", "watermarking_config"):
-            told = _of_tokens(argument.name, value)
+        if argument.name in _SHAPED:
+            try:
+                told = _shaped(argument.name, value)
+            except (TypeError, ValueError, LookupError, AttributeError):
+                told = None
             if told is None:
                 left_out.append(f"{argument.name} is left out; set {argument.strategy} by hand.")
                 continue
             params = told
-        if argument.strategy == "exponential_length":
-            params = dict(zip(("start", "factor"), value, strict=True))
         step = {"strategy": argument.strategy, "params": params}
         try:
             Recipe.from_steps([step, {"strategy": "greedy"}])
@@ -63,8 +70,13 @@ def own_recipe(config: Any) -> Own:
     return Own(recipe, tuple(left_out))
 
 
-def _of_tokens(name: str, value: Any) -> dict[str, Any] | None:
-    """The settings of a step that ``generate`` is told by token ids; None where it needs texts."""
+def _shaped(name: str, value: Any) -> dict[str, Any] | None:
+    """The settings of a step that ``generate`` is told in another shape; None where it needs texts.
+
+    Raises whatever comes of a value of another shape than ``generate`` takes.
+    """
+    if name == "exponential_decay_length_penalty":
+        return dict(zip(("start", "factor"), value, strict=True))
     if name == "watermarking_config":
         given = value if isinstance(value, dict) else value.to_dict()
         known = {key: given[key] for key in ("greenlist_ratio", "bias", "hashing_key")}

@@ -206,6 +206,9 @@ def _temperatures(steps: _Steps, fields: Fields) -> None:
     exponent = fields.get("dynatemp_exponent", 1.0)
     if isinstance(spread, int | float) and spread > 0:  # llama.cpp
         middle = steps.settings.get("temperature", {}).get("temperature", 1.0)
+        if isinstance(middle, bool) or not isinstance(middle, int | float):
+            told = f"temperature must be a number, but {shorten(quote(middle))} was given."
+            raise SettingError("temperature", told)
         low, high = round(max(0.0, middle - spread), 12), round(middle + spread, 12)
     elif not fields.get("dynamic_temperature"):
         return

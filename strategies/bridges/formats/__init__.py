@@ -15,7 +15,7 @@ from typing import Any
 from ...base import Context
 from ...notation import shorten
 from ...recipe import Recipe
-from .format import Bounds, Brought, Format, FormatError, Loss, Taken
+from .format import LONGEST, Bounds, Brought, Format, FormatError, Loss, Taken
 
 __all__ = [
     "Bounds",
@@ -60,12 +60,17 @@ def bring(text: str, format: str | None = None, own: Mapping[str, Any] | None = 
 
     A recipe's own written form is read, too. ``FormatError`` says why there is none.
     """
+    if len(text) > LONGEST:
+        raise FormatError(
+            f"It may have {LONGEST:,} characters at most, but {len(text):,} were given."
+        )
     if format is not None:
         return _known(format).read(text, own)
     if not text.strip():
         raise FormatError("There is nothing in it; paste the settings of another program.")
-    found = max(formats().values(), key=lambda one: one.looks_like(text))
-    if found.looks_like(text) == 0:
+    surely = {one.id: one.looks_like(text) for one in formats().values()}
+    found = max(formats().values(), key=lambda one: surely[one.id])
+    if not surely[found.id]:
         try:
             return Brought("recipe", Recipe.parse(text.strip()))
         except ValueError:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ...base import Context
 from ...recipe import Recipe
 from ..dialects import DIALECTS
-from .format import LONGEST, Bounds, Brought, Format, FormatError, Loss, Taken
+from .format import Bounds, Brought, Format, FormatError, Loss, Taken
 from .reading import from_fields
 from .texts import is_json_object, json_object
 from .vocabulary import Vocabulary
@@ -207,8 +207,6 @@ class Arguments(Format):
         return Taken(self.id, _line(parts), written.there, tuple(losses))
 
     def read(self, text: str, own: Mapping[str, Any] | None = None) -> Brought:
-        if len(text) > LONGEST:
-            raise FormatError(f"It may have {LONGEST:,} characters at most.")
         try:
             parts = shlex.split(re.sub(r"\\\r?\n", " ", text), comments=True)
         except ValueError as error:

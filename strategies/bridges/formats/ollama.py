@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ...base import Context
+from ...notation import shorten
 from ...recipe import Recipe
 from ..dialects import DIALECTS
-from .format import LONGEST, Bounds, Brought, Format, FormatError, Taken
+from .format import Bounds, Brought, Format, FormatError, Taken
 from .llama_cpp import NAMES
 from .reading import from_fields
 from .texts import is_json_object, json_object
@@ -47,9 +48,9 @@ WORDS = Vocabulary(
     gone={"tfs_z": 1, "mirostat": 0, "mirostat_tau": 5, "mirostat_eta": 0.1,
           "penalize_newline": True},
 )  # fmt: skip
-_PARAMETER = re.compile(
-    r'^\s*PARAMETER\s+(\w+)\s+("""(?:.|\n)*?"""|"[^"]*"|.*?)\s*$', re.IGNORECASE | re.MULTILINE
-)
+# Of one line each, so that a text of many blank lines is read once.
+_LINE = re.compile(r"\s*PARAMETER\s+(\w+)\s+(.*)", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(PARAMETER\s+\w+\s|(?-i:FROM)\s+\S)", re.IGNORECASE)
 
 
 class Modelfile(Format):
@@ -80,8 +81,6 @@ class Modelfile(Format):
         return Taken(self.id, text, written.there, tuple(written.losses))
 
     def read(self, text: str, own: Mapping[str, Any] | None = None) -> Brought:
-        if len(text) > LONGEST:
-            raise FormatError(f"It may have {LONGEST:,} characters at most.")
         if is_json_object(text):
             sent = json_object(text)
             options = sent.get("options", sent)
@@ -95,7 +94,7 @@ class Modelfile(Format):
         return from_fields(self.id, given, WORDS, own)
 
     def looks_like(self, text: str) -> int:
-        if _PARAMETER.search(text) or re.search(r"^\s*FROM\s+\S", text, re.MULTILINE):
+        if any(map(_BEGINS.match, text.splitlines())):
             return 9
         if not is_json_object(text):
             return 0
@@ -105,12 +104,12 @@ class Modelfile(Format):
 
 def _parameters(text: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    for name, value in _PARAMETER.findall(text):
-        name = name.lower()
-        for mark in ('"""', '"'):
-            if len(value) >= 2 * len(mark) and value.startswith(mark) and value.endswith(mark):
-                value = value[len(mark) : -len(mark)]
-                break
+    lines = iter(text.splitlines())
+    for line in lines:
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        name, value = found[1].lower(), _value(found[2].strip(), lines)
         if name == "stop":
             given.setdefault("stop", []).append(value)
             continue
@@ -119,6 +118,20 @@ def _parameters(text: str) -> dict[str, Any]:
         except ValueError:
             given[name] = value
     return given
+
+
+def _value(begun: str, lines: Iterator[str]) -> str:
+    """A value without its quotes, which may end on a later one of the ``lines``."""
+    mark = next((mark for mark in ('"""', '"') if begun.startswith(mark)), "")
+    if not mark:
+        return begun
+    parts = [begun.removeprefix(mark)]
+    while not parts[-1].rstrip().endswith(mark):
+        line = next(lines, None)
+        if line is None:
+            raise FormatError(f"{shorten(begun, 40)} has no {mark} at its end.")
+        parts.append(line)
+    return "\n".join(parts).rstrip().removesuffix(mark)
 
 
 def _quoted(text: str) -> str:

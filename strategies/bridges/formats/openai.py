@@ -11,7 +11,7 @@ from ...recipe import Recipe
 from ..dialects import DIALECTS
 from .format import Bounds, Brought, Format, FormatError, Loss, Taken
 from .reading import from_fields
-from .texts import calls, is_json_object, json_object
+from .texts import calls, is_json_object, json_object, with_extra_body
 from .vocabulary import Vocabulary
 from .writing import to_fields
 
@@ -80,8 +80,7 @@ class OpenAI(Format):
             if not found:
                 raise FormatError("There is no call of create(…) in it, and no object in JSON.")
             given, left_out = dict(found[0].arguments), found[0].left_out(WORDS.inert)
-        given |= given.pop("extra_body", None) or {}
-        return from_fields(self.id, given, WORDS, own, left_out)
+        return from_fields(self.id, with_extra_body(given), WORDS, own, left_out)
 
     def looks_like(self, text: str) -> int:
         if ".create(" in text:

@@ -13,7 +13,7 @@ from ...base import Context
 from ...notation import shorten
 from ...recipe import Recipe
 from ..dialects import DIALECTS
-from .format import LONGEST, Bounds, Brought, Format, FormatError, Taken
+from .format import Bounds, Brought, Format, FormatError, Taken
 from .reading import from_fields
 from .vocabulary import Vocabulary
 from .writing import to_fields
@@ -109,6 +109,15 @@ WORDS = Vocabulary(
 )
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Without aliases, by which a few lines would stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise FormatError("It may refer to no other part of itself, as *this does.")
+        return super().compose_node(parent, index)
+
+
 class Preset(Format):
     id: ClassVar = "textgen"
     title: ClassVar = "text-generation-webui, preset"
@@ -131,10 +140,8 @@ class Preset(Format):
         return Taken(self.id, text.strip(), written.there, tuple(written.losses))
 
     def read(self, text: str, own: Mapping[str, Any] | None = None) -> Brought:
-        if len(text) > LONGEST:
-            raise FormatError(f"It may have {LONGEST:,} characters at most.")
         try:
-            given = yaml.safe_load(text)
+            given = yaml.load(text, _Loader)
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             first = str(error).splitlines()[0] if str(error) else "it cannot be read"
             raise FormatError(f"It is no YAML: {shorten(first, 80)}.") from error
@@ -145,13 +152,10 @@ class Preset(Format):
         return from_fields(self.id, given, WORDS, own)
 
     def looks_like(self, text: str) -> int:
-        if text.lstrip()[:1] in ("{", "[") or len(text) > LONGEST:
+        if text.lstrip()[:1] in ("{", "["):
             return 0
-        try:
-            given = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError):
-            return 0
-        return 6 if isinstance(given, dict) and given.keys() & set(_SETTINGS) else 0
+        named = {line.partition(":")[0].strip() for line in text.splitlines() if ":" in line}
+        return 6 if named & set(_SETTINGS) else 0
 
 
 _SETTINGS = (*NAMES.values(), "do_sample", "sampler_priority", "temperature_last")

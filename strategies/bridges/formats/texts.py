@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...notation import shorten
-from .format import LONGEST, FormatError
+from .format import FormatError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Call:
 
 def json_object(text: str) -> dict[str, Any]:
     """The object that a text in JSON is; ``FormatError`` where it is none."""
-    _bounded(text)
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -52,12 +51,18 @@ def is_json_object(text: str) -> bool:
     return True
 
 
+def with_extra_body(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent, with what the client of OpenAI takes apart in ``extra_body``."""
+    extra = given.get("extra_body")
+    sent = {name: value for name, value in given.items() if name != "extra_body"}
+    return sent | (dict(extra) if isinstance(extra, Mapping) else {})
+
+
 def calls(text: str) -> list[Call]:
     """The calls of a program in Python, outer before inner; ``FormatError`` where it is none.
 
     An argument without a name is left out; a call among the arguments is a mapping of its own.
     """
-    _bounded(text)
     try:
         tree = ast.parse(text.strip(), "<settings>")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -90,10 +95,3 @@ def _value(node: ast.expr) -> Any:
             raise ValueError(f"{made.name} is called")
         return dict(made.arguments)
     return ast.literal_eval(node)
-
-
-def _bounded(text: str) -> None:
-    if len(text) > LONGEST:
-        raise FormatError(
-            f"It may have {LONGEST:,} characters at most, but {len(text):,} were given."
-        )

@@ -10,7 +10,7 @@ from ...recipe import Recipe
 from ..dialects import DIALECTS
 from .format import Bounds, Brought, Format, FormatError, Loss, Taken
 from .reading import from_fields
-from .texts import calls, is_json_object, json_object
+from .texts import calls, is_json_object, json_object, with_extra_body
 from .vocabulary import Vocabulary, settled
 from .writing import to_fields
 
@@ -132,8 +132,7 @@ class Vllm(Format):
             if not found:
                 raise FormatError("There is no SamplingParams(…) in it, and no object in JSON.")
             given, left_out = dict(found[0].arguments), found[0].left_out(WORDS.inert)
-        given |= given.pop("extra_body", None) or {}
-        return from_fields(self.id, given, WORDS, own, left_out)
+        return from_fields(self.id, with_extra_body(given), WORDS, own, left_out)
 
     def _read_beams(self, given: Mapping[str, Any]) -> Brought:
         known = {"beam_width": "num_beams", "length_penalty": "length_penalty"}

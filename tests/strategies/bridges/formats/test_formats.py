@@ -269,3 +269,58 @@ def test_what_no_recipe_has_is_named():
     brought = bring('{"mirostat": 1, "top_p": 7, "wonder": 2}', "llama.cpp-json")
     assert {told.split(" ")[0] for told in brought.left_out} == {"wonder", "top_p", "mirostat"}
     assert str(bring("top_k(5) | sample").recipe) == "top_k(5) | sample"
+
+
+BOMB = "\n".join(["a: &a [x, x]", *(f"b{i}: &b{i} [*a, *a]" for i in range(3)), "top_k: *b2"])
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "says"),
+    [
+        ("textgen", BOMB, "may refer to no other part"),
+        (None, BOMB, "may refer to no other part"),
+        ("ollama", 'PARAMETER stop """a\n' * 3_000, "has no"),
+        (None, "x" * 200_000, "at most, but 200,000 were given"),
+    ],
+    ids=["aliases", "aliases found out", "a text without an end", "too long"],
+)
+def test_what_would_take_for_ever_is_refused(format: Any, text: str, says: str) -> None:
+    with pytest.raises(FormatError, match=says):
+        bring(text, format)
+
+
+@pytest.mark.parametrize("before", ["\n" * 90_000, " " * 90_000, "PARAMETER a " * 8_000 + "\n"])
+def test_many_blanks_are_read_once(before: str) -> None:
+    """A search that began anew at each of them took minutes."""
+    assert str(bring(before + "\nPARAMETER top_k 7\n").recipe).startswith("top_k(7)")
+
+
+def test_a_value_goes_on_to_its_quote() -> None:
+    text = 'FROM x\nPARAMETER stop """a\n"b" """\nparameter stop "c\nd"\nPARAMETER top_k 7  \n'
+    brought = bring(text)
+    assert brought.bounds.stop == ('a\n"b" ', "c\nd")
+    assert str(brought.recipe).startswith("top_k(7)")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"exponential_decay_length_penalty": 5, "top_k": 7, "do_sample": True},
+        {"watermarking_config": 3, "top_k": 7, "do_sample": True},
+        {"watermarking_config": {"bias": 1.0}, "top_k": 7, "do_sample": True},
+        {"sequence_bias": [[5]], "top_k": 7, "do_sample": True},
+        {"bad_words_ids": 5, "top_k": 7, "do_sample": True},
+    ],
+)
+def test_a_value_of_another_shape_is_left_out_and_said_to_be(sent: dict[str, Any]) -> None:
+    brought = bring(json.dumps(sent), "transformers")
+    assert "top_k(7)" in str(brought.recipe) and brought.left_out
+
+
+@pytest.mark.parametrize("format", ["openai", "vllm", "llama.cpp-json", "textgen"])
+def test_fields_of_another_kind_are_no_fault_of_the_program(format: str) -> None:
+    sent = {"extra_body": "abc", "top_p": 0.5, "dynatemp_range": 0.5, "temperature": "hot"}
+    try:
+        assert "top_p(0.5)" in str(bring(json.dumps(sent), format).recipe)
+    except ValueError as error:
+        assert "temperature" in str(error)
