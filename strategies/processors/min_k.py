@@ -1,7 +1,7 @@
 """Min-k: cuts the sorted scores at their steepest drop, weighed by how early it comes.
 
-As algorithm 1 of the paper, and vLLM's processor of this name, define it: the paper's own default
-for ``tau`` is 3, and scores are taken before any temperature.
+As vLLM's processor of this name computes it after algorithm 1 of the paper, which was read in notes
+on it alone: the default for ``tau`` is 3, and scores are taken before any temperature.
 """
 
 from __future__ import annotations
