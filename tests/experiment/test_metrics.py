@@ -230,15 +230,26 @@ def test_a_text_keeps_to_a_schema():
         metrics().parse("json_schema('{\"type\": 3}')")
 
 
-def test_a_schema_of_whoever_asks_fetches_nothing_and_takes_no_longer_than_others():
+def test_a_schema_of_whoever_asks_fetches_nothing_and_takes_no_longer_than_others(monkeypatch):
     pytest.importorskip("jsonschema")
+    monkeypatch.setattr("playground.experiment.metrics.json_schema._SECONDS", 0.05)
     doubled = {
         f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]}
         for n in range(40)
     } | {"d40": False}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    forked = {f"d{n}": {part: {"$ref": f"#/$defs/d{n + 1}"} for part in ("if", "then")}
+              | {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}]} for n in range(40)}  # fmt: skip
     for schema in (
         {"$ref": "http://127.0.0.1:9/schema.json"},
         {"$ref": "#"},
+        {"$ref": "#/$defs/d0", "$defs": doubled, "$schema": dialect},
+        {"allOf": [{"$ref": "#/$defs/d0", "$schema": dialect}], "$defs": doubled},
+        {"allOf": [{"type": "string", "pattern": "(a+)+$", "$schema": dialect}]},
+        {"$ref": "#/$defs/d0", "$defs": forked | {"d40": True}},
+        {"$schema": [], "type": "string"},
+        {"$ref": "#/enum/0", "enum": [{"type": 3, "$schema": []}]},  # no schema, and unchecked
+        {"type": "string", "pattern": "("},
         {"type": "string", "pattern": "(a+)+$"},
         {"$ref": "#/$defs/d0", "$defs": doubled},
     ):
@@ -247,5 +258,8 @@ def test_a_schema_of_whoever_asks_fetches_nothing_and_takes_no_longer_than_other
     dated = json.dumps({"type": "string", "pattern": "^[0-9]{4}$"})
     assert value("json_schema", sample('"1815"'), dated) == 1.0
     assert value("json_schema", sample('"181"'), dated) == 0.0
+    slow = metrics().parse("json_schema")
+    prompt = Prompt(text="p", expected=json.dumps({"type": "string", "pattern": "(a+)+$"}))
+    assert slow.values([sample(json.dumps("a" * 5000 + "b"))] * 100, prompt) == [None] * 100
     patterned = json.dumps({"patternProperties": {"(a+)+$": {}}})
     assert value("json_schema", sample("{}"), patterned) is None

@@ -1,7 +1,7 @@
 """Whether a text is JSON that keeps to a schema."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -13,9 +13,9 @@ from playground.experiment import metric
 from playground.experiment.metric import Metric, MetricInfo, setting
 from playground.experiment.sample import Prompt, Sample
 
-_SECONDS = 0.5  # for one text
+_SECONDS = 0.5  # for one text; a schema may take for ever
 _LONGEST = 50_000  # characters of a schema
-_NESTED = {"$ref", "$dynamicRef", "anyOf", "oneOf", "allOf"}  # by which few words ask for much
+_MOST_SLOW = 5  # texts for which it did, after which it is given up
 
 
 class JsonSchema(Metric):
@@ -44,9 +44,13 @@ class JsonSchema(Metric):
                 validator(schema)
             return schema
 
+    def __init__(self, params: Any = None) -> None:
+        super().__init__(params)
+        self._slow = 0
+
     def value(self, sample: Sample, prompt: Prompt) -> float | None:
         schema = self.params.json_schema or prompt.expected
-        if schema is None:
+        if schema is None or self._slow >= _MOST_SLOW:
             return None
         try:
             found = json.loads(sample.text)
@@ -54,7 +58,10 @@ class JsonSchema(Metric):
             return 0.0
         try:
             return float(keeps_to(schema, found))
-        except (ValueError, RecursionError):  # what a prompt expects is no schema, or takes long
+        except TooSlow:
+            self._slow += 1
+            return None
+        except ValueError:  # what a prompt expects is no schema
             return None
 
 
@@ -69,19 +76,10 @@ def keeps_to(schema: str, found: Any) -> bool:
     ``ValueError`` where it is none, refers to what is not in it, or takes longer.
     """
     import jsonschema
-    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
-    from referencing.exceptions import Unresolvable
+    from referencing import Registry
 
     kind, read = validator(schema)
     end = monotonic() + _SECONDS
-
-    def timed(rule: Callable[..., Any]) -> Callable[..., Any]:
-        def check(*given: Any) -> Iterator[Any]:
-            if monotonic() > end:
-                raise TooSlow(schema)
-            yield from rule(*given) or ()
-
-        return check
 
     def pattern(_: Any, expression: str, instance: Any, __: Any) -> Iterator[Any]:
         if not isinstance(instance, str):
@@ -89,19 +87,29 @@ def keeps_to(schema: str, found: Any) -> bool:
         left = max(0.01, end - monotonic())
         try:
             matched = regex.search(expression, instance, timeout=left, concurrent=True)
-        except regex.error:
-            matched = None
         except TimeoutError:
             raise TooSlow(schema) from None
         if matched is None:
             yield jsonschema.ValidationError("the pattern does not match")
 
-    rules = {name: timed(rule) for name, rule in kind.VALIDATORS.items() if name in _NESTED}
-    bounded = jsonschema.validators.extend(kind, {**rules, "pattern": pattern})
+    def evolve(self: Any, **changes: Any) -> Any:
+        """What reads a part of the schema: bounded as the whole, whatever ``$schema`` it names."""
+        if monotonic() > end:
+            raise TooSlow(schema)
+        part = changes.get("schema")
+        if isinstance(part, Mapping):  # by its name another class would be taken
+            changes["schema"] = {key: value for key, value in part.items() if key != "$schema"}
+        return by_name(self, **changes)
+
+    bounded = jsonschema.validators.extend(kind, {"pattern": pattern})
+    by_name, bounded.evolve = bounded.evolve, evolve
     try:
-        return bool(bounded(read, registry=REGISTRY).is_valid(found))
-    except Unresolvable as error:
-        raise ValueError(f"the schema refers to what is not in it: {error}.") from None
+        return bool(bounded(read, registry=Registry()).is_valid(found))
+    except TooSlow:
+        raise
+    except Exception as error:  # what a reference leads to was checked by nobody
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the schema cannot be followed: {reason}.") from None
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +124,8 @@ def validator(schema: str) -> tuple[Any, Any]:
         if _has_key(read, "patternProperties"):
             raise ValueError("patternProperties is not read here")
         kind = jsonschema.validators.validator_for(
-            read if isinstance(read, Mapping) else {}, default=jsonschema.Draft202012Validator
+            {"$schema": str(read.get("$schema"))} if isinstance(read, Mapping) else {},
+            default=jsonschema.Draft202012Validator,
         )
         kind.check_schema(read)
     except (ValueError, RecursionError, jsonschema.SchemaError) as error:
