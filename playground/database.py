@@ -50,6 +50,11 @@ class Database:
         with self._lock:
             self._database.close()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept, as the rows of the tables of ``total`` say."""
+        return int(self.rows("SELECT bytes FROM total")[0][0])
+
     def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows that a SELECT finds."""
         with self._lock:
@@ -76,7 +81,36 @@ class Database:
                     f"this one knows {len(migrations)})."
                 )
             for migration in migrations[version:]:
-                for statement in migration.split(";"):
-                    if statement.strip():
-                        database.execute(statement)
+                for statement in _statements(migration):
+                    database.execute(statement)
             database.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def total(*tables: str) -> str:
+    """A migration: ``total`` has the sum of ``bytes`` of all rows of these tables from then on.
+
+    To add them up at each change would read a large file again and again.
+    """
+    sums = " + ".join(f"(SELECT coalesce(sum(bytes), 0) FROM {table})" for table in tables)
+    made = f"CREATE TABLE total (bytes INTEGER NOT NULL); INSERT INTO total SELECT {sums};"
+    for table in tables:
+        for change, by in (
+            ("INSERT", "NEW.bytes"),
+            ("DELETE", "-OLD.bytes"),
+            ("UPDATE OF bytes", "NEW.bytes - OLD.bytes"),
+        ):
+            made += (
+                f"CREATE TRIGGER {table}_{change.split()[0].lower()} AFTER {change} ON {table} "
+                f"BEGIN UPDATE total SET bytes = bytes + {by}; END;"
+            )
+    return made
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger holds semicolons of its own."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

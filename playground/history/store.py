@@ -13,7 +13,7 @@ import time
 import zlib
 from pathlib import Path
 
-from playground.database import Database
+from playground.database import Database, total
 from playground.history.entry import Entry
 
 _SHARE = 4  # one visitor has at most this part of the bytes
@@ -39,6 +39,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX entries_by_time ON entries (visitor, created);
     CREATE INDEX entries_by_age ON entries (pinned, created);
     """,
+    # By the second, what one visitor has is added up without reading it.
+    total("entries") + "CREATE INDEX entries_by_size ON entries (visitor, bytes);",
 )
 _FIELDS = "id, kind, source, created, pinned, told, bytes"
 
@@ -121,12 +123,6 @@ class History(Database):
                 (_hash(visitor), id, id),
             ).rowcount
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all that is kept, packed."""
-        with self._lock:
-            return self._bytes()
-
     def _one(self, where: str, value: str) -> tuple[Entry, str] | None:
         rows = self.rows(f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", value)
         if not rows:
@@ -134,30 +130,29 @@ class History(Database):
         *fields, content = rows[0]
         return _entry(tuple(fields)), zlib.decompress(content).decode()
 
-    def _bytes(self, visitor: bytes | None = None) -> int:
-        (total,) = self._database.execute(
-            "SELECT sum(bytes) FROM entries WHERE ? IS NULL OR visitor = ?", (visitor, visitor)
-        ).fetchone()
-        return int(total or 0)
-
     def _drop(self, visitor: bytes) -> None:
         """Drop what is too old, what is too much of this visitor's, and what is too much of all."""
         oldest = time.time() - self.days * 86_400
         self._database.execute("DELETE FROM entries WHERE pinned = 0 AND created < ?", (oldest,))
-        for who, most in ((visitor, self.most_bytes // _SHARE), (None, self.most_bytes)):
-            excess = self._bytes(who) - most
-            rows = self._database.execute(
-                "SELECT id, bytes FROM entries WHERE ? IS NULL OR visitor = ? "
-                "ORDER BY pinned, created",
-                (who, who),
-            )
-            dropped = []
-            for id, size in rows if excess > 0 else ():
-                if excess <= 0:
-                    break
-                dropped.append((id,))
-                excess -= size
-            self._database.executemany("DELETE FROM entries WHERE id = ?", dropped)
+        own = "SELECT sum(bytes) FROM entries WHERE visitor = ?"
+        self._drop_oldest(self.most_bytes // _SHARE, own, "WHERE visitor = ?", visitor)
+        self._drop_oldest(self.most_bytes, "SELECT bytes FROM total")
+
+    def _drop_oldest(self, most: int, sum_: str, where: str = "", *values: bytes) -> None:
+        (bytes_,) = self._database.execute(sum_, values).fetchone()
+        excess = (bytes_ or 0) - most
+        if excess <= 0:
+            return
+        rows = self._database.execute(
+            f"SELECT id, bytes FROM entries {where} ORDER BY pinned, created", values
+        )
+        dropped = []
+        for id, size in rows:
+            dropped.append((id,))
+            excess -= size
+            if excess <= 0:
+                break
+        self._database.executemany("DELETE FROM entries WHERE id = ?", dropped)
 
 
 def _hash(visitor: str) -> bytes:

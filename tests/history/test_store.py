@@ -119,6 +119,26 @@ def test_size_and_age_are_bounded_and_a_pin_goes_last(tmp_path, monkeypatch):
     made.close()
 
 
+def test_a_file_of_an_earlier_form_is_brought_up_to_date(tmp_path):
+    file = tmp_path / "h.sqlite"
+    with sqlite3.connect(file) as database:
+        database.executescript(stores.MIGRATIONS[0])
+        for number in range(3):
+            row = (f"i{number}", b"v", "run", f"s{number}", 1.0, 0, "", "{}", 100, b"")
+            database.execute(f"INSERT INTO entries VALUES ({', '.join('?' * 10)})", row)
+        database.execute("PRAGMA user_version = 1")
+    made = History(file, days=3650 * 100)
+    assert made.nbytes == 300
+    id = made.keep(ANN, entry("r1"), "{}")
+    one = made.nbytes - 300
+    made.keep(ANN, entry("r1"), "[1, 2, 3, 4, 5, 6]" * 9)  # in the place of the other
+    assert made.rows("SELECT sum(bytes) FROM entries") == [(made.nbytes,)]
+    assert made.nbytes - 300 != one > 0
+    made.delete(ANN, id)
+    assert made.nbytes == 300
+    made.close()
+
+
 def _keeps(file: Path, visitor: str) -> None:
     made = History(file)
     for number in range(30):
