@@ -178,6 +178,7 @@ class Service:
                     lambda: Store(
                         settings.experiment_store or settings.cache_dir / "experiments.sqlite",
                         settings.experiment_bytes,
+                        settings.experiment_days,
                     ),
                     settings.max_experiment_texts,
                 )
@@ -302,7 +303,9 @@ class Service:
         with self._lock:
             jobs = self._jobs
         if jobs is not None:
-            jobs.close()
+            jobs.end()
         self.backends.close()
+        if jobs is not None:
+            jobs.close()
         if self._history is not None:
             self._history.close()

@@ -139,9 +139,9 @@ def add(router: APIRouter, service: Service) -> None:
         """Begins an experiment: every recipe writes a text after every prompt with every seed.
 
         It is run behind everybody's runs and goes on whether or not somebody follows it, also when
-        the server was restarted. Its `id` is known to nobody else; whoever has it may read and stop
-        it. With `"stream": true` the answer is a stream of `state` events, at most two a second,
-        and ends with `done`; each has the whole answer as data.
+        the server was restarted. Its `id` is known to nobody else; whoever has it may read, stop
+        and delete it. With `"stream": true` the answer is a stream of `state` events, at most two
+        a second, and ends with `done`; each has the whole answer as data.
         """
         who = runs.client(request, service.settings)
         body, job = await in_thread(lambda: _begun(service, sent, who))
@@ -208,6 +208,21 @@ def add(router: APIRouter, service: Service) -> None:
         """What is written already is not written again."""
         who = runs.client(request, service.settings)
         return _told(_there(await in_thread(lambda: service.jobs.go_on(id, who))).state)
+
+    @router.delete(
+        "/api/experiments/{id}",
+        tags=[TAG],
+        summary="Delete it",
+        status_code=204,
+        response_class=Response,
+        response_description="It is deleted.",
+        responses=NO_SUCH,
+    )
+    async def delete(id: str) -> Response:
+        """With its votes, and its texts where no other experiment has the same. It ends first."""
+        if not await in_thread(lambda: service.jobs.delete(id)):
+            raise NoSuch("id", UNKNOWN)
+        return Response(status_code=204)
 
     @router.get(
         "/api/experiments/{id}/{file}",

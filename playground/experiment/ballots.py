@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from playground.experiment.ballot import OUTCOMES, Answer, Ballot
 from playground.experiment.job import Job
 from playground.experiment.standing import Standing, standing
-from playground.experiment.store import Store
+from playground.experiment.store import VOTE_BYTES, Store
 from playground.experiment.votes import Vote
 
 MOST_BALLOTS = 20  # of one experiment
+_USED = "UPDATE jobs SET used = ? WHERE id = ? AND used IS NOT NULL"
 
 
 class VoteError(ValueError):
@@ -74,11 +75,14 @@ class Ballots:
         }
         ballot = Ballot.of(job.experiment, samples, recipes, most, early, secrets.token_urlsafe(12))
         id = secrets.token_urlsafe(12)
+        written, now = ballot.model_dump_json(), time.time()
         with self.store.transaction() as database:
             database.execute(
-                "INSERT INTO ballots (id, job, created, ballot) VALUES (?, ?, ?, ?)",
-                (id, job.id, time.time(), ballot.model_dump_json()),
+                "INSERT INTO ballots (id, job, created, ballot, bytes) VALUES (?, ?, ?, ?, ?)",
+                (id, job.id, now, written, len(written.encode())),
             )
+            database.execute(_USED, (now, job.id))
+            self.store.make_room()
         return id
 
     def of(self, job: str) -> list[str]:
@@ -122,10 +126,16 @@ class Ballots:
                 if (voter, unit) not in cast:
                     if over := ballot.over(votes):
                         raise VoteError("unit", over)
+                    now = time.time()
                     database.execute(
                         "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (id, len(rows), voter, unit, swapped, OUTCOMES[answer], time.time()),
+                        (id, len(rows), voter, unit, swapped, OUTCOMES[answer], now),
                     )
+                    (job,) = database.execute(
+                        "UPDATE ballots SET bytes = bytes + ? WHERE id = ? RETURNING job",
+                        (VOTE_BYTES, id),
+                    ).fetchone()
+                    database.execute(_USED, (now, job))
         except sqlite3.IntegrityError as error:  # the vote was deleted meanwhile
             raise VoteError("id", "This vote is kept no longer.") from error
         names = [ballot.names[recipe] for recipe in asked.pair]

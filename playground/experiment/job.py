@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.result import Result
 from playground.experiment.runner import Cell, Done, ExperimentFailed, ModelReleased, Runner
 from playground.experiment.sample import Sample
-from playground.experiment.state import OVER, Failed, Stage, blank, concluded, means
+from playground.experiment.state import OVER, Failed, Stage, State, blank, concluded, means
 from playground.experiment.store import Store
 from playground.experiment.tally import Tally
 
@@ -33,7 +34,6 @@ AT_WORK = 2  # experiments at once; more would only share the same rows
 _TABLE_SHARE = 0.05  # of the time goes into the table that is shown meanwhile, at most
 _TABLE_S = 0.7  # between two tables, at least
 _RELEASED_S = 30.0  # until a model that was released for another one is asked for again
-_JOIN_S = 5.0
 
 
 class Line:
@@ -62,6 +62,11 @@ class Line:
             with self._changed:
                 self._leave(one)
 
+    def look(self) -> None:
+        """Have those who wait look whether they still do."""
+        with self._changed:
+            self._changed.notify_all()
+
     def _leave(self, one: Job) -> None:
         self._waiting.remove(one)
         self._changed.notify_all()
@@ -70,7 +75,8 @@ class Line:
 class Job:
     """Runs what is missing, on a thread of its own. Any thread may read it.
 
-    ``state`` is what is known of it; ``version`` grows with each change.
+    ``state`` is what is known of it; ``version`` grows with each change. Of one that has ended it
+    is what was kept: its texts are measured again where more is asked.
     """
 
     def __init__(
@@ -83,14 +89,13 @@ class Job:
     ) -> None:
         self.row, self.store, self.client = row, store, client
         self.experiment = row.experiment
-        self.keys = runner.keys(row.experiment, row.facts)
         self.version = 0
-        self.state = blank(row.id, row.experiment, row.facts.title)
-        if row.stage in OVER:
-            self.state = self.state.model_copy(update={"note": "Reading what is kept …"})
+        self.state = row.told or blank(row.id, row.experiment, row.facts.title)
         self._engine, self._line = engine, line
-        self._tally = Tally(row.experiment)
-        self._stop, self._close = threading.Event(), threading.Event()
+        self._tally: Tally | None = None  # until texts are measured
+        self._found: Findings | None = None  # once it has ended
+        self._measuring = threading.Lock()
+        self._stop, self._closing = threading.Event(), False
         self._runner: Runner | None = None
         self._subscribers: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
@@ -111,25 +116,43 @@ class Job:
         return self.over
 
     @property
+    def open(self) -> bool:
+        """Whether there is something left to write."""
+        return not self.over and self.row.stage not in OVER
+
+    @property
     def resumable(self) -> bool:
         return self.state.stage in ("stopped", "failed")
 
     @property
     def stopping(self) -> bool:
-        return self._stop.is_set() or self._close.is_set()
+        return self._stop.is_set()
+
+    @cached_property
+    def keys(self) -> dict[Cell, bytes]:
+        """By which its texts are kept."""
+        return runner.keys(self.experiment, self.row.facts)
 
     def start(self) -> None:
-        self._thread.start()
+        """Write what is missing; nothing of one that has ended."""
+        if not self.over:
+            self._thread.start()
 
     def stop(self) -> None:
         """End it where it is; what is written stays, and is told."""
-        self._end(self._stop)
+        self._stop.set()
+        self._line.look()
+        current = self._runner
+        if current is not None:
+            current.stop()
 
     def close(self) -> None:
         """End it where it is; it goes on when the server starts again."""
-        self._end(self._close)
+        self._closing = True
+        self.stop()
 
-    def join(self, timeout: float = _JOIN_S) -> None:
+    def join(self, timeout: float) -> None:
+        """Wait until nothing more is written."""
         if self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -150,7 +173,13 @@ class Job:
 
     def findings(self) -> Findings:
         """What the texts that are measured so far tell."""
-        return self._tally.findings()
+        with self._measuring:
+            if self._found is not None:
+                return self._found
+            found = (self._tally or self._measured()).findings()
+            if self.over:
+                self._found = found
+            return found
 
     def texts(
         self, recipe: int, prompt: int | None = None, most: int | None = None
@@ -170,31 +199,32 @@ class Job:
         if self.state.note != note:
             self._tell(note=note)
 
-    def _end(self, event: threading.Event) -> None:
-        event.set()
-        current = self._runner
-        if current is not None:
-            current.stop()
-
     def _work(self) -> None:
         try:
             stage, note = self._worked()
-            if not self._close.is_set():
-                if stage != self.row.stage:
-                    KeptJobs(self.store).set_stage(self.id, stage, note)
+            if not self._closing:
                 self._tell(stage="concluding", note="", seconds_left=None)
-                state = concluded(self.state, self._tally.findings())
-                self._tell(**dict(state) | {"stage": stage, "note": note})
+                state = concluded(self.state, self.findings())
+                failed = [] if self._tally is None else _failed(self._tally)
+                told = {"stage": stage, "note": note, "failed": failed}
+                self._end_as(state.model_copy(update=told))
         except Exception as error:  # the thread's last: whoever follows it must hear of its end
-            if self._close.is_set():
+            if self._closing:
                 return
             log.exception("an experiment failed")
             note = f"It failed through a fault of the program: {type(error).__name__}."
-            self._tell(stage="failed", note=note)
+            self._end_as(self.state.model_copy(update={"stage": "failed", "note": note}))
+
+    def _end_as(self, state: State) -> None:
+        try:
+            KeptJobs(self.store).conclude(self.id, state)
+        finally:
+            self._tell(**dict(state))
 
     def _worked(self) -> tuple[Stage, str]:
         """Write what is missing; how it ended, and why where it did not end well."""
-        if self.row.stage in OVER:
+        if self.row.stage in OVER:  # an earlier version of this program did not keep what it found
+            self._tell(stage="concluding")
             self._take_in_what_is_kept()
             return self.row.stage, self.row.note
         with self._line.turn(self) as came:
@@ -211,7 +241,7 @@ class Job:
                         self._stop.wait(_RELEASED_S)
             except (ExperimentFailed, ExperimentError, ModelError) as error:
                 return "failed", str(error)
-        return ("stopped", "") if self._tally.written < self.experiment.cells else ("done", "")
+        return ("stopped", "") if self.state.done < self.experiment.cells else ("done", "")
 
     def _write(self) -> None:
         self._tell(note="Loads its model.", stage="waiting")
@@ -224,7 +254,6 @@ class Job:
             self.row = replace(self.row, facts=current.facts)
             KeptJobs(self.store).set_facts(self.id, current.facts)
         self.keys = current.keys
-        self._tally = Tally(self.experiment)
         self._take_in_what_is_kept()
         self._tell(stage="running", note="")
         for done in current.run():
@@ -233,35 +262,33 @@ class Job:
                 current.stop()
 
     def _take_in_what_is_kept(self) -> None:
+        with self._measuring:
+            tally = self._measured()
+        self._tell(done=tally.written, failed=_failed(tally))
+
+    def _measured(self) -> Tally:
+        """What is kept, measured anew; whoever calls it holds ``_measuring``."""
+        self._tally = tally = Tally(self.experiment)
         for cell, sample in self._kept():
-            self._tally.add(cell, sample)
-        self._tell(done=self._tally.written, failed=self._failed())
+            tally.add(cell, sample)
+        return tally
 
     def _kept(self) -> Iterator[tuple[Cell, Sample]]:
         return runner.written(self.keys, self.store)
 
     def _take_in(self, done: Done) -> None:
-        self._tally.add(done.cell, done.sample)
+        tally = self._tally
+        assert tally is not None  # what was kept was taken in before
+        tally.add(done.cell, done.sample)
         changes: dict[str, object] = {"done": done.done, "seconds_left": done.seconds_left}
         if monotonic() >= self._due:
             began = perf_counter()
-            changes["means"] = means(self._tally.findings(), live=True)
-            changes["measured"] = self._tally.written
-            changes["failed"] = self._failed()
+            changes["means"] = means(tally.findings(), live=True)
+            changes["measured"] = tally.written
+            changes["failed"] = _failed(tally)
             self._cost = perf_counter() - began
             self._due = monotonic() + max(_TABLE_S, self._cost / _TABLE_SHARE)
         self._tell(**changes)
-
-    def _failed(self) -> list[Failed]:
-        counts: dict[int, Failed] = {}
-        for cell, reason in self._tally.failed.items():
-            known = counts.get(cell.recipe)
-            counts[cell.recipe] = Failed(
-                recipe=cell.recipe,
-                texts=known.texts + 1 if known else 1,
-                reason=known.reason if known else reason,
-            )
-        return list(counts.values())
 
     def _tell(self, **changes: object) -> None:
         with self._lock:
@@ -270,3 +297,16 @@ class Job:
             subscribers = list(self._subscribers)
         for changed in subscribers:
             changed()
+
+
+def _failed(tally: Tally) -> list[Failed]:
+    """How many texts have no number, by recipe."""
+    counts: dict[int, Failed] = {}
+    for cell, reason in tally.failed.items():
+        known = counts.get(cell.recipe)
+        counts[cell.recipe] = Failed(
+            recipe=cell.recipe,
+            texts=known.texts + 1 if known else 1,
+            reason=known.reason if known else reason,
+        )
+    return list(counts.values())

@@ -1,7 +1,7 @@
 """The experiments of a server: each is run behind everybody's runs, kept, and found by its id.
 
-Whoever knows an id may read and stop that experiment; ids are drawn, and cannot be guessed. What
-was being run when the server ended goes on when it starts again.
+Whoever knows an id may read, stop and delete that experiment; ids are drawn, and cannot be guessed.
+What was being run when the server ended goes on when it starts again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from playground.database import DatabaseError
 from playground.engine.request import Busy
+from playground.experiment import runner
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.job import Job, Line
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
@@ -29,7 +31,9 @@ log = logging.getLogger(__name__)
 
 MOST_OPEN = 24  # that run or wait, of all clients
 MOST_OF_ONE = 3  # of one client
-_UNPACKED = 16  # that have ended and are kept in memory; the others are measured again
+_UNPACKED = 16  # that have ended and are kept in memory; the others are read from the store
+_STOPPED_S = 5.0  # that one may take to end before it is deleted
+_CLOSED_S = 1.0  # that all may take to end before the store is closed
 _AGAIN_S = 60  # after which one who is refused may try again
 
 
@@ -76,8 +80,8 @@ class Jobs:
         engine = self._engine(asked.model)
         if asked.model is not None or engine.model.facts.id != self._engine(None).model.facts.id:
             asked = asked.model_copy(update={"model": engine.model.facts.id})
-        runner = Runner(asked, engine, self.store)
-        row = KeptJob.new(secrets.token_urlsafe(12), engine.model.facts.id, asked, runner.facts)
+        facts = Runner(asked, engine, self.store).facts
+        row = KeptJob.new(secrets.token_urlsafe(12), engine.model.facts.id, asked, facts)
         with self._lock:
             self._check_room(client)
             self.kept.add(row)
@@ -98,7 +102,7 @@ class Jobs:
         return asked
 
     def get(self, id: str) -> Job | None:
-        """An experiment of this server; one that has ended is measured again from its texts."""
+        """An experiment of this server."""
         with self._lock:
             job = self._jobs.get(id)
             if job is not None:
@@ -106,6 +110,25 @@ class Jobs:
                 return job
             row = self.kept.get(id)
             return None if row is None else self._begin(row)
+
+    def delete(self, id: str) -> bool:
+        """Forget an experiment, its votes, and its texts where no other one has the same.
+
+        One that runs is stopped. False where there is none.
+        """
+        job = self.get(id)
+        if job is None:
+            return False
+        job.stop()
+        job.join(_STOPPED_S)
+        with self._lock:
+            self._jobs.pop(id, None)
+            self.kept.delete(id)
+        own = set(job.keys.values())
+        for other in self.kept.sharing(job.row):
+            own.difference_update(runner.keys(other.experiment, other.facts).values())
+        self.store.forget(own)
+        return True
 
     def stop(self, id: str) -> bool:
         """Have an experiment end where it is; False where there is none."""
@@ -121,7 +144,7 @@ class Jobs:
             if job is None or not job.resumable:
                 return job
             self._check_room(client)
-            self.kept.set_stage(id, "waiting", "")
+            self.kept.go_on(id)
             row = self.kept.get(id)
             assert row is not None
             return self._begin(row, client)
@@ -135,14 +158,21 @@ class Jobs:
                 if row.id not in self._jobs:
                     self._begin(row)
 
-    def close(self) -> None:
-        """End all where they are; they go on when the server starts again."""
+    def end(self) -> None:
+        """Have all end where they are; they go on when the server starts again."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
             job.close()
+
+    def close(self) -> None:
+        """The same, and wait for them: a second, for all together."""
+        self.end()
+        with self._lock:
+            jobs = list(self._jobs.values())
+        late = monotonic() + _CLOSED_S
         for job in jobs:
-            job.join()
+            job.join(max(0.0, late - monotonic()))
         with self._lock:
             if self._store is not None:
                 self._store.close()
@@ -157,7 +187,7 @@ class Jobs:
         return job
 
     def _check_room(self, client: str) -> None:
-        open_ = [job for job in self._jobs.values() if not job.over]
+        open_ = [job for job in self._jobs.values() if job.open]
         own = [job for job in open_ if client and job.client == client]
         if len(own) >= MOST_OF_ONE:
             raise Busy(

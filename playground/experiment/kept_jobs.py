@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from pydantic import ValidationError
+
 from playground.experiment.experiment import Experiment
 from playground.experiment.facts import Facts
-from playground.experiment.state import OVER, Stage
+from playground.experiment.state import Stage, State
 from playground.experiment.store import Store
 
 MOST_JOBS = 2000  # of a store; the oldest that have ended go first, with their votes
-_COLUMNS = "id, created, state, note, model, experiment, facts"
+_COLUMNS = "id, created, state, note, model, experiment, facts, told"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class KeptJob:
     model: str  # the id of the model that was asked for
     experiment: Experiment
     facts: Facts
+    told: State | None = None  # what it found, once it has ended
 
     @classmethod
     def new(cls, id: str, model: str, experiment: Experiment, facts: Facts) -> KeptJob:
@@ -39,32 +44,61 @@ class KeptJobs:
     store: Store
 
     def add(self, row: KeptJob) -> None:
-        ended = ", ".join(f"'{stage}'" for stage in sorted(OVER))
+        asked, facts = row.experiment.model_dump_json(), row.facts.model_dump_json()
         with self.store.transaction() as database:
             database.execute(
-                f"INSERT INTO jobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs (id, created, state, note, model, experiment, facts, bytes) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    row.id, row.created, row.stage, row.note, row.model,
-                    row.experiment.model_dump_json(), row.facts.model_dump_json(),
+                    row.id, row.created, row.stage, row.note, row.model, asked, facts,
+                    len(asked.encode()) + len(facts),
                 ),
             )  # fmt: skip
             database.execute(
-                f"DELETE FROM jobs WHERE state IN ({ended}) AND id NOT IN "
+                "DELETE FROM jobs WHERE used IS NOT NULL AND id NOT IN "
                 "(SELECT id FROM jobs ORDER BY created DESC LIMIT ?)",
                 (MOST_JOBS,),
             )
+            self.store.make_room()
 
     def get(self, id: str) -> KeptJob | None:
         return next(iter(self._found("WHERE id = ?", id)), None)
 
     def unfinished(self) -> list[KeptJob]:
         """Those that neither ended nor were stopped, the oldest first."""
-        ended = ", ".join(f"'{stage}'" for stage in sorted(OVER))
-        return self._found(f"WHERE state NOT IN ({ended}) ORDER BY created")
+        return self._found("WHERE used IS NULL ORDER BY created")
 
-    def set_stage(self, id: str, stage: Stage, note: str) -> None:
+    def conclude(self, id: str, state: State) -> None:
+        """Keep how an experiment ended, and what it found."""
+        self._set(id, state.stage, state.note, state.model_dump_json(), time.time())
+
+    def go_on(self, id: str) -> None:
+        """It has not ended any more."""
+        self._set(id, "waiting", "", "", None)
+
+    def delete(self, id: str) -> None:
+        """Forget an experiment, with its votes."""
         with self.store.transaction() as database:
-            database.execute("UPDATE jobs SET state = ?, note = ? WHERE id = ?", (stage, note, id))
+            database.execute("DELETE FROM jobs WHERE id = ?", (id,))
+
+    def sharing(self, row: KeptJob) -> Iterator[KeptJob]:
+        """Other experiments that may have texts of this one: those with a prompt of it."""
+        prompts = {prompt.text for prompt in row.experiment.prompts}
+        others = "SELECT id FROM jobs WHERE model = ? AND id != ?"
+        for (id,) in self.store.rows(others, row.model, row.id):
+            for (asked,) in self.store.rows("SELECT experiment FROM jobs WHERE id = ?", id):
+                if prompts.isdisjoint(one["text"] for one in json.loads(asked)["prompts"]):
+                    continue
+                yield from self._found("WHERE id = ?", id)
+
+    def _set(self, id: str, stage: Stage, note: str, told: str, used: float | None) -> None:
+        with self.store.transaction() as database:
+            database.execute(
+                "UPDATE jobs SET state = ?, note = ?, told = ?, used = ?, "
+                "bytes = length(CAST(experiment AS BLOB)) + length(facts) + ? WHERE id = ?",
+                (stage, note, told, used, len(told.encode()), id),
+            )
+            self.store.make_room()
 
     def set_facts(self, id: str, facts: Facts) -> None:
         """The model was loaded with other weights or on another device: all is written anew."""
@@ -83,8 +117,17 @@ class KeptJobs:
                 model=str(model),
                 experiment=Experiment.model_validate_json(experiment),
                 facts=Facts.model_validate_json(facts),
+                told=_state(told),
             )
-            for id, created, stage, note, model, experiment, facts in self.store.rows(
+            for id, created, stage, note, model, experiment, facts, told in self.store.rows(
                 f"SELECT {_COLUMNS} FROM jobs {where}", *values
             )
         ]
+
+
+def _state(told: str) -> State | None:
+    """What was kept of how it ended; None where an earlier version of this program told it."""
+    try:
+        return State.model_validate_json(told) if told else None
+    except ValidationError:
+        return None

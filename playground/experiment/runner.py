@@ -6,7 +6,6 @@ noise; as many runs are under way as there are rows for. A finished run's cells 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,8 +113,6 @@ class Runner:
         else:
             self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
         self.keys = keys(experiment, self.facts)
-        digest = hashlib.sha256(b"".join(self.keys.values()))
-        self.id = digest.hexdigest()[:16]
         self._stop = threading.Event()
         self._check()
 
@@ -140,9 +137,6 @@ class Runner:
         if fresh:
             self.store.forget(self.keys.values())
         kept = self.store.has(self.keys.values())
-        self.store.remember(
-            self.id, self.experiment.model_dump_json(), self.facts.model_dump_json()
-        )
         before = count = sum(key in kept for key in self.keys.values())
         clock = perf_counter()
         for work, run in self._runs(deque(self._missing(kept))):

@@ -90,7 +90,7 @@ class Failed(Closed):
 class State(Closed):
     """One experiment of this server."""
 
-    id: str = Field(description="Whoever knows it may read and stop this experiment.")
+    id: str = Field(description="Whoever knows it may read, stop and delete this experiment.")
     stage: Stage
     note: str = Field(description="Why it waits or failed; empty else.")
     question: str
@@ -173,6 +173,7 @@ def concluded(state: State, findings: Findings) -> State:
     return state.model_copy(
         update={
             "means": means(findings, live=False),
+            "done": findings.written,
             "measured": findings.written,
             "verdict": verdict(findings),
             "pairs": found[:MOST_PAIRS],

@@ -14,10 +14,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from playground.database import Database
+from playground.database import Database, total
 from playground.experiment.sample import Sample
 
 MOST_BYTES = 1 << 30
+VOTE_BYTES = 256  # a vote, and what finds it
 _AT_ONCE = 500  # keys in one question; SQLite bounds them
 
 # Each brings a file from the version of its index to the next.
@@ -68,21 +69,39 @@ MIGRATIONS: tuple[str, ...] = (
         UNIQUE (ballot, voter, unit)
     ) WITHOUT ROWID;
     """,
+    # Of an experiment, ``used`` is when it ended, or was voted on; NULL while it goes on.
+    f"""
+    DROP TABLE experiments;
+    ALTER TABLE jobs ADD COLUMN used REAL;
+    ALTER TABLE jobs ADD COLUMN told TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE ballots ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET bytes = length(CAST(experiment AS BLOB)) + length(facts);
+    UPDATE jobs SET used = created WHERE state IN ('done', 'stopped', 'failed');
+    UPDATE ballots SET bytes = length(CAST(ballot AS BLOB)) + {VOTE_BYTES} *
+        (SELECT count(*) FROM votes WHERE votes.ballot = ballots.id);
+    CREATE INDEX jobs_by_use ON jobs (used);
+    """
+    + total("samples", "jobs", "ballots"),
 )
 
 
 class Store(Database):
-    """A file of samples, in at most about ``most_bytes``. Any thread may call it.
+    """A file of samples and of a server's experiments with their votes. Any thread may call it.
 
-    Those that were used longest ago go first. Several processes may share one file. ``None`` for
-    the file keeps all in memory.
+    It has at most about ``most_bytes``, of which what was used longest ago goes first, and nothing
+    that was last used more than ``days`` ago; None is any time. Several processes may share one
+    file. ``None`` for the file keeps all in memory.
     """
 
-    def __init__(self, file: Path | str | None, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, file: Path | str | None, most_bytes: int = MOST_BYTES, days: float | None = None
+    ) -> None:
         """Raises ``DatabaseError`` where the file cannot be used."""
-        self.most_bytes = most_bytes
+        self.most_bytes, self.days = most_bytes, days
         where = None if file is None else Path(file).expanduser()
-        super().__init__(where, MIGRATIONS, "as a store", pragmas=["foreign_keys = ON"])
+        pragmas = ["foreign_keys = ON", "secure_delete = ON"]
+        super().__init__(where, MIGRATIONS, "as a store", pragmas)
 
     def __enter__(self) -> Store:
         return self
@@ -92,12 +111,6 @@ class Store(Database):
 
     def __len__(self) -> int:
         return int(self.rows("SELECT count(*) FROM samples")[0][0])
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all samples, packed."""
-        with self._lock:
-            return self._bytes()
 
     def has(self, keys: Iterable[bytes]) -> set[bytes]:
         """Which of these are kept; they count as used now."""
@@ -123,7 +136,7 @@ class Store(Database):
         return found
 
     def put(self, samples: Mapping[bytes, Sample]) -> None:
-        """Keep samples, all or none, and drop those used longest ago beyond the bound.
+        """Keep samples, all or none, and make room for them.
 
         What is kept already stays: a text follows from its key.
         """
@@ -134,47 +147,40 @@ class Store(Database):
             rows.append((key, now, len(packed), packed))
         with self.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
-            self._drop_oldest()
+            self.make_room()
 
     def forget(self, keys: Iterable[bytes]) -> None:
         """Drop samples, so that they are written anew."""
         with self.transaction() as database:
             database.executemany("DELETE FROM samples WHERE key = ?", [(key,) for key in keys])
 
-    def remember(self, id: str, experiment: str, facts: str) -> None:
-        """Keep what an experiment asked, as JSON."""
-        now = time.time()
-        with self.transaction() as database:
-            database.execute(
-                "INSERT INTO experiments VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET used = excluded.used, facts = excluded.facts",
-                (id, now, now, experiment, facts),
-            )
+    def make_room(self) -> None:
+        """Drop what is too old and, of what was used longest ago, what is too much.
 
-    def experiments(self) -> list[tuple[str, str]]:
-        """The id and the JSON of each that was asked, the latest first."""
-        rows = self.rows("SELECT id, experiment FROM experiments ORDER BY used DESC")
-        return [(str(id), str(experiment)) for id, experiment in rows]
-
-    def _bytes(self) -> int:
-        (total,) = self._database.execute("SELECT sum(bytes) FROM samples").fetchone()
-        return int(total or 0)
-
-    def _drop_oldest(self) -> None:
-        excess = self._bytes() - self.most_bytes
-        while excess > 0:
+        That is, texts, and experiments that have ended, with their votes. Within a transaction.
+        """
+        if self.days is not None:
+            oldest = time.time() - self.days * 86_400
+            self._database.execute("DELETE FROM samples WHERE used < ?", (oldest,))
+            self._database.execute("DELETE FROM jobs WHERE used < ?", (oldest,))
+        while (excess := self._bytes() - self.most_bytes) > 0:
             rows = self._database.execute(
-                "SELECT key, bytes FROM samples ORDER BY used LIMIT 100"
+                "SELECT key, NULL, bytes, used FROM samples UNION ALL "
+                "SELECT NULL, id, bytes, used FROM jobs WHERE used IS NOT NULL "
+                "ORDER BY used LIMIT 100"
             ).fetchall()
             if not rows:
                 return
-            dropped = []
-            for key, size in rows:
+            for text, job, size, _ in rows:
+                self._database.execute("DELETE FROM samples WHERE key = ?", (text,))
+                self._database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+                excess -= size
                 if excess <= 0:
                     break
-                dropped.append((key,))
-                excess -= size
-            self._database.executemany("DELETE FROM samples WHERE key = ?", dropped)
+
+    def _bytes(self) -> int:
+        (bytes_,) = self._database.execute("SELECT bytes FROM total").fetchone()
+        return int(bytes_)
 
 
 def key(parts: Mapping[str, object]) -> bytes:

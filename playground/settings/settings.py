@@ -219,7 +219,17 @@ class Settings(BaseSettings):
         "cache folder.",
     )
     experiment_bytes: ByteSize = Field(
-        ByteSize(1 << 30), ge=0, description="Room in it for texts; the oldest go first."
+        ByteSize(1 << 30),
+        ge=0,
+        description="Bytes of it; what was used longest ago goes first, but no experiment that "
+        "runs.",
+    )
+    experiment_days: float = Field(
+        90.0,
+        gt=0,
+        le=3650,
+        description="Days after which texts, and experiments with their votes, are deleted that "
+        "were not used.",
     )
 
     # Server

@@ -60,10 +60,13 @@ class Finding:
             client = visitor(request, self.service.settings)
             return self._answered(sent, lambda job, asked: self.go_on(job, client))
 
+        def delete(sent: Any) -> Answer:
+            return self._answered(sent, self.delete)
+
         def by_prompt(sent: Any) -> Answer:
             return self._answered(sent, self.by_prompt)
 
-        return [follow, stop, go_on, by_prompt]
+        return [follow, stop, go_on, delete, by_prompt]
 
     def follow(self, job: Job, asked: Asked) -> Answer:
         """Its state, where that is another than the page has."""
@@ -78,6 +81,10 @@ class Finding:
 
     def go_on(self, job: Job, client: str) -> Answer:
         self.service.jobs.go_on(job.id, client)
+        return {}
+
+    def delete(self, job: Job, asked: Asked) -> Answer:
+        self.service.jobs.delete(job.id)
         return {}
 
     def by_prompt(self, job: Job, asked: Asked) -> Answer:

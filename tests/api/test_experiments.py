@@ -69,7 +69,9 @@ def test_it_is_stopped_and_gone_on_with(client):
     stopped = list(events(client.get(f"/api/experiments/{id}/events").text))[-1][1]
     assert stopped["stage"] == "stopped" and stopped["done"] < 2400
     assert client.post(f"/api/experiments/{id}/resume").json()["stage"] in ("waiting", "running")
-    client.post(f"/api/experiments/{id}/stop")
+    assert client.delete(f"/api/experiments/{id}").status_code == 204
+    for answer in (client.delete(f"/api/experiments/{id}"), client.get(f"/api/experiments/{id}")):
+        assert ("path", "id") in faults(answer, 404)
 
 
 def test_people_vote_on_its_texts(client, ended):

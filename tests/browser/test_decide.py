@@ -77,6 +77,16 @@ def test_an_experiment_is_run_read_and_found_again(page: Page):
     run(page, 4)
     page.get_by_role("button", name="Decide", exact=True).click()
     expect(page.locator(".asking .earlier")).to_contain_text("Which <b>one</b>?")
+    rows.nth(1).get_by_role("button").click()
+    expect(page.locator(".samples .text")).to_have_count(4)
+    page.get_by_role("button", name="Delete", exact=True).locator("visible=true").click()
+    page.get_by_role("button", name="Delete its texts and votes, surely?").click()
+    for gone in (".finding", ".samples .text", "#frontier .chart", ".asking .earlier"):
+        expect(page.locator(gone).locator("visible=true")).to_have_count(0)
+    assert "experiment=" not in page.url
+    page.goto(address)
+    stage(page, "gone")
+    expect(page.locator(".finding .fault")).to_contain_text("no such experiment")
 
 
 def test_what_is_wrong_stands_beside_it_and_a_stop_keeps_what_is_there(page: Page):

@@ -11,6 +11,8 @@ from playground.engine.request import Busy
 from playground.experiment import jobs as jobs_module
 from playground.experiment.experiment import ExperimentError
 from playground.experiment.jobs import Jobs
+from playground.experiment.kept_jobs import KeptJobs
+from playground.experiment.runner import ModelReleased
 from playground.experiment.store import Store
 from tests.engine.models import engine
 from tests.experiment.test_runner import ASKED
@@ -115,9 +117,27 @@ def test_what_ran_when_the_server_ended_goes_on_when_it_starts_again(served, tmp
     second.close()
     third = made()
     third.resume()
-    found = over(third.get(job.id))  # it had ended: it is measured again, and nothing is written
-    assert found == state
+    ended = third.get(job.id)  # it had ended: what it found was kept, and nothing is written
+    assert ended.over and ended.state == state
+    assert ended.findings().written == 36 and ended.findings() is ended.findings()
+    assert third.delete(job.id) and not third.delete(job.id)
+    assert third.get(job.id) is None and len(third.store) == 0
     third.close()
+
+
+def test_what_is_deleted_leaves_the_texts_that_another_one_has(jobs):
+    first, other = jobs.submit(LONG), jobs.submit(LONG | {"prompts": ["two"], "seeds": 5})
+    over(first), over(other)
+    assert len(jobs.store) == 36 + 3
+    jobs.delete(first.id)
+    assert len(jobs.store) == len(other.result().samples) == 15
+    running = jobs.submit(LONG | {"seeds": 50})
+    at_three(running, lambda: None)
+    jobs.delete(running.id)
+    assert over(running) and jobs.store.rows("SELECT id FROM jobs") == [(other.id,)]
+    assert len(jobs.store) >= 15
+    jobs.delete(other.id)
+    assert jobs.store.rows("SELECT id FROM jobs") == []
 
 
 def test_a_model_that_makes_room_for_another_is_asked_for_again(tmp_path, monkeypatch):
@@ -135,6 +155,26 @@ def test_a_model_that_makes_room_for_another_is_asked_for_again(tmp_path, monkey
     assert over(job).stage == "done" and job.state.done == 36
     made.close()
     engines[1].close()
+
+
+def test_all_end_with_the_server_whatever_they_wait_for(served, tmp_path):
+    def released(model):
+        if threading.current_thread().name.startswith("job-"):
+            raise ModelReleased("released")
+        return served
+
+    made = Jobs(released, lambda: Store(tmp_path / "store.sqlite"), 500)
+    begun = [made.submit(LONG) for _ in range(3)]
+    for job in begun[:2]:
+        until(job, lambda state: "made room" in state.note)
+    until(begun[2], lambda state: state.note.startswith("Waits for another"))
+    made.end()
+    for job in begun:
+        job.join(10)  # a model that was released is asked for again after 30 s
+        assert not job._thread.is_alive()
+    made.close()
+    with Store(tmp_path / "store.sqlite") as store:
+        assert len(KeptJobs(store).unfinished()) == 3
 
 
 def test_what_cannot_be_run_is_refused_with_its_field(jobs, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -14,8 +13,11 @@ import pytest
 from playground.database import DatabaseError
 from playground.engine import Request
 from playground.experiment.experiment import Experiment, ExperimentError
+from playground.experiment.facts import Facts
+from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.runner import Cell, ExperimentFailed, Runner
 from playground.experiment.sample import Sample
+from playground.experiment.state import blank
 from playground.experiment.store import MIGRATIONS, Store
 from tests.engine.models import engine
 from tests.test_app import ROOT
@@ -189,15 +191,64 @@ def test_a_store_drops_what_was_used_longest_ago(tmp_path):
             store.nbytes <= 1000 and keys[0] in store.has(keys) and keys[1] not in store.has(keys)
         )
         assert store.get(keys[-1:])[keys[-1]].text == "39"
+        (summed,) = store.rows("SELECT sum(bytes) FROM samples")[0]
+        assert store.nbytes == summed
+
+
+def test_experiments_that_ended_go_with_what_was_used_longest_ago_and_their_votes(monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    facts = Facts(
+        model="m", title="m", fingerprint="0", parameters=1, device="cpu", dtype="float32",
+        batch_invariant=True, machine="", versions={},
+    )  # fmt: skip
+    with Store(None, most_bytes=20_000, days=1) as store:
+        jobs = KeptJobs(store)
+        for id in ("runs", "first", "second"):
+            jobs.add(KeptJob.new(id, "m", experiment(), facts))
+        for id in ("first", "second"):
+            jobs.conclude(id, blank(id, experiment(), "m").model_copy(update={"stage": "done"}))
+            with store.transaction() as database:
+                database.execute("INSERT INTO ballots VALUES (?, ?, 0, '', 3000)", (id, id))
+        assert jobs.get("first").told.stage == "done" and jobs.get("runs").told is None
+        number = 0
+
+        def more():
+            nonlocal number
+            number += 1
+            store.put({number.to_bytes(32, "big"): sample(str(number) * 500)})
+
+        while jobs.get("first") is not None:
+            more()
+            assert store.nbytes <= 20_000
+        assert store.rows("SELECT id FROM ballots") == [("second",)]
+        assert jobs.get("second") is not None and jobs.get("runs") is not None
+        kept = len(store)
+        for _ in range(86_400):
+            next(clock)
+        more()
+        assert kept > 1 and len(store) == 1  # all the others had not been used for a day
+        assert jobs.get("second") is None and jobs.get("runs") is not None
+        assert store.nbytes == sum(
+            store.rows(f"SELECT coalesce(sum(bytes), 0) FROM {table}")[0][0]
+            for table in ("samples", "jobs", "ballots")
+        )
 
 
 def test_a_store_of_an_earlier_form_is_brought_up_to_date_and_a_later_one_left(tmp_path):
     file = tmp_path / "s.sqlite"
-    with sqlite3.connect(file) as database:  # as it is before the first migration
-        database.execute("PRAGMA user_version = 0")
+    with sqlite3.connect(file) as database:  # as it was after the second migration
+        for migration in MIGRATIONS[:2]:
+            database.executescript(migration)
+        database.execute("INSERT INTO samples VALUES (?, 1.0, 300, '')", (b"k",))
+        for id, state in (("ended", "done"), ("open", "running")):
+            database.execute("INSERT INTO jobs VALUES (?, 2, ?, '', '', '12', '3')", (id, state))
+        database.execute("INSERT INTO ballots VALUES ('b', 'ended', 3, '12345')")
+        database.execute("INSERT INTO votes VALUES ('b', 0, 'v', 0, 0, 'tie', 0)")
+        database.execute("PRAGMA user_version = 2")
     with Store(file) as store:
-        store.remember("a", json.dumps({}), json.dumps({}))
-        assert store.experiments() == [("a", "{}")]
+        assert store.nbytes == 300 + 3 + 3 + 5 + 256
+        assert store.rows("SELECT id, used FROM jobs ORDER BY id") == [("ended", 2), ("open", None)]
     with sqlite3.connect(file) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

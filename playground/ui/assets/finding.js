@@ -1,12 +1,12 @@
 // An experiment as it runs, and what it found; see ui/decide.py and experiment/state.py.
-// Functions: follow({id, version}) gives {version, state} or {gone}, stop({id}), go_on({id}),
+// Functions: follow({id, version}) gives {version, state} or {gone}, stop({id}), go_on({id}), delete({id}),
 //   by_prompt({id, metric}) gives {rows: [{name, cells}], left_out}.
 // Events: draw {id, quality, diversity} has the frontier drawn, texts {id, recipe, prompt} has texts opened.
 // Constants: colours
 const home = element.querySelector('.finding');
 const [heading, facts, told, fault, failures, verdict, table] = ['h2', '.facts', '.progress .told', '.fault', '.failures', '.verdict', '.table']
   .map((s) => home.querySelector(s));
-const [stop, onward, link, bar, axes] = ['.stop', '.onward', '.link', 'progress', '.axes'].map((s) => home.querySelector(s));
+const [stop, onward, link, drop, bar, axes] = ['.stop', '.onward', '.link', '.delete', 'progress', '.axes'].map((s) => home.querySelector(s));
 const [pairs, prompts] = ['.pairs', '.prompts'].map((s) => home.querySelector(s));
 const [LOOK, REST] = [1000, 4000]; // milliseconds between two looks, and where nobody sees them
 const OVER = ['done', 'stopped', 'failed'];
@@ -211,6 +211,33 @@ onward.addEventListener('click', async () => {
   version = -1;
   look();
 });
+let sure = null;
+const unsure = () => {
+  clearTimeout(sure);
+  sure = null;
+  drop.textContent = 'Delete';
+};
+drop.addEventListener('click', async () => { // the second press, within some seconds, deletes
+  if (sure === null) {
+    drop.textContent = 'Delete its texts and votes, surely?';
+    sure = setTimeout(unsure, 5000);
+    return;
+  }
+  unsure();
+  const gone = id;
+  drop.disabled = true;
+  const answer = await server.delete({ id: gone }).catch(() => null);
+  drop.disabled = false;
+  if (!answer || answer.fault) {
+    fault.textContent = answer?.fault ?? 'The server did not answer.';
+    fault.hidden = false;
+    return;
+  }
+  playground.experiments.forget(gone);
+  if (id !== gone) return;
+  frontier(); // what is drawn of it is there no longer
+  playground.experiments.open(null);
+});
 link.addEventListener('click', async () => {
   const address = `${location.origin}${location.pathname}?experiment=${encodeURIComponent(id)}`;
   try { await navigator.clipboard.writeText(address); link.textContent = 'Link copied'; }
@@ -219,6 +246,7 @@ link.addEventListener('click', async () => {
 playground.experiments.listen('experiment', (given) => {
   [id, version, state] = [given, -1, null];
   link.textContent = 'Copy link';
+  unsure();
   home.hidden = !id;
   home.dataset.stage = 'opening';
   if (id) home.scrollIntoView({ block: 'nearest' });
