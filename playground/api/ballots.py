@@ -106,7 +106,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
 
     def ballots() -> Ballots:
-        return Ballots(service.jobs.store)
+        return service.jobs.ballots
 
     async def found(make: Callable[[], T | None]) -> T:
         """What ``make`` gives, on a thread; ``NoSuch`` for None."""

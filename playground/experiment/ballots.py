@@ -6,17 +6,20 @@ import csv
 import io
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from playground.experiment.ballot import OUTCOMES, Answer, Ballot
 from playground.experiment.job import Job
 from playground.experiment.standing import Standing, standing
 from playground.experiment.store import VOTE_BYTES, Store
-from playground.experiment.votes import Vote
+from playground.experiment.votes import Outcome, Vote
 
 MOST_BALLOTS = 20  # of one experiment
+_PARSED, _STANDINGS = 8, 64  # in memory; a ballot holds megabytes of texts
 _USED = "UPDATE jobs SET used = ? WHERE id = ? AND used IS NOT NULL"
 
 
@@ -57,11 +60,15 @@ class Turn:
     over: str  # why the vote has ended; empty else
 
 
-@dataclass(frozen=True)
 class Ballots:
     """The votes of a store. Any thread may call it; several browsers may vote at once."""
 
-    store: Store
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        # A ballot does not change, nor does what its first so many votes tell.
+        self._ballot = lru_cache(_PARSED)(self._read)
+        self._told = lru_cache(_STANDINGS)(self._standing)
+        self._telling = threading.Lock()
 
     def begin(self, job: Job, recipes: Sequence[int], most: int, early: bool) -> str:
         """A new vote on recipes of an experiment; its id, which is the link for voters."""
@@ -91,15 +98,15 @@ class Ballots:
         return [str(id) for (id,) in rows]
 
     def get(self, id: str) -> Ballot | None:
-        rows = self.store.rows("SELECT ballot FROM ballots WHERE id = ?", id)
-        return Ballot.model_validate_json(rows[0][0]) if rows else None
+        known = self.store.rows("SELECT 1 FROM ballots WHERE id = ?", id)
+        return self._ballot(id) if known else None
 
     def turn(self, id: str, voter: str) -> Turn | None:
         """What this voter is asked next; None where there is no such vote."""
         ballot = self.get(id)
         if ballot is None:
             return None
-        votes, cast = self._votes(id, ballot)
+        votes, cast = self._votes(id, ballot, self._count(id))
         over, unit = ballot.over(votes), ballot.next(voter, cast)
         question = None
         if not over and unit is not None:
@@ -117,35 +124,24 @@ class Ballots:
         if not 0 <= unit < len(ballot.units):
             raise VoteError("unit", f"unit is {unit}; there is no such pair of texts.")
         asked, swapped = ballot.units[unit], ballot.swapped(voter, unit)
-        try:
-            with self.store.transaction() as database:
-                rows = database.execute(
-                    "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ?", (id,)
-                ).fetchall()
-                votes, cast = _read(ballot, rows)
-                if (voter, unit) not in cast:
-                    if over := ballot.over(votes):
-                        raise VoteError("unit", over)
-                    now = time.time()
-                    database.execute(
-                        "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (id, len(rows), voter, unit, swapped, OUTCOMES[answer], now),
-                    )
-                    (job,) = database.execute(
-                        "UPDATE ballots SET bytes = bytes + ? WHERE id = ? RETURNING job",
-                        (VOTE_BYTES, id),
-                    ).fetchone()
-                    database.execute(_USED, (now, job))
-        except sqlite3.IntegrityError as error:  # the vote was deleted meanwhile
-            raise VoteError("id", "This vote is kept no longer.") from error
+        while True:  # what is there is read, and judged, while others may vote
+            votes, cast = self._votes(id, ballot, self._count(id))
+            if (voter, unit) in cast:
+                break
+            if over := ballot.over(votes):
+                raise VoteError("unit", over)
+            if self._add(id, len(votes), voter, unit, swapped, OUTCOMES[answer]):
+                break
         names = [ballot.names[recipe] for recipe in asked.pair]
         left, right = names[::-1] if swapped else names
         return Revealed(left, right)
 
     def standing(self, id: str) -> Standing | None:
         """What the votes so far tell."""
-        ballot = self.get(id)
-        return None if ballot is None else standing(id, ballot, self._votes(id, ballot)[0])
+        if self.get(id) is None:
+            return None
+        with self._telling:  # once, however many look
+            return self._told(id, self._count(id))
 
     def to_csv(self, id: str) -> str | None:
         """Every vote, a row each, in the order in which they were cast."""
@@ -177,11 +173,48 @@ class Ballots:
             )
         return out.getvalue()
 
-    def _votes(self, id: str, ballot: Ballot) -> tuple[list[Vote], list[tuple[str, int]]]:
+    def _read(self, id: str) -> Ballot | None:
+        rows = self.store.rows("SELECT ballot FROM ballots WHERE id = ?", id)
+        return Ballot.model_validate_json(rows[0][0]) if rows else None
+
+    def _standing(self, id: str, count: int) -> Standing | None:
+        ballot = self.get(id)
+        return None if ballot is None else standing(id, ballot, self._votes(id, ballot, count)[0])
+
+    def _count(self, id: str) -> int:
+        return int(self.store.rows("SELECT count(*) FROM votes WHERE ballot = ?", id)[0][0])
+
+    def _votes(
+        self, id: str, ballot: Ballot, count: int
+    ) -> tuple[list[Vote], list[tuple[str, int]]]:
+        """The first so many votes, and who cast one on which unit."""
         rows = self.store.rows(
-            "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ? ORDER BY number", id
-        )
+            "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ? AND number < ? "
+            "ORDER BY number",
+            id, count,
+        )  # fmt: skip
         return _read(ballot, rows)
+
+    def _add(
+        self, id: str, number: int, voter: str, unit: int, swapped: bool, outcome: Outcome
+    ) -> bool:
+        """Keep a vote as that of this number; False where another one came before it."""
+        now = time.time()
+        try:
+            with self.store.transaction() as database:
+                count = "SELECT count(*) FROM votes WHERE ballot = ?"
+                if database.execute(count, (id,)).fetchone() != (number,):
+                    return False
+                row = (id, number, voter, unit, swapped, outcome, now)
+                database.execute("INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                (job,) = database.execute(
+                    "UPDATE ballots SET bytes = bytes + ? WHERE id = ? RETURNING job",
+                    (VOTE_BYTES, id),
+                ).fetchone()
+                database.execute(_USED, (now, job))
+        except sqlite3.IntegrityError as error:  # the vote was deleted meanwhile
+            raise VoteError("id", "This vote is kept no longer.") from error
+        return True
 
 
 def _read(

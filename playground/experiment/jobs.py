@@ -11,12 +11,14 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from playground.database import DatabaseError
 from playground.engine.request import Busy
 from playground.experiment import runner
+from playground.experiment.ballots import Ballots
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.job import Job, Line
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
@@ -68,6 +70,11 @@ class Jobs:
     @property
     def kept(self) -> KeptJobs:
         return KeptJobs(self.store)
+
+    @cached_property
+    def ballots(self) -> Ballots:
+        """The blind votes on them."""
+        return Ballots(self.store)
 
     def submit(self, given: Mapping[str, Any], client: str = "") -> Job:
         """Check an experiment that is given by the fields of its file, and begin it.

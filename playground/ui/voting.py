@@ -10,7 +10,7 @@ import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground.experiment.ballot import MOST_RECIPES, MOST_VOTES
-from playground.experiment.ballots import Ballots, VoteError
+from playground.experiment.ballots import VoteError
 from playground.experiment.experiment import ExperimentError
 from playground.service import Service
 from playground.ui import event_errors
@@ -66,14 +66,11 @@ class Voting:
         typed = asked.most.strip()
         if not typed.isdecimal() or not 1 <= int(typed) <= MOST_VOTES:
             return {"fault": f"Most votes is a whole number from 1 to {MOST_VOTES:,}."}
-        self.ballots.begin(job, asked.recipes, int(typed), asked.early)
+        self.service.jobs.ballots.begin(job, asked.recipes, int(typed), asked.early)
         return {}
 
     def standings(self, job: str) -> Answer:
         """What the votes on an experiment tell, the latest first."""
-        found = [self.ballots.standing(id) for id in self.ballots.of(job)[:SHOWN]]
+        ballots = self.service.jobs.ballots
+        found = [ballots.standing(id) for id in ballots.of(job)[:SHOWN]]
         return {"standings": [one.model_dump() for one in found if one is not None]}
-
-    @property
-    def ballots(self) -> Ballots:
-        return Ballots(self.service.jobs.store)

@@ -124,6 +124,17 @@ def test_a_vote_is_counted_once_and_many_may_vote_at_once(ballots):
     assert all(sides)
 
 
+def test_what_many_look_at_is_read_and_told_once(ballots, monkeypatch):
+    id = begun(ballots)
+    first = ballots.standing(id)
+    assert ballots.standing(id) is first and ballots.get(id) is ballots.get(id)
+    prefers(ballots, id, "voter-0000", 0, 1)
+    assert ballots.standing(id).votes == 1 and first.votes == 0
+    KeptJobs(ballots.store).delete("job")
+    assert ballots.get(id) is None and ballots.standing(id) is None and ballots.of("job") == []
+    assert ballots.turn(id, "voter-0000") is None and ballots.cast(id, "v", 0, "tie") is None
+
+
 def test_it_ends_by_the_rule_that_was_stated_before(ballots):
     sure = begun(ballots, most=60)
     assert "before that once it is known" in ballots.standing(sure).rule

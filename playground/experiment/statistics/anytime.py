@@ -8,10 +8,12 @@ of the shares that are no less likely, by a factor of 1 / alpha, than all shares
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _PRIOR = 0.5  # of the mixture, Beta(1/2, 1/2): as good for one-sided as for even shares
 
 
+@lru_cache(maxsize=4096)  # after a vote it is asked for all pairs, of which one has changed
 def share(wins: int, losses: int, alpha: float) -> tuple[float, float]:
     """Where the chance of a win lies, at every number of votes at once, but for ``alpha``."""
     if wins + losses == 0:

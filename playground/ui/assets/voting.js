@@ -33,12 +33,15 @@ playground.experiments.listen('experiment', (given) => {
 async function look() {
   clearTimeout(timer);
   const mine = ++turn;
-  if (!id) return;
+  if (!id || unseen()) return;
   const answer = await server.votes({ id }).catch(() => null);
   if (mine !== turn) return;
   if (answer?.standings) draw(answer.standings);
   if (!answer || answer.standings?.some(({ over }) => !over)) timer = setTimeout(look, LOOK);
 }
+const unseen = () => document.hidden || playground.area.shown !== 'decide';
+document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+playground.area.attach((area) => { if (area === 'decide') look(); });
 
 const plural = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 function draw(standings) {
