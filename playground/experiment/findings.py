@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +55,8 @@ class Findings:
     def __init__(self, experiment: Experiment, values: Mapping[str, Array], written: int) -> None:
         self.experiment, self.written = experiment, written
         self._values = dict(values)
+        self._by_prompt: dict[tuple[str, int | None, int], dict[tuple[int, int], Summary]] = {}
+        self._asking = threading.Lock()
 
     @property
     def complete(self) -> bool:
@@ -75,16 +78,31 @@ class Findings:
             for recipe, one in zip(there, found, strict=True)
         ]
 
-    def by_prompt(self, metric: str) -> dict[tuple[int, int], Summary]:
-        """By prompt and recipe: the mean over seeds, with its interval over them."""
-        asked, values = self.metric(metric), self.values(metric)
+    def by_prompt(
+        self, metric: str, most: int | None = None, resamples: int = RESAMPLES
+    ) -> dict[tuple[int, int], Summary]:
+        """By prompt and recipe: the mean over seeds, with its interval over them.
+
+        Of the first ``most`` prompts, or of all. What was asked before is not computed again.
+        """
+        with self._asking:
+            key = (str(self.metric(metric)), most, resamples)
+            if key not in self._by_prompt:
+                self._by_prompt[key] = self._prompt_by_prompt(*key)
+            return self._by_prompt[key]
+
+    def _prompt_by_prompt(
+        self, metric: str, most: int | None, resamples: int
+    ) -> dict[tuple[int, int], Summary]:
+        asked, values = self.metric(metric), self.values(metric)[:, :most]
         there = [
             place for place in np.ndindex(values.shape[:2]) if not np.isnan(values[place]).all()
         ]
         known = [values[place][~np.isnan(values[place])] for place in there]
+        found = alike(lambda some: intervals(some, resamples), known)
         return {
             (prompt, recipe): _summary(recipe, asked, one, one.prompts)
-            for (recipe, prompt), one in zip(there, alike(intervals, known), strict=True)
+            for (recipe, prompt), one in zip(there, found, strict=True)
         }
 
     @cached_property

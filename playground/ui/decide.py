@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from playground.colours import COLOURS
 from playground.experiment.job import Job
 from playground.experiment.report.content import plus_minus
+from playground.experiment.state import LIVE_RESAMPLES
+from playground.experiment.statistics.interval import RESAMPLES
 from playground.service import Service
 from playground.ui import event_errors, frontier
 from playground.ui.asking import Asking, options
@@ -91,7 +93,8 @@ class Finding:
         """A row a prompt: each recipe's mean over seeds, with its interval over them."""
         experiment, findings = job.experiment, job.findings()
         metric = experiment.measured[min(asked.metric, len(experiment.metrics) - 1)]
-        found = findings.by_prompt(str(metric))
+        resamples = RESAMPLES if job.over else LIVE_RESAMPLES
+        found = findings.by_prompt(str(metric), MOST_PROMPTS, resamples)
         rows = []
         for number, prompt in enumerate(experiment.prompts[:MOST_PROMPTS]):
             cells = [found.get((number, recipe)) for recipe in range(len(experiment.recipes))]

@@ -98,6 +98,11 @@ def test_means_are_over_prompts_and_those_of_ratios_geometric(result):
     assert "tokens_per_second" not in table.index.get_level_values("metric")
     by_prompt = result.by_prompt("repeated_ngrams(1)")
     assert len(by_prompt) == 24 and by_prompt[0, 0].cells == 3
+    some = result.by_prompt("repeated_ngrams(1)", 2, 99)
+    assert {place: one.mean for place, one in some.items()} == {
+        place: one.mean for place, one in by_prompt.items() if place[0] < 2
+    }
+    assert result.by_prompt("repeated_ngrams(1)", 2, 99) is some
 
 
 def test_the_verdict_says_first_what_can_be_told(result):

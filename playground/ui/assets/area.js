@@ -54,6 +54,7 @@
     },
     // Called with what an experiment is called, once that is known.
     name(id, title) {
+      if (read()[0]?.id === id && read()[0].title === title) return; // it is told again and again
       const others = read().filter((one) => one.id !== id);
       const when = read().find((one) => one.id === id)?.when ?? Date.now();
       playground.remember(EARLIER, JSON.stringify([{ id, title, when }, ...others].slice(0, MOST)));

@@ -80,7 +80,7 @@ function draw() {
   pairs.hidden = !state.pairs.length;
   menu(pairs.querySelector('select'), state.metrics);
   menu(prompts.querySelector('select'), state.metrics);
-  listPairs();
+  if (state.pairs.length) listPairs();
   for (const anchor of home.querySelectorAll('.downloads a')) anchor.href = `api/experiments/${id}/${anchor.dataset.as}`;
   if (prompts.open && state.measured !== listed && !prompts.querySelector('.scroll').contains(document.activeElement)) listPrompts();
   axes.hidden = !over() || !state.measured || state.recipes.length < 2;
@@ -175,7 +175,16 @@ function listPairs() {
     + (state.pairs_left_out ? ` ${plural(state.pairs_left_out, 'pair')} more are in the CSV of pairs.` : '');
 }
 
+let [asked, again] = [false, false]; // whether the table is on its way, and to be asked for anew
 async function listPrompts() {
+  again = asked;
+  if (asked) return;
+  asked = true;
+  try { await fetchPrompts(); } finally { asked = false; }
+  if (again) listPrompts();
+}
+
+async function fetchPrompts() {
   const mine = id;
   listed = state.measured;
   const answer = await server.by_prompt({ id, metric: Number(prompts.querySelector('select').value || 0) });
