@@ -38,7 +38,6 @@ class JointRun(Run):
         written = {at: (p.run, n) for p in parts for n, at in enumerate(p.columns)}
         self._written = [written[at] for at in range(len(request.recipes))]
         self._runs = [part.run for part in parts]
-        self.elsewhere = [run.views[lane] for run, lane in self._written]
         self.notice = notice
         self.attach(on_cancel=self._cancel, on_done=lambda run: self._heard.close())
         self._heard = ExitStack()
@@ -60,6 +59,7 @@ class JointRun(Run):
     def _moved(self) -> None:
         """Take over what the runs have told; on the threads of their loops."""
         runs = self._runs
+        self.elsewhere = [run.views[lane] for run, lane in self._written]
         if self.state == "queued" and any(run.state != "queued" for run in runs):
             self.state = "running"
         self.queue_position = max(run.queue_position for run in runs)

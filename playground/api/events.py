@@ -46,6 +46,7 @@ class RunEvents:
         self.run, self.answer = run, answer
         self.version = -1
         self.sent: list[list[int]] = [[] for _ in run.views]  # of each lane, the step records sent
+        self.read = run.views  # of each lane, the view whose records those are
         self.ended: set[int] = set()
         self.over = False
 
@@ -85,21 +86,25 @@ class RunEvents:
     def _lane(self, number: int) -> Iterator[bytes]:
         if number in self.ended:
             return
-        lane, sent = self.run.views[number], self.sent[number]
+        lane, before, sent = self.run.views[number], self.read[number], self.sent[number]
         done = lane.done  # read before its rows: a lane that is done does not change any more
         shown, steps = lane.ordered()[0], lane.steps
-        news, settled = lane.nodes(shown, sent), lane.settled(shown)
+        # Where another one writes the lane now, its records have numbers of their own.
+        known = sent if lane is before else ()
+        news, settled = lane.nodes(shown, known), lane.settled(shown)
         kept = min(settled, len(lane.written(shown)) - len(news))
         news = news[: settled - kept]
         unchanged = kept
         # Another row leads now: its tokens are sent only from where they differ from those sent.
-        for before, now in zip(sent[kept:], news, strict=False):
-            if any(getattr(steps[before], n) != getattr(steps[now], n) for n in ("token", "text")):
+        for old, new in zip(sent[kept:], news, strict=False):
+            was, now = before.steps[old], steps[new]
+            if (was.token, was.text) != (now.token, now.text):
                 break
             unchanged += 1
         if unchanged < len(sent):
             yield event("rewind", Rewound(lane=number, length=unchanged))
         sent[kept:] = news
+        self.read[number] = lane
         for index in range(unchanged, len(sent)):
             yield event("token", Appended.at(number, index, steps[sent[index]]))
         if done:

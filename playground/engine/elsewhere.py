@@ -120,51 +120,44 @@ class RemoteText:
 NOTHING = RemoteText(Output(text="", token_ids=[], nodes=[]))
 
 
-class RemoteView(View[Any]):
-    """What may be read of a lane that another process writes: what it told last."""
+@dataclass(frozen=True)
+class Told:
+    """What was told last of a lane: its records, and the texts that they lead to."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    records: list[StepRecord]
+    texts: list[RemoteText]
+    trace: Trace | None = None
+
+
+class RemoteView(View[Any]):
+    """What may be read of a lane that another process writes: what it told last.
+
+    The records of one view keep their numbers. A lane that a new writer goes on with, or begins
+    anew, has another view; see ``RemoteRun``. ``ahead`` are the records that a writer goes on from.
+    """
+
+    def __init__(self, recipe: Recipe, ahead: Sequence[StepRecord] = ()) -> None:
         self.recipe, self.chain = recipe, chain(recipe)
-        self._records: list[StepRecord] = []
-        self._texts: list[RemoteText] = [NOTHING]
-        self._trace: Trace | None = None
-        self._ahead: list[StepRecord] = []  # that another writer had written before this one
-        self._awaited: RemoteView | None = None  # what a new writer tells, until it is as far
+        self._ahead = [
+            step.model_copy(update={"index": at, "parent": at - 1 if at else None})
+            for at, step in enumerate(ahead)
+        ]
+        first = RemoteText(self._joined(NOTHING.output), len(ahead), len(ahead))
+        self._told = Told(list(self._ahead), [first])  # as a whole: other threads read it meanwhile
 
     def take(self, news: LaneNews, later: float = 0.0) -> None:
         """Take over what is new; records were written ``later`` seconds after their time."""
-        if self._awaited is not None:
-            self._awaited.take(news, later)
-            if len(self._awaited.path()) < len(self.path()) and not news.done:
-                return
-            vars(self).update(vars(self._awaited))
-            return
         ahead = len(self._ahead)
         new = [_moved(step, ahead, later) for step in news.trace.steps]
-        # Replaced as a whole: other threads read it meanwhile.
-        records = [*self._records[: ahead + news.first], *new]
         outputs = [self._joined(output) for output in news.trace.outputs] or [NOTHING.output]
         counts = zip(outputs, news.settled, news.final, strict=False)
-        self._records = records
-        self._texts = [RemoteText(o, ahead + settled, ahead + f) for o, settled, f in counts]
         beams = news.trace.beams and news.trace.beams.after(ahead)
-        self._trace = news.trace.model_copy(update={"beams": beams}) if ahead else news.trace
+        self._told = Told(
+            [*self._told.records[: ahead + news.first], *new],
+            [RemoteText(o, ahead + settled, ahead + f) for o, settled, f in counts],
+            news.trace.model_copy(update={"beams": beams}) if ahead else news.trace,
+        )
         self.offer, self.error, self.done = news.trace.offer, news.error, news.done
-
-    def go_on(self, count: int) -> None:
-        """Have what is told from now on come behind the first ``count`` tokens of the text."""
-        kept = self.path()[:count]
-        self._ahead = [
-            step.model_copy(update={"index": at, "parent": at - 1 if at else None})
-            for at, step in enumerate(kept)
-        ]
-        self._records = list(self._ahead)
-        output = self._joined(NOTHING.output)
-        self._texts = [RemoteText(output, len(kept), len(kept))]
-
-    def begin_anew(self) -> None:
-        """Have what is told from now on be of the whole text; what there is stays until then."""
-        self._awaited = RemoteView(self.recipe)
 
     def _joined(self, output: Output) -> Output:
         """A text behind that of the writer before."""
@@ -181,21 +174,21 @@ class RemoteView(View[Any]):
 
     @property
     def steps(self) -> list[StepRecord]:
-        return self._records
+        return self._told.records
 
     def measured(self, held: RemoteText) -> dict[str, float]:
         return dict(held.output.found)
 
     @property
     def text(self) -> str:
-        return self._texts[0].output.text
+        return self._told.texts[0].output.text
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        return self._texts[0].reason or self.ended
+        return self._told.texts[0].reason or self.ended
 
     def ordered(self) -> list[Any]:
-        return list(self._texts)
+        return list(self._told.texts)
 
     def nodes(self, held: Any, known: Sequence[int] = ()) -> list[int]:
         nodes: list[int] = held.output.nodes
@@ -213,23 +206,25 @@ class RemoteView(View[Any]):
         return len(held.output.nodes) if self.done else held.final
 
     def path(self) -> list[StepRecord]:
-        shown, records = self._texts[0], self._records
-        return [records[node] for node in shown.output.nodes[: self.settled(shown)]]
+        told = self._told
+        shown = told.texts[0]
+        return [told.records[node] for node in shown.output.nodes[: self.settled(shown)]]
 
     def trace(self, vocab_size: int) -> Trace:
-        outputs = [text.output for text in self._texts]
+        told = self._told
+        outputs = [text.output for text in told.texts]
         if self.ended is not None:  # here, and not where it was written
             outputs = [
                 one.model_copy(update={"finish_reason": one.finish_reason or self.ended})
                 for one in outputs
             ]
-        known = self._trace or Trace.model_construct(chain=self.chain, vocab_size=vocab_size)
+        known = told.trace or Trace.model_construct(chain=self.chain, vocab_size=vocab_size)
         return known.model_copy(
-            update={"steps": list(self._records), "outputs": outputs, "offer": self.offer}
+            update={"steps": list(told.records), "outputs": outputs, "offer": self.offer}
         )
 
     def forget(self) -> None:
-        self._awaited = None
+        """Nothing: what was told is what is read."""
 
 
 def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
@@ -242,12 +237,16 @@ def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
 
 
 class RemoteRun:
-    """A run of this process that others write, each some of its lanes; see ``take``."""
+    """A run of this process that others write, each some of its lanes; see ``take``.
+
+    ``views`` are of those who write now, as they are read.
+    """
 
     def __init__(self, run: Run, views: Sequence[RemoteView]) -> None:
         self.run, self.views = run, list(views)
         self._later: dict[int, float] = {}  # by lane: when its writer began, after its submission
-        run.elsewhere = self.views
+        self._coming: dict[int, RemoteView] = {}  # by lane: of one who begins anew
+        run.elsewhere = [*views]
 
     def take(self, news: News, lanes: Sequence[int] | None = None) -> None:
         """Take over what is new of some lanes, or of all, and wake who follows the run."""
@@ -268,8 +267,30 @@ class RemoteRun:
         run.memory = news.memory or run.memory
         for number, told, began in zip(wanted, news.lanes, later, strict=True):
             if not self.views[number].done:
-                self.views[number].take(told, began)
+                self._take(number, told, began)
         run.changed()
+
+    def _take(self, lane: int, news: LaneNews, later: float) -> None:
+        coming = self._coming.get(lane)
+        (coming or self.views[lane]).take(news, later)
+        if coming and (news.done or len(coming.path()) >= len(self.views[lane].path())):
+            self._read(lane, coming)
+
+    def _read(self, lane: int, view: RemoteView) -> None:
+        """Have another view of a lane be read from now on."""
+        self._coming.pop(lane, None)
+        self.views[lane] = view
+        assert self.run.elsewhere is not None
+        self.run.elsewhere[lane] = view
+
+    def go_on(self, lane: int, count: int) -> None:
+        """Have what is told from now on come behind the first ``count`` tokens of a lane's text."""
+        old = self.views[lane]
+        self._read(lane, RemoteView(old.recipe, old.path()[:count]))
+
+    def begin_anew(self, lane: int) -> None:
+        """Have what is told from now on be of the whole text; what there is stays until then."""
+        self._coming[lane] = RemoteView(self.views[lane].recipe)
 
     def lost(self, lanes: Sequence[int]) -> None:
         """Whoever wrote these lanes is gone; another is about to."""

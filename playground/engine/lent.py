@@ -7,15 +7,13 @@ this one has caught up with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from playground.engine.elsewhere import LaneNews, News, RemoteRun, RemoteView, Telling
-from playground.engine.lanes.rows import LaneRow
-from playground.engine.lanes.view import LaneView
+from playground.engine.elsewhere import News, RemoteRun, RemoteView, Telling
+from playground.engine.lanes.view import View
 from playground.engine.run import Run
-from playground.trace import FinishReason, StepRecord, Trace
 
 if TYPE_CHECKING:
     from playground.engine.engine import Engine
@@ -49,61 +47,14 @@ class LentView(RemoteView):
     Once it was ``given_up`` there, ``own`` is read as soon as it has as many tokens.
     """
 
-    def __init__(self, own: LaneView) -> None:
+    def __init__(self, own: View[Any]) -> None:
         super().__init__(own.recipe)
         self.own = own
         self.given_up = False
-        self._told = False
 
-    def take(self, news: LaneNews, later: float = 0.0) -> None:
-        super().take(news, later)
-        self._told = True
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether this process' own view is what is read."""
-        if not self.given_up:
-            return False
-        return self.own.done or not self._told or len(self.own.path()) >= len(super().path())
-
-    def look(self) -> None:
-        """Be done as this process' own view is, once it was given up elsewhere."""
-        if self.given_up:
-            self.done, self.error = self.own.done, self.own.error
-
-    @property
-    def steps(self) -> list[StepRecord]:
-        return self.own.steps if self.caught_up else super().steps
-
-    @property
-    def text(self) -> str:
-        return self.own.text if self.caught_up else super().text
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        return self.own.finish_reason if self.given_up else super().finish_reason
-
-    def ordered(self) -> list[Any]:
-        return [*self.own.ordered()] if self.caught_up else super().ordered()
-
-    def nodes(self, held: Any, known: Sequence[int] = ()) -> list[int]:
-        own = isinstance(held, LaneRow)
-        return self.own.nodes(held, known) if own else super().nodes(held, known)
-
-    def written(self, held: Any) -> list[int]:
-        return self.own.written(held) if isinstance(held, LaneRow) else super().written(held)
-
-    def settled(self, held: Any) -> int:
-        return self.own.settled(held) if isinstance(held, LaneRow) else super().settled(held)
-
-    def final(self, held: Any) -> int:
-        return self.own.final(held) if isinstance(held, LaneRow) else super().final(held)
-
-    def path(self) -> list[StepRecord]:
-        return self.own.path() if self.caught_up else super().path()
-
-    def trace(self, vocab_size: int) -> Trace:
-        return self.own.trace(vocab_size) if self.caught_up else super().trace(vocab_size)
+    def instead(self) -> View[Any]:
+        caught_up = self.own.done or len(self.own.path()) >= len(self.path())
+        return self.own if self.given_up and caught_up else self
 
     def forget(self) -> None:
         self.own.forget()
@@ -123,5 +74,5 @@ class Lent(RemoteRun):
         """Have this process' own lanes be the run's, which is to be queued here now."""
         run = self.run
         for view in self.views:
-            view.given_up, view.done, view.ended = True, False, None
+            view.given_up, view.done, view.ended, view.error = True, False, None, None
         run.facts, run.prefills, run.error, run.state = self._facts, [], None, "queued"

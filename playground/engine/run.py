@@ -66,7 +66,7 @@ class Run:
         self.cancelled = False
         self.paused = False  # in the background: it had to wait for others between its steps
         self.yielded = False  # in the background: it was ended to give its rows to others
-        self.elsewhere: Sequence[View[Any]] | None = None  # of lanes that another process writes
+        self.elsewhere: list[View[Any]] | None = None  # of lanes that another process writes
         self.notice = ""  # where it is written, and why, in a sentence for a person
         self.state: State = "queued"
         self.version = 0
@@ -191,9 +191,9 @@ class Run:
         """Wake every thread that waits, and call every subscriber. The loop calls it."""
         with self._changed:
             self.version += 1
+            for number, view in enumerate(self.elsewhere or ()):
+                self.elsewhere[number] = view.instead()  # type: ignore[index]
             views = self.views
-            for view in views:
-                view.look()
             if self.state != "done" and all(view.done for view in views):
                 self.state, self._ended = "done", perf_counter()
                 if self.memory is None:

@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from playground.colours import LETTERS
-from playground.engine import Run, View
+from playground.engine import Run
 from playground.explain.partings import Side
 from playground.metrics import measure_path
 from playground.service import Service
@@ -43,8 +43,8 @@ class Found:
     To look at a watermark takes longer with every token, so it is given a share of the time.
     """
 
-    def __init__(self, lane: View[Any]) -> None:
-        self._lane = lane
+    def __init__(self, run: Run, number: int) -> None:
+        self._run, self._number = run, number
         self._known: dict[str, float] = {}
         self._due = 0.0
 
@@ -52,7 +52,8 @@ class Found:
         """All figures of the text so far; those that are due anew."""
         began = time.monotonic()
         if began >= self._due:
-            self._known = self._lane.measured(self._lane.ordered()[0])
+            lane = self._run.views[self._number]
+            self._known = lane.measured(lane.ordered()[0])
             ended = time.monotonic()
             self._due = ended + (ended - began) * (1 / FOUND_SHARE - 1)
         return measure_path(text.path, self._known)
@@ -200,7 +201,7 @@ class Follower:
         sent: list[Any] = []
         partings = Partings()
         figures = [strip.figures(None, None)] * len(run.views)
-        found = [Found(lane) for lane in run.views]
+        found = [Found(run, number) for number in range(len(run.views))]
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)
@@ -237,7 +238,7 @@ class Follower:
             for at, lane in enumerate(others)
         ]
         partings, recipe = Partings(), str(run.request.recipes[0])
-        found = Found(run.views[0])
+        found = Found(run, 0)
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)

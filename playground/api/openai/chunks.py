@@ -31,6 +31,7 @@ class Chunks:
         self.over = False
         self._versions = [-1 for _ in asked.runs]
         self._sent: list[list[int]] = [[] for _ in range(len(asked.runs) * asked.texts)]
+        self._read = [run.views[0] for run in asked.runs for _ in range(asked.texts)]
         self._length = [0 for _ in self._sent]  # characters of each choice's text so far
         self._ended: set[int] = set()
 
@@ -93,6 +94,9 @@ class Chunks:
                 return
             number = 0  # samples begin as one row
         held = rows[number]
+        if view is not self._read[choice]:  # another one writes it now: its records' numbers
+            self._read[choice] = view
+            sent[:] = view.nodes(held)[: len(sent)]
         news = view.nodes(held, sent)[: max(0, view.final(held) - len(sent))]
         if news:
             sent += news

@@ -196,7 +196,7 @@ class Following:
         one = part.of
         lanes = [lane for lane in part.lanes if not one.views[lane].done]
         for lane in lanes:
-            one.views[lane].begin_anew()
+            one.begin_anew(lane)
         old = one.kind or kind
         differs = "in another number format" if kind.dtype != old.dtype else "on another processor"
         one.run.notice = (
@@ -274,7 +274,7 @@ class Following:
             for lane in lanes:
                 kept = _kept(one, lane)
                 if kept:
-                    one.views[lane].go_on(kept)
+                    one.go_on(lane, kept)
                     request = _from_there(one, lane, kept)
                     more = self._part(one, [lane], request, like=one.kind)
                     self.loop.create_task(self._begin(more))
@@ -282,7 +282,7 @@ class Following:
                     anew.append(lane)
             if anew:
                 for lane in anew:
-                    one.views[lane].begin_anew()
+                    one.begin_anew(lane)
                 request = self._anew(one, anew)
                 begun = any(one.views[lane].steps for lane in anew)
                 like = one.kind if begun else None

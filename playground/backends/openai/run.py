@@ -43,7 +43,7 @@ class ServerRun:
             steps = [step.model_copy(update={"enabled": False}) for step in view.chain.steps[:-1]]
             search = view.chain.steps[-1]
             view.chain = view.chain.model_copy(update={"steps": [*steps, search]})
-        run.elsewhere = self.views
+        run.elsewhere = [*self.views]
         self._responses: list[httpx.Response] = []
         self._lock = threading.Lock()  # held while a lane is changed
         self._timer: threading.Timer | None = None

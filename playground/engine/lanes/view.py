@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from playground.engine.lanes.chain import chain
 from playground.engine.lanes.ends import unsettled
@@ -83,8 +83,9 @@ class View(ABC, Generic[Held]):
     def forget(self) -> None:
         """Let go, once done, of what nobody reads any more."""
 
-    def look(self) -> None:
-        """Take over what another process has told of the lane; of those here there is nothing."""
+    def instead(self) -> View[Any]:
+        """The view to read from now on, which is another where another one writes the lane now."""
+        return self
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
         """Stop where it is, for a reason from outside."""
