@@ -52,7 +52,7 @@ def test_a_client_over_its_share_is_told_when_to_come_back_and_others_are_served
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_full_line_refuses_before_a_stream_begins(service, held, monkeypatch, stream):
     queue = service.engine().loop.queue
-    monkeypatch.setattr(queue, "limits", replace(queue.limits, waiting=0))
+    monkeypatch.setattr(queue.shares, "limits", replace(queue.shares.limits, waiting=0))
     answer = ask(at("127.0.0.1", service), stream=stream)
     assert "no more are taken" in faults(answer, 429)[("run",)] and answer.headers["retry-after"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from playground.backends.openai.run import ServerRun
 from playground.backends.openai.server import Served, Server
 from playground.backends.openai.told import Names, shown
 from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run
+from playground.engine.scheduler.client_shares import ClientShares
 from playground.trace import ModelFacts, PromptToken, StepRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from strategies import Context
 
 UNKNOWN_CONTEXT = 4096  # tokens, where a server does not tell
+PACE_S = 5.0  # after which a client who was refused may find room
 _LOOK_S = 10.0  # between two looks at whether the server answers
 
 
@@ -50,7 +52,7 @@ class OpenAIBackend(Backend):
         self.lacks = lacks(server.host, served.program.title, served.scores)
         self.names = Names()
         self._runs: dict[str, ServerRun] = {}
-        self._checked: Counter[str] = Counter()  # by client: requests that are being checked
+        self._shares = ClientShares(limits)
         self._closed = False
         self._lock = threading.Lock()
         self._looked, self._fault = perf_counter(), ""
@@ -87,15 +89,10 @@ class OpenAIBackend(Backend):
 
     def submit_all(self, requests: Sequence[Request]) -> list[Run]:
         made: list[ServerRun] = []
-        client = requests[0].client
         try:
-            self._reserve(client)
-            try:
+            with self._reserving(requests[0].client):
                 for request in requests:
                     made.append(self._built(request))
-            finally:
-                with self._lock:
-                    self._checked -= Counter([client])
             with self._lock:
                 if self._closed:
                     raise EngineClosed("the backend is closed")
@@ -152,20 +149,19 @@ class OpenAIBackend(Backend):
     def _deadline(self, request: Request) -> float:
         return self.limits.deadline if request.deadline is None else request.deadline
 
-    def _reserve(self, client: str) -> None:
-        """Count a request against its client's share; ``Busy`` where that, or the line, is full."""
+    @contextmanager
+    def _reserving(self, client: str) -> Iterator[None]:
+        """Count a request against its client's share; ``Busy`` where that, or all, is full."""
         with self._lock:
             running = [one.run for one in self._runs.values()]
-            own = len({run.batch for run in running if run.request.client == client})
-            if client and own + self._checked[client] >= self.limits.client_runs:
-                raise Busy(
-                    f"{own} of your runs are still at work; at most {self.limits.client_runs} are "
-                    "taken at once. Wait for one to end.",
-                    2,
-                )
+            self._shares.reserve(client, running, PACE_S)
+        try:
             if len(running) >= self.limits.waiting:
                 raise Busy(f"{len(running)} runs are at work already, and no more are taken.", 5)
-            self._checked[client] += 1
+            yield
+        finally:
+            with self._lock:
+                self._shares.release(client)
 
     def _ended(self, run: Run) -> None:
         with self._lock:

@@ -8,12 +8,11 @@ others, in the order in which they came.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from playground.engine.request import Busy, Limits
+from playground.engine.request import Limits
 from playground.engine.run import Run
+from playground.engine.scheduler.client_shares import ClientShares
 
 
 class RequestQueue:
@@ -24,11 +23,10 @@ class RequestQueue:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self.shares = ClientShares(limits)
         self._waiting: list[Run] = []  # in the order they are served
         self._background: list[Run] = []  # served after all of them, in the order of arrival
         self._tags: dict[str, float] = {}  # by run
-        self._reserved: Counter[str] = Counter()  # by client: requests that are being checked
         self._served: dict[str, float] = {}  # by client: when its runs so far are served
         self._now = 0.0  # virtual time, in rows times tokens
 
@@ -49,17 +47,12 @@ class RequestQueue:
         return self._background[0] if self._background else None
 
     def reserve(self, client: str, running: Sequence[Run], pace: float) -> None:
-        """Count a request against its client's share until ``release``.
-
-        So many may be checked at once as may wait, however long a check takes.
-        """
-        if client:
-            self._check_share(client, running, pace, self._reserved[client])
-        self._reserved[client] += 1
+        """Count a request against its client's share until ``release``."""
+        self.shares.reserve(client, [*running, *self._waiting], pace)
 
     def release(self, client: str) -> None:
         """The request is checked: its runs wait by now, or it was refused."""
-        self._reserved -= Counter([client])
+        self.shares.release(client)
 
     def add(self, runs: Sequence[Run], running: Sequence[Run], pace: float) -> None:
         """Queue runs that were submitted together: all of them or, where ``Busy``, none.
@@ -67,13 +60,12 @@ class RequestQueue:
         Those in the background count to no share, and are bounded by themselves.
         """
         if runs[0].request.background:
-            self._check_room(len(self._background), len(runs), pace)
+            self.shares.check_room(len(self._background), len(runs), pace)
             self._background.extend(runs)
             return
         client = runs[0].request.client
-        if client:
-            self._check_share(client, running, pace)
-        self._check_room(len(self._waiting), len(runs), pace)
+        self.shares.check(client, [*running, *self._waiting], pace)
+        self.shares.check_room(len(self._waiting), len(runs), pace)
         for run in runs:
             key = client or run.batch
             tag = max(self._now, self._served.get(key, 0.0))
@@ -94,33 +86,8 @@ class RequestQueue:
         self._served = {key: at for key, at in self._served.items() if at > self._now}
         self._renumber()
 
-    def _check_room(self, waiting: int, more: int, pace: float) -> None:
-        if waiting + more > self.limits.waiting:
-            raise Busy(
-                f"{waiting} {'run' if waiting == 1 else 'runs'} {_are(waiting)} waiting "
-                f"already, and no more are taken. Try again in {math.ceil(pace)} s.",
-                math.ceil(pace),
-            )
-
-    def _check_share(
-        self, client: str, running: Sequence[Run], pace: float, reserved: int = 0
-    ) -> None:
-        others = [run for run in [*running, *self._waiting] if run.request.client == client]
-        own = reserved + len({run.batch for run in others})
-        if own >= self.limits.client_runs:
-            raise Busy(
-                f"{own} of your runs {_are(own)} still in line or at work; at most "
-                f"{self.limits.client_runs} {_are(self.limits.client_runs)} taken at once. "
-                "Wait for one to end.",
-                math.ceil(pace),
-            )
-
     def _renumber(self) -> None:
         for position, run in enumerate(self._waiting, start=1):
             if run.queue_position != position:
                 run.queue_position = position
                 run.changed()
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
