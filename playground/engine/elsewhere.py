@@ -13,6 +13,8 @@ from playground.engine.run import Run, State
 from playground.trace import FinishReason, Memory, ModelFacts, Output, StepRecord, Trace
 from strategies import Recipe
 
+FOUND_SHARE = 0.1  # of the time, for what strategies find in the texts that are told
+
 
 @dataclass(frozen=True)
 class LaneNews:
@@ -57,6 +59,8 @@ class Telling:
         self.run = run
         self.version = -1
         self._sent: list[list[StepRecord]] = [[] for _ in run.views]
+        self._found: list[list[dict[str, float]]] = [[] for _ in run.views]
+        self._due = [0.0 for _ in run.views]  # when that is to be found anew
 
     @property
     def stale(self) -> bool:
@@ -67,7 +71,7 @@ class Telling:
         """What is new; of a run that is done, all that was left to tell."""
         run = self.run
         self.version = run.version  # read before its lanes are
-        lanes = [self._lane(view, known) for view, known in zip(run.views, self._sent, strict=True)]
+        lanes = [self._lane(number, view) for number, view in enumerate(run.views)]
         return News(
             elapsed=perf_counter() - run.submitted,
             facts=run.facts,
@@ -86,9 +90,15 @@ class Telling:
             began=run.submitted,
         )
 
-    def _lane(self, view: View[Any], known: list[StepRecord]) -> LaneNews:
+    def _lane(self, number: int, view: View[Any]) -> LaneNews:
         done = view.done  # read before its texts: a lane that is done does not change any more
-        trace = view.trace(self.run.facts.vocab_size)
+        known, began = self._sent[number], perf_counter()
+        due = done or began >= self._due[number]
+        trace = view.trace(self.run.facts.vocab_size, None if due else self._found[number])
+        if due:  # what strategies find takes longer with every token, so it has a share of the time
+            self._found[number] = [output.found for output in trace.outputs]
+            ended = perf_counter()
+            self._due[number] = ended + (ended - began) * (1 / FOUND_SHARE - 1)
         texts = view.ordered()[: len(trace.outputs)]
         pairs = zip(known, trace.steps, strict=False)
         # A record is replaced where its text was cut or taken back; all from there on is sent.
@@ -210,7 +220,7 @@ class RemoteView(View[Any]):
         shown = told.texts[0]
         return [told.records[node] for node in shown.output.nodes[: self.settled(shown)]]
 
-    def trace(self, vocab_size: int) -> Trace:
+    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
         told = self._told
         outputs = [text.output for text in told.texts]
         if self.ended is not None:  # here, and not where it was written
@@ -297,9 +307,14 @@ class RemoteRun:
         for lane in lanes:
             self._later.pop(lane, None)
 
-    def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """End all lanes that are not done; what is written stays."""
-        for view in self.views:
-            if not view.done:
-                view.end(reason, error)
+    def end(
+        self,
+        reason: FinishReason,
+        error: str | None = None,
+        lanes: Sequence[int] | None = None,
+    ) -> None:
+        """End all lanes that are not done, or some of them; what is written stays."""
+        for lane in range(len(self.views)) if lanes is None else lanes:
+            if not self.views[lane].done:
+                self.views[lane].end(reason, error)
         self.run.changed()

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from playground.api.events import RunEvents
-from playground.engine import Request
+from playground.engine import LaneView, Request, elsewhere
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lent import Lent, written
 from playground.side_by_side import JointRun, Part
@@ -129,6 +129,19 @@ def test_what_goes_on_has_records_with_numbers_of_its_own(here, there):
     assert client.ids == [[step.token for step in run.views[0].path()]]
     assert client.ids[0][:3] != told[:3]
     assert joint.done and joint.views == run.views
+
+
+def test_what_strategies_find_is_found_in_a_share_of_the_time(here, monkeypatch):
+    found, measured = [], LaneView.measured
+
+    def counted(self, held):
+        found.append(held)
+        return measured(self, held)
+
+    monkeypatch.setattr(LaneView, "measured", counted)
+    monkeypatch.setattr(elsewhere, "FOUND_SHARE", 1e-12)
+    news = list(written(here, asked("temperature(0.9) | sample"), pace=0.0))
+    assert len(news) > 20 and len(found) == 2  # at first, and once it is done
 
 
 def test_ended_here_it_keeps_what_was_told(here, there):

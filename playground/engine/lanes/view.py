@@ -76,8 +76,11 @@ class View(ABC, Generic[Held]):
         """What the processors and the search find in a text so far, by name."""
 
     @abstractmethod
-    def trace(self, vocab_size: int) -> Trace:
-        """The records and the texts so far, the one a person is shown first."""
+    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
+        """The records and the texts so far, the one a person is shown first.
+
+        ``found`` is told in place of what ``measured`` finds, which may take long.
+        """
 
     @abstractmethod
     def forget(self) -> None:
@@ -187,11 +190,12 @@ class LaneView(View[LaneRow]):
         found.update(self.search.measure(held.row, [other.row for other in self.rows]))
         return found
 
-    def trace(self, vocab_size: int) -> Trace:
+    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
         There are no more texts than the search has rows: a beam search finishes more than it keeps.
         """
+        known = iter(found or ())
         outputs = [
             Output(
                 text=held.text.value,
@@ -200,7 +204,7 @@ class LaneView(View[LaneRow]):
                 sample=held.row.sample,
                 score=held.row.score,
                 finish_reason=held.reason or self.ended,
-                found=self.measured(held),
+                found=self.measured(held) if found is None else next(known, {}),
             )
             for held in self.ordered()[: self.search.width()]
         ]
