@@ -27,6 +27,9 @@ class FieldError(ValueError):
         self.number = 0
         self.message = message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.message), {"number": self.number}
+
 
 class Busy(RuntimeError):
     """No more runs are taken now; ``retry_after_s`` is when there may be room again."""
@@ -35,6 +38,9 @@ class Busy(RuntimeError):
         super().__init__(message)
         self.message = message
         self.retry_after_s = max(1, retry_after_s)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.retry_after_s)
 
 
 class EngineClosed(RuntimeError):

@@ -6,25 +6,31 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from playground.backends import Backend, Load
+from playground.backends.cluster import following
 from playground.backends.cluster import replica as replica_module
 from playground.backends.cluster.backend import ClusterBackend, EventLoop
 from playground.backends.cluster.messages import Kind, NoReplica, ReplicaLost, Wants
-from playground.backends.cluster.replica import Replica
+from playground.backends.cluster.replica import Replica, of_replica
 from playground.backends.local import LocalBackends, limits
-from playground.engine import Engine, Observers, Run
+from playground.engine import Busy, Engine, FieldError, LaneView, Observers, Request, Run
+from playground.engine.request import ScoreRequest
+from playground.errors import ModelError
 from playground.experiment.experiment import Experiment
 from playground.experiment.runner import Runner
 from playground.experiment.store import Store
 from playground.process import Process
 from playground.settings import Settings
+from strategies import Refusal
 from tests.backends.contract import (
     SETTINGS,
     WAIT_S,
@@ -43,6 +49,7 @@ class Here:
 
     def __init__(self, folder: Path, count: int) -> None:
         self.settings = Settings(**{**SETTINGS, "model": str(folder)})
+        self.sent: list[Any] = []
         self.backends: list[LocalBackends] = []
         self.made: list[Replica] = []
         self.up: dict[str, Replica] = {}
@@ -52,7 +59,7 @@ class Here:
             self.add()
 
     def add(self) -> Replica:
-        backends = LocalBackends(self.settings, PROCESS, Observers())
+        backends = LocalBackends(of_replica(self.settings), PROCESS, Observers())
         self.backends.append(backends)
         name = f"r{len(self.backends)}"
         self.up[name] = Replica(backends.open(), name)
@@ -68,6 +75,7 @@ class Here:
         self.calls.append((method, name))
         dead = self.dead.setdefault(name, asyncio.Event())
         sent = pickle.loads(pickle.dumps(given))
+        self.sent += sent
         answer = asyncio.ensure_future(getattr(self.up[name], method)(*sent))
         gone = asyncio.ensure_future(dead.wait())
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,9 +120,10 @@ def loop() -> Iterator[EventLoop]:
     made.close()
 
 
-def front(replicas: Here, loop: EventLoop) -> ClusterBackend:
+def front(replicas: Here, loop: EventLoop, **more: Any) -> ClusterBackend:
     described = loop.run(replicas.call("describe"))
-    return ClusterBackend(replicas, described, limits(replicas.settings), Observers(), loop)
+    bounds = replace(limits(replicas.settings), **more)
+    return ClusterBackend(replicas, described, bounds, Observers(), loop)
 
 
 @pytest.fixture(scope="class")
@@ -162,6 +171,7 @@ def three(kept: Here) -> Here:
     while len(kept.up) < 3:
         kept.add()
     kept.calls.clear()
+    kept.sent.clear()
     return kept
 
 
@@ -253,8 +263,6 @@ def test_a_replica_that_leaves_loses_nothing(
 def test_where_no_replica_is_left_the_page_says_so_and_then_it_goes_on(
     three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from playground.backends.cluster import following
-
     monkeypatch.setattr(following, "WAITING_S", 0.1)
     backend = front(three, loop)
     (run,) = backend.submit_all([asked("greedy", max_new_tokens=200, min_new_tokens=200)])
@@ -282,6 +290,150 @@ def test_the_runs_of_a_front_end_that_died_end(
     while any(load.running for load in three.loads()) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(load.running for load in three.loads())
+
+
+def test_stop_reaches_a_part_that_is_being_begun(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, call, begins = front(three, loop), three.call, 0
+    request = asked("greedy", "beam(2)", max_new_tokens=300, min_new_tokens=300)
+    (run,) = backend.submit_all([request])
+    follow(run, lambda: len(run.views[0].path()) >= 4)
+
+    async def stopped(method: str, *given: Any, **more: Any) -> Any:
+        nonlocal begins
+        answer = await call(method, *given, **more)
+        if method == "begin":
+            begins += 1
+            if begins == 2:  # of the beams; the other lane is written again by now
+                while not backend.following._parts:
+                    await asyncio.sleep(0.01)
+                run.cancel()
+                await asyncio.sleep(0.1)
+        return answer
+
+    monkeypatch.setattr(three, "call", stopped)
+    (name,) = backend.following._parts
+    loop.loop.call_soon_threadsafe(three.kill, name)
+    assert run.join(WAIT_S) and begins == 2
+    assert [view.finish_reason for view in run.views] == ["cancelled", "cancelled"]
+    backend.close()
+
+
+def test_to_begin_is_to_be_there(three: Here, loop: EventLoop) -> None:
+    """A front end without runs does not poll, and is no less there when it begins one."""
+    one = next(iter(three.up.values()))
+    one._seen("idle").seen = 0.0
+    loop.run(one.begin("idle", "a", asked("greedy", max_new_tokens=2)))
+    assert one._fronts["idle"].seen > 0.0
+
+
+def test_what_every_replica_refuses_is_not_asked_for_ever(three: Here, loop: EventLoop) -> None:
+    backend = front(three, loop, columns=64)
+    (run,) = backend.submit_all([asked(*["greedy"] * 7, max_new_tokens=2)])
+    assert run.join(WAIT_S) and run.outcome == "error"
+    assert all(lane.error and "at most 6" in lane.error for lane in run.comparison().lanes)
+    backend.close()
+
+
+def test_what_nobody_foresaw_is_given_up_in_the_end(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = front(three, loop)
+
+    async def odd(method: str, *given: Any, **more: Any) -> Any:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(three, "call", odd)
+    monkeypatch.setattr(following, "AGAIN_S", 0.0)
+    (run,) = backend.submit_all([asked("greedy")])
+    assert run.join(WAIT_S) and run.views[0].error == "No replica could begin it: odd."
+    backend.close()
+
+
+def test_a_strategy_that_fails_when_it_is_asked_of_its_text_ends_its_run_alone(
+    three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = LaneView.final
+
+    def failing(self: LaneView, held: Any) -> int:
+        if "beam" in str(self.recipe):
+            raise Refusal("This expression takes too long.")
+        return final(self, held)
+
+    monkeypatch.setattr(LaneView, "final", failing)
+    backend = front(three, loop)
+    one, other = backend.submit_all([asked("greedy"), asked("beam(2)")])
+    own = reference.submit(asked("greedy"))
+    assert one.join(WAIT_S) and other.join(WAIT_S) and own.join(WAIT_S)
+    assert written(one.comparison()) == written(own.comparison())
+    assert other.outcome == "error"
+    assert other.views[0].error == "This expression takes too long."
+    assert sum(method == "begin" for method, _ in three.calls) == 2
+    backend.close()
+
+
+def test_a_slow_strategy_keeps_no_other_call_waiting(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final, reached, go_on = LaneView.final, threading.Event(), threading.Event()
+
+    def slow(self: LaneView, held: Any) -> int:
+        reached.set()
+        go_on.wait(WAIT_S)
+        return final(self, held)
+
+    monkeypatch.setattr(LaneView, "final", slow)
+    backend = front(three, loop)
+    (run,) = backend.submit_all([asked("greedy", max_new_tokens=4)])
+    assert reached.wait(WAIT_S)
+    try:
+        (name,) = backend.following._parts
+        assert loop.run(three.call("fares", at=name), 5).replica == name
+    finally:
+        go_on.set()
+    assert run.join(WAIT_S) and run.outcome == "done"
+    backend.close()
+
+
+def test_what_a_replica_refuses_is_raised_here(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = front(three, loop)
+    request = ScoreRequest(prompt="abc", text="def", recipes=asked("greedy").recipes)
+
+    def busy(*_: Any) -> Any:
+        raise Busy("The line is full.", 7)
+
+    for one in three.up.values():
+        monkeypatch.setattr(one.backend, "score_text", busy)
+    with pytest.raises(Busy, match="The line is full") as error:
+        backend.score_text(request, lambda: False)
+    assert error.value.retry_after_s == 7
+    monkeypatch.setattr(three, "up", {})
+    with pytest.raises(ModelError, match="none is up"):
+        backend.score_text(request, lambda: False)
+    with pytest.raises(ModelError, match="did not answer within"):
+        loop.run(asyncio.sleep(60), 0.01)
+    backend.close()
+
+
+def test_errors_cross_processes() -> None:
+    error = FieldError("recipes.1", "Too many.")
+    error.number = 2
+    sent: FieldError = pickle.loads(pickle.dumps(error))
+    assert (sent.field, sent.message, str(sent), sent.number) == (
+        "recipes.1", "Too many.", "Too many.", 2,
+    )  # fmt: skip
+
+
+def test_replicas_know_whose_a_run_is(three: Here, loop: EventLoop) -> None:
+    """Their lines are fair across clients, as the line of one process is."""
+    backend = front(three, loop)
+    (run,) = backend.submit_all([asked("greedy", max_new_tokens=2, client="ann")])
+    assert run.join(WAIT_S)
+    assert [one.client for one in three.sent if isinstance(one, Request)] == ["ann"]
+    backend.close()
 
 
 def test_two_front_ends_share_replicas(three: Here, loop: EventLoop, reference: Engine) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ from playground.backends.cluster.spread import Spread
 from playground.backends.of_builder import BuilderBackend
 from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run
 from playground.engine.request import Cancelled, ScoreRequest
+from playground.engine.scheduler.client_shares import ClientShares
 from playground.errors import ModelError
 from playground.models import LoadedModel
 from playground.trace import StepRecord
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from playground.trace.scores import TextScore
 
 T = TypeVar("T")
+PACE_S = 5.0  # after which a client who was refused may find room
 CALL_S = 60.0  # within which a replica answers what takes a forward
 
 
@@ -42,8 +44,18 @@ class EventLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """What ``work`` returns, waited for on the calling thread."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+        """What ``work`` returns, waited for on the calling thread.
+
+        Raises ``ModelError`` where it takes longer than ``timeout`` seconds, and stops it.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout)
+        except TimeoutError as error:
+            if timeout is None or future.done():  # it is the error of ``work``
+                raise
+            future.cancel()
+            raise ModelError(f"The cluster did not answer within {timeout:g} s.") from error
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Have ``work`` done, and go on."""
@@ -100,7 +112,7 @@ class ClusterBackend(BuilderBackend):
         )
         self.following = Following(replicas, secrets.token_hex(8), loop.loop)
         self._runs: dict[str, Followed] = {}
-        self._checked: Counter[str] = Counter()  # by client: requests that are being checked
+        self._shares = ClientShares(limits)
         self._closed = False
         self._lock = threading.Lock()
 
@@ -117,13 +129,9 @@ class ClusterBackend(BuilderBackend):
         made: list[Run] = []
         first = requests[0]
         try:
-            self._reserve(first, len(requests))
-            try:
+            with self._reserving(first, len(requests)):
                 for request in requests:
                     made.append(self.builder.run(request))
-            finally:
-                with self._lock:
-                    self._checked -= Counter([first.client])
         except (FieldError, Busy) as error:
             if isinstance(error, FieldError):
                 error.number = len(made)
@@ -147,30 +155,23 @@ class ClusterBackend(BuilderBackend):
     def _canceller(self, one: Followed) -> Callable[[], None]:
         return lambda: self.loop.start(self.following.cancel(one))
 
-    def _reserve(self, request: Request, count: int) -> None:
+    @contextmanager
+    def _reserving(self, request: Request, count: int) -> Iterator[None]:
         """Count requests against a client's share; ``Busy`` where that, or the line, is full."""
+        client = "" if request.background else request.client
         with self._lock:
             if self._closed:
                 raise EngineClosed("the backend is closed")
-            if request.background:
-                self._checked[request.client] += 1
-                return
             runs = [one.run for one in self._runs.values() if not one.run.request.background]
-            waiting = sum(run.state == "queued" for run in runs)
-            own = len({run.batch for run in runs if run.request.client == request.client})
-            own += self._checked[request.client]
-            if request.client and own >= self.limits.client_runs:
-                raise Busy(
-                    f"{own} of your runs are still in line or at work; at most "
-                    f"{self.limits.client_runs} are taken at once. Wait for one to end.",
-                    2,
-                )
-            if waiting + count > self.limits.waiting:
-                raise Busy(
-                    f"{waiting} runs are waiting already, and no more are taken. Try again in 5 s.",
-                    5,
-                )
-            self._checked[request.client] += 1
+            if not request.background:
+                waiting = sum(run.state == "queued" for run in runs)
+                self._shares.check_room(waiting, count, PACE_S)
+            self._shares.reserve(client, runs, PACE_S)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shares.release(client)
 
     def _ended(self, run: Run) -> None:
         with self._lock:
@@ -208,13 +209,8 @@ class ClusterBackend(BuilderBackend):
         return found
 
     def call(self, method: str, *given: Any, wants: Wants) -> Any:
-        """What a replica answers; once more where the first one died of it, or before."""
-        found = self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
-        if isinstance(found, FieldError):
-            raise found
-        if isinstance(found, str):
-            raise ModelError(found)
-        return found
+        """What a replica answers; see ``Following.call``."""
+        return self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
 
     def health(self) -> Health:
         loads = tuple(self.replicas.loads())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -30,16 +30,18 @@ from playground.backends.cluster.messages import (
     Wants,
     digest,
 )
-from playground.engine import Observer, Request, Run
+from playground.engine import Busy, EngineClosed, FieldError, Observer, Request, Run
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.forking import told as told_of
 from playground.engine.scheduler.loop import STOPPED
+from playground.errors import ModelError, first_line
 from strategies import Search
 
 log = logging.getLogger(__name__)
 
 AGAIN_S = 0.2  # after which a replica that takes no more is asked again
 ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is taken for lost
+FAILURES = 5  # of calls to begin a part, for reasons that nobody foresaw, until it is given up
 WAITING_S = 3.0  # without a replica, after which the page says so
 
 
@@ -80,6 +82,7 @@ class Following:
         self.replicas, self.front, self.loop = replicas, front, loop
         self._parts: dict[str, dict[str, Part]] = {}  # by replica, and by name
         self._polls: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
         self._numbers = count()
         self._stopped = False
         # Seconds from a token's record to its arrival, where a bench asks and clocks are the same.
@@ -87,9 +90,7 @@ class Following:
 
     async def write(self, one: Followed) -> None:
         """Have a run written, to its end."""
-        request = one.run.request
-        asked = request.model_copy(update={"client": "", "names": [], "deadline": None})
-        await self._begin(self._part(one, one.lanes, asked))
+        await self._begin(self._part(one, one.lanes, self._anew(one, one.lanes)))
 
     async def cancel(self, one: Followed) -> None:
         """End a run where it is."""
@@ -111,15 +112,35 @@ class Following:
             poll.cancel()
 
     async def call(self, method: str, *given: Any, wants: Wants) -> Any:
-        """What a replica answers; where it is lost, what the next one does. Else a sentence."""
+        """What a replica answers; where it is lost, what the next one does.
+
+        Raises what the replica refused with, or ``ModelError``.
+        """
         for _ in range(3):
             try:
-                return await self.replicas.call(method, *given, wants=wants)
+                answer = await self.replicas.call(method, *given, wants=wants)
             except ReplicaLost:
                 continue
             except NoReplica as error:
-                return str(error)
-        return "The replicas of this model die one after the other."
+                raise ModelError(str(error)) from error
+            if isinstance(answer, EngineClosed):
+                continue
+            if isinstance(answer, FieldError | Busy):
+                raise answer
+            return answer
+        raise ModelError("The replicas of this model die one after the other.")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have something done; that it failed is logged."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("following the runs of replicas failed", exc_info=error)
 
     async def _tell(self, replica: str, method: str, *given: Any) -> None:
         try:
@@ -132,7 +153,7 @@ class Following:
 
     async def _begin(self, part: Part) -> None:
         """Find a replica that takes a part, however long that takes, within the run's time."""
-        one, asked, avoid = part.of, perf_counter(), 0.0
+        one, asked, avoid, failures = part.of, perf_counter(), 0.0, 0
         prompt = digest(one.run.prompt_ids)
         while not one.run.done and not self._stopped:
             if one.run.cancelled:
@@ -162,6 +183,11 @@ class Following:
             except Exception as error:  # of what carries the call: another may carry it
                 log.exception("a replica could not be asked to begin")
                 answer, why = None, type(error).__name__
+                failures += 1
+                if failures == FAILURES:
+                    told = f"No replica could begin it: {first_line(error)}."
+                    one.end("error", told, part.lanes)
+                    return
             if isinstance(answer, Begun):
                 self._begun(part, answer)
                 return
@@ -169,6 +195,9 @@ class Following:
                 if answer.of_another_kind is not None:
                     self._of_another_kind(part, answer.of_another_kind)
                     continue
+                if answer.final:
+                    one.end("error", answer.why, part.lanes)
+                    return
                 why = answer.why
             if perf_counter() - asked > WAITING_S:
                 one.run.notice = f"Waiting for a replica of the model: {why or 'none answers'}"
@@ -182,14 +211,21 @@ class Following:
             one.kind = answer.kind
         if one.run.notice.startswith("Waiting for a replica"):
             one.run.notice = ""
+        if one.run.done or one.run.cancelled or self._stopped:  # while it was being begun
+            self._start(self._tell(answer.replica, "cancel", self.front, [part.name]))
         if one.run.done or self._stopped:
-            self.loop.create_task(self._tell(answer.replica, "cancel", self.front, [part.name]))
             return
         part.replica = answer.replica
         self._parts.setdefault(answer.replica, {})[part.name] = part
         poll = self._polls.get(answer.replica)
         if poll is None or poll.done():
-            self._polls[answer.replica] = self.loop.create_task(self._poll(answer.replica))
+            poll = self._polls[answer.replica] = self._start(self._poll(answer.replica))
+            poll.add_done_callback(lambda task: self._polled(answer.replica, task))
+
+    def _polled(self, replica: str, poll: asyncio.Task[None]) -> None:
+        """Where polling a replica failed, what it writes is gone on with by others."""
+        if not poll.cancelled() and poll.exception() is not None:
+            self._lost(replica)
 
     def _of_another_kind(self, part: Part, kind: Kind) -> None:
         """The replicas left compute otherwise: what is not done begins anew, and that is said."""
@@ -221,6 +257,10 @@ class Following:
                 log.exception("a replica could not be asked for news")
                 self._lost(replica)
                 return
+            for name, why in told.failed.items():
+                if name in parts:
+                    failed = parts.pop(name)
+                    failed.of.end("error", why, failed.lanes)
             unknown: list[str] = []
             for name, news in told.news.items():
                 part = parts.get(name)
@@ -277,7 +317,7 @@ class Following:
                     one.go_on(lane, kept)
                     request = _from_there(one, lane, kept)
                     more = self._part(one, [lane], request, like=one.kind)
-                    self.loop.create_task(self._begin(more))
+                    self._start(self._begin(more))
                 else:
                     anew.append(lane)
             if anew:
@@ -286,7 +326,7 @@ class Following:
                 request = self._anew(one, anew)
                 begun = any(one.views[lane].steps for lane in anew)
                 like = one.kind if begun else None
-                self.loop.create_task(self._begin(self._part(one, anew, request, like=like)))
+                self._start(self._begin(self._part(one, anew, request, like=like)))
             one.run.changed()
 
     @staticmethod
@@ -294,7 +334,7 @@ class Following:
         """The request of some lanes of a run, from their beginning."""
         request = one.run.request
         recipes = [request.recipes[lane] for lane in lanes]
-        update = {"client": "", "names": [], "deadline": None, "recipes": recipes}
+        update = {"names": [], "deadline": None, "recipes": recipes}
         return request.model_copy(update=update)
 
 
@@ -334,7 +374,6 @@ def _from_there(one: Followed, lane: int, kept: int) -> Request:
     least = request.min_new_tokens - kept
     return request.model_copy(
         update={
-            "client": "",
             "names": [],
             "deadline": None,
             # With fewer tokens than must be written, the engine adds the step that sees to it.

@@ -59,24 +59,29 @@ class Begun:
 
 @dataclass(frozen=True)
 class NotBegun:
-    """A replica takes no more: its line is full, it is leaving, or it is of another kind."""
+    """A replica takes no more: its line is full, it is leaving, or it is of another kind.
+
+    ``final`` says that no other would take it either.
+    """
 
     replica: str
     why: str
     of_another_kind: Kind | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True)
 class Told:
-    """The answer to a poll: the news of each part that has some, and how the replica fares.
+    """The answer to a poll: the news of each part that has some.
 
-    ``gone`` are parts that the replica does not know; ``leaving`` says that it is about to stop,
-    and has ended what it had: another is to go on with it.
+    ``failed`` are parts that cannot be told, with the reason of each, and have ended. ``gone`` are
+    parts that the replica does not know; ``leaving`` says that it is about to stop, and has ended
+    what it had: another is to go on with it.
     """
 
     replica: str
     news: dict[str, News] = field(default_factory=dict)
-    load: Load | None = None
+    failed: dict[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     leaving: bool = False
 
@@ -99,7 +104,8 @@ class Replicas(Protocol):
     """The replicas of one model, as a front end calls them.
 
     ``call`` has one of them do what ``Replica`` has a method for: the one ``at`` this name, or the
-    best for what it ``wants``. Raises ``ReplicaLost`` or ``NoReplica``.
+    best for what it ``wants``. Raises ``ReplicaLost``, or ``NoReplica`` where it is known that
+    there is none.
     """
 
     async def call(

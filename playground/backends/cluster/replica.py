@@ -8,7 +8,10 @@ and a slow connection makes messages longer and not more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -30,13 +33,27 @@ from playground.backends.cluster.messages import (
 )
 from playground.backends.local import LocalBackend
 from playground.engine import Busy, EngineClosed, FieldError, Request, Run
-from playground.engine.elsewhere import News, Telling
+from playground.engine.elsewhere import Telling
 from playground.engine.request import ScoreRequest
+from playground.settings import Settings
 from playground.trace import StepRecord
+from strategies import Refusal
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Refused = FieldError | Busy | EngineClosed
 _GATHER_S = 0.001  # after the first news of a step, until those of its other runs are there
 _PROMPTS = 512  # that a replica tells to have read
+
+
+def of_replica(settings: Settings) -> Settings:
+    """The settings of a replica.
+
+    Front ends count the runs of their clients. Of a run that is gone on with there may be several
+    here, which share one place in line.
+    """
+    return settings.changed(max_client_runs=sys.maxsize)
 
 
 @dataclass
@@ -51,9 +68,13 @@ class _Written:
 
 @dataclass
 class _FrontEnd:
-    """A front end with what is written for it; ``news`` is set once there is something to tell."""
+    """A front end with what is written for it; ``news`` is set once there is something to tell.
+
+    ``telling`` is held by the one thread that reads what is new.
+    """
 
     parts: dict[str, _Written] = field(default_factory=dict)
+    telling: threading.Lock = field(default_factory=threading.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     seen: float = field(default_factory=monotonic)
 
@@ -100,15 +121,18 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         if self._watch is None:
             self._watch = asyncio.create_task(self._end_what_nobody_reads())
-        known = self._fronts.setdefault(front, _FrontEnd())
-        if part in known.parts:  # asked twice, since the first answer was lost
+        if part in self._seen(front).parts:  # asked twice, since the first answer was lost
             return Begun(self.name, self.kind)
         try:
             (run,) = await asyncio.to_thread(self.backend.submit_all, [request])
         except (Busy, EngineClosed) as error:
             return NotBegun(self.name, str(error))
         except FieldError as error:
-            return NotBegun(self.name, error.message)
+            return NotBegun(self.name, error.message, final=True)
+        known = self._seen(front)
+        if part in known.parts:
+            run.cancel()
+            return Begun(self.name, self.kind)
         following, loop = ExitStack(), asyncio.get_running_loop()
         wake = known.news.set
 
@@ -119,6 +143,12 @@ class Replica:
         known.parts[part] = _Written(run, Telling(run), following)
         known.news.set()
         return Begun(self.name, self.kind)
+
+    def _seen(self, front: str) -> _FrontEnd:
+        """A front end that has just called."""
+        known = self._fronts.setdefault(front, _FrontEnd())
+        known.seen = monotonic()
+        return known
 
     async def poll(self, front: str, parts: Sequence[str], wait: float = POLL_S) -> Told:
         """What is new of the parts that a front end has here, once there is something."""
@@ -135,17 +165,33 @@ class Replica:
                     pass
                 await asyncio.sleep(_GATHER_S)
         known.seen = monotonic()
-        news: dict[str, News] = {}
+        # On a thread: what a strategy finds in its texts may take long, and other calls go on.
+        told = await asyncio.to_thread(self._told, known, list(known.parts.items()))
         for name, part in list(known.parts.items()):
-            if part.telling.stale or (part.run.done and not part.told_end):
-                part.told_end = part.run.done  # read before its news are
-                news[name] = part.telling.news()
             if part.told_end:
                 part.following.close()
                 del known.parts[name]
-        gone = tuple(part for part in parts if part not in known.parts and part not in news)
-        load = await self.fares()
-        return Told(self.name, news, load, gone, self._leaving)
+        there = {*known.parts, *told.news, *told.failed}
+        gone = tuple(part for part in parts if part not in there)
+        return replace(told, gone=gone, leaving=self._leaving)
+
+    def _told(self, front: _FrontEnd, parts: Sequence[tuple[str, _Written]]) -> Told:
+        """The news of some parts."""
+        told = Told(self.name)
+        with front.telling:
+            for name, part in parts:
+                if part.told_end or not (part.telling.stale or part.run.done):
+                    continue
+                part.told_end = part.run.done  # read before its news are
+                try:
+                    told.news[name] = part.telling.news()
+                except Exception as error:  # of a strategy, asked about its text
+                    if not isinstance(error, Refusal):
+                        log.exception("a run cannot be told")
+                    told.failed[name] = str(error) or type(error).__name__
+                    part.told_end = True
+                    part.run.cancel()
+        return told
 
     async def cancel(self, front: str, parts: Sequence[str]) -> None:
         """End parts at the next step; what is written is told."""
@@ -154,7 +200,7 @@ class Replica:
             if part in known.parts:  # type: ignore[union-attr]
                 known.parts[part].run.cancel()  # type: ignore[union-attr]
 
-    async def preview(self, request: Request) -> list[StepRecord | str] | FieldError | None:
+    async def preview(self, request: Request) -> list[StepRecord | str] | Refused | None:
         return await self._tried(lambda: self.backend.preview(request))
 
     async def prefetch(self, prompt: str, chat: bool, split: bool) -> None:
@@ -211,11 +257,11 @@ class Replica:
         self.backend.close()
 
     @staticmethod
-    async def _tried(work: Callable[[], T]) -> T | FieldError:
-        """What ``work`` gives on a thread; a refused field is a value, for it crosses processes."""
+    async def _tried(work: Callable[[], T]) -> T | Refused:
+        """What ``work`` gives on a thread; a refusal is a value, for it crosses processes."""
         try:
             return await asyncio.to_thread(work)
-        except FieldError as error:
+        except (FieldError, Busy, EngineClosed) as error:
             return error
 
     @staticmethod

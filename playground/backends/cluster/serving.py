@@ -20,8 +20,8 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
 from playground.backends.backend import Load
-from playground.backends.cluster.messages import ReplicaLost, Wants
-from playground.backends.cluster.replica import Replica
+from playground.backends.cluster.messages import NoReplica, ReplicaLost, Wants
+from playground.backends.cluster.replica import Replica, of_replica
 from playground.backends.cluster.serve_compat import Seen, seen
 from playground.backends.local import LocalBackends
 from playground.engine import Observers
@@ -43,7 +43,7 @@ class Served:
     """What a Serve replica holds: one engine. ``call`` is the only door to it."""
 
     def __init__(self, model: str | None, settings: Mapping[str, Any]) -> None:
-        own = Settings(**dict(settings))
+        own = of_replica(Settings(**dict(settings)))
         self.name = str(serve.get_replica_context().replica_id.unique_id)
         backends = LocalBackends(own, Process(Remembered.of(own)), Observers())
         self.replica = Replica(backends.open(model), self.name)
@@ -230,6 +230,8 @@ class ServeReplicas:
         self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
     ) -> Any:
         wants = wants or Wants()
+        if at is None and self._seen.fault:  # Serve would wait for one
+            raise NoReplica(self._seen.fault)
         try:
             answer = await self.handle.call.remote(
                 method, given, at=at, rows=wants.rows, prompt=wants.prompt
