@@ -133,7 +133,10 @@ class LocalBackends(Backends):
         return self.models.arrivals.find(self.models.entry(model).id) is not None
 
     def open(self, model: str | None = None, waiting: Waiting | None = None) -> LocalBackend:
-        own = None if waiting else self.models.wait_for(model or self.models.default)
+        if waiting is None and self.running(model) is None:
+            own = self.models.wait_for(model or self.models.default)
+        else:
+            own = None
         try:
             return self._opened(model)
         finally:
