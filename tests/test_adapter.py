@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -153,5 +154,9 @@ def test_an_adapter_of_the_hub_is_fetched_with_its_model(base: Any, tmp_path: Pa
         loaded = models.load("someone/own")
         assert loaded.facts.adapter == "LoRA of rank 2 on base"
         assert not models.needs_fetching("someone/own")
+        shutil.rmtree(tmp_path / "cache" / "models--someone--base")
+        other = Models(models.settings)
+        assert other.needs_fetching("someone/own")  # of which only the adapter is here
+        assert 0 < other.estimate("someone/own").download < estimate.download
         with pytest.raises(ModelError, match="which is neither a hub id nor a folder here"):
             models.load("someone/bad")

@@ -132,6 +132,21 @@ def test_a_model_on_its_way_tells_its_bytes_and_is_given_up_with_the_last_who_wa
         assert models.load(ID).id == ID
 
 
+def test_a_model_that_all_gave_up_is_loaded_for_nobody(there, tmp_path):
+    models = Models(host(there.url, tmp_path))
+    there.flowing.clear()
+    with models.expecting(ID), models.expecting(ID):
+        loading, _ = come(models, ID, lambda arrival: arrival.done)
+        other = threading.Thread(target=suppressed, args=[models, ID])
+        other.start()
+        while not models._loading[ID]._condition._waiters:  # until it waits for the first
+            time.sleep(0.01)
+    there.flowing.set()
+    for thread in (loading, other):
+        thread.join()
+    assert not any(entry.loaded for entry in models.catalogue())
+
+
 def test_one_who_comes_while_a_model_is_given_up_gets_it(there, tmp_path):
     models = Models(host(there.url, tmp_path))
     there.flowing.clear()
@@ -168,6 +183,21 @@ def test_a_gguf_file_of_the_hub_is_named_with_its_repository(there, tmp_path):
     assert not models.needs_fetching("a/gguf:m.Q8_0.gguf")
     with pytest.raises(ModelError, match="cannot be served"):  # which is no GGUF file
         models.load("a/gguf:Q8_0")
+
+
+def test_a_repository_of_one_gguf_file_needs_no_name_of_it_nor_a_hub_twice(there, tmp_path):
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    there.repos["a/gguf"] = folder
+    for name in ("m.Q8_0.gguf", "mmproj-m.gguf", "README.md"):
+        (folder / name).write_bytes(name.encode() * 40)
+    models = Models(host(there.url, tmp_path))
+    assert models.needs_fetching("a/gguf")
+    file = hub.fetch("a/gguf", models.settings, lambda folder: None)
+    asked = len(there.asked)
+    assert not models.needs_fetching("a/gguf")
+    assert hub.fetch("a/gguf", models.settings, lambda folder: None) == file
+    assert len(there.asked) == asked
 
 
 def test_a_full_disk_is_called_so(there, tmp_path, monkeypatch):

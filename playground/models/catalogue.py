@@ -70,7 +70,8 @@ class Models:
     def load(self, id: str | None = None) -> LoadedModel:
         """The model, loaded once even for several callers at once; None is the host's default.
 
-        Raises ``ModelError`` where it is not offered, or cannot be found, loaded or served.
+        Raises ``ModelError`` where it is not offered, or cannot be found, loaded or served, and
+        ``GivenUp`` where another loads it and nobody waits for it any more.
         """
         entry = self.entry(id or self.default)
         while True:
@@ -86,8 +87,10 @@ class Models:
                 break
             try:
                 return _outcome(waiting)
-            except GivenUp:  # by all who waited then; this caller does still
-                continue
+            except GivenUp:  # by all who waited then; somebody may have come since
+                coming = self.arrivals.find(entry.id)
+                if coming is None or coming.given_up:
+                    raise
         try:
             with self.arrivals.loading(entry.id) as arrival:
                 loaded = self._load(entry, arrival)
@@ -118,7 +121,13 @@ class Models:
         with self._lock:
             if entry.id in self._loaded:
                 return False
-        return entry.source == "hub" and hub.cached(entry.id, self.settings) is None
+        if entry.source != "hub":
+            return False
+        folder = hub.cached(entry.id, self.settings)
+        if folder is None:
+            return True
+        base = "" if (folder / "config.json").is_file() else hub.base_of_adapter(folder)
+        return bool(base) and hub.cached(base, self.settings) is None
 
     def estimate(self, id: str) -> Estimate:
         """What a model that is not on this machine would take; only its configuration is fetched.
@@ -129,10 +138,11 @@ class Models:
         offer = hub.look_up(entry.id, self.settings)
         memory, id, below = None, entry.id, 0
         if offer.is_adapter:  # its base is fetched as well
-            id = hub.base_of_adapter(entry.id, self.settings)
-            if hub.is_id(id) and hub.cached(id, self.settings) is None:
+            told = hub.configuration(entry.id, self.settings, "adapter_config.json")
+            id = hub.base_of_adapter(told)
+            if id and hub.cached(id, self.settings) is None:
                 below = hub.look_up(id, self.settings).missing(self.settings)
-        if offer.gguf is None and hub.is_id(id):
+        if offer.gguf is None and id:
             folder = hub.configuration(id, self.settings)
             memory = weight_bytes(folder, self.settings, entry.id, self.process)
             self._make_room(entry.id, memory, try_only=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from playground.errors import ModelError, disk_is_full, first_line
 from playground.models.arrival import Arrival
 from playground.models.loading import lacks
-from playground.settings import Settings
+from playground.settings import BUILT_IN, Settings
 
 T = TypeVar("T")
 
@@ -90,18 +90,19 @@ def fetch(
     return file if offer.gguf else file.parent
 
 
-def configuration(id: str, settings: Settings) -> Path:
+def configuration(id: str, settings: Settings, name: str = "config.json") -> Path:
     """A folder that holds the model's configuration at least, fetched where it is not here."""
-    return _file(id, "config.json", settings, None).parent
+    return _file(id, name, settings, None).parent
 
 
-def base_of_adapter(id: str, settings: Settings) -> str:
-    """The name of the model that an adapter at the hub is for; empty where it does not say."""
+def base_of_adapter(folder: Path) -> str:
+    """The hub id of the model that the adapter in a folder is for; empty where it names none."""
     try:
-        told = json.loads(_file(id, "adapter_config.json", settings, None).read_bytes())
-        return str(told.get("base_model_name_or_path") or "")
-    except (ValueError, AttributeError):
+        told = json.loads((folder / "adapter_config.json").read_bytes())
+        base = str(told.get("base_model_name_or_path") or "")
+    except (OSError, ValueError, AttributeError):
         return ""
+    return base if is_id(base) and base != BUILT_IN else ""
 
 
 def _file(id: str, name: str, settings: Settings, arrival: Arrival | None) -> Path:
@@ -133,24 +134,35 @@ def cached(id: str, settings: Settings) -> Path | None:
 
     Uses no network.
     """
+    if ":" not in id:
+        folder = _snapshot(id, WANTED, settings)
+        if folder is not None and not lacks(folder):
+            return folder
+        if folder is not None and any(_is_wanted(path.name) for path in folder.iterdir()):
+            return None  # begun in that form
+    folder = _snapshot(_repo(id), ["*.gguf"], settings)
+    try:
+        return folder and folder / _gguf(id, [path.name for path in folder.glob("*.gguf")])
+    except ModelError:
+        return None
+
+
+def _snapshot(repo: str, patterns: list[str], settings: Settings) -> Path | None:
+    """The folder of a repository in the hub's cache; None where files are known to be missing."""
     from huggingface_hub import snapshot_download
 
-    repo, _, file = id.partition(":")
     try:
-        folder = Path(
+        return Path(
             snapshot_download(
                 repo,
                 cache_dir=settings.hub_cache,
                 local_files_only=True,
-                allow_patterns=["*.gguf"] if file else WANTED,
+                allow_patterns=patterns,
                 ignore_patterns=UNWANTED,
             )
         )
-        if file:
-            return folder / _gguf(id, [path.name for path in folder.glob("*.gguf")])
-    except (OSError, ModelError):  # not there, or known to be incomplete
+    except OSError:
         return None
-    return None if lacks(folder) else folder
 
 
 def free_disk(settings: Settings) -> int:
