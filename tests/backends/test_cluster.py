@@ -8,6 +8,7 @@ import asyncio
 import pickle
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,7 @@ class Here:
         self.up: dict[str, Replica] = {}
         self.dead: dict[str, asyncio.Event] = {}
         self.calls: list[tuple[str, str]] = []
+        self.chosen: Counter[str] = Counter()  # so that of replicas that are as free each is chosen
         for _ in range(count):
             self.add()
 
@@ -91,7 +93,14 @@ class Here:
         there = {name: load for name, load in found.items() if not load["leaving"]}
         if not there:
             raise NoReplica("none is up.")
-        return max(there, key=lambda n: (wants.prompt in there[n]["prompts"], there[n]["free"]))
+
+        def rank(name: str) -> tuple[bool, int, int]:
+            load = there[name]
+            return wants.prompt in load["prompts"], load["free"], -self.chosen[name]
+
+        best = max(there, key=rank)
+        self.chosen[best] += 1
+        return best
 
     def loads(self) -> list[Load]:
         return [one.backend.health().loads[0] for one in self.up.values()]
