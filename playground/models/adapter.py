@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import regex
 import torch
 from torch import Tensor, nn
+
+from strategies.ops import expressions
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -134,8 +135,9 @@ def _named(patterns: dict[str, Any], module: str, default: Any) -> Any:
     """The value whose name is the end of a module's path, or a pattern for that."""
     for name, value in patterns.items():
         try:
-            if regex.fullmatch(rf"(.*\.)?({name})", module, timeout=_PATTERN_S):
+            pattern = expressions.read(rf"(.*\.)?({name})")
+            if pattern.fullmatch(module, timeout=_PATTERN_S):
                 return value
-        except (TimeoutError, regex.error) as error:
+        except (TimeoutError, ValueError) as error:
             raise AdapterError(f"its adapter names modules by {name[:80]!r}") from error
     return default

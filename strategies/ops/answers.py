@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import regex
-
-from .expressions import SECONDS, too_slow
+from .expressions import Patience, read
 
 NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
 
 
-def answer(text: str, expression: str = "") -> str | None:
-    """The last match, or its first group; a number, where there is no expression.
+def answers(texts: list[str], expression: str = "") -> list[str | None]:
+    """Of each text the last match, or its first group; a number, where there is no expression.
 
     Without commas, and trimmed, so that equal answers are equal. None where nothing is found.
     """
-    try:
-        every = [*regex.finditer(expression or NUMBER, text, timeout=SECONDS)]
-    except TimeoutError:
-        raise too_slow(expression) from None
-    if not every:
-        return None
-    last = every[-1]
-    written = str(last.group(1) if last.re.groups and last.group(1) else last.group()).strip()
-    return written if expression else written.replace(",", "").removesuffix(".0")
+    pattern, patience = read(expression or NUMBER), Patience()
+    found: list[str | None] = []
+    for text in texts:
+        last = None
+        with patience.search(expression) as seconds:
+            for match in pattern.finditer(text, timeout=seconds, concurrent=True):
+                last = match
+        if last is None:
+            found.append(None)
+            continue
+        first = last.group(1) if pattern.groups else None
+        written = str(first or last.group()).strip()
+        found.append(written if expression else written.replace(",", "").removesuffix(".0"))
+    return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import regex
 
 from ..notation import quote, shorten
-from .expressions import SECONDS, too_slow
+from .expressions import Patience, read
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -32,12 +32,13 @@ class Phrases:
         flags = regex.IGNORECASE if ignore_case else regex.V0
         self._patterns: list[tuple[regex.Pattern[str], str]] = []
         self._longest = max(map(len, texts), default=0)
+        self._patience = Patience()
         if texts:
             written = "|".join(map(regex.escape, sorted(texts, key=len, reverse=True)))
             self._patterns.append((regex.compile(written, flags), ""))
         for expression in expressions:
-            pattern = regex.compile(expression, flags)
-            if pattern.fullmatch("") is not None:
+            pattern = read(expression, flags)
+            if self._matches(pattern, "", 0, whole=True):
                 raise ValueError(f"{quote(expression)} matches where nothing is written.")
             self._patterns.append((pattern, expression))
 
@@ -49,13 +50,12 @@ class Phrases:
         """
         found = []
         for pattern, expression in self._patterns:
-            match = _search(pattern, text, self._from(text, floor, expression))
+            match = self._search(pattern, text, self._from(text, floor, expression))
             if match is None:
                 continue
             start, end = match.span()
             if expression and end == len(text) and not ended:
-                following = (pattern.match(text + more, start, timeout=SECONDS) for more in _NEXT)
-                if not all(following):
+                if not all(self._matches(pattern, text + more, start) for more in _NEXT):
                     continue
             by = f"matches {shorten(quote(expression))}" if expression else "is on the list"
             found.append(Found(start, end, f"{quote(match.group())} {by}."))
@@ -78,7 +78,7 @@ class Phrases:
         """The first character, from ``floor`` on, from which something may still be found."""
         starts = []
         for pattern, expression in self._patterns:
-            match = _search(pattern, text, self._from(text, floor, expression), partial=True)
+            match = self._search(pattern, text, self._from(text, floor, expression), partial=True)
             if match is not None:
                 starts.append(match.start())
         return min(starts, default=None)
@@ -86,6 +86,26 @@ class Phrases:
     def _from(self, text: str, floor: int, expression: str) -> int:
         back = _REACH if expression else self._longest + 100  # a token is shorter than that
         return max(floor, len(text) - back, 0)
+
+    def _search(
+        self, pattern: regex.Pattern[str], text: str, start: int, partial: bool = False
+    ) -> regex.Match[str] | None:
+        """The first match that is of some characters, or (``partial``) may come to be."""
+        found = None
+        with self._patience.search(pattern.pattern) as seconds:
+            every = pattern.finditer(text, start, partial=partial, timeout=seconds, concurrent=True)
+            found = next((match for match in every if match.end() > match.start()), None)
+        return found
+
+    def _matches(
+        self, pattern: regex.Pattern[str], text: str, start: int, whole: bool = False
+    ) -> bool:
+        """Whether a match begins there, or (``whole``) is all that follows."""
+        found = None
+        with self._patience.search(pattern.pattern) as seconds:
+            match = pattern.fullmatch if whole else pattern.match
+            found = match(text, start, timeout=seconds, concurrent=True)
+        return found is not None
 
 
 def token_at(decode: Decode, tokens: Sequence[int], character: int) -> int:
@@ -98,18 +118,3 @@ def token_at(decode: Decode, tokens: Sequence[int], character: int) -> int:
         else:
             low = middle + 1
     return low
-
-
-def _search(
-    pattern: regex.Pattern[str], text: str, start: int, partial: bool = False
-) -> regex.Match[str] | None:
-    """The first match that is of some characters, or (``partial``) may come to be."""
-    for seconds in (SECONDS, 4 * SECONDS):  # again, where the machine was busy with other things
-        try:
-            for match in pattern.finditer(text, start, partial=partial, timeout=seconds):
-                if match.end() > match.start():
-                    return match
-            return None
-        except TimeoutError:
-            continue
-    raise too_slow(pattern.pattern)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from .. import base
 from ..base import Info, Row, setting
-from ..ops.answers import answer
+from ..ops.answers import answers
 from ..ops.expressions import Expression
 from .reranked import N, Reranked
 
@@ -45,9 +45,9 @@ class SelfConsistency(Reranked):
         ]
 
     def _votes(self, rows: Sequence[Row]) -> list[int]:
-        answers = [answer(self.text(row), self.params.answer) for row in rows]
-        votes = Counter(one for one in answers if one is not None)
-        return [0 if one is None else votes[one] for one in answers]
+        found = answers([self.text(row) for row in rows], self.params.answer)
+        votes = Counter(one for one in found if one is not None)
+        return [0 if one is None else votes[one] for one in found]
 
     def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
         value = self.value(row, rows)

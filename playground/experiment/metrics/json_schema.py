@@ -6,12 +6,12 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-import regex
 from pydantic import field_validator
 
 from playground.experiment import metric
 from playground.experiment.metric import Metric, MetricInfo, setting
 from playground.experiment.sample import Prompt, Sample
+from strategies.ops import expressions
 
 _SECONDS = 0.5  # for one text; a schema may take for ever
 _LONGEST = 50_000  # characters of a schema
@@ -86,7 +86,7 @@ def keeps_to(schema: str, found: Any) -> bool:
             return
         left = max(0.01, end - monotonic())
         try:
-            matched = regex.search(expression, instance, timeout=left, concurrent=True)
+            matched = expressions.read(expression).search(instance, timeout=left, concurrent=True)
         except TimeoutError:
             raise TooSlow(schema) from None
         if matched is None:

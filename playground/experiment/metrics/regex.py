@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import regex
 from pydantic import field_validator
 
 from playground.experiment import metric
 from playground.experiment.metric import Metric, MetricInfo, setting
 from playground.experiment.sample import Prompt, Sample
+from strategies.ops.expressions import read
 
 _SECONDS = 0.5  # for one text; an expression may take for ever
 _MOST_SLOW = 5  # texts for which it did, after which it is given up
@@ -36,10 +36,7 @@ class Regex(Metric):
         @field_validator("pattern")
         @classmethod
         def _compiles(cls, pattern: str) -> str:
-            try:
-                regex.compile(pattern)
-            except regex.error as error:
-                raise ValueError(f"the expression cannot be read: {error}.") from None
+            read(pattern)
             return pattern
 
     def __init__(self, params: Any = None) -> None:
@@ -51,11 +48,11 @@ class Regex(Metric):
         if pattern is None or self._slow >= _MOST_SLOW:
             return None
         try:
-            compiled = regex.compile(pattern)
+            compiled = read(pattern)
             match = compiled.fullmatch if self.params.whole else compiled.search
             text = sample.text.strip() if self.params.whole else sample.text
             return float(match(text, timeout=_SECONDS, concurrent=True) is not None)
-        except regex.error:
+        except ValueError:  # what a prompt expects is no expression
             return None
         except TimeoutError:
             self._slow += 1

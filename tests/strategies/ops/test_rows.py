@@ -26,11 +26,11 @@ from strategies.ops import (
     bounded_states,
     bounded_whole,
 )
-from strategies.ops.answers import answer
+from strategies.ops.answers import answers
 from strategies.ops.attempts import Attempts, lower
 from strategies.ops.contexts import contexts, first_met, last_context, met_before
 from strategies.ops.divergence import from_mixture
-from strategies.ops.expressions import too_slow
+from strategies.ops.expressions import read
 from strategies.ops.likeness import chrf, overlap
 from strategies.ops.noise import (
     Noise,
@@ -117,10 +117,10 @@ SINGLE = {
     keyed,
     tags,
     thinking,
-    answer,
+    answers,
     chrf,
     overlap,
-    too_slow,
+    read,
     resampled,
     secret_bits,
     table,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from strategies import Recipe, RecipeError, Row, Search
-from strategies.ops.answers import answer
+from strategies.ops.answers import answers
 from strategies.ops.likeness import Pieces, chrf, overlap
 from tests.strategies.driver import context, run, transitions
 
@@ -102,7 +102,7 @@ def test_tokens_in_common() -> None:
     ],
 )
 def test_the_answer_that_a_text_comes_to(text: str, expression: str, found: str | None) -> None:
-    assert answer(text, expression) == found
+    assert answers([text, "", text], expression) == [found, None, found]
 
 
 def test_most_votes_come_first_and_of_those_the_likeliest() -> None:
