@@ -24,8 +24,7 @@ class AdaptiveP(base.Processor):
         summary="Favours the tokens near a target probability, which moves against what the last "
         "ones had.",
         formula=r"z'_i = 5 - 10 \, \frac{d_i^2}{1 + d_i}, \quad d_i = \frac{|p_i - \tau|}{0.3}, "
-        r"\quad \tau = \min(\max(2t - m, 0), 1), \quad m \leftarrow \delta m + (1 - \delta) "
-        r"p_{x}",
+        r"\quad \tau = \min(\max(2t - m, 0), 1), \quad m \leftarrow \delta m + (1 - \delta) p_x",
         source="llama.cpp, pull request 17927",
         url="https://github.com/ggml-org/llama.cpp/pull/17927",
         advice="Use it last, for stories, behind a mild truncation such as min-p 0.05, since it "
@@ -36,10 +35,11 @@ class AdaptiveP(base.Processor):
     class Params(base.Params):
         target: float = setting(
             0.5,
-            "The probability the written tokens shall have on average; lower is more surprising.",
+            "The probability the written tokens shall have on average; lower is more surprising, "
+            "and below 0 changes nothing.",
             usual=(0.3, 0.7),
             step=0.05,
-            ge=0.0,
+            ge=-1.0,
             le=1.0,
         )
         decay: float = setting(
@@ -51,25 +51,30 @@ class AdaptiveP(base.Processor):
             le=0.99,
         )
 
+    neutral: ClassVar = {"target": -1.0}
     stateful = True
     observes: ClassVar[Observed] = "given"
 
+    @classmethod
+    def is_neutral(cls, params: Any) -> bool:
+        return bool(params.target < 0)
+
     def refuse(self, chain: Sequence[Strategy]) -> None:
-        if chain.index(self) != len(chain) - 2:
+        if chain.index(self) != len(chain) - 2 and not self.is_neutral(self.params):
             raise ValueError(
                 "it comes last of the processors, since nothing is left of their probabilities "
                 "behind it; move it to the end."
             )
 
-    def initial_state(self) -> float:
-        """The mean of the chosen probabilities, which begins at the target."""
+    def initial_state(self) -> float:  # the mean of the chosen probabilities
         return float(self.params.target)
 
     def observe(self, state: Any, token: int, logprob: float) -> float:
-        decay: float = self.params.decay
-        return float(decay * state + (1 - decay) * math.exp(logprob))
+        return float(state + (1 - self.params.decay) * (math.exp(logprob) - state))
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self.is_neutral(self.params):
+            return scores
         aims = [self._aim(row.state) for row in rows]
         apart = scores.softmax(-1) - torch.tensor(aims, device=scores.device)[:, None]
         return torch.where(scores > -torch.inf, self._bent(apart.abs()), -torch.inf)
@@ -78,10 +83,8 @@ class AdaptiveP(base.Processor):
         return min(max(2 * float(self.params.target) - state, 0.0), 1.0)
 
     def _bent(self, apart: Any) -> Any:
-        """The score of a token whose probability is so far from the aim."""
         far = apart / WIDTH
         return PEAK - SHARPNESS * far * far / (1 + far)
 
     def bound(self, scores: Bounded, rows: Sequence[Row]) -> Bounded:
-        start = self.initial_state()
-        return aimed(scores, rows, start, self.observe, self._aim, self._bent)
+        return aimed(scores, rows, self.initial_state(), self.observe, self._aim, self._bent)

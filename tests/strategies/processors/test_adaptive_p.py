@@ -92,3 +92,15 @@ def test_its_state_follows_its_row_through_generate(beams: int) -> None:
 def test_it_comes_last() -> None:
     with pytest.raises(RecipeError, match="it comes last of the processors"):
         Recipe.parse("adaptive_p | top_k(3) | sample").build(context(9))
+
+
+@pytest.mark.parametrize("target", [-1, -0.01])
+def test_below_0_it_is_switched_off_wherever_it_stands(target: float) -> None:
+    """As in llama.cpp, whose default is -1, and in SillyTavern, whose default is -0.01."""
+    table = torch.rand(9, 9, generator=torch.Generator().manual_seed(1)).softmax(-1)
+    plain, off = (
+        run(transitions(table), f"{step}top_k(3) | sample", (0,), max_new_tokens=20, seed=4)
+        for step in ("", f"adaptive_p({target}) | ")
+    )
+    assert off[0].tokens == plain[0].tokens
+    assert Recipe.parse(f"adaptive_p({target}) | greedy").steps[0].neutral
