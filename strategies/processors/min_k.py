@@ -1,7 +1,8 @@
 """Min-k: cuts the sorted scores at their steepest drop, weighed by how early it comes.
 
-As vLLM's processor of this name computes it after algorithm 1 of the paper, which was read in notes
-on it alone: the default for ``tau`` is 3, and scores are taken before any temperature.
+Algorithm 1 of the paper as its proposal for vLLM has it (pull request 48142, open in July 2026) and
+notes on the paper tell it; of the paper itself only the abstract could be read. ``k`` is what is
+found and no setting, the default of ``tau`` is 3, and scores are taken before any temperature.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""P-less, normalised: the same bar, lowered to 0 where every token is as likely as the others."""
+"""P-less, normalised: the same bar, lowered to 0 where every token is as likely as the others.
+
+It counts the tokens that are left, where the authors' code counts the vocabulary: the same where no
+step before it removed any.
+"""
 
 from __future__ import annotations
 
