@@ -15,6 +15,7 @@ from torch.nn.functional import kl_div
 from playground.engine import Engine, FieldError, Request
 from playground.engine.forward import EarlyRow, Forward
 from strategies import EarlyLayers, SecondPrompt
+from strategies.presets import PRESETS
 from tests.engine.models import driven, engine, finished, loaded
 from tests.strategies.driver import run, written
 from tests.tiny import tiny_llama
@@ -64,6 +65,26 @@ def test_guidance_is_that_of_transformers(kind: str, negative: str) -> None:
         negative_prompt_ids=other,
     )
     assert found == wanted[0, tokens.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_the_preset_context_aware_is_the_papers(kind: str) -> None:
+    """Shi et al. 2023: (1 + alpha) z(with the context) - alpha z(without it), alpha 0.5."""
+    (preset,) = [preset for preset in PRESETS if preset.id == "context_aware"]
+    guided, search = preset.recipe.steps
+    assert guided.strategy == "guidance" and search.strategy == "sample"
+    assert guided.params.scale - 1 == 0.5 and "negative_prompt" in preset.summary
+    context, question = "one two one", " two one"
+    served = engine(kind)
+    recipe = preset.text.replace("1.5", f'1.5, negative_prompt="{question}"')
+    run = finished(served, Request(prompt=context + question, recipes=[recipe], max_new_tokens=12))
+    with_it, without = ([t.id for t in served.tokens(p)] for p in (context + question, question))
+    for step in run.lanes[0].trace.path():
+        here, away = (forward_of(served, ids).logits[0, -1].float() for ids in (with_it, without))
+        wanted = (1.5 * here - 0.5 * away).log_softmax(-1)[step.token]
+        assert step.logprob == pytest.approx(float(wanted), abs=1e-3)
+        with_it.append(step.token)
+        without.append(step.token)
 
 
 @pytest.mark.parametrize("chat", [False, True])

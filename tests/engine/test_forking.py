@@ -35,6 +35,20 @@ DRAWN = [  # each writes on from what was written before it, in its own way
     'prefix_forced("ab cd. ef") | stop_at_sentence(2) | sample',
     "encoder_repetition(1.3) | synthid | sample",
     "p_less_norm | gumbel_watermark(ngram=2) | sample",
+    "p_less | sample",
+    "temperature(1.5) | min_k | sample",
+]
+# Of these each text is drawn with what was written of it, beside others that it is compared with.
+SEVERAL = [
+    "beam(3)",
+    "diverse_beam(4)",
+    "sample(3)",
+    "best_of(3)",
+    "mbr(3)",
+    "self_consistency(3)",
+    "smc(4)",
+    "arithmetic(3)",
+    "power_sample(block=4, steps=2)",
 ]
 
 
@@ -89,7 +103,7 @@ def test_it_goes_on_as_if_it_had_not_been_interrupted(served: Engine, recipe: st
     assert finished(served, fork(run, 0, 5)).lanes[0].token_ids == run.lanes[0].token_ids[5:]
 
 
-@pytest.mark.parametrize("recipe", [*DRAWN, "beam(3)", "diverse_beam(4)", "sample(3)"])
+@pytest.mark.parametrize("recipe", [*DRAWN, *SEVERAL])
 @pytest.mark.parametrize("other", [None, "presence_penalty(1) | temperature(0.7) | sample"])
 def test_it_is_a_run_from_the_forked_prefix(served: Engine, recipe: str, other: str | None) -> None:
     """What is kept of the text changes nothing but how much is read."""

@@ -41,6 +41,10 @@ RECIPES = [
     "p_less | sample",
     "mirostat_v2(3.0) | sample",
     "adaptive_p(0.4) | sample",
+    "synthid | sample",
+    "gumbel_watermark | sample",
+    "min_k | sample",
+    "encoder_repetition(1.2) | sample",
 ]
 
 
@@ -83,6 +87,7 @@ def test_a_text_that_a_recipe_wrote_has_the_log_probabilities_of_its_run(
         [step.raw_logprob for step in path], abs=1e-3
     )
     assert found.text == lane.text
+    assert own.found == pytest.approx(lane.metrics.found)  # those of detectors, which others lack
     assert own.logprob == pytest.approx(sum(step.logprob for step in path), abs=2e-2)
 
 

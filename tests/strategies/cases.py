@@ -43,6 +43,23 @@ def values(schema: dict[str, Any]) -> list[Any]:
     return list(dict.fromkeys(kind(min(max(pick, low), high)) for pick in picks))
 
 
+def beyond(schema: dict[str, Any]) -> list[Any]:
+    """What one setting may not be: just past each of its bounds, and of another kind."""
+    if "anyOf" in schema:
+        return [None]
+    if schema.get("type") == "array":
+        return [["a"] * (schema["maxItems"] + 1), 7]
+    if schema.get("type") == "string" and "enum" not in schema:
+        return ["a" * (schema["maxLength"] + 1)] if "maxLength" in schema else [7]
+    if schema.get("type") not in ("number", "integer"):
+        return ["no such value"]
+    edge = 1 if schema["type"] == "integer" else 1e-6
+    found = [schema[name] for name in ("exclusiveMinimum", "exclusiveMaximum") if name in schema]
+    found += [schema["minimum"] - edge] if "minimum" in schema else []
+    found += [schema["maximum"] + edge] if "maximum" in schema else []
+    return [*found, "1", True]
+
+
 def settings(strategy: type[Strategy]) -> Iterator[Params]:
     """The defaults; a middle setting; and each value of each field, the others in the middle."""
     fields = strategy.Params.model_json_schema().get("properties", {})

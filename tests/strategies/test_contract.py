@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 import torch
 
-from strategies import Processor, Recipe, RecipeStep, Refusal, Row, Search, Step, Strategy
+from strategies import (
+    Processor,
+    Recipe,
+    RecipeError,
+    RecipeStep,
+    Refusal,
+    Row,
+    Search,
+    Step,
+    Strategy,
+)
 from strategies.contract import check
 from strategies.ops.noise import gumbel
+from strategies.params import make
 from strategies.registry import registry
-from tests.strategies.cases import PROCESSORS, SEARCHES, rows, scores, settings
+from tests.strategies.cases import PROCESSORS, SEARCHES, beyond, rows, scores, settings
 from tests.strategies.driver import advance, begun, context, hidden, run, transitions
 
 EVERY = [*PROCESSORS, *SEARCHES]
@@ -65,6 +76,19 @@ def test_info_and_settings_are_whole(strategy: type[Strategy]) -> None:
             assert high <= field["maximum"]
             assert low <= field["default"] <= high
             assert 0 < field["step"] <= high - low
+
+
+@each
+def test_beyond_its_bounds_a_setting_is_refused_by_name(strategy: type[Strategy]) -> None:
+    for name, schema in strategy.Params.model_json_schema().get("properties", {}).items():
+        for value in beyond(schema):
+            with pytest.raises(RecipeError) as refused:
+                make(strategy, {name: value}, 0)
+            assert refused.value.field == name
+            sentence = str(refused.value)
+            assert f"({strategy.info.id}): {name}" in sentence and sentence.endswith("."), sentence
+            if schema.get("type") in ("number", "integer"):
+                assert "must be a" in sentence and "was given" in sentence
 
 
 @each
