@@ -1,4 +1,4 @@
-"""State that the models of one process share, because torch and transformers hold it per process.
+"""What the models of one process share: locks, measurements of kernels, and grammars.
 
 A program that serves several models makes one ``Process`` and passes it to all of them.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from playground.remembered import Remembered
+from strategies.grammars import Grammars
 
 T = TypeVar("T")
 
@@ -45,13 +46,16 @@ class _Entry:
 
 
 class Process:
-    """Locks around torch and transformers, and measurements of kernels. Any thread may use it.
+    """Locks around torch and transformers, and what is made once for all models.
+
+    Any thread may use it.
 
     ``loading`` is held while transformers is imported, whose parts import each other, and while it
     builds a model: it sets torch's default dtype meanwhile, and two at once would restore each
     other's. ``capturing`` is held while CUDA captures a step, of which there is one at a time, and
     while memory is given back to the device. ``tracing`` is held while TorchScript traces a
     forward. ``remembered`` holds results of earlier starts of the program; None if switched off.
+    ``grammars`` try grammars out in a subprocess, which ``close`` ends.
     """
 
     def __init__(self, remembered: Remembered | None = None) -> None:
@@ -60,3 +64,8 @@ class Process:
         self.capturing = threading.Lock()
         self.tracing = threading.Lock()
         self.kernels = Measurements()
+        self.grammars = Grammars()
+
+    def close(self) -> None:
+        """End what runs besides this process."""
+        self.grammars.close()

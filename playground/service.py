@@ -70,7 +70,7 @@ class Service:
                     f"PLAYGROUND_CLUSTER needs the package {error.name}: "
                     "pip install -r deploy/requirements.txt"
                 ) from error
-            return ClusterBackends(self.settings, self.observers)
+            return ClusterBackends(self.settings, self.process, self.observers)
         return LocalBackends(self.settings, self.process, self.observers)
 
     def backend(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:
@@ -309,3 +309,4 @@ class Service:
             jobs.close()
         if self._history is not None:
             self._history.close()
+        self.process.close()

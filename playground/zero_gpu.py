@@ -68,9 +68,10 @@ class Writer:
             from playground.process import Process
 
             settings = self.settings.changed(device=self.device, zero_gpu=False)
-            loaded = Models(settings, process=Process()).load(model)
+            process = Process()
+            loaded = Models(settings, process=process).load(model)
             self._engines[model] = Engine(
-                loaded, limits=limits(settings), process=Process(), trace=False
+                loaded, limits=limits(settings), process=process, trace=False
             )
         return self._engines[model]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from .grammars import Grammars
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,18 @@ def setting(
     return Field(default, description=description, json_schema_extra=hints or None, **bounds)
 
 
+def _own_grammars() -> Grammars:
+    from .grammars import Grammars  # which needs ``Params``
+
+    return Grammars()
+
+
 @dataclass(frozen=True)
 class Context:
-    """The model and the run that a strategy works in; the same for the whole life of a lane."""
+    """The model and the run that a strategy works in; the same for the whole life of a lane.
+
+    A program that makes several passes the same ``grammars`` to all of them.
+    """
 
     vocab_size: int
     eos_token_ids: tuple[int, ...]
@@ -67,3 +79,4 @@ class Context:
     draft_model: str | None = None  # the title of the draft model, where there is one
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
     chat_template: str | None = None  # of the tokenizer, where it has one
+    grammars: Grammars = field(default_factory=_own_grammars, compare=False)

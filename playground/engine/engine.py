@@ -82,6 +82,7 @@ class Engine:
             self.context_length,
             self.forward.state_layers,
             draft_model=self.drafter.title if self.drafter else None,
+            grammars=self.forward.process.grammars,
         )
         self.device = self.forward.device
         self.loop = Loop(

@@ -15,6 +15,7 @@ from playground.engine.text_scoring import TextToScore
 from playground.models import LoadedModel
 from playground.trace import FinishReason, PromptToken
 from strategies import Context, RecipeError
+from strategies.grammars import Grammars
 
 
 class RequestBuilder:
@@ -27,6 +28,7 @@ class RequestBuilder:
         rows: int,
         context_length: int,
         layers: int | None,
+        grammars: Grammars,
         draft_model: str | None = None,
     ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold.
@@ -41,7 +43,7 @@ class RequestBuilder:
         self.encoder = Encoder(
             model.tokenizer, self.detokenizer, model.facts.title, model.facts.vocab_size
         )
-        self._draft_model = draft_model
+        self._grammars, self._draft_model = grammars, draft_model
         config = model.model.config.get_text_config()
         self._layers, self._tied = layers, bool(getattr(config, "tie_word_embeddings", False))
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
@@ -172,6 +174,7 @@ class RequestBuilder:
             tied=self._tied,
             draft_model=self._draft_model,
             chat_template=template if isinstance(template, str) else None,
+            grammars=self._grammars,
         )
 
     def _decode(self, ids: Sequence[int]) -> str:

@@ -3,22 +3,24 @@
 from .choices import of_choices
 from .context_free import of_grammar
 from .grammar import Grammar, begins, exactly
-from .matching import Matching, Unfit, reaches, vocabulary
+from .grammars import Grammars
+from .matching import Matching, Unfit
 from .regex import of_regex
 from .schema import of_schema
 from .settings import Constraint
+from .vocabulary import Vocabulary
 
 __all__ = [
     "Constraint",
     "Grammar",
+    "Grammars",
     "Matching",
     "Unfit",
+    "Vocabulary",
     "begins",
     "exactly",
     "of_choices",
     "of_grammar",
     "of_regex",
     "of_schema",
-    "reaches",
-    "vocabulary",
 ]

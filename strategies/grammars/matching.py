@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import torch
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher
 from torch import Tensor
 
 from . import trial
-from .grammar import Grammar
+from .vocabulary import Vocabulary
 
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """A model's tokens: ``text`` gives the JSON of its tokenizer, ``ends`` are what ends a text."""
-
-    key: str
-    text: Callable[[], str]
-    size: int
-    ends: tuple[int, ...]
-    tokenizer: LLTokenizer
-
-
-def vocabulary(text: Callable[[], str] | None, size: int, ends: tuple[int, ...]) -> Vocabulary:
-    """One for every model, whoever asks; ``ValueError`` where the bytes of its tokens are unknown.
-
-    Made in a quarter of a second, of which Python's lock is held: by one thread at a time.
-    """
-    if text is None or not ends:
-        raise ValueError("the bytes of this model's tokens are not known, or no token ends it.")
-    with _making:
-        return _vocabulary(text, size, ends)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(text: Callable[[], str], size: int, ends: tuple[int, ...]) -> Vocabulary:
-    written = text()
-    try:
-        tokenizer = LLTokenizer(written, n_vocab=size, eos_token=list(ends))
-    except ValueError as error:
-        raise ValueError(f"the bytes of this model's tokens are not known: {error}.") from None
-    key = hashlib.sha256(f"{size} {ends} {written}".encode()).hexdigest()
-    return Vocabulary(key, text, size, ends, tokenizer)
-
-
-_making = threading.Lock()
-_NO_TEXT = "NoExtension"  # so begins the library's message
+NO_TEXT = "NoExtension"  # so begins the library's message
 NO_TOKEN = "none of the model's tokens goes on with the text."
 _OWN = (trial.SLOW, trial.LARGE, trial.DEEP, trial.UNKNOWN)
 _SENTENCES = {
@@ -75,7 +36,8 @@ class Matching:
     """A text as far as a grammar has followed it: a value, which a longer text's is made from.
 
     Without a ``matcher`` it goes no further: it has ``ended``, or there is a ``fault``, or it does
-    not match any more. Texts that come from one ``begin`` share what the library has built, which
+    not match any more. Texts that come from one
+    ``Grammars.begin`` share what the library has built, which
     is bounded for them together.
     """
 
@@ -85,19 +47,6 @@ class Matching:
     tokens: tuple[int, ...] = ()
     ended: bool = False
     fault: str = field(default="", compare=False)
-
-    @classmethod
-    def begin(cls, vocabulary: Vocabulary, grammar: Grammar) -> Matching:
-        """The empty text. Raises ``Unfit`` where nothing matches, or the bounds are passed."""
-        written = grammar.written
-        fault = trial.trials().fault(vocabulary, written)
-        if fault:
-            raise Unfit(reason(fault))
-        limits = LLParserLimits(**trial.LIMITS)
-        matcher = LLMatcher(vocabulary.tokenizer, written, log_level=0, limits=limits)
-        if matcher.is_error():
-            raise Unfit(reason(matcher.get_error()))
-        return cls(vocabulary, written, matcher)
 
     def after(self, token: int) -> Matching:
         """The text with one more token."""
@@ -142,21 +91,12 @@ class Matching:
         if self.matcher is None or not self.matcher.is_error():
             return self.fault
         fault = self.matcher.get_error()
-        return NO_TOKEN if fault.startswith(_NO_TEXT) else reason(fault)
-
-
-def reaches(vocabulary: Vocabulary, grammar: Grammar, bytes: int) -> bool:
-    """Whether a text that matches may have so many bytes, for all that is found out in bounds."""
-    if bytes > grammar.longest:
-        return False
-    if grammar.at_least is None:
-        return True
-    return not trial.trials().fault(vocabulary, grammar.at_least(bytes)).startswith(_NO_TEXT)
+        return NO_TOKEN if fault.startswith(NO_TEXT) else reason(fault)
 
 
 def reason(fault: str) -> str:
     """The one line of a fault's several that says what it is, as a sentence."""
-    if fault.startswith(_NO_TEXT):
+    if fault.startswith(NO_TEXT):
         return "there is no text that matches."
     lines = fault.splitlines()
     what = next((line for line in lines if line.startswith("error: ")), lines[0])

@@ -6,21 +6,19 @@ minutes and gigabytes, some of it with Python's lock held, and nothing in the li
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from .vocabulary import Vocabulary
 
 # Of one step, in llguidance's own measures, some 15 ms; and of what one lane's steps may add up to,
 # about 10 MB.
@@ -45,24 +43,11 @@ _TIMES = {getattr(signal, name, None) for name in ("SIGPROF", "SIGXCPU", "SIGALR
 _PROGRAM = Path(__file__).with_name("process.py")
 
 
-class Vocabulary(Protocol):
-    """A model's tokens: ``key`` tells them from another's."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def ends(self) -> tuple[int, ...]: ...
-    @property
-    def text(self) -> Callable[[], str]: ...  # the JSON of the tokenizers library
-
-
 class Trials:
     """Any thread may ask. The process starts when first asked, and again when it was lost."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # ``close`` may be called by the garbage collector, anywhere
         self._process: subprocess.Popen[bytes] | None = None
         self._told: set[str] = set()  # vocabularies
         self._number = 0
@@ -195,16 +180,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@functools.cache
-def trials() -> Trials:
-    """The trials of this process, which one subprocess makes for every model and every lane."""
-    return Trials()
-
-
-trials()  # so that two threads that ask first do not make two
-atexit.register(lambda: trials().close())
-if hasattr(os, "register_at_fork"):
-    # A fork of the server has no listening thread and maybe a lock for ever: it begins anew.
-    os.register_at_fork(after_in_child=trials.cache_clear)

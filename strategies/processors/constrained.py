@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Observed, Row, Strategy
-from ..grammars import Constraint, Matching, Unfit, reaches, vocabulary
+from ..grammars import Constraint, Matching, Unfit
 
 
 class Constrained(base.Processor):
@@ -41,9 +41,11 @@ class Constrained(base.Processor):
         if self.is_neutral(params):
             return
         self._grammar = params.read()
-        self._vocabulary = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
+        self._vocabulary = context.grammars.vocabulary(
+            context.tokenizer, context.vocab_size, context.eos_token_ids
+        )
         try:
-            self._start = Matching.begin(self._vocabulary, self._grammar)
+            self._start = self._begun()
         except Unfit as error:
             raise ValueError(f"{params.given()[0]}: {error}") from None
 
@@ -58,7 +60,9 @@ class Constrained(base.Processor):
             )
         counts = [s.params.count for s in chain if s.info.id == "min_new_tokens"]
         self._least = max(counts, default=0)
-        if self._least and not reaches(self._vocabulary, self._grammar, self._least):
+        if self._least and not self.context.grammars.reaches(
+            self._vocabulary, self._grammar, self._least
+        ):
             raise ValueError(
                 f"no text that matches has the {self._least} tokens that min_new_tokens asks for."
             )
@@ -67,7 +71,10 @@ class Constrained(base.Processor):
         start, self._start = self._start, None  # each text's own, and let go with it
         if start or self.is_neutral(self.params):
             return start
-        return Matching.begin(self._vocabulary, self._grammar)
+        return self._begun()
+
+    def _begun(self) -> Matching:
+        return self.context.grammars.begin(self._vocabulary, self._grammar)
 
     def observe(self, state: Matching | None, token: int, logprob: float) -> Matching | None:
         return state.after(token) if state else None

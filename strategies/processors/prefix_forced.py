@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Observed, Row, setting
-from ..grammars import Matching, begins, exactly, vocabulary
+from ..grammars import Matching, begins, exactly
 
 
 class PrefixForced(base.Processor):
@@ -45,8 +45,10 @@ class PrefixForced(base.Processor):
         super().__init__(params, context)
         self._start: Matching | None = None  # the empty text
         if not self.is_neutral(params):
-            known = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
-            self._start = Matching.begin(known, begins(exactly(params.text)))
+            known = context.grammars.vocabulary(
+                context.tokenizer, context.vocab_size, context.eos_token_ids
+            )
+            self._start = context.grammars.begin(known, begins(exactly(params.text)))
 
     def initial_state(self) -> Matching | None:
         return self._start

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
-from ..grammars import Matching, begins, vocabulary
+from ..grammars import begins
 from ..ops.bounded import Bounded
 from ..ops.bounded_whole import gathered
 from ..ops.reduce import logsumexp
@@ -52,13 +52,15 @@ class StopAtSentence(base.Processor):
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
         if not self.is_neutral(params):
-            known = vocabulary(context.tokenizer, context.vocab_size, context.eos_token_ids)
+            known = context.grammars.vocabulary(
+                context.tokenizer, context.vocab_size, context.eos_token_ids
+            )
             ends = (token for token in context.eos_token_ids if token < context.vocab_size)
             self._end = next(ends, -1)
             if self._end < 0:
                 raise ValueError("no token of this model ends a text.")
             end, opening = torch.tensor(self._end), (r"\s", rf"[^{_CLOSERS}.…{_WIDE}]")
-            starts = [Matching.begin(known, begins(one)).allowed() for one in opening]
+            starts = [context.grammars.begin(known, begins(one)).allowed() for one in opening]
             # The tokens that begin another sentence, behind a mark that needs a space or not.
             self._next = [allowed.index_fill(0, end, True) for allowed in starts]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from playground.api.body import MOST_VALUES
-from strategies.grammars.trial import trials
+from strategies.grammars.trial import Trials
 from strategies.notation import quote
 from strategies.recipe import Recipe
 from tests.api.asking import ASK, ask, faults
@@ -24,14 +24,14 @@ HOSTILE = f"constrained(json_schema={quote(SCHEMA)}) | greedy"
 def test_nobody_waits_for_a_grammar_at_trial(service, address, monkeypatch):
     """Others are answered while the process that checks the request is still at work."""
     held, begun = threading.Event(), threading.Event()
-    real = trials().fault
+    real = Trials.fault
 
-    def fault(vocabulary, grammar):
+    def fault(trials, vocabulary, grammar):
         begun.set()
         assert held.wait(LATE)
-        return real(vocabulary, grammar)
+        return real(trials, vocabulary, grammar)
 
-    monkeypatch.setattr(trials(), "fault", fault)
+    monkeypatch.setattr(Trials, "fault", fault)
     with ThreadPoolExecutor() as pool, httpx.Client(base_url=address, timeout=LATE) as http:
         hostile = pool.submit(http.post, "/api/compare", json={**ASK, "recipes": [HOSTILE]})
         try:

@@ -131,8 +131,8 @@ def loop() -> Iterator[EventLoop]:
 
 def front(replicas: Here, loop: EventLoop, **more: Any) -> ClusterBackend:
     described = loop.run(replicas.call("describe"))
-    bounds = replace(limits(replicas.settings), **more)
-    return ClusterBackend(replicas, described, bounds, Observers(), loop)
+    bounds, grammars = replace(limits(replicas.settings), **more), PROCESS.grammars
+    return ClusterBackend(replicas, described, bounds, Observers(), loop, grammars)
 
 
 @pytest.fixture(scope="class")

@@ -9,6 +9,7 @@ import pytest
 
 from playground.backends.cluster.backends import ClusterBackends
 from playground.engine import Observers
+from playground.process import Process
 from playground.settings import Settings
 from tests.backends.contract import SETTINGS, tiny_model
 
@@ -31,6 +32,6 @@ def backends(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "cluster_start_s": 300,
         }
     )
-    made = ClusterBackends(settings, Observers())
+    made = ClusterBackends(settings, Process(), Observers())
     yield made
     made.close()

@@ -29,9 +29,12 @@ from strategies import (
     SecondPrompt,
     Step,
 )
+from strategies.grammars import Grammars
 from strategies.ops.noise import gumbel
 
 Logits = Callable[[list[tuple[int, ...]]], Tensor]  # token rows of one length -> [rows, vocab]
+
+GRAMMARS = Grammars()  # of all tests, as a program has one
 
 
 def context(
@@ -39,6 +42,7 @@ def context(
 ) -> Context:
     """A context whose text is its token ids with spaces between; other words are tokens too."""
     others.setdefault("tokenizer", byte_tokenizer(vocab))
+    others.setdefault("grammars", GRAMMARS)
     others.setdefault("layers", 12)
     others.setdefault("draft_model", "a smaller one")
     return Context(

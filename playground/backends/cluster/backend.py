@@ -29,6 +29,7 @@ from playground.trace import StepRecord
 if TYPE_CHECKING:
     from playground.engine.scoring import TokenScore
     from playground.trace.scores import TextScore
+    from strategies.grammars import Grammars
 
 T = TypeVar("T")
 PACE_S = 5.0  # after which a client who was refused may find room
@@ -86,6 +87,7 @@ class ClusterBackend(BuilderBackend):
         limits: Limits,
         observer: Observer,
         loop: EventLoop,
+        grammars: Grammars,
     ) -> None:
         from playground.engine.request_builder import RequestBuilder  # with transformers
 
@@ -108,6 +110,7 @@ class ClusterBackend(BuilderBackend):
             described.rows,
             described.context_length,
             described.state_layers,
+            grammars,
             draft_model=described.draft_model,
         )
         self.following = Following(replicas, secrets.token_hex(8), loop.loop)

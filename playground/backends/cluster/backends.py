@@ -23,6 +23,7 @@ from playground.engine import Observer
 from playground.errors import ModelError
 from playground.models import Entry, Models
 from playground.models.arrival import Waiting
+from playground.process import Process
 from playground.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,9 @@ class ClusterBackends(Backends):
 
     models: ClusterModels
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(self, settings: Settings, process: Process, observer: Observer) -> None:
         assert settings.cluster is not None
-        self.settings, self.observer = settings, observer
+        self.settings, self.process, self.observer = settings, process, observer
         self.models = ClusterModels(settings)
         self._open: dict[str, ClusterBackend] = {}
         self.models.open = self._open
@@ -118,7 +119,14 @@ class ClusterBackends(Backends):
                 f"{id} cannot be served by the cluster: {str(error).splitlines()[0]}"
             ) from error
         loop.start(replicas.watch())
-        return ClusterBackend(replicas, described, limits(self.settings), self.observer, loop)
+        return ClusterBackend(
+            replicas,
+            described,
+            limits(self.settings),
+            self.observer,
+            loop,
+            self.process.grammars,
+        )
 
     def _count(self) -> tuple[int, int]:
         """Replicas of a cluster of this machine alone."""

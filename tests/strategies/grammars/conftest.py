@@ -18,4 +18,4 @@ def real_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grammars that are not tried out first: each would cost a process."""
-    monkeypatch.setattr(trial.trials(), "fault", lambda *given: "")
+    monkeypatch.setattr(trial.Trials, "fault", lambda *given: "")

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import Recipe, RecipeError
-from strategies.grammars import Grammar, of_choices, of_grammar, reaches, vocabulary
+from strategies.grammars import Grammar, of_choices, of_grammar
 from strategies.grammars.gbnf import to_lark
 from strategies.notation import quote
-from tests.strategies.driver import context
+from tests.strategies.driver import GRAMMARS, context
 from tests.strategies.grammars.tokens import ALPHABET, TOKENIZER, VOCAB, begun, kept, text, write
 from tests.tiny import EOS
 
@@ -226,7 +226,7 @@ def test_one_of_the_choices_is_written(choices: list[str], search: str) -> None:
 
 @cache
 def known() -> Any:
-    return vocabulary(TOKENIZER.to_str, VOCAB, (EOS,))
+    return GRAMMARS.vocabulary(TOKENIZER.to_str, VOCAB, (EOS,))
 
 
 @pytest.mark.usefixtures("trusted")
@@ -235,8 +235,8 @@ def test_a_choice_is_of_those_listed(choices: list[str]) -> None:
     grammar = of_choices(choices)
     longest = max(choices, key=lambda one: len(one.encode()))
     assert all(kept(grammar, one) for one in choices) and not kept(grammar, f"{longest}a")
-    assert reaches(known(), grammar, len(longest.encode()))
-    assert not reaches(known(), grammar, len(longest.encode()) + 1)
+    assert GRAMMARS.reaches(known(), grammar, len(longest.encode()))
+    assert not GRAMMARS.reaches(known(), grammar, len(longest.encode()) + 1)
 
 
 def test_a_minimum_longer_than_every_choice_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import subprocess
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from strategies.grammars import Unfit, of_regex, of_schema, trial, vocabulary
+from strategies.grammars import Grammars, Unfit, of_regex, of_schema, trial
 from strategies.grammars.matching import reason
+from tests.strategies.driver import GRAMMARS
 from tests.strategies.grammars.tokens import TOKENIZER, VOCAB, begun
 from tests.tiny import EOS
 
@@ -57,7 +59,7 @@ def test_a_grammar_is_tried_once_however_many_ask(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(trial, "_send", record)
     told: list[str] = []
     known, grammar = (
-        vocabulary(TOKENIZER.to_str, VOCAB, (EOS,)),
+        GRAMMARS.vocabulary(TOKENIZER.to_str, VOCAB, (EOS,)),
         of_schema(HOSTILE["allOf"], 0).written,
     )
     ask = [
@@ -73,7 +75,7 @@ def test_a_grammar_is_tried_once_however_many_ask(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_lost_process_is_begun_again_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, known = trial.Trials(), vocabulary(TOKENIZER.to_str, VOCAB, (EOS,))
+    made, known = trial.Trials(), GRAMMARS.vocabulary(TOKENIZER.to_str, VOCAB, (EOS,))
     assert made.fault(known, of_regex("one").written) == ""
     first = made._process
     assert first is not None
@@ -88,6 +90,20 @@ def test_a_lost_process_is_begun_again_and_leaves_nothing(monkeypatch: pytest.Mo
     assert "could not be reached" in made.fault(known, of_regex("three").written), (
         "and then nothing passes"
     )
+
+
+def test_the_process_ends_with_whoever_had_grammars_tried() -> None:
+    """Two owners share nothing, and none has to be closed."""
+    owners = [Grammars(), Grammars()]
+    for one in owners:
+        one.begin(one.vocabulary(TOKENIZER.to_str, VOCAB, (EOS,)), of_regex("one"))
+    left, right = (one._trials._process for one in owners)
+    assert left is not None and right is not None and left.pid != right.pid
+    owners.pop().close()
+    assert right.poll() == 0 and left.poll() is None
+    owners.clear()
+    gc.collect()
+    assert left.poll() == 0
 
 
 def test_the_process_knows_no_torch() -> None:

@@ -6,8 +6,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from strategies import Row
-from strategies.grammars import Grammar, Matching, vocabulary
-from tests.strategies.driver import Logits, run
+from strategies.grammars import Grammar, Matching
+from tests.strategies.driver import GRAMMARS, Logits, run
 from tests.tiny import EOS
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -54,7 +54,7 @@ def write(written: str, seed: int = 0, leaning: str = "", tokens: int = 400) -> 
 
 
 def begun(grammar: Grammar) -> Matching:
-    return Matching.begin(vocabulary(TOKENIZER.to_str, VOCAB, (EOS,)), grammar)
+    return GRAMMARS.begin(GRAMMARS.vocabulary(TOKENIZER.to_str, VOCAB, (EOS,)), grammar)
 
 
 def kept(grammar: Grammar, written: str) -> bool:
