@@ -90,7 +90,7 @@ def column(
             index=index,
             most=most,
             box=box,
-            recipe=element("recipe", view, constants=known | {"lane": index}),
+            recipe=element("recipe", view, constants={**known, "lane": index}),
             written=gr.Textbox(
                 view["written"] if view else "",
                 label=f"Recipe of column {LETTERS[index]} as text",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from secrets import token_hex
@@ -25,7 +26,7 @@ PICKS = "picks"  # the parameter that holds a person's choices, shown as their n
 
 
 @cache
-def constants(refused: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+def constants(refused: tuple[tuple[str, str], ...] = ()) -> Mapping[str, Any]:
     """The constants of every column's element: the presets, and all strategies.
 
     Broken plugins are listed with their error, and those that what serves the models ``refused``,

@@ -20,7 +20,7 @@ _FREE = 0.002  # of one search, so that a long text is read to its end
 _LARGEST = 100_000  # characters of an expression whose repeats are written out
 
 _COUNTS = re.compile(r"(.)\{\s*([0-9]+)", re.DOTALL)
-_BEHIND_A_GROUP = set(")}?+*")  # and white space, which an expression may ignore
+_BEHIND_A_GROUP = frozenset(")}?+*")  # and white space, which an expression may ignore
 
 
 def read(expression: str, flags: int = 0) -> regex.Pattern[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from codecs import utf_8_decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -209,7 +209,7 @@ def _bytes(name: str) -> bytes | None:
 
 
 @cache
-def _byte_alphabet() -> dict[str, int]:
+def _byte_alphabet() -> Mapping[str, int]:
     """GPT-2's letters for bytes (Radford 2019): printable ones stand for themselves."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = {chr(byte): byte for byte in plain}

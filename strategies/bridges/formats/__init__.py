@@ -31,7 +31,7 @@ __all__ = [
 
 
 @cache
-def formats() -> dict[str, Format]:
+def formats() -> Mapping[str, Format]:
     """The formats by id, in the order of their titles: each module here that has ``formats``."""
     found: list[Format] = []
     for module in pkgutil.iter_modules(__path__):
