@@ -228,9 +228,13 @@ class Search(Strategy):
     asks: ClassVar[bool] = False  # a person chooses; without a move the lane waits for one
     weighs_by: ClassVar[str] = "score"  # what ``weigh`` gives, in words
     rewinds: ClassVar[bool] = False  # it may return a ``Rewind``
+    independent: ClassVar[bool] = False  # all rows begin at the first step, and none forks later
 
     def width(self) -> int:
-        """How many rows the lane may own at once. Every lane starts from one."""
+        """How many rows the lane may own at once. Every lane starts from one.
+
+        Where fewer can be had, ``independent`` rows go on one after the other.
+        """
         return 1
 
     def advance(self, step: Step) -> Sequence[Move | Rewind] | LookingAhead:

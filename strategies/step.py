@@ -95,7 +95,9 @@ class Step:
     under (row, None) that of ``likeliest``.
 
     ``ends(row, token)`` says whether the token would finish that row: end of sequence, a stop
-    string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps.
+    string, or a length limit. ``finished`` holds the rows this lane completed at earlier steps, and
+    ``waiting``, of a search whose rows are independent, those that have begun and wait for one of
+    ``rows`` to end.
 
     ``passed`` is for a search that keeps several texts at once: continuations that it weighed and
     did not take may be left there, to be shown beside those it took.
@@ -110,6 +112,7 @@ class Step:
     noise: Callable[[int], Tensor]
     ends: Callable[[int, int], bool]
     finished: Sequence[Row] = ()
+    waiting: Sequence[Row] = ()
     hidden: Sequence[Tensor] = ()
     noises: Sequence[Callable[[int], Tensor]] = ()
     logits: Tensor | None = None

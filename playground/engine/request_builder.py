@@ -217,6 +217,7 @@ class RequestBuilder:
                 ),
                 detokenizer=self.detokenizer,
                 top_n=request.top_n,
+                most_rows=self.limits.width,
             )
         except RecipeError as error:
             sentence = str(error)

@@ -114,6 +114,12 @@ class Run:
         return max(widths) if self.request.alone else sum(widths)
 
     @property
+    def longest(self) -> int:
+        """Tokens that are written one after the other, at most."""
+        waves = max((lane.waves for lane in self.lanes), default=1)
+        return waves * self.request.max_new_tokens
+
+    @property
     def waiting(self) -> list[Lane]:
         """Lanes without slots as yet, in order."""
         return [lane for lane in self.lanes if not lane.done and not lane.slots.owned]

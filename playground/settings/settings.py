@@ -194,7 +194,9 @@ class Settings(BaseSettings):
     max_batch: int = Field(
         32, ge=1, le=1024, description="Most prompts in one request for a batch over HTTP."
     )
-    max_width: int = Field(16, ge=1, description="Most rows one recipe may own: beams, samples.")
+    max_width: int = Field(
+        16, ge=1, description="Most rows one recipe may own; of more samples, some wait for others."
+    )
     max_stop_strings: int = Field(8, ge=0, description="Most stop strings in one run.")
     max_stop_chars: int = Field(100, ge=1, description="Longest stop string, in characters.")
     top_n: int = Field(20, ge=1, le=200, description="Candidates recorded per token.")

@@ -19,6 +19,7 @@ class Reranked(base.Search, ABC):
     """
 
     chooses: ClassVar[Choosing | None] = "drawn text"
+    independent: ClassVar[bool] = True
 
     def values(self, rows: Sequence[Row]) -> list[float]:
         """What each whole text is worth, the highest best, of equal ones the first drawn."""
@@ -29,7 +30,7 @@ class Reranked(base.Search, ABC):
 
     def advance(self, step: Step) -> list[Move]:
         # One row, from which every text starts; later there are as many as texts.
-        first = len(step.rows) + len(step.finished) < self.width()
+        first = len(step.rows) + len(step.finished) + len(step.waiting) < self.width()
         rows = [0] * self.width() if first else range(len(step.rows))
         logits = step.scores if step.logits is None else step.logits
         known = logits.log_softmax(-1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .. import base
 from ..base import Info, Move, Step, setting
 
+MOST = 256  # texts of one prompt
+
 
 class Sample(base.Search):
     info = Info(
@@ -27,17 +29,18 @@ class Sample(base.Search):
             usual=(1, 8),
             step=1,
             ge=1,
-            le=64,
+            le=MOST,
         )
 
     chooses = "draw"
+    independent = True
 
     def width(self) -> int:
         return int(self.params.n)
 
     def advance(self, step: Step) -> list[Move]:
         # One row, from which every text starts; later there are as many as texts.
-        first = len(step.rows) + len(step.finished) < self.params.n
+        first = len(step.rows) + len(step.finished) + len(step.waiting) < self.params.n
         samples = range(self.params.n) if first else [row.sample for row in step.rows]
         rows = [0 if first else i for i in range(len(samples))]
         return [

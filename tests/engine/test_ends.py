@@ -212,7 +212,7 @@ def test_a_failing_model_ends_its_runs_and_the_loop_goes_on(
         ({"prompt": "x" * CONTEXT}, "prompt"),
         ({"recipes": []}, "recipes"),
         ({"recipes": ["greedy"] * 7}, "recipes"),
-        ({"recipes": ["greedy", "sample(64)"]}, "recipes.1"),
+        ({"recipes": ["greedy", 'guidance(1.5, negative_prompt="no") | beam(16)']}, "recipes.1"),
         ({"max_new_tokens": -1}, "max_new_tokens"),
         ({"max_new_tokens": 257}, "max_new_tokens"),
         ({"min_new_tokens": 21}, "min_new_tokens"),

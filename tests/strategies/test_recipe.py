@@ -89,7 +89,7 @@ def test_values_arrive_as_their_types() -> None:
         ("temperature(1e999) | sample", 0, "temperature", "but inf was given"),
         ("repetition_penalty(0) | greedy", 0, "penalty", "a number above 0 and at most 10"),
         ("repetition_penalty(prompt=1) | greedy", 0, "prompt", "must be True or False, but 1"),
-        ("sample(65)", 0, "n", "n must be a whole number from 1 to 64, but 65 was given"),
+        ("sample(257)", 0, "n", "n must be a whole number from 1 to 256, but 257 was given"),
         ("beam(17)", 0, "num_beams", "from 1 to 16"),
         (
             "beam(early_stopping='no')",

@@ -353,7 +353,9 @@ def _kept(one: Followed, lane: int) -> int:
     search = view.recipe.search.plugin
     assert issubclass(search, Search)
     made = one.run.lanes[lane]
-    alone = made.max_rows == 1 and search.chooses in ("likeliest", "draw") and not search.rewinds
+    alone = (
+        made.search.width() == 1 and search.chooses in ("likeliest", "draw") and not search.rewinds
+    )
     if not alone or made.going_back or made.needs_hidden or search.asks:
         return 0
     if request.alone or not request.cache or (request.forked and request.forked.tokens):

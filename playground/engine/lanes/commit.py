@@ -87,7 +87,10 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
     if lane.view.weighing is not None:
         lane.view.weighing.add(chosen.rows, lane.passed, nexts, lane.detokenizer)
     earlier = [held for held in lane.view.rows if held.reason is not None]
-    lane.view.rows = tuple(_without_slots([*earlier, *nexts], chosen, slots))
+    waiting = [held for held in lane.view.rows if held.waits]
+    lane.view.rows = tuple(
+        _refilled(lane, [*_without_slots([*earlier, *nexts], chosen, slots), *waiting])
+    )
     lane.index += 1
     if not lane.running:
         lane.view.done = True
@@ -107,13 +110,15 @@ def _place(
     lane: Lane, chosen: Chosen, reasons: Sequence[FinishReason | None], store: Store
 ) -> list[int]:
     """Each move's slot. Of several that go on from one row the first keeps the row's own, and the
-    others have what was generated so far copied to theirs.
+    others have what was generated so far copied to theirs. For those that wait it is -1.
     """
     parents = [chosen.rows[move.parent] for move in chosen.moves]
     running = [p.slot for p, reason in zip(parents, reasons, strict=True) if reason is None]
     running += [chosen.rows[rewind.parent].slot for rewind in chosen.rewinds]
-    if len(running) > lane.max_rows:
-        raise Fault(f"the search returned {len(running)} rows and owns {lane.max_rows}")
+    # Independent rows may wait at the first step, when all that they have is in every slot.
+    most = lane.search.width() if lane.index == 0 and lane.search.independent else lane.max_rows
+    if len(running) > most:
+        raise Fault(f"the search returned {len(running)} rows and owns {most}")
     kept = set(running)
     spare = [slot for slot in lane.slots.group() if slot not in kept]
     slots, sources, targets = [], [], []
@@ -121,6 +126,8 @@ def _place(
         slot = parent.slot
         if reason is None and slot in kept:
             kept.remove(slot)
+        elif reason is None and not spare:
+            slot = -1
         elif reason is None:
             slot = spare.pop(0)
             sources.append(parent.slot)
@@ -143,6 +150,23 @@ def _without_slots(rows: Sequence[LaneRow], chosen: Chosen, slots: Sequence[int]
     return [
         replace(held, slot=-1) if held.reason is not None and held.slot in taken else held
         for held in rows
+    ]
+
+
+def _refilled(lane: Lane, rows: Sequence[LaneRow]) -> list[LaneRow]:
+    """The rows, of which those that wait go on in the slots that no running one has any more."""
+    running = {held.slot for held in rows if held.reason is None}
+    free = [slot for slot in lane.slots.group() if slot not in running]
+    refilled, begun = [], set()
+    for held in rows:
+        if held.reason is None and held.slot < 0:
+            slot = free.pop(0) if free else -1
+            begun.add(slot)
+            held = replace(held, slot=slot, waits=slot < 0)
+        refilled.append(held)
+    return [
+        replace(held, slot=-1) if held.reason is not None and held.slot in begun else held
+        for held in refilled
     ]
 
 

@@ -48,9 +48,13 @@ class Lane:
         ends: Ends,
         detokenizer: Detokenizer,
         top_n: int,
+        most_rows: int | None = None,
     ) -> None:
         """``prefix`` are tokens that it goes on with, which count as generated; of those, and
         ``prefix_logprobs``, ``states_after`` says more.
+
+        Of a search whose rows are independent no more run at once than ``most_rows`` are enough
+        for, with those of second prompts.
         """
         self.recipe, self.detokenizer, self.ends = recipe, detokenizer, ends
         self.top_n, self.vocab_size = top_n, context.vocab_size
@@ -67,6 +71,9 @@ class Lane:
         self.going_back = [i for i, p in enumerate(self.processors) if p.goes_back]  # their depths
         self.remembers = bool(self.going_back) or self.search.rewinds
         self.max_rows = self.search.width()  # that may run at once
+        if self.search.independent and most_rows:
+            own = most_rows // (1 + len(self.second_prompts))
+            self.max_rows = min(self.max_rows, max(1, own))
         self.slots = LaneSlots(self.max_rows, len(prompt), self.second_prompts)
         self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
@@ -103,7 +110,14 @@ class Lane:
     @property
     def running(self) -> list[LaneRow]:
         """Rows that go on."""
-        return [] if self.done else [held for held in self.view.rows if held.reason is None]
+        if self.done:
+            return []
+        return [held for held in self.view.rows if held.reason is None and not held.waits]
+
+    @property
+    def waves(self) -> int:
+        """How many rows go on one after the other in each of its slots, at most."""
+        return -(-self.search.width() // self.max_rows)
 
     @property
     def kept(self) -> int:
@@ -185,6 +199,7 @@ class Lane:
             noise=noises[0],
             ends=ends,
             finished=[held.row for held in self.view.rows if held.reason is not None],
+            waiting=[held.row for held in self.view.rows if held.waits],
             hidden=given.hidden,
             noises=noises,
             logits=logits,

@@ -44,10 +44,11 @@ class LaneRow:
     states: tuple[Any, ...]  # one per processor
     text: Text
     node: int | None  # the step record of its last token
-    slot: int  # -1 once it is finished and another row has its slot
+    slot: int  # -1 while it waits, and once it is finished and another row has its slot
     reason: FinishReason | None = None  # why it ended; None while it runs
     past: tuple[Past, ...] = ()
     taken_back: tuple[TakenBack, ...] = ()
+    waits: bool = False  # for another row of the lane to end: it has its first token
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class RequestQueue:
             key = client or run.batch
             tag = max(self._now, self._served.get(key, 0.0))
             self._tags[run.id] = tag
-            self._served[key] = tag + run.width * run.request.max_new_tokens
+            self._served[key] = tag + run.width * run.longest
             self._waiting.append(run)
         self._waiting.sort(key=lambda waiting: self._tags[waiting.id])  # stable: else by arrival
         self._renumber()

@@ -170,7 +170,7 @@ class Scheduler:
         if first is None or len(others) == len(runs):
             return False
         wanted = first.width
-        if others and first.request.max_new_tokens > _SHORT:
+        if others and first.longest > _SHORT:
             wanted += self.forward.slots.count // _RESERVED
         return self.forward.slots.free_count < wanted or not self._has_memory(first)
 
@@ -190,13 +190,13 @@ class Scheduler:
         share. ``runs`` are those at work that are not in the background.
         """
         first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
-        if first is None or not runs or first.request.max_new_tokens <= _SHORT:
+        if first is None or not runs or first.longest <= _SHORT:
             return first
         if self.forward.slots.free_count - first.width >= reserved:
             return first
         self._overtaking &= {run.id for run in runs}
         room = reserved - sum(run.width for run in runs if run.id in self._overtaking)
-        short = (run for run in self.queue if run.request.max_new_tokens <= _SHORT)
+        short = (run for run in self.queue if run.longest <= _SHORT)
         return next((run for run in short if run.width <= room), None)
 
     def _has_memory(self, run: Run) -> bool:
