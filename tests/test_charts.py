@@ -13,7 +13,7 @@ from playground import charts
 from playground.charts import text
 from playground.charts.base import spread
 from playground.charts.memory import held
-from playground.charts.steps import FLOOR, WINDOW, Parted, smooth
+from playground.charts.steps import FLOOR, POINTS, WINDOW, Parted, smooth
 from playground.charts.timings import BINS, PARTS, rates
 from playground.colours import COLOURS, LETTERS, MODEL_GREY, NAMES
 from playground.trace import Memory
@@ -213,13 +213,6 @@ def test_long_runs_are_drawn_as_means_of_a_bounded_number_of_bars():
     )
 
 
-@pytest.mark.parametrize("step, first, last", [(1, 1.5, 4.5), (3, 1.5, 4.5), (4, 4.5, 7.5)])
-def test_the_selected_step_marks_the_bar_that_holds_it(step, first, last):
-    long = comparison([GREEDY], length=3 * BINS)
-    [shape] = charts.per_step(long, (0, step)).layout.shapes
-    assert (shape.x0, shape.x1) == (first, last)
-
-
 @pytest.mark.parametrize("length, unit, scale", [(8, "milliseconds", 1e3), (60, "seconds", 1.0)])
 def test_the_timeline_reaches_from_the_submission_to_the_last_token(length, unit, scale):
     run = comparison(length=length)
@@ -319,16 +312,12 @@ def test_points_are_the_recorded_values(run, after):
         assert drawn == pytest.approx([max(FLOOR, p) for p in probability], rel=1e-3)
 
 
-def test_the_selected_point_stands_out(run):
-    data, _ = parts(charts.steps(run, (1, 7)))
-    ringed = [
-        (d[0], d[1])
-        for trace in data
-        if "customdata" in trace
-        for d, size in zip(trace["customdata"], trace["marker"]["size"], strict=True)
-        if size > 5
+def test_points_of_a_long_run_are_joined_where_a_browser_would_draw_each_for_too_long():
+    modes = [
+        {trace["mode"] for trace in parts(charts.steps(comparison([GREEDY], length=length)))[0]}
+        for length in (POINTS, POINTS + 1)
     ]
-    assert ringed == [(1, 7), (1, 7)]  # in both panels
+    assert modes == [{"lines", "markers"}, {"lines"}]
 
 
 def test_the_line_is_a_running_mean_where_the_text_is_long_enough():

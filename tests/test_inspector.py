@@ -1,7 +1,9 @@
 """The inspector's events, without a browser: what is drawn, what is skipped, what is refused."""
 
 import asyncio
+import json
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 
 import gradio as gr
@@ -9,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from playground.ui import downloads
+from playground.ui import downloads, lookups
 from playground.ui.inspector import Inspector
 from playground.ui.inspector_view import InspectorState, InspectorView, Selection, stage_of, stages
 from playground.ui.views import look_up
@@ -210,7 +212,10 @@ def test_turning_to_another_text_turns_the_drawings_too(inspector):
         gr.EventData(None, {"lane": 1, "output": 2, "texts": [0, 2, 0], "reference": None}),
     )
     assert looked_at_elsewhere[inspector.parts.selection]["output"] == 0
-    drawn = looked_at_elsewhere[inspector.parts.steps]["figure"]["data"]
+    answer = lookups.chart({SEVERAL.id: SEVERAL}.get)(
+        looked_at_elsewhere[inspector.parts.steps]["asked"]
+    )
+    drawn = json.loads(answer["figure"])["data"]
     assert (
         max(
             len(line["x"])
@@ -238,7 +243,20 @@ def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monke
     at = updates[inspector.parts.selection]
     assert (at["lane"], at["reference"]) == (lane, 1)
     assert at["output"] == (0 if ":" in run else 2)
-    assert "parts from B at token" in updates[inspector.parts.steps]["sentence"]
+    answer = lookups.chart(inspector.resolve)(updates[inspector.parts.steps]["asked"])
+    assert "parts from B at token" in answer["sentence"]
+
+
+def test_the_table_is_sent_once_and_again_where_it_changes(inspector):
+    state = InspectorState({"run": SEVERAL.id, "lane": 1, "step": 2}, "data")
+    first = inspector.draw(state)
+    listed = first[inspector.parts.listed]
+    assert inspector.parts.table in first
+    same = replace(state, selection=state.selection | {"step": 4}, listed=listed)
+    assert not {inspector.parts.table, inspector.parts.listed} & set(inspector.draw(same))
+    other = replace(same, selection=state.selection | {"output": 2})
+    assert inspector.draw(other)[inspector.parts.listed] != listed
+    assert inspector.parts.table in inspector.draw(replace(same, texts="all"))
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.txt"])

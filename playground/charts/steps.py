@@ -15,28 +15,24 @@ from playground.colours import COLOURS, INKS, LETTERS
 from playground.trace import Comparison, StepRecord
 
 WINDOW = 8  # tokens of the running mean
+POINTS = 1000  # of all lanes; of more a browser draws each for too long
 FLOOR = 1e-5  # probabilities below are drawn here
 DECADES = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %", -4: "0.01 %", -5: "≤ 0.001 %"}
 APART = 0.13  # least distance of two letters, as a share of a panel's height
 
 
-def steps(
-    comparison: Comparison,
-    selected: tuple[int, int] | None = None,
-    after: bool = False,
-    reference: int | None = None,
-) -> go.Figure:
+def steps(comparison: Comparison, after: bool = False, reference: int | None = None) -> go.Figure:
     """Entropy (nats) above, probability of the chosen token (log axis) below, token by token.
 
-    Of the raw distribution, or of that ``after`` the recipe. Points are tokens; where a text is
-    long enough, the line is their running mean over 8 tokens, and the lane of ``selected``, a
-    (lane, step), has a thin line through the points too. A dotted line in a lane's colour marks
-    where it parts from the lane ``reference``, or from the one before it. customdata of a point
-    holds its lane and step.
+    Of the raw distribution, or of that ``after`` the recipe. Points are tokens, which a thin line
+    joins where there are too many to tell apart; where a text is long enough, the thick line is
+    their running mean over 8 tokens. A dotted line in a lane's colour marks where it parts from the
+    lane ``reference``, or from the one before it. customdata of a point holds its lane and step.
     """
     paths = [lane.trace.path() for lane in comparison.lanes]
     drawn = [_Values(path, after) for path in paths]
     longest = max((len(path) for path in paths), default=0)
+    joined = sum(map(len, paths)) > POINTS
     top = max((max(values.entropy, default=0.0) for values in drawn), default=0.0) * 1.08 or 1.0
     least = min((min(values.probability, default=1.0) for values in drawn), default=1.0)
     bottom = min(-1, math.floor(math.log10(least)))
@@ -47,9 +43,7 @@ def steps(
         for number, (path, values) in enumerate(zip(paths, drawn, strict=True)):
             if path:
                 points, line = values.on(axis)
-                data += _lane(
-                    called(comparison, number), number, path, points, line, axis, selected
-                )
+                data += _lane(called(comparison, number), number, path, points, line, axis, joined)
                 ends[number] = math.log10(line[-1]) if axis == "y2" else line[-1]
         badges += [
             _letter(number, at, axis)
@@ -162,11 +156,9 @@ def _lane(
     points: Sequence[float],
     line: Sequence[float],
     axis: str,
-    selected: tuple[int, int] | None,
+    joined: bool,
 ) -> list[dict[str, Any]]:
     colour = COLOURS[number]
-    in_front = selected is not None and selected[0] == number
-    ringed = [selected == (number, step.index) for step in path]
     told = [f"{h:.2f} nats" for h in points]
     if axis == "y2":
         told = [text.literal(f"{text.percent(p)} %") for p in points]
@@ -181,14 +173,10 @@ def _lane(
         },
         {
             **shared,
-            "mode": "lines+markers" if in_front else "markers",
+            "mode": "lines" if joined else "markers",
             "y": [_rounded(value) for value in points],
-            "line": {"color": tint(colour, 0.5), "width": 1},
-            "marker": {
-                "color": colour if in_front else tint(colour, 0.55),
-                "size": [13 if ring else 5 for ring in ringed],
-                "line": {"width": 0},
-            },
+            "line": {"color": tint(colour, 0.3), "width": 1},
+            "marker": {"color": tint(colour, 0.55), "size": 5, "line": {"width": 0}},
             "customdata": [
                 [number, step.index, text.token(text.piece(step), 40), value]
                 for step, value in zip(path, told, strict=True)

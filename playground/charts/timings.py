@@ -15,6 +15,7 @@ from playground.trace import Comparison, StepRecord
 
 PARTS = ("forward", "processors", "search", "record")
 BINS = 128  # bars a panel shows at most; beyond, one bar is the mean of several steps
+LOW_BINS = 64  # where there are more than three panels
 PANEL = 86  # pixels
 LOW_PANEL = 68  # where there are more than three
 HEADING = 26
@@ -69,16 +70,16 @@ def rates(comparison: Comparison) -> Rates | None:
     return Rates(min(lanes), max(lanes), rows / (path[-1].at - path[0].at))
 
 
-def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) -> go.Figure:
+def per_step(comparison: Comparison) -> go.Figure:
     """Milliseconds of every decode step, a panel a lane: forward, processors, search, record.
 
-    The first token is left out: it is chosen from the logits of the prefill. ``selected`` is the
-    (lane, step) of a token to mark; customdata of a bar begins with its lane and step.
+    The first token is left out: it is chosen from the logits of the prefill. customdata of a bar
+    begins with its lane and step.
     """
     steps = [decode_steps(comparison, lane) for lane in range(len(comparison.lanes))]
     longest = max(map(len, steps), default=0)
-    size = max(1, -(-longest // BINS))
-    panel = PANEL if len(steps) <= 3 else LOW_PANEL
+    panel, bins = (PANEL, BINS) if len(steps) <= 3 else (LOW_PANEL, LOW_BINS)
+    size = max(1, -(-longest // bins))
     data = [
         trace
         for lane, path in enumerate(steps)
@@ -103,7 +104,6 @@ def per_step(comparison: Comparison, selected: tuple[int, int] | None = None) ->
             "position": 0,
             "showgrid": False,
         },
-        shapes=[] if selected is None or selected[1] == 0 else [_mark(*selected, size)],
         annotations=[
             part for lane, path in enumerate(steps) for part in _heading(comparison, lane, path)
         ],
@@ -184,19 +184,3 @@ def _heading(
 def _short(seconds: float) -> str:
     value = 1e3 * seconds
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _mark(lane: int, step: int, size: int) -> dict[str, Any]:
-    """A shaded band behind the bar of the selected token."""
-    first = 2 + (step - 1) // size * size
-    return {
-        "type": "rect",
-        "yref": f"y{_axis(lane)} domain",
-        "x0": first - 0.5,
-        "x1": first + size - 0.5,
-        "y0": 0,
-        "y1": 1,
-        "fillcolor": tint(MODEL_GREY, 0.3),
-        "line": {"width": 0},
-        "layer": "below",
-    }

@@ -10,6 +10,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import plotly.graph_objects as go
+
 from playground import charts
 from playground.colours import COLOURS, INKS, LETTERS
 from playground.explain.replay import RecordedText, slack
@@ -154,11 +156,11 @@ def _text(run: Comparison, text: int, *, asks: bool, walks: bool) -> Value:
         "figures": ribbon.answer(run, ribbon.FiguresAsked(run="run", texts=texts)),
         "distances": [distances(view) for view in views],
         "timings": {
-            "per_step": drawing(
+            "per_step": _drawing(
                 charts.per_step(seen), charts.about_per_step(seen), "time-per-step"
             ),
-            "timeline": drawing(charts.timeline(seen), charts.about_timeline(seen), "timeline"),
-            "memory": drawing(charts.memory(seen), charts.about_memory(seen), "memory"),
+            "timeline": _drawing(charts.timeline(seen), charts.about_timeline(seen), "timeline"),
+            "memory": _drawing(charts.memory(seen), charts.about_memory(seen), "memory"),
         },
         "steps": {side: _steps(seen, side == "recipe") for _, side in SIDES},
         "table": _table(views[0]) if views else None,
@@ -235,21 +237,21 @@ def _changes(view: InspectorView, asks: bool) -> Value | None:
     return shown | {"ranges": ranges}
 
 
-def _timings(run: Comparison) -> Value:
-    """The chart of the steps' times, without a token that is marked in it."""
-    figure = charts.per_step(run)
-    return {"per_step": drawing(figure, charts.about_per_step(run), "time-per-step")}
+def _drawing(figure: go.Figure | None, sentence: str, view: str) -> Value:
+    """The value of a chart, with its figure as data, whose numbers are rounded with all others."""
+    value = drawing(figure, sentence, view)
+    return value | {"figure": value["figure"] and json.loads(value["figure"])}
 
 
 def _steps(run: Comparison, after: bool) -> Value:
     """The chart of all steps; and, for each column that others may be compared with, what differs.
 
-    That is the shapes and the sentence; a chart without a token selected has all points alike.
+    That is the shapes and the sentence.
     """
 
     def of(reference: int | None) -> Value:
-        figure = charts.steps(run, None, after, reference)
-        return drawing(figure, charts.about_steps(run, after, reference), "steps")
+        figure = charts.steps(run, after, reference)
+        return _drawing(figure, charts.about_steps(run, after, reference), "steps")
 
     differing = [of(reference) for reference in range(len(run.lanes))]
     return of(None) | {

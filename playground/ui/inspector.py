@@ -27,6 +27,7 @@ from playground.ui import (
     branches,
     changes,
     distances,
+    drawing,
     fork,
     inspector_view,
     knobs,
@@ -87,6 +88,7 @@ class Inspector:
             self.parts.stage,
             self.parts.side,
             self.parts.texts,
+            self.parts.listed,
         }
 
     @property
@@ -101,6 +103,7 @@ class Inspector:
             values[self.parts.stage],
             values[self.parts.side],
             values[self.parts.texts],
+            values[self.parts.listed],
         )
 
     @property
@@ -251,15 +254,27 @@ class Inspector:
             return {self.parts.distances: distances.distances(view)}
         if state.tab == "timings":
             known = self.readings.measured.get((view.comparison.id, view.selection.lane))
-            return self._named(inspector_view.timings(view)) | {self.parts.uncached: known}
+            return {
+                self.parts.per_step: drawing.asked(view, "per_step", marks=True),
+                self.parts.timeline: drawing.asked(view, "timeline"),
+                self.parts.memory: drawing.asked(view, "memory"),
+                self.parts.uncached: known,
+            }
         if state.tab == "steps":
-            bars = {self.parts.ribbon: ribbon.view(view, state.side)}
-            return bars | self._named(inspector_view.steps(view, state.side))
+            after = state.side == "recipe"
+            return {
+                self.parts.ribbon: ribbon.view(view, state.side),
+                self.parts.steps: drawing.asked(view, "steps", after, marks=True),
+            }
         if state.tab == "tree":
             shown = view.selection.model_dump(include={"run", "lane", "output", "step"})
             return {self.parts.tree: shown, self.parts.apart: shown}
         if state.tab == "data":
-            return self._named(inspector_view.data(view, state.texts))
+            listed = inspector_view.listed(view, state.texts)
+            if listed == state.listed:
+                return {}
+            drawn = self._named(inspector_view.data(view, state.texts))
+            return drawn | {self.parts.listed: listed}
         return self._named(inspector_view.distribution(view, state.stage))
 
     def _named(self, named: dict[str, Any]) -> Updates:

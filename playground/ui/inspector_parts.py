@@ -42,6 +42,7 @@ class InspectorParts:
 
         A column is measured again, and a text scored, only where the page can do it.
         """
+        drawn = [lookups.chart(resolve)]
         first = (
             {} if view is None or view.step is None else inspector_view.distribution(view, "final")
         )
@@ -106,20 +107,20 @@ class InspectorParts:
                         self.distances = element("listing")
                 with gr.Tab("Timings") as timings, gr.Row():
                     with gr.Column(scale=3, min_width=320):
-                        self.per_step = plot()
+                        self.per_step = plot(server_functions=drawn)
                         with gr.Row(elem_classes=["measure"], visible=measures):
                             self.again = gr.Button("Measure without the cache", size="sm")
                         self.fault = message("measure-fault")
                         self.uncached = plot()
                     with gr.Column(scale=2, min_width=320):
-                        self.timeline = plot()
-                        self.memory = plot()
+                        self.timeline = plot(server_functions=drawn)
+                        self.memory = plot(server_functions=drawn)
                 with gr.Tab("Steps") as steps:
                     self.side = gr.Radio(
                         SIDES, value="model", label="Values", elem_classes=["segments", "side"]
                     )
                     self.ribbon = element("ribbon", server_functions=[lookups.figures(resolve)])
-                    self.steps = plot()
+                    self.steps = plot(server_functions=drawn)
                 with gr.Tab("Tree") as branching, gr.Row():
                     with gr.Column(scale=3, min_width=320):
                         self.tree = element("tree", server_functions=[forest])
@@ -133,6 +134,7 @@ class InspectorParts:
                         **inspector_view.texts(view, "shown"),
                     )
                     self.files = element("downloads")
+                    self.listed = gr.State("")  # what the table holds, so that it is sent once
                     self.table = gr.Dataframe(
                         interactive=False, max_height=420, label="Tokens", show_label=False
                     )
@@ -173,4 +175,5 @@ class InspectorParts:
             *self.charts,
             self.table,
             self.files,
+            self.listed,
         ]

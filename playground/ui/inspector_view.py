@@ -13,7 +13,6 @@ from playground.explain import tables
 from playground.explain.partings import Side, parting
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import downloads, rows
-from playground.ui.drawing import drawing
 from playground.ui.saved import saved
 from playground.ui.views import LONGEST
 
@@ -80,7 +79,7 @@ class InspectorState:
     """What the inspector is asked for: which token, as ``Selection`` reads it, and drawn how.
 
     ``tab`` is the visible one, ``stage`` the one whose bars are shown, ``side`` says of whom the
-    steps' values are, and ``texts`` which texts the table holds.
+    steps' values are, ``texts`` which texts the table is to hold, and ``listed`` what it holds.
     """
 
     selection: Any
@@ -88,6 +87,7 @@ class InspectorState:
     stage: str | None = "final"
     side: str = "model"
     texts: str = "shown"
+    listed: str = ""
 
     def changed(self, **change: Any) -> InspectorState:
         """The same with this changed in the selection, if anything is selected."""
@@ -197,43 +197,17 @@ def distribution(view: InspectorView, asked: str | None) -> dict[str, Any]:
     return {"bars": bars | {"table": each, "fork": fork}, "stages": stages | {"table": whole}}
 
 
-def timings(view: InspectorView) -> dict[str, Any]:
-    run = view.comparison
-    return {
-        "per_step": drawing(
-            charts.per_step(run, view.marked), charts.about_per_step(run), f"{run.id}/timings"
-        ),
-        "timeline": drawing(charts.timeline(run), charts.about_timeline(run), f"{run.id}/timeline"),
-        "memory": drawing(charts.memory(run), charts.about_memory(run), f"{run.id}/memory"),
-    }
-
-
-def uncached(lane: int, kept: Comparison, bare: Comparison | None) -> dict[str, Any]:
-    """The chart of a column measured with its cache and without, as far as both runs are."""
-    if bare is not None and bare.lanes[0].finish_reason is not None:
-        told = charts.about_uncached(lane, kept, bare)
-    else:
-        how, run = ("with", kept) if bare is None else ("without", bare)
-        written = f"{len(run.lanes[0].trace.path())} of {run.max_new_tokens} tokens"
-        told = f"Measuring column {LETTERS[lane]} alone, {how} the cache: {written} …"
-    return drawing(charts.uncached(lane, kept, bare), told, f"{kept.id}/uncached")
-
-
-def steps(view: InspectorView, side: str) -> dict[str, Any]:
-    run, after = view.comparison, side == "recipe"
-    return {
-        "steps": drawing(
-            charts.steps(run, view.marked, after, view.selection.reference),
-            charts.about_steps(run, after, view.selection.reference),
-            f"{run.id}/steps",
-        )
-    }
-
-
 def texts(view: InspectorView | None, asked: str) -> dict[str, Any]:
     """The choice of texts for the table and the CSV, visible where a column has several."""
     several = view is not None and any(len(x.trace.outputs) > 1 for x in view.whole.lanes)
     return {"value": asked, "visible": several}
+
+
+def listed(view: InspectorView, which: str) -> str:
+    """A name for what ``data`` makes: another one where that changes."""
+    lanes = view.whole.lanes
+    now = [(lane.name, [len(text.nodes) for text in lane.trace.outputs]) for lane in lanes]
+    return f"{view.whole.id} {which} {view.selection.shown(len(lanes))} {now}"
 
 
 def data(view: InspectorView, which: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from playground.trace import Comparison
-from playground.ui import all_texts, beams, event_errors, ribbon, walk
+from playground.ui import all_texts, beams, drawing, event_errors, ribbon, walk
 
 Resolve = Callable[[str], Comparison | None]
 Answer = dict[str, Any]
@@ -33,6 +33,11 @@ def figures(resolve: Resolve) -> Callable[[Any], Answer]:
 def samples(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``samples`` of the element ``all_texts``."""
     return _named("samples", resolve, all_texts.SamplesAsked, all_texts.answer)
+
+
+def chart(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``chart`` of the element ``plot``."""
+    return _named("chart", resolve, drawing.ChartAsked, drawing.answer)
 
 
 def _named(

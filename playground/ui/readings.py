@@ -13,7 +13,7 @@ from playground.engine import Busy, FieldError
 from playground.errors import ModelError
 from playground.trace import Comparison
 from playground.trace.scores import TextScore
-from playground.ui import inspector_view, likelihood
+from playground.ui import drawing, inspector_view, likelihood
 from playground.ui.element import QUICK
 from playground.ui.inspector_parts import InspectorParts
 from playground.ui.inspector_view import InspectorView
@@ -87,7 +87,7 @@ class Readings:
         run, lane = view.comparison, view.selection.lane
         try:
             for kept, bare in self.measure(run, lane, request):
-                drawn = inspector_view.uncached(lane, kept, bare)
+                drawn = drawing.uncached(lane, kept, bare)
                 yield {self.parts.uncached: drawn}
             assert bare is not None  # the last is of both
             failed = kept.lanes[0].error or bare.lanes[0].error

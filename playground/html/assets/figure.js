@@ -110,6 +110,11 @@ const drawing = (() => {
     }
 
     function shape(one) {
+      if (one.type === 'circle') { // in pixels around a point
+        const [x, y] = [axes[one.xref ?? 'x'].of(one.xanchor), axes[one.yref ?? 'y'].of(one.yanchor)];
+        svg('circle', { cx: x, cy: y, r: (one.x1 - one.x0) / 2, fill: one.fillcolor, stroke: one.line?.color, 'stroke-width': one.line?.width }, root);
+        return;
+      }
       const [x0, x1] = [one.x0, one.x1].map((value) => place('x', one.xref, value));
       const [y0, y1] = [one.y0, one.y1].map((value) => place('y', one.yref, value));
       const stroke = one.line?.width === 0 ? undefined : one.line?.color;
@@ -243,6 +248,7 @@ const drawing = (() => {
       state.told = draw(chart, data, layout);
       Object.assign(chart, { _fullData: data, layout }); // what a chart is saved from as a table
     },
+    relayout(chart, change) { this.react(chart, chart._fullData, { ...chart.layout, ...change }); },
     Plots: { resize() {} }, // the element draws a chart of another width anew
   };
 })();

@@ -135,7 +135,8 @@
     drawTab();
   }
 
-  const marked = (value) => recorded.marked(value, shown.lane, shown.step, lanes[shown.lane].colour);
+  const figured = (value) => value && { ...value, figure: value.figure && JSON.stringify(value.figure) };
+  const marked = (value) => value && { ...value, marked: { lane: shown.lane, step: shown.step, colour: lanes[shown.lane].colour } };
   const draws = {
     distribution(record) {
       const { stages: choices } = lanes[shown.lane];
@@ -157,9 +158,9 @@
     distances() { charts.distances.show(texts[shown.text].distances[shown.lane]); },
     timings() {
       const { per_step: each, timeline, memory } = texts[shown.text].timings;
-      charts.per_step.show(marked(each));
-      charts.timeline.show(timeline);
-      charts.memory.show(memory);
+      charts.per_step.show(marked(figured(each)));
+      charts.timeline.show(figured(timeline));
+      charts.memory.show(figured(memory));
     },
     steps() {
       const value = texts[shown.text].steps[shown.side];
@@ -167,7 +168,7 @@
       const other = reference === null ? null : value.references[reference];
       const figure = other ? { ...value.figure, layout: { ...value.figure.layout, shapes: other.shapes } } : value.figure;
       charts.ribbon.show({ ...texts[shown.text].ribbon[shown.side], marked: [shown.lane, shown.step] });
-      charts.steps.show(marked({ ...value, figure, sentence: other?.sentence ?? value.sentence }));
+      charts.steps.show(marked(figured({ ...value, figure, sentence: other?.sentence ?? value.sentence })));
     },
     tree() {
       const output = texts[shown.text].walks[shown.lane].output;

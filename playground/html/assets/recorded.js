@@ -18,26 +18,4 @@ const recorded = {
       ? { kind: 'changed', told: `at token ${index + 1} another token would stand in place of ${token(index)}${stay}.` }
       : { kind: 'unknown', told: `it may change at token ${index + 1}, ${token(index)}; the page tells which token comes instead${stay}.` };
   },
-
-  // A chart of all columns, with a token of one of them marked in it.
-  marked(value, lane, step, colour) {
-    if (!value?.figure) return value;
-    const figure = structuredClone(value.figure);
-    const own = (trace) => trace.customdata?.[0]?.[0] === lane;
-    for (const trace of figure.data.filter(own)) {
-      if (trace.type === 'scatter' && Array.isArray(trace.marker?.size)) {
-        trace.mode = 'lines+markers';
-        trace.marker.color = colour;
-        trace.marker.size = trace.customdata.map(([, at]) => (at === step ? 13 : 5));
-      }
-    }
-    const stack = figure.data.find((trace) => trace.type === 'bar' && own(trace));
-    const at = stack ? stack.customdata.findLastIndex(([, first]) => first <= step) : -1;
-    if (at >= 0) {
-      const half = ((stack.x[1] ?? stack.x[0] + 1) - stack.x[0]) / 2;
-      figure.layout.shapes = [...(figure.layout.shapes ?? []), { type: 'rect', yref: `${stack.yaxis} domain`, y0: 0, y1: 1,
-        x0: stack.x[at] - half, x1: stack.x[at] + half, fillcolor: 'rgba(138,148,163,0.3)', line: { width: 0 }, layer: 'below' }];
-    }
-    return { ...value, figure };
-  },
 };

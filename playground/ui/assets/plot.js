@@ -1,11 +1,17 @@
 // A Plotly figure in the colours of the theme. Model text in it was escaped on the server.
-// value: {figure: {data, layout}, sentence, view}; a figure of the same view keeps its zoom, and is saved by its name.
+// value: {figure: the JSON of {data, layout}, sentence, view}; a figure of the same view keeps its zoom, and is saved
+// by its name. Or {asked, marked: {lane, step, colour}, view}: the figure is asked for, and a token is marked in it.
+// Function: chart(asked) gives {figure, sentence}, or {fault}.
 // Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata}.
 // Constants: source, the library's file
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
-let drawn = null; // the value and the theme that were drawn last
+let drawn = null; // the figure and the theme that were drawn last
+let series = []; // what the drawn figure has of data, and of shapes
+let under = [];
+let marks = ''; // the shapes of the token that was marked in it last
+let known = { key: null, value: null }; // what was asked for last, and the answer
 
 function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
@@ -67,15 +73,51 @@ function themed({ data, layout }, look) {
   return made;
 }
 
+// The value itself, or what the server answers for it.
+async function found(value) {
+  if (!value.asked) return value;
+  const key = JSON.stringify(value.asked);
+  if (known.key !== key) known = { key, value: server.chart(value.asked).catch(() => null) };
+  const answer = await known.value;
+  if (!answer || answer.fault) known = { key: null, value: null }; // it is asked for again
+  return { sentence: answer?.fault ?? 'The server did not answer.', ...answer };
+}
+
+// Shapes over the token that is marked: a band over its bar, or over its place and a ring on its points.
+function marked({ lane, step, colour: own }, paper) {
+  const shapes = [];
+  const band = (x0, x1, yref) => ({ type: 'rect', yref, x0, x1, y0: 0, y1: 1, fillcolor: 'rgba(138,148,163,0.3)', line: { width: 0 }, layer: 'below' });
+  const mine = series.filter(({ customdata }) => customdata?.[0]?.[0] === lane);
+  const stack = mine.find(({ type }) => type === 'bar');
+  const at = stack ? stack.customdata.findLastIndex(([, first]) => first <= step) : -1;
+  if (at >= 0) {
+    const half = ((stack.x[1] ?? stack.x[0] + 1) - stack.x[0]) / 2;
+    shapes.push(band(stack.x[at] - half, stack.x[at] + half, `${stack.yaxis} domain`));
+  }
+  for (const { x, y, yaxis } of mine.filter(({ type }) => type === 'scatter')) {
+    if (y[step] === undefined) continue;
+    shapes.push(band(x[step] - 0.5, x[step] + 0.5, `${yaxis} domain`), {
+      type: 'circle', xsizemode: 'pixel', ysizemode: 'pixel', xanchor: x[step], yanchor: y[step], yref: yaxis,
+      x0: -6, x1: 6, y0: -6, y1: 6, fillcolor: own, line: { color: paper, width: 2 },
+    });
+  }
+  return shapes;
+}
+
 async function draw() {
   const value = props.value;
   element.hidden = !value;
   if (!value) return;
-  sentence.textContent = value.sentence;
-  chart.hidden = !value.figure;
-  if (!value.figure) return;
+  const answer = await found(value);
+  if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
+  sentence.textContent = answer.sentence;
+  chart.hidden = !answer.figure;
+  if (!answer.figure) return;
   const look = theme();
-  chart.style.height = `${value.figure.layout.height * look.type}px`;
+  const key = answer.figure + JSON.stringify(look);
+  if (key === drawn) return mark(value, look);
+  const figure = JSON.parse(answer.figure);
+  chart.style.height = `${figure.layout.height * look.type}px`;
   if (!seen) return;
   let Plotly;
   try {
@@ -85,21 +127,32 @@ async function draw() {
     return;
   }
   await turn(); // of several charts one is drawn a frame, the first at once
-  const key = JSON.stringify([value, look]);
   if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
   if (key === drawn || !chart.clientWidth) return;
   const first = drawn === null;
   drawn = key;
   chart.setAttribute('role', 'img');
-  chart.setAttribute('aria-label', value.sentence);
-  const { data, layout } = themed(value.figure, look);
+  chart.setAttribute('aria-label', answer.sentence);
+  const { data, layout } = themed(figure, look);
   layout.uirevision = value.view;
+  [series, under] = [data, layout.shapes ?? []];
+  const shapes = value.marked ? marked(value.marked, look.paper) : [];
+  layout.shapes = [...under, ...shapes];
+  marks = JSON.stringify(shapes);
   await Plotly.react(chart, data, layout, { displayModeBar: false, responsive: false, showTips: false });
   if (first) {
     chart.on('plotly_click', ({ points }) => {
       if (points[0]?.customdata) trigger('point', { data: points[0].customdata });
     });
   }
+}
+
+// The mark alone, over a figure that stays as it is.
+function mark(value, look) {
+  const shapes = value.marked ? marked(value.marked, look.paper) : [];
+  if (JSON.stringify(shapes) === marks) return;
+  marks = JSON.stringify(shapes);
+  window.Plotly.relayout(chart, { shapes: [...under, ...shapes] });
 }
 
 // One chart a frame, over the whole page.
