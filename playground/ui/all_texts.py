@@ -11,7 +11,7 @@ from playground.charts.text import count
 from playground.colours import COLOURS, LETTERS
 from playground.explain.samples import Mean, at_place, means, texts
 from playground.trace import Comparison, Trace
-from playground.ui.inspector_view import InspectorView
+from playground.ui.inspector_view import NO_RUN_ADVICE, InspectorView
 from playground.ui.strip import REASONS
 from playground.ui.views import LONGEST
 
@@ -27,13 +27,14 @@ WHY = {
 
 
 class SamplesAsked(BaseModel):
-    """A lane of a run, and a place in its texts, from 0."""
+    """A lane of a run, and a place in its texts, from 0; the texts are told where ``whole``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     run: Annotated[str, Field(max_length=LONGEST)]
     lane: int = Field(ge=0, lt=len(LETTERS))
     place: int = Field(0, ge=0)
+    whole: bool = True
 
 
 def view(shown: InspectorView) -> dict[str, Any]:
@@ -50,18 +51,27 @@ def view(shown: InspectorView) -> dict[str, Any]:
 
 
 def answer(comparison: Comparison | None, asked: SamplesAsked) -> dict[str, Any]:
-    """The texts, the means of all columns, and the tokens at one place."""
+    """The tokens at one place; and the texts with the means of all columns, where asked for."""
     if comparison is None or asked.lane >= len(comparison.lanes):
-        return {"fault": "This run is no longer kept on the server. Press Run again."}
-    lane = comparison.lanes[asked.lane]
+        return {"fault": NO_RUN_ADVICE}
+    trace = comparison.lanes[asked.lane].trace
+    lengths = [len(output.nodes) for output in trace.outputs]
+    here = {
+        "last": max(lengths, default=1) - 1,
+        "histogram": histogram(trace, asked.place),
+    }
+    return here | (whole(comparison, asked.lane) if asked.whole else {})
+
+
+def whole(comparison: Comparison, at: int) -> dict[str, Any]:
+    """All texts of a lane with their figures, and the means of every lane."""
+    lane = comparison.lanes[at]
     known = [texts(one) for one in comparison.lanes]
-    own = known[asked.lane]
+    own = known[at]
     names = [one.name for one in means(own)]
     found = list(dict.fromkeys(name for one in own for name in one.found))
-    chooses = lane.trace.chain.chooses
     return {
         "sentence": _sentence(lane.trace, len(own)),
-        "columns": ["text", "ended by", *names, *found],
         "texts": [
             {
                 "output": one.output,
@@ -86,10 +96,6 @@ def answer(comparison: Comparison | None, asked: SamplesAsked) -> dict[str, Any]
         ],
         "names": names,
         "found": found,
-        "place": asked.place,
-        "last": max((len(output.nodes) for output in lane.trace.outputs), default=1) - 1,
-        "histogram": histogram(lane.trace, asked.place),
-        "ordered": chooses not in ("draw", None),
     }
 
 

@@ -187,6 +187,10 @@ def test_a_click_on_a_point_selects_its_token(page):
     chart.click(position=at)
     expect(title(page)).to_contain_text("token 10:")
     assert page.evaluate("marks.at(-1).step") == 9
+    page.wait_for_function(  # a ring on its point, in both panels
+        "c => c.layout.shapes.filter(s => s.type === 'circle' && s.xanchor === 10).length === 2",
+        arg=chart.element_handle(),
+    )
 
 
 def test_a_zoom_outlives_the_next_token(page):
@@ -205,6 +209,11 @@ def test_a_zoom_outlives_the_next_token(page):
     expect(title(page)).to_contain_text(f"token {hostile_step() + 2}:")
     page.wait_for_timeout(300)
     assert chart.evaluate("c => c._fullLayout.xaxis.range") == zoomed
+    at = hostile_step() + 2  # a band behind its bar
+    page.wait_for_function(
+        "([c, at]) => c.layout.shapes.some(({ x0, x1 }) => x0 < at && at < x1)",
+        arg=[chart.element_handle(), at],
+    )
 
 
 @both_themes

@@ -75,6 +75,8 @@ def test_the_page_is_told_of_texts_and_not_of_their_records(run):
     assert " ± " in told["means"][0]["figures"][2] and " ± " not in told["means"][1]["figures"][2]
     assert told["histogram"]["sentence"].startswith("Token 3: ")
     assert len(str(told)) < 12_000
+    place = samples.answer(run, samples.SamplesAsked(run="test", lane=0, place=2, whole=False))
+    assert place == {name: told[name] for name in ("last", "histogram")}
     alone = samples.answer(run, samples.SamplesAsked(run="test", lane=1))
     assert "one text" in alone["sentence"] and alone["texts"][0]["number"] == 1
     assert "fault" in samples.answer(None, samples.SamplesAsked(run="test", lane=0))

@@ -1,5 +1,5 @@
 // All texts of a column: a list with their figures, the mean of each column, and which tokens stand at one place.
-// value: {run, lane, output, place, letter, colour}. Function: samples({run, lane, place}). A click on a text shows it
+// value: {run, lane, output, place, letter, colour}. Function: samples({run, lane, place, whole}). A click on a text shows it
 // in its column, by the document event 'playground:turn' {run, lane, output}. See ui/all_texts.py.
 const $ = (selector) => element.querySelector(selector);
 const [box, sentence, means, each, figure, slider] =
@@ -28,7 +28,8 @@ async function ask() {
   if (!v) return;
   if (flying) { again = true; return; }
   flying = true;
-  const asked = { run: v.run, lane: v.lane, place };
+  const key = JSON.stringify([v.run, v.lane]);
+  const asked = { run: v.run, lane: v.lane, place, whole: known !== key };
   const answer = await server.samples(asked).catch(() => null);
   flying = false;
   if (again) { again = false; return ask(); }
@@ -36,8 +37,7 @@ async function ask() {
     sentence.textContent = answer?.fault ?? 'The server did not answer.';
     return;
   }
-  const key = JSON.stringify([asked.run, asked.lane]);
-  if (known !== key) draw(answer);
+  if (asked.whole) draw(answer);
   known = key;
   histogram(answer);
   mark();

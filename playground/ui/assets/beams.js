@@ -10,7 +10,9 @@ const { beamTree: { grown, path, fate, table }, beamDrawing: drawing } = playgro
 const { number } = drawing;
 const AHEAD = 6; // steps drawn beyond the sight
 const LOOK = 400; // milliseconds between two looks at a run that goes on
+const KEPT = 12; // finished trees that are not asked for again
 let tree = null; // {key, beams, passed, …}, with what follows from them
+const trees = new Map(); // of those that go on no more, by key
 let size = 3;
 let chosen = null; // the number of the selected beam
 let told_of = null; // the value's token that was selected last
@@ -41,6 +43,7 @@ async function look() {
   const live = running();
   const run = live ? strip().dataset.run : v.run;
   const key = `${run}/${v.lane}`;
+  if (tree?.key !== key && trees.has(key)) [tree, chosen, told_of, walked] = [trees.get(key), null, null, false];
   if (tree?.key === key && !tree.going) return select();
   asking = true;
   const known = tree?.key === key ? tree : null;
@@ -54,8 +57,8 @@ async function look() {
     render();
   } else {
     if (!known) [chosen, walked] = [null, false];
-    tree = { key, run, ...grown(known, found) };
-    sentence.textContent = [found.sentence, found.rows < 2 && !live && v.others, found.note].filter(Boolean).join(' ');
+    tree = { key, run, said: [found.sentence, found.note], single: found.rows < 2, ...grown(known, found) };
+    if (!found.going) keep(tree);
     if (!known?.beams.length) fitted();
     select(live);
   }
@@ -65,10 +68,18 @@ async function look() {
   soon = setTimeout(look, LOOK);
 }
 
+function keep(one) {
+  trees.delete(one.key);
+  trees.set(one.key, one);
+  if (trees.size > KEPT) trees.delete(trees.keys().next().value);
+}
+
 // What the inspector is of, unless a person has gone elsewhere in this tree since; of a run that
 // goes on its end.
 function select(live = false) {
-  const { node, run, lane, output } = props.value;
+  const { node, run, lane, output, others } = props.value;
+  const [first, note] = tree.said;
+  sentence.textContent = [first, tree.single && !live && others, note].filter(Boolean).join(' ');
   const asked = JSON.stringify([run, lane, output, node]);
   const own = tree && tree.run === run;
   if (own && !picks.stale(asked) && asked !== told_of && tree.beams[node]) [chosen, told_of, walked] = [node, asked, false];

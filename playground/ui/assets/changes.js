@@ -29,8 +29,7 @@ function draw() {
   [moved, ranges, inspected] = [{}, {}, null];
   outcomes.replaceChildren();
   knobs.replaceChildren(...v.settings.map(knob));
-  slack(key);
-  token();
+  token().then(() => slack(key)); // the text's ranges take longest
   ask();
 }
 
@@ -102,6 +101,7 @@ function outcome(head, answer) {
 }
 
 async function slack(key) {
+  if (key !== shown) return;
   const { run, lane, output } = props.value;
   const known = (await server.slack({ run, lane, output })) ?? { fault: 'The server did not answer.' };
   if (key !== shown) return;
