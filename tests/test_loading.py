@@ -337,7 +337,7 @@ def test_a_chat_template_that_fails_is_no_template_but_an_error_of_its_field(tmp
         served.tokens("a", chat=True)
     assert caught.value.field == "chat"
     with pytest.raises(FieldError, match="does not take them"):
-        served.conversation([{"role": "user", "content": "a"}])
+        served.builder.encoder.conversation([{"role": "user", "content": "a"}])
 
 
 def test_a_token_that_the_model_does_not_know_is_an_error_of_the_prompt(tmp_path):

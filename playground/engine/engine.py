@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.preview import preview
-from playground.engine.encoder import Conversation
 from playground.engine.forking import edited
 from playground.engine.forward import Forward
 from playground.engine.observer import Observer
@@ -211,33 +210,15 @@ class Engine:
         """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
         return self.builder.encoder.prompt(prompt, chat, split)
 
-    def conversation(
-        self, messages: Sequence[Mapping[str, str]], *, answer: bool = True, go_on: bool = False
-    ) -> Conversation:
-        """Messages in the model's chat template; see ``Encoder.conversation``."""
-        return self.builder.encoder.conversation(messages, answer=answer, go_on=go_on)
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text by itself, nothing added."""
-        return self.builder.encoder.text(text)
-
     def edited(self, path: Sequence[StepRecord], text: str) -> tuple[int, list[int]]:
         """How many tokens of a recorded text stay where a person made ``text`` of it, and which
         come behind them; see ``forking.edited``.
         """
         return edited(path, text, self.builder.encoder.within)
 
-    def decode(self, ids: Sequence[int]) -> list[PromptToken]:
-        """Tokens with their texts, special ones by their names; ``FieldError`` for no token."""
-        return self.builder.tokens("text", ids)
-
     def pieces(self, ids: Sequence[int]) -> dict[int, str]:
         """What each token is by itself, as a candidate is shown."""
         return {id: self.builder.detokenizer.piece(id) for id in ids}
-
-    def control_tokens(self, prompt: str) -> list[str]:
-        """The names of control tokens in a prompt, each once."""
-        return self.builder.encoder.control_tokens(prompt)
 
     @property
     def rows(self) -> int:

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from playground.errors import ModelError, disk_is_full, first_line
 from playground.models.intact import damage
-from playground.models.loading import lacks
+from playground.models.missing import lacks
 from playground.settings import BUILT_IN
 
 Say = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""The models a host offers, and the loaded ones: each once for all visitors."""
+"""The models that are loaded: each once for all visitors, within the host's memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import torch
 from playground.errors import ModelError
 from playground.models import builtin, device, hub
 from playground.models.arrival import Arrival, Arrivals, Estimate, GivenUp, Waiting
-from playground.models.entries import SUMMARIES, Entry, folder_entry, hub_entry, is_path
-from playground.models.loading import LoadedModel, load_folder, weight_bytes
+from playground.models.entries import Entry, folder_entry, hub_entry, is_path
+from playground.models.loading import LoadedModel, load_folder
+from playground.models.offers import Offers
+from playground.models.skeleton import weight_bytes
 from playground.process import Process
 from playground.settings import BUILT_IN, Settings
 
@@ -40,20 +42,17 @@ class Models:
         self.settings = settings
         self.release = release
         self.process = process or Process()
-        self._folders: dict[str, Path] = {}
-        self._entries: dict[str, Entry] = {}
+        self._offers = Offers(settings)
+        self.default = self._offers.default
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading: dict[str, Future[LoadedModel]] = {}
         self.arrivals = Arrivals()
         self._lock = threading.Lock()
-        self.default = self._offer(settings.model)
-        for text in settings.models:
-            self._offer(text)
 
     def catalogue(self) -> list[Entry]:
         """The models that a visitor may choose, the host's default first."""
         with self._lock:
-            known = dict(self._entries)
+            known = self._offers.entries()
             for id in self._loaded:
                 known.setdefault(id, folder_entry(id) if is_path(id) else hub_entry(id))
             return [
@@ -167,7 +166,7 @@ class Models:
         """
         if self.settings.draft_model is None:
             return None
-        entry = self._named(self.settings.draft_model)
+        entry = self._offers.named(self.settings.draft_model)
         if entry.id == reader.id:
             return None
         with self.arrivals.loading(entry.id) as arrival:
@@ -177,49 +176,20 @@ class Models:
             return None
         return drafting
 
-    def _offer(self, text: str) -> str:
-        """Add a model named in the settings to the catalogue; returns its id there."""
-        entry = self._named(text)
-        self._entries.setdefault(entry.id, entry)
-        return entry.id
-
-    def _named(self, text: str) -> Entry:
-        """The entry of a model that the settings name: built-in, a folder, or a hub id."""
-        if text == BUILT_IN:
-            entry = Entry(id=text, title=text, summary=SUMMARIES[text], source="built-in")
-        elif is_path(text):
-            path = Path(text).expanduser().resolve()
-            taken = self._folders.get(path.name, path) != path or path.name in self.settings.models
-            id = str(path) if taken else path.name  # the page does not show the host's folders
-            self._folders[id] = path
-            entry = folder_entry(id, path.name)
-        else:
-            entry = hub_entry(text)
-        return entry
-
     def entry(self, id: str) -> Entry:
         """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
-        # The page may send the default as the settings name it, a folder's path included.
-        entry = self._entries.get(self.default if id == self.settings.model else id)
-        if entry is not None:
-            return entry
-        if self.settings.allow_any_model and hub.is_id(id):
-            return hub_entry(id)
-        if self.settings.allow_any_folder and is_path(id):
-            return folder_entry(str(Path(id).expanduser().resolve()))
-        offered = ", ".join(self._entries)
-        raise ModelError(f"The model {id[:100]!r} is not offered here; offered are {offered}.")
+        return self._offers.entry(id)
 
     def _load(self, entry: Entry, arrival: Arrival) -> LoadedModel:
         settings = self.settings
         if entry.source == "built-in":
             folder = builtin.folder(settings.cache_dir)
         elif entry.source == "folder":
-            folder = self._folders.get(entry.id, Path(entry.id))
+            folder = self._offers.folder(entry)
         else:
             if not hub.is_id(entry.id):
                 raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
-            known = entry.id in self._entries  # else a visitor typed it, and it is not logged
+            known = self._offers.holds(entry)  # else a visitor typed it, and it is not logged
             name = entry.id if known else "A model that a visitor asked for"
             builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
             folder = hub.fetch(
@@ -243,7 +213,7 @@ class Models:
         if base == BUILT_IN:
             return builtin.folder(self.settings.cache_dir)
         if entry.source == "folder":
-            local = self._folders.get(entry.id, Path(entry.id)) / Path(base).expanduser()
+            local = self._offers.folder(entry) / Path(base).expanduser()
             if (local / "config.json").is_file():
                 return local
         if not hub.is_id(base):

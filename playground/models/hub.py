@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from playground.errors import ModelError, disk_is_full, first_line
 from playground.models.arrival import Arrival
-from playground.models.loading import lacks
+from playground.models.missing import lacks
 from playground.settings import BUILT_IN, Settings
 
 T = TypeVar("T")

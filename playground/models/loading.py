@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from playground.models import architecture, device
 from playground.models.adapter import Adapter, AdapterError
 from playground.models.checkpoint import Checkpoint, quantisation
 from playground.models.intact import damage, pointer
+from playground.models.missing import has_tokenizer, lacks
+from playground.models.skeleton import bytes_of, reason_of, skeleton_of
 from playground.process import Process
 from playground.settings import Settings
 from playground.trace import ModelFacts
@@ -79,8 +80,8 @@ def load_folder(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with (process or Process()).loading, _no_bars():
-        skeleton = _skeleton(checkpoint, id)
-        needed = _bytes(skeleton, settings)
+        skeleton = skeleton_of(checkpoint, id)
+        needed = bytes_of(skeleton, settings)
         method = quantisation(skeleton.config)
         if method:
             needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -100,7 +101,7 @@ def load_folder(
         if make_room is not None:
             make_room(id, needed)
         try:
-            own_words = words != folder and _has_tokenizer(words)
+            own_words = words != folder and has_tokenizer(words)
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 words if own_words else folder, **({} if own_words else checkpoint.named)
             )
@@ -120,7 +121,7 @@ def load_folder(
             raise ModelError(f"{id} cannot be loaded: {error}.", folder) from error
         except Exception as error:
             log.warning("loading %s failed", id, exc_info=True)
-            raise ModelError(f"{id} cannot be loaded: {_told(error, folder)}.") from error
+            raise ModelError(f"{id} cannot be loaded: {reason_of(error, folder)}.") from error
     if report["missing_keys"]:  # transformers fills them with random numbers and goes on
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(f"{id} cannot be loaded: its weights lack {names}.")
@@ -165,31 +166,6 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(i) for i in ids if i in words))
 
 
-def lacks(folder: Path) -> str | None:
-    """What is missing in a folder for it to be a model in transformers' form, or None."""
-    if not (folder / "config.json").is_file():
-        if not (folder / "adapter_config.json").is_file():
-            return "config.json"
-        whole = (folder / "adapter_model.safetensors").is_file()
-        return None if whole else "adapter_model.safetensors"
-    index = folder / "model.safetensors.index.json"
-    weights = {"model.safetensors"}
-    if index.is_file():
-        try:
-            weights = indexed(index)
-        except ValueError as error:
-            return f"usable {index.name} ({error})"
-    absent = sorted(name for name in weights if not (folder / name).is_file())
-    if absent:
-        return f"{absent[0]} (weights are read as safetensors only)"
-    return None if _has_tokenizer(folder) else "tokenizer"
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-    return any((folder / name).is_file() for name in names)
-
-
 def _base(adapter: Adapter, id: str, find_base: Callable[[str], Path] | None) -> Path:
     """The folder of the model that an adapter was trained on."""
     if not adapter.base:
@@ -210,25 +186,6 @@ def _called(adapter: Adapter) -> str:
     return f"LoRA of rank {adapter.rank}" + (f" on {base[:60]}" if base else "")
 
 
-def indexed(index: Path) -> set[str]:
-    """The files that an index of weights names; ``ValueError`` says what is wrong with it."""
-    try:
-        known = json.loads(index.read_bytes())
-    except (ValueError, RecursionError):
-        raise ValueError(f"its {index.stat().st_size:,} bytes are not JSON") from None
-    places = known.get("weight_map") if isinstance(known, dict) else None
-    if not isinstance(places, dict):
-        raise ValueError("it has no weight_map")
-    if not places:
-        raise ValueError("its weight_map is empty")
-    wrong = [
-        name for name in places.values() if not isinstance(name, str) or Path(name).name != name
-    ]
-    if wrong:
-        raise ValueError(f"its weight_map names {str(wrong[0])[:60]!r}, which is no file there")
-    return set(places.values())
-
-
 def _reads_chats(tokenizer: Any, id: str) -> bool:
     """Whether the tokenizer has a chat template that takes a message; the log says why not."""
     if not tokenizer.chat_template:
@@ -241,57 +198,6 @@ def _reads_chats(tokenizer: Any, id: str) -> bool:
         log.warning("the chat template of %s fails: %s", id, first_line(error))
         return False
     return True
-
-
-def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
-    """Bytes of memory the weights will take, from the configuration alone.
-
-    Raises ``ModelError`` where the architecture cannot be served.
-    """
-    with process.loading:
-        return _bytes(_skeleton(Checkpoint(folder), id), settings)
-
-
-def _skeleton(checkpoint: Checkpoint, id: str) -> Any:
-    """The model without its weights; raises ``ModelError`` where it cannot be served."""
-    import transformers
-
-    auto: Any = transformers.AutoModelForCausalLM
-    folder = checkpoint.folder
-    config: Any = None
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, **checkpoint.named)
-        reason = architecture.unsupported_config(config)
-        if reason is None:
-            with torch.device("meta"):
-                model = auto.from_config(config, trust_remote_code=False)
-            reason = architecture.unsupported(model)
-    except Exception as error:
-        own = folder / "config.json"
-        if own.is_file() and "auto_map" in own.read_text():
-            reason = "it needs code of its own, which is never run here"
-        elif "Unrecognized configuration class" in str(error):
-            reason = (
-                f"{architecture.name_of(config)} (type {config.model_type}) has no class for text "
-                "alone in transformers"
-            )
-        else:
-            reason = _told(error, folder)
-        raise ModelError(f"{id} cannot be served: {reason}.") from error
-    if reason is not None:
-        raise ModelError(f"{id} cannot be served: {reason}.")
-    return model
-
-
-def _told(error: Exception, folder: Path) -> str:
-    """The first line of an error of transformers, without the path of the host's folder."""
-    return first_line(error).replace(str(folder), "its folder")
-
-
-def _bytes(model: Any, settings: Settings) -> int:
-    _, dtype = device.resolve_device(settings)
-    count: int = sum(parameter.numel() for parameter in model.parameters())
-    return count * dtype.itemsize
 
 
 @contextlib.contextmanager

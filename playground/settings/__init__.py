@@ -3,8 +3,9 @@
 No other package reads an environment variable. Importing this one loads no torch and no gradio.
 """
 
+from playground.settings.fields import BUILT_IN, OFFERED
 from playground.settings.libraries import kernel_environment, quiet_libraries
-from playground.settings.settings import BUILT_IN, OFFERED, Settings
+from playground.settings.settings import Settings
 from playground.settings.table import table
 from playground.settings.variables import PREFIX, SettingsError, variables
 

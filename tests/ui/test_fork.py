@@ -136,7 +136,8 @@ def test_a_place_is_a_candidate_a_step_or_an_edited_text(served, run):
     assert acts._place(asked(step=len(path)), run) == (len(path), [])
     text = "".join(one.text for one in path[:2])
     step, tokens = acts._place(asked(text=text + "zz"), run)
-    assert served.decode([*run.lanes[1].token_ids[:step], *tokens])[-1].text == "z"
+    written = [*run.lanes[1].token_ids[:step], *tokens]
+    assert served.builder.tokens("text", written)[-1].text == "z"
     other = next(t for t in range(200) if t not in path[3].candidates.ids)
     for given, field in (({"token": other}, "token"), ({"step": 99}, "step")):
         with pytest.raises(FieldError) as error:

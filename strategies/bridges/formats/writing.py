@@ -7,23 +7,22 @@ differ, the program does not do what the recipe says, and the difference is told
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...base import Context
-from ...notation import quote, shorten
+from ...notation import quote
 from ...recipe import Recipe, RecipeStep
 from ...registry import registry
 from ..dialects import PENALTIES
+from .differences import differences, order_of, strategies
 from .format import Bounds, Loss
 from .reading import from_fields
 from .vocabulary import Vocabulary, settled, takes_likeliest
 
 Fields = dict[str, Any]
 NO_MODEL = "its token ids depend on a model; none is loaded."
-# Steps that may change places without a difference: each takes an amount of its own off a score.
-_COMMUTING = frozenset({"frequency_penalty", "presence_penalty"})
 
 
 @dataclass
@@ -47,10 +46,14 @@ def to_fields(
     draft.limit(bounds)
     draft.neutral()
     there = from_fields("", draft.fields, words).recipe
-    if words.order and _strategies(there) != _order_of(recipe, there):
+    if words.order and strategies(there) != order_of(recipe, there):
         draft.order(recipe)
         there = from_fields("", draft.fields, words).recipe
-    return Written(draft.fields, there, [*draft.losses, *_differences(recipe, there, draft)])
+    return Written(
+        draft.fields,
+        there,
+        [*draft.losses, *differences(recipe, there, words.program, draft.losses)],
+    )
 
 
 class _Draft:
@@ -247,60 +250,3 @@ class _Draft:
 
 def _neutral(strategy: str) -> Mapping[str, Any]:
     return registry().get(strategy).neutral
-
-
-def _strategies(recipe: Recipe) -> list[str]:
-    return [step.strategy for _, step in settled(recipe)]
-
-
-def _order_of(recipe: Recipe, there: Recipe) -> list[str]:
-    """The steps of ``there`` in the order in which ``recipe`` has them."""
-    known = _strategies(there)
-    return [s for s in dict.fromkeys(_strategies(recipe)) if s in known]
-
-
-def _differences(recipe: Recipe, there: Recipe, draft: _Draft) -> Iterator[Loss]:
-    """In what the recipe that a program runs is another one, beside what it has no field for."""
-    program, theirs = draft.words.program, {s.strategy: s for _, s in settled(there)}
-    lost = {loss.step for loss in draft.losses}
-    seen: set[str] = set()
-    for at, step in settled(recipe):
-        other = theirs.get(step.strategy)
-        if step.strategy in seen or (other is None and at in lost):
-            continue
-        seen.add(step.strategy)
-        if other is None:
-            yield Loss(f"{program} leaves it out beside the others.", at, step.strategy)
-            continue
-        if step.strategy == "logit_bias":  # its texts are token ids there
-            continue
-        here = step.params.model_dump()
-        for setting, value in other.params.model_dump().items():
-            if not _alike(value, here[setting]):
-                one, two = shorten(quote(value), 40), shorten(quote(here[setting]), 40)
-                name = "it" if setting == step.strategy else setting
-                reason = f"{name} is {one} in {program}, and {two} here."
-                yield Loss(reason, at, step.strategy, setting)
-    for name, step in theirs.items():
-        if name not in seen:
-            yield Loss(f"{program} applies {step} besides.")
-    order = _strategies(there)
-    wanted = [name for name in _order_of(recipe, there)]
-    common = [name for name in order if name in wanted]
-    if _apart(common) != _apart(wanted):
-        yield Loss(f"{program} applies them in this order: {', '.join(common)}.")
-
-
-def _apart(order: Sequence[str]) -> list[str]:
-    """An order in which neighbours that may change places stand by name."""
-    known = list(order)
-    for at in range(len(known) - 1):
-        if {known[at], known[at + 1]} == _COMMUTING:
-            known[at : at + 2] = sorted(known[at : at + 2])
-    return known
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, int | float):
-        return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other))
-    return bool(one == other)

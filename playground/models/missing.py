@@ -1,0 +1,50 @@
+"""What a folder lacks for it to be a model in transformers' form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def lacks(folder: Path) -> str | None:
+    """What is missing in a folder for it to be a model in transformers' form, or None."""
+    if not (folder / "config.json").is_file():
+        if not (folder / "adapter_config.json").is_file():
+            return "config.json"
+        whole = (folder / "adapter_model.safetensors").is_file()
+        return None if whole else "adapter_model.safetensors"
+    index = folder / "model.safetensors.index.json"
+    weights = {"model.safetensors"}
+    if index.is_file():
+        try:
+            weights = indexed(index)
+        except ValueError as error:
+            return f"usable {index.name} ({error})"
+    absent = sorted(name for name in weights if not (folder / name).is_file())
+    if absent:
+        return f"{absent[0]} (weights are read as safetensors only)"
+    return None if has_tokenizer(folder) else "tokenizer"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    return any((folder / name).is_file() for name in names)
+
+
+def indexed(index: Path) -> set[str]:
+    """The files that an index of weights names; ``ValueError`` says what is wrong with it."""
+    try:
+        known = json.loads(index.read_bytes())
+    except (ValueError, RecursionError):
+        raise ValueError(f"its {index.stat().st_size:,} bytes are not JSON") from None
+    places = known.get("weight_map") if isinstance(known, dict) else None
+    if not isinstance(places, dict):
+        raise ValueError("it has no weight_map")
+    if not places:
+        raise ValueError("its weight_map is empty")
+    wrong = [
+        name for name in places.values() if not isinstance(name, str) or Path(name).name != name
+    ]
+    if wrong:
+        raise ValueError(f"its weight_map names {str(wrong[0])[:60]!r}, which is no file there")
+    return set(places.values())
