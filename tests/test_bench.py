@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from playground.bench import experiment, gpu, six, soak, strategies
+from playground.bench.readme import write
 from playground.bench.strategies import Report, usual
 from strategies.registry import registry
 from tests.folders import VOCAB, saved
@@ -120,11 +121,12 @@ def test_what_a_gpu_does_is_tried_on_the_processor(
         assert line.alone_is_equal and line.eager_is_equal and not line.graphs
     readme = tmp_path / "README.md"
     readme.write_text((ROOT / "README.md").read_text())
+    end = "<!-- /gpu-bench -->"
     for _ in range(2):  # what was there is replaced
-        gpu.write(report, readme)
+        write(report, readme, "gpu")
         text = readme.read_text()
         assert text.count(str(report)) == 1 and "Nothing was measured" not in text
-    assert text.split(gpu.END)[1] == (ROOT / "README.md").read_text().split(gpu.END)[1]
+    assert text.split(end)[1] == (ROOT / "README.md").read_text().split(end)[1]
 
 
 def test_a_gpu_that_breaks_a_bit_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""``python -m playground.bench``: measures one of nine things and prints a report.
+"""``python -m playground.bench``: measures one of ten things and prints a report.
 
-``six`` (the default): six strategies against six calls of ``generate``. ``load``: many clients at
-once. ``cluster``: replicas over Ray Serve against the engine of this process, and what is reckoned
+``six`` (the default): six strategies against six calls of ``generate``. ``peers``: what
+else a person would take, as far as it is installed, in turns. ``load``: many clients at once. ``cluster``: replicas over Ray Serve against the engine of this process, and what is reckoned
 for more machines. ``experiment``: one of 640 texts against as many calls of ``generate``; its exit
 status is 1 where it takes more than a fifth of their time. ``strategies``: what each strategy adds
 to a step of six lanes. ``soak``: whether memory levels off over many runs, and whether clients that
@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from playground.bench import clicks, cluster, experiment, gpu, load, models, six, soak, strategies
+from playground.bench.peers import comparing
 from playground.bench.random_models import SHAPES
+from playground.bench.readme import write
 
 WHAT = (
-    "six", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu", "clicks",
+    "six", "peers", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu", "clicks",
 )  # fmt: skip
 
 
@@ -39,7 +41,16 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
     parser.add_argument("--tokens", type=int, help="of each text; 64, and 512 of clicks")
-    parser.add_argument("--repeats", type=int, default=5, help="of six, strategies and clicks")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="of six, peers, strategies and clicks"
+    )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="of peers, the folders of other environments that have some of them",
+    )
     parser.add_argument(
         "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
     )
@@ -66,13 +77,19 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         "--shapes", nargs="+", choices=list(SHAPES), default=["135M", "1B", "8B"], help="of gpu"
     )
     parser.add_argument("--seconds", type=float, default=420, help="of gpu, after which it ends")
-    parser.add_argument("--write", type=Path, help="of gpu, the README whose table it replaces")
+    parser.add_argument(
+        "--write", type=Path, help="of gpu and peers, the README whose table it replaces"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     options.tokens = options.tokens or (512 if options.what == "clicks" else 64)
     reports: list[Any]
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]
+    elif options.what == "peers":
+        reports = [
+            comparing.compare(options.model, options.tokens, options.repeats, options.beside)
+        ]
     elif options.what == "experiment":
         asked = (options.prompts, options.seeds, options.sample)
         reports = [experiment.compare(options.model, options.tokens, *asked)]
@@ -98,7 +115,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
     if options.write is not None:
-        gpu.write(reports[0], options.write)
+        write(reports[0], options.write, options.what)
     if options.what in ("experiment", "soak", "gpu") and not reports[0].passed:
         sys.exit(1)
 

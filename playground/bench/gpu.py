@@ -12,7 +12,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +22,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 FULL_SIZE = 4e9  # parameters, from which a model is served in 16 bits alone
 PROMPTS = ("Once upon a time", "0123456789 " * 20, "def main():")
 MANY = ["top_p(0.9) | sample"] * 16
-BEGIN, END = "<!-- gpu-bench -->", "<!-- /gpu-bench -->"  # around the README's table
 
 
 @dataclass(frozen=True)
@@ -117,14 +115,6 @@ def measure(device: str, shapes: Sequence[str], tokens: int, seconds: float) -> 
             else:
                 report.lines += [line] if line else []
     return report
-
-
-def write(report: Report, readme: Path) -> None:
-    """Put the report's table into the README, between its marks."""
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n{report}\n{END}{after}", encoding="utf-8")
 
 
 def _line(shape: str, dtype: str, device: Any, tokens: int, bandwidth: float) -> Line | None:

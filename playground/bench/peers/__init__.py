@@ -1,0 +1,1 @@
+"""Other programs that write texts, against this one, in turns: ``comparing.compare``."""
