@@ -30,16 +30,22 @@ if TYPE_CHECKING:
 class Playground:
     """A model and its engine, on the calling thread.
 
-    ``model`` is a folder, a hub id, or None for the built-in model; ``dtype`` and ``device`` are
-    "auto" or torch's names. Raises ``SettingsError`` (a ``ValueError``) for any other name and
-    ``ModelError`` where the model cannot be loaded or served.
+    ``model`` is a folder, a hub id, or None for the built-in model; ``dtype`` and ``device``
+    are "auto" or torch's names; at most ``rows`` sequences are written at once. Raises
+    ``SettingsError`` (a ``ValueError``) for any other name and ``ModelError`` where the model
+    cannot be loaded or served.
 
     >>> comparison = Playground().compare("The", ["greedy", "top_p(0.9) | sample"])
     >>> comparison.lanes[0].text, comparison.frame()
     """
 
     def __init__(
-        self, model: str | Path | None = None, dtype: str = "auto", device: str = "auto"
+        self,
+        model: str | Path | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        *,
+        rows: int = 64,
     ) -> None:
         settings = Settings.read().changed(dtype=dtype, device=device)
         process = Process(Remembered.of(settings))
@@ -56,6 +62,7 @@ class Playground:
         try:
             self.engine = Engine(
                 loaded,
+                rows=rows,
                 limits=Limits(
                     new_tokens=loaded.context_length, columns=64, width=64, deadline=86_400.0
                 ),

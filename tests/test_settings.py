@@ -55,7 +55,7 @@ def test_variables_of_other_programs_change_nothing(monkeypatch, name):
         ("cache_bytes", "1MiB", 1 << 20),
         ("hub", "http://mirror.example/", "http://mirror.example"),
         ("device", "cuda:1", "cuda:1"),
-        ("max_rows", "", 128),
+        ("max_rows", "", 384),
     ],
 )
 def test_values_are_read(monkeypatch, field, value, expected):

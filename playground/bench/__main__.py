@@ -1,15 +1,18 @@
-"""``python -m playground.bench``: measures one of ten things and prints a report.
+"""``python -m playground.bench``: measures one of twelve things and prints a report.
 
-``six`` (the default): six strategies against six calls of ``generate``. ``peers``: what
-else a person would take, as far as it is installed, in turns. ``load``: many clients at once. ``cluster``: replicas over Ray Serve against the engine of this process, and what is reckoned
-for more machines. ``experiment``: one of 640 texts against as many calls of ``generate``; its exit
-status is 1 where it takes more than a fifth of their time. ``strategies``: what each strategy adds
-to a step of six lanes. ``soak``: whether memory levels off over many runs, and whether clients that
-stop reading are dropped; its exit status is 1 where either is not so. ``models``: which types of
-models are served, and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``:
-whether a row's bits hold on a GPU in every number format, and how near its steps are to what its
-memory allows, with random models; its exit status is 1 where a bit does not. ``clicks``: how soon
-the page answers one, with six columns of 512 tokens on it, in a headless Chromium.
+``six`` (the default): six strategies against six calls of ``generate``. ``peers``: what else a
+person would take, as far as it is installed, in turns. ``bars``: what the playground sets itself,
+with what this machine would allow beside it. ``growth``: how a step's time grows with rows,
+prompts, texts, columns, candidates and clients. ``load``: many clients at once. ``cluster``:
+replicas over Ray Serve against the engine of this process, and what is reckoned for more machines.
+``experiment``: one of 640 texts against as many calls of ``generate``; its exit status is 1 where
+it takes more than a fifth of their time. ``strategies``: what each strategy adds to a step of six
+lanes. ``soak``: whether memory levels off over many runs, and whether clients that stop reading are
+dropped; its exit status is 1 where either is not so. ``models``: which types of models are served,
+and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``: whether a row's
+bits hold on a GPU in every number format, and how near its steps are to what its memory allows,
+with random models; its exit status is 1 where a bit does not. ``clicks``: how soon the page answers
+one, with six columns of 512 tokens on it, in a headless Chromium.
 """
 
 from __future__ import annotations
@@ -21,13 +24,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from playground.bench import clicks, cluster, experiment, gpu, load, models, six, soak, strategies
+from playground.bench import (
+    bars,
+    clicks,
+    cluster,
+    experiment,
+    gpu,
+    growth,
+    load,
+    models,
+    six,
+    soak,
+    strategies,
+)
 from playground.bench.peers import comparing
 from playground.bench.random_models import SHAPES
 from playground.bench.readme import write
 
 WHAT = (
-    "six", "peers", "load", "cluster", "experiment", "strategies", "soak", "models", "gpu", "clicks",
+    "six", "peers", "bars", "growth", "load", "cluster", "experiment", "strategies", "soak",
+    "models", "gpu", "clicks",
 )  # fmt: skip
 
 
@@ -42,7 +58,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
     parser.add_argument("--tokens", type=int, help="of each text; 64, and 512 of clicks")
     parser.add_argument(
-        "--repeats", type=int, default=5, help="of six, peers, strategies and clicks"
+        "--repeats", type=int, default=5, help="of six, peers, bars, strategies and clicks"
     )
     parser.add_argument(
         "--beside",
@@ -62,7 +78,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "--sample", type=int, default=24, help="of experiment, calls of generate that are timed"
     )
-    parser.add_argument("--only", nargs="+", default=[], help="of strategies, these alone")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="of strategies, bars and growth, these alone"
+    )
     parser.add_argument(
         "--prompt", type=int, default=0, help="of strategies, its least length in tokens"
     )
@@ -90,6 +108,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = [
             comparing.compare(options.model, options.tokens, options.repeats, options.beside)
         ]
+    elif options.what == "bars":
+        parts = options.only or bars.PARTS
+        reports = [bars.measure(options.model, options.tokens, options.repeats, parts)]
+    elif options.what == "growth":
+        reports = [growth.measure(options.model, options.only)]
     elif options.what == "experiment":
         asked = (options.prompts, options.seeds, options.sample)
         reports = [experiment.compare(options.model, options.tokens, *asked)]
@@ -114,6 +137,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = load.measure(options.model, options.tokens, options.clients)
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
+    if options.plot is not None and options.what == "growth":
+        reports[0].plot(options.plot)
     if options.write is not None:
         write(reports[0], options.write, options.what)
     if options.what in ("experiment", "soak", "gpu") and not reports[0].passed:

@@ -8,20 +8,15 @@ for is drawn, so that a frame's length or two are in it.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from playground.bench.program import started
 from playground.bench.six import PROMPT
 
 RECIPES = (
@@ -93,7 +88,8 @@ def measure(tokens: int, repeats: int) -> Report:
     """
     from playwright.sync_api import sync_playwright
 
-    with _started() as address, sync_playwright() as playwright:
+    with started(max_new_tokens=1024) as program, sync_playwright() as playwright:
+        address = program.address
         body = {
             "prompt": PROMPT, "recipes": RECIPES, "seed": 1, "top_n": 20,
             "max_new_tokens": tokens, "min_new_tokens": tokens,
@@ -135,33 +131,6 @@ def _clicks(page: Any, tokens: int, repeats: int) -> Iterator[Clicked]:
 def _clicked(what: str, times: list[float]) -> Clicked:
     after = times[1:] or times  # the first may compile code and lay out fonts
     return Clicked(what, round(statistics.median(after), 1), round(max(after), 1))
-
-
-@contextlib.contextmanager
-def _started() -> Iterator[str]:
-    """The address of the program, started as a host starts it, once it serves its model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    settings = [f"PLAYGROUND_PORT={port}", "PLAYGROUND_MAX_NEW_TOKENS=1024"]
-    server = subprocess.Popen(
-        ["env", *settings, sys.executable, "-m", "playground.cli", "run"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            with contextlib.suppress(httpx.TransportError, json.JSONDecodeError, KeyError):
-                if httpx.get(f"{address}/healthz").json()["status"] == "ok":
-                    break
-            if server.poll() is not None:
-                raise RuntimeError("the program did not start")
-            time.sleep(0.5)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def _chromium() -> str | None:

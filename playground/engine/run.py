@@ -122,7 +122,11 @@ class Run:
     @property
     def waiting(self) -> list[Lane]:
         """Lanes without slots as yet, in order."""
-        return [lane for lane in self.lanes if not lane.done and not lane.slots.owned]
+        return [
+            lane
+            for lane in self.lanes
+            if not lane.done and not lane.slots.owned and not lane.slots.paused
+        ]
 
     @property
     def live(self) -> list[Lane]:

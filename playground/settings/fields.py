@@ -155,7 +155,7 @@ class Fields(BaseSettings):
     )
 
     # Engine
-    max_rows: int = Field(128, ge=2, le=4096, description="Sequences decoded at the same time.")
+    max_rows: int = Field(384, ge=2, le=4096, description="Sequences decoded at the same time.")
     max_context: int = Field(
         4096,
         ge=16,

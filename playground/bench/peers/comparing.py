@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -75,7 +76,7 @@ class Report:
             (
                 f"{self.date}, {self.model} in {self.dtype}, {self.machine}, "
                 f"{self.threads} threads, {self.tokens} tokens a text, "
-                f"{'medians' if self.repeats > 1 else 'once'} of {self.repeats}:",
+                f"medians of {self.repeats}:",
                 "",
                 "| written | by | its time | here | faster |",
                 "|---|---|---:|---:|---|",
@@ -152,6 +153,7 @@ def _measure(report: Report, here: Way, ways: Sequence[Way]) -> None:
     for recipes in own:  # what is done once only
         here.write(Task("", recipes), min(report.tokens, 4))
     for turn in range(-1, report.repeats):
+        print(f"turn {turn + 1} of {report.repeats}", file=sys.stderr, flush=True)
         tokens = report.tokens if turn >= 0 else min(report.tokens, 4)
         for number, (task, way, part) in enumerate(parts):
             if number in times:

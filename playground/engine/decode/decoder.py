@@ -23,7 +23,7 @@ from playground.engine.decode.sample import choose, process, record
 from playground.engine.forward import EarlyRow, Forward, ForwardOutput
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.lane import Lane
-from playground.engine.lanes.rows import NOTHING, Fault, Given
+from playground.engine.lanes.rows import NOTHING, Fault, Given, moved
 from playground.engine.lanes.slots import Role
 from playground.engine.lanes.stages import ScoreBatch, Stage
 from playground.engine.run import Run
@@ -83,6 +83,12 @@ class Decoder:
             self._sample(plans, None, index + 1)
             count += len(plans)
         return count
+
+    def moved(self, lane: Lane, became: Mapping[int, int]) -> None:
+        """A lane was paused, and has other slots now: which became which."""
+        for step in self._waiting:
+            if step.lane is lane:
+                step.rows = [moved(held, became) for held in step.rows]
 
     def _prepare(self, runs: Iterable[Run]) -> list[LanePlan]:
         """What must be read for each live lane, with what its search or the draft model guesses."""

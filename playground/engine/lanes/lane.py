@@ -12,7 +12,7 @@ from playground.engine.lanes.detokenizer import Detokenizer, Text
 from playground.engine.lanes.ends import Ends
 from playground.engine.lanes.prefix import Logprobs, states_after
 from playground.engine.lanes.rewinding import check
-from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow
+from playground.engine.lanes.rows import NOTHING, Fault, Given, LaneRow, moved
 from playground.engine.lanes.slots import LaneSlots
 from playground.engine.lanes.view import LaneView
 from playground.trace import FinishReason
@@ -142,6 +142,12 @@ class Lane:
         self.slots.owned, self.started = slots, clock
         (first,) = self.view.rows
         self.view.rows = (replace(first, slot=slots[0]),)
+
+    def resume(self, slots: list[int]) -> dict[int, int]:
+        """Own ``slots``, which hold what its own did before it was paused; which became which."""
+        became = self.slots.resume(slots)
+        self.view.rows = tuple(moved(held, became) for held in self.view.rows)
+        return became
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
         """Stop where it is, for a reason from outside."""

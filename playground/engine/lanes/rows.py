@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +49,11 @@ class LaneRow:
     past: tuple[Past, ...] = ()
     taken_back: tuple[TakenBack, ...] = ()
     waits: bool = False  # for another row of the lane to end: it has its first token
+
+
+def moved(held: LaneRow, became: Mapping[int, int]) -> LaneRow:
+    """The row in the slot that its own became."""
+    return replace(held, slot=became.get(held.slot, held.slot))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class LaneSlots:
     def __init__(self, rows: int, prompt_length: int, second_prompts: Sequence[SecondPrompt]):
         self.roles: list[Role] = [None, *second_prompts]
         self.count = rows * len(self.roles)
-        self.owned: list[int] = []  # empty before the lane starts and after it ends
+        self.owned: list[int] = []  # empty before the lane starts, after it ends, and between turns
+        self.paused: list[int] = []  # those it owned before it was paused
         self._rows = rows
         self._lengths = [prompt_length, *(len(prompt.tokens) for prompt in second_prompts)]
 
@@ -36,6 +37,17 @@ class LaneSlots:
         """The slots, which the lane owns no more."""
         slots, self.owned = self.owned, []
         return slots
+
+    def pause(self) -> list[int]:
+        """The slots, which others may have until ``resume``."""
+        self.paused = self.owned
+        return self.release()
+
+    def resume(self, slots: list[int]) -> dict[int, int]:
+        """Own ``slots`` in place of those before; which became which."""
+        became = dict(zip(self.paused, slots, strict=True))
+        self.owned, self.paused = slots, []
+        return became
 
     def group(self, role: Role = None) -> list[int]:
         """The slots of all rows in this role."""

@@ -143,6 +143,7 @@ class Loop:
         for run in list(self.runs):
             self._retire(run)
         self._make_room()
+        self._take_turns()
         # Rows at work wait for the prompts of others no longer than for a step of all lanes.
         for task in self.scheduler.prefill(self.runs, self._admit, self._step_s):
             assert task.run is not None
@@ -163,6 +164,14 @@ class Loop:
             run.yielded = True
             self._end(run, "cancelled")
             self._retire(run)
+
+    def _take_turns(self) -> None:
+        """Where others wait for rows, have runs that had their turn wait in their place."""
+        able = [run for run in self.runs if not run.request.background and not run.request.alone]
+        turns, first = self.scheduler.turns, self.queue.first
+        wanted = 0 if first is None else self.scheduler.rows_wanted(first, self.runs)
+        turns.forget_done()
+        turns.turn(able, first, wanted, self.decoder.moved)
 
     def _admit(self, run: Run) -> None:
         self.runs.append(run)  # before it leaves the queue, so that it is always counted

@@ -16,6 +16,7 @@ from playground.engine.run import Run
 from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from playground.engine.scheduler.queue import RequestQueue
 from playground.engine.scheduler.text_reader import TextReader, last
+from playground.engine.scheduler.turns import Turns
 from playground.models import device
 
 _MEMORY_SHARE = 0.5  # of the free memory, for one more run
@@ -90,6 +91,7 @@ class Scheduler:
         self.prompts = PromptCache(prompt_bytes)
         self.reader = TextReader(forward, self.prompts)
         self.prefetches: deque[tuple[int, ...]] = deque(maxlen=_PREFETCHES)
+        self.turns = Turns(forward.slots)
         self.task: PrefillTask | None = None
         self._overtaking: set[str] = set()  # ids of runs at work that were not first in the queue
         self._synchronize = synchronize
@@ -167,12 +169,19 @@ class Scheduler:
         """Whether the next run waits for rows or memory that runs in the background have."""
         others = [run for run in runs if not run.request.background]
         first = self.queue.first
+        paused = self.turns.before(first)
+        if paused is not None and len(others) < len(runs):
+            return self.forward.slots.free_count < paused.width
         if first is None or len(others) == len(runs):
             return False
-        wanted = first.width
-        if others and first.longest > _SHORT:
-            wanted += self.forward.slots.count // _RESERVED
+        wanted = self.rows_wanted(first, others)
         return self.forward.slots.free_count < wanted or not self._has_memory(first)
+
+    def rows_wanted(self, run: Run, others: Sequence[Run]) -> int:
+        """Free rows at which a run begins: its own, and those that long runs leave to others."""
+        if not others or run.longest <= _SHORT:
+            return run.width
+        return min(run.width + self.forward.slots.count // _RESERVED, self.forward.slots.count)
 
     def give_way(self, runs: list[Run]) -> None:
         """Leave the prompt of a run in the background, to be read again, where others have come."""
@@ -190,6 +199,8 @@ class Scheduler:
         share. ``runs`` are those at work that are not in the background.
         """
         first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
+        if self.turns.before(first) is not None:  # who waits for its next turn goes first
+            return None
         if first is None or not runs or first.longest <= _SHORT:
             return first
         if self.forward.slots.free_count - first.width >= reserved:

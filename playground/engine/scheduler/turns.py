@@ -1,0 +1,128 @@
+"""Turns at the rows, where runs do not all fit: one that had its turn waits for others to have it.
+
+What its slots hold is kept apart meanwhile and written to others later, bit for bit, so that it
+goes on as if nothing had been. Nobody waits for the end of a run that came earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from playground.engine.attention.slots import Kept, Slots
+from playground.engine.lanes.lane import Lane
+from playground.engine.run import Run
+from playground.models import device
+
+_MEMORY_SHARE = 0.25  # of the free memory, for what one paused run held
+TURN_S = 4.0  # seconds of rows that a run has at least, before it gives them to another
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A run without rows, since when, and what each slot of its lanes held, in order."""
+
+    run: Run
+    since: float
+    kept: dict[Lane, list[Kept]]
+
+    @property
+    def width(self) -> int:
+        return sum(map(len, self.kept.values()))
+
+
+class Turns:
+    """Runs at work that gave up their rows, in the order in which they did. The loop calls it."""
+
+    def __init__(self, slots: Slots, seconds: float = TURN_S) -> None:
+        self.slots, self.seconds = slots, seconds
+        self.paused: list[Paused] = []
+        self._began: dict[str, float] = {}  # when each run's turn began, by its id
+
+    def is_paused(self, run: Run) -> bool:
+        return any(paused.run is run for paused in self.paused)
+
+    def before(self, run: Run | None) -> Paused | None:
+        """The paused run that has waited longest, unless ``run`` has waited longer."""
+        first = self.paused[0] if self.paused else None
+        return first if first is None or run is None or first.since < run.submitted else None
+
+    def forget_done(self) -> None:
+        """Let go of runs that ended while they were paused."""
+        self.paused = [paused for paused in self.paused if not paused.run.done]
+
+    def turn(
+        self,
+        runs: Sequence[Run],
+        first: Run | None,
+        wanted: int,
+        moved: Callable[[Lane, dict[int, int]], None],
+    ) -> None:
+        """Let the next have rows, as far as others have had their turn.
+
+        That is a paused run, or ``first``, who waits for so many rows, ``wanted``. ``runs`` are
+        those at work that may be paused. ``moved`` is told which slots of a lane became which.
+        """
+        now = perf_counter()
+        at_work = {run.id for run in runs}
+        self._began = {id: began for id, began in self._began.items() if id in at_work}
+        for run in runs:
+            if run.live:
+                self._began.setdefault(run.id, now)
+        while (next_one := self.before(first)) is not None:
+            if not self._make_room(runs, next_one.width, now):
+                return
+            self.paused.remove(next_one)
+            self._began[next_one.run.id] = now
+            self._restore(next_one, moved)
+        if first is not None:
+            self._make_room(runs, wanted, now)
+
+    def _make_room(self, runs: Sequence[Run], wanted: int, now: float) -> bool:
+        """Pause runs that had their turn, the longest at work first, until so many rows are free.
+
+        None is paused where that would not do.
+        """
+        ready = sorted(
+            (run for run in runs if run.live and now - self._began[run.id] > self.seconds),
+            key=lambda run: self._began[run.id],
+        )
+        rows = {run.id: sum(len(lane.slots.owned) for lane in run.live) for run in ready}
+        if self.slots.free_count + sum(rows.values()) < wanted:
+            return False
+        while not self._fits(wanted):
+            if not ready or not self._has_memory(ready[0]):
+                return False
+            self._pause(ready.pop(0), now)
+        return True
+
+    def _has_memory(self, run: Run) -> bool:
+        """Whether what its slots hold can be kept apart."""
+        wanted = sum(len(lane.slots.owned) * lane.reach for lane in run.live)
+        free = device.free_bytes(self.slots.device)
+        return wanted * self.slots.bytes_per_token < _MEMORY_SHARE * free
+
+    def _fits(self, width: int) -> bool:
+        slots = self.slots.allocate(width)
+        self.slots.free(slots or [])
+        return slots is not None
+
+    def _pause(self, run: Run, now: float) -> None:
+        kept: dict[Lane, list[Kept]] = {}
+        for lane in run.live:
+            reach = min(lane.reach, self.slots.length)
+            kept[lane] = [self.slots.read(slot, reach) for slot in lane.slots.owned]
+            self.slots.free(lane.slots.pause())
+        self._began.pop(run.id)
+        self.paused.append(Paused(run, now, kept))
+
+    def _restore(self, paused: Paused, moved: Callable[[Lane, dict[int, int]], None]) -> None:
+        for lane, kept in paused.kept.items():
+            if lane.done:
+                continue
+            slots = self.slots.allocate(len(kept))
+            assert slots is not None  # there are so many in a row
+            for slot, each in zip(slots, kept, strict=True):
+                self.slots.write(slot, each)
+            moved(lane, lane.resume(slots))

@@ -1,0 +1,89 @@
+"""Goals stand beside what this machine would allow, and growth is told as a power."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from playground.bench import bars, growth, load
+from playground.bench.bars import Bar
+from playground.bench.growth import Curve, Point
+from tests.folders import VOCAB, saved
+from tests.tiny import tiny_llama
+
+
+def test_a_bar_says_whether_it_is_reached_and_what_would_be() -> None:
+    bar = Bar("a step", 2.5, 3.0, "times", limit=1.5, limit_is="its products alone")
+    assert not bar.reached and not bar.forbidden and bar.share == 0.5
+    assert str(bar).endswith(
+        "| at most 2.5 times | 3.0 times | **no** | 1.5 times: its products alone; 50% of it |"
+    )
+    assert "| yes |" in str(replace(bar, found=2.5))
+    most = Bar("throughput", 5, 3.0, "times", True, limit=4.0, limit_is="products")
+    assert most.forbidden and most.share == 0.75
+    assert "| at least 5.0 times | 3.0 times | not on this machine |" in str(most)
+    assert "| yes | 4.0 times" in str(replace(most, found=5.0))
+    assert str(Bar("texts", 1, 1.0, "%", True)).endswith("| at least 100% | 100% | yes |  |")
+
+
+def test_the_engine_s_bars_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_TRACE_STEPS", "0")
+    monkeypatch.setattr(bars, "CROWD", 6)
+    folder = saved(tiny_llama(vocab=VOCAB, context=128), tmp_path)
+    report = bars.measure(str(folder), tokens=5, repeats=1, parts=["engine"])
+    assert [bar.goal for bar in report.bars] == [12, 2.5, 1.4, 0.15]
+    assert all(bar.found > 0 for bar in report.bars)
+    assert [bar.limit is not None for bar in report.bars] == [True, True, True, False]
+    assert str(report).count("\n| ") == 5
+
+
+def test_the_clients_bars_follow_from_their_visits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def visits(model: str | None, tokens: int, counts: list[int]) -> list[load.Report]:
+        assert counts == [30, 100]
+        return [
+            load.Report(
+                clients=count, lanes=3, tokens_each=tokens, seconds=10.0, tokens_per_second=100.0,
+                first_p50=1.0, first_p95=2.0, first_most=count / 10, between_p50=0.1,
+                between_p95=0.2, slowest=9.0, serial_s=count * 1.0, serial_measured=12,
+                serial_first_p95=9.0, throughput_ratio=3.0, same_texts=12,
+            )
+            for count in counts
+        ]  # fmt: skip
+
+    monkeypatch.setattr(load, "measure", visits)
+    throughput, first, same = bars._clients(None, 50, wide_ms=120.0)
+    # 50 steps of 90 rows take 6 s at least, and the 30 clients take 30 s one by one.
+    assert throughput.limit == pytest.approx(5.0) and throughput.share == pytest.approx(0.6)
+    assert (first.found, first.reached, same.found) == (10.0, True, 1.0)
+
+
+def test_growth_is_measured_in_each_direction_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYGROUND_TRACE_STEPS", "0")
+    small = {
+        "ROWS": (1, 3), "PROMPT_TOKENS": (8, 64), "NEW_TOKENS": (8, 20), "COLUMNS": (1, 2),
+        "CANDIDATES": (1, 5), "CLIENTS": (1, 2),
+    }  # fmt: skip
+    for name, values in small.items():
+        monkeypatch.setattr(growth, name, values)
+    folder = saved(tiny_llama(vocab=VOCAB, context=128), tmp_path)
+    report = growth.measure(str(folder))
+    assert [[point.at for point in curve.points] for curve in report.curves] == [
+        list(values) for values in small.values()
+    ]
+    for curve in report.curves:
+        assert all(0 < point.forward_ms and 0 < point.step_ms for point in curve.points)
+    assert str(report).count("\n| ") == 13
+    report.plot(tmp_path / "growth.html")
+    assert "new tokens of 6 columns" in (tmp_path / "growth.html").read_text()
+    assert growth.measure(str(folder), ["candidates"]).curves[0].points[1].at == 5
+
+
+def test_a_curve_tells_the_power_it_grows_with() -> None:
+    curve = Curve("rows", [Point(1, 10.0, 8.0), Point(100, 100.0, 60.0)])
+    assert curve.power == pytest.approx(0.5) and curve.points[1].beside_ms == 40.0
+    assert Curve("rows", [Point(1, 10.0, 8.0)]).power == 0.0
+    assert "as the power 0.50" in next(curve.lines())
