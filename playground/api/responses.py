@@ -306,8 +306,11 @@ class ModelList(Closed):
 
 class Health(Closed):
     status: Literal["ok", "starting", "failing"] = Field(
-        description="`starting` until a model is loaded; `failing`, with 503, where the decode "
-        "loop has stopped, or the host's model could not be loaded and none is."
+        description="`starting` until a model is loaded; `failing`, with 503, where one that was "
+        "writes no more, or the host's model could not be loaded and none is."
     )
-    error: str | None = Field(None, description="Why it could not be loaded.")
+    error: str | None = Field(None, description="Why none is loaded, or can be reached.")
     models: list[str] = Field(description="The models that are ready to write.")
+    unwell: dict[str, str] | None = Field(
+        None, description="The models that were loaded and are not ready: why, in a sentence."
+    )

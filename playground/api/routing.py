@@ -168,12 +168,12 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         responses={
             503: {
                 "model": responses.Health,
-                "description": "The decode loop has stopped, or there is no model.",
+                "description": "A model that was loaded writes no more, or there is none.",
             }
         },
     )
     async def healthz() -> Response:  # on the event loop: it answers when all threads are busy
-        """For a load balancer or a watchdog: whether the decode loop is alive."""
+        """For a load balancer or a watchdog: whether each model that was loaded still writes."""
         health = _health(service)
         return JSONResponse(
             health.model_dump(exclude_none=True), 503 if health.status == "failing" else 200
@@ -215,10 +215,10 @@ def _models(service: Service) -> responses.ModelList:
 
 def _health(service: Service) -> responses.Health:
     found = {id: backend.health() for id, backend in service.backends.all.items()}
+    well = [id for id, health in found.items() if health.alive]
+    unwell = {id: health.why for id, health in found.items() if not health.alive} or None
     fault = service.backends.fault or (None if found else service.failure)
-    if fault:
-        return responses.Health(status="failing", models=list(found), error=fault)
-    if not found:
+    if not found and not fault:
         return responses.Health(status="starting", models=[])
-    alive = all(health.alive for health in found.values())
-    return responses.Health(status="ok" if alive else "failing", models=list(found))
+    status = "failing" if fault or unwell else "ok"
+    return responses.Health(status=status, models=well, unwell=unwell, error=fault or None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import torch
 from playground.backends.backend import Health, Load
 from playground.backends.backends import Backends
 from playground.backends.of_builder import BuilderBackend
+from playground.backends.opened import Opened
 from playground.engine import Limits, Observer, Request, Run
 from playground.errors import ModelError, UnsupportedModel
 from playground.fresh_thread import run_in_fresh_thread
@@ -106,10 +106,7 @@ class LocalBackends(Backends):
     def __init__(self, settings: Settings, process: Process, observer: Observer) -> None:
         self.settings, self.process, self.observer = settings, process, observer
         self.models = Models(settings, release=self._release, process=process)
-        self._open: dict[str, LocalBackend] = {}
-        self._gates: dict[str, threading.Lock] = {}  # held while a model's engine is built
-        self._lock = threading.Lock()
-        self._closed = False
+        self._open: Opened[LocalBackend] = Opened()
 
     def prepare(self) -> None:
         """Import the engine and transformers.
@@ -148,21 +145,13 @@ class LocalBackends(Backends):
             self.prepare()
             run_in_fresh_thread(self.models.load, model)
         loaded = self.models.load(model)
-        with self._lock:
-            backend = self._open.get(loaded.id)
-            gate = self._gates.setdefault(loaded.id, threading.Lock())
-        if backend is not None:
+
+        def started() -> LocalBackend:
+            backend = LocalBackend(run_in_fresh_thread(self._built, loaded))
+            backend.engine.start()
             return backend
-        with gate:  # one engine a model, however many threads ask; other models do not wait
-            backend = self._open.get(loaded.id)
-            if backend is None:
-                backend = LocalBackend(run_in_fresh_thread(self._built, loaded))
-                with self._lock:
-                    if self._closed:
-                        raise ModelError("The playground is shutting down.")
-                    self._open[loaded.id] = backend
-                    backend.engine.start()
-            return backend
+
+        return self._open.open(loaded.id, started)
 
     def _built(self, loaded: LoadedModel) -> Engine:
         from playground.engine import Engine  # see ``prepare``
@@ -202,22 +191,14 @@ class LocalBackends(Backends):
         return dict(self._open)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            backends = list(self._open.values())
-            self._open.clear()
-        for backend in backends:
-            backend.close()
+        self._open.close()
 
     def _release(self, id: str) -> bool:
         """Close the engine of a model without runs; False where runs are queued or running."""
-        with self._lock:
-            backend = self._open.get(id)
-            if backend is None:
-                return id not in self._gates or not self._gates[id].locked()
-            if backend.people:
-                return False
-            backend.close()
-            del self._open[id]
+        if id not in self._open:
+            return not self._open.is_coming(id)
+        backend = self._open.drop(id)
+        if backend is None:
+            return False
         backend.engine.join_tracing()  # a trace under way holds a reference to the model
         return True

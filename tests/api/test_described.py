@@ -75,7 +75,12 @@ def test_health_follows_the_decode_loop(client, service, monkeypatch):
     assert answer.json() == {"status": "ok", "models": ["tiny"]}
     monkeypatch.setattr(Engine, "alive", False)
     answer = client.get("/healthz")
-    assert answer.status_code == 503 and answer.json()["status"] == "failing"
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "failing",
+        "models": [],
+        "unwell": {"tiny": "Its decode loop has stopped."},
+    }
 
 
 def test_the_routes_come_before_those_of_a_gradio_page(service):

@@ -19,6 +19,7 @@ from playground.backends.cluster.messages import Description
 from playground.backends.cluster.serve_compat import seen
 from playground.backends.cluster.serving import ServeReplicas, application, between, name_of
 from playground.backends.local import limits
+from playground.backends.opened import Opened
 from playground.engine import Observer
 from playground.errors import ModelError
 from playground.models import Entry, Models
@@ -69,13 +70,12 @@ class ClusterBackends(Backends):
         assert settings.cluster is not None
         self.settings, self.process, self.observer = settings, process, observer
         self.models = ClusterModels(settings)
-        self._open: dict[str, ClusterBackend] = {}
+        self._open: Opened[ClusterBackend] = Opened()
         self.models.open = self._open
-        self._lock = threading.Lock()
+        self._connecting = threading.Lock()
         self._loop: EventLoop | None = None
         self._fault = ""
         self._own = settings.cluster.startswith("local")
-        self._closed = False
 
     def prepare(self) -> None:
         """Import what checks requests."""
@@ -86,15 +86,11 @@ class ClusterBackends(Backends):
 
     def open(self, model: str | None = None, waiting: Waiting | None = None) -> ClusterBackend:
         id = self.models.id(model)
-        with self._lock:
-            if self._closed:
-                raise ModelError("The playground is shutting down.")
-            if id not in self._open:
-                self._open[id] = self._opened(id)
-            return self._open[id]
+        return self._open.open(id, lambda: self._opened(id))
 
     def _opened(self, id: str) -> ClusterBackend:
-        loop = self._connected()
+        with self._connecting:
+            loop = self._connected()
         app = name_of(id)
         try:
             if app not in serve.status().applications:
@@ -112,6 +108,7 @@ class ClusterBackends(Backends):
             self._wait(id, app)
             replicas = ServeReplicas(app, serve.get_app_handle(app))
             described: Description = loop.run(replicas.call("describe"), DESCRIBED_S)
+            loop.run(replicas.look(), DESCRIBED_S)
         except ModelError:
             raise
         except Exception as error:
@@ -201,9 +198,7 @@ class ClusterBackends(Backends):
         return self._fault
 
     def close(self) -> None:
-        self._closed = True
-        for backend in self.all.values():
-            backend.close()
+        self._open.close()
         if self._loop is None:
             return
         self._loop.close()

@@ -247,18 +247,24 @@ class ServeReplicas:
     async def watch(self) -> None:
         """Look at the replicas from time to time, for ever."""
         while True:
-            try:
-                self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
-            except Exception as error:
-                self._seen = Seen(fault=f"The cluster does not answer ({type(error).__name__}).")
-            loads = {}
-            for name in self._seen.running:
-                try:
-                    loads[name] = await asyncio.wait_for(self.call("fares", at=name), LOOK_S)
-                except (ReplicaLost, TimeoutError, RayError):
-                    loads[name] = Load(replica=name, alive=False)
-            self._loads = loads
             await asyncio.sleep(LOOK_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """See which replicas there are, and how busy each is."""
+        try:
+            self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
+        except Exception as error:
+            self._seen = Seen(fault=f"The cluster does not answer ({type(error).__name__}).")
+        names = list(self._seen.running)
+        self._loads = dict(zip(names, await asyncio.gather(*map(self._load, names)), strict=True))
+
+    async def _load(self, name: str) -> Load:
+        try:
+            load: Load = await asyncio.wait_for(self.call("fares", at=name), LOOK_S)
+        except (ReplicaLost, TimeoutError, RayError):
+            return Load(replica=name, alive=False)
+        return load
 
     def loads(self) -> list[Load]:
         return list(self._loads.values())

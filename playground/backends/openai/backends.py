@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
 from playground.backends.backend import Lacks
@@ -11,6 +10,7 @@ from playground.backends.local import limits
 from playground.backends.openai import fields
 from playground.backends.openai.backend import OpenAIBackend, lacks
 from playground.backends.openai.server import Server
+from playground.backends.opened import Opened
 from playground.engine import Observer
 from playground.errors import ModelError
 from playground.models import Entry
@@ -64,10 +64,8 @@ class OpenAIBackends(Backends):
         self.server = Server(settings.engine_url, key)
         self.settings, self.observer = settings, observer
         self.models = ServerModels(self.server)
-        self._open: dict[str, OpenAIBackend] = {}
+        self._open: Opened[OpenAIBackend] = Opened()
         self.models.open = self._open
-        self._lock = threading.Lock()
-        self._closed = False
 
     @property
     def lacks(self) -> Lacks:
@@ -90,17 +88,14 @@ class OpenAIBackends(Backends):
         return self._open.get(id)
 
     def open(self, model: str | None = None, waiting: Waiting | None = None) -> OpenAIBackend:
-        with self._lock:
-            if not self.models.cards:
-                self.models.ask()
-            id = self._id(model)
-            if id not in self._open:
-                served = self.server.served(self.models.cards[id])
-                if self._closed:
-                    raise ModelError("The playground is shutting down.")
-                bounds = limits(self.settings)
-                self._open[id] = OpenAIBackend(self.server, served, bounds, self.observer)
-            return self._open[id]
+        if not self.models.cards:
+            self.models.ask()
+        id = self._id(model)
+        return self._open.open(id, lambda: self._opened(id))
+
+    def _opened(self, id: str) -> OpenAIBackend:
+        served = self.server.served(self.models.cards[id])
+        return OpenAIBackend(self.server, served, limits(self.settings), self.observer)
 
     def _id(self, model: str | None) -> str:
         if model in (None, _NONE, self.settings.model):
@@ -117,7 +112,5 @@ class OpenAIBackends(Backends):
         return dict(self._open)
 
     def close(self) -> None:
-        self._closed = True
-        for backend in self.all.values():
-            backend.close()
+        self._open.close()
         self.server.close()
