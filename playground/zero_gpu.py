@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from playground.engine import Request, Run
-from playground.engine.elsewhere import News
 from playground.engine.lent import Lent, written
+from playground.engine.telling import News
 
 if TYPE_CHECKING:
     from playground.engine import Engine

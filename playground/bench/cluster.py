@@ -18,8 +18,9 @@ from typing import Any
 from playground.backends import Backend
 from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.simulation import Crowd, Outcome, Step, fitted, simulate
+from playground.cycles import look_less
 from playground.engine import Request, Run
-from playground.engine.elsewhere import Telling
+from playground.engine.telling import Telling
 from playground.service import Service
 from playground.settings import Settings
 from strategies import Recipe
@@ -123,6 +124,8 @@ def measure(
 @contextmanager
 def _serving(settings: Settings) -> Iterator[Backend]:
     service = Service(settings)
+    service.prepare()
+    look_less()  # as app.py does
     try:
         backend = service.backend()
         for engine in service.engines.values():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import multiprocessing
 import socket
@@ -211,6 +210,7 @@ def _serve(model: str | None, port: int, settings: dict[str, Any]) -> None:
     import uvicorn
 
     from playground.api import application
+    from playground.cycles import look_less
     from playground.guard import Gate
     from playground.service import Service
 
@@ -220,7 +220,7 @@ def _serve(model: str | None, port: int, settings: dict[str, Any]) -> None:
         chosen |= {"model": model, "models": (model,)}
     service = Service(Settings(**chosen | settings))
     service.prepare()
-    gc.freeze()  # as app.py does
+    look_less()  # as app.py does
     service.engine().join_tracing()
     app = Gate(application(service), service.settings)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 from playground.errors import ModelError
@@ -22,6 +21,7 @@ def serve(settings: Settings) -> None:
     quiet_libraries()  # before these imports, where gradio and the hub client read it
     from playground import logs
     from playground.api import routes
+    from playground.cycles import look_less
     from playground.guard import allow_open_files
     from playground.models.preloaded import preloaded
     from playground.service import Service
@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
     served = launch(page, service, routes(service))
     print(f"Decoding playground at {served.address} with {service.models.default}", flush=True)
     service.prepare()
-    gc.freeze()  # to look through all that was imported would halt every stream for a while
+    look_less()
     try:
         service.backend()
         service.jobs.resume()  # experiments that ran when the server ended

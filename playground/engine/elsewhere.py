@@ -1,117 +1,18 @@
-"""Runs that another process writes: what that one tells of a run, and what is read of it here."""
+"""What is read here of a run that another process writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from playground.engine.lanes.chain import chain
 from playground.engine.lanes.view import View
-from playground.engine.run import Run, State
-from playground.trace import FinishReason, Memory, ModelFacts, Output, StepRecord, Trace
+from playground.engine.run import Run
+from playground.engine.telling import NOTHING, LaneNews, News
+from playground.trace import FinishReason, Output, StepRecord, Trace
 from strategies import Recipe
-
-FOUND_SHARE = 0.1  # of the time, for what strategies find in the texts that are told
-
-
-@dataclass(frozen=True)
-class LaneNews:
-    """What is new of a lane: records from number ``first`` on, and its texts as they are now.
-
-    Of each text, ``settled`` are the tokens that are shown and ``final`` those that stay.
-    """
-
-    first: int
-    trace: Trace  # its steps are those from ``first`` on
-    settled: list[int]
-    final: list[int]
-    done: bool
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class News:
-    """What is new of a run, ``elapsed`` seconds after it was submitted where it is written."""
-
-    elapsed: float
-    facts: ModelFacts
-    queued: float
-    prefills: list[float]
-    lanes: list[LaneNews]
-    error: str | None = None
-    state: State = "running"
-    queue_position: int = 0
-    prompt_known: bool = False
-    reused_tokens: int = 0
-    put: list[StepRecord] = field(default_factory=list)
-    paused: bool = False
-    yielded: bool = False
-    memory: Memory | None = None
-    began: float = 0.0  # the clock's reading (``perf_counter``) as it was submitted there
-
-
-class Telling:
-    """Tells of a run of this process what is new since the last time."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.version = -1
-        self._sent: list[list[StepRecord]] = [[] for _ in run.views]
-        self._found: list[list[dict[str, float]]] = [[] for _ in run.views]
-        self._due = [0.0 for _ in run.views]  # when that is to be found anew
-
-    @property
-    def stale(self) -> bool:
-        """Whether there may be news."""
-        return self.run.version != self.version
-
-    def news(self) -> News:
-        """What is new; of a run that is done, all that was left to tell."""
-        run = self.run
-        self.version = run.version  # read before its lanes are
-        lanes = [self._lane(number, view) for number, view in enumerate(run.views)]
-        return News(
-            elapsed=perf_counter() - run.submitted,
-            facts=run.facts,
-            queued=run.queued,
-            prefills=list(run.prefills),
-            lanes=lanes,
-            error=run.error,
-            state=run.state,
-            queue_position=run.queue_position,
-            prompt_known=run.prompt_known,
-            reused_tokens=run.reused_tokens,
-            put=list(run.put),
-            paused=run.paused,
-            yielded=run.yielded,
-            memory=run.memory,
-            began=run.submitted,
-        )
-
-    def _lane(self, number: int, view: View[Any]) -> LaneNews:
-        done = view.done  # read before its texts: a lane that is done does not change any more
-        known, began = self._sent[number], perf_counter()
-        due = done or began >= self._due[number]
-        trace = view.trace(self.run.facts.vocab_size, None if due else self._found[number])
-        if due:  # what strategies find takes longer with every token, so it has a share of the time
-            self._found[number] = [output.found for output in trace.outputs]
-            ended = perf_counter()
-            self._due[number] = ended + (ended - began) * (1 / FOUND_SHARE - 1)
-        texts = view.ordered()[: len(trace.outputs)]
-        pairs = zip(known, trace.steps, strict=False)
-        # A record is replaced where its text was cut or taken back; all from there on is sent.
-        first = next((n for n, (old, new) in enumerate(pairs) if old is not new), len(known))
-        known[:] = trace.steps
-        return LaneNews(
-            first=first,
-            trace=trace.model_copy(update={"steps": trace.steps[first:]}),
-            settled=[view.settled(held) for held in texts],
-            final=[view.final(held) for held in texts],
-            done=done,
-            error=view.error,
-        )
 
 
 @dataclass(frozen=True)
@@ -127,16 +28,13 @@ class RemoteText:
         return self.output.finish_reason
 
 
-NOTHING = RemoteText(Output(text="", token_ids=[], nodes=[]))
-
-
 @dataclass(frozen=True)
 class Told:
     """What was told last of a lane: its records, and the texts that they lead to."""
 
     records: list[StepRecord]
     texts: list[RemoteText]
-    trace: Trace | None = None
+    news: LaneNews | None = None
 
 
 class RemoteView(View[Any]):
@@ -152,22 +50,23 @@ class RemoteView(View[Any]):
             step.model_copy(update={"index": at, "parent": at - 1 if at else None})
             for at, step in enumerate(ahead)
         ]
-        first = RemoteText(self._joined(NOTHING.output), len(ahead), len(ahead))
+        first = RemoteText(self._joined(NOTHING), len(ahead), len(ahead))
         self._told = Told(list(self._ahead), [first])  # as a whole: other threads read it meanwhile
+        self._own: list[Output] = []  # the texts of this writer alone
 
     def take(self, news: LaneNews, later: float = 0.0) -> None:
         """Take over what is new; records were written ``later`` seconds after their time."""
         ahead = len(self._ahead)
-        new = [_moved(step, ahead, later) for step in news.trace.steps]
-        outputs = [self._joined(output) for output in news.trace.outputs] or [NOTHING.output]
-        counts = zip(outputs, news.settled, news.final, strict=False)
-        beams = news.trace.beams and news.trace.beams.after(ahead)
-        self._told = Told(
-            [*self._told.records[: ahead + news.first], *new],
-            [RemoteText(o, ahead + settled, ahead + f) for o, settled, f in counts],
-            news.trace.model_copy(update={"beams": beams}) if ahead else news.trace,
-        )
-        self.offer, self.error, self.done = news.trace.offer, news.error, news.done
+        new = [_moved(step, ahead, later) for step in news.steps]
+        old = [*self._own, *([NOTHING] * len(news.texts))]
+        self._own = [text.whole(known) for known, text in zip(old, news.texts, strict=False)]
+        texts = [
+            RemoteText(self._joined(output), ahead + text.settled, ahead + text.final)
+            for output, text in zip(self._own, news.texts, strict=True)
+        ]
+        first = RemoteText(self._joined(NOTHING), ahead, ahead)
+        self._told = Told([*self._told.records[: ahead + news.first], *new], texts or [first], news)
+        self.offer, self.error, self.done = news.offer, news.error, news.done
 
     def _joined(self, output: Output) -> Output:
         """A text behind that of the writer before."""
@@ -228,9 +127,17 @@ class RemoteView(View[Any]):
                 one.model_copy(update={"finish_reason": one.finish_reason or self.ended})
                 for one in outputs
             ]
-        known = told.trace or Trace.model_construct(chain=self.chain, vocab_size=vocab_size)
-        return known.model_copy(
-            update={"steps": list(told.records), "outputs": outputs, "offer": self.offer}
+        news, ahead = told.news, len(self._ahead)
+        beams = news.beams if news else None
+        return Trace.model_construct(
+            chain=self.chain,
+            vocab_size=vocab_size,
+            steps=list(told.records),
+            outputs=outputs,
+            copies=news.copies if news else 1,
+            second_prompts=news.second_prompts if news else [],
+            beams=beams.after(ahead) if beams and ahead else beams,
+            offer=self.offer,
         )
 
     def forget(self) -> None:
@@ -265,9 +172,10 @@ class RemoteRun:
         now = max(0.0, perf_counter() - run.submitted - news.elapsed)
         later = [self._later.setdefault(lane, now) for lane in wanted]
         if lanes is None or not run.prefills:  # the first writer tells how it began
-            run.facts, run.queued = news.facts, later[0] + news.queued
+            run.facts, run.queued = news.facts or run.facts, later[0] + news.queued
             run.prefills, run.prompt_known = news.prefills, news.prompt_known
-            run.reused_tokens, run.put = news.reused_tokens, news.put
+            run.reused_tokens = news.reused_tokens
+            run.put = run.put if news.put is None else news.put
         if run.state == "queued":
             run.queue_position = news.queue_position
             run.state = "queued" if news.state == "queued" else "running"

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from playground.engine.elsewhere import News, RemoteRun, RemoteView, Telling
+from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lanes.view import View
 from playground.engine.run import Run
+from playground.engine.telling import News, Telling
 
 if TYPE_CHECKING:
     from playground.engine.engine import Engine

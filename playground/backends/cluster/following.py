@@ -280,7 +280,7 @@ class Following:
                 one.take(news, part.lanes)
                 if self.hops is not None:
                     now = perf_counter()
-                    ends = [lane.trace.steps[-1].at for lane in news.lanes if lane.trace.steps]
+                    ends = [lane.steps[-1].at for lane in news.lanes if lane.steps]
                     self.hops += [now - news.began - at for at in ends]
             if unknown:
                 await self._tell(replica, "cancel", self.front, unknown)

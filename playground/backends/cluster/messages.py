@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from playground.backends.backend import Load
-from playground.engine.elsewhere import News
+from playground.engine.telling import News
 from playground.trace import ModelFacts
 
 POLL_S = 1.0  # after which a poll is answered though there is no news

@@ -33,8 +33,8 @@ from playground.backends.cluster.messages import (
 )
 from playground.backends.local import LocalBackend
 from playground.engine import Busy, EngineClosed, FieldError, Request, Run
-from playground.engine.elsewhere import Telling
 from playground.engine.request import ScoreRequest
+from playground.engine.telling import Telling
 from playground.settings import Settings
 from playground.trace import StepRecord
 from strategies import Refusal

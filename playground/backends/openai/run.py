@@ -14,10 +14,11 @@ import httpx
 from playground.backends.openai.fields import texts
 from playground.backends.openai.server import Served, Server
 from playground.backends.openai.told import Names, record, tokens
-from playground.engine.elsewhere import LaneNews, RemoteView
+from playground.engine.elsewhere import RemoteView
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import STOPPED
-from playground.trace import FinishReason, Output, StepRecord, Trace
+from playground.engine.telling import LaneNews, TextNews
+from playground.trace import FinishReason, Output, StepRecord
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class ServerRun:
     def _read(self, number: int) -> None:
         """Follow the answer of one lane to its end."""
         view = self.views[number]
-        lane = _Lane(self, number)
+        lane = _Lane(self)
         try:
             path, body = self._asked(number)
             for chunk in self.server.stream(path, body, self._opened):
@@ -117,8 +118,8 @@ class ServerRun:
             if view.done:
                 return False
             view.take(news)
-        if not self.run.prefills and news.trace.steps:
-            self.run.prefills = [news.trace.steps[0].at]
+        if not self.run.prefills and news.steps:
+            self.run.prefills = [news.steps[0].at]
         self.run.changed()
         return True
 
@@ -151,10 +152,8 @@ class ServerRun:
 class _Lane:
     """The texts of one lane, as their chunks come."""
 
-    def __init__(self, of: ServerRun, number: int) -> None:
+    def __init__(self, of: ServerRun) -> None:
         self.run, self.names = of.run, of.names
-        self.chain = of.views[number].chain
-        self.vocab_size = of.run.facts.vocab_size
         self.steps: list[StepRecord] = []
         self.outputs: dict[int, Output] = {}
         self.told_steps = 0
@@ -179,18 +178,9 @@ class _Lane:
         """The news since the last time."""
         outputs = [self.outputs[index] for index in sorted(self.outputs)] or [_empty(0)]
         first, self.told_steps = self.told_steps, len(self.steps)
-        trace = Trace.model_construct(
-            chain=self.chain,
-            vocab_size=self.vocab_size,
-            steps=self.steps[first:],
-            outputs=outputs,
-            copies=1,
-            second_prompts=[],
-            beams=None,
-            offer=None,
-        )
         counts = [len(output.nodes) for output in outputs]
-        return LaneNews(first, trace, counts, counts, done, self.error)
+        texts = [TextNews(output, n, n) for output, n in zip(outputs, counts, strict=True)]
+        return LaneNews(first, self.steps[first:], texts, done, self.error)
 
     def _add(self, choice: Mapping[str, Any]) -> None:
         index = int(choice.get("index") or 0)
