@@ -164,13 +164,14 @@ class Runner:
     def _missing(self, kept: set[bytes]) -> Iterator[_Work]:
         """What is left to write, all recipes of a prompt and a seed together as far as they may."""
         widths = [self._width(recipe) for recipe in range(len(self.experiment.recipes))]
+        most = min(self._rows, self.engine.builder.rows)  # of several engines, one writes a run
         for p in range(len(self.experiment.prompts)):
             for s in range(len(self.experiment.seeds)):
                 some: list[int] = []
                 for r, width in enumerate(widths):
                     if self.keys[Cell(p, r, s)] in kept:
                         continue
-                    full = sum(widths[i] for i in some) + width > self._rows
+                    full = sum(widths[i] for i in some) + width > most
                     if some and (full or len(some) == self.engine.limits.columns):
                         yield _Work(p, s, tuple(some))
                         some = []

@@ -492,6 +492,17 @@ def test_an_experiment_is_spread_over_all_replicas(
     backend.close()
 
 
+def test_no_run_of_an_experiment_is_wider_than_one_replica(three: Here, loop: EventLoop) -> None:
+    backend = front(three, loop)
+    heats = [f"temperature({heat}) | sample(8)" for heat in (0.5, 0.7, 0.9, 1.1)]
+    asked_for = {"prompts": ["abab"], "recipes": heats, "seeds": 1, "max_new_tokens": 2}
+    experiment = Experiment.of(asked_for | {"metrics": ["length"]})
+    assert backend.builder.rows < 4 * 8 < backend.spread.rows / 2
+    with Store(None) as there:
+        assert sum(1 for _ in Runner(experiment, backend.spread, there).run()) == 4
+    backend.close()
+
+
 def test_on_a_slow_line_messages_grow_longer_and_not_more(
     three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
