@@ -1,118 +1,91 @@
 """A recipe as the sampling fields of another program's request, where it can be one.
 
-What each program means by a field, and in which order it applies its steps, is as
-``strategies.bridges.dialects`` reads those same fields; a test holds both together.
+What each program has a field for, what it means by it and in which order it applies its steps is
+written in ``strategies.bridges.formats``, by which people take their settings to it. A recipe is
+sent only where nothing of it is lost on that way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from playground.engine import FieldError
-from strategies.recipe import Recipe, RecipeStep
+from strategies.bridges.dialects import DIALECTS
+from strategies.bridges.formats import llama_cpp, openai, vllm
+from strategies.bridges.formats.format import Bounds, Loss
+from strategies.bridges.formats.vocabulary import Vocabulary, settled
+from strategies.bridges.formats.writing import NO_MODEL, to_fields
+from strategies.recipe import Recipe
 from strategies.registry import registry
-
-_PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a server can be asked for: the fields of each step, and the order in which they apply.
+    """What a server can be asked for: in ``words``, or by our recipes as they are.
 
-    ``neutral`` are fields that switch its own defaults off. ``given`` are settings of a step that
-    have one value there. With ``ordered`` a request may name the order itself.
+    ``cannot`` says of a strategy why it cannot be asked for though the program has it.
     """
 
     title: str
-    steps: Mapping[str, Mapping[str, str]]  # by strategy: the field of each setting
-    neutral: Mapping[str, Any]
-    given: Mapping[str, Mapping[str, Any]]
-    ordered: Mapping[str, str] | None = None  # by strategy: its name in the order
-    whole_recipe: bool = False  # it reads our recipes as they are
+    words: Vocabulary | None = None
+    cannot: Mapping[str, str] = field(default_factory=dict)
 
 
-_OPENAI = {
-    "frequency_penalty": {"penalty": "frequency_penalty"},
-    "presence_penalty": {"penalty": "presence_penalty"},
-    "temperature": {"temperature": "temperature"},
-    "top_p": {"top_p": "top_p"},
-}
-_WRITTEN = {"prompt": False, "window": 0}  # what was written counts, all of it
-_COUNTED = {"frequency_penalty": _WRITTEN, "presence_penalty": _WRITTEN}
-_ALL = {"prompt": True, "window": 0}
+_OFF = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
+_OPENAI = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_PYTHON = ("temperature", "top_k", "top_p", "min_p", "constrained")
+_SET_AT_START = "how far back it looks is set as llama-cpp-python is started."
 
 PROGRAMS: dict[str, Program] = {
-    "decoding-playground": Program("A decoding playground", {}, {}, {}, whole_recipe=True),
+    "decoding-playground": Program("A decoding playground"),
     "vllm": Program(
         "vLLM",
-        {
-            "repetition_penalty": {"penalty": "repetition_penalty"},
-            **{name: _OPENAI[name] for name in ("frequency_penalty", "presence_penalty")},
-            "temperature": _OPENAI["temperature"],
-            "min_p": {"min_p": "min_p"},
-            "top_k": {"top_k": "top_k"},
-            "top_p": _OPENAI["top_p"],
-        },
-        {
-            "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0,
-            "frequency_penalty": 0.0, "presence_penalty": 0.0,
-        },
-        {**_COUNTED, "repetition_penalty": _ALL},
+        replace(vllm.WORDS, stated={**vllm.WORDS.stated, **_OFF}),
+        {"beam": "vLLM tells beams at their end alone; it serves the models here."},
     ),
-    "llamacpp": Program(
-        "llama.cpp",
-        {
-            "repetition_penalty": {"penalty": "repeat_penalty"},
-            **{name: _OPENAI[name] for name in ("frequency_penalty", "presence_penalty")},
-            "top_n_sigma": {"n": "top_n_sigma"},
-            "top_k": {"top_k": "top_k"},
-            "typical_p": {"typical_p": "typical_p"},
-            "top_p": _OPENAI["top_p"],
-            "min_p": {"min_p": "min_p"},
-            "xtc": {"threshold": "xtc_threshold", "probability": "xtc_probability"},
-            "temperature": _OPENAI["temperature"],
-        },
-        {"repeat_last_n": -1},
-        dict.fromkeys(_PENALTIES, _ALL),
-        ordered={
-            **dict.fromkeys(_PENALTIES, "penalties"), "top_n_sigma": "top_n_sigma",
-            "top_k": "top_k", "typical_p": "typ_p", "top_p": "top_p", "min_p": "min_p",
-            "xtc": "xtc", "temperature": "temperature",
-        },
-    ),
+    "llamacpp": Program("llama.cpp", replace(llama_cpp.WORDS, texts="n")),
     "me": Program(  # which is how it names itself
         "llama-cpp-python",
-        {
-            "top_k": {"top_k": "top_k"},
-            "top_p": _OPENAI["top_p"],
-            "min_p": {"min_p": "min_p"},
-            "temperature": _OPENAI["temperature"],
-        },
-        {
-            "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0,
-            "frequency_penalty": 0.0, "presence_penalty": 0.0,
-        },
-        {},
+        Vocabulary(
+            "llama-cpp-python",
+            DIALECTS["llama.cpp"],
+            names={
+                (strategy, setting): name
+                for (strategy, setting), name in llama_cpp.NAMES.items()
+                if strategy in _PYTHON and name != "json_schema"
+            },
+            stated={"repeat_penalty": 1.0, **_OFF},
+        ),
+        dict.fromkeys(
+            ("repetition_penalty", "frequency_penalty", "presence_penalty"), _SET_AT_START
+        ),
     ),
     "": Program(
         "This server",
-        _OPENAI,
-        {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0},
-        _COUNTED,
+        Vocabulary(
+            "This server",
+            DIALECTS["openai"],
+            names={key: name for key, name in openai.WORDS.names.items() if key[0] in _OPENAI},
+            texts="n",
+            stated={"temperature": 1.0, "top_p": 1.0, **_OFF},
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def refused(program: Program) -> dict[str, str]:
     """The strategies that a program cannot be asked for, each with the reason."""
-    known = {"greedy", "sample", *program.steps}
     found = {}
     for id, plugin in registry().strategies.items():
         if getattr(plugin, "asks", False):
             found[id] = f"{program.title} is another server, which cannot ask you for each token."
-        elif not program.whole_recipe and id not in known:
+        elif program.words is None or id in ("greedy", "sample"):
+            continue
+        elif id in program.cannot:
+            found[id] = program.cannot[id]
+        elif plugin.kind == "search" or not program.words.has(id):
             what = "search" if plugin.kind == "search" else "step"
             found[id] = f"{program.title} has no such {what}; it serves the models here."
     return found
@@ -124,39 +97,15 @@ def fields(program: Program, recipe: Recipe, place: int) -> dict[str, Any]:
     ``place`` is the recipe's among those of its request.
     """
     reasons = refused(program)
-    steps = [step for step in recipe.steps[:-1] if step.enabled and not step.neutral]
-    for at, step in enumerate(recipe.steps):
-        if step.strategy in reasons and (step in steps or at == len(recipe.steps) - 1):
-            raise _cannot(place, at, step, reasons[step.strategy])
-    if program.whole_recipe:
+    for at, step in [*settled(recipe), (len(recipe.steps) - 1, recipe.search)]:
+        if step.strategy in reasons:
+            raise _lost(place, Loss(reasons[step.strategy], at, step.strategy))
+    if program.words is None:
         return {"recipe": str(recipe)}
-    made = dict(program.neutral)
-    order = list(program.steps)
-    before: RecipeStep | None = None
-    for at, step in enumerate(recipe.steps[:-1]):
-        if step not in steps:
-            continue
-        settings = step.params.model_dump()
-        for name, value in program.given.get(step.strategy, {}).items():
-            if settings[name] != value:
-                raise _cannot(place, at, step, f"{program.title} has its {name} at {value}.")
-        own = program.steps[step.strategy]
-        taken = before is not None and before.strategy == step.strategy
-        late = before is not None and order.index(before.strategy) > order.index(step.strategy)
-        if before is not None and (taken or (late and program.ordered is None)):
-            told = f"{program.title} applies {step.strategy} before {before.strategy}."
-            raise _cannot(place, at, step, f"{program.title} has it once." if taken else told)
-        made |= {field: settings[name] for name, field in own.items()}
-        before = step
-    if program.ordered is not None:
-        names = [program.ordered[step.strategy] for step in steps]
-        made["samplers"] = list(dict.fromkeys(names))
-        made |= {"temperature": made.get("temperature", 1.0)}
-    if recipe.search.strategy == "greedy":
-        made["temperature"] = 0.0
-        if program.ordered is not None and "temperature" not in made["samplers"]:
-            made["samplers"] += ["temperature"]
-    return made
+    written = to_fields(recipe, program.words, Bounds())
+    if written.losses:
+        raise _lost(place, written.losses[0])
+    return _sent(program.words, written.fields, written.there)
 
 
 def texts(recipe: Recipe) -> int:
@@ -164,5 +113,25 @@ def texts(recipe: Recipe) -> int:
     return int(getattr(recipe.search.params, "n", 1))
 
 
-def _cannot(place: int, at: int, step: RecipeStep, reason: str) -> FieldError:
-    return FieldError(f"recipes.{place}", f"Step {at + 1} ({step.strategy}): {reason}")
+def _sent(words: Vocabulary, written: Mapping[str, Any], there: Recipe) -> dict[str, Any]:
+    """Settings as the body of a request has them."""
+    made = dict(written)
+    if words.order and "mirostat" not in made:  # what the host has switched on is not in it
+        names = [words.step_names.get(step.strategy) for _, step in settled(there)]
+        last = ["temperature"] if made.get("temperature") == 0 else []
+        named = [name for name in names if name is not None]
+        made.setdefault(words.order, list(dict.fromkeys([*named, *last])))
+    if words.order and "logit_bias" in made:
+        made["logit_bias"] = [[int(id), by] for id, by in made["logit_bias"].items()]
+    structured = {
+        vllm.STRUCTURED[name]: made.pop(name) for name in list(made) if name in vllm.STRUCTURED
+    }
+    return made | ({"structured_outputs": structured} if structured else {})
+
+
+def _lost(place: int, loss: Loss) -> FieldError:
+    reason = loss.reason
+    if reason == NO_MODEL:
+        reason = "the token ids of its texts are known to the server alone."
+    step = "" if loss.step is None else f"Step {loss.step + 1} ({loss.strategy}): "
+    return FieldError(f"recipes.{place}", f"{step}{reason}")

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from playground.backends.openai.fields import texts
 from playground.backends.openai.server import Served, Server
 from playground.backends.openai.told import Names, record, tokens
 from playground.engine.elsewhere import RemoteView
@@ -37,9 +36,9 @@ class ServerRun:
     ) -> None:
         self.server, self.served, self.names, self.run = server, served, names, run
         self.bodies, self.deadline = bodies, deadline
-        least = run.request.min_new_tokens if served.program.whole_recipe else 0
+        least = run.request.min_new_tokens if served.program.words is None else 0
         self.views = [RemoteView(recipe.at_least(least)) for recipe in run.request.recipes]
-        for view in () if served.program.whole_recipe else self.views:
+        for view in () if served.program.words is None else self.views:
             # What each step left is not told: the trace has the model's own candidates alone.
             steps = [step.model_copy(update={"enabled": False}) for step in view.chain.steps[:-1]]
             search = view.chain.steps[-1]
@@ -136,11 +135,8 @@ class ServerRun:
         if request.stop:
             body["stop"] = list(request.stop)
         if request.min_new_tokens:
-            body["min_tokens"] = request.min_new_tokens
-        count = texts(request.recipes[number])
-        if count > 1 and not served.program.whole_recipe:
-            body["n"] = count
-        if served.program.whole_recipe:
+            body["min_tokens"] = max(request.min_new_tokens, body.get("min_tokens", 0))
+        if served.program.words is None:
             body["stages"] = True
         likeliest = min(served.likeliest, request.top_n)
         if request.chat:

@@ -57,7 +57,7 @@ WORDS = Vocabulary(
         }
     ),
 )  # fmt: skip
-_STRUCTURED = {
+STRUCTURED = {
     "guided_regex": "regex",
     "guided_json": "json",
     "guided_grammar": "grammar",
@@ -85,7 +85,7 @@ class Vllm(Format):
         written = to_fields(recipe, WORDS, bounds, context)
         given = dict(written.fields)
         structured = {
-            name: given.pop(field) for field, name in _STRUCTURED.items() if field in given
+            name: given.pop(field) for field, name in STRUCTURED.items() if field in given
         }
         if "logit_bias" in given:
             given["logit_bias"] = {int(id): bias for id, bias in given["logit_bias"].items()}
