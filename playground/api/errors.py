@@ -37,6 +37,10 @@ _RULES = {
     "finite_number": "must be a finite number",
     "string_type": "must be a text",
     "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "literal_error": "must be {expected}",
     "greater_than": "must be more than {gt:,}",
     "greater_than_equal": "must be at least {ge:,}",
     "less_than": "must be below {lt:,}",
@@ -46,6 +50,9 @@ _RULES = {
     "too_short": "must have at least {min_length:,} entry",
     "too_long": "may have at most {max_length:,} entries",
 }
+
+# Those that say of what kind a value must be, of which there may be several.
+_KINDS = frozenset(name for name in _RULES if name.endswith("_type") or name == "literal_error")
 
 _DEEP = "What was sent is nested too deeply."
 
@@ -147,8 +154,7 @@ def failure(error: Exception) -> Failure:
     """What is answered where a request fails with one of ``EXPECTED``."""
     match error:
         case RequestValidationError():
-            faults = [_explained(entry) for entry in error.errors()[:MOST_FAULTS]]
-            return Failure(422, faults, counted="invalid")
+            return Failure(422, _told(error.errors(), error.body), counted="invalid")
         case FieldError():
             return Failure(422, [Fault(loc=["body", *_path(error.field)], msg=str(error))])
         case NoModel():
@@ -202,9 +208,42 @@ def _path(field: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in field.split(".") if part]
 
 
-def _explained(entry: dict[str, Any]) -> Fault:
-    """A pydantic error as a sentence that names the field and quotes what was given."""
+def _told(entries: Sequence[dict[str, Any]], body: Any) -> list[Fault]:
+    """Pydantic's errors as faults; of a value that may be of several kinds they are one."""
+    placed = [(_place(entry, body), entry) for entry in entries[:MOST_FAULTS]]
+    faults: list[Fault] = []
+    for loc, entry in placed:
+        deeper = any(other[: len(loc)] == loc and len(other) > len(loc) for other, _ in placed)
+        if entry["type"] not in _KINDS or loc == ["body"]:
+            fault = _explained(entry, loc)
+        elif deeper:  # it is of another kind that is allowed, and wrong within
+            continue
+        else:
+            same = [other for place, other in placed if place == loc and other["type"] in _KINDS]
+            rules = dict.fromkeys(_rule(other).removeprefix("must be ") for other in same)
+            fault = Fault(loc=loc, msg=_sentence(loc, f"must be {' or '.join(rules)}", entry))
+        if fault not in faults:
+            faults.append(fault)
+    return faults
+
+
+def _place(entry: dict[str, Any], body: Any) -> list[str | int]:
+    """Where an error is in what was sent; pydantic also names the kinds that a value may be of."""
     loc = list(entry["loc"])
+    if loc[:1] != ["body"]:
+        return loc
+    found, value = loc[:1], body
+    for at, part in enumerate(loc[1:], 2):
+        missing = at == len(loc) and entry["type"] == "missing"
+        inside = isinstance(part, str) and isinstance(value, dict) and (part in value or missing)
+        if inside or (isinstance(part, int) and isinstance(value, list)):
+            found.append(part)
+            value = None if missing else value[part]
+    return found
+
+
+def _explained(entry: dict[str, Any], loc: list[str | int]) -> Fault:
+    """A pydantic error as a sentence that names the field and quotes what was given."""
     cause = entry.get("ctx", {}).get("error")
     if isinstance(cause, RecipeError):
         return Fault(loc=loc + _inside(cause, entry["input"]), msg=str(cause))
@@ -220,10 +259,19 @@ def _explained(entry: dict[str, Any]) -> Fault:
         return Fault(loc=loc, msg="Send a JSON object, with Content-Type: application/json.")
     if entry["type"] not in _RULES:
         return Fault(loc=loc, msg=f"{entry['msg']}.")
-    name = next(part for part in reversed(loc) if isinstance(part, str))
-    rule, bounds = _RULES[entry["type"]], entry.get("ctx", {})
-    given = f"{len(entry['input']):,}" if "{m" in rule else shorten(quote(entry["input"]))
-    return Fault(loc=loc, msg=f"{name} {rule.format(**bounds)}, but {given} was given.")
+    return Fault(loc=loc, msg=_sentence(loc, _rule(entry), entry))
+
+
+def _rule(entry: dict[str, Any]) -> str:
+    return _RULES[entry["type"]].format(**entry.get("ctx", {}))
+
+
+def _sentence(loc: list[str | int], rule: str, entry: dict[str, Any]) -> str:
+    last = max((at for at, part in enumerate(loc) if isinstance(part, str)), default=0)
+    name = ".".join(map(str, loc[last:]))
+    counted = "{m" in _RULES[entry["type"]]
+    given = f"{len(entry['input']):,}" if counted else shorten(quote(entry["input"]))
+    return f"{name} {rule}, but {given} was given."
 
 
 def _inside(error: RecipeError, given: Any) -> list[str | int]:

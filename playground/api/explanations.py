@@ -20,7 +20,11 @@ from playground.trace import Comparison, StepRecord
 from playground.trace.beams import BeamTree
 from playground.trace.changes import SettingSlack, WhatIf
 from playground.trace.scores import TextScore
-from strategies.recipe import Recipe
+from playground.trace.soundness import check
+from strategies import Context
+from strategies.recipe import Recipe, RecipeError
+
+MOST_LANES = 64  # of a run that is explained
 
 
 class RemovedCandidate(BaseModel):
@@ -81,7 +85,7 @@ class TextOfRun(DeferredBody):
     comparison: dict[str, Any] | None = Field(
         None, description="A run as POST /api/compare answered it, in place of its id."
     )
-    lane: int = Field(0, ge=0, lt=64, description="Which of its recipes, from 0.")
+    lane: int = Field(0, ge=0, lt=MOST_LANES, description="Which of its recipes, from 0.")
     sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
 
 
@@ -153,14 +157,8 @@ def explained(service: Service, model: type[BaseModel], sent: Any) -> Explanatio
     found = Explanation(id=comparison.id, lane=body.lane, recipe=result.recipe)
     if body.step is not None:
         _explain_step(found, comparison, body)
-    if body.recipe is not None:
-        found.what_if = comparison.what_if(
-            body.lane, body.recipe, sample=body.sample, context=service.context(comparison)
-        )
-    if body.slack:
-        context = service.context(comparison)
-        told = comparison.slack(body.lane, sample=body.sample, context=context)
-        found.slack = list(told.values())
+    if body.recipe is not None or body.slack:
+        _replay(found, comparison, body, service.context(comparison))
     if body.beams:
         found.beams = comparison.beams(body.lane)
     return found
@@ -180,11 +178,36 @@ def comparison_of(service: Service, body: Any) -> Comparison:
         if isinstance(lane, dict):
             lane.pop("tokens", None)  # which the answer to a comparison has besides
     try:
-        return Comparison.model_validate(sent)
+        found = Comparison.model_validate(sent)
+        check(found, MOST_LANES)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise FieldError("comparison", f"{where}: {first['msg']}") from None
+    except ValueError as error:
+        raise FieldError("comparison", str(error)) from None
+    return found
+
+
+def own_recipe(comparison: Comparison, body: Any) -> Recipe:
+    """The recipe of the text; ``FieldError`` where it is none of this host's."""
+    try:
+        return Recipe.of(comparison.lanes[body.lane].recipe)
+    except RecipeError as error:
+        field = "run" if body.comparison is None else "comparison"
+        raise FieldError(field, f"lanes.{body.lane}.recipe: {error}") from error
+
+
+def _replay(found: Explanation, comparison: Comparison, body: Any, context: Context | None) -> None:
+    own_recipe(comparison, body)
+    where: dict[str, Any] = {"sample": body.sample, "context": context}
+    try:
+        if body.recipe is not None:
+            found.what_if = comparison.what_if(body.lane, body.recipe, **where)
+        if body.slack:
+            found.slack = list(comparison.slack(body.lane, **where).values())
+    except RecipeError as error:  # this model cannot run it
+        raise FieldError("recipe", str(error)) from error
 
 
 def _explain_step(found: Explanation, comparison: Comparison, body: Any) -> None:

@@ -120,11 +120,13 @@ def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) ->
     comparison = explanations.comparison_of(service, body)
     if (body.text is None) == (body.step is None) or (body.text and body.token is not None):
         raise FieldError("step", "Give either a step, with or without a token, or a text.")
+    if body.lane >= len(comparison.lanes):
+        raise FieldError("lane", f"lane is {body.lane}; the run has {len(comparison.lanes)}.")
+    if body.recipe is None:
+        explanations.own_recipe(comparison, body)
     step, tokens = body.step, [] if body.token is None else [body.token]
     try:
         if body.text is not None:
-            if body.lane >= len(comparison.lanes):
-                raise FieldError("lane", f"lane is {body.lane}; the run has no such recipe.")
             path = comparison.lanes[body.lane].trace.path(body.sample)
             step, tokens = service.edited(path, body.text, comparison.model.id)
         asked = fork(

@@ -94,7 +94,7 @@ def unpack(packed: str, candidates: Sequence[int]) -> Logits:
         end, at = _read(data, "<f4", 1, at) if ended else ([-math.inf], at)
     except (struct.error, TypeError) as error:
         raise ValueError("these are no packed logits") from error
-    if at != len(data) or last >= len(STARTS) or likeliest > len(candidates):
+    if at != len(data) or last >= len(STARTS) or not 1 <= likeliest <= len(candidates):
         raise ValueError("these are no packed logits")
     if halves:
         values = (values.astype(np.uint32) << 16).view(np.float32)

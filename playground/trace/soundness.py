@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from playground.trace.beams import BeamRecord
 from playground.trace.comparison import Comparison
 from playground.trace.lane import Trace
+from playground.trace.logits import unpack
 from playground.trace.steps import StepRecord
 
 
@@ -15,7 +17,7 @@ def check(comparison: Comparison, lanes: int) -> None:
     """
     if not 1 <= len(comparison.lanes) <= lanes:
         raise ValueError(
-            f"lanes: a page shows from 1 to {lanes} columns, and this has {len(comparison.lanes)}."
+            f"lanes: there may be from 1 to {lanes} columns, and this has {len(comparison.lanes)}."
         )
     for number, lane in enumerate(comparison.lanes):
         fault = _fault(lane.trace)
@@ -44,6 +46,17 @@ def _fault(trace: Trace) -> str:
             return f"outputs.{number}.nodes: their steps do not follow each other."
         if [step.token for step in path] != output.token_ids:
             return f"outputs.{number}.token_ids: they are not its steps' tokens."
+    return _of_beams(trace.beams, len(trace.steps)) if trace.beams is not None else ""
+
+
+def _of_beams(beams: BeamRecord, steps: int) -> str:
+    for number, one in enumerate(beams.passed):
+        if not len(one.parents) == len(one.tokens) == len(one.texts) == len(one.scores):
+            return f"beams.passed.{number}: its lists are not of one length."
+        if not all(parent is None or 0 <= parent < steps for parent in one.parents):
+            return f"beams.passed.{number}.parents: one of them is no step."
+    if not all(0 <= row.node < steps for row in beams.ended):
+        return "beams.ended: one of them is no step."
     return ""
 
 
@@ -60,4 +73,9 @@ def _of_step(step: StepRecord, stages: int) -> str:
         return "candidates: a probability is not from 0 to 1."
     if step.rank < 1 or step.raw_rank < 1 or any(one.survivors < 1 for one in step.stages):
         return "rank: ranks and survivors count from 1."
+    try:
+        if step.logits:
+            unpack(step.logits, known.ids)
+    except ValueError:
+        return "logits: they cannot be unpacked."
     return ""

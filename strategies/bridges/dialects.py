@@ -26,7 +26,8 @@ class Setting:
 
 def none_below_0(value: Any) -> Any:
     """A count or a width of which programs write "off" as -1."""
-    return 0 if isinstance(value, int | float) and value < 0 else value
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return 0 if whole and value < 0 else value
 
 
 def _texts(value: Any) -> Any:
@@ -112,6 +113,15 @@ OTHERS = frozenset(
         "penalty_alpha",
     }
 )
+
+# What ``structured_outputs`` may hold, and the setting of ``constrained`` that each is.
+STRUCTURES: dict[str, str] = {
+    "json": "json_schema",
+    "json_object": "json_schema",
+    "regex": "regex",
+    "choice": "choices",
+    "grammar": "grammar",
+}
 
 # What llama.cpp's letters stand for, where ``samplers`` is a text.
 LETTERS: dict[str, str] = {

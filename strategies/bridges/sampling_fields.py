@@ -17,12 +17,14 @@ from .dialects import (
     PENALTIES,
     SETTINGS,
     STEP_NAMES,
+    STRUCTURES,
     TEMPERATURES,
     WINDOWS,
     Dialect,
     DialectName,
     none_below_0,
 )
+from .field_kinds import SettingError, check
 
 Fields = Mapping[str, Any]
 
@@ -35,14 +37,6 @@ _ALSO = {
 }
 
 
-class SettingError(RecipeError):
-    """A field that no recipe can be made of: ``field`` is its name, as it was sent."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, None, field)
-        self.field: str = field
-
-
 def recipe(
     sent: Fields, name: DialectName | Dialect = "openai", own: Fields | None = None
 ) -> Recipe:
@@ -52,8 +46,9 @@ def recipe(
     nothing are left out. ``own`` is what the model's own ``generation_config`` sets.
     """
     dialect = name if isinstance(name, Dialect) else DIALECTS[name]
-    fields = {name: own[name] for name in dialect.of_the_model if own and name in own}
-    fields |= {name: value for name, value in sent.items() if value is not None}
+    given = {name: value for name, value in sent.items() if value is not None}
+    check(given)
+    fields = {name: own[name] for name in dialect.of_the_model if own and name in own} | given
     steps = _Steps(dialect)
     for field_name, setting in SETTINGS.items():
         if field_name in fields:
@@ -68,13 +63,12 @@ def recipe(
     _temperatures(steps, fields)
     _mirostat(steps, fields, dialect)
     for cutoff in ("epsilon_cutoff", "eta_cutoff"):
-        given = steps.settings.get(cutoff, {}).get("epsilon")
-        if isinstance(given, int | float):
-            steps.settings[cutoff]["epsilon"] = round(given * dialect.cutoff_unit, 12)
+        if cutoff in fields:
+            steps.settings[cutoff]["epsilon"] = round(fields[cutoff] * dialect.cutoff_unit, 12)
     if not steps.settings.get("adaptive_p", {}).get("target"):  # 0 and below are its "off"
         steps.settings.pop("adaptive_p", None)
     order = _order(fields, dialect)
-    search = _search(steps, fields, order)
+    search = _search(steps, given, order)
     listed = [
         {"strategy": strategy, "params": steps.settings[strategy]}
         for strategy in order
@@ -144,6 +138,7 @@ def _bans(steps: _Steps, fields: Fields) -> None:
             f"{shorten(quote(given))} was given.",
         ) from None
     words: list[Any] = []
+    named = "banned_tokens"
     for name in ("banned_tokens", "custom_token_bans"):
         listed = fields.get(name, [])
         if isinstance(listed, str):
@@ -154,38 +149,49 @@ def _bans(steps: _Steps, fields: Fields) -> None:
                 name, f"{name} must be a list, but {shorten(quote(listed))} was given."
             )
         bias.update({str(token): -100.0 for token in listed if isinstance(token, int)})
-        words += [token for token in listed if not isinstance(token, int)]
+        texts = [token for token in listed if not isinstance(token, int)]
+        words += texts
+        named = name if texts else named
     if bias:
         steps.set("logit_bias", "bias", bias, "logit_bias")
     if words:
         own = steps.settings.get("bad_words", {}).get("words", [])
-        steps.set("bad_words", "words", [*own, *words], "banned_tokens")
+        own = own if isinstance(own, list) else [own]
+        steps.set("bad_words", "words", [*own, *words], named)
 
 
 def _structure(steps: _Steps, fields: Fields) -> None:
     """The forms in which OpenAI and vLLM ask for JSON, or for a text of a certain form."""
-    asked = fields.get("response_format", {})
-    kind = asked.get("type") if isinstance(asked, Mapping) else asked
-    if kind == "json_object":
-        steps.set("constrained", "json_schema", '{"type": "object"}', "response_format")
-    elif kind == "json_schema":
-        schema = asked.get("json_schema")
-        schema = schema.get("schema", schema) if isinstance(schema, Mapping) else schema
-        steps.set("constrained", "json_schema", json.dumps(schema), "response_format")
-    elif kind not in (None, "text"):
-        raise SettingError(
-            "response_format",
-            "The type of response_format must be text, json_object or json_schema, but "
-            f"{shorten(quote(kind))} was given.",
-        )
+    if "response_format" in fields:
+        asked = fields["response_format"]
+        kind = asked.get("type") if isinstance(asked, Mapping) else asked
+        if kind not in ("text", "json_object", "json_schema"):
+            raise SettingError(
+                "response_format",
+                "The type of response_format must be text, json_object or json_schema, but "
+                f"{shorten(quote(kind))} was given.",
+            )
+        if kind != "text":
+            schema = _schema(asked, kind)
+            steps.set("constrained", "json_schema", json.dumps(schema), "response_format")
     given = fields.get("structured_outputs", {})
-    names = {"json": "json_schema", "regex": "regex", "choice": "choices", "grammar": "grammar"}
-    for name, setting in names.items():
-        value = given.get(name) if isinstance(given, Mapping) else None
+    for name, setting in STRUCTURES.items():
+        value = given.get(name)
+        if name == "json_object":
+            value = {"type": "object"} if value else None
         if value is not None:
-            if name == "json" and not isinstance(value, str):
+            if setting == "json_schema" and not isinstance(value, str):
                 value = json.dumps(value)
             steps.set("constrained", setting, value, "structured_outputs")
+
+
+def _schema(asked: Any, kind: str) -> Any:
+    """The JSON schema of a ``response_format``, which llama.cpp puts beside its type."""
+    given = asked if isinstance(asked, Mapping) else {}
+    if kind == "json_object":
+        return given.get("schema", {"type": "object"})
+    inner = given.get("json_schema")
+    return inner.get("schema", inner) if isinstance(inner, Mapping) else given.get("schema", inner)
 
 
 def _low_temperature(steps: _Steps, dialect: Dialect) -> None:
@@ -204,7 +210,7 @@ def _temperatures(steps: _Steps, fields: Fields) -> None:
     """A temperature that moves with the entropy takes the place of the fixed one."""
     spread, low, high = (fields.get(f"dynatemp_{name}") for name in ("range", "low", "high"))
     exponent = fields.get("dynatemp_exponent", 1.0)
-    if isinstance(spread, int | float) and spread > 0:  # llama.cpp
+    if spread is not None and spread > 0:  # llama.cpp
         middle = steps.settings.get("temperature", {}).get("temperature", 1.0)
         if isinstance(middle, bool) or not isinstance(middle, int | float):
             told = f"temperature must be a number, but {shorten(quote(middle))} was given."
@@ -237,8 +243,8 @@ def _mirostat(steps: _Steps, fields: Fields, dialect: Dialect) -> None:
 def _search(steps: _Steps, fields: Fields, order: Sequence[str]) -> dict[str, Any]:
     """Who chooses: greedily at temperature 0 or without sampling, else at random."""
     alpha = fields.get("penalty_alpha", 0)
-    if isinstance(alpha, int | float) and alpha > 0:
-        top_k = steps.settings.pop("top_k", {}).get("top_k", 0)
+    if alpha > 0:
+        top_k = steps.settings.pop("top_k", {}).get("top_k", 0) if "top_k" in fields else 0
         steps.fields["contrastive", "penalty_alpha"] = "penalty_alpha"
         steps.fields["contrastive", "top_k"] = "top_k"
         params = {"penalty_alpha": alpha, **({"top_k": top_k} if top_k else {})}

@@ -118,6 +118,8 @@ def plan(service: Service, body: CompletionBody | ChatBody, client: str, most: i
     settings = service.settings
     recipe = body.chosen_recipe(settings.dialect, lambda: service.own_settings(body.model))
     if isinstance(body, ChatBody):
+        if body.top_logprobs and body.likeliest is None:
+            raise FieldError("top_logprobs", "top_logprobs needs logprobs to be true.")
         found = [_conversation(service, body)]
         sent = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
         limit = most_tokens(sent, settings, settings.max_new_tokens)

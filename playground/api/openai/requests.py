@@ -16,8 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from playground.api.requests import DeferredBody
 from playground.engine import FieldError
 from playground.settings import Settings
-from strategies.bridges.dialects import DIALECTS, OTHERS, SETTINGS, DialectName
-from strategies.bridges.sampling_fields import SettingError, recipe
+from strategies.bridges.dialects import DIALECTS, OTHERS, SETTINGS, STRUCTURES, DialectName
+from strategies.bridges.field_kinds import SettingError
+from strategies.bridges.sampling_fields import recipe
 from strategies.recipe import Recipe
 from strategies.registry import registry
 
@@ -41,7 +42,8 @@ def _count(value: Any) -> Any:
 
 # Some clients send an empty name before a person has chosen a model.
 Model = Annotated[
-    Annotated[str, Field(max_length=500)] | None, BeforeValidator(lambda name: name or None)
+    Annotated[str, Field(max_length=500)] | None,
+    BeforeValidator(lambda name: None if name == "" else name),
 ]
 _MODEL = "An id from GET /v1/models; the host's default where there is none."
 
@@ -112,6 +114,10 @@ class _Body(DeferredBody):
         extra = {name for name, value in (self.model_extra or {}).items() if value is not None}
         known = SETTINGS.keys() | OTHERS | _HARMLESS
         read = SETTINGS.keys() | OTHERS if self.recipe is not None else set()
+        inside = (self.model_extra or {}).get("structured_outputs")
+        if isinstance(inside, Mapping) and self.recipe is None:
+            unread = inside.keys() - STRUCTURES.keys()
+            extra |= {f"structured_outputs.{name}" for name in unread if inside[name] is not None}
         return sorted(extra - known | extra & read)
 
     def chosen_recipe(self, dialect: DialectName, own: Callable[[], Mapping[str, Any]]) -> Recipe:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...recipe import Recipe
 from ..dialects import OTHERS, SETTINGS
-from ..sampling_fields import SettingError
+from ..field_kinds import SettingError
 from ..sampling_fields import recipe as recipe_of
 from .format import Bounds, Brought
 from .vocabulary import Vocabulary

@@ -10,7 +10,8 @@ import pytest
 from playground.settings import Settings
 from strategies.bridges.dialect_table import table, within
 from strategies.bridges.dialects import DIALECTS, FIRST, OTHERS, SETTINGS, STEP_NAMES
-from strategies.bridges.sampling_fields import SettingError, recipe
+from strategies.bridges.field_kinds import SettingError
+from strategies.bridges.sampling_fields import recipe
 from strategies.recipe import Recipe
 from strategies.registry import registry
 
