@@ -23,6 +23,7 @@ from playground.trace.scores import TextScore
 from playground.trace.soundness import check
 from strategies import Context
 from strategies.recipe import Recipe, RecipeError
+from strategies.searches.sample import MOST
 
 MOST_LANES = 64  # of a run that is explained
 
@@ -86,7 +87,7 @@ class TextOfRun(DeferredBody):
         None, description="A run as POST /api/compare answered it, in place of its id."
     )
     lane: int = Field(0, ge=0, lt=MOST_LANES, description="Which of its recipes, from 0.")
-    sample: int = Field(0, ge=0, lt=64, description="Which of the recipe's texts, from 0.")
+    sample: int = Field(0, ge=0, lt=MOST, description="Which of the recipe's texts, from 0.")
 
 
 def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:

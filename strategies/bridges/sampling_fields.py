@@ -156,8 +156,9 @@ def _bans(steps: _Steps, fields: Fields) -> None:
         steps.set("logit_bias", "bias", bias, "logit_bias")
     if words:
         own = steps.settings.get("bad_words", {}).get("words", [])
-        own = own if isinstance(own, list) else [own]
-        steps.set("bad_words", "words", [*own, *words], named)
+        if isinstance(own, str | list):
+            own = [own] if isinstance(own, str) else own
+            steps.set("bad_words", "words", [*own, *words], named)
 
 
 def _structure(steps: _Steps, fields: Fields) -> None:

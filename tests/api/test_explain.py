@@ -82,6 +82,40 @@ def test_what_cannot_be_explained_is_named(client, run, change, loc):
     assert [tuple(place[: 1 + len(loc)]) for place in found] == [("body", *loc)]
 
 
+def _spoilt(run, change):
+    lane = dict(run["lanes"][0], **({"recipe": "gone | sample"} if change == "recipe" else {}))
+    trace, step = dict(lane["trace"]), dict(lane["trace"]["steps"][1])
+    if change in ("token", "logits"):
+        step[change] = 10**6 if change == "token" else step[change][:-8]
+        trace["steps"] = [trace["steps"][0], step, *trace["steps"][2:]]
+    if change == "beams":
+        passed = {"index": 0, "parents": [None], "tokens": [1], "texts": [], "scores": [0.5]}
+        trace["beams"] = {"weighs_by": "score", "weights": [], "ended": [], "passed": [passed]}
+    return {**run, "lanes": [{**lane, "trace": trace}]}
+
+
+@pytest.mark.parametrize(
+    "change, place",
+    [
+        ("token", "trace.steps.1.token"),
+        ("logits", "trace.steps.1.logits"),
+        ("beams", "trace.beams.passed.0"),
+        ("recipe", "recipe: Step 1"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/explain", "/api/fork"])
+def test_records_that_contradict_each_other_are_refused_by_place(client, run, path, change, place):
+    sent = {"comparison": _spoilt(run, change), "step": 1}
+    more = {"recipe": "sample", "beams": True} if path == "/api/explain" else {}
+    told = faults(client.post(path, json={**sent, **more}), 422)["body", "comparison"]
+    assert told.startswith(f"lanes.0.{place}")
+
+
+def test_a_recipe_that_the_model_cannot_run_is_refused_by_its_field(client, run):
+    recipe = 'logit_bias({"99999": 1}) | sample'
+    assert ("body", "recipe") in faults(explain(client, run=run["id"], recipe=recipe), 422)
+
+
 def test_a_text_is_scored_by_every_recipe(client, service):
     answer = score(client)
     assert answer.status_code == 200
@@ -106,7 +140,7 @@ def test_a_text_is_scored_by_every_recipe(client, service):
 )
 def test_what_cannot_be_scored_is_named(client, change, loc):
     found = faults(score(client, **change), 422)
-    assert {tuple(place[:2]) for place in found} == {("body", loc)}
+    assert set(found) == {("body", loc)} and len(found) == 1
 
 
 def test_a_model_that_is_not_offered_is_said_to_be_missing(client):

@@ -50,7 +50,7 @@ FAULTS = [
         ["recipes", 0, "steps", 0, "params"],
         "object",
     ),
-    ({"recipes": ["greedy", "sample(17)"]}, ["recipes", 1], "17 rows"),
+    ({"recipes": ["greedy", "smc(17)"]}, ["recipes", 1], "17 rows"),
     ({"recipes": ["sample(16)", "sample(16)"]}, ["recipes"], "32 rows"),
     ({"max_new_tokens": -1}, ["max_new_tokens"], "at least 0, but -1"),
     ({"max_new_tokens": 1501}, ["max_new_tokens"], "at most 1,500, but 1501"),

@@ -111,7 +111,7 @@ def test_a_batch_is_what_each_is_one_by_one_in_order(client, recipe):
         ({"prompts": []}, ["prompts"], "at least 1"),
         ({"prompts": ["a"] * 33}, ["prompts"], "at most 32"),
         ({"prompts": "a"}, ["prompts"], "a list"),
-        ({"recipe": "sample(17)"}, ["recipe"], "17 rows"),
+        ({"recipe": "smc(17)"}, ["recipe"], "17 rows"),
         ({"recipe": "topp(0.9) | sample"}, ["recipe"], "Did you mean top_p"),
         ({"recipes": ["greedy"]}, ["recipes"], "no such field"),
         ({"stream": True}, ["stream"], "no such field"),
@@ -133,7 +133,7 @@ def test_a_fault_in_a_batch_is_told_at_its_field_and_nothing_is_run(
 @pytest.mark.parametrize(
     "changes, loc",
     [
-        ({"recipe": "sample(17)"}, ["recipe"]),
+        ({"recipe": "smc(17)"}, ["recipe"]),
         ({"recipe": {"steps": [{"strategy": "nope"}]}}, ["recipe", "steps", 0]),
         ({"prompt": "x" * 3000}, ["prompt"]),
         ({"alone": True}, ["alone"]),

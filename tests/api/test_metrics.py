@@ -81,7 +81,7 @@ def test_what_is_held_is_told_while_a_run_is_at_work(fresh, service):
         ({"min_new_tokens": 4}, ("refusals_total", "invalid")),
         ({"model": "gpt5"}, ("refusals_total", "invalid")),
         ({"model": "broken"}, ("errors_total", "model")),
-        ({"recipes": ["sample(17)"]}, ("refusals_total", "invalid")),
+        ({"recipes": ["smc(17)"]}, ("refusals_total", "invalid")),
     ],
 )
 def test_a_request_that_is_not_run_is_counted_once(fresh, changes, key):

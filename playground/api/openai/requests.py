@@ -21,6 +21,7 @@ from strategies.bridges.field_kinds import SettingError
 from strategies.bridges.sampling_fields import recipe
 from strategies.recipe import Recipe
 from strategies.registry import registry
+from strategies.searches.sample import MOST
 
 LogprobsMode = Literal["raw_logprobs", "processed_logprobs"]
 
@@ -83,7 +84,9 @@ class _Body(DeferredBody):
     )
     ignore_eos: bool | None = Field(None, description="Never end by the end of the text.")
     ban_eos_token: bool | None = Field(None, description="The same.")
-    n: Annotated[int, Field(ge=1, le=64)] | None = Field(None, description="Texts for each prompt.")
+    n: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+        None, description="Texts for each prompt."
+    )
     seed: int | None = Field(
         None, description="Luck. One that the answer tells is taken where it is null or -1."
     )

@@ -109,7 +109,9 @@ def test_json_is_written_where_it_is_asked_for(client):
         ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": [{"image_url": "x"}]}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "x" * 700}]}, "messages"),
+        ({"messages": ["hi"]}, "messages.0"),
         ({"top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
     ],
 )
 def test_a_fault_names_its_field(client, fields, param):

@@ -180,6 +180,8 @@ def test_more_tokens_than_the_host_allows_are_lowered_and_told(client):
 def test_unknown_fields_are_named_and_change_nothing(client):
     answer = complete(client, tools=[], frobnicate=3, user="me", best=None)
     assert answer.headers["x-ignored-fields"] == "frobnicate, tools"
+    inside = complete(client, structured_outputs={"json_object": False, "structural_tag": "x"})
+    assert inside.headers["x-ignored-fields"] == "structured_outputs.structural_tag"
     assert answer.json()["choices"] == complete(client).json()["choices"]
 
 
@@ -197,13 +199,18 @@ def test_unknown_fields_are_named_and_change_nothing(client):
         ({"temperature": -1}, "temperature", "from 0 to 5"),
         ({"top_p": "much"}, "top_p", '"much"'),
         ({"recipe": "topp(0.9) | sample"}, "recipe", "Did you mean top_p"),
-        ({"n": 20, "temperature": 1}, "n", "20 rows"),
+        ({"n": 300, "temperature": 1}, "n", "at most 256"),
         ({"n": 3, "recipe": "beam(2)"}, "n", "writes 2"),
         ({"n": 0}, "n", "at least 1"),
         ({"logprobs": 21}, "logprobs", "at most 20"),
         ({"stop": ["a"] * 9}, "stop", "at most 8"),
         ({"max_tokens": -1}, "max_tokens", "at least 0"),
-        ({"dialect": "ollama"}, "dialect", "llama.cpp"),
+        ({"dialect": "ollama"}, "dialect", "dialect must be 'openai', 'vllm', 'llama.cpp'"),
+        ({"stream_options": True}, "stream_options", "must be an object, but True"),
+        ({"model": 0}, "model", "must be a text"),
+        ({"epsilon_cutoff": 10**400}, "epsilon_cutoff", "a finite number"),
+        ({"temperature": None, "dynatemp_range": 10**400}, "dynatemp_range", "a finite number"),
+        ({"bad_words": 5, "banned_tokens": ["a"]}, "bad_words", "a list"),
         ({"mirostat": 1}, "mirostat", "0 or 2"),
         ({"json_schema": {"type": "strange"}}, "json_schema", "strange"),
         (

@@ -214,12 +214,46 @@ def test_vllm_takes_from_the_models_own_settings_what_is_not_sent():
         ({"dynamic_temperature": True, "dynatemp_low": "cold"}, "dynatemp_low"),
         ({"guided_json": "{"}, "guided_json"),
         ({"penalty_alpha": 5}, "penalty_alpha"),
+        ({"penalty_alpha": "much"}, "penalty_alpha"),
+        ({"custom_token_bans": ["", 5]}, "custom_token_bans"),
+        ({"do_sample": "no"}, "do_sample"),
+        ({"mirostat_tau": "low"}, "mirostat_tau"),
+        ({"adaptive_target": []}, "adaptive_target"),
+        ({"top_k": -1.5}, "top_k"),
+        ({"eta_cutoff": True}, "eta_cutoff"),
+        ({"structured_outputs": 5}, "structured_outputs"),
+        ({"response_format": {}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_the_fields_name(fields, field):
     with pytest.raises(SettingError) as caught:
         recipe(fields, "openai")
     assert caught.value.field == field and field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "null"}}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"type": "null"}}},
+        {"response_format": {"type": "json_schema", "schema": {"type": "null"}}},
+        {"response_format": {"type": "json_object", "schema": {"type": "null"}}},
+        {"structured_outputs": {"json": {"type": "null"}}},
+    ],
+    ids=str,
+)
+def test_every_way_to_ask_for_a_schema_is_the_same(asked):
+    assert recipe(asked) == recipe({"json_schema": {"type": "null"}})
+
+
+def test_any_json_may_be_asked_for():
+    for asked in ({"response_format": "json_object"}, {"structured_outputs": {"json_object": 1}}):
+        assert recipe(asked) == recipe({"json_schema": {"type": "object"}})
+
+
+def test_contrastive_search_takes_only_a_width_that_was_sent():
+    assert str(recipe({"penalty_alpha": 0.6}, "llama.cpp")).endswith("| contrastive")
 
 
 def test_the_table_names_strategies_and_their_settings():
