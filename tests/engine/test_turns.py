@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from playground.engine import Engine, Request, Run
+from playground.engine import Engine, Limits, Request, Run
 from tests.engine.models import engine
 
+LIMITS = Limits(width=4)
 RECIPES = [
     "sample(2)",
     "beam(4)",
     "contrastive(0.6, top_k=3)",
     'guidance(2.0, negative_prompt="a b") | sample',
     "mirostat_v2 | sample",
+    "sample(9)",  # some after others, since four rows are the most
 ]
 
 
@@ -42,12 +44,12 @@ def together(served: Engine, runs: list[Run]) -> list[int]:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_turns_change_no_text(recipe: str) -> None:
-    alone = engine(rows=4)
+    alone = engine(rows=4, limits=LIMITS)
     expected = []
     for seed in range(4):
         alone.drive(run := ask(alone, recipe, seed))
         expected.append(written(run))
-    served = engine(rows=4)
+    served = engine(rows=4, limits=LIMITS)
     served.loop.scheduler.turns.seconds = 0.0
     runs = [ask(served, recipe, seed) for seed in range(4)]
     together(served, runs)
