@@ -16,6 +16,7 @@ from strategies.ops.noise import Noise
 FEWEST = 8  # candidates, below which so many others could be drawn that none are kept
 _MIDDLES = (np.arange(STARTS[-1] * PARTS) + 0.5) / PARTS
 _SCALE = FINE * PARTS  # parts of a nat
+_PIECE = 32704  # logits at once: from 32,768 torch shares them out, and waits for its threads
 _DEEPEST = float(STARTS[-2] * PARTS)  # the part that holds all that lies deeper
 
 
@@ -58,7 +59,7 @@ def known_logits(rows: Sequence[ChosenFrom]) -> list[str]:
         others = (_frontier(row, own.numpy()) | row.ends).difference(row.candidates)
         ids = np.array([*row.candidates, *sorted(others)])
         counter.count(own, best, ids)
-        deepest.append(float(own.min()))
+        deepest.append(float(own.numpy().min()))
         able.append(number)
         logits.append(own.numpy()[ids])
         known.append(ids)
@@ -100,14 +101,18 @@ class _Counter:
         """For rows ``like`` this one. Fresh memory costs more than what is computed in it, and few
         bytes are counted faster.
         """
-        self._depth = torch.empty_like(like)
+        self._depth = torch.empty_like(like[:_PIECE])
         self._part = torch.empty_like(like, dtype=torch.int16)
         self._times: list[NDArray[np.int64]] = []
 
     def count(self, row: Tensor, best: Tensor, known: NDArray[np.int64]) -> None:
-        torch.sub(best * _SCALE, row, alpha=_SCALE, out=self._depth).clamp_(max=_DEEPEST)
-        self._part.copy_(self._depth)
-        times = torch.bincount(self._part, minlength=len(_MIDDLES)).numpy()
+        times = np.zeros(len(_MIDDLES), np.int64)
+        for first in range(0, len(row), _PIECE):
+            values, part = row[first : first + _PIECE], self._part[first : first + _PIECE]
+            depth = self._depth[: len(values)]
+            torch.sub(best * _SCALE, values, alpha=_SCALE, out=depth).clamp_(max=_DEEPEST)
+            part.copy_(depth)
+            times += torch.bincount(part, minlength=len(_MIDDLES)).numpy()
         np.subtract.at(times, self._part.numpy()[known], 1)
         self._times.append(times)
 
