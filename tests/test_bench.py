@@ -125,7 +125,7 @@ def test_what_a_gpu_does_is_tried_on_the_processor(
     for _ in range(2):  # what was there is replaced
         write(report, readme, "gpu")
         text = readme.read_text()
-        assert text.count(str(report)) == 1 and "Nothing was measured on a GPU" not in text
+        assert text.count(str(report)) == 1 and "Untested: no GPU" not in text
     assert text.split(end)[1] == (ROOT / "README.md").read_text().split(end)[1]
 
 
