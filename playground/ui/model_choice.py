@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import wait
 from dataclasses import dataclass, field
@@ -57,6 +58,30 @@ class ModelChoice:
         ]  # fmt: skip
 
     def choose(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        """The updates of a chosen model; see ``_choose``."""
+        yield from self._with_ticket(self._choose(values, request))
+
+    def take(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
+        """Fetch and load the model of the card, which then is the page's."""
+        yield from self._with_ticket(self._take(str(told_by(event).get("id")), values, request))
+
+    def leave(self, values: Values, request: gr.Request) -> Updates:
+        """Show the earlier model; the event that waited for another one ends."""
+        waiting = self.waits.pop(str(request.session_hash), None)
+        if waiting is not None:  # at once: Gradio ends that event a little later
+            waiting.leave()
+        head, loaded = self.parts.header, values[self.loaded]
+        return {head.taking: None, head.model: loaded} | self._facts(loaded, values)
+
+    def _with_ticket(self, updates: Iterator[Updates]) -> Iterator[Updates]:
+        """An event's updates, its cards with one ticket, by which the page knows what it left."""
+        card, ticket = self.parts.header.taking, secrets.token_hex(8)
+        for update in updates:
+            if update.get(card):
+                update[card] |= {"ticket": ticket}
+            yield update
+
+    def _choose(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Load a model and show its facts; where that fails, the earlier one stays.
 
         Of one that is to be fetched first, what it takes is shown, and the earlier one stays until
@@ -79,23 +104,13 @@ class ModelChoice:
             return
         yield from self._load(asked, values, request)
 
-    def take(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
-        """Fetch and load the model of the card, which then is the page's."""
-        asked = str(told_by(event).get("id"))
+    def _take(self, asked: str, values: Values, request: gr.Request) -> Iterator[Updates]:
         try:
             counted(request, self.service)
         except Busy as problem:
             yield self._failed(problem, values[self.loaded], values)
             return
         yield from self._load(asked, values, request)
-
-    def leave(self, values: Values, request: gr.Request) -> Updates:
-        """Show the earlier model; the event that waited for another one ends."""
-        waiting = self.waits.pop(str(request.session_hash), None)
-        if waiting is not None:  # at once: Gradio ends that event a little later
-            waiting.leave()
-        head, loaded = self.parts.header, values[self.loaded]
-        return {head.taking: None, head.model: loaded} | self._facts(loaded, values)
 
     def _load(self, asked: str, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Wait for a model, and show how far it is; the last who leaves gives it up."""

@@ -1,7 +1,8 @@
 """What a model would take before it is taken, and how far it is: the card below the page's header.
 
 A value of the element is ``{kind, id, words}``: an ``offer`` has the ``bytes`` that its button
-names, and a model that is ``coming`` the ``share`` that is here, where that is known.
+names, and a model that is ``coming`` the ``share`` that is here, where that is known. The page's
+event adds its ``ticket``.
 """
 
 from __future__ import annotations

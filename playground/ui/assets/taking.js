@@ -1,11 +1,13 @@
-// What a model would take, and how far it is. value: {kind: 'offer', id, words, bytes},
-// {kind: 'coming', id, words, share}, or null. Events: take {id}, and leave, which gives it up.
+// What a model would take, and how far it is. value: {kind: 'offer', id, words, bytes, ticket},
+// {kind: 'coming', id, words, share, ticket}, or null; the values of one event have one ticket.
+// Events: take {id}, and leave, which gives it up.
 const card = element.querySelector('.taking');
 const [words, bar, take, leave] = ['.words', 'progress', '.take', '.leave'].map((s) => card.querySelector(s));
 let taking = null; // the id whose button was pressed, until the server says more of it
+let left = null; // the ticket of what was left: its event may send a last value after the answer
 
 function draw() {
-  const v = props.value;
+  const v = props.value?.ticket === left ? null : props.value;
   card.hidden = !v;
   const coming = v?.kind === 'coming';
   if (v && coming) taking = null;
@@ -27,6 +29,8 @@ take.addEventListener('click', () => {
 });
 leave.addEventListener('click', () => {
   taking = null;
+  left = props.value?.ticket ?? null;
+  draw();
   trigger('leave', {});
 });
 watch('value', draw);
