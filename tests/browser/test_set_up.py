@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import expect
 
+from playground.recent_runs import RecentRuns
 from tests.browser.acts import lane, run, steps, title, write, written
 from tests.browser.conftest import SLOW_MS, Site
 
@@ -67,6 +68,7 @@ def test_the_chat_template_follows_what_is_typed_until_it_is_set(page, visit):
     page.wait_for_function("() => location.hash.includes('chat=typed')")
     page.get_by_role("button", name="Story", exact=True).click()
     expect(switch).not_to_be_checked()
+    page.wait_for_function("() => !location.hash.includes('chat=')")
     prompt.fill("Write a haiku.")
     expect(switch).to_be_checked()
     page.wait_for_function("() => location.hash.includes('chat=typed')")  # Gradio knows it, too
@@ -123,6 +125,11 @@ def test_what_was_cleared_or_changed_comes_back(page):
     expect(texts).to_have_text(shown)
 
 
+def forget(site: Site) -> None:
+    """Have the service keep no run, as after a restart."""
+    site.service.runs = RecentRuns(16, 1 << 24)
+
+
 def test_a_reload_brings_back_run_and_theme(browser, site: Site):
     # Not `visit`, since a reload breaks off what Gradio is about, which it writes to the console.
     context = browser.new_context()
@@ -141,8 +148,14 @@ def test_a_reload_brings_back_run_and_theme(browser, site: Site):
     assert page.evaluate("document.documentElement.style.colorScheme") == "dark"
     run(page, 7)
     name = lane(page, "A").locator(".strip").get_attribute("data-run")
-    with site.service._lock:
-        del site.service.runs.unpacked[name]
+    kept = page.locator(f"[data-kept='{name}']")
+    expect(kept).to_have_count(1)
+    forget(site)
+    page.reload()  # the history knows the run
+    expect(page.locator("#line")).to_contain_text("As it was before the reload. 21 tokens")
+    expect(kept).to_have_count(1)
+    site.service.history.delete(page.evaluate("playground.remember('playground-visitor')"))
+    forget(site)
     page.reload()
     expect(page.locator("#line")).to_contain_text("no longer kept on the server")
     expect(page.locator("#tokens input")).to_have_value("7")
