@@ -117,7 +117,7 @@ def likely_entropy(scores: Bounded, share: float, head: int) -> Bounded:
     Probabilities are those among the ``head`` likeliest.
     """
     low, high = (np.minimum(edge, scores.best_high) for edge in scores.ranked(head))
-    depth_least, depth_most = scores.best_high - high, scores.best_high - low
+    depth_least, depth_most = scores.base - high, scores.base - low
     depth_most = np.minimum(depth_most, 1e4)
     depth_least = np.minimum(depth_least, depth_most)
     weights = [np.exp(-depth_most), np.exp(-depth_least)]

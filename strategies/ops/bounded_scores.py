@@ -62,14 +62,21 @@ class BoundedScores:
         """And at most this."""
         return np.asarray(np.where(self.may, self.high, -np.inf).max(-1, keepdims=True))
 
+    @cached_property
+    def base(self) -> Floats:
+        """What scores are compared with: the highest, or 0 in a row where nothing may be left."""
+        return np.asarray(np.where(np.isfinite(self.best_high), self.best_high, 0.0))
+
     def weights(self, power: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
         """exp(power · score) of tokens and of bins, at least and at most; about 1 for the best."""
-        real = self.ids >= 0
-        base = self.best_high
+        real, base = self.ids >= 0, self.base
         with np.errstate(invalid="ignore", over="ignore"):
             low = np.where(self.must & real, np.exp(power * (self.low - base)), 0.0)
             high = np.where(self.may & real, np.exp(power * (self.high - base)), 0.0)
-            bottom, top = (np.exp(power * (edge - base)) for edge in (self.bottom, self.top))
+            # Bins of which nothing may be left can lie far above the base.
+            bottom, top = (
+                np.exp(np.minimum(power * (edge - base), 600.0)) for edge in (self.bottom, self.top)
+            )
             least = self.counts * np.exp(power * (self.mean_low - base))  # Jensen
             share: Floats = (self.mean_high - self.bottom) / (self.top - self.bottom)
         share = np.clip(np.where(np.isfinite(share), share, 1.0), 0.0, 1.0)
@@ -96,7 +103,7 @@ class BoundedScores:
         sums = (a.sum(-1, keepdims=True) + b.sum(-1, keepdims=True) for a, b in
                 ((low, least), (high, most)))  # fmt: skip
         with np.errstate(divide="ignore"):
-            at_least, at_most = (np.log(total) + power * self.best_high for total in sums)
+            at_least, at_most = (np.log(total) + power * self.base for total in sums)
         return at_least - LOOSE, at_most + LOOSE
 
     def entropy(self) -> tuple[Floats, Floats]:
@@ -110,7 +117,7 @@ class BoundedScores:
     def mean_score(self) -> tuple[Floats, Floats]:
         """The mean of the scores by their probabilities, at least and at most, ``[rows, 1]``."""
         (low, high), (depths_low, depths_high) = self._sums_of_depths()
-        base = self.best_high
+        base = self.base
         return (
             base - depths_high / np.maximum(low, 1e-300) - LOOSE,
             base - depths_low / high + LOOSE,
@@ -119,11 +126,12 @@ class BoundedScores:
     def _sums_of_depths(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
         """Bounds on Σ exp(−d), and on Σ d·exp(−d), where d is the depth below the best."""
         low, high, least, most = self.weights()
-        base = self.best_high
+        base = self.base
         total = [part.sum(-1, keepdims=True) for part in (low, high, least, most)]
         # As deep as that a token weighs nothing.
         depth = [np.clip(base - score, 0.0, 1e4) for score in (self.high, self.low)]
-        start, end = (np.clip(base - edge, 0.0, 1e4) for edge in (self.top, self.bottom))
+        start: Floats = np.clip(base - self.top, 0.0, 1e4)
+        end: Floats = np.clip(base - self.bottom, 0.0, 1e4)
         means = [np.clip(base - mean, start, end) for mean in (self.mean_high, self.mean_low)]
         any_low, any_high = _between(start, end)
         by_mean = _between(*means)

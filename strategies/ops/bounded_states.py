@@ -89,7 +89,7 @@ def steered(
     tokens, whole = _tokens(rows), _total(scores)
     own_low, own_high, known = _own(scores, tokens)
     low, high, fewest, most = scores.weights()
-    base = scores.best_high[:, 0]
+    base = scores.base[:, 0]
     bars = np.empty((len(rows), 2))
     state = (start, start)
     for at in range(len(rows)):

@@ -55,7 +55,7 @@ def bent(scores: Bounded, change: Callable[[Floats], Floats]) -> Bounded:
     that leaves 0 as it is: the order stays. Nothing is known any more where none surely is left.
     """
     none = ~np.isfinite(scores.best_low)
-    least, most = np.where(none, 0.0, scores.best_low), scores.best_high
+    least, most = np.where(none, 0.0, scores.best_low), scores.base
 
     def lowest(values: Floats) -> Floats:
         return np.asarray(least + change(np.clip(values - most, -1e9, 0.0)))
@@ -65,7 +65,7 @@ def bent(scores: Bounded, change: Callable[[Floats], Floats]) -> Bounded:
 
     bottom, top = lowest(scores.bottom), highest(scores.top)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (scores.mean_low - scores.bottom) / (scores.top - scores.bottom)
+        share: Floats = (scores.mean_low - scores.bottom) / (scores.top - scores.bottom)
     share = np.clip(np.where(np.isfinite(share), share, 0.0), 0.0, 1.0)
     mean_low = bottom + share * np.maximum(lowest(scores.top) - bottom, 0.0)  # the chord
     return replace(
@@ -89,7 +89,7 @@ def gathered(scores: Bounded, moved: Sequence[Bools | None], to: int) -> Bounded
     low, high = scores.low.copy(), scores.high.copy()
     may, must, lost = scores.may.copy(), scores.must.copy(), scores.lost.copy()
     bin_must = scores.bin_must.copy()
-    base = scores.best_high[:, 0]
+    base = scores.base[:, 0]
     least, most, _, others = scores.weights()
     for row, named in enumerate(moved):
         if named is None:

@@ -303,6 +303,20 @@ def test_slack_ends_where_a_run_changes(recipe: str, seed: int) -> None:
 @settings(max_examples=5, deadline=None)
 @given(ANY, st.integers(0, 500))
 def test_the_slack_of_the_text_alone_and_of_one_token_agree_with_the_whole(recipe, seed) -> None:
+    hold_slacks_together(recipe, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slack_holds_where_a_step_may_leave_nothing(seed: int) -> None:
+    recipe = "top_k(9) | synthid | temperature(1.0) | mirostat_v2(1.0, eta=0.4) | sample"
+    hold_slacks_together(recipe, seed)
+    hold_slacks_together(
+        "top_k(9) | synthid | epsilon_cutoff(0.3) | quadratic(0.5) | top_h | sample", seed
+    )
+
+
+def hold_slacks_together(recipe: str, seed: int) -> None:
+    """The slack of the text alone, and that of its third token, against the slack of each token."""
     text = RecordedText(run(recipe, seed=seed), 0, context=wide().builder.context(NEW))
     whole, alone = slack(text), text_slack(text)
     third = token_slack(text, 3)
