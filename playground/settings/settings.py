@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from playground.settings.fields import Fields
 from playground.settings.variables import SettingsError, refuse_misspelt, sentence
@@ -74,7 +75,29 @@ class Settings(Fields):
         ``called`` gives the name by which whoever set a value knows it.
         """
         try:
-            return Settings.model_validate(self.model_dump() | values)
+            given = _Given.model_validate(self.model_dump() | values)
         except ValidationError as error:
             names = {name: called(name) for name in values}
             raise SettingsError(sentence(error, Settings, names)) from None
+        return self.model_copy(
+            update={name: getattr(given, name) for name in Settings.model_fields}
+        )
+
+
+class _Given(Settings):
+    """Settings of which all are given by name, so that the environment is not read again.
+
+    Releases of pydantic-settings differ on a field that is given by its name, and in the
+    environment by another.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
