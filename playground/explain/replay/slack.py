@@ -178,7 +178,7 @@ class _Tried:
         return not bool((self._fates(value, tuple(self._suspects)) == OTHER).any())
 
     def _suspect(self, changed: NDArray[np.bool_]) -> None:
-        self._suspects = [*changed.nonzero()[0][:_SUSPECTS].tolist()] or self._suspects
+        self._suspects = list(map(int, changed.nonzero()[0][:_SUSPECTS])) or self._suspects
 
     def _fates(self, value: float, which: tuple[int, ...] | None) -> Fates:
         """What becomes of the tokens with these numbers, or of all that are watched."""
