@@ -85,6 +85,29 @@ def test_it_writes_what_the_server_writes_with_every_stage(
     assert str(got.model.served_by).endswith("· 20 likeliest tokens")
 
 
+def test_a_server_that_writes_one_text_at_a_time_is_asked_so(
+    near: OpenAIBackends, far: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_program(monkeypatch, "me")
+    monkeypatch.setattr(far, "settings", far.settings.changed(dialect="llama.cpp"))
+    near.models.ask()
+    at_work, stream = threading.Semaphore(1), Server.stream
+
+    def alone(self: Server, *given: Any) -> Iterator[dict[str, Any]]:
+        assert at_work.acquire(blocking=False)
+        try:
+            yield from stream(self, *given)
+        finally:
+            at_work.release()
+
+    monkeypatch.setattr(Server, "stream", alone)
+    runs = near.open().submit_all(
+        [asked("greedy", "top_k(5) | temperature(0.8) | sample", seed=seed) for seed in range(2)]
+    )
+    assert all(run.join(WAIT_S) and run.outcome == "done" and not run.error for run in runs)
+    assert all(lane.error is None for run in runs for lane in run.comparison().lanes)
+
+
 @pytest.mark.parametrize(
     "owner, dialect, recipe",
     [

@@ -235,7 +235,8 @@ class OpenAIBackend(Backend):
         return None
 
     def health(self) -> Health:
-        if perf_counter() - self._looked > _LOOK_S:
+        busy = self.served.program.one_by_one and self._runs  # to look would end what it writes
+        if not busy and perf_counter() - self._looked > _LOOK_S:
             self._looked = perf_counter()  # one look at a time, beside whoever asks
             threading.Thread(target=self._look, name="look-at-server", daemon=True).start()
         with self._lock:

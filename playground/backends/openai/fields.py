@@ -25,18 +25,20 @@ from strategies.registry import registry
 class Program:
     """What a server can be asked for: in ``words``, or by our recipes as they are.
 
-    ``cannot`` says of a strategy why it cannot be asked for though the program has it.
+    ``cannot`` says of a strategy why it cannot be asked for though the program has it. With
+    ``one_by_one`` a request ends the one before it, so that the next is to wait.
     """
 
     title: str
     words: Vocabulary | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)
+    one_by_one: bool = False
 
 
 _OFF = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
 _OPENAI = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _PYTHON = ("temperature", "top_k", "top_p", "min_p", "constrained")
-_SET_AT_START = "how far back it looks is set as llama-cpp-python is started."
+_SET_AT_START = "How far back it looks is set as llama-cpp-python is started."
 
 PROGRAMS: dict[str, Program] = {
     "decoding-playground": Program("A decoding playground"),
@@ -61,6 +63,7 @@ PROGRAMS: dict[str, Program] = {
         dict.fromkeys(
             ("repetition_penalty", "frequency_penalty", "presence_penalty"), _SET_AT_START
         ),
+        one_by_one=True,
     ),
     "": Program(
         "This server",

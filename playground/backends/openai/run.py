@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import perf_counter
 from typing import Any
 
@@ -89,10 +89,13 @@ class ServerRun:
         view = self.views[number]
         lane = _Lane(self)
         try:
-            path, body = self._asked(number)
-            for chunk in self.server.stream(path, body, self._opened):
-                if not self._take(view, lane.news(chunk.get("choices") or [])):
+            with self.server.turn if self.served.program.one_by_one else nullcontext():
+                if view.done:  # ended while it waited for its turn
                     return
+                path, body = self._asked(number)
+                for chunk in self.server.stream(path, body, self._opened):
+                    if not self._take(view, lane.news(chunk.get("choices") or [])):
+                        return
             lane.over()
             self._take(view, lane.told(done=True))
         except Exception as error:  # of the connection, or of what it carried
@@ -212,6 +215,9 @@ class _Lane:
         if told == "stop":
             if "stop_reason" in choice:  # which vLLM tells
                 return "stop" if isinstance(choice["stop_reason"], str) else "eos"
+            written = "".join(self.steps[node].piece for node in nodes)
+            if any(stop in written for stop in request.stop):
+                return "stop"
             last = self.steps[nodes[-1]] if nodes else None
             ended = last is not None and last.piece not in last.text and last.piece[:1] != "⟨"
             return "stop" if request.stop and not ended else "eos"

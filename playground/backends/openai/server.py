@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ class Server:
     """One address. Any thread may call it."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
+        self.turn = threading.Lock()  # held by a request that another one would end
         self.url = url.rstrip("/").removesuffix("/v1")
         self.host = httpx.URL(self.url).netloc.decode()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
