@@ -85,6 +85,28 @@ def test_it_writes_what_the_server_writes_with_every_stage(
     assert str(got.model.served_by).endswith("· 20 likeliest tokens")
 
 
+def test_llama_cpp_tells_its_likeliest_tokens_in_the_form_of_chats(
+    near: OpenAIBackends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    json = Server._json
+
+    def told(self: Server, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = json(self, method, path, body)
+        for choice in answer.get("choices") or []:
+            likeliest = choice["logprobs"]["top_logprobs"][0] or {}
+            top = [{"token": name, "logprob": told} for name, told in likeliest.items()]
+            one = {"token": choice["text"], "logprob": -1.0, "top_logprobs": top}
+            choice["logprobs"] = {"content": [one]}
+        return answer
+
+    monkeypatch.setattr(Server, "_json", told)
+    meta = {"n_ctx": 96, "n_ctx_train": 512, "n_vocab": 200}
+    card = near.models.cards["tiny"] | {"owned_by": "llamacpp", "meta": meta}
+    card.pop("max_model_len", None)
+    served = near.server.served(card)
+    assert (served.likeliest, served.context_length, served.vocab_size) == (20, 96, 200)
+
+
 def test_a_server_that_writes_one_text_at_a_time_is_asked_so(
     near: OpenAIBackends, far: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,9 +58,8 @@ class Server:
         likeliest = 0
         for count in _MOST:
             body = {"model": id, "prompt": "The", "max_tokens": 1, "logprobs": count}
-            answer = self._try("/v1/completions", body)
-            told = ((answer or {}).get("choices") or [{}])[0].get("logprobs") or {}
-            if told.get("top_logprobs"):
+            choice = ((self._try("/v1/completions", body) or {}).get("choices") or [{}])[0]
+            if (choice.get("logprobs") or {}) and any(one.likeliest for one in tokens(choice)):
                 likeliest = count
                 break
         if not likeliest:
@@ -70,7 +69,11 @@ class Server:
             )
         meta = card.get("meta") if isinstance(card.get("meta"), dict) else {}
         info = self._try("/tokenizer_info", None) or {}
-        length = card.get("max_model_len") or (meta or {}).get("n_ctx_train")
+        length = (
+            card.get("max_model_len")
+            or (meta or {}).get("n_ctx")
+            or (meta or {}).get("n_ctx_train")
+        )
         echoed = self._prompt_choice(id, "The end", 1)
         return Served(
             id,
