@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.bench.cluster import Report, Served
+from playground.bench.cluster import Experimented, Report, Served
 from playground.bench.simulation import Crowd, Step, fitted, simulate
 
 STEP = Step(base=0.05, per_row=0.001, prefill=0.1)
@@ -40,7 +40,9 @@ def test_the_report_tells_apart_what_was_measured_and_what_is_reckoned():
         Served("2 replicas", 30, 10.5, 548.6, 1.1, 2.1, 1.5, 3.0),
     ]
     simulated = [simulate(2, Crowd(10), STEP, seconds=300.0)]
-    told = str(Report("tiny", 1, 64, served, STEP, 2000.0, simulated))
+    experiments = [Experimented("embedded", 60, 20.0), Experimented("2 replicas", 60, 11.0)]
+    told = str(Report("tiny", 1, 64, served, experiments, STEP, 2000.0, simulated))
+    assert "| 2 replicas | 60 | 11.0 s | 0.55 |" in told
     assert "| 2 replicas | 30 | 10.5 s | 549 | 1.1 s, 2.1 s | 1.5 ms, 3.0 ms |" in told
     assert "| embedded | 30 | 10.0 s | 576 | 1.0 s, 2.0 s | — |" in told
     speed = 100 * 90 / 0.14

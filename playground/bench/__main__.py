@@ -68,7 +68,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         help="of peers, the folders of other environments that have some of them",
     )
     parser.add_argument(
-        "--clients", type=int, nargs="+", default=[1, 8, 30, 100], help="of load, at once"
+        "--clients",
+        type=int,
+        nargs="+",
+        help="of load and cluster, at once; 1, 8, 30 and 100, and 1 and 30 of cluster",
     )
     parser.add_argument(
         "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, one after the other"
@@ -123,7 +126,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
             )
         ]
     elif options.what == "cluster":
-        crowds = [count for count in options.clients if count in (1, 30)] or options.clients
+        crowds = options.clients or [1, 30]
         reports = [cluster.measure(options.model, options.tokens, crowds, options.replicas)]
     elif options.what == "models":
         reports = [models.cover(options.types, options.dtype, _progress)]
@@ -134,7 +137,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     elif options.what == "gpu":
         reports = [gpu.measure(options.device, options.shapes, options.tokens, options.seconds)]
     else:
-        reports = load.measure(options.model, options.tokens, options.clients)
+        crowds = options.clients or [1, 8, 30, 100]
+        reports = load.measure(options.model, options.tokens, crowds)
     for report in reports:
         print(json.dumps(asdict(report), indent=2) if options.json else report, flush=True)
     if options.plot is not None and options.what == "growth":

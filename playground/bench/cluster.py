@@ -21,12 +21,16 @@ from playground.bench.simulation import Crowd, Outcome, Step, fitted, simulate
 from playground.cycles import look_less
 from playground.engine import Request, Run
 from playground.engine.telling import Telling
+from playground.experiment.experiment import Experiment
+from playground.experiment.runner import Runner
+from playground.experiment.store import Store
 from playground.service import Service
 from playground.settings import Settings
 from strategies import Recipe
 
 ROWS = (3, 12, 30, 60, 90)  # of the steps that the simulation's times are taken from
 STEPS = 8
+EXPERIMENT_PROMPTS, EXPERIMENT_SEEDS = 6, 5  # with two recipes
 THOUSANDS = Crowd(clients=10_000)
 REPLICAS = 100
 
@@ -46,6 +50,15 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Experimented:
+    """The same experiment of so many ``texts``; seconds."""
+
+    where: str
+    texts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Report:
     """What was measured, and what is reckoned from it."""
 
@@ -53,6 +66,7 @@ class Report:
     threads: int
     tokens: int
     served: list[Served]
+    experiments: list[Experimented]
     step: Step
     record_bytes: float  # of one token's record in a message
     simulated: list[Outcome]
@@ -72,6 +86,18 @@ class Report:
                 f"| {one.tokens_per_second:,.0f} | {one.first_p50:.1f} s, {one.first_p95:.1f} s "
                 f"| {hop} |"
             )
+        lines += [
+            "",
+            f"One experiment, {self.tokens} tokens a text:",
+            "",
+            "| engines | texts | together | of the first one's time |",
+            "|---|---:|---:|---:|",
+        ]
+        first = self.experiments[0].seconds
+        lines += [
+            f"| {one.where} | {one.texts} | {one.seconds:.1f} s | {one.seconds / first:.2f} |"
+            for one in self.experiments
+        ]
         per_row, base = self.step.per_row * 1e3, self.step.base * 1e3
         speed = 90 / self.step.seconds(90)
         lines += [
@@ -106,23 +132,27 @@ def measure(
     settings = Settings(threads=threads, device="cpu", max_client_runs=64)
     settings = settings if model is None else settings.changed(model=model)
     served: list[Served] = []
-    with _serving(settings) as backend:
+    experiments: list[Experimented] = []
+    with _serving(settings) as service:
+        backend = service.backend()
         title = backend.facts.title
         step, size = _times(backend)
         served += [_crowd("embedded", backend, count, tokens) for count in clients]
+        experiments.append(_experimented("embedded", service, tokens))
     for count in replicas:
-        with _serving(settings.changed(cluster=f"local:{count}")) as backend:
+        with _serving(settings.changed(cluster=f"local:{count}")) as service:
             where = "1 replica" if count == 1 else f"{count} replicas"
-            served += [_crowd(where, backend, crowd, tokens) for crowd in clients]
+            served += [_crowd(where, service.backend(), crowd, tokens) for crowd in clients]
+            experiments.append(_experimented(where, service, tokens))
     simulated = [
         simulate(REPLICAS, THOUSANDS, step),
         simulate(REPLICAS, Crowd(THOUSANDS.clients, pause=600.0), step),
     ]
-    return Report(title, threads, tokens, served, step, size, simulated)
+    return Report(title, threads, tokens, served, experiments, step, size, simulated)
 
 
 @contextmanager
-def _serving(settings: Settings) -> Iterator[Backend]:
+def _serving(settings: Settings) -> Iterator[Service]:
     service = Service(settings)
     service.prepare()
     look_less()  # as app.py does
@@ -131,7 +161,7 @@ def _serving(settings: Settings) -> Iterator[Backend]:
         for engine in service.engines.values():
             engine.join_tracing()
         _all([_asked(0, 4)], backend)  # warm
-        yield backend
+        yield service
     finally:
         service.close()
 
@@ -174,6 +204,25 @@ def _crowd(where: str, backend: Backend, clients: int, tokens: int) -> Served:
         1e3 * statistics.median(hops) if hops else None,
         1e3 * hops[int(0.95 * len(hops))] if hops else None,
     )
+
+
+def _experimented(where: str, service: Service, tokens: int) -> Experimented:
+    """An experiment on one engine, or on all replicas."""
+    experiment = Experiment.of(
+        {
+            "prompts": [f"{prompt} Again." for prompt in PROMPTS[:EXPERIMENT_PROMPTS]],
+            "recipes": ["temperature(0.8) | sample", "top_p(0.9) | sample"],
+            "seeds": EXPERIMENT_SEEDS,
+            "max_new_tokens": tokens,
+            "min_new_tokens": tokens,
+            "metrics": ["length"],
+        }
+    )
+    with Store(None) as store:
+        runner = Runner(experiment, service.experiment_engine(), store)
+        clock = time.perf_counter()
+        texts = sum(1 for _ in runner.run())
+        return Experimented(where, texts, time.perf_counter() - clock)
 
 
 def _times(backend: Backend) -> tuple[Step, float]:
