@@ -53,7 +53,7 @@ def test_a_config_file_with_a_word_that_means_nothing_is_refused() -> None:
 
 
 def test_the_kubernetes_manifest_hangs_together() -> None:
-    cluster, front, service = documents("kuberay.yaml")
+    cluster, front, service, ingress = documents("kuberay.yaml")
     assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
     assert PINNED is not None and cluster["spec"]["rayVersion"] == PINNED[1]
     head = cluster["spec"]["headGroupSpec"]
@@ -65,7 +65,7 @@ def test_the_kubernetes_manifest_hangs_together() -> None:
     spec = front["spec"]
     labels = spec["template"]["metadata"]["labels"]
     assert spec["selector"]["matchLabels"] == labels == service["spec"]["selector"]
-    assert spec["replicas"] == 2 and service["spec"]["sessionAffinity"] == "ClientIP"
+    assert spec["replicas"] == 2 and spec["serviceName"] == service["metadata"]["name"]
     (container,) = spec["template"]["spec"]["containers"]
     assert f"{cluster['metadata']['name']}-head-svc:6379" in container["args"][0]
     settings = check_settings({one["name"]: one["value"] for one in container["env"]})
@@ -74,6 +74,19 @@ def test_the_kubernetes_manifest_hangs_together() -> None:
     ports = {port["name"] for port in container["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
     assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    (mounted,), (kept,) = container["volumeMounts"], spec["volumeClaimTemplates"]
+    assert mounted["name"] == kept["metadata"]["name"]
+    assert str(settings.cache_dir) == mounted["mountPath"] and settings.hops == 1
+    (rule,) = ingress["spec"]["rules"]
+    assert [rule["host"]] == list(settings.allowed_hosts)
+    (path,) = rule["http"]["paths"]
+    to = path["backend"]["service"]
+    assert to["name"] == service["metadata"]["name"]
+    assert to["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    told = {
+        name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()
+    }
+    assert told["affinity"] == "cookie" and told["proxy-buffering"] == "off"
 
 
 def test_the_compose_file_hangs_together() -> None:
