@@ -427,6 +427,20 @@ def test_what_a_replica_refuses_is_raised_here(
     backend.close()
 
 
+def test_that_work_of_the_front_end_failed_is_logged(
+    loop: EventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = threading.Event()
+
+    async def fails() -> None:
+        loop.loop.call_later(0.05, failed.set)
+        raise RuntimeError("odd")
+
+    loop.start(fails())
+    assert failed.wait(WAIT_S)
+    assert [str(one.exc_info[1]) for one in caplog.records if one.exc_info] == ["odd"]
+
+
 def test_errors_cross_processes() -> None:
     error = FieldError("recipes.1", "Too many.")
     error.number = 2

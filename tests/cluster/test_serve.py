@@ -22,6 +22,7 @@ from playground.backends import Backend
 from playground.backends.cluster.backends import ClusterBackends
 from playground.backends.cluster.serve_compat import seen
 from playground.backends.cluster.serving import application, name_of
+from playground.backends.opened import Opened
 from playground.engine import Engine, Limits, Run
 from playground.errors import ModelError
 from playground.models import load_folder
@@ -135,7 +136,7 @@ def test_where_there_is_no_gpu_that_is_said(
 ) -> None:
     own = backends.settings.changed(cluster_gpus=1.0, cluster_start_s=3.0)
     monkeypatch.setattr(backends, "settings", own)
-    monkeypatch.setattr(backends, "_open", {})
+    monkeypatch.setattr(backends, "_open", Opened())
     monkeypatch.setattr("playground.backends.cluster.backends.name_of", lambda id: "gpu")
     with pytest.raises(ModelError) as error:
         backends.open()

@@ -7,9 +7,11 @@ What is written comes from replicas; see ``following``.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from playground.trace.scores import TextScore
     from strategies.grammars import Grammars
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 PACE_S = 5.0  # after which a client who was refused may find room
 CALL_S = 60.0  # within which a replica answers what takes a forward
@@ -41,6 +45,7 @@ class EventLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self._under_way: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, name="cluster", daemon=True)
         self._thread.start()
 
@@ -59,8 +64,15 @@ class EventLoop:
             raise ModelError(f"The cluster did not answer within {timeout:g} s.") from error
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have ``work`` done, and go on."""
-        asyncio.run_coroutine_threadsafe(work, self.loop)
+        """Have ``work`` done, and go on; that it failed is logged."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._under_way.add(future)
+        future.add_done_callback(self._done)
+
+    def _done(self, future: Future[Any]) -> None:
+        self._under_way.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            log.error("work of a cluster's front end failed", exc_info=error)
 
     def close(self) -> None:
         async def end() -> None:

@@ -37,6 +37,7 @@ STATS_S = 0.5  # between two tellings of a replica's free rows and prompts to th
 LOOK_S = 2.0  # between two looks at the cluster
 MOST_CALLS = 10_000  # at one replica at once; each is a message that waits, and not work
 HERE = "decoding-playground"  # what the names of applications begin with
+UP_S, DOWN_S = 5.0, 120.0  # for which more rows, or fewer, are to be wanted
 RETRIES = 3  # of a replica that cannot be built
 _WRONG = b"another replica"  # the answer of one that was not meant
 
@@ -173,8 +174,8 @@ def application(
                 min_replicas=least,
                 max_replicas=most,
                 policy={"policy_function": by_rows},
-                upscale_delay_s=5,
-                downscale_delay_s=120,
+                upscale_delay_s=UP_S,
+                downscale_delay_s=DOWN_S,
             )
         }
     deployment = serve.deployment(
@@ -269,7 +270,7 @@ class ServeReplicas:
     async def _load(self, name: str) -> Load:
         try:
             load: Load = await asyncio.wait_for(self.call("fares", at=name), LOOK_S)
-        except (ReplicaLost, TimeoutError, RayError):
+        except Exception:  # whatever it is, the others are looked at all the same
             return Load(replica=name, alive=False)
         return load
 
