@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from playground.bench import bars, growth, load
+from playground.bench.__main__ import main
 from playground.bench.bars import Bar
 from playground.bench.growth import Curve, Point
 from tests.folders import VOCAB, saved
@@ -80,6 +81,26 @@ def test_growth_is_measured_in_each_direction_and_drawn(
     report.plot(tmp_path / "growth.html")
     assert "new tokens of 6 columns" in (tmp_path / "growth.html").read_text()
     assert growth.measure(str(folder), ["candidates"]).curves[0].points[1].at == 5
+
+
+def test_the_bench_writes_a_table_and_a_plot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str | None, list[str]]] = []
+
+    def measured(model: str | None, only: list[str]) -> growth.Report:
+        asked.append((model, only))
+        curve = Curve("rows", [Point(1, 10.0, 8.0)])
+        return growth.Report("a machine", "a model", "float32", 2, "2026-11-28", [curve])
+
+    monkeypatch.setattr(growth, "measure", measured)
+    readme, plot = tmp_path / "README.md", tmp_path / "growth.html"
+    readme.write_text("before <!-- growth-bench -->\nold\n<!-- /growth-bench --> after")
+    main(["growth", "--only", "rows", "--write", str(readme), "--plot", str(plot)])
+    assert asked == [(None, ["rows"])]
+    text = readme.read_text()
+    assert "| rows, as the power 0.00 | 1 | 10.0 | 8.0 | 2.0 |  |" in text and "old" not in text
+    assert text.startswith("before") and text.endswith("after") and plot.stat().st_size > 1000
 
 
 def test_a_curve_tells_the_power_it_grows_with() -> None:

@@ -99,8 +99,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     )
     parser.add_argument("--seconds", type=float, default=420, help="of gpu, after which it ends")
     parser.add_argument(
-        "--write", type=Path, help="of gpu and peers, the README whose table it replaces"
+        "--write",
+        type=Path,
+        help="of peers, bars, growth and gpu, the README whose table it replaces",
     )
+    parser.add_argument("--plot", type=Path, help="of growth, the HTML file that it draws")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     options.tokens = options.tokens or (512 if options.what == "clicks" else 64)

@@ -82,7 +82,7 @@ class _OwnServer:
                 "seed": number,
                 "ignore_eos": True,
                 "cache_prompt": False,
-                "repeat_last_n": -1,
+                "repeat_last_n": _CONTEXT,  # all of a text
                 "n_probs": task.candidates,
             }
             for number, recipe in enumerate(task.recipes)

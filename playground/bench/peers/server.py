@@ -33,7 +33,7 @@ class Server:
     def _asked(self, path: str, body: Mapping[str, Any]) -> Any:
         answer = self.client.post(path, json=body)
         if answer.is_error:
-            raise Failed(answer.text[:200])
+            raise Failed(f"it answered {answer.status_code}: {answer.text[:200]}")
         return answer.json()
 
 
