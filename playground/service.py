@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from playground.engine.request import ScoreRequest
     from playground.engine.scoring import TokenScore
     from playground.experiment.jobs import Jobs
-    from playground.experiment.runner import Elsewhere
+    from playground.experiment.runner import Writer
     from playground.trace.scores import TextScore
     from playground.zero_gpu import GPU
     from strategies import Context
@@ -101,10 +101,10 @@ class Service:
             raise ModelError(f"{backend.facts.title} is not served in this process.")
         return backend.engine
 
-    def experiment_engine(self, model: str | None = None) -> Engine | Elsewhere:
+    def experiment_engine(self, model: str | None = None) -> Writer:
         """What writes the texts of experiments: a model's engine, or all its replicas."""
         backend = self.backend(model)
-        spread: Elsewhere | None = getattr(backend, "spread", None)
+        spread: Writer | None = getattr(backend, "spread", None)
         return self.engine(model) if spread is None else spread
 
     @property
@@ -183,6 +183,14 @@ class Service:
                     settings.max_experiment_texts,
                 )
             return self._jobs
+
+    def delete_experiment(self, id: str) -> bool:
+        """Delete one with its votes and texts, and out of histories; False where there is none."""
+        found = self.jobs.delete(id)
+        history = self.history if self.settings.history_at.exists() else None
+        if found and history is not None:
+            history.forget(id)
+        return found
 
     def score(self, run: Run) -> None:
         """Compute the log-probability of each token of a run's prompt, given those before it.

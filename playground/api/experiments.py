@@ -220,7 +220,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def delete(id: str) -> Response:
         """With its votes, and its texts where no other experiment has the same. It ends first."""
-        if not await in_thread(lambda: service.jobs.delete(id)):
+        if not await in_thread(lambda: service.delete_experiment(id)):
             raise NoSuch("id", UNKNOWN)
         return Response(status_code=204)
 

@@ -25,8 +25,7 @@ from playground.experiment.store import Store
 from playground.experiment.tally import Tally
 
 if TYPE_CHECKING:
-    from playground.engine import Engine
-    from playground.experiment.runner import Elsewhere
+    from playground.experiment.runner import Writer
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Job:
         self,
         row: KeptJob,
         store: Store,
-        engine: Callable[[str | None], Engine | Elsewhere],
+        engine: Callable[[str | None], Writer],
         line: Line,
         client: str = "",
     ) -> None:

@@ -26,8 +26,7 @@ from playground.experiment.runner import Runner
 from playground.experiment.store import Store
 
 if TYPE_CHECKING:
-    from playground.engine import Engine
-    from playground.experiment.runner import Elsewhere
+    from playground.experiment.runner import Writer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Jobs:
 
     def __init__(
         self,
-        engine: Callable[[str | None], Engine | Elsewhere],
+        engine: Callable[[str | None], Writer],
         store: Callable[[], Store],
         most_texts: int,
     ) -> None:

@@ -11,9 +11,9 @@ from typing import cast
 from pydantic import ValidationError
 
 from playground.experiment.experiment import Experiment
-from playground.experiment.facts import Facts
 from playground.experiment.state import Stage, State
 from playground.experiment.store import Store
+from playground.models.provenance import Facts
 
 MOST_JOBS = 2000  # of a store; the oldest that have ended go first, with their votes
 _COLUMNS = "id, created, state, note, model, experiment, facts, told"

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from playground.experiment.experiment import Experiment
-from playground.experiment.facts import Facts
 from playground.experiment.findings import Findings
 from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
 from playground.experiment.tally import Tally
+from playground.models.provenance import Facts
 
 if TYPE_CHECKING:
     import pandas as pd

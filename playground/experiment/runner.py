@@ -12,17 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from playground.engine import EngineClosed, FieldError, Request, Run
 from playground.engine.request import Busy
 from playground.experiment.experiment import Experiment, ExperimentError
-from playground.experiment.facts import Facts
 from playground.experiment.sample import Sample
 from playground.experiment.store import Store, key
+from playground.models.provenance import Facts
+from playground.trace import ModelFacts
 
 if TYPE_CHECKING:
-    from playground.engine import Engine, Limits
+    from playground.engine import Limits
     from playground.engine.request_builder import RequestBuilder
 
 _SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
@@ -74,12 +75,21 @@ class _UnderWay:
     following: ExitStack
 
 
-@runtime_checkable
-class Elsewhere(Protocol):
-    """What an experiment uses of engines in other processes, as of one: see ``Engine``."""
+class Described(Protocol):
+    """What an experiment reads of the model that writes."""
 
     @property
-    def model(self) -> Any: ...
+    def facts(self) -> ModelFacts: ...
+
+    def provenance(self) -> Facts:
+        """On what the texts are written."""
+
+
+class Writer(Protocol):
+    """What an experiment uses of an ``Engine``, or of engines in other processes, as of one."""
+
+    @property
+    def model(self) -> Described: ...
 
     @property
     def builder(self) -> RequestBuilder: ...
@@ -93,9 +103,6 @@ class Elsewhere(Protocol):
     @property
     def alive(self) -> bool: ...
 
-    def experiment_facts(self) -> Facts:
-        """On what the texts are written."""
-
     def submit(self, request: Request) -> Run:
         """Queue a run."""
 
@@ -106,12 +113,9 @@ class Elsewhere(Protocol):
 class Runner:
     """One experiment on one engine. ``run`` may be left and called again: it goes on."""
 
-    def __init__(self, experiment: Experiment, engine: Engine | Elsewhere, store: Store) -> None:
+    def __init__(self, experiment: Experiment, engine: Writer, store: Store) -> None:
         self.experiment, self.engine, self.store = experiment, engine, store
-        if isinstance(engine, Elsewhere):
-            self.facts = engine.experiment_facts()
-        else:
-            self.facts = Facts.of(engine.model, engine.forward.batch_invariant)
+        self.facts = engine.model.provenance()
         self.keys = keys(experiment, self.facts)
         self._stop = threading.Event()
         self._check()

@@ -32,12 +32,13 @@ class Entry(BaseModel):
     prompt: str = ""
     seed: int | None = None
     columns: list[dict[str, Any]] = []  # name, recipe, text: one for each column
+    verdict: str = ""  # what an experiment tells first
     words: str = ""  # what is searched
 
     @property
     def told(self) -> dict[str, Any]:
         """What the list's index holds of it, beside its place in the file."""
-        return self.model_dump(include={"model", "prompt", "seed", "columns"})
+        return self.model_dump(include={"model", "prompt", "seed", "columns", "verdict"})
 
 
 def of_run(run: Comparison) -> Entry:

@@ -123,6 +123,20 @@ class History(Database):
                 (_hash(visitor), id, id),
             ).rowcount
 
+    def experiments(self, visitor: str, id: str | None = None) -> list[str]:
+        """What the experiments among a visitor's entries are called, or that of one entry."""
+        rows = self.rows(
+            "SELECT source FROM entries WHERE visitor = ? AND kind = 'experiment' "
+            "AND (? IS NULL OR id = ?)",
+            _hash(visitor), id, id,
+        )  # fmt: skip
+        return [str(source) for (source,) in rows]
+
+    def forget(self, source: str) -> None:
+        """Delete what anybody kept of a source."""
+        with self.transaction() as database:
+            database.execute("DELETE FROM entries WHERE source = ?", (source,))
+
     def _one(self, where: str, value: str) -> tuple[Entry, str] | None:
         rows = self.rows(f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", value)
         if not rows:

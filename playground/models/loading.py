@@ -17,6 +17,7 @@ from playground.models.adapter import Adapter, AdapterError
 from playground.models.checkpoint import Checkpoint, quantisation
 from playground.models.intact import damage, pointer
 from playground.models.missing import has_tokenizer, lacks
+from playground.models.provenance import Facts
 from playground.models.skeleton import bytes_of, reason_of, skeleton_of
 from playground.process import Process
 from playground.settings import Settings
@@ -35,6 +36,10 @@ class LoadedModel:
     facts: ModelFacts
     eos_token_ids: tuple[int, ...]
     context_length: int
+
+    def provenance(self) -> Facts:
+        """On what its texts are written, for whoever wants to write them again."""
+        return Facts.of(self)
 
 
 def load_folder(

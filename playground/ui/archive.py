@@ -1,9 +1,9 @@
-"""A visitor's history on the page: kept when a run has ended, listed, opened, and compared with."""
+"""A visitor's history on the page: runs that ended, and experiments; listed, opened, compared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,13 +13,16 @@ from playground.charts.text import count
 from playground.colours import COLOURS, LETTERS
 from playground.engine import Busy
 from playground.explain.baseline import AgainstBaseline, against
-from playground.history import Entry, History, of_run
+from playground.history import Entry, History, of_run, searched
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import event_errors
 from playground.ui.element import element
-from playground.ui.views import Resolve
+from playground.ui.views import Resolve, View
 from playground.ui.visitor import counted
+
+if TYPE_CHECKING:
+    from playground.experiment.job import Job
 
 ID = "kept"  # how the ids of opened runs begin
 OTHERS = (ID, "file", "recorded")  # of runs that are not kept again
@@ -36,6 +39,7 @@ class Sent(BaseModel):
 
     key: str = Key
     view: str = Field("", max_length=2000)
+    experiment: str = Field("", max_length=64)
     id: str = Field("", max_length=64)
     act: str = Field("", max_length=20)
     search: str = Field("", max_length=200)
@@ -57,6 +61,7 @@ class Archive:
             "colours": COLOURS,
             "letters": LETTERS,
             "others": OTHERS,
+            "decides": bool(settings.max_experiment_texts),
         }
         return element("archive", constants=constants, server_functions=self.functions, min_width=0)
 
@@ -97,12 +102,33 @@ class Archive:
         return {"rows": rows, "more": len(found) > LISTED}
 
     def keep(self, history: History, sent: Sent) -> dict[str, Any]:
-        """Keep what the columns show, once it has ended, and hold it against the baseline."""
+        """Keep what the columns show, once it has ended, and hold it against the baseline.
+
+        Or keep the experiment that is named. To arrange columns anew, or to take some away, makes
+        no other entry.
+        """
+        if sent.experiment:
+            return self._keep_experiment(history, sent)
         shown = self.resolve(sent.view)
-        if shown is None or shown.id.startswith(OTHERS) or not ended(shown):
+        if shown is None:
+            if not sent.view or sent.view.startswith(OTHERS):
+                return self._baseline(history, sent, None)
+            return {"lost": "The server has this run no more; press Run to have it kept."}
+        if shown.id.startswith(OTHERS) or not ended(shown):
             return self._baseline(history, sent, shown)
-        id = history.keep(sent.key, of_run(shown), shown.to_json())
+        view = View.parse(sent.view).whole
+        whole = self.resolve(str(view))
+        if whole is None or not ended(whole):
+            whole = shown
+        entry = of_run(whole).model_copy(update={"source": view.source})
+        id = history.keep(sent.key, entry, whole.to_json())
         return {"id": id} | self._baseline(history, sent, shown)
+
+    def _keep_experiment(self, history: History, sent: Sent) -> dict[str, Any]:
+        job = self.service.jobs.get(sent.experiment)
+        if job is None:
+            return {"lost": "The server has this experiment no more."}
+        return {"id": history.keep(sent.key, of_experiment(job), job.state.model_dump_json())}
 
     def act(self, history: History, sent: Sent) -> dict[str, Any]:
         """Pin, unpin, delete one, or delete all."""
@@ -110,10 +136,11 @@ class Archive:
             history.pin(sent.key, sent.id)
         elif sent.act == "unpin":
             history.pin(sent.key, None)
-        elif sent.act == "delete" and sent.id:
-            history.delete(sent.key, sent.id)
-        elif sent.act == "clear":
-            history.delete(sent.key)
+        elif (sent.act == "delete" and sent.id) or sent.act == "clear":
+            one = None if sent.act == "clear" else sent.id
+            for experiment in history.experiments(sent.key, one):
+                self.service.jobs.delete(experiment)
+            history.delete(sent.key, one)
         return self._baseline(history, sent, self.resolve(sent.view))
 
     def _baseline(self, history: History, sent: Sent, shown: Comparison | None) -> dict[str, Any]:
@@ -126,7 +153,7 @@ class Archive:
         if shown is None or found is None or not ended(shown):
             return {"baseline": known | {"columns": [], "told": ""}}
         run = Comparison.from_json(found[1])
-        if shown.id in (pinned.source, f"{ID}-{pinned.id}"):
+        if View.parse(shown.id).whole.source in (pinned.source, f"{ID}-{pinned.id}"):
             return {"baseline": known | {"columns": [], "told": "These columns are it."}}
         told = "" if run.prompt == shown.prompt else "It has another prompt."
         if run.model.id != shown.model.id:
@@ -161,6 +188,38 @@ def kept(service: Service, run: str) -> Comparison | None:
     return comparison
 
 
+def of_experiment(job: Job) -> Entry:
+    """The entry of an experiment: what it asks and, once it has ended, what it tells."""
+    state, experiment = job.state, job.experiment
+    asked = state.question or " × ".join(
+        (
+            count(state.prompts, "prompt"),
+            count(len(state.recipes), "recipe"),
+            count(state.seeds, "seed"),
+        )
+    )
+    columns = [
+        {
+            "name": recipe.name,
+            "recipe": recipe.written,
+            "text": "; ".join(
+                f"{metric.title} {mean.shown}"
+                for metric, mean in zip(state.metrics, means, strict=True)
+                if mean is not None
+            ),
+        }
+        for recipe, means in zip(state.recipes, state.means, strict=True)
+    ]
+    verdict = state.verdict[0] if state.verdict else ""
+    parts = [asked, state.model, *state.verdict[:20]]
+    parts += [part for one in state.recipes for part in (one.name, one.written)]
+    parts += [prompt.text for prompt in experiment.prompts]
+    return Entry(
+        kind="experiment", source=job.id, model=state.model, prompt=asked, columns=columns,
+        words=searched(parts), verdict=verdict,
+    )  # fmt: skip
+
+
 def ended(run: Comparison) -> bool:
     """Whether all its texts are finished and there is something in them."""
     return all(lane.finish_reason not in (None, "waiting") for lane in run.lanes) and any(
@@ -172,6 +231,8 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "kind": entry.kind,
+        "source": entry.source,
+        "verdict": entry.verdict,
         "created": entry.created,
         "pinned": entry.pinned,
         "title": _title(entry),

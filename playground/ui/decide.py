@@ -86,7 +86,7 @@ class Finding:
         return {}
 
     def delete(self, job: Job, asked: Asked) -> Answer:
-        self.service.jobs.delete(job.id)
+        self.service.delete_experiment(job.id)
         return {}
 
     def by_prompt(self, job: Job, asked: Asked) -> Answer:

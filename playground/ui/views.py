@@ -60,6 +60,19 @@ class View:
         """The lane that a column shows; raises ``IndexError`` where it shows none."""
         return ShownLane(self.run, column) if self.lanes is None else self.lanes[column]
 
+    @property
+    def whole(self) -> View:
+        """All lanes of the run, where those that are shown are all of it; else the same view."""
+        lanes = self.lanes or ()
+        return View(self.run) if all(lane.run == self.run for lane in lanes) else self
+
+    @property
+    def source(self) -> str:
+        """What is the same however its columns are arranged: the run, or lanes of several."""
+        if self.lanes is None:
+            return self.run
+        return " ".join(sorted({str(lane) for lane in self.lanes}))
+
     def rearranged(self, columns: Sequence[int]) -> View:
         """The view of these columns alone, in this order."""
         return View(self.run, tuple(self.at(column) for column in columns))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -52,16 +53,36 @@ def test_runs_are_kept_compared_and_opened_again(
     expect(lane(page, "B").locator(".token")).to_have_count(5)
     expect(written(page, "B")).to_have_value("temperature(0.8) | top_p(0.95) | sample")
     opened(page)
-    box.get_by_label("Search your runs").fill("no such words")
-    expect(box.locator(".told")).to_contain_text("No run of yours")
-    box.get_by_label("Search your runs").fill("")
+    box.get_by_label("Search your history").fill("no such words")
+    expect(box.locator(".told")).to_contain_text("Nothing of yours")
+    box.get_by_label("Search your history").fill("")
     expect(box.locator(".rows li")).to_have_count(2)
     box.get_by_role("button", name="Delete all").click()
     box.get_by_role("button", name="Delete all, surely?").click()
     expect(box.locator(".rows li")).to_have_count(0)
     expect(page.locator(".baseline")).to_be_hidden()
-    box.get_by_label("keep my runs").uncheck()
+    box.get_by_label("keep what I run").uncheck()
     page.keyboard.press("Escape")
     run(page, 4)
     opened(page)
     expect(box.locator(".told")).to_contain_text("once they have ended")
+
+
+def test_what_could_not_be_kept_is_told_and_kept_later(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = site.service.history
+    assert history is not None
+    keep = history.keep
+
+    def refuse(*what: object) -> str:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(history, "keep", refuse)
+    run(page, 3)
+    button = page.locator(".archive .show")
+    expect(button).to_have_text("History: not kept")
+    monkeypatch.setattr(history, "keep", keep)
+    expect(button).to_have_text("History")
+    opened(page)
+    expect(page.locator(".archive .rows li")).to_have_count(1)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Iterator
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from playground.service import Service
 from tests.browser.acts import lane, run
+from tests.browser.conftest import Site, served
 
 
 def opened(page: Page) -> None:
@@ -79,6 +84,16 @@ def test_an_experiment_is_run_read_and_found_again(page: Page):
     expect(page.locator(".asking .earlier")).to_contain_text("Which <b>one</b>?")
     rows.nth(1).get_by_role("button").click()
     expect(page.locator(".samples .text")).to_have_count(4)
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("button", name="History", exact=True).click()
+    page.get_by_label("Search your history").fill("which twice top_p")
+    entry = page.locator(".archive .rows li")
+    expect(entry).to_have_count(1)
+    expect(entry).to_contain_text("experiment · ")
+    expect(entry.locator(".verdict")).to_contain_text("can be told")
+    entry.locator(".open").click()  # a link to it is one, too
+    stage(page, "done")
+    expect(page.locator(".finding h2")).to_have_text("Which <b>one</b>?")
     page.get_by_role("button", name="Delete", exact=True).locator("visible=true").click()
     page.get_by_role("button", name="Delete its texts and votes, surely?").click()
     for gone in (".finding", ".samples .text", "#frontier .chart", ".asking .earlier"):
@@ -134,3 +149,19 @@ def test_anybody_can_decide(page: Page):
         ] == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture
+def without_experiments(service: Service) -> Iterator[Site]:
+    """The page of a host that offers none."""
+    other = copy.copy(service)
+    other.settings = service.settings.model_copy(update={"max_experiment_texts": 0})
+    yield from served(other)
+
+
+def test_a_host_without_experiments_shows_the_columns(without_experiments: Site, visit):
+    page = visit(f"{without_experiments.address}?experiment=abc")
+    expect(page.locator(".areas")).to_have_count(0)
+    expect(lane(page, "A")).to_be_visible()
+    page.locator("#prompt textarea").press("Control+Enter")
+    expect(page.locator("#line .status")).not_to_contain_text("recorded", ignore_case=True)

@@ -12,13 +12,13 @@ import pytest
 
 from playground.experiment.ballots import Ballots, VoteError
 from playground.experiment.experiment import Experiment, ExperimentError
-from playground.experiment.facts import Facts
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
 from playground.experiment.statistics.anytime import share
 from playground.experiment.store import Store
 from playground.experiment.votes import Vote, strengths
+from playground.models.provenance import Facts
 
 ASKED = Experiment.of(
     {

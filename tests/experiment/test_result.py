@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from playground.experiment.experiment import Experiment
-from playground.experiment.facts import Facts
 from playground.experiment.frontier import ellipse, fair, frontier, sampler
 from playground.experiment.report import to_toml
 from playground.experiment.result import Result
 from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
+from playground.models.provenance import Facts
 from strategies import Recipe
 
 HOSTILE = "</style><script>alert(1)</script> | `x` <b> \x1b[2J \x00 & _a_ $x$"

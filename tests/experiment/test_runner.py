@@ -13,12 +13,12 @@ import pytest
 from playground.database import DatabaseError
 from playground.engine import Request
 from playground.experiment.experiment import Experiment, ExperimentError
-from playground.experiment.facts import Facts
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.runner import Cell, ExperimentFailed, Runner
 from playground.experiment.sample import Sample
 from playground.experiment.state import blank
 from playground.experiment.store import MIGRATIONS, Store
+from playground.models.provenance import Facts
 from tests.engine.models import engine
 from tests.test_app import ROOT
 

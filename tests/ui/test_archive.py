@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from playground.experiment.jobs import Jobs
+from playground.experiment.store import Store
 from playground.explain.baseline import against
 from playground.service import Service
 from playground.settings import Settings
 from playground.trace import Comparison
 from playground.ui.archive import OFF, Archive, kept
+from playground.ui.views import look_up
+from tests.engine.models import engine
+from tests.experiment.test_jobs import LONG, over
 from tests.traces import COLUMNS, comparison
 
 KEY = "0123456789abcdef" * 2
@@ -31,6 +36,16 @@ def service(tmp_path):
 def archive(service, runs):
     made = Archive(service, runs.get)
     return dict(zip(("listed", "keep", "act"), made.functions, strict=True)), made
+
+
+@pytest.fixture
+def jobs(service):
+    served = engine(rows=8)
+    served.start()
+    service._jobs = made = Jobs(lambda model: served, lambda: Store(None), 500)
+    yield made
+    made.close()
+    served.close()
 
 
 def kept_by(archive, key: str, view: str):
@@ -84,6 +99,43 @@ def test_columns_are_matched_by_name_then_recipe_then_place():
     assert [found.other for found in against(swapped, one)] == [2, 1, 0]
     assert [found.other for found in against(swapped, named)] == [2, 0, 0]
     assert [found.lane for found in against(one, one.model_copy(update={"lanes": [a]}))] == [0]
+
+
+def test_columns_arranged_anew_make_no_other_entry(archive, runs):
+    calls, made = archive
+    made.resolve = lambda view: look_up(view, runs.get)
+    id = kept_by(archive, KEY, "one")["id"]
+    calls["act"]({"key": KEY, "act": "pin", "id": id})
+    for view in ("one:2.0.1", "one:1", "one:0.0"):
+        found = kept_by(archive, KEY, view)
+        assert found["id"] == id and found["baseline"]["told"] == "These columns are it."
+    assert len(calls["listed"]({"key": KEY})["rows"][0]["columns"]) == 3  # nothing is lost
+    other = kept_by(archive, KEY, "one:0@two.1.2")["id"]
+    assert kept_by(archive, KEY, "one:2.0@two.1")["id"] == other != id
+    assert len(calls["listed"]({"key": KEY})["rows"]) == 2
+    assert "Run" in kept_by(archive, KEY, "gone")["lost"]
+
+
+def test_an_experiment_is_kept_searched_and_deleted_with_its_texts(archive, service, jobs):
+    calls, _ = archive
+    job = jobs.submit(LONG | {"question": "Which one?", "seeds": 1})
+    keep = {"key": KEY, "experiment": job.id}
+    id = archive[1]._answer(archive[1].keep, keep)["id"]
+    over(job)
+    assert archive[1]._answer(archive[1].keep, keep) == {"id": id}
+    (row,) = calls["listed"]({"key": KEY, "search": "which TOP_K two"})["rows"]
+    assert (row["kind"], row["source"], row["title"]) == ("experiment", job.id, "Which one?")
+    assert row["verdict"] == job.state.verdict[0]
+    assert row["columns"][0]["text"].startswith("Length")
+    assert calls["act"]({"key": OTHER, "act": "clear"}) == {"baseline": None} and jobs.get(job.id)
+    calls["act"]({"key": KEY, "act": "delete", "id": id})
+    assert jobs.get(job.id) is None and calls["listed"]({"key": KEY})["rows"] == []
+    gone = {"key": KEY, "experiment": "unknown"}
+    assert "no more" in archive[1]._answer(archive[1].keep, gone)["lost"]
+    again = jobs.submit(LONG | {"seeds": 1})
+    archive[1]._answer(archive[1].keep, keep | {"experiment": again.id})
+    assert service.delete_experiment(again.id) and not service.delete_experiment(again.id)
+    assert calls["listed"]({"key": KEY})["rows"] == []
 
 
 def test_a_run_that_the_process_forgot_comes_from_the_history(archive, service, runs):

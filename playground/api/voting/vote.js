@@ -78,8 +78,8 @@ async function vote(answer) {
     document.body.dataset.state = 'told';
     at('onward').focus();
   } catch (error) {
-    note(error.message, true);
     await begin();
+    if (question) note(error.message, true); // else it stands there why nothing is asked
   } finally {
     busy = false;
   }

@@ -87,7 +87,7 @@ class Replica:
         self.kind = kind(backend)
         self._fronts: dict[str, _FrontEnd] = {}
         self._leaving = False
-        self._facts: Any = None
+        self._provenance: Any = None
         self._watch: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -214,16 +214,12 @@ class Replica:
 
         return await self._tried(scores)
 
-    async def experiment_facts(self) -> Any:
+    async def provenance(self) -> Any:
         """The model to its weights, and this machine, as an experiment's report says it."""
-        from playground.experiment.facts import Facts
-
-        if self._facts is None:
-            engine = self.backend.engine
-            self._facts = await asyncio.to_thread(
-                Facts.of, engine.model, engine.forward.batch_invariant
-            )
-        return self._facts
+        if self._provenance is None:
+            model = self.backend.engine.model
+            self._provenance = await asyncio.to_thread(model.provenance)
+        return self._provenance
 
     async def score_text(self, request: ScoreRequest) -> Any:
         return await self._tried(lambda: self.backend.score_text(request, lambda: False))

@@ -12,14 +12,23 @@ from playground.trace import ModelFacts
 if TYPE_CHECKING:
     from playground.backends.cluster.backend import ClusterBackend
     from playground.engine.request_builder import RequestBuilder
-    from playground.experiment.facts import Facts
+    from playground.models.provenance import Facts
 
 
 @dataclass(frozen=True)
 class Model:
     """What an experiment reads of a model that is served elsewhere."""
 
-    facts: ModelFacts
+    backend: ClusterBackend
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self.backend.facts
+
+    def provenance(self) -> Facts:
+        """As a replica finds it: the weights are there."""
+        found: Facts = self.backend.call("provenance", wants=Wants())
+        return found
 
 
 class Spread:
@@ -29,7 +38,7 @@ class Spread:
 
     def __init__(self, backend: ClusterBackend) -> None:
         self.backend = backend
-        self.model = Model(backend.facts)
+        self.model = Model(backend)
 
     @property
     def builder(self) -> RequestBuilder:
@@ -44,11 +53,6 @@ class Spread:
         """Those of all replicas that are up."""
         up = sum(load.alive for load in self.backend.replicas.loads())
         return self.backend.described.rows * max(1, up)
-
-    def experiment_facts(self) -> Facts:
-        """On what the texts are written, as a replica finds it: the weights are there."""
-        found: Facts = self.backend.call("experiment_facts", wants=Wants())
-        return found
 
     def submit(self, request: Request) -> Run:
         return self.backend.submit_all([request])[0]

@@ -1,11 +1,13 @@
-// A visitor's runs, kept on the server under a key that this browser made: kept once they have ended, listed in a
-// dialog, opened, and compared with. See ui/archive.py; what is said of the baseline is drawn by baseline.js.
-// Functions: listed({key, search, before}), keep({key, view}), act({key, id, act, view}).
-// Event: reopen {id}, in its turn. Constants: on, days, colours, letters, others: how ids begin that are not kept
+// A visitor's runs and experiments, kept on the server under a key that this browser made: runs once they have ended,
+// listed in a dialog, opened, and compared with. See ui/archive.py; what is said of the baseline is drawn by baseline.js.
+// Functions: listed({key, search, before}), keep({key, view}) or ({key, experiment}), which is asked again where it gives
+// {fault} and not where it gives {lost}, act({key, id, act, view}). Event: reopen {id}, in its turn.
+// Constants: on, days, colours, letters, decides, others: how ids begin that are not kept
 const $ = (selector) => element.querySelector(selector);
 const [box, find, told, rows, more, keeps] = ['.list', '.find', '.told', '.rows', '.more', '.keeps'].map($);
 const SETTLES = 250; // milliseconds in which the strips of a run come to their ends
 const TYPING = 200;
+const [AGAIN, LATER] = [2000, 60000]; // until what could not be kept is sent again: the first time, and at most
 const KEY = 'playground-visitor';
 const WISH = 'playground-keeps';
 let timer = null;
@@ -13,6 +15,8 @@ let typing = null;
 let asked = 0; // the number of the last question for the list
 let last = null; // the time of the last row
 let kept = ''; // the view that was kept last
+let [retry, wait] = [null, AGAIN];
+let experiment = null; // the one that is shown and this visitor's: {id, over}
 
 // The key is made here and sent with what asks for it alone; without storage there is none.
 function key() {
@@ -35,22 +39,59 @@ async function look() {
   const name = view();
   const over = shown.length && shown.every(({ dataset }) => dataset.state === 'done' && dataset.run === name);
   if (!name || !over || name === kept || !wished()) return;
-  const mine = key();
-  if (!mine) return;
   kept = name;
-  const answer = await server.keep({ key: mine, view: name });
-  if (!answer || answer.fault) return;
+  const answer = await keep({ view: name });
+  if (!answer) {
+    if (kept === name) kept = '';
+    return;
+  }
   element.dataset.kept = name;
-  say(answer.baseline);
+  if (!answer.lost) say(answer.baseline);
   if (box.open) list();
 }
+
+// What could not be kept is told at the button, and sent again for as long as it is shown.
+async function keep(what) {
+  const mine = key();
+  if (!mine) return null;
+  const answer = await server.keep({ key: mine, ...what }).catch(() => null);
+  const fault = answer ? answer.lost ?? answer.fault ?? '' : 'The server did not answer.';
+  $('.show').textContent = fault ? 'History: not kept' : 'History';
+  $('.show').title = fault;
+  if (answer && !answer.fault) {
+    wait = AGAIN;
+    return answer;
+  }
+  clearTimeout(retry);
+  retry = setTimeout(() => { look(); lookAtExperiment(); }, wait);
+  wait = Math.min(2 * wait, LATER);
+  return null;
+}
+
+// An experiment is kept as it begins and, with what it tells, once it has ended.
+async function lookAtExperiment() {
+  const what = experiment;
+  if (!what || what.kept || !wished()) return;
+  what.kept = true;
+  what.kept = Boolean(await keep({ experiment: what.id }));
+}
+function follow({ detail: { id, stage } }) {
+  if (!element.isConnected) return document.removeEventListener('playground:experiment', follow);
+  const over = ['done', 'stopped', 'failed'].includes(stage);
+  if (!playground.experiments.mine(id) || (experiment?.id === id && experiment.over === over)) return;
+  experiment = { id, over, kept: false };
+  lookAtExperiment();
+}
+
 function soon() {
   clearTimeout(timer);
   timer = setTimeout(look, SETTLES);
 }
 
 const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
-const link = (id) => `${location.origin}${location.pathname}${location.search}#kept=${id}`;
+const link = ({ id, kind, source }) => (kind === 'experiment'
+  ? `${location.origin}${location.pathname}?experiment=${encodeURIComponent(source)}`
+  : `${location.origin}${location.pathname}${location.search}#kept=${id}`);
 function button(label, act, title = '') {
   const made = part('button', '', label);
   Object.assign(made, { type: 'button', title });
@@ -58,20 +99,29 @@ function button(label, act, title = '') {
   return made;
 }
 
-function row({ id, created, pinned, title, model, columns }) {
+function row(entry) {
+  const { id, kind, source, created, pinned, title, model, columns, verdict } = entry;
+  const run = kind === 'run';
   const item = part('li', pinned ? 'pinned' : '');
   const open = button('', () => {
+    if (!run && !decides) {
+      told.textContent = 'This host offers no experiments any more.';
+      return;
+    }
     box.close();
-    reopen(id);
+    if (run) return reopen(id);
+    playground.area.show('decide');
+    playground.experiments.open(source);
   });
   open.className = 'open';
   open.append(part('b', '', title));
   const when = new Date(1000 * created);
-  open.append(part('span', 'when', `${when.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })} · ${model}`));
+  open.append(part('span', 'when', `${when.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })} · ${run ? '' : 'experiment · '}${model}`));
+  if (verdict) open.append(part('span', 'verdict', verdict));
   const texts = part('span', 'texts');
   columns.forEach(({ name, text }, i) => {
     const one = part('span', 'one');
-    const badge = part('i', '', letters[i]);
+    const badge = part('i', '', run ? letters[i] : '');
     badge.style.setProperty('--colour', colours[i]);
     one.append(badge, part('span', 'name', name), part('span', 'text', text));
     texts.append(one);
@@ -79,15 +129,12 @@ function row({ id, created, pinned, title, model, columns }) {
   open.append(texts);
   const acts = part('span', 'acts');
   const share = button('Copy link', async () => {
-    await navigator.clipboard.writeText(link(id));
+    await navigator.clipboard.writeText(link(entry));
     share.textContent = 'Copied';
     setTimeout(() => { share.textContent = 'Copy link'; }, 1500);
   }, 'Whoever has the link can open it');
-  acts.append(
-    button(pinned ? 'Unpin' : 'Pin as baseline', () => act(pinned ? 'unpin' : 'pin', id), 'Later runs are compared with it'),
-    share,
-    button('Delete', () => act('delete', id)),
-  );
+  if (run) acts.append(button(pinned ? 'Unpin' : 'Pin as baseline', () => act(pinned ? 'unpin' : 'pin', id), 'Later runs are compared with it'));
+  acts.append(share, button('Delete', () => act('delete', id), run ? '' : 'With its texts and votes'));
   item.append(open, acts);
   return item;
 }
@@ -107,13 +154,14 @@ async function list(further = false) {
   rows.append(...answer.rows.map(row));
   last = answer.rows.at(-1)?.created ?? last;
   more.hidden = !answer.more;
-  if (!rows.children.length) told.textContent = find.value ? 'No run of yours holds these words.' : 'Runs are listed here once they have ended.';
+  if (!rows.children.length) told.textContent = find.value ? 'Nothing of yours holds these words.' : 'Runs are listed here once they have ended, experiments as they begin.';
 }
 
 async function act(what, id = '') {
   const answer = await server.act({ key: key(), act: what, id, view: view() });
   if (answer?.fault) told.textContent = answer.fault;
   else say(answer?.baseline);
+  if (playground.experiments.id) playground.experiments.open(playground.experiments.id); // it may be gone
   await list();
 }
 
@@ -147,7 +195,7 @@ keeps.addEventListener('change', () => {
   playground.remember(WISH, keeps.checked ? 'yes' : 'no');
   if (keeps.checked) soon();
 });
-$('.where').textContent = `On this server, for ${days} days, for this browser and whoever has a run’s link.`;
+$('.where').textContent = `On this server, for ${days} days, for this browser and whoever has a link.`;
 
 // A link to a run of the history shows it once the page is open.
 function reopen(id) {
@@ -161,6 +209,7 @@ if (wanted) document.addEventListener('playground:setup', () => reopen(wanted), 
 
 element.hidden = !on;
 if (on) {
+  document.addEventListener('playground:experiment', follow);
   const watching = new MutationObserver((changes) => {
     if (changes.some(({ target }) => target.classList?.contains('strip'))) soon();
   });

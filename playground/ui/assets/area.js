@@ -8,12 +8,17 @@
   const kept = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
   const asked = () => new URLSearchParams(location.search).get('experiment');
   const listeners = { area: [], experiment: [], earlier: [] };
-  let area = asked() ? 'decide' : kept(AREA) === 'decide' ? 'decide' : 'compare';
+  let area = 'compare';
+  let wanted = asked() ? 'decide' : kept(AREA); // taken once there is such an area: a host may offer no experiments
   let experiment = asked();
 
   function read() {
     try { return JSON.parse(playground.remember(EARLIER) ?? '[]').filter(({ id }) => typeof id === 'string'); }
     catch { return []; }
+  }
+  function write(entry) {
+    const others = read().filter(({ id }) => id !== entry.id);
+    playground.remember(EARLIER, JSON.stringify([entry, ...others].slice(0, MOST)));
   }
   function address() {
     const query = new URLSearchParams(location.search);
@@ -26,6 +31,8 @@
   window.playground.area = {
     attach(draw) {
       listeners.area.push(draw);
+      if (wanted === 'decide') area = wanted;
+      wanted = null;
       const page = document.querySelector('#page');
       if (page) page.dataset.area = area;
       draw(area);
@@ -47,7 +54,9 @@
       listeners[what].push(heard);
       heard(what === 'experiment' ? experiment : read());
     },
-    open(id) {
+    // Opened by its id; `begun` here, so that it is this visitor's.
+    open(id, begun) {
+      if (begun) write({ id, title: '', when: Date.now(), mine: true });
       experiment = id;
       address();
       tell('experiment', id);
@@ -55,11 +64,10 @@
     // Called with what an experiment is called, once that is known.
     name(id, title) {
       if (read()[0]?.id === id && read()[0].title === title) return; // it is told again and again
-      const others = read().filter((one) => one.id !== id);
-      const when = read().find((one) => one.id === id)?.when ?? Date.now();
-      playground.remember(EARLIER, JSON.stringify([{ id, title, when }, ...others].slice(0, MOST)));
+      write({ when: Date.now(), ...read().find((one) => one.id === id), id, title });
       tell('earlier', read());
     },
+    mine: (id) => read().some((one) => one.id === id && one.mine),
     forget(id) {
       playground.remember(EARLIER, JSON.stringify(read().filter((one) => one.id !== id)));
       tell('earlier', read());

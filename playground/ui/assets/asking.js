@@ -133,7 +133,7 @@ async function begin() {
   blame();
   try {
     const answer = (await server.begin(told())) ?? { faults: { '': 'The server did not answer.' } };
-    if (answer.id) playground.experiments.open(answer.id);
+    if (answer.id) playground.experiments.open(answer.id, true);
     else {
       blame(answer.faults);
       form.querySelector('.fault:not([hidden])')?.scrollIntoView({ block: 'nearest' });

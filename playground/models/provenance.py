@@ -1,4 +1,4 @@
-"""On what an experiment was run: the model to its weights, versions, and the machine."""
+"""On what texts are written: the model to its weights, versions, and the machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import importlib.metadata
 import json
 import os
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from playground.models import LoadedModel
+if TYPE_CHECKING:
+    from playground.models.loading import LoadedModel
 
 _VERSIONS = ("decoding-playground", "torch", "transformers", "tokenizers", "numpy", "scipy")
 _PIECE = 1 << 14  # numbers of each end and of the middle of a tensor
@@ -34,7 +35,7 @@ class Facts(BaseModel):
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, loaded: LoadedModel, batch_invariant: bool) -> Facts:
+    def of(cls, loaded: LoadedModel) -> Facts:
         facts = loaded.facts
         return cls(
             model=facts.id,
@@ -43,7 +44,7 @@ class Facts(BaseModel):
             parameters=facts.parameters,
             device=facts.device,
             dtype=facts.dtype,
-            batch_invariant=batch_invariant,
+            batch_invariant=facts.batch_invariant,
             machine=_machine(facts.device),
             versions=_versions(),
         )
