@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import choix
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -22,6 +23,28 @@ def cast(count, seed=0, lean=0.0, tie=0.5):
         outcome = ("first", "second", "tie")[random.choice(3, p=chances / chances.sum())]
         votes.append(Vote(prompt=number, seed=0, first=i, second=j, outcome=outcome))
     return votes
+
+
+@pytest.mark.parametrize("prior", [None, 3.0, 0.5])
+def test_strengths_are_those_that_choix_finds(prior):
+    """It knows neither ties nor a lean: each text stands first as often, and none is as good."""
+    votes = cast(300, tie=0.0)
+    other = {"first": "second", "second": "first"}
+    votes += [
+        vote.model_copy(
+            update={"first": vote.second, "second": vote.first, "outcome": other[vote.outcome]}
+        )
+        for vote in votes
+    ]
+    won = [(v.first, v.second) if v.outcome == "first" else (v.second, v.first) for v in votes]
+    alpha = 0.0 if prior is None else 1 / (2 * prior**2)
+    theirs = choix.opt_pairwise(len(TRUTH), won, alpha=alpha, tol=1e-10)
+    found = strengths(votes, prior)
+    values = [one.value for one in found.strengths]
+    assert values == pytest.approx(list(theirs - theirs.mean()), abs=1e-4)
+    assert found.position.value == pytest.approx(0, abs=1e-6) and found.ties == 0.0
+    chance = choix.probabilities([0, 1], theirs)[0]
+    assert found.wins(0, 1) == pytest.approx(chance, abs=1e-4)
 
 
 def test_strengths_are_those_of_plain_optimisation():
