@@ -40,7 +40,9 @@ from playground.bench import (
 from playground.bench.peers import comparing
 from playground.bench.random_models import SHAPES
 from playground.bench.readme import write
+from playground.experiment.runner import Done
 
+_TOLD = 64  # texts of an experiment, after which it says how far it is
 WHAT = (
     "six", "peers", "bars", "growth", "load", "cluster", "experiment", "strategies", "soak",
     "models", "gpu", "clicks",
@@ -121,7 +123,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = [growth.measure(options.model, options.only)]
     elif options.what == "experiment":
         asked = (options.prompts, options.seeds, options.sample)
-        reports = [experiment.compare(options.model, options.tokens, *asked)]
+        reports = [experiment.compare(options.model, options.tokens, *asked, _written)]
     elif options.what == "strategies":
         reports = [
             strategies.measure(
@@ -154,6 +156,12 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
 
 def _progress(verdict: models.Verdict) -> None:
     print(verdict, file=sys.stderr, flush=True)
+
+
+def _written(done: Done) -> None:
+    if done.done % _TOLD == 0:
+        left = f"about {done.seconds_left:.0f} s left" if done.seconds_left else "all written"
+        print(f"{done.done} of {done.total} texts, {left}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

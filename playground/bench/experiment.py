@@ -8,7 +8,7 @@ time is what the mean of each recipe's calls would make of all, which the report
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -17,6 +17,7 @@ from typing import Any
 from playground.bench.six import NEUTRAL, machine
 from playground.experiment.experiment import Experiment
 from playground.experiment.prompts import SETS, prompt_set
+from playground.experiment.runner import Done
 
 # Each recipe, and the arguments of ``generate`` that do the same.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -75,9 +76,17 @@ class Report:
 
 
 def compare(
-    model: str | None, tokens: int, prompts: int = 20, seeds: int = 8, sample: int = 24
+    model: str | None,
+    tokens: int,
+    prompts: int = 20,
+    seeds: int = 8,
+    sample: int = 24,
+    progress: Callable[[Done], None] | None = None,
 ) -> Report:
-    """Measure both on one model; the same weights serve the calls, unpacked."""
+    """Measure both on one model; the same weights serve the calls, unpacked.
+
+    ``progress`` is called after each text of the experiment.
+    """
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
 
@@ -93,7 +102,7 @@ def compare(
     own.experiment(question(1, 2, min(tokens, 8)))  # to warm up
     _call(plain, asked, 0, 0, min(tokens, 8))
     begun = perf_counter()
-    result = own.experiment(asked)
+    result = own.experiment(asked, progress=progress)
     written = perf_counter()
     result.verdict()
     for metric in asked.metrics:
