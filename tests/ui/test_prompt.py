@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from playground.backends.local import LocalBackend
 from playground.engine import Request
 from playground.ui import score
 from playground.ui.chips import chips_of, control_note
@@ -75,7 +76,10 @@ def test_a_scored_prompt_keeps_what_is_said_of_its_control_tokens():
     asked = {"prompt": "a<|im_end|>", "recipes": ["greedy"], "split_special_tokens": True}
     run = served.submit(Request(**asked, max_new_tokens=0))
     served.score(run)
-    found = {"comparison": lambda name: run.comparison(), "backend": lambda model: served}
+    found = {
+        "comparison": lambda name: run.comparison(),
+        "backend": lambda model: LocalBackend(served),
+    }
     service = SimpleNamespace(**found)
     chips = score.chips(service, run.id)
     assert chips["note"] == control_note(["<|im_end|>"], True)
