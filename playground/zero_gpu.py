@@ -174,7 +174,8 @@ class GPU:
                 lent.end("cancelled" if run.cancelled else "deadline", _ended(run, most))
                 return
             if isinstance(news, News):
-                run.notice = f"Written on the GPU, in {news.facts.dtype}."
+                facts = news.facts or run.facts  # told once
+                run.notice = f"Written on the GPU, in {facts.dtype}."
                 lent.take(news)
                 heard, begun = now, True
                 if run.done:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from playground.engine import LaneView, Request, telling
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lent import Lent, written
 from playground.side_by_side import JointRun, Part
+from playground.zero_gpu import GPU
 from strategies import Recipe
 from tests.api.asking import events
 from tests.engine.models import engine
@@ -152,3 +155,13 @@ def test_ended_here_it_keeps_what_was_told(here, there):
     lent.end("deadline", "The time was up.")
     (lane,) = run.comparison().lanes
     assert run.outcome == "deadline" and lane.finish_reason == "deadline" and lane.token_ids
+
+
+def test_a_run_on_a_lent_gpu_ends_as_it_was_written_there(here, there):
+    own = here.submit(asked())
+    here.drive(own)
+    gpu = GPU(lambda request, _: written(there, request, pace=0.0), threading.Semaphore(1))
+    service = SimpleNamespace(engine=lambda _: here, runs=SimpleNamespace(add=list))
+    run = gpu.submit(service, asked())
+    assert run.join(30) and run.notice == "Written on the GPU, in float32."
+    assert outputs(run) == outputs(own)
