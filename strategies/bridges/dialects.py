@@ -146,6 +146,8 @@ STEP_NAMES: dict[str, tuple[str, ...]] = {
 FIRST = (
     "thinking_budget", "guidance", "constrained", "logit_bias", "bad_words", "ban_phrases",
 )  # fmt: skip
+# What steers by the probability that a token is drawn with, and so comes last in every order.
+LAST = ("adaptive_p", "mirostat_v2")
 TEMPERATURES = ("temperature", "dynamic_temperature", "quadratic")
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 

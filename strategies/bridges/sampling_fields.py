@@ -12,6 +12,7 @@ from ..recipe import Recipe
 from .dialects import (
     DIALECTS,
     FIRST,
+    LAST,
     LETTERS,
     ORDERS,
     PENALTIES,
@@ -283,6 +284,7 @@ def _order(fields: Fields, dialect: Dialect) -> list[str]:
         }[unlisted]
     if fields.get("temperature_last"):
         usual.sort(key=lambda step: step in TEMPERATURES)
+    usual.sort(key=lambda step: step in LAST)
     return [*FIRST, *usual]
 
 

@@ -252,6 +252,13 @@ def test_any_json_may_be_asked_for():
         assert recipe(asked) == recipe({"json_schema": {"type": "object"}})
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_steers_by_the_probability_drawn_comes_last(dialect):
+    fields = {"mirostat": 2, "xtc_probability": 0.5, "no_repeat_ngram_size": 3}
+    for order in ({}, {"sampler_priority": ["mirostat", "xtc"]}, {"temperature_last": True}):
+        assert "| mirostat_v2 | sample" in f"| {recipe({**fields, **order}, dialect)}"
+
+
 def test_contrastive_search_takes_only_a_width_that_was_sent():
     assert str(recipe({"penalty_alpha": 0.6}, "llama.cpp")).endswith("| contrastive")
 
