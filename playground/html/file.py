@@ -30,7 +30,7 @@ ELEMENTS = {  # the page's, each with the constants that its code uses by name
     "walk": (), "beams": (), "tree": (), "apart": (), "ribbon": (),
 }  # fmt: skip
 SCRIPTS = (
-    "shape", "refer", "last_pick", "picks", "picture", "save", "tree_drawing", "beam_tree",
+    "part", "shape", "refer", "picks", "picture", "save", "tree_drawing", "beam_tree",
     "beam_drawing",
 )  # fmt: skip
 OWN = ("figure", "controls", "columns", "token_table", "recorded", "file")  # in their order

@@ -13,7 +13,7 @@ from gradio.themes.utils import fonts
 from playground.ui.element import ASSETS
 
 SCRIPTS = (
-    "page", "area", "turns", "address", "chat", "refer", "last_pick", "branches", "history",
+    "page", "part", "copy", "area", "turns", "address", "chat", "refer", "branches", "history",
     "chooser", "step_menu", "shape", "picks", "picture", "save", "tree_drawing", "beam_tree",
     "beam_drawing",
 )  # fmt: skip

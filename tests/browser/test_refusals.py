@@ -80,3 +80,15 @@ def test_a_prompt_of_any_length_is_run_and_linked(page, visit):
     expect(page.locator("#share")).to_have_text(re.compile(r"Link copied, [\d,]+ characters"))
     opened = visit(page.evaluate("navigator.clipboard.readText()"))
     expect(opened.locator("#prompt textarea")).to_have_value(text)
+
+
+def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit, site):
+    """As in a frame, or over plain HTTP to another machine."""
+    page = visit(site.address)
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.locator("#share").click()
+    expect(page.locator("#share")).to_have_text("Link copied")
+    prompt = page.locator("#prompt textarea")
+    prompt.fill("")
+    prompt.press("Control+v")
+    expect(prompt).to_have_value(re.compile(f"^{site.address}"))

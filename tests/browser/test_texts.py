@@ -207,3 +207,25 @@ def test_what_was_taken_back_is_struck_out_before_its_token_and_counted(page):
     pair = lane(page, "A").locator(".figures > *", has_text="taken back")
     counted = int(re.search(r"\d+", pair.inner_text()).group())
     assert counted >= drafts.count() > 0
+
+
+def test_of_two_quick_picks_the_last_is_shown_whichever_is_answered_first(page):
+    """The first one's answer is held until the second one's is on the page."""
+    held = []
+    page.route(
+        "**/gradio_api/run/predict",
+        lambda route: route.continue_() if held else held.append(route),
+    )
+    page.evaluate(
+        "window.marks = []; document.addEventListener('playground:mark', e => marks.push(e.detail))"
+    )
+    lane(page, "A").locator(".token").nth(2).click()
+    lane(page, "B").locator(".token").nth(4).click()
+    expect(title(page)).to_contain_text("token 5:")
+    held[0].continue_()
+    page.wait_for_function("marks.some(({lane, step}) => lane === 0 && step === 2)")
+    expect(title(page)).to_contain_text("token 5:")
+    expect(page.locator("#inspector .caption .letter")).to_have_text("B")
+    selected = page.locator(".token[aria-selected=true]")
+    expect(selected).to_have_count(1)
+    assert selected.text_content() == lane(page, "B").locator(".token").nth(4).text_content()

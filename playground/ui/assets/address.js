@@ -86,12 +86,7 @@
       const hash = setup ? await code(setup) : location.hash;
       const link = (base || location.origin + location.pathname) + hash;
       if (link.length > MOST) return 'Too long for a link';
-      try {
-        await navigator.clipboard.writeText(link);
-      } catch { // no clipboard without https or in a frame: show the link, to be copied by hand
-        window.prompt('Copy this link', link);
-        return 'Share link';
-      }
+      if (!(await playground.copy(link))) return 'Share link';
       return link.length > LONG ? `Link copied, ${link.length.toLocaleString('en')} characters`
         : 'Link copied';
     },

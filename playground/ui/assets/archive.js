@@ -88,7 +88,7 @@ function soon() {
   timer = setTimeout(look, SETTLES);
 }
 
-const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
+const { part } = playground;
 const link = ({ id, kind, source }) => (kind === 'experiment'
   ? `${location.origin}${location.pathname}?experiment=${encodeURIComponent(source)}`
   : `${location.origin}${location.pathname}${location.search}#kept=${id}`);
@@ -128,11 +128,7 @@ function row(entry) {
   });
   open.append(texts);
   const acts = part('span', 'acts');
-  const share = button('Copy link', async () => {
-    await navigator.clipboard.writeText(link(entry));
-    share.textContent = 'Copied';
-    setTimeout(() => { share.textContent = 'Copy link'; }, 1500);
-  }, 'Whoever has the link can open it');
+  const share = button('Copy link', () => playground.copy(link(entry), share), 'Whoever has the link can open it');
   if (run) acts.append(button(pinned ? 'Unpin' : 'Pin as baseline', () => act(pinned ? 'unpin' : 'pin', id), 'Later runs are compared with it'));
   acts.append(share, button('Delete', () => act('delete', id), run ? '' : 'With its texts and votes'));
   item.append(open, acts);

@@ -12,11 +12,7 @@ let timer = null;
 let turn = 0;
 let busy = false;
 
-const part = (name, given = {}, ...inside) => {
-  const made = Object.assign(document.createElement(name), given);
-  made.append(...inside);
-  return made;
-};
+const { part, counted } = playground;
 
 const box = (name, value, checked, text, title) => part('label', { className: 'check', title },
   part('input', { type: 'checkbox', name, value, checked }), part('span', { textContent: text }));
@@ -50,14 +46,13 @@ function blame(faults = {}) {
     at(name).setAttribute('aria-invalid', String(Boolean(faults[of])));
 }
 
-const plural = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 function draw(answer) {
   known = answer.settings ?? known;
   for (const row of settings.children) fill(row.querySelector('select'));
   blame(answer.faults);
   const { counts } = answer;
   count.textContent = counts
-    ? `${plural(counts.prompts, 'prompt')} × ${plural(counts.recipes, 'recipe')} × ${plural(counts.seeds, 'seed')} = ${plural(counts.texts, 'text')}`
+    ? `${counted(counts.prompts, 'prompt')} × ${counted(counts.recipes, 'recipe')} × ${counted(counts.seeds, 'seed')} = ${counted(counts.texts, 'text')}`
     : '';
 }
 

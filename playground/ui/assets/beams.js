@@ -23,7 +23,7 @@ let soon = 0;
 const picks = playground.picks();
 let layout = null; // where everything stands in the drawing
 
-const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
+const { part } = playground;
 const strip = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"] .strip`);
 const running = () => strip()?.dataset.state === 'running';
 const seen = () => element.isConnected && element.offsetParent;

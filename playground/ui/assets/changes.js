@@ -12,7 +12,7 @@ let flying = false;
 let again = false;
 let ranges = {}; // by setting, how far it may go
 const own = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
-const part = (name, className) => Object.assign(document.createElement(name), { className });
+const { part } = playground;
 
 function draw() {
   const v = props.value;

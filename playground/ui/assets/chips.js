@@ -2,8 +2,7 @@
 // value: {tokens: [[text, id, control, log-probability or null], …], note, more, count, fault: why there are none}
 const [row, note, count] = ['.chips', '.note', '.count'].map((s) => element.querySelector(s));
 const visible = (text) => text.replaceAll(' ', '·').replaceAll('\n', '⏎').replaceAll('\t', '⇥') || '∅';
-const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
-  : (100 * p).toPrecision(1)) + ' %';
+const { percent } = playground;
 function draw() {
   const v = props.value || { tokens: [], note: '', count: '' };
   row.replaceChildren(...v.tokens.map(([text, id, control, logprob]) => {

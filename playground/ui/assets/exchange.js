@@ -49,7 +49,7 @@ async function ask() {
   element.removeAttribute('aria-busy');
 }
 
-const text = (name, content) => Object.assign(document.createElement(name), { textContent: content });
+const text = (name, content) => playground.part(name, {}, content);
 function put(selector, content) {
   $(selector).textContent = content ?? '';
   $(selector).hidden = !content;
@@ -100,11 +100,7 @@ program.addEventListener('change', () => {
   ask();
 });
 program.addEventListener('playground:chosen', () => ask());
-$('.copy-out').addEventListener('click', async () => {
-  await navigator.clipboard.writeText(out.textContent);
-  $('.copy-out').textContent = 'Copied';
-  setTimeout(() => { $('.copy-out').textContent = 'Copy'; }, 1500);
-});
+$('.copy-out').addEventListener('click', ({ target }) => playground.copy(out.textContent, target));
 $('.save-out').addEventListener('click', () => {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([`${out.textContent}\n`], { type: 'text/plain;charset=utf-8' }));

@@ -15,11 +15,7 @@ let [id, version, state, timer, turn] = [null, -1, null, null, 0];
 let listed = null; // of how many texts the table by prompt is
 let drawn = null; // the experiment and the stage that the frontier was drawn of
 
-const part = (name, given = {}, ...inside) => {
-  const made = Object.assign(document.createElement(name), given);
-  made.append(...inside);
-  return made;
-};
+const { part, counted } = playground;
 const over = () => state && OVER.includes(state.stage);
 
 async function look() {
@@ -43,37 +39,36 @@ async function look() {
   if (!over()) timer = setTimeout(look, document.hidden || playground.area.shown !== 'decide' ? REST : LOOK);
 }
 
-const plural = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 function left(seconds) {
   if (seconds === null) return '';
   if (seconds < 90) return `, about ${Math.ceil(seconds)} s left`;
   return seconds < 5400 ? `, about ${Math.round(seconds / 60)} min left` : `, about ${(seconds / 3600).toFixed(1)} h left`;
 }
 function sentence() {
-  const texts = `${state.done.toLocaleString('en')} of ${plural(state.total, 'text')}`;
+  const texts = `${state.done.toLocaleString('en')} of ${counted(state.total, 'text')}`;
   const { stage, note } = state;
   if (stage === 'waiting') return note || 'Waits.';
   if (stage === 'running') return `${texts}${left(state.seconds_left)}`;
   if (stage === 'concluding') return `${texts}. Comparing …`;
-  if (stage === 'done') return state.measured < state.total ? `Done; of ${texts} are still kept.` : `Done: ${plural(state.total, 'text')}.`;
+  if (stage === 'done') return state.measured < state.total ? `Done; of ${texts} are still kept.` : `Done: ${counted(state.total, 'text')}.`;
   return stage === 'failed' ? `Failed after ${texts}: ${note}` : `Stopped after ${texts}; what follows is of these.`;
 }
 
 function draw() {
   document.dispatchEvent(new CustomEvent('playground:experiment', { detail: state }));
-  const title = state.question || `${plural(state.recipes.length, 'recipe')}, ${plural(state.prompts, 'prompt')}`;
+  const title = state.question || `${counted(state.recipes.length, 'recipe')}, ${counted(state.prompts, 'prompt')}`;
   playground.experiments.name(id, title);
   home.dataset.stage = state.stage;
   home.hidden = false;
   heading.textContent = title;
-  facts.textContent = `${state.model}; ${plural(state.prompts, 'prompt')} × ${plural(state.recipes.length, 'recipe')} × `
-    + `${plural(state.seeds, 'seed')}, at most ${plural(state.max_new_tokens, 'token')} each`;
+  facts.textContent = `${state.model}; ${counted(state.prompts, 'prompt')} × ${counted(state.recipes.length, 'recipe')} × `
+    + `${counted(state.seeds, 'seed')}, at most ${counted(state.max_new_tokens, 'token')} each`;
   told.textContent = sentence();
   bar.value = state.total ? state.done / state.total : 0;
   stop.hidden = over() || state.stage === 'concluding';
   onward.hidden = !over() || state.stage === 'done';
   failures.replaceChildren(...state.failed.map(({ recipe, texts, reason }) => part('li', {
-    textContent: `${state.recipes[recipe].name}: ${plural(texts, 'text')} failed. ${reason}`,
+    textContent: `${state.recipes[recipe].name}: ${counted(texts, 'text')} failed. ${reason}`,
   })));
   means();
   sentences();
@@ -158,7 +153,7 @@ function means() {
   const note = home.querySelector('.means ~ .note');
   note.textContent = over()
     ? 'Each prompt counts as the mean of its texts; the interval (BCa bootstrap of whole prompts) holds the true mean with 95 %. A click on a recipe opens its texts.'
-    : `Of ${plural(state.measured, 'text')} so far. What differs is told at the end: to look again and again, and to stop where it pleases, would find differences that are none.`;
+    : `Of ${counted(state.measured, 'text')} so far. What differs is told at the end: to look again and again, and to stop where it pleases, would find differences that are none.`;
 }
 
 function listPairs() {
@@ -172,7 +167,7 @@ function listPairs() {
   pairs.querySelector('table').replaceChildren(part('thead', {}, part('tr', {}, ...titles.map((title) => part('th', { scope: 'col', textContent: title })))),
     part('tbody', {}, ...rows));
   pairs.querySelector('.note').textContent = 'Differences are paired within each prompt and seed. p is of the sign-flip test over prompts, after Holm’s correction over all pairs of the metric.'
-    + (state.pairs_left_out ? ` ${plural(state.pairs_left_out, 'pair')} more are in the CSV of pairs.` : '');
+    + (state.pairs_left_out ? ` ${counted(state.pairs_left_out, 'pair')} more are in the CSV of pairs.` : '');
 }
 
 let [asked, again] = [false, false]; // whether the table is on its way, and to be asked for anew
@@ -196,7 +191,7 @@ async function fetchPrompts() {
     return part('td', { className: 'number' }, open);
   })));
   prompts.querySelector('table').replaceChildren(part('thead', {}, head), part('tbody', {}, ...rows));
-  prompts.querySelector('.note').textContent = `The mean over seeds, ± 95 % over them${answer.left_out ? `; ${plural(answer.left_out, 'prompt')} more are in the report` : ''}.`;
+  prompts.querySelector('.note').textContent = `The mean over seeds, ± 95 % over them${answer.left_out ? `; ${counted(answer.left_out, 'prompt')} more are in the report` : ''}.`;
 }
 
 const frontier = () => trigger('draw', { id, quality: axes.querySelector('.up').value, diversity: axes.querySelector('.across').value });
@@ -247,14 +242,10 @@ drop.addEventListener('click', async () => { // the second press, within some se
   frontier(); // what is drawn of it is there no longer
   playground.experiments.open(null);
 });
-link.addEventListener('click', async () => {
-  const address = `${location.origin}${location.pathname}?experiment=${encodeURIComponent(id)}`;
-  try { await navigator.clipboard.writeText(address); link.textContent = 'Link copied'; }
-  catch { window.prompt('Copy this link', address); }
-});
+link.addEventListener('click', () =>
+  playground.copy(`${location.origin}${location.pathname}?experiment=${encodeURIComponent(id)}`, link));
 playground.experiments.listen('experiment', (given) => {
   [id, version, state] = [given, -1, null];
-  link.textContent = 'Copy link';
   unsure();
   home.hidden = !id;
   home.dataset.stage = 'opening';

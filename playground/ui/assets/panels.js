@@ -6,11 +6,7 @@
 const [figure, sentence, home] = ['.panels', '.sentence', '.shelf'].map((s) => element.querySelector(s));
 let at = null; // the candidate that is followed
 
-const part = (name, className, ...inside) => {
-  const made = Object.assign(document.createElement(name), { className });
-  made.append(...inside);
-  return made;
-};
+const { part } = playground;
 const shape = (name, given) => playground.shape(name, { ...given, 'vector-effect': 'non-scaling-stroke' });
 
 function bar(kind, share) {

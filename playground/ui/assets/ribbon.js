@@ -6,7 +6,7 @@ const [figure, sentence, measures, field, svg, told] = [
 ].map((s) => element.querySelector(s));
 const LEFT = 34;
 const ROW = 34;
-const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
+const { percent } = playground;
 // Of each measure the height of a bar, what is told of it, and the largest value in words.
 const MEASURES = {
   surprise: { of: ({ logprob }) => -logprob, tell: (x) => `${x.toFixed(2)} nats`, read: 'the taller the bar, the less likely was the token' },

@@ -2,11 +2,7 @@
 // value: {id, recipe, name, written, more, texts: [{prompt, expected, seed, text, error}]}; text by textContent alone.
 const [title, told, list] = ['h3', '.told', '.list'].map((s) => element.querySelector(s));
 let shown = null;
-const part = (name, given = {}, ...inside) => {
-  const made = Object.assign(document.createElement(name), given);
-  made.append(...inside);
-  return made;
-};
+const { part } = playground;
 function draw() {
   const v = props.value;
   element.hidden = !v;

@@ -39,11 +39,7 @@ window.playground.save = (() => {
   }
 
   return (figure, told) => {
-    const part = (name, given, ...inside) => {
-      const made = Object.assign(document.createElement(name), given);
-      made.append(...inside);
-      return made;
-    };
+    const { part } = playground;
     const opener = part('button', { type: 'button', className: 'opener', title: 'Save this view' });
     const kinds = part('span', { className: 'kinds', hidden: true }, ...Object.entries(KINDS).map(([kind, save]) => {
       const button = part('button', { type: 'button', textContent: kind });

@@ -32,8 +32,7 @@ let top = 0; // the scroll position that this code knows
 let told = null; // the figures that were drawn last
 
 const MOST_TAKEN = 3; // texts that were taken back in one place and are shown struck out
-const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1)
-  : (100 * p).toPrecision(1)) + ' %';
+const { percent } = playground;
 const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
 const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
 
@@ -237,7 +236,7 @@ let latest = 0;
 const here = (index) => [props.value.run, props.value.lane, props.value.output, index];
 function choose(index, focus) {
   const before = document.querySelector('.token[aria-selected="true"]');
-  playground.marks.made(before ? playground.marks.at : null, here(index));
+  const from = before ? playground.marks.at : null;
   playground.marks.at = here(index);
   mark(index);
   if (focus) text.children[index].focus({ preventScroll: false });
@@ -249,7 +248,7 @@ function choose(index, focus) {
     latest = Date.now();
     trigger('pick', { ...playground.reference.view(), ...at });
   };
-  playground.lastPick(at, () => {
+  playground.marks.made(from, here(index), () => {
     mark(index);
     tell();
   });

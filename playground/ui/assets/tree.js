@@ -20,7 +20,7 @@ const picks = playground.picks();
 const { titled, visible } = playground.treeDrawing;
 const still = Boolean(playground.still); // in a file, where nothing is gone on with
 figure.classList.toggle('still', still);
-const percent = (p) => `${p >= 0.0995 ? (100 * p).toFixed(0) : p >= 0.001 ? (100 * p).toFixed(1) : (100 * p).toPrecision(1)} %`;
+const { percent } = playground;
 const quoted = (text) => (text.trim() ? `“${visible(text)}”` : `“${visible(text).replace(/ /g, '␣')}”`);
 
 async function ask(again) {

@@ -6,11 +6,7 @@ const LOOK = 3000; // milliseconds between two looks at a vote that goes on
 const FIRST = 4; // recipes that are ticked
 let [id, timer, turn, state] = [null, null, 0, null];
 
-const part = (name, given = {}, ...inside) => {
-  const made = Object.assign(document.createElement(name), given);
-  made.append(...inside);
-  return made;
-};
+const { part, counted } = playground;
 
 document.addEventListener('playground:experiment', ({ detail }) => {
   const other = state?.id !== detail.id;
@@ -43,7 +39,6 @@ const unseen = () => document.hidden || playground.area.shown !== 'decide';
 document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
 playground.area.attach((area) => { if (area === 'decide') look(); });
 
-const plural = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 function draw(standings) {
   const known = new Map([...ballots.children].map((child) => [child.dataset.ballot, child]));
   ballots.replaceChildren(...standings.map((one) => fill(known.get(one.id) ?? made(one), one)));
@@ -52,10 +47,7 @@ function draw(standings) {
 function made(one) {
   const address = new URL(`vote/${encodeURIComponent(one.id)}`, location.origin + location.pathname).href;
   const copy = part('button', { type: 'button', textContent: 'Copy the link for voters' });
-  copy.addEventListener('click', async () => {
-    try { await navigator.clipboard.writeText(address); copy.textContent = 'Link copied'; }
-    catch { window.prompt('Copy this link', address); }
-  });
+  copy.addEventListener('click', () => playground.copy(address, copy));
   const box = part('article', { className: 'ballot' },
     part('h3', {}), part('p', { className: 'rule' }),
     part('p', { className: 'line' }, part('a', { className: 'cast', href: address, target: '_blank', textContent: 'Vote' }), copy,
@@ -66,13 +58,13 @@ function made(one) {
 }
 
 function fill(box, one) {
-  box.querySelector('h3').textContent = `${plural(one.votes, 'vote')} of ${plural(one.voters, 'voter')}, at most ${one.most.toLocaleString('en')}`;
+  box.querySelector('h3').textContent = `${counted(one.votes, 'vote')} of ${counted(one.voters, 'voter')}, at most ${one.most.toLocaleString('en')}`;
   box.querySelector('.rule').textContent = one.over || one.rule;
   box.dataset.votes = one.votes;
   const told = box.querySelector('.told');
   if (!one.votes) {
-    told.replaceChildren(part('p', { className: 'note', textContent: `${plural(one.units, 'pair')} of texts to choose from`
-      + (one.alike ? `; ${plural(one.alike, 'pair')} of the same text left out.` : '.') }));
+    told.replaceChildren(part('p', { className: 'note', textContent: `${counted(one.units, 'pair')} of texts to choose from`
+      + (one.alike ? `; ${counted(one.alike, 'pair')} of the same text left out.` : '.') }));
     return box;
   }
   const ends = one.strengths.flatMap(({ low, high }) => [low, high]);
@@ -90,7 +82,7 @@ function fill(box, one) {
   const titles = ['Recipe', '', 'Strength (Bradley–Terry, log, 95 %)', 'Votes'];
   told.replaceChildren(
     part('ul', {}, ...one.pairs.map((pair) => part('li', { className: pair.decided ? 'settled' : '',
-      textContent: `${pair.sentence} (${pair.for_one} : ${pair.for_other}, ${plural(pair.ties, 'tie')}, ${pair.both_bad} both bad)` }))),
+      textContent: `${pair.sentence} (${pair.for_one} : ${pair.for_other}, ${counted(pair.ties, 'tie')}, ${pair.both_bad} both bad)` }))),
     part('table', {}, part('thead', {}, part('tr', {}, ...titles.map((title) => part('th', { scope: 'col', textContent: title })))), part('tbody', {}, ...rows)),
     ...[one.position, one.ties, one.agreement].filter(Boolean).map((line) => part('p', { className: 'note', textContent: line })));
   return box;

@@ -19,7 +19,7 @@ let playing = 0; // the timer that goes on by itself
 const PACE = 1600; // milliseconds for a step, whose sentence is read meanwhile
 const asked = new Map(); // by the first of the choices that are on their way
 
-const part = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
+const { part } = playground;
 const last = (choice) => choice.moments.length + 1; // the moment at which the token is in the text
 const number = (x) => x.toFixed(2).replace('-', '−');
 
