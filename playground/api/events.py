@@ -16,7 +16,7 @@ from playground.engine import Run
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 
-FRAME_S = 0.03  # tokens that follow faster than this are sent together, which costs less
+FRAME_S = 0.03  # what follows faster than this is sent together, which costs less
 
 # Unicode's line breaks, which JSON leaves as they are and many clients' line readers split at.
 _LINE_BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u0085\u2028\u2029"}
@@ -154,8 +154,10 @@ class EventStream(StreamingResponse):
         in_thread: InThread,
         ping_s: float,
         headers: Mapping[str, str] | None = None,
+        frame_s: float = FRAME_S,
     ) -> None:
         self.events, self.in_thread, self.ping_s = events, in_thread, ping_s
+        self.frame_s = frame_s
         # Proxies such as nginx buffer a response unless they are told not to.
         unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._events(), headers={**unbuffered, **(headers or {})})
@@ -181,7 +183,7 @@ class EventStream(StreamingResponse):
                 news = self.events.next()
                 now = time.monotonic()
                 if news:
-                    frame_end = now + FRAME_S
+                    frame_end = now + self.frame_s
                 if news or now - last_sent >= self.ping_s:
                     last_sent = now
                     yield news or b": still here\n\n"

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from time import monotonic
 from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter
@@ -126,6 +125,9 @@ def add(router: APIRouter, service: Service) -> None:
         run_sync, abandon_on_cancel=True, limiter=CapacityLimiter(WORKERS)
     )
 
+    def stream(job: Job) -> Response:
+        return events.EventStream(JobEvents(job), in_thread, runs.PING_S, frame_s=PACE_S)
+
     async def known(id: str) -> Job:
         job: Job | None = await in_thread(lambda: service.jobs.get(id))
         return _there(job)
@@ -146,7 +148,7 @@ def add(router: APIRouter, service: Service) -> None:
         who = runs.client(request, service.settings)
         body, job = await in_thread(lambda: _begun(service, sent, who))
         if body.stream:
-            return events.EventStream(JobEvents(job), in_thread, runs.PING_S)
+            return stream(job)
         return _told(job.state)
 
     router.add_api_route(
@@ -182,7 +184,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def follow(id: str) -> Response:
         """To stop listening ends nothing."""
-        return events.EventStream(JobEvents(await known(id)), in_thread, runs.PING_S)
+        return stream(await known(id))
 
     @router.post(
         "/api/experiments/{id}/stop",
@@ -250,13 +252,11 @@ class JobEvents:
 
     def __init__(self, job: Job) -> None:
         self.run, self.over = job, False
-        self._version, self._sent = -1, 0.0
+        self._version = -1
 
     def stale(self) -> bool:
-        """Whether there is something new, and the last event is a while ago."""
-        if self.run.done:
-            return True
-        return self.run.version != self._version and monotonic() - self._sent >= PACE_S
+        """Whether there is something new."""
+        return self.run.done or self.run.version != self._version
 
     def start(self) -> bytes:
         return self._event("state")
@@ -276,7 +276,7 @@ class JobEvents:
         """Nothing ends."""
 
     def _event(self, name: str) -> bytes:
-        self._version, self._sent = self.run.version, monotonic()
+        self._version = self.run.version
         return events.event(name, self.run.state)
 
 

@@ -50,16 +50,22 @@ def _parts(paths: Sequence[Sequence[StepRecord]], texts: Sequence[int], at: int)
     """Whether one of the texts ends before token ``at``, or has another one there."""
     if any(len(paths[text]) <= at for text in texts):
         return True
-    token = paths[texts[0]][at].token
-    return any(paths[text][at].token != token for text in texts[1:])
+    first = paths[texts[0]][at]
+    return any(not _alike(paths[text][at], first) for text in texts[1:])
+
+
+def _alike(one: StepRecord, other: StepRecord) -> bool:
+    """Whether two tokens are the same; those of two models may have one number and two texts."""
+    return one is other or (one.token == other.token and one.piece == other.piece)
 
 
 def _groups(
     paths: Sequence[Sequence[StepRecord]], texts: Sequence[int], at: int
 ) -> list[list[int]]:
     """The texts by their token ``at``, those without one left out."""
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, str], list[int]] = {}
     for text in texts:
         if len(paths[text]) > at:
-            groups.setdefault(paths[text][at].token, []).append(text)
+            step = paths[text][at]
+            groups.setdefault((step.token, step.piece), []).append(text)
     return list(groups.values())

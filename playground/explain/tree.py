@@ -17,7 +17,7 @@ class _Node:
     texts: list[tuple[int, int]] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     ends: list[tuple[int, int]] = field(default_factory=list)
-    after: dict[int, _Node] = field(default_factory=dict)
+    after: dict[tuple[int, str], _Node] = field(default_factory=dict)
 
 
 def tree(comparison: Comparison) -> TextTree:
@@ -35,7 +35,8 @@ def tree(comparison: Comparison) -> TextTree:
 
 def _grow(node: _Node, path: Sequence[StepRecord], text: tuple[int, int]) -> None:
     for step in path:
-        node = node.after.setdefault(step.token, _Node(step))
+        # Tokens of two models may have one number and two texts.
+        node = node.after.setdefault((step.token, step.piece), _Node(step))
         node.texts.append(text)
         node.probabilities.append(step.probability)
     node.ends.append(text)

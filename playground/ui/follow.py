@@ -83,6 +83,7 @@ class Follower:
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # ended unfollowed
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # and as they were to
     watching: Counter[str] = field(default_factory=Counter)  # pages, by the run that they follow
+    _change: threading.Lock = field(default_factory=threading.Lock)  # of ``watching``
 
     @property
     def outputs(self) -> list[Any]:
@@ -116,8 +117,9 @@ class Follower:
     def _watch(self, name: str, run: Run) -> Iterator[Updates]:
         """Send frames to one page of those that follow the run."""
         self.awaited.pop(name, None)
-        self.watching[name] += 1
-        self.frame_rate.start(name)
+        with self._change:
+            self.watching[name] += 1
+            self.frame_rate.start(name)
         fork = self.forks.get(name)
         try:
             yield from self._frames(run) if fork is None else self._fork_frames(name, fork)
@@ -131,10 +133,11 @@ class Follower:
             self.leave(name)
             raise
         finally:
-            self.watching[name] -= 1
-            if not self.watching[name]:
-                del self.watching[name]
-                self.frame_rate.end(name)
+            with self._change:
+                self.watching[name] -= 1
+                if not self.watching[name]:
+                    del self.watching[name]
+                    self.frame_rate.end(name)
         if self.running.pop(name, None) is not None:
             self.ended.append(name)
             self.forks.pop(name, None)

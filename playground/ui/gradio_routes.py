@@ -1,7 +1,7 @@
 """The routes of Gradio that the page uses; its many others are not served.
 
-The page takes no uploads, is not edited in the browser, keeps no history on the server and fetches
-no addresses. Events and sessions are named by ids in a request; one with ids that are unknown is
+Those others upload files, edit the page in the browser, keep Gradio's own history of runs, and
+fetch addresses. Events and sessions are named by ids in a request; one with ids that are unknown is
 refused here, where Gradio would answer 500.
 """
 

@@ -14,6 +14,7 @@ from playground.explain.branching import stretches
 @dataclass(frozen=True)
 class Step:
     token: int
+    piece: str = ""
 
 
 TEXTS = st.lists(st.lists(st.integers(0, 2), max_size=7), max_size=7)
@@ -68,3 +69,8 @@ def test_a_stretch_is_as_long_as_its_texts_are_one(texts: list[list[int]]):
 def test_a_long_text_needs_no_deep_calls():
     (one,) = tree([[1] * 5000])
     assert len(one.steps) == 5000 and one.ends == [0]
+
+
+def test_tokens_of_two_models_with_one_number_and_two_texts_are_two():
+    paths: Any = [[Step(1, "a"), Step(2, "b")], [Step(1, "a"), Step(2, "c")]]
+    assert [(one.first, one.texts) for one in stretches(paths)] == [(0, [0, 1]), (1, [0]), (1, [1])]
