@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playground.backends import Backend
     from playground.engine.lanes.view import View
     from playground.service import Service
+    from strategies import Recipe
 
 
 @dataclass(frozen=True)
@@ -117,25 +118,32 @@ def side_by_side(service: Service, request: Request, model: str | None) -> Run:
 
 def _columns(service: Service, request: Request, model: str | None) -> dict[str, list[int]]:
     """The numbers of the columns that each model writes, by its id."""
-    entries = service.models.catalogue()
     found: dict[str, list[int]] = {}
-    usual = model or service.models.default
     for number, recipe in enumerate(request.recipes):
-        named = named_model(recipe)
-        titled = [entry.id for entry in entries if named in (entry.id, entry.title)]
-        id = usual if named is None else titled[0] if titled else named
         try:
-            service.running(id)  # ModelError where it is not offered
-            if id != usual and service.backends.estimate(id) is not None:
-                raise FieldError(
-                    f"recipes.{number}",
-                    f"{named} is not on this machine yet: choose it once at the top, where what "
-                    "it takes is shown.",
-                )
+            id = written_by(service, recipe, model)
         except ModelError as error:
             raise FieldError(f"recipes.{number}", str(error)) from error
         found.setdefault(id, []).append(number)
     return found
+
+
+def written_by(service: Service, recipe: Recipe, model: str | None) -> str:
+    """The id of the model that writes a recipe's column, ``model`` where the recipe names none.
+
+    Raises ``ModelError`` where it is not offered, or is named and not on this machine.
+    """
+    usual, named = model or service.models.default, named_model(recipe)
+    entries = service.models.catalogue() if named is not None else []
+    titled = [entry.id for entry in entries if named in (entry.id, entry.title)]
+    id = usual if named is None else titled[0] if titled else named
+    service.running(id)  # ModelError where it is not offered
+    if id != usual and service.backends.estimate(id) is not None:
+        raise ModelError(
+            f"{named} is not on this machine yet: choose it once at the top, where what it takes "
+            "is shown."
+        )
+    return id
 
 
 def _opened(service: Service, id: str, columns: list[int]) -> Backend:

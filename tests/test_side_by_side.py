@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from playground.explain.replay import RecordedText, what_if
 from playground.service import Service
 from playground.settings import Settings
 from playground.trace import Comparison
-from playground.ui import strip
+from playground.ui import preview, strip
 from playground.ui.views import View
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
@@ -120,6 +121,25 @@ def test_what_cannot_be_is_said_at_the_column(
     with pytest.raises(FieldError, match=words) as caught:
         service.submit(Request(prompt="a", recipes=["greedy", recipe], **more))
     assert caught.value.field == field
+
+
+def test_a_preview_is_of_the_model_that_a_column_names(service: Service) -> None:
+    recipes = {0: "greedy", 1: 'model("other") | greedy', 2: 'model("nothing") | greedy'}
+    sent = {
+        "prompt": "Once", "chat": False, "seed": 3, "least": 0, "tokens": 4, "model": None,
+        "recipes": recipes,
+    }  # fmt: skip
+    service.engine(), service.backend(service.models.catalogue()[1].id)
+    until = time.monotonic() + 60
+    while "wait" in (told := preview.answer(service, sent)) and time.monotonic() < until:
+        time.sleep(0.02)
+    run = service.submit(Request(prompt="Once", recipes=[*recipes.values()][:2], max_new_tokens=4))
+    assert run.join(60)
+    for place, lane in enumerate(run.comparison().lanes):
+        step = lane.trace.path()[0]
+        [chosen] = [bar for bar in told["columns"][str(place)]["bars"] if bar[4]]
+        assert chosen[1] == pytest.approx(step.raw_probability, rel=0.01)
+    assert "'nothing' is not offered here" in told["columns"]["2"]["note"]
 
 
 def test_an_engine_by_itself_refuses_a_column_of_another_model(service: Service) -> None:

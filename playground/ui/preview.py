@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from playground.backends import Backend
 from playground.charts import percent, quoted, visible
 from playground.colours import LETTERS
 from playground.engine import FieldError, Request
@@ -13,6 +14,7 @@ from playground.engine.decode.preview import UNSEEN
 from playground.engine.lanes.chain import chain
 from playground.errors import ModelError
 from playground.service import Service
+from playground.side_by_side import written_by
 from playground.trace import Comparison, StepRecord, Trace
 from playground.ui import step_card
 from playground.ui.limits import fault, on_page, whole
@@ -66,23 +68,52 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
             return {"wait": "The model is being loaded."}
         if "preview" in backend.lacks.reasons:
             return {"fault": backend.lacks.reasons["preview"]}
-        return _answer(service, asked, backend.facts.vocab_size, client)
+        return _answer(service, asked, client)
     except FieldError as problem:
         return {"fault": str(on_page(problem))}
     except ModelError as problem:
         return {"fault": str(problem)}
 
 
-def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str, Any]:
-    tokens, least = whole("max_new_tokens", asked.tokens), whole("min_new_tokens", asked.least)
-    seed = whole("seed", asked.seed)
-    recipes: dict[int, Recipe] = {}
+def _answer(service: Service, asked: Asked, client: str) -> dict[str, Any]:
     views: dict[int, dict[str, Any]] = {}
+    by_model: dict[str, dict[int, Recipe]] = {}
     for place, text in asked.recipes.items():
         try:
-            recipes[place] = Recipe.of(text)
+            recipe = Recipe.of(text)
+            by_model.setdefault(written_by(service, recipe, asked.model), {})[place] = recipe
         except RecipeError:  # its sentence stands at the recipe
             views[place] = _refused("This recipe cannot run as it is.")
+        except ModelError as problem:
+            views[place] = _refused(str(problem))
+    for model, recipes in by_model.items():
+        backend = service.running(model)
+        if backend is None:
+            note = f"{service.models.entry(model).title} is loaded when you press Run."
+            views |= {place: {"note": note} for place in recipes}
+        elif "preview" in backend.lacks.reasons:
+            note = backend.lacks.reasons["preview"]
+            views |= {place: {"note": note} for place in recipes}
+        else:
+            found = _of_model(service, backend, model, recipes, asked, client)
+            if found is None:
+                return {"wait": "The prompt is being read."}
+            views |= found
+    return {"columns": {str(place): views[place] for place in asked.recipes}}
+
+
+def _of_model(
+    service: Service,
+    backend: Backend,
+    model: str,
+    recipes: dict[int, Recipe],
+    asked: Asked,
+    client: str,
+) -> dict[int, dict[str, Any]] | None:
+    """The views of the columns that one model writes; None until it has read the prompt."""
+    tokens, least = whole("max_new_tokens", asked.tokens), whole("min_new_tokens", asked.least)
+    seed, chat = whole("seed", asked.seed), asked.chat and backend.facts.has_chat_template
+    views: dict[int, dict[str, Any]] = {}
     while recipes:
         places = list(recipes)
         request = Request(
@@ -91,13 +122,13 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             max_new_tokens=tokens or 1,  # 0 would score the prompt alone
             min_new_tokens=least,
             seed=seed,
-            chat=asked.chat,
+            chat=chat,
             split_special_tokens=asked.split,
             top_n=step_card.POINTS,
             client=client,
         )
         try:
-            steps = service.preview(request, asked.model)
+            steps = service.preview(request, model)
         except FieldError as problem:  # of one column's recipe: the others still have a preview
             name, _, number = problem.field.partition(".")
             if name != "recipes" or not number:
@@ -107,17 +138,17 @@ def _answer(service: Service, asked: Asked, vocab: int, client: str) -> dict[str
             del recipes[at]
             continue
         if steps is None:
-            service.read(asked.prompt, asked.chat, asked.model, asked.split)
-            return {"wait": "The prompt is being read."}
+            service.read(asked.prompt, chat, model, asked.split)
+            return None
         for place, step in zip(places, steps, strict=True):
             recipe = recipes[place].at_least(least)
             if isinstance(step, str):
                 views[place] = {"note": step} if step == UNSEEN else _refused(step)
             else:
                 hidden = len(recipe.steps) - len(recipes[place].steps)
-                views[place] = view(step, recipe, vocab, place, hidden)
+                views[place] = view(step, recipe, backend.facts.vocab_size, place, hidden)
         break
-    return {"columns": {str(place): drawn for place, drawn in views.items()}}
+    return views
 
 
 def _refused(why: str) -> dict[str, Any]:
