@@ -18,7 +18,7 @@ from playground.service import Service
 from playground.settings import Settings
 from strategies.bridges.formats import Bounds, bring, formats
 from strategies.bridges.formats.format import LONGEST
-from strategies.notation import RecipeError
+from strategies.notation import RecipeError, quote, shorten
 from strategies.recipe import Recipe
 
 WORKERS = 4
@@ -173,11 +173,17 @@ def _bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
     return TakeRequest, BringRequest
 
 
+def _check(format: str) -> None:
+    if format not in formats():
+        known = ", ".join(formats())
+        told = f"format must be one of {known}, but {shorten(quote(format))} was given."
+        raise FieldError("format", told)
+
+
 def _take(service: Service, model: type[BaseModel], sent: Any) -> TakenRecipe:
     body: Any = requests.validated(model, sent)
     bounds = Bounds(body.max_new_tokens, body.min_new_tokens, body.seed, tuple(body.stop))
-    if body.format not in formats():
-        raise FieldError("format", f"format must be one of {', '.join(formats())}.")
+    _check(body.format)
     try:
         found = exchange.taken(service, body.recipe, body.format, bounds, body.model)
     except RecipeError as error:
@@ -193,6 +199,8 @@ def _take(service: Service, model: type[BaseModel], sent: Any) -> TakenRecipe:
 
 def _bring(model: type[BaseModel], sent: Any) -> BroughtRecipe:
     body: Any = requests.validated(model, sent)
+    if body.format is not None:
+        _check(body.format)
     try:
         found = bring(body.text, body.format)
     except RecipeError as error:

@@ -34,6 +34,7 @@ def test_what_cannot_be_read_is_refused_by_its_field(client):
         ("take", {"recipe": "greedy", "format": "vim"}, "format"),
         ("take", {"recipe": "greedy | ", "format": "vllm"}, "recipe"),
         ("bring", {"text": "hello there"}, "text"),
+        ("bring", {"text": "--temp 1", "format": "vim"}, "format"),
         ("bring", {"text": "--temp hot", "format": "llama.cpp"}, "text"),
     ):
         assert ("body", field) in faults(client.post(f"/api/{path}", json=body), 422)
