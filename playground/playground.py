@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +50,14 @@ class Playground:
     ) -> None:
         settings = Settings.read().changed(dtype=dtype, device=device)
         process = Process(Remembered.of(settings))
+        models = Models(
+            settings.model_copy(update={"allow_any_model": True, "allow_any_folder": True}),
+            process=process,
+        )
         if model is not None and Path(model).expanduser().is_dir():
             loaded = load_folder(model, settings, process=process)
-        elif model is None:
-            loaded = Models(settings, process=process).load()
         else:
-            allowed = settings.model_copy(update={"allow_any_model": True})
-            loaded = Models(allowed, process=process).load(str(model))
+            loaded = models.load(None if model is None else str(model))
         self.model = loaded.model
         self.tokenizer = loaded.tokenizer
         self.facts = loaded.facts
@@ -68,9 +70,8 @@ class Playground:
                 ),
                 cache_bytes=settings.cache_bytes,
                 trace=settings.trace_steps,
-                draft=Models(settings, process=process).draft(loaded)
-                if settings.draft_model
-                else None,
+                draft=models.draft(loaded) if settings.draft_model else None,
+                find_draft=partial(models.draft_named, loaded),
                 process=process,
             )
         except UnsupportedModel as error:

@@ -259,6 +259,11 @@ class Search(Strategy):
         """How many tokens the draft model shall draft, by the same recipe; 0 for no drafting."""
         return 0
 
+    @property
+    def draft_model(self) -> str:
+        """The id or title of the model that drafts; empty is the host's own."""
+        return ""
+
     def measure(self, row: Row, rows: Sequence[Row]) -> Mapping[str, float]:
         """What it finds in the text of ``row`` beside the others, by name: why it stands there."""
         return {}

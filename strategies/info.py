@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,17 +41,21 @@ def setting(
     *,
     usual: tuple[float, float] | None = None,
     step: float | None = None,
+    names: Literal["model"] | None = None,
     **bounds: Any,
 ) -> Any:
     """A field of ``Params``: its default, one sentence about it, its bounds (``ge``, ``le``, …).
 
     ``usual`` is the range a slider offers (the bounds may allow more) and ``step`` its increment.
+    A text that ``names`` a model is chosen from a menu of those that are offered.
     """
     hints: dict[str, Any] = {}
     if usual is not None:
         hints["usual"] = list(usual)
     if step is not None:
         hints["step"] = step
+    if names is not None:
+        hints["names"] = names
     return Field(default, description=description, json_schema_extra=hints or None, **bounds)
 
 
@@ -76,7 +80,8 @@ class Context:
     tokenizer: Callable[[], str] | None = None  # as the JSON of the tokenizers library, where known
     layers: int | None = None  # of the model, where there is one
     tied: bool | None = None  # whether vocabulary head and embeddings share their weights
-    draft_model: str | None = None  # the title of the draft model, where there is one
+    draft_model: str | None = None  # the title of the host's draft model, where there is one
+    finds_drafts: bool = False  # whether a recipe may name another
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
     chat_template: str | None = None  # of the tokenizer, where it has one
     grammars: Grammars = field(default_factory=_own_grammars, compare=False)

@@ -180,10 +180,13 @@ class SecondPrompt:
 
 @dataclass(frozen=True)
 class DraftScores:
-    """A request for the scores of the host's draft model after the same tokens.
+    """A request for the scores of a draft model after the same tokens.
 
-    ``row.given`` is then float32 ``[vocab]``; tokens that it does not have are at −inf.
+    ``model`` is its id or title; empty is the host's own. ``row.given`` is then float32
+    ``[vocab]``; tokens that it does not have are at −inf.
     """
+
+    model: str = ""
 
 
 @dataclass(frozen=True)

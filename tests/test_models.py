@@ -16,6 +16,7 @@ from playground.models import BUILT_IN, ModelError, Models, catalogue, hub
 from playground.models.preloaded import PRELOADED, preloaded
 from playground.service import Service
 from playground.settings import Settings
+from strategies import Recipe
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
 
@@ -201,10 +202,50 @@ def test_a_draft_model_guesses_where_it_can(folders, tmp_path, drafting):
         slow, fast = run.comparison().lanes
         assert slow.token_ids == fast.token_ids and fast.metrics.acceptance is not None
     else:
-        with pytest.raises(FieldError, match="there is no draft model here"):
+        with pytest.raises(FieldError, match="there is no draft model here; name one as model"):
             service.submit(request)
     assert [entry.id for entry in service.models.catalogue()] == ["a"]
     service.close()
+
+
+def test_a_recipe_names_the_model_that_drafts(folders, tmp_path):
+    other = saved(tiny_llama(VOCAB), tmp_path / "other")
+    text = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(text.replace("<|im_end|>", "<|over|>"))
+    service = Service(host([*folders, str(other)]))
+    by_b = 'temperature(0.7) | speculative(draft="model", model="b")'
+    weaker = 'contrastive_decoding(1.0, amateur="draft", model="c") | sample'
+    asked = Request(prompt="one two one", recipes=[SLOW, by_b, weaker], max_new_tokens=20)
+    (preview,) = (service.preview(asked) for _ in range(1))
+    assert preview is None, "which loads nothing"
+    run = service.submit(asked)
+    assert run.join(60)
+    slow, fast, weak = run.comparison().lanes
+    assert slow.token_ids == fast.token_ids != weak.token_ids and weak.error is None
+    assert fast.metrics.acceptance is not None
+    assert [entry.id for entry in service.models.catalogue() if entry.loaded] == ["a"]
+    for named, why in {
+        "a": "a writes this text, so that another has to draft for it",
+        "other": "other cannot draft for a: it has another vocabulary",
+        "lost": "The model 'lost' is not offered here; offered are a, b, c, other",
+    }.items():
+        recipe = f'speculative(draft="model", model="{named}")'
+        with pytest.raises(FieldError, match=why) as refused:
+            service.submit(asked.model_copy(update={"recipes": [*map(Recipe.of, (SLOW, recipe))]}))
+        assert refused.value.field == "recipes.1"
+    service.close()
+
+
+def test_the_memory_of_models_that_draft_is_counted_and_the_reader_stays(folders):
+    models = Models(host(folders, models_bytes=300_000))
+    reader = models.load()
+    drafting = models.draft_named(reader, "b")
+    with pytest.raises(ModelError, match=r"c needs .* and the models in use leave none: a"):
+        models.draft_named(reader, "c")
+    assert models.loaded() is reader
+    del drafting
+    gc.collect()
+    assert models.draft_named(reader, "c").id == "c"
 
 
 def test_a_loop_that_stopped_by_itself_is_told_of_and_not_asked_for_ever(folders):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -169,6 +170,7 @@ class LocalBackends(Backends):
                 observer=self.observer,
                 process=self.process,
                 draft=self._draft(loaded),
+                find_draft=partial(self.models.draft_named, loaded),
                 trace=self.settings.trace_steps,
                 cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
             )

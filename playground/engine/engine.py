@@ -6,8 +6,10 @@ import atexit
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from playground.engine.decode.draft import Drafter
+from playground.engine.decode.drafters import Drafters
 from playground.engine.decode.preview import preview
 from playground.engine.forking import edited
 from playground.engine.forward import Forward
@@ -42,12 +44,14 @@ class Engine:
         trace: bool = False,
         observer: Observer | None = None,
         draft: LoadedModel | None = None,
+        find_draft: Callable[[str], LoadedModel] | None = None,
         process: Process | None = None,
     ) -> None:
         """``cache_bytes`` bound the slots, ``prompt_bytes`` the prompt cache.
 
         ``trace`` has forwards traced where that makes them faster, by threads of their own.
-        ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask.
+        ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask;
+        ``find_draft`` loads another that a recipe names, or raises ``ModelError``.
         ``process`` is what the models of this process share.
         """
         self.model, self.limits = model, limits or Limits()
@@ -68,19 +72,25 @@ class Engine:
             "eos_token_ids": list(model.eos_token_ids),
         }
         self.model = model = replace(model, facts=model.facts.model_copy(update=found))
-        self.drafter = Drafter.try_create(
-            draft, model.facts.vocab_size, pack_weights, self.forward.process
+        if trace:
+            self.forward.trace()
+
+        drafter = partial(
+            Drafter,
+            vocab=model.facts.vocab_size,
+            pack_weights=pack_weights,
+            process=self.forward.process,
+            trace=trace,
         )
-        self._forwards = [self.forward, *([self.drafter.forward] if self.drafter else [])]
-        for forward in self._forwards if trace else ():
-            forward.trace()
+        self.drafters = Drafters(draft, find_draft, drafter)
         self.builder = RequestBuilder(
             model,
             self.limits,
             self.forward.slots.count,
             self.context_length,
             self.forward.state_layers,
-            draft_model=self.drafter.title if self.drafter else None,
+            draft_model=self.drafters.title,
+            finds_drafts=self.drafters.finds,
             grammars=self.forward.process.grammars,
         )
         self.device = self.forward.device
@@ -89,7 +99,7 @@ class Engine:
             self.builder.detokenizer,
             self.limits,
             prompt_bytes,
-            self.drafter,
+            self.drafters,
             observer or Observer(),
         )
         self.prompts = self.loop.scheduler.prompts
@@ -111,6 +121,7 @@ class Engine:
             with self.loop.reserving(request.client):
                 for request in requests:
                     run = self.builder.run(request)
+                    self.drafters.prepare(run)
                     run.attach(on_cancel=self.loop.wake, on_done=self.loop.observer.ended)
                     runs.append(run)
                     run.batch = runs[0].batch
@@ -130,6 +141,7 @@ class Engine:
         try:
             with self.loop.reserving(request.client):
                 run = self.builder.run(request)
+                self.drafters.prepare(run)
         except (FieldError, Busy) as error:
             self.loop.observer.refused(request, error)
             raise
@@ -272,16 +284,19 @@ class Engine:
         """One step of the loop, on the calling thread; only without ``start``."""
         self.loop.step()
 
+    def _forwards(self) -> list[Forward]:
+        return [self.forward, *(drafter.forward for drafter in self.drafters)]
+
     def join_tracing(self) -> None:
         """Wait until every forward is traced that can be."""
-        for forward in self._forwards:
+        for forward in self._forwards():
             forward.join_tracing()
 
     def close(self) -> None:
         """End every run where it is, and then the thread."""
         atexit.unregister(self.close)
         self.loop.close()
-        for forward in self._forwards:
+        for forward in self._forwards():
             forward.close()
         if self._thread is not None:
             self._thread.join()

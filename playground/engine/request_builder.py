@@ -30,6 +30,7 @@ class RequestBuilder:
         layers: int | None,
         grammars: Grammars,
         draft_model: str | None = None,
+        finds_drafts: bool = False,
     ) -> None:
         """``rows`` and ``context_length`` (tokens) are what the engine's slots hold.
 
@@ -43,7 +44,8 @@ class RequestBuilder:
         self.encoder = Encoder(
             model.tokenizer, self.detokenizer, model.facts.title, model.facts.vocab_size
         )
-        self._grammars, self._draft_model = grammars, draft_model
+        self._grammars = grammars
+        self._draft_model, self._finds_drafts = draft_model, finds_drafts
         config = model.model.config.get_text_config()
         self._layers, self._tied = layers, bool(getattr(config, "tie_word_embeddings", False))
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
@@ -173,6 +175,7 @@ class RequestBuilder:
             layers=self._layers,
             tied=self._tied,
             draft_model=self._draft_model,
+            finds_drafts=self._finds_drafts,
             chat_template=template if isinstance(template, str) else None,
             grammars=self._grammars,
         )

@@ -9,7 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -46,6 +49,7 @@ class Models:
         self.default = self._offers.default
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading: dict[str, Future[LoadedModel]] = {}
+        self._drafts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # bytes of each that drafts
         self.arrivals = Arrivals()
         self._lock = threading.Lock()
 
@@ -169,18 +173,49 @@ class Models:
         entry = self._offers.named(self.settings.draft_model)
         if entry.id == reader.id:
             return None
-        with self.arrivals.loading(entry.id) as arrival:
-            drafting = self._load(entry, arrival)
+        drafting = self._drafting(entry, reader)
         if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
             log.warning("%s does not draft for %s: their vocabularies differ", entry.id, reader.id)
             return None
+        return drafting
+
+    def draft_named(self, reader: LoadedModel, named: str) -> LoadedModel:
+        """The model of this id or title that is offered, loaded to draft for ``reader`` alone.
+
+        Raises ``ModelError`` where it cannot, or is not on this machine yet.
+        """
+        titled = [one.id for one in self.catalogue() if named in (one.id, one.title)]
+        entry = self.entry(titled[0] if titled else named)
+        if entry.id == reader.id:
+            raise ModelError(
+                f"{entry.title} writes this text, so that another has to draft for it."
+            )
+        if self.needs_fetching(entry.id):
+            raise ModelError(
+                f"{entry.title} is not on this machine yet: choose it as the model once, which "
+                "shows what it takes and fetches it."
+            )
+        drafting = self._drafting(entry, reader)
+        if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
+            raise ModelError(
+                f"{entry.title} cannot draft for {reader.facts.title}: it has another vocabulary."
+            )
+        return drafting
+
+    def _drafting(self, entry: Entry, reader: LoadedModel) -> LoadedModel:
+        """A model that drafts: loaded for that alone, and counted as long as it is used."""
+        with self.arrivals.loading(entry.id) as arrival:
+            drafting = self._load(entry, arrival, keep=reader.id)
+        with self._lock:
+            self._drafts[drafting.model] = drafting.facts.memory
         return drafting
 
     def entry(self, id: str) -> Entry:
         """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
         return self._offers.entry(id)
 
-    def _load(self, entry: Entry, arrival: Arrival) -> LoadedModel:
+    def _load(self, entry: Entry, arrival: Arrival, keep: str = "") -> LoadedModel:
+        """``keep`` is a loaded model that makes no room for this one."""
         settings = self.settings
         if entry.source == "built-in":
             folder = builtin.folder(settings.cache_dir)
@@ -200,7 +235,7 @@ class Models:
             folder,
             settings,
             id=entry.id,
-            make_room=self._make_room,
+            make_room=partial(self._make_room, keep=keep),
             find_base=lambda base: self._base(entry, base, arrival),
             process=self.process,
         )
@@ -236,12 +271,12 @@ class Models:
         needed = weight_bytes(folder, self.settings, id, self.process)
         self._make_room(id, needed, try_only=True)
 
-    def _make_room(self, id: str, needed: int, try_only: bool = False) -> None:
+    def _make_room(self, id: str, needed: int, try_only: bool = False, keep: str = "") -> None:
         """Drop the least recently used models until ``needed`` bytes fit, or raise."""
         where, _ = device.resolve_device(self.settings)
         while True:
             held, room = self._held(where)
-            total = sum(held.values())
+            total = sum(held.values()) + sum(self._drafts.values())
             if total + needed <= room:
                 return
             if needed > room:
@@ -251,7 +286,7 @@ class Models:
                 )
             if try_only:
                 return
-            dropped = next((key for key in held if self.release(key)), None)
+            dropped = next((key for key in held if key != keep and self.release(key)), None)
             if dropped is None:
                 raise ModelError(
                     f"{id} needs {size(needed)} of memory, and the models in use leave none: "
@@ -268,7 +303,7 @@ class Models:
         with self._lock:
             held = {key: model.facts.memory for key, model in self._loaded.items()}
         # The rest is for keys and values, and for the activations of a step.
-        free = device.free_bytes(where) + sum(held.values())
+        free = device.free_bytes(where) + sum(held.values()) + sum(self._drafts.values())
         return held, self.settings.models_bytes or int(0.7 * free)
 
 

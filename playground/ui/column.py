@@ -104,7 +104,7 @@ def column(
         )
         exchange.draw(index, COLOURS[index])
         with gr.Column(elem_classes="drawer"):
-            drawer(parts, count)
+            drawer(parts, count, own.service)
         element("preview", constants={"lane": index, "colour": COLOURS[index]})
         parts.strip.render()
     _wire(parts, count, run, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,6 +18,8 @@ from strategies.notation import literal, quote
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+Offered = Sequence[tuple[str, str]]  # the titles and ids of models
+
 LATEX = [{"left": "$$", "right": "$$", "display": True}]
 
 
@@ -25,8 +28,10 @@ def allowed(field: FieldInfo) -> tuple[Any, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
-def control(name: str, field: FieldInfo, value: Any) -> Any:
-    """The control of one parameter; for a number with a usual range it has a slider."""
+def control(name: str, field: FieldInfo, value: Any, models: Offered = ()) -> Any:
+    """The control of one parameter: a slider for a number with a usual range, a menu for a model
+    of those that are offered.
+    """
     hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     common: dict[str, Any] = {"label": name, "info": field.description, "interactive": True}
     choices = allowed(field)
@@ -34,6 +39,9 @@ def control(name: str, field: FieldInfo, value: Any) -> Any:
         return gr.Checkbox(value=value, **common)
     if choices:
         return gr.Dropdown([(str(c), str(c)) for c in choices], value=str(value), **common)
+    if hints.get("names") == "model":
+        menu = [("—", ""), *models]
+        return gr.Dropdown(menu, value=value, filterable=True, allow_custom_value=True, **common)
     if field.annotation in (int, float):
         usual = hints.get("usual")
         low, high = usual if isinstance(usual, list) else (None, None)
@@ -76,7 +84,14 @@ def switch_label(enabled: bool) -> str:
     return "Switch off" if enabled else "Switch on"
 
 
-def draw(strategy: type[Strategy], params: Params, *, enabled: bool, number: int = 0) -> Panel:
+def draw(
+    strategy: type[Strategy],
+    params: Params,
+    *,
+    enabled: bool,
+    number: int = 0,
+    models: Offered = (),
+) -> Panel:
     """Draw the controls of one step, what it does to the next token, and its formula, folded.
 
     Called inside ``gr.render``; the step is the one of this ``number`` in its recipe, from 0.
@@ -101,7 +116,7 @@ def draw(strategy: type[Strategy], params: Params, *, enabled: bool, number: int
         gr.Markdown(info.summary, elem_classes="summary")
         element("card", constants={"step": number, "colours": COLOURS})
         controls = {
-            name: control(name, field, getattr(params, name))
+            name: control(name, field, getattr(params, name), models)
             for name, field in strategy.Params.model_fields.items()
             if name != PICKS
         }

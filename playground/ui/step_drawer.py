@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from pydantic import ValidationError
 
+from playground.service import Service
 from playground.ui import event_errors, step_controls
 from playground.ui import recipe as recipes
 from playground.ui.element import QUICK, element, in_turn
@@ -21,19 +22,19 @@ if TYPE_CHECKING:
 Updates = dict[Any, Any]
 
 
-def drawer(column: Column, count: gr.State) -> None:
+def drawer(column: Column, count: gr.State, service: Service) -> None:
     """Draw the controls of the step that the recipe's element opens; ``count`` is of columns."""
 
     @gr.render(column.recipe, [column.recipe.expand], queue=False, show_progress="hidden")
     def draw(value: Any) -> None:
         try:
-            _controls(column, count, value)
+            _controls(column, count, service, value)
         except Exception as error:
             with gr.Column(elem_classes="controls"):
                 element("message", event_errors.sentence(error))
 
 
-def _controls(column: Column, count: gr.State, value: Any) -> None:
+def _controls(column: Column, count: gr.State, service: Service, value: Any) -> None:
     state = ColumnState.read(value)
     if state.opened is None:
         return
@@ -45,7 +46,10 @@ def _controls(column: Column, count: gr.State, value: Any) -> None:
         params = strategy.Params(**step["params"])
     except ValidationError:
         params = strategy.Params()  # the values are not valid: a person mends them by the controls
-    drawn = step_controls.draw(strategy, params, enabled=step["enabled"], number=state.opened)
+    offered = [(entry.title, entry.id) for entry in service.models.catalogue()]
+    drawn = step_controls.draw(
+        strategy, params, enabled=step["enabled"], number=state.opened, models=offered
+    )
     fields = {name: strategy.Params.model_fields[name] for name in drawn.controls}
     unchanged = {column.fault: gr.skip()}
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import DraftScores, EarlyLayers, Info, Refusal, Row, Strategy, setting
+from ..ops.drafts import MODEL, check_draft
 
 
 class ContrastiveDecoding(base.Processor):
@@ -34,11 +35,8 @@ class ContrastiveDecoding(base.Processor):
         alpha: float = setting(
             0.1,
             "The least probability of a token, as a share of the likeliest's.",
-            usual=(0.01, 0.5),
-            step=0.01,
-            ge=0.0001,
-            le=1.0,
-        )
+            usual=(0.01, 0.5), step=0.01, ge=0.0001, le=1.0,
+        )  # fmt: skip
         amateur: Literal["layer", "draft", "temperature"] = setting(
             "layer", "The model ended early, the draft model, or the model at a temperature."
         )
@@ -48,6 +46,7 @@ class ContrastiveDecoding(base.Processor):
         temperature: float = setting(
             1.0, "The amateur's temperature.", usual=(0.5, 3.0), step=0.1, gt=0.0, le=100.0
         )
+        model: str = MODEL
 
     neutral: ClassVar = {"beta": 0.0}
     beside: ClassVar = "guidance"
@@ -55,8 +54,8 @@ class ContrastiveDecoding(base.Processor):
     def refuse(self, chain: Sequence[Strategy]) -> None:
         count, layer = self.context.layers, self.params.layer
         amateur = self.params.amateur if self.params.beta else ""
-        if amateur == "draft" and self.context.draft_model is None:
-            raise ValueError("there is no draft model here; amateur can be layer or temperature.")
+        if amateur == "draft":
+            check_draft(self.context, self.params.model, "amateur can be layer or temperature")
         if amateur == "temperature" and self.params.temperature == 1.0:
             raise ValueError("temperature is 1, at which the amateur says what the model says.")
         if amateur == "layer" and count is not None and layer >= count:
@@ -66,7 +65,7 @@ class ContrastiveDecoding(base.Processor):
         if self.params.beta == 0.0 or self.params.amateur == "temperature":
             return None
         if self.params.amateur == "draft":
-            return DraftScores()
+            return DraftScores(self.params.model)
         return EarlyLayers((self.params.layer or (self.context.layers or 2) // 2,))
 
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:

@@ -26,7 +26,10 @@ class Model(base.Processor):
 
     class Params(base.Params):
         id: str = setting(
-            "", "The model's id or title; empty is the one of all columns.", max_length=200
+            "",
+            "The model's id or title; empty is the one of all columns.",
+            names="model",
+            max_length=200,
         )
 
     neutral: ClassVar = {"id": ""}

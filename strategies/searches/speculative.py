@@ -7,6 +7,7 @@ from typing import Literal
 
 from .. import base
 from ..base import Info, Move, Row, Step, Strategy, setting
+from ..ops.drafts import MODEL, check_draft
 
 
 class Speculative(base.Search):
@@ -49,12 +50,17 @@ class Speculative(base.Search):
             ge=1,
             le=8,
         )
+        model: str = MODEL
 
     chooses = "draw"
 
     def refuse(self, chain: Sequence[Strategy]) -> None:
-        if self.params.draft == "model" and self.context.draft_model is None:
-            raise ValueError("there is no draft model here; draft can be lookup.")
+        if self.params.draft == "model":
+            check_draft(self.context, self.params.model, "draft can be lookup")
+
+    @property
+    def draft_model(self) -> str:
+        return str(self.params.model)
 
     def guesses(self) -> int:
         return int(self.params.tokens) if self.params.draft == "model" else 0

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from playground.service import Service
 from playground.settings import Settings
-from tests.browser.acts import lane, run, write
+from tests.browser.acts import lane, run, steps, write, written
 from tests.browser.conftest import Site, served
 from tests.folders import VOCAB, saved
 from tests.hub import Hub, serve
@@ -93,6 +93,18 @@ def test_a_model_is_taken_once_a_person_knows_what_it_takes(visit, choice, hub: 
     write(page, "B", 'model("nothing") | greedy')
     page.locator("#run").click()
     expect(page.locator("#column-fault-1")).to_contain_text("no public model nothing")
+
+    write(page, "A", "sample")
+    write(page, "B", 'speculative(draft="model")')
+    lane(page, "B").locator(".write").click()
+    steps(page, "B").last.click()
+    drafts = lane(page, "B").locator(".controls").get_by_label("model", exact=True)
+    drafts.click()
+    page.get_by_role("option", name="tiny").click()
+    expect(written(page, "B")).to_have_value('speculative(draft="model", model="tiny")')
+    run(page)
+    expect(lane(page, "B").locator(".figures")).to_contain_text("accepted")
+    assert len(set(page.locator(".lane:visible .tokens").all_inner_texts()[:2])) == 1
     write(page, "B", "greedy")
 
     type_model(page, "nobody/nothing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -16,7 +18,7 @@ from playground.engine import Engine, FieldError, Request
 from playground.engine.forward import EarlyRow, Forward
 from strategies import EarlyLayers, SecondPrompt
 from strategies.presets import PRESETS
-from tests.engine.models import driven, engine, finished, loaded
+from tests.engine.models import PROCESS, driven, engine, finished, loaded
 from tests.strategies.driver import run, written
 from tests.tiny import tiny_llama
 from tests.vocabularies import byte_level
@@ -237,6 +239,35 @@ def test_a_draft_model_changes_no_text(drafting: str, before: str) -> None:
 def test_without_a_draft_model_it_is_refused() -> None:
     with pytest.raises(FieldError, match="there is no draft model here; draft can be lookup"):
         engine().submit(asked('speculative(draft="model")'))
+
+
+def test_of_the_models_that_recipes_name_those_in_use_stay() -> None:
+    found: list[str] = []
+
+    def find(name: str) -> Any:
+        found.append(name)
+        return loaded("llama")
+
+    served = Engine(loaded("llama"), find_draft=find, process=PROCESS, rows=32)
+
+    def by(name: str, tokens: int = 9) -> Request:
+        return asked(f'speculative(3, draft="model", model="{name}")', tokens=tokens)
+
+    first, second = served.submit(by("one")), served.submit(by("two"))
+    gone = weakref.ref(next(iter(served.drafters)))
+    with pytest.raises(FieldError, match=r"one and two draft for runs that go on. Try again"):
+        served.submit(by("three"))
+    served.drive(first)
+    assert first.comparison().lanes[0].metrics.acceptance == 1
+    third = served.submit(by("three"))  # in the place of the first
+    gc.collect()
+    assert found == ["one", "two", "three"] and gone() is None
+    served.drive(second)
+    served.drive(third)
+    for name in ("three", "two", "one"):
+        assert finished(served, by(name)).lanes[0].metrics.acceptance == 1
+    assert found == ["one", "two", "three", "one"]
+    served.close()
 
 
 def test_a_plugin_that_drafts_badly_ends_its_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:

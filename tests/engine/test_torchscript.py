@@ -243,7 +243,7 @@ def test_a_program_that_ends_waits_for_no_trace() -> None:
 def test_the_draft_model_s_steps_are_traced_too() -> None:
     served = engine("llama", draft=loaded("llama"), trace=True)
     served.join_tracing()
-    assert served.drafter is not None and served.drafter.forward.torchscript is not None
+    assert served.drafters.own is not None and served.drafters.own.forward.torchscript is not None
     served.close()
     assert served.forward.torchscript is not None
     assert served.forward.torchscript.step.read(ONE) is None

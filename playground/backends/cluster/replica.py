@@ -103,7 +103,7 @@ class Replica:
             context_length=engine.context_length,
             rows=engine.rows,
             state_layers=engine.forward.state_layers,
-            draft_model=engine.drafter.title if engine.drafter else None,
+            draft_model=engine.drafters.title,
             kind=self.kind,
         )
 

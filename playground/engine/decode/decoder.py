@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.decode.draft import Drafter
+from playground.engine.decode.drafters import Drafters
 from playground.engine.decode.lane_step import LaneStep
 from playground.engine.decode.plan import LanePlan, SequenceOutput
 from playground.engine.decode.sample import choose, process, record
@@ -42,10 +42,10 @@ class Decoder:
         detokenizer: Detokenizer,
         synchronize: Callable[[], None],
         reader: TextReader,
-        drafter: Drafter | None = None,
+        drafters: Drafters,
     ) -> None:
         """``synchronize`` waits for the device, so that a forward's time is its own."""
-        self.forward, self.detokenizer, self.drafter = forward, detokenizer, drafter
+        self.forward, self.detokenizer, self.drafters = forward, detokenizer, drafters
         self.reader = reader
         self._synchronize = synchronize
         self._waiting: list[LaneStep] = []  # whose search looks ahead, at the next forward
@@ -100,7 +100,8 @@ class Decoder:
                 if run.request.cache and plan.waiting is None:
                     clock = perf_counter()
                     try:
-                        plan.draft = lane.draft(self.drafter.guess if self.drafter else None)
+                        drafter = self.drafters.get(lane.search.draft_model)
+                        plan.draft = lane.draft(drafter.guess if drafter else None)
                     except Exception as error:
                         plan.fault = error
                     plan.seconds = perf_counter() - clock
@@ -257,12 +258,11 @@ class Decoder:
             elif isinstance(need, EarlyLayers):
                 by_processor[depth] = [self._early(o, need.layers) for o in outputs[None]]
             elif isinstance(need, DraftScores):
-                if self.drafter is None:
+                drafter = self.drafters.get(need.model)
+                if drafter is None:
                     raise Fault("there is no draft model to read")
                 rows = [held.row for held in lane.running]
-                by_processor[depth] = [
-                    self.drafter.scores(row.prompt, row.generated) for row in rows
-                ]
+                by_processor[depth] = [drafter.scores(row.prompt, row.generated) for row in rows]
         hidden = [o.hidden for o in outputs[None]] if lane.search.needs_hidden else ()
         lane.states_read += hidden
         return Given(by_processor, hidden)

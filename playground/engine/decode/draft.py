@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -14,13 +13,10 @@ from torch.nn.functional import pad
 from playground.engine.forward import Forward
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.rows import Fault
-from playground.errors import UnsupportedModel
 from playground.models import LoadedModel, device
 from playground.process import Process
 from strategies import Refusal, Rewind, Step
 from strategies.ops.noise import Noise
-
-log = logging.getLogger(__name__)
 
 _MEMORY_SHARE = 8  # of an accelerator's free memory, keys and values take one byte in so many
 _TEXTS = 16  # whose keys and values are kept; of more, those used longest ago are read again
@@ -36,6 +32,7 @@ class Drafter:
         *,
         pack_weights: bool = True,
         process: Process | None = None,
+        trace: bool = False,
     ) -> None:
         """``vocab`` is the larger model's. Raises ``UnsupportedModel`` as its engine would."""
         self.title, self.vocab = model.facts.title, vocab
@@ -48,23 +45,12 @@ class Drafter:
             pack_weights=pack_weights,
             process=process,
         )
+        if trace:
+            self.forward.trace()
         self._texts: OrderedDict[int, tuple[int, ...]] = OrderedDict(
             (slot, ()) for slot in range(self.forward.slots.count)
         )  # the tokens read into each slot, the one used longest ago first
         self._scored: dict[int, int] = {}  # slots read as ``scores`` reads, and the prompt's length
-
-    @classmethod
-    def try_create(
-        cls, model: LoadedModel | None, vocab: int, pack_weights: bool, process: Process
-    ) -> Drafter | None:
-        """None where there is no such model, or it cannot be served, which is then logged."""
-        try:
-            if model is None:
-                return None
-            return cls(model, vocab, pack_weights=pack_weights, process=process)
-        except UnsupportedModel as error:
-            log.error("%s cannot draft: %s", model and model.id, error)
-            return None
 
     def guess(self, lane: Lane, count: int) -> list[int]:
         """The next tokens that the lane would write on this model, ``count`` at most."""

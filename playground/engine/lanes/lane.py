@@ -66,6 +66,8 @@ class Lane:
             isinstance(need, EarlyLayers) for need in self.needs
         )
         self.reads_draft = any(isinstance(need, DraftScores) for need in self.needs)
+        read = {need.model for need in self.needs if isinstance(need, DraftScores)}
+        self.drafts_by = read | ({self.search.draft_model} if self.search.guesses() else set())
         # Equal ones may be called together: a processor is pure, and each row stands for itself.
         self.processor_keys = [(type(p), repr(p.params), context) for p in self.processors]
         self.going_back = [i for i, p in enumerate(self.processors) if p.goes_back]  # their depths

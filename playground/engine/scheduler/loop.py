@@ -12,7 +12,7 @@ from time import perf_counter
 import torch
 
 from playground.engine.decode.decoder import Decoder
-from playground.engine.decode.draft import Drafter
+from playground.engine.decode.drafters import Drafters
 from playground.engine.forward import Forward
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.put import put_records
@@ -40,7 +40,7 @@ class Loop:
         detokenizer: Detokenizer,
         limits: Limits,
         prompt_bytes: int,
-        drafter: Drafter | None,
+        drafters: Drafters,
         observer: Observer,
     ) -> None:
         self.forward, self.limits, self.observer = forward, limits, observer
@@ -48,7 +48,7 @@ class Loop:
         self.device = forward.device
         self.scheduler = Scheduler(forward, limits, prompt_bytes, self._synchronize)
         self.reader = self.scheduler.reader
-        self.decoder = Decoder(forward, detokenizer, self._synchronize, self.reader, drafter)
+        self.decoder = Decoder(forward, detokenizer, self._synchronize, self.reader, drafters)
         self.queue = self.scheduler.queue
         self.runs: list[Run] = []
         self.closed = False

@@ -1,0 +1,98 @@
+"""The models that draft for an engine: the host's own, and those that recipes name."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from weakref import WeakSet
+
+from playground.engine.decode.draft import Drafter
+from playground.engine.request import FieldError
+from playground.engine.run import Run
+from playground.errors import ModelError, UnsupportedModel
+from playground.fresh_thread import run_in_fresh_thread
+from playground.models import LoadedModel
+
+log = logging.getLogger(__name__)
+
+_KEPT = 2  # of those that recipes name; of more, the one used longest ago makes room
+
+
+class Drafters:
+    """One that a recipe names is loaded with the first run that asks for it, on its thread."""
+
+    def __init__(
+        self,
+        own: LoadedModel | None,
+        find: Callable[[str], LoadedModel] | None,
+        made: Callable[[LoadedModel], Drafter],
+    ) -> None:
+        """``find`` loads a model by its id or title, or raises ``ModelError``."""
+        self._find, self._made = find, made
+        self.own = self._try_create(own)
+        self._named: OrderedDict[str, Drafter] = OrderedDict()
+        self._used: dict[str, WeakSet[Run]] = {}
+        self._lock = threading.Lock()  # held while one is loaded
+
+    @property
+    def title(self) -> str | None:
+        """Of the host's own."""
+        return self.own.title if self.own else None
+
+    @property
+    def finds(self) -> bool:
+        """Whether a recipe may name one."""
+        return self._find is not None
+
+    def __iter__(self) -> Iterator[Drafter]:
+        yield from filter(None, [self.own, *list(self._named.values())])
+
+    def get(self, name: str) -> Drafter | None:
+        """The one of this id or title, "" for the host's own; None where there is none."""
+        return self.own if name in ("", self.title) else self._named.get(name)
+
+    def prepare(self, run: Run) -> None:
+        """Have those at hand that a run's recipes name, until it ends.
+
+        ``FieldError`` names the recipe whose model cannot draft here.
+        """
+        for number, lane in enumerate(run.lanes):
+            for name in lane.drafts_by - {"", self.title}:
+                try:
+                    self._hold(name, run)
+                except (ModelError, UnsupportedModel) as error:
+                    raise FieldError(f"recipes.{number}", str(error)) from error
+
+    def _hold(self, name: str, run: Run) -> None:
+        if self._find is None:  # its recipe was refused
+            raise ModelError(f"{name} cannot draft here.")
+        with self._lock:
+            if name not in self._named:
+                self._make_room(name)
+                find, made = self._find, self._made
+                self._named[name] = run_in_fresh_thread(lambda: made(find(name)))
+            self._named.move_to_end(name)
+            self._used.setdefault(name, WeakSet()).add(run)
+
+    def _make_room(self, name: str) -> None:
+        """Let go of those used longest ago, if no run goes on with them."""
+        while len(self._named) >= _KEPT:
+            idle = (one for one in self._named if all(run.done for run in self._used[one]))
+            oldest = next(idle, None)
+            if oldest is None:
+                raise ModelError(
+                    f"{name} cannot draft now: {' and '.join(self._named)} draft for runs that go "
+                    "on. Try again when they have ended."
+                )
+            self._named.pop(oldest).forward.close()
+            del self._used[oldest]
+
+    def _try_create(self, model: LoadedModel | None) -> Drafter | None:
+        """None where there is no such model, or it cannot be served, which is then logged."""
+        try:
+            return None if model is None else self._made(model)
+        except UnsupportedModel as error:
+            log.error("%s cannot draft: %s", model and model.id, error)
+            return None
