@@ -45,6 +45,7 @@ def context(
     others.setdefault("grammars", GRAMMARS)
     others.setdefault("layers", 12)
     others.setdefault("draft_model", "a smaller one")
+    others.setdefault("finds_drafts", True)
     return Context(
         vocab_size=vocab,
         eos_token_ids=tuple(eos),
