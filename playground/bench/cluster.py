@@ -6,6 +6,7 @@ machines give. What those would give is reckoned from it, and told apart.
 
 from __future__ import annotations
 
+import gc
 import pickle
 import statistics
 import time
@@ -134,10 +135,9 @@ def measure(
     served: list[Served] = []
     experiments: list[Experimented] = []
     with _serving(settings) as service:
-        backend = service.backend()
-        title = backend.facts.title
-        step, size = _times(backend)
-        served += [_crowd("embedded", backend, count, tokens) for count in clients]
+        title = service.backend().facts.title
+        step, size = _times(service.backend())
+        served += [_crowd("embedded", service.backend(), count, tokens) for count in clients]
         experiments.append(_experimented("embedded", service, tokens))
     for count in replicas:
         with _serving(settings.changed(cluster=f"local:{count}")) as service:
@@ -157,13 +157,17 @@ def _serving(settings: Settings) -> Iterator[Service]:
     service.prepare()
     look_less()  # as app.py does
     try:
-        backend = service.backend()
-        for engine in service.engines.values():
-            engine.join_tracing()
-        _all([_asked(0, 4)], backend)  # warm
+        _warm(service)
         yield service
     finally:
         service.close()
+        gc.collect()  # the keys and values of an engine, beside which Ray could not fork
+
+
+def _warm(service: Service) -> None:
+    _all([_asked(0, 4)], service.backend())
+    for engine in service.engines.values():
+        engine.join_tracing()
 
 
 def _asked(number: int, tokens: int) -> Request:
