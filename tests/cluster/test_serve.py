@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import signal
 import socket
@@ -17,11 +17,14 @@ import httpx
 import pytest
 import ray
 from ray import serve
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayError
 
 from playground.backends import Backend
+from playground.backends.cluster import serving
 from playground.backends.cluster.backends import ClusterBackends
+from playground.backends.cluster.messages import ReplicaLost
 from playground.backends.cluster.serve_compat import seen
-from playground.backends.cluster.serving import application, name_of
+from playground.backends.cluster.serving import ServeReplicas, application, name_of
 from playground.backends.opened import Opened
 from playground.engine import Engine, Limits, Run
 from playground.errors import ModelError
@@ -144,6 +147,50 @@ def test_where_there_is_no_gpu_that_is_said(
     serve.delete("gpu")
 
 
+def test_replicas_come_and_go_with_the_rows_that_are_wanted(
+    backends: ClusterBackends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backends.open()
+    own = backends.settings.changed(cluster_replicas="1-2", cluster_cpus=0.3)
+    monkeypatch.setattr(backends, "settings", own)
+    monkeypatch.setattr(backends, "_own", False)
+    monkeypatch.setattr(backends, "_open", Opened())
+    monkeypatch.setattr("playground.backends.cluster.backends.name_of", lambda id: "scaled")
+    monkeypatch.setattr(serving, "DOWN_S", 3.0)
+    backend = backends.open()
+    assert len(seen("scaled").running) == 1
+    end = time.monotonic() + WAIT_S
+    while len(seen("scaled").running) < 2 and time.monotonic() < end:
+        wide = asked("sample(8)", "sample(7)", max_new_tokens=400, min_new_tokens=400)
+        (run,) = backend.submit_all([wide])  # more than half of the 24 rows
+        assert run.join(WAIT_S) and run.outcome == "done"
+    assert len(seen("scaled").running) == 2
+    until(lambda: len(seen("scaled").running) == 1)
+    backend.close()
+    serve.delete("scaled")
+
+
+class Dying:
+    """A handle of Serve to a replica that does not answer any more."""
+
+    def __init__(self, error: RayError) -> None:
+        self.call, self.error = self, error
+
+    async def remote(self, *given: Any, **named: Any) -> Any:
+        raise self.error
+
+
+async def lost(error: RayError) -> None:
+    handle: Any = Dying(error)
+    with pytest.raises(ReplicaLost, match=type(error).__name__):
+        await ServeReplicas("tiny", handle).call("fares", at="a")
+
+
+def test_a_replica_that_was_killed_for_its_memory_is_lost_as_any_other() -> None:
+    for error in (OutOfMemoryError("killed"), ActorDiedError(), ActorUnavailableError("", None)):
+        asyncio.run(lost(error))
+
+
 def test_what_is_not_there_cannot_be_reached() -> None:
     code = (
         "import sys\n"
@@ -171,6 +218,15 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def health(base: str) -> dict[str, Any]:
+    """What a front end tells of itself; empty where it is not up."""
+    try:
+        found: dict[str, Any] = httpx.get(f"{base}/healthz").json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return found
+
+
 def front_end(address: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
     """Another program that serves the same cluster's model."""
     environment = os.environ | {
@@ -194,10 +250,7 @@ def test_a_second_front_end_is_killed_and_started_again(
     wanted = expected(reference, asked("greedy"))[0][0][0]
 
     def answers() -> bool:
-        try:
-            return bool(httpx.get(f"{base}/healthz").json()["status"] == "ok")
-        except (httpx.HTTPError, KeyError, ValueError):
-            return False
+        return health(base).get("status") == "ok"
 
     first = front_end(address, folder, port)
     try:
@@ -219,8 +272,7 @@ def test_a_second_front_end_is_killed_and_started_again(
         until(answers)
         told = httpx.post(f"{base}/api/compare", json=body, timeout=WAIT_S).json()
         assert told["lanes"][0]["text"] == wanted
-        health = httpx.get(f"{base}/healthz").json()
-        assert json.dumps(health) and health["models"] == ["tiny"]
+        assert health(base)["models"] == ["tiny"]
     finally:
         again.kill()
         again.wait()
