@@ -6,10 +6,11 @@ const [box, sentence, means, each, figure, slider] =
   ['.all-texts', '.sentence', '.means', '.each', '.histogram', '.place'].map($);
 let known = null; // the texts that are drawn: {run, lane}
 let place = 0;
+let shown = null; // the answer that is drawn
 let flying = false;
 let again = false;
 
-const cell = (name, content, className = '') => Object.assign(document.createElement(name), { textContent: content, className });
+const cell = (name, content, className = '') => playground.part(name, className, content);
 function heads(...names) {
   const row = document.createElement('tr');
   row.append(...names.map((name) => Object.assign(cell('th', name), { scope: 'col' })));
@@ -37,7 +38,7 @@ async function ask() {
     sentence.textContent = answer?.fault ?? 'The server did not answer.';
     return;
   }
-  if (asked.whole) draw(answer);
+  if (asked.whole) draw(shown = answer);
   known = key;
   histogram(answer);
   mark();
@@ -104,5 +105,10 @@ function look() {
   place = v.place;
   ask();
 }
+playground.save(box, () => shown && {
+  name: `texts-${props.value.letter}`,
+  columns: ['number', 'text', 'ended by', ...shown.names, ...shown.found],
+  rows: shown.texts.map(({ number, text, reason, figures }) => [number, text, reason, ...figures]),
+});
 watch('value', look);
 look();

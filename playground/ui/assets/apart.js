@@ -8,13 +8,10 @@ const [figure, sentence, matrix, told, chart, fault] = ['.apart', '.sentence', '
 let found = null;
 let pair = [0, 1];
 let asked = null;
+let at = null; // the token of the chart that is told of
+let show = () => {}; // tells of a token of the chart, or of all for null
 
-const { shape } = playground;
-const part = (name, given, ...inside) => {
-  const made = Object.assign(document.createElement(name), given);
-  made.append(...inside);
-  return made;
-};
+const { part, shape } = playground;
 const number = (low, high) => {
   if (low === null || high === null) return '—';
   const [first, last] = [low.toFixed(2), high.toFixed(2)];
@@ -126,19 +123,41 @@ function plot() {
     for (const i of n < 80 ? up : [n - 1])
       svg.append(shape('circle', { cx: x(i), cy: y(middle[i]), r: i === n - 1 && parts ? 4.5 : 2.5, fill: colour }));
   }
-  svg.addEventListener('pointermove', (event) => {
-    const i = under(event, width, left, right, n);
+  const cursor = shape('line', { y1: top, y2: height - bottom, class: 'cursor' });
+  at = null;
+  show = (i) => {
+    at = i;
+    cursor.remove();
+    if (i === null) { told.textContent = c.told; return; }
+    for (const end of ['x1', 'x2']) cursor.setAttribute(end, x(i));
+    svg.append(cursor);
     const other = c.words[i] === c.others[i] ? '' : ` and ${quoted(c.others[i])}`;
     told.textContent = `Token ${i + 1}, ${quoted(c.words[i])}${other}: ${number(c.low[i], c.high[i])}`;
-  });
-  svg.addEventListener('pointerleave', () => { told.textContent = c.told; });
-  svg.addEventListener('click', (event) => {
-    const { texts, ...view } = playground.reference.view();
-    trigger('pick', { ...view, texts, run: props.value.run, lane: c.right, output: texts[c.right] ?? 0,
-      step: under(event, width, left, right, n) });
-  });
+  };
+  svg.addEventListener('pointermove', (event) => show(under(event, width, left, right, n)));
+  svg.addEventListener('pointerleave', () => show(null));
+  svg.addEventListener('click', (event) => pick(under(event, width, left, right, n)));
   chart.append(svg);
 }
+function pick(step) {
+  const { right } = found.chart;
+  const { texts, ...view } = playground.reference.view();
+  trigger('pick', { ...view, texts, run: props.value.run, lane: right, output: texts[right] ?? 0, step });
+}
+// The arrow keys go from token to token, and Enter looks into one.
+chart.tabIndex = 0;
+chart.setAttribute('role', 'application');
+chart.setAttribute('aria-label', 'Distance token by token');
+chart.addEventListener('keydown', (event) => {
+  const last = (found?.chart?.low.length ?? 0) - 1;
+  if (last < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+  const to = { ArrowLeft: (at ?? 1) - 1, ArrowRight: (at ?? -1) + 1, Home: 0, End: last }[event.key];
+  if (event.key === 'Enter') pick(at ?? last);
+  else if (to !== undefined) show(Math.max(0, Math.min(to, last)));
+  else return;
+  event.preventDefault();
+});
+chart.addEventListener('blur', () => show(null));
 function under(event, width, left, right, n) {
   const at = event.clientX - chart.getBoundingClientRect().left - left;
   return Math.max(0, Math.min(n - 1, Math.floor((at / (width - left - right)) * n)));

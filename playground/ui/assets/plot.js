@@ -2,7 +2,8 @@
 // value: {figure: the JSON of {data, layout}, sentence, view}; a figure of the same view keeps its zoom, and is saved
 // by its name. Or {asked, marked: {lane, step, colour}, view}: the figure is asked for, and a token is marked in it.
 // Function: chart(asked) gives {figure, sentence}, or {fault}.
-// Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata}.
+// Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata},
+// or the lane and step that the arrow keys went to.
 // Constants: source, the library's file
 const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelector(s));
 const probe = document.createElement('span');
@@ -11,6 +12,7 @@ let drawn = null; // the figure and the theme that were drawn last
 let series = []; // what the drawn figure has of data, and of shapes
 let under = [];
 let marks = ''; // the shapes of the token that was marked in it last
+let going = null; // the token that the keys went to, until it is marked
 let known = { key: null, value: null }; // what was asked for last, and the answer
 
 function library() {
@@ -108,6 +110,7 @@ async function draw() {
   const value = props.value;
   element.hidden = !value;
   if (!value) return;
+  if (value.marked?.lane === going?.lane && value.marked?.step === going?.step) going = null;
   const answer = await found(value);
   if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
   sentence.textContent = answer.sentence;
@@ -131,8 +134,12 @@ async function draw() {
   if (key === drawn || !chart.clientWidth) return;
   const first = drawn === null;
   drawn = key;
-  chart.setAttribute('role', 'img');
+  chart.setAttribute('role', value.marked ? 'application' : 'img');
   chart.setAttribute('aria-label', answer.sentence);
+  if (value.marked) {
+    chart.tabIndex = 0;
+    chart.setAttribute('aria-description', 'Arrow keys go from token to token and from column to column.');
+  }
   const { data, layout } = themed(figure, look);
   layout.uirevision = value.view;
   [series, under] = [data, layout.shapes ?? []];
@@ -146,6 +153,25 @@ async function draw() {
     });
   }
 }
+
+// The keys go from token to token, and to the columns above and below.
+chart.addEventListener('keydown', (event) => {
+  const mark = props.value?.marked;
+  if (!mark || event.ctrlKey || event.metaKey || event.altKey) return;
+  const last = new Map(); // by column, its last token
+  for (const { customdata } of series) if (customdata?.length) last.set(customdata[0][0], customdata.at(-1)[1]);
+  const { lane, step } = going ?? mark;
+  const lanes = [...last.keys()].sort((a, b) => a - b);
+  const beside = (by) => lanes[lanes.indexOf(lane) + by] ?? lane;
+  const to = {
+    ArrowLeft: [lane, step - 1], ArrowRight: [lane, step + 1], Home: [lane, 0], End: [lane, Infinity],
+    ArrowUp: [beside(-1), step], ArrowDown: [beside(1), step],
+  }[event.key];
+  if (!to) return;
+  event.preventDefault();
+  going = { lane: to[0], step: Math.max(0, Math.min(to[1], last.get(to[0]) ?? 0)) };
+  trigger('point', { data: [going.lane, going.step] });
+});
 
 // The mark alone, over a figure that stays as it is.
 function mark(value, look) {
