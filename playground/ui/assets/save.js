@@ -10,7 +10,9 @@ window.playground.save = (() => {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
-  const written = async (figure) => new XMLSerializer().serializeToString(await playground.picture(figure));
+  const UNWRITABLE = /[\0-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]/g; // in XML, though a model may write them
+  const written = async (figure) => new XMLSerializer().serializeToString(await playground.picture(figure))
+    .toWellFormed().replace(UNWRITABLE, '\uFFFD');
 
   async function drawn(figure, { name }) {
     send(new Blob([await written(figure)], { type: 'image/svg+xml' }), `${name}.svg`);
