@@ -30,8 +30,8 @@ ELEMENTS = {  # the page's, each with the constants that its code uses by name
     "walk": (), "beams": (), "tree": (), "apart": (), "ribbon": (),
 }  # fmt: skip
 SCRIPTS = (
-    "part", "shape", "refer", "picks", "picture", "save", "tree_drawing", "beam_tree",
-    "beam_drawing",
+    "part", "scrolling", "shape", "refer", "picks", "picture", "save", "tree_drawing",
+    "beam_tree", "beam_drawing",
 )  # fmt: skip
 OWN = ("figure", "controls", "columns", "token_table", "recorded", "file")  # in their order
 SHEETS = (

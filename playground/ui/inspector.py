@@ -17,35 +17,19 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from pydantic import ValidationError
 
-from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import (
-    all_texts,
-    beams,
-    branches,
-    changes,
-    distances,
-    drawing,
-    fork,
-    inspector_view,
-    knobs,
-    listing,
-    panels,
-    ribbon,
-    walk,
-)
+from playground.ui import branches, changes, fork
 from playground.ui.apart import Apart
 from playground.ui.element import QUICK
 from playground.ui.gradio_compat import bound, told_by
+from playground.ui.inspector_drawing import Drawing, Updates, find
 from playground.ui.inspector_parts import InspectorParts
 from playground.ui.inspector_view import InspectorState, InspectorView, Selection
 from playground.ui.readings import Measure, Readings, Score
 from playground.ui.views import View
 from strategies import Context
 
-Updates = dict[Any, Any]
 Values = dict[Any, Any]  # what an event is given, by component
 
 
@@ -68,7 +52,7 @@ class Inspector:
         self.resolve = resolve
         self.asked = changes.Changes(resolve, context)
         self.parts = InspectorParts(
-            self.find(first),
+            find(resolve, first),
             self.asked.functions,
             branches.forest(resolve),
             Apart(resolve).function,
@@ -77,6 +61,7 @@ class Inspector:
             scores=score is not None,
         )
         self.readings = Readings(self.parts, self.find, measure, score)
+        self._drawing = Drawing(self.parts, self.find, self.readings.measured)
         self._wire()
 
     @property
@@ -174,42 +159,11 @@ class Inspector:
 
     def draw(self, state: InspectorState) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
-        view = self.find(state.selection)
-        updates: Updates = {
-            self.parts.selection: view.selection.model_dump() if view else None,
-            self.parts.caption: inspector_view.caption(view),
-            self.parts.column: gr.update(**inspector_view.columns(view)),
-            self.parts.token: inspector_view.tokens(view),
-            self.parts.walk: None if view is None else walk.view(view),
-            self.parts.stage: gr.update(**inspector_view.stages(view, state.stage)),
-            self.parts.texts: gr.update(**inspector_view.texts(view, state.texts)),
-            self.parts.onward: None,
-        }
-        if view is None or view.step is None:
-            return updates | dict.fromkeys(self.parts.charts)
-        return updates | self._tab(view, state)
+        return self._drawing.of(state)
 
     def find(self, selection: Any) -> InspectorView | None:
-        """Where a selection leads; a step past a text's end is its last. None without a run."""
-        if selection is None:
-            return None
-        try:
-            asked = Selection.model_validate(selection)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            field = ".".join(map(str, fault["loc"])) or "selection"
-            raise gr.Error(f"{field}: {fault['msg']}.", print_exception=False) from None
-        comparison = self.resolve(asked.run)
-        if comparison is None or asked.lane >= len(comparison.lanes):
-            return None
-        output = (
-            asked.output if asked.output < len(comparison.lanes[asked.lane].trace.outputs) else 0
-        )
-        asked = asked.model_copy(update={"output": output})
-        shown = showing(comparison, asked.shown(len(comparison.lanes)))
-        path = shown.lanes[asked.lane].trace.path()
-        step = min(asked.step, max(0, len(path) - 1))
-        return InspectorView(shown, asked.model_copy(update={"step": step}), path, comparison)
+        """Where a selection leads; None without a run."""
+        return find(self.resolve, selection)
 
     def _wire(self) -> None:
         latest = {**QUICK, "trigger_mode": "always_last"}
@@ -235,50 +189,6 @@ class Inspector:
         for name, tab in self.parts.tabs.items():
             opened = partial(self._opened, name)
             tab.select(opened, self.inputs, [self.parts.tab, *self.outputs], **QUICK)
-
-    def _tab(self, view: InspectorView, state: InspectorState) -> Updates:
-        if state.tab == "why":
-            return {self.parts.why: listing.why(view), self.parts.panels: panels.panels(view)}
-        if state.tab == "draw":
-            return {
-                self.parts.tickets: listing.tickets(view),
-                self.parts.neighbours: listing.neighbours(view),
-            }
-        if state.tab == "beams":
-            return {self.parts.beams: beams.view(view)}
-        if state.tab == "texts":
-            return {self.parts.all_texts: all_texts.view(view)}
-        if state.tab == "changes":
-            return {self.parts.changes: knobs.view(view)}
-        if state.tab == "likelihood":
-            return {self.parts.distances: distances.distances(view)}
-        if state.tab == "timings":
-            known = self.readings.measured.get((view.comparison.id, view.selection.lane))
-            return {
-                self.parts.per_step: drawing.asked(view, "per_step", marks=True),
-                self.parts.timeline: drawing.asked(view, "timeline"),
-                self.parts.memory: drawing.asked(view, "memory"),
-                self.parts.uncached: known,
-            }
-        if state.tab == "steps":
-            after = state.side == "recipe"
-            return {
-                self.parts.ribbon: ribbon.view(view, state.side),
-                self.parts.steps: drawing.asked(view, "steps", after, marks=True),
-            }
-        if state.tab == "tree":
-            shown = view.selection.model_dump(include={"run", "lane", "output", "step"})
-            return {self.parts.tree: shown, self.parts.apart: shown}
-        if state.tab == "data":
-            listed = inspector_view.listed(view, state.texts)
-            if listed == state.listed:
-                return {}
-            drawn = self._named(inspector_view.data(view, state.texts))
-            return drawn | {self.parts.listed: listed}
-        return self._named(inspector_view.distribution(view, state.stage))
-
-    def _named(self, named: dict[str, Any]) -> Updates:
-        return {getattr(self.parts, name): value for name, value in named.items()}
 
     def _opened(self, name: str, values: Values) -> Updates:
         state = self.state(values)

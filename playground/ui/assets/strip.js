@@ -24,11 +24,14 @@ const chooser = playground.chooser(element.querySelector('.chooser'), (token) =>
   });
 });
 element.querySelector('.strip').style.setProperty('--colour', colour);
+// Where this text parts from the one before it, else where the next one parts from this.
+const scrolling = playground.scrolling(element, scroller, () => {
+  const next = element.closest('.lane').nextElementSibling?.querySelector('.strip');
+  return text.children[[props.value.parted, next?.dataset.parted].find((n) => n || n === 0)];
+});
 const shown = []; // the line that each span was made of, so that only changed ones are drawn
 let run = null;
 let active = 0;
-let following = true; // whether to scroll to the end of the text, until a person scrolls back
-let top = 0; // the scroll position that this code knows
 let told = null; // the figures that were drawn last
 
 const MOST_TAKEN = 3; // texts that were taken back in one place and are shown struck out
@@ -76,8 +79,7 @@ function draw() {
     shown.length = 0;
     text.replaceChildren();
     active = 0;
-    scroller.scrollTop = top = 0;
-    following = true;
+    scrolling.begin();
   }
   const tokens = v.tokens ? v.tokens.split('\n') : [];
   tokens.forEach((line, i) => {
@@ -104,16 +106,16 @@ function draw() {
   const { state, run: name, output } = v;
   const { dataset } = element.querySelector('.strip');
   const grew = state === 'running' || dataset.state === 'running';
-  const ended = state === 'done' && (fresh || dataset.state === 'running' && following);
+  const ended = state === 'done' && (fresh || dataset.state === 'running' && scrolling.following);
   const other = dataset.run !== name;
   Object.assign(dataset, { state, run: name, output, source: v.source, parted: v.parted ?? '' });
   if (other) document.dispatchEvent(new CustomEvent('playground:shown'));
   chooser(v.chooser, v.run);
   const asks = v.chooser && state === 'done';
-  if (asks) following = true;
-  if (asks || state === 'running' && following) toEnd();
-  else if (ended) toParting();
-  else if (grew) cancelAnimationFrame(soon); // a person has scrolled back
+  if (asks) scrolling.follow();
+  if (asks || state === 'running' && scrolling.following) scrolling.toEnd();
+  else if (ended) scrolling.toParting();
+  else if (grew) scrolling.stay(); // a person has scrolled back
   caret.hidden = v.state !== 'running';
   blank.hidden = !v.note || v.state === 'running';
   why.textContent = v.note;
@@ -144,61 +146,6 @@ function refer() {
   if (props.value) part();
 }
 document.addEventListener('playground:reference', refer);
-
-// After all columns are drawn: reading a height or scrolling in between forces a layout each time.
-let soon = 0;
-function toEnd() {
-  cancelAnimationFrame(soon);
-  soon = requestAnimationFrame(() => {
-    if (!following) return;
-    scrollTo(scroller.scrollHeight);
-  });
-}
-// Scrolls to where this text parts from the one before it, else to where the next one parts from
-// this: two lines above, or to the beginning if the place is visible from there.
-function toParting() {
-  cancelAnimationFrame(soon);
-  soon = requestAnimationFrame(() => {
-    const next = element.closest('.lane').nextElementSibling?.querySelector('.strip');
-    const at = [props.value.parted, next?.dataset.parted].find((n) => n || n === 0);
-    const parting = text.children[at];
-    const line = parting ? parting.offsetTop - scroller.clientTop : 0;
-    const seen = parting && line + 2 * parting.offsetHeight < scroller.clientHeight;
-    scrollTo(seen ? 0 : line - 2 * (parting?.offsetHeight ?? 0));
-    following = false;
-  });
-}
-function scrollTo(to) {
-  scroller.scrollTop = to;
-  top = scroller.scrollTop;
-  fade();
-}
-scroller.addEventListener('scroll', () => {
-  const { scrollTop, scrollHeight, clientHeight } = scroller;
-  fade();
-  if (scrollTop === top) return; // scrolled by this code
-  const left = scrollHeight - scrollTop - clientHeight;
-  // Further up, and not at the end: a person scrolled back. A text that got shorter is at its end,
-  // and one that grew has not moved up.
-  if (left >= 1 && scrollTop < top) following = false;
-  else if (left < 24) following = true;
-  top = scrollTop;
-  if (document.querySelector('#together input')?.checked)
-    document.dispatchEvent(new CustomEvent('playground:scroll', { detail: { top, from: scroller } }));
-});
-document.addEventListener('playground:scroll', function along({ detail }) {
-  if (!element.isConnected) return document.removeEventListener('playground:scroll', along);
-  if (detail.from === scroller) return;
-  scrollTo(detail.top);
-  following = scroller.scrollHeight - top - scroller.clientHeight < 24;
-});
-
-// Fades the last visible line where the text goes on below, as a line cut in half looks like a fault.
-function fade() {
-  const { scrollTop, scrollHeight, clientHeight } = scroller;
-  scroller.classList.toggle('more', scrollHeight - scrollTop - clientHeight > 4);
-}
-new ResizeObserver(fade).observe(scroller);
 
 function figure({ name, value, unit, meaning }) {
   const box = document.createElement('div');
