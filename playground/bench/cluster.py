@@ -21,7 +21,7 @@ from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.simulation import Crowd, Outcome, Step, fitted, simulate
 from playground.cycles import look_less
 from playground.engine import Request, Run
-from playground.engine.telling import Telling
+from playground.engine.telling import NewsFeed
 from playground.experiment.experiment import Experiment
 from playground.experiment.runner import Runner
 from playground.experiment.store import Store
@@ -241,5 +241,5 @@ def _times(backend: Backend) -> tuple[Step, float]:
         rows.append(count)
         seconds.append(statistics.median(gaps))
         prefill = statistics.median([run.prefills[0] for run in runs])
-        size = len(pickle.dumps(Telling(runs[0]).news())) / (STEPS * len(RECIPES))
+        size = len(pickle.dumps(NewsFeed(runs[0]).news())) / (STEPS * len(RECIPES))
     return fitted(rows, seconds, prefill), size

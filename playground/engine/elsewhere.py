@@ -29,7 +29,7 @@ class RemoteText:
 
 
 @dataclass(frozen=True)
-class Told:
+class LaneSnapshot:
     """What was told last of a lane: its records, and the texts that they lead to."""
 
     records: list[StepRecord]
@@ -51,7 +51,9 @@ class RemoteView(View[Any]):
             for at, step in enumerate(ahead)
         ]
         first = RemoteText(self._joined(NOTHING), len(ahead), len(ahead))
-        self._told = Told(list(self._ahead), [first])  # as a whole: other threads read it meanwhile
+        self._told = LaneSnapshot(
+            list(self._ahead), [first]
+        )  # as a whole: other threads read it meanwhile
         self._own: list[Output] = []  # the texts of this writer alone
 
     def take(self, news: LaneNews, later: float = 0.0) -> None:
@@ -65,7 +67,9 @@ class RemoteView(View[Any]):
             for output, text in zip(self._own, news.texts, strict=True)
         ]
         first = RemoteText(self._joined(NOTHING), ahead, ahead)
-        self._told = Told([*self._told.records[: ahead + news.first], *new], texts or [first], news)
+        self._told = LaneSnapshot(
+            [*self._told.records[: ahead + news.first], *new], texts or [first], news
+        )
         self.offer, self.error, self.done = news.offer, news.error, news.done
 
     def _joined(self, output: Output) -> Output:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lanes.view import View
 from playground.engine.run import Run
-from playground.engine.telling import News, Telling
+from playground.engine.telling import News, NewsFeed
 
 if TYPE_CHECKING:
     from playground.engine.engine import Engine
@@ -29,7 +29,7 @@ def written(engine: Engine, request: Request, pace: float = PACE_S) -> Iterator[
     Closed early, the generator ends the run.
     """
     run = engine.submit(request)
-    telling, told = Telling(run), 0.0
+    telling, told = NewsFeed(run), 0.0
     try:
         while not run.done:
             engine.step()

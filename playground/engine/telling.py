@@ -104,7 +104,7 @@ class News:
     began: float = 0.0  # the clock's reading (``perf_counter``) as it was submitted there
 
 
-class Telling:
+class NewsFeed:
     """Tells of a run of this process what is new since the last time."""
 
     def __init__(self, run: Run) -> None:

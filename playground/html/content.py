@@ -18,8 +18,7 @@ from playground.explain.replay import RecordedText, slack
 from playground.explain.texts import showing
 from playground.trace import Comparison
 from playground.ui import beams, inspector_view, knobs, listing, panels, ribbon, strip, tree, walk
-from playground.ui.apart import Apart
-from playground.ui.apart import Asked as ApartAsked
+from playground.ui.apart import Apart, DistancesRequest
 from playground.ui.chips import chips_of
 from playground.ui.distances import distances
 from playground.ui.drawing import drawing
@@ -68,7 +67,7 @@ def content(comparison: Comparison) -> Value:
             ]
         ),
         "beams": [
-            beams.answer(run, beams.TreeAsked(run="run", lane=lane))
+            beams.answer(run, beams.BeamsRequest(run="run", lane=lane))
             for lane in range(len(run.lanes))
         ],
         "csv": run.to_csv("all"),
@@ -153,7 +152,7 @@ def _text(run: Comparison, text: int, *, asks: bool, walks: bool) -> Value:
         "beams": [None if view.step is None else beams.view(view) for view in views],
         "apart": _apart(run, texts) if walks else {"fault": TOO_LONG},
         "ribbon": {side: ribbon.view(views[0], side) for _, side in SIDES} if views else None,
-        "figures": ribbon.answer(run, ribbon.FiguresAsked(run="run", texts=texts)),
+        "figures": ribbon.answer(run, ribbon.FiguresRequest(run="run", texts=texts)),
         "distances": [distances(view) for view in views],
         "timings": {
             "per_step": _drawing(
@@ -196,7 +195,7 @@ def _walk(run: Comparison, view: InspectorView, walks: bool) -> Value:
     lane, output, most = shown["lane"], shown["output"], shown["most"]
     if not walks:
         return shown | {"answer": {"fault": TOO_LONG}}
-    asked = walk.ChoicesAsked(run="run", lane=lane, output=output)
+    asked = walk.ChoicesRequest(run="run", lane=lane, output=output)
     whole = walk.answer(run, asked)
     for first in range(walk.AT_ONCE, most, walk.AT_ONCE):
         more = walk.answer(run, asked.model_copy(update={"first": first}))
@@ -207,9 +206,9 @@ def _walk(run: Comparison, view: InspectorView, walks: bool) -> Value:
 def _apart(run: Comparison, texts: list[int]) -> Value:
     """How far apart the columns are: the element's answer, and the chart of each pair."""
     asks = Apart(lambda _: run)
-    first = asks.view(ApartAsked(run="run", texts=texts))
+    first = asks.view(DistancesRequest(run="run", texts=texts))
     charts_of = [
-        asks.view(ApartAsked(run="run", texts=texts, left=left, right=right))["chart"]
+        asks.view(DistancesRequest(run="run", texts=texts, left=left, right=right))["chart"]
         for left, right, *_ in first["pairs"]
     ]
     return first | {"charts": charts_of, "chart": None}

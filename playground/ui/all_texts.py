@@ -26,7 +26,7 @@ WHY = {
 }
 
 
-class SamplesAsked(BaseModel):
+class SamplesRequest(BaseModel):
     """A lane of a run, and a place in its texts, from 0; the texts are told where ``whole``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -50,7 +50,7 @@ def view(shown: InspectorView) -> dict[str, Any]:
     }
 
 
-def answer(comparison: Comparison | None, asked: SamplesAsked) -> dict[str, Any]:
+def answer(comparison: Comparison | None, asked: SamplesRequest) -> dict[str, Any]:
     """The tokens at one place; and the texts with the means of all columns, where asked for."""
     if comparison is None or asked.lane >= len(comparison.lanes):
         return {"fault": NO_RUN_ADVICE}

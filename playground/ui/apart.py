@@ -28,7 +28,7 @@ ALONE = "With a second column, how far apart the two are stands here."
 KEPT = 16  # views whose distances are kept
 
 
-class Asked(BaseModel):
+class DistancesRequest(BaseModel):
     """A view, the texts that its columns show, and a pair of columns to draw."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -53,13 +53,13 @@ class Apart:
 
         def apart(sent: Any) -> dict[str, Any]:
             try:
-                return self.view(Asked.model_validate(sent))
+                return self.view(DistancesRequest.model_validate(sent))
             except Exception as error:
                 return {"fault": event_errors.sentence(error)}
 
         return apart
 
-    def view(self, asked: Asked) -> dict[str, Any]:
+    def view(self, asked: DistancesRequest) -> dict[str, Any]:
         """The element's answer; ``FieldError`` where the run is no longer kept."""
         whole = self._resolve(asked.run) if asked.run else None
         if whole is None:
@@ -80,7 +80,9 @@ class Apart:
             "chart": _chart(shown, chosen),
         }
 
-    def _distances(self, shown: Comparison, asked: Asked) -> dict[tuple[int, int], ColumnDistance]:
+    def _distances(
+        self, shown: Comparison, asked: DistancesRequest
+    ) -> dict[tuple[int, int], ColumnDistance]:
         lengths = [len(lane.token_ids) for lane in shown.lanes]
         key = f"{asked.run} {asked.texts} {lengths}"
         with self._lock:

@@ -24,7 +24,7 @@ from playground.ui.views import LONGEST
 FATES = {"continued": "c", "ended": "e", "pruned": "p", "running": "r"}
 
 
-class TreeAsked(BaseModel):
+class BeamsRequest(BaseModel):
     """A lane of a run, and how much of its tree is known: so many beams and passed ones."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -50,7 +50,7 @@ def view(shown: InspectorView) -> dict[str, Any]:
     }
 
 
-def answer(comparison: Comparison | None, asked: TreeAsked) -> dict[str, Any]:
+def answer(comparison: Comparison | None, asked: BeamsRequest) -> dict[str, Any]:
     """What the element does not know yet of a tree, in short rows; ``fault`` where there is none.
 
     ``beams`` are [parent, index, id, text, log-probability, score, weight, group], ``passed`` the

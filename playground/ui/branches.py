@@ -31,7 +31,7 @@ Source = Annotated[str, Field(max_length=LONGEST, pattern=r"^[^/:]+/\d{1,3}$")]
 Resolve = Callable[[str], Comparison | None]
 
 
-class Asked(BaseModel):
+class TreeRequest(BaseModel):
     """A view, and the lanes that are known beside those that it shows."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,14 +55,14 @@ def forest(resolve: Resolve) -> Callable[[Any], dict[str, Any]]:
 
     def forest(sent: Any) -> dict[str, Any]:
         try:
-            return tree.drawn(texts(resolve, Asked.model_validate(sent)))
+            return tree.drawn(texts(resolve, TreeRequest.model_validate(sent)))
         except Exception as error:
             return {"fault": event_errors.sentence(error)}
 
     return forest
 
 
-def texts(resolve: Resolve, asked: Asked) -> list[tree.Leaf]:
+def texts(resolve: Resolve, asked: TreeRequest) -> list[tree.Leaf]:
     """The texts of the columns in their order, and then the others that are still kept."""
     shown = resolve(asked.run) if asked.run else None
     if shown is None:

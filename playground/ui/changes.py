@@ -23,7 +23,7 @@ AGAIN = "Press Run, and of the text that is written then it can be told."
 KEPT = 8  # texts looked into last
 
 
-class Asked(BaseModel):
+class ChangesRequest(BaseModel):
     """A text of a lane; and under which ``recipe`` it is asked for, with some ``values`` changed.
 
     Those are by setting, as ``settings`` names them.
@@ -74,7 +74,7 @@ class Changes:
         Where that is not told, it is the first token that may; the model tells when it goes on.
         """
         try:
-            asked = Asked.model_validate(sent)
+            asked = ChangesRequest.model_validate(sent)
             text = self._text(asked)
             recipe = changed(Recipe.of(asked.recipe), asked.values)
             found = what_if(text, recipe)
@@ -88,7 +88,7 @@ class Changes:
     def slack(self, sent: Any) -> dict[str, Any]:
         """By setting how far it may go; or ``fault``, why that is not known."""
         try:
-            asked = Asked.model_validate(sent)
+            asked = ChangesRequest.model_validate(sent)
             key = (asked.run, asked.lane, asked.output)
             text = self._text(asked)
             with self._lock:
@@ -108,7 +108,7 @@ class Changes:
     def token_slack(self, sent: Any) -> dict[str, Any]:
         """By setting how far it may go before the token at ``step`` changes; empty if unknown."""
         try:
-            asked = Asked.model_validate(sent)
+            asked = ChangesRequest.model_validate(sent)
             text = self._text(asked)
             if asked.step >= len(text.path):
                 return {}
@@ -117,7 +117,7 @@ class Changes:
         except Exception as error:
             return {"fault": event_errors.sentence(error)}
 
-    def _text(self, asked: Asked) -> RecordedText:
+    def _text(self, asked: ChangesRequest) -> RecordedText:
         comparison = self._resolve(asked.run)
         if comparison is None or asked.lane >= len(comparison.lanes):
             raise RecipeError(NO_RUN_ADVICE)

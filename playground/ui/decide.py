@@ -30,7 +30,7 @@ GONE = "This server knows no such experiment, or keeps it no longer."
 Answer = dict[str, Any]
 
 
-class Asked(BaseModel):
+class ExperimentRequest(BaseModel):
     """What the page asks of an experiment."""
 
     model_config = ConfigDict(extra="ignore")
@@ -70,14 +70,14 @@ class Finding:
 
         return [follow, stop, go_on, delete, by_prompt]
 
-    def follow(self, job: Job, asked: Asked) -> Answer:
+    def follow(self, job: Job, asked: ExperimentRequest) -> Answer:
         """Its state, where that is another than the page has."""
         version = job.version
         if version == asked.version:
             return {"version": version}
         return {"version": version, "state": job.state.model_dump()}
 
-    def stop(self, job: Job, asked: Asked) -> Answer:
+    def stop(self, job: Job, asked: ExperimentRequest) -> Answer:
         job.stop()
         return {}
 
@@ -85,11 +85,11 @@ class Finding:
         self.service.jobs.go_on(job.id, client)
         return {}
 
-    def delete(self, job: Job, asked: Asked) -> Answer:
+    def delete(self, job: Job, asked: ExperimentRequest) -> Answer:
         self.service.delete_experiment(job.id)
         return {}
 
-    def by_prompt(self, job: Job, asked: Asked) -> Answer:
+    def by_prompt(self, job: Job, asked: ExperimentRequest) -> Answer:
         """A row a prompt: each recipe's mean over seeds, with its interval over them."""
         experiment, findings = job.experiment, job.findings()
         metric = experiment.measured[min(asked.metric, len(experiment.metrics) - 1)]
@@ -108,7 +108,7 @@ class Finding:
 
     def draw(self, told: dict[str, Any]) -> Answer | None:
         """The frontier, as the value of the element ``plot``; None where there is none."""
-        asked = Asked.model_validate(told)
+        asked = ExperimentRequest.model_validate(told)
         job = self.service.jobs.get(asked.id)
         if job is None:
             return None
@@ -119,7 +119,7 @@ class Finding:
         point = told.get("data")
         if isinstance(point, list) and len(point) == 2:
             told = {"recipe": point[0], "id": point[1]}
-        asked = Asked.model_validate(told)
+        asked = ExperimentRequest.model_validate(told)
         job = self.service.jobs.get(asked.id)
         if job is None or asked.recipe >= len(job.experiment.recipes):
             return None
@@ -144,9 +144,9 @@ class Finding:
             ],
         }
 
-    def _answered(self, sent: Any, act: Callable[[Job, Asked], Answer]) -> Answer:
+    def _answered(self, sent: Any, act: Callable[[Job, ExperimentRequest], Answer]) -> Answer:
         try:
-            asked = Asked.model_validate(sent)
+            asked = ExperimentRequest.model_validate(sent)
             job = self.service.jobs.get(asked.id)
             return {"gone": GONE} if job is None else act(job, asked)
         except ValidationError:

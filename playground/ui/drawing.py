@@ -18,7 +18,7 @@ Value = dict[str, Any]
 Chart = Literal["per_step", "timeline", "memory", "steps"]
 
 
-class ChartAsked(BaseModel):
+class ChartRequest(BaseModel):
     """A chart of a run's texts; ``after`` and ``reference`` are of the chart ``steps``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,7 +43,7 @@ def drawing(figure: go.Figure | None, sentence: str, view: str = "") -> Value:
 def asked(view: InspectorView, chart: Chart, after: bool = False, marks: bool = False) -> Value:
     """What the element asks for, once for the same texts, and the token that is marked in it."""
     lanes, shown = view.comparison.lanes, view.selection
-    what = ChartAsked(
+    what = ChartRequest(
         chart=chart,
         run=shown.run,
         texts=shown.shown(len(lanes)),
@@ -57,7 +57,7 @@ def asked(view: InspectorView, chart: Chart, after: bool = False, marks: bool = 
     return value
 
 
-def answer(comparison: Comparison | None, asked: ChartAsked) -> Value:
+def answer(comparison: Comparison | None, asked: ChartRequest) -> Value:
     """The figure and the sentence above it; ``fault`` where the run is not kept."""
     if comparison is None:
         return {"fault": NO_RUN_ADVICE}

@@ -29,7 +29,7 @@ LONGEST_TOKEN = 24  # characters
 FIRST = "transformers"  # the format that is shown at first
 
 
-class Asked(BaseModel):
+class ExchangeRequest(BaseModel):
     """A recipe in its written form, the program it goes to, and the page's set-up.
 
     ``run`` and ``lane`` are the text that the column shows.
@@ -87,7 +87,7 @@ class Exchange:
 
     def take(self, sent: Any, client: str = "") -> dict[str, Any]:
         """The program's ``text``, what it does otherwise, and what that makes of the next token."""
-        asked = Asked.model_validate(sent)
+        asked = ExchangeRequest.model_validate(sent)
         recipe = Recipe.parse(asked.recipe)
         stop = asked.stop if isinstance(asked.stop, list) else stop_strings(asked.stop)
         bounds = Bounds(
@@ -112,7 +112,7 @@ class Exchange:
 
     def _difference(
         self,
-        asked: Asked,
+        asked: ExchangeRequest,
         recipe: Recipe,
         there: Recipe,
         bounds: Bounds,

@@ -39,7 +39,7 @@ from strategies.recipe import Recipe, RecipeError
 LONGEST_TEXT = 20_000  # characters of a text that was changed by hand
 
 
-class Asked(BaseModel):
+class ForkRequest(BaseModel):
     """From where: text ``output`` of a lane before its ``step``, then ``token``, where one is told.
 
     In place of both, ``text`` is what a person made of it. ``recipe`` goes on, in its written form.
@@ -103,7 +103,7 @@ class Forker:
         """Queue the fork, and show a column for it, for the page to follow its run."""
         yield {self.fault: None, self.follower.first: None}
         try:
-            asked = Asked.model_validate(told_by(event))
+            asked = ForkRequest.model_validate(told_by(event))
             shown = self._shown(asked, values)
             columns = self.columns.state(values)
             step, tokens = self._place(asked, shown)
@@ -129,7 +129,7 @@ class Forker:
             run.cancel()
             raise
 
-    def _place(self, asked: Asked, shown: Comparison) -> tuple[int, list[int]]:
+    def _place(self, asked: ForkRequest, shown: Comparison) -> tuple[int, list[int]]:
         """How many tokens stay, and which are put behind them."""
         path = shown.lanes[asked.lane].trace.path(asked.output)
         if asked.text is not None:
@@ -142,7 +142,7 @@ class Forker:
             raise FieldError("token", "this token was not recorded as a candidate there.")
         return asked.step, [asked.token]
 
-    def _shown(self, asked: Asked, values: dict[Any, Any]) -> Comparison:
+    def _shown(self, asked: ForkRequest, values: dict[Any, Any]) -> Comparison:
         """The run on the page; ``FieldError`` where nothing can be gone on with."""
         shown = self.columns.resolve(asked.run)
         if shown is None or asked.lane >= len(shown.lanes):
@@ -154,7 +154,7 @@ class Forker:
         return shown
 
     def _begun(
-        self, growing: Growing, columns: list[ColumnState], asked: Asked, run: Run
+        self, growing: Growing, columns: list[ColumnState], asked: ForkRequest, run: Run
     ) -> Updates:
         """The columns with the new one behind those that have a text.
 
@@ -180,7 +180,7 @@ class Forker:
         }
 
 
-def called(shown: Comparison, asked: Asked, step: int) -> str:
+def called(shown: Comparison, asked: ForkRequest, step: int) -> str:
     """The new column's name: the text it goes on with, where, and with what."""
     source = shown.lanes[asked.lane]
     place = f"{LETTERS[asked.lane]} from {step + 1}"

@@ -12,39 +12,39 @@ from playground.ui import all_texts, beams, drawing, event_errors, ribbon, walk
 
 Resolve = Callable[[str], Comparison | None]
 Answer = dict[str, Any]
-Asked = TypeVar("Asked", bound=BaseModel)
+Query = TypeVar("Query", bound=BaseModel)
 
 
 def tree(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``tree`` of the element ``beams``."""
-    return _named("tree", resolve, beams.TreeAsked, beams.answer)
+    return _named("tree", resolve, beams.BeamsRequest, beams.answer)
 
 
 def choices(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``choices`` of the element ``walk``."""
-    return _named("choices", resolve, walk.ChoicesAsked, walk.answer)
+    return _named("choices", resolve, walk.ChoicesRequest, walk.answer)
 
 
 def figures(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``figures`` of the element ``ribbon``."""
-    return _named("figures", resolve, ribbon.FiguresAsked, ribbon.answer)
+    return _named("figures", resolve, ribbon.FiguresRequest, ribbon.answer)
 
 
 def samples(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``samples`` of the element ``all_texts``."""
-    return _named("samples", resolve, all_texts.SamplesAsked, all_texts.answer)
+    return _named("samples", resolve, all_texts.SamplesRequest, all_texts.answer)
 
 
 def chart(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``chart`` of the element ``plot``."""
-    return _named("chart", resolve, drawing.ChartAsked, drawing.answer)
+    return _named("chart", resolve, drawing.ChartRequest, drawing.answer)
 
 
 def _named(
     name: str,
     resolve: Resolve,
-    model: type[Asked],
-    answer: Callable[[Comparison | None, Asked], Answer],
+    model: type[Query],
+    answer: Callable[[Comparison | None, Query], Answer],
 ) -> Callable[[Any], Answer]:
     """A function that an element calls by this name, with what ``model`` reads of a ``run``."""
 

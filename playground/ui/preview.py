@@ -24,7 +24,7 @@ SHOWN = 5  # candidates of a column
 LONGEST = 24  # characters of a token's text
 
 
-class Asked(BaseModel):
+class PreviewRequest(BaseModel):
     """The page's question. ``recipes`` are in their written form, by the number of their column."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -59,7 +59,7 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
     They wait for the model, or for the prompt, which is prefilled once the engine is idle.
     """
     try:
-        asked = Asked.model_validate(sent)
+        asked = PreviewRequest.model_validate(sent)
     except ValidationError as problem:
         return {"fault": str(fault(problem))}
     try:
@@ -75,7 +75,7 @@ def answer(service: Service, sent: Any, client: str = "") -> dict[str, Any]:
         return {"fault": str(problem)}
 
 
-def _answer(service: Service, asked: Asked, client: str) -> dict[str, Any]:
+def _answer(service: Service, asked: PreviewRequest, client: str) -> dict[str, Any]:
     views: dict[int, dict[str, Any]] = {}
     by_model: dict[str, dict[int, Recipe]] = {}
     for place, text in asked.recipes.items():
@@ -107,7 +107,7 @@ def _of_model(
     backend: Backend,
     model: str,
     recipes: dict[int, Recipe],
-    asked: Asked,
+    asked: PreviewRequest,
     client: str,
 ) -> dict[int, dict[str, Any]] | None:
     """The views of the columns that one model writes; None until it has read the prompt."""

@@ -17,7 +17,7 @@ LONGEST_TOKEN = 24
 SIDES = {"model": "the model", "recipe": "the recipe"}
 
 
-class FiguresAsked(BaseModel):
+class FiguresRequest(BaseModel):
     """The texts of a run that its columns show."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,7 +42,7 @@ def view(shown: InspectorView, side: str) -> dict[str, Any]:
     }
 
 
-def answer(comparison: Comparison | None, asked: FiguresAsked) -> dict[str, Any]:
+def answer(comparison: Comparison | None, asked: FiguresRequest) -> dict[str, Any]:
     """Of every token [text, log-probability, rank, entropy], the last three twice.
 
     First the model's own, then those after the recipe; in nats. By column.

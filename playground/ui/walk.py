@@ -17,7 +17,7 @@ AT_ONCE = 24  # choices that are sent together
 PROMPT = 160  # characters of the prompt's end that are shown
 
 
-class ChoicesAsked(BaseModel):
+class ChoicesRequest(BaseModel):
     """Choices of a text, from ``first`` on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,7 +44,7 @@ def view(shown: InspectorView) -> dict[str, Any]:
     }
 
 
-def answer(comparison: Comparison | None, asked: ChoicesAsked) -> dict[str, Any]:
+def answer(comparison: Comparison | None, asked: ChoicesRequest) -> dict[str, Any]:
     """Some choices, and the whole text in tokens; ``fault`` where it is not kept."""
     if comparison is None or asked.lane >= len(comparison.lanes):
         return {"fault": NO_RUN_ADVICE}

@@ -69,14 +69,14 @@ def test_the_tokens_at_a_place_are_counted_over_all_texts(run):
 
 
 def test_the_page_is_told_of_texts_and_not_of_their_records(run):
-    told = samples.answer(run, samples.SamplesAsked(run="test", lane=0, place=2))
+    told = samples.answer(run, samples.SamplesRequest(run="test", lane=0, place=2))
     assert len(told["texts"]) == 5 and told["sentence"].startswith("5 texts of one prompt.")
     assert [one["letter"] for one in told["means"]] == ["A", "B"]
     assert " ± " in told["means"][0]["figures"][2] and " ± " not in told["means"][1]["figures"][2]
     assert told["histogram"]["sentence"].startswith("Token 3: ")
     assert len(str(told)) < 12_000
-    place = samples.answer(run, samples.SamplesAsked(run="test", lane=0, place=2, whole=False))
+    place = samples.answer(run, samples.SamplesRequest(run="test", lane=0, place=2, whole=False))
     assert place == {name: told[name] for name in ("last", "histogram")}
-    alone = samples.answer(run, samples.SamplesAsked(run="test", lane=1))
+    alone = samples.answer(run, samples.SamplesRequest(run="test", lane=1))
     assert "one text" in alone["sentence"] and alone["texts"][0]["number"] == 1
-    assert "fault" in samples.answer(None, samples.SamplesAsked(run="test", lane=0))
+    assert "fault" in samples.answer(None, samples.SamplesRequest(run="test", lane=0))

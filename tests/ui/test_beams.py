@@ -9,7 +9,7 @@ import pytest
 from playground.engine import Request
 from playground.trace import Comparison
 from playground.ui import strip
-from playground.ui.beams import FATES, TreeAsked, answer, sentence
+from playground.ui.beams import FATES, BeamsRequest, answer, sentence
 from tests.engine.models import engine, finished
 
 
@@ -20,19 +20,19 @@ def run() -> Comparison:
 
 
 def test_a_tree_comes_at_once_or_what_is_new_of_it() -> None:
-    whole = answer(run(), TreeAsked(run="x", lane=0))
+    whole = answer(run(), BeamsRequest(run="x", lane=0))
     tree = run().beams(0)
     assert len(whole["beams"]) == len(tree.beams) and len(whole["passed"]) == len(tree.passed)
     assert whole["fates"] == "".join(FATES[one.fate] for one in tree.beams)
     assert [row[:3] for row in whole["beams"]] == [[b.parent, b.index, b.token] for b in tree.beams]
-    later = answer(run(), TreeAsked(run="x", lane=0, beams=10, passed=4))
+    later = answer(run(), BeamsRequest(run="x", lane=0, beams=10, passed=4))
     assert (later["first"], later["first_passed"]) == (10, 4)
     assert whole["beams"][10:] == later["beams"] and whole["passed"][4:] == later["passed"]
     assert later["fates"] == whole["fates"] and not later["going"]
-    other = answer(run(), TreeAsked(run="x", lane=0, beams=10_000))  # of a longer run, before
+    other = answer(run(), BeamsRequest(run="x", lane=0, beams=10_000))  # of a longer run, before
     assert other["first"] == 0 and other["beams"] == whole["beams"]
-    assert "fault" in answer(None, TreeAsked(run="x", lane=0))
-    assert "fault" in answer(run(), TreeAsked(run="x", lane=5))
+    assert "fault" in answer(None, BeamsRequest(run="x", lane=0))
+    assert "fault" in answer(run(), BeamsRequest(run="x", lane=5))
 
 
 def test_the_sentence_is_of_this_tree() -> None:

@@ -12,7 +12,7 @@ from playground.engine.forking import fork
 from playground.trace import Comparison
 from playground.ui import follow as following
 from playground.ui import frame_rate, strip
-from playground.ui.fork import Asked, Forker, called
+from playground.ui.fork import Forker, ForkRequest, called
 from playground.ui.growing import Growing
 from playground.ui.recipe import ColumnState
 from playground.ui.views import look_up
@@ -109,7 +109,7 @@ class Columns:
 
 
 def asked(**given):
-    return Asked(**{"run": "run", "lane": 1, "step": 3, "recipe": RECIPES[1], **given})
+    return ForkRequest(**{"run": "run", "lane": 1, "step": 3, "recipe": RECIPES[1], **given})
 
 
 def forker(run, served):

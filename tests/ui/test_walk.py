@@ -14,8 +14,8 @@ RUN = comparison(COLUMNS, length=40)
 
 
 def test_choices_come_some_at_a_time() -> None:
-    first = walk.answer(RUN, walk.ChoicesAsked(run="x", lane=1))
-    rest = walk.answer(RUN, walk.ChoicesAsked(run="x", lane=1, first=AT_ONCE))
+    first = walk.answer(RUN, walk.ChoicesRequest(run="x", lane=1))
+    rest = walk.answer(RUN, walk.ChoicesRequest(run="x", lane=1, first=AT_ONCE))
     assert len(first["choices"]) == AT_ONCE and len(rest["choices"]) == 40 - AT_ONCE
     assert "".join(first["texts"]) == RUN.lanes[1].text
     path = RUN.lanes[1].trace.path()
@@ -32,12 +32,12 @@ def test_choices_come_some_at_a_time() -> None:
         for row in told["rows"]:
             gone = row["removed"]
             assert gone is None or row["levels"][gone + 1] == 0
-    assert walk.answer(RUN, walk.ChoicesAsked(run="x", lane=1, first=99))["choices"] == []
-    assert "fault" in walk.answer(None, walk.ChoicesAsked(run="x", lane=0))
+    assert walk.answer(RUN, walk.ChoicesRequest(run="x", lane=1, first=99))["choices"] == []
+    assert "fault" in walk.answer(None, walk.ChoicesRequest(run="x", lane=0))
 
 
 def test_figures_are_those_of_the_records() -> None:
-    told = ribbon.answer(RUN, ribbon.FiguresAsked(run="x", texts=[0, 7]))["lanes"]
+    told = ribbon.answer(RUN, ribbon.FiguresRequest(run="x", texts=[0, 7]))["lanes"]
     assert [len(lane) for lane in told] == [len(lane.token_ids) for lane in RUN.lanes]
     for lane, figures in zip(RUN.lanes, told, strict=True):
         for step, (_, raw, raw_rank, raw_entropy, logprob, rank, entropy) in zip(
@@ -49,4 +49,4 @@ def test_figures_are_those_of_the_records() -> None:
             assert (raw_entropy, entropy) == pytest.approx(
                 (step.raw_entropy, step.entropy), rel=1e-3
             )
-    assert "fault" in ribbon.answer(None, ribbon.FiguresAsked(run="x"))
+    assert "fault" in ribbon.answer(None, ribbon.FiguresRequest(run="x"))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from playground.api.openai.asked import Asked, scored_prompt, told_reason
 from playground.api.openai.logprobs import chat_shape, completion_shape
+from playground.api.openai.submitted import Submitted, scored_prompt, told_reason
 from playground.engine import Run
 from playground.service import Service
 from playground.trace import FinishReason, StepRecord
@@ -23,29 +23,29 @@ class Text:
     error: str | None
 
 
-def answer(service: Service, asked: Asked) -> dict[str, Any]:
+def answer(service: Service, submitted: Submitted) -> dict[str, Any]:
     """The answer once all runs are over."""
     choices: list[dict[str, Any]] = []
-    for number, run in enumerate(asked.runs):
-        first = number * asked.texts
-        make = _chat_choices if asked.chat else _completion_choices
-        choices += make(service, asked, run, first)
+    for number, run in enumerate(submitted.runs):
+        first = number * submitted.texts
+        make = _chat_choices if submitted.chat else _completion_choices
+        choices += make(service, submitted, run, first)
     return {
-        "id": ("chatcmpl-" if asked.chat else "cmpl-") + asked.id,
-        "object": "chat.completion" if asked.chat else "text_completion",
-        "created": asked.created,
-        "model": asked.model,
+        "id": ("chatcmpl-" if submitted.chat else "cmpl-") + submitted.id,
+        "object": "chat.completion" if submitted.chat else "text_completion",
+        "created": submitted.created,
+        "model": submitted.model,
         "choices": choices,
-        "usage": usage(asked),
-        "seed": asked.seed,
-        "recipe": str(asked.recipe),
+        "usage": usage(submitted),
+        "seed": submitted.seed,
+        "recipe": str(submitted.recipe),
     }
 
 
-def usage(asked: Asked) -> dict[str, int]:
+def usage(submitted: Submitted) -> dict[str, int]:
     """Tokens read and written."""
-    prompt = sum(len(run.prompt_tokens) for run in asked.runs)
-    written = sum(len(text.steps) for run in asked.runs for text in texts(run, asked.texts))
+    prompt = sum(len(run.prompt_tokens) for run in submitted.runs)
+    written = sum(len(text.steps) for run in submitted.runs for text in texts(run, submitted.texts))
     return {
         "prompt_tokens": prompt,
         "completion_tokens": written,
@@ -65,16 +65,18 @@ def texts(run: Run, count: int) -> Iterator[Text]:
 
 
 def _completion_choices(
-    service: Service, asked: Asked, run: Run, first: int
+    service: Service, submitted: Submitted, run: Run, first: int
 ) -> Iterator[dict[str, Any]]:
-    told = asked.body.likeliest is not None
-    prompt = scored_prompt(service, asked, run) if told and asked.echo else []
-    before = run.prompt_text if asked.echo else ""
-    for number, text in enumerate(texts(run, asked.texts)):
+    told = submitted.body.likeliest is not None
+    prompt = scored_prompt(service, submitted, run) if told and submitted.echo else []
+    before = run.prompt_text if submitted.echo else ""
+    for number, text in enumerate(texts(run, submitted.texts)):
         yield {
             "index": first + number,
             "text": before + text.text,
-            "logprobs": completion_shape([*prompt, *asked.scored(text.steps)], 0, asked.as_ids)
+            "logprobs": completion_shape(
+                [*prompt, *submitted.scored(text.steps)], 0, submitted.as_ids
+            )
             if told
             else None,
             "finish_reason": told_reason(text.finish_reason),
@@ -82,13 +84,17 @@ def _completion_choices(
         }
 
 
-def _chat_choices(service: Service, asked: Asked, run: Run, first: int) -> Iterator[dict[str, Any]]:
-    told = asked.body.likeliest is not None
-    for number, text in enumerate(texts(run, asked.texts)):
+def _chat_choices(
+    service: Service, submitted: Submitted, run: Run, first: int
+) -> Iterator[dict[str, Any]]:
+    told = submitted.body.likeliest is not None
+    for number, text in enumerate(texts(run, submitted.texts)):
         yield {
             "index": first + number,
             "message": {"role": "assistant", "content": text.text, "refusal": None},
-            "logprobs": chat_shape(asked.scored(text.steps), asked.as_ids) if told else None,
+            "logprobs": chat_shape(submitted.scored(text.steps), submitted.as_ids)
+            if told
+            else None,
             "finish_reason": told_reason(text.finish_reason),
             **({"error": text.error} if text.error else {}),
         }

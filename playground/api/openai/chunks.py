@@ -13,9 +13,9 @@ from typing import Any
 from playground.api.errors import Fault
 from playground.api.events import event
 from playground.api.openai.answers import usage
-from playground.api.openai.asked import Asked, scored_prompt, told_reason
 from playground.api.openai.errors import failed
 from playground.api.openai.logprobs import Scored, chat_shape, completion_shape
+from playground.api.openai.submitted import Submitted, scored_prompt, told_reason
 from playground.engine import Run
 from playground.service import Service
 
@@ -26,63 +26,66 @@ _REVISED = ("text", "drawn text")  # how a search chooses that may change what i
 class Chunks:
     """The chunks of a request's texts: those since the last call of ``next``."""
 
-    def __init__(self, service: Service, asked: Asked) -> None:
-        self.service, self.asked = service, asked
+    def __init__(self, service: Service, submitted: Submitted) -> None:
+        self.service, self.submitted = service, submitted
         self.over = False
-        self._versions = [-1 for _ in asked.runs]
-        self._sent: list[list[int]] = [[] for _ in range(len(asked.runs) * asked.texts)]
-        self._read = [run.views[0] for run in asked.runs for _ in range(asked.texts)]
+        self._versions = [-1 for _ in submitted.runs]
+        self._sent: list[list[int]] = [[] for _ in range(len(submitted.runs) * submitted.texts)]
+        self._read = [run.views[0] for run in submitted.runs for _ in range(submitted.texts)]
         self._length = [0 for _ in self._sent]  # characters of each choice's text so far
         self._ended: set[int] = set()
 
     @property
     def run(self) -> Run:
         """The first that is not over."""
-        runs = self.asked.runs
+        runs = self.submitted.runs
         return next((run for run in runs if not run.done), runs[-1])
 
     def stale(self) -> bool:
-        runs = zip(self.asked.runs, self._versions, strict=True)
+        runs = zip(self.submitted.runs, self._versions, strict=True)
         return self.run.done or any(run.version != version for run, version in runs)
 
     def start(self) -> bytes:
         """The role of each answer, or the prompt with ``echo``, which may take a forward."""
-        if self.asked.chat:
+        if self.submitted.chat:
             role = {"role": "assistant", "content": ""}
             return b"".join(self._chunk(i, {"delta": role}) for i in range(len(self._sent)))
-        if not self.asked.echo:
+        if not self.submitted.echo:
             return b""
         found = []
-        for number, run in enumerate(self.asked.runs):
-            told = self.asked.body.likeliest is not None
-            scored = scored_prompt(self.service, self.asked, run) if told else []
-            for choice in range(number * self.asked.texts, (number + 1) * self.asked.texts):
+        for number, run in enumerate(self.submitted.runs):
+            told = self.submitted.body.likeliest is not None
+            scored = scored_prompt(self.service, self.submitted, run) if told else []
+            for choice in range(number * self.submitted.texts, (number + 1) * self.submitted.texts):
                 found.append(self._more(choice, run.prompt_text, scored))
         return b"".join(found)
 
     def next(self) -> bytes:
-        self._versions = [run.version for run in self.asked.runs]
-        self.over = all(run.done for run in self.asked.runs)  # read before their texts are
+        self._versions = [run.version for run in self.submitted.runs]
+        self.over = all(run.done for run in self.submitted.runs)  # read before their texts are
         return b"".join(chunk for i in range(len(self._sent)) for chunk in self._news(i))
 
     def end(self) -> bytes:
-        error = next((run.error for run in self.asked.runs if run.error is not None), None)
+        error = next((run.error for run in self.submitted.runs if run.error is not None), None)
         if error is not None:
             return self.failure(Fault(loc=["run"], msg=error))
-        last = self._usage_chunk() if self.asked.body.usage_in_stream else b""
+        last = self._usage_chunk() if self.submitted.body.usage_in_stream else b""
         return last + _DONE
 
     def failure(self, fault: Fault) -> bytes:
         return event("", failed(500, fault)) + _DONE
 
     def cancel(self) -> None:
-        for run in self.asked.runs:
+        for run in self.submitted.runs:
             run.cancel()
 
     def _news(self, choice: int) -> Iterator[bytes]:
         if choice in self._ended:
             return
-        run, number = self.asked.runs[choice // self.asked.texts], choice % self.asked.texts
+        run, number = (
+            self.submitted.runs[choice // self.submitted.texts],
+            choice % self.submitted.texts,
+        )
         view, sent = run.views[0], self._sent[choice]
         done = view.done  # read before its rows: a lane that is done does not change any more
         if view.chain.chooses in _REVISED and not done:
@@ -101,10 +104,10 @@ class Chunks:
         if news:
             sent += news
             steps = [view.steps[node] for node in news]
-            if self.asked.body.likeliest is None:
+            if self.submitted.body.likeliest is None:
                 yield self._more(choice, "".join(step.text for step in steps), [])
             else:  # clients look at the first token of a chunk, and at no other
-                for step, scored in zip(steps, self.asked.scored(steps), strict=True):
+                for step, scored in zip(steps, self.submitted.scored(steps), strict=True):
                     yield self._more(choice, step.text, [scored])
         reason = held.reason or (view.ended if done else None)
         if reason is not None:
@@ -113,18 +116,18 @@ class Chunks:
             yield self._chunk(choice, {**self._empty(), **error}, told_reason(reason))
 
     def _empty(self) -> dict[str, Any]:
-        return {"delta": {}} if self.asked.chat else {"text": ""}
+        return {"delta": {}} if self.submitted.chat else {"text": ""}
 
     def _more(self, choice: int, text: str, scored: list[Scored]) -> bytes:
         """A chunk with what a text goes on with."""
-        start, as_ids = self._length[choice], self.asked.as_ids
+        start, as_ids = self._length[choice], self.submitted.as_ids
         self._length[choice] += len(text)
         logprobs = None
-        if self.asked.body.likeliest is not None:
-            chat = self.asked.chat
+        if self.submitted.body.likeliest is not None:
+            chat = self.submitted.chat
             logprobs = chat_shape(scored, as_ids) if chat else None
             logprobs = logprobs or completion_shape(scored, start, as_ids)
-        said = {"delta": {"content": text}} if self.asked.chat else {"text": text}
+        said = {"delta": {"content": text}} if self.submitted.chat else {"text": text}
         return self._chunk(choice, said, logprobs=logprobs)
 
     def _chunk(
@@ -138,17 +141,17 @@ class Chunks:
         return event("", {**self._head(), "choices": [whole], **self._no_usage()})
 
     def _usage_chunk(self) -> bytes:
-        return event("", {**self._head(), "choices": [], "usage": usage(self.asked)})
+        return event("", {**self._head(), "choices": [], "usage": usage(self.submitted)})
 
     def _no_usage(self) -> dict[str, Any]:
         """With ``include_usage`` every chunk but the last has it as null."""
-        return {"usage": None} if self.asked.body.usage_in_stream else {}
+        return {"usage": None} if self.submitted.body.usage_in_stream else {}
 
     def _head(self) -> dict[str, Any]:
-        asked = self.asked
+        submitted = self.submitted
         return {
-            "id": ("chatcmpl-" if asked.chat else "cmpl-") + asked.id,
-            "object": "chat.completion.chunk" if asked.chat else "text_completion",
-            "created": asked.created,
-            "model": asked.model,
+            "id": ("chatcmpl-" if submitted.chat else "cmpl-") + submitted.id,
+            "object": "chat.completion.chunk" if submitted.chat else "text_completion",
+            "created": submitted.created,
+            "model": submitted.model,
         }

@@ -21,10 +21,10 @@ from playground.api.events import EventStream
 from playground.api.metrics import ServerMetrics
 from playground.api.openai import shapes, tokens
 from playground.api.openai.answers import answer
-from playground.api.openai.asked import Asked, plan, submit
 from playground.api.openai.chunks import Chunks
 from playground.api.openai.errors import Failed, problem
 from playground.api.openai.requests import ChatBody, CompletionBody
+from playground.api.openai.submitted import Submitted, plan, submit
 from playground.api.requests import most_prompts, validated
 from playground.api.wait import ended
 from playground.engine import FieldError
@@ -117,30 +117,32 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
     ) -> Response:
         client = api_runs.client(request, service.settings)
 
-        def begin() -> Asked:
+        def begin() -> Submitted:
             body = validated(model, sent)
 
-            def asked() -> Asked:
+            def queued() -> Submitted:
                 planned = counting(lambda: plan(service, body, client, most))
                 return submit(service, body, planned)
 
-            return of_model(body.model, asked)
+            return of_model(body.model, queued)
 
-        asked = await in_thread(begin)
-        if asked.body.stream:
-            return EventStream(Chunks(service, asked), in_thread, api_runs.PING_S, asked.headers)
+        submitted = await in_thread(begin)
+        if submitted.body.stream:
+            return EventStream(
+                Chunks(service, submitted), in_thread, api_runs.PING_S, submitted.headers
+            )
         try:
-            for run in asked.runs:
+            for run in submitted.runs:
                 while not await ended(run, api_runs.DISCONNECT_S):
                     if await request.is_disconnected():
                         return Response(status_code=499)
-            failed = next((run.error for run in asked.runs if run.error is not None), None)
+            failed = next((run.error for run in submitted.runs if run.error is not None), None)
             if failed is not None:
                 return problem(500, Fault(loc=["run"], msg=failed))
-            body = await in_thread(lambda: to_json(answer(service, asked)))
-            return Response(body, media_type="application/json", headers=asked.headers)
+            body = await in_thread(lambda: to_json(answer(service, submitted)))
+            return Response(body, media_type="application/json", headers=submitted.headers)
         finally:
-            for run in asked.runs:
+            for run in submitted.runs:
                 run.cancel()
 
     async def about_tokens(

@@ -24,9 +24,9 @@ from playground.backends.cluster.messages import (
     Kind,
     NoReplica,
     NotBegun,
+    PollAnswer,
     ReplicaLost,
     Replicas,
-    Told,
     Wants,
     digest,
 )
@@ -246,7 +246,7 @@ class Following:
         parts = self._parts[replica]
         while parts and not self._stopped:
             try:
-                told: Told = await asyncio.wait_for(
+                told: PollAnswer = await asyncio.wait_for(
                     self.replicas.call("poll", self.front, list(parts), POLL_S, at=replica),
                     POLL_S + ANSWER_S,
                 )

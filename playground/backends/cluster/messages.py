@@ -71,7 +71,7 @@ class NotBegun:
 
 
 @dataclass(frozen=True)
-class Told:
+class PollAnswer:
     """The answer to a poll: the news of each part that has some.
 
     ``failed`` are parts that cannot be told, with the reason of each, and have ended. ``gone`` are

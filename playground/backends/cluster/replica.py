@@ -28,13 +28,13 @@ from playground.backends.cluster.messages import (
     Description,
     Kind,
     NotBegun,
-    Told,
+    PollAnswer,
     digest,
 )
 from playground.backends.local import LocalBackend
 from playground.engine import Busy, EngineClosed, FieldError, Request, Run
 from playground.engine.request import ScoreRequest
-from playground.engine.telling import Telling
+from playground.engine.telling import NewsFeed
 from playground.settings import Settings
 from playground.trace import StepRecord
 from strategies import Refusal
@@ -61,7 +61,7 @@ class _Written:
     """A part of a run that is written for a front end."""
 
     run: Run
-    telling: Telling
+    telling: NewsFeed
     following: ExitStack
     told_end: bool = False
 
@@ -140,7 +140,7 @@ class Replica:
             loop.call_soon_threadsafe(wake)
 
         following.enter_context(run.subscribe(changed))
-        known.parts[part] = _Written(run, Telling(run), following)
+        known.parts[part] = _Written(run, NewsFeed(run), following)
         known.news.set()
         return Begun(self.name, self.kind)
 
@@ -150,11 +150,11 @@ class Replica:
         known.seen = monotonic()
         return known
 
-    async def poll(self, front: str, parts: Sequence[str], wait: float = POLL_S) -> Told:
+    async def poll(self, front: str, parts: Sequence[str], wait: float = POLL_S) -> PollAnswer:
         """What is new of the parts that a front end has here, once there is something."""
         known = self._fronts.get(front)
         if known is None:
-            return Told(self.name, gone=tuple(parts), leaving=self._leaving)
+            return PollAnswer(self.name, gone=tuple(parts), leaving=self._leaving)
         known.seen = monotonic()
         if not self._stale(known) and not self._leaving:
             known.news.clear()
@@ -175,9 +175,9 @@ class Replica:
         gone = tuple(part for part in parts if part not in there)
         return replace(told, gone=gone, leaving=self._leaving)
 
-    def _told(self, front: _FrontEnd, parts: Sequence[tuple[str, _Written]]) -> Told:
+    def _told(self, front: _FrontEnd, parts: Sequence[tuple[str, _Written]]) -> PollAnswer:
         """The news of some parts."""
-        told = Told(self.name)
+        told = PollAnswer(self.name)
         with front.telling:
             for name, part in parts:
                 if part.told_end or not (part.telling.stale or part.run.done):

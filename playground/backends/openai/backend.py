@@ -12,7 +12,7 @@ from playground.backends.backend import Backend, Health, Lacks, Load
 from playground.backends.openai import fields
 from playground.backends.openai.run import ServerRun
 from playground.backends.openai.server import Served, Server
-from playground.backends.openai.told import Names, shown
+from playground.backends.openai.step_records import Names, shown
 from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run
 from playground.engine.scheduler.client_shares import ClientShares
 from playground.trace import ModelFacts, PromptToken, StepRecord

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from playground.backends.openai.server import Served, Server
-from playground.backends.openai.told import Names, record, tokens
+from playground.backends.openai.step_records import Names, record, tokens
 from playground.engine.elsewhere import RemoteView
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import STOPPED

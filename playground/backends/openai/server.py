@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from playground.backends.openai.fields import PROGRAMS, Program
-from playground.backends.openai.told import Token, tokens
+from playground.backends.openai.step_records import Token, tokens
 from playground.errors import ModelError
 
 _MOST = (20, 10, 5, 2, 1)  # likeliest tokens of a place that are asked for, the most first

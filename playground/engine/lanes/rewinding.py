@@ -25,7 +25,7 @@ def remembered(held: LaneRow) -> tuple[Past, ...]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RewindRequest:
     """What the processor at ``depth`` asks for: that a row goes back, or None of them does.
 
     ``states`` are all processors' of the row as it is, where some may have come to know more.
@@ -38,7 +38,7 @@ class Asked:
 
 def asked_back(
     processors: Sequence[Processor], depths: Sequence[int], row: Row, states: Sequence[Any]
-) -> Asked:
+) -> RewindRequest:
     """Which of the processors at ``depths`` takes tokens of ``row`` back, the first that does."""
     known = list(states)
     for depth in depths:
@@ -46,9 +46,9 @@ def asked_back(
         if rewind is not None:
             check(rewind, row, processors[depth].info.id, least=0)
             if rewind.count:
-                return Asked(tuple(known), depth, rewind)
+                return RewindRequest(tuple(known), depth, rewind)
             known[depth] = rewind.state
-    return Asked(tuple(known))
+    return RewindRequest(tuple(known))
 
 
 def check(rewind: Rewind, row: Row, strategy: str, least: int = 1) -> None:

@@ -43,7 +43,7 @@ def told_reason(reason: FinishReason | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Submitted:
     """One request's ``runs``, of which each writes ``texts`` texts after a prompt of its own."""
 
     body: CompletionBody | ChatBody
@@ -95,9 +95,9 @@ class Asked:
         return [step.written for step in self.runs[0].views[0].chain.processors]
 
 
-def scored_prompt(service: Service, asked: Asked, run: Run) -> list[Scored]:
+def scored_prompt(service: Service, submitted: Submitted, run: Run) -> list[Scored]:
     """The prompt's tokens with the model's own log-probabilities; takes a forward."""
-    scores = service.prompt_scores(run, asked.body.likeliest or 0)
+    scores = service.prompt_scores(run, submitted.body.likeliest or 0)
     ids = {id for score in scores if score is not None for id in score.likeliest}
     names = service.pieces(sorted(ids), run.facts.id)
     return of_prompt(run.prompt_tokens, scores, names)
@@ -148,7 +148,7 @@ def plan(service: Service, body: CompletionBody | ChatBody, client: str, most: i
     return Plan(requests, recipe, seed, limit if sent is not None and limit < sent else None)
 
 
-def submit(service: Service, body: CompletionBody | ChatBody, planned: Plan) -> Asked:
+def submit(service: Service, body: CompletionBody | ChatBody, planned: Plan) -> Submitted:
     """Submit what was planned; ``FieldError`` names a field as the body has it."""
     try:
         runs = service.submit_all(planned.requests, body.model)
@@ -158,7 +158,7 @@ def submit(service: Service, body: CompletionBody | ChatBody, planned: Plan) -> 
     if isinstance(body, CompletionBody) and body.suffix:
         ignored = sorted([*ignored, "suffix"])
     recipe = planned.recipe
-    return Asked(body, runs, recipe, body.texts(recipe), planned.seed, ignored, planned.lowered)
+    return Submitted(body, runs, recipe, body.texts(recipe), planned.seed, ignored, planned.lowered)
 
 
 def _conversation(service: Service, body: ChatBody) -> Prompt:
