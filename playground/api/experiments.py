@@ -273,7 +273,7 @@ class JobEvents:
         return events.event("error", Problem(detail=[fault]))
 
     def cancel(self) -> None:
-        """Nothing ends."""
+        """Does nothing: the experiment goes on."""
 
     def _event(self, name: str) -> bytes:
         self._version = self.run.version

@@ -145,7 +145,7 @@ class RemoteView(View[Any]):
         )
 
     def forget(self) -> None:
-        """Nothing: what was told is what is read."""
+        """Does nothing: the last snapshot is all that is kept."""
 
 
 def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:

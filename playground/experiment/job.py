@@ -111,7 +111,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """The same, as a run is asked for it."""
+        """``over``, by the name that a ``Run`` has for it."""
         return self.over
 
     @property

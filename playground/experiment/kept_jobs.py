@@ -21,7 +21,7 @@ _COLUMNS = "id, created, state, note, model, experiment, facts, told"
 
 @dataclass(frozen=True)
 class KeptJob:
-    """One experiment, to whom it may concern that knows its id."""
+    """One experiment as the server keeps it; whoever knows its id may read it."""
 
     id: str
     created: float
@@ -73,7 +73,7 @@ class KeptJobs:
         self._set(id, state.stage, state.note, state.model_dump_json(), time.time())
 
     def go_on(self, id: str) -> None:
-        """It has not ended any more."""
+        """Mark it as going on again."""
         self._set(id, "waiting", "", "", None)
 
     def delete(self, id: str) -> None:

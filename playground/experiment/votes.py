@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 class Vote(BaseModel):
-    """One person's word on two texts, in the order in which they were shown."""
+    """One person's choice between two texts, in the order in which they were shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -110,7 +110,7 @@ class Models:
 
     @contextmanager
     def expecting(self, id: str | None) -> Iterator[Arrival]:
-        """Wait for a model with whoever waits for it; ``ModelError`` where it is not offered."""
+        """Wait for a model, together with others who do; ``ModelError`` where it is not offered."""
         with self.arrivals.expecting(self.entry(id or self.default).id) as arrival:
             yield arrival
 

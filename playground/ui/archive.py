@@ -170,7 +170,7 @@ class Archive:
 
 
 def kept(service: Service, run: str) -> Comparison | None:
-    """A run that the process knows no more, from the history; kept in memory from then on."""
+    """A run that this process no longer keeps, from the history; kept in memory from then on."""
     if not service.settings.history_at.exists():  # none is made only to look into it
         return None
     history = service.history

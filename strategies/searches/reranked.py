@@ -51,7 +51,7 @@ class Reranked(base.Search, ABC):
         return [row for _, row in ranked]
 
     def weigh(self, rows: Sequence[Row]) -> list[float]:
-        """Nothing: the texts are compared once, when all are whole."""
+        """Gives no numbers: the texts are compared once, when all are whole."""
         return [float("nan")] * len(rows)
 
     def value(self, row: Row, rows: Sequence[Row]) -> float | None:

@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 0.2  # after which a replica that takes no more is asked again
 ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is taken for lost
-FAILURES = 5  # of calls to begin a part, for reasons that nobody foresaw, until it is given up
+FAILURES = 5  # of calls to begin a part, for any other reason, until it is given up
 WAITING_S = 3.0  # without a replica, after which the page says so
 
 
 class Followed(RemoteRun):
-    """A run of this front end, of whose lanes ``parts`` are written by replicas."""
+    """A run of this front end whose lanes are written by replicas, each in a ``Part``."""
 
     def __init__(self, run: Run, observer: Observer, deadline: float) -> None:
         super().__init__(run, [RemoteView(lane.view.recipe) for lane in run.lanes])

@@ -21,12 +21,12 @@ class ReplicaLost(RuntimeError):
 
 
 class NoReplica(RuntimeError):
-    """None is there to be called; the message says why, as far as it is known."""
+    """There is no replica to call; the message says why, as far as that is known."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """By what the last bits of a replica's numbers may differ from another's."""
+    """What decides the last bits of a replica's numbers; those of one kind write the same text."""
 
     dtype: str
     processor: str

@@ -58,4 +58,4 @@ class Spread:
         return self.backend.submit_all([request])[0]
 
     def step(self) -> None:
-        """Nothing: see ``alive``."""
+        """Does nothing: the replicas step by themselves (``alive``)."""

@@ -88,7 +88,7 @@ def bounds(
 
 
 def alike(of: Callable[[Array], list[_T]], means: Sequence[Array]) -> list[_T]:
-    """What ``of`` tells of each, asked at once for all that have as many prompts."""
+    """``of`` applied to each of ``means``, at once to all that have the same number of prompts."""
     found: dict[int, _T] = {}
     for count in {len(one) for one in means}:
         those = [i for i, one in enumerate(means) if len(one) == count]
