@@ -17,8 +17,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from playground.backends.backend import Health
-from playground.backends.cluster.following import Followed, Following
+from playground.backends.cluster.following import Following
 from playground.backends.cluster.messages import Description, Replicas, Wants, digest
+from playground.backends.cluster.parts import Followed
 from playground.backends.cluster.spread import Spread
 from playground.backends.of_builder import BuilderBackend
 from playground.engine import Busy, EngineClosed, FieldError, Limits, Observer, Request, Run

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -30,12 +29,10 @@ from playground.backends.cluster.messages import (
     Wants,
     digest,
 )
-from playground.engine import Busy, EngineClosed, FieldError, Observer, Request, Run
-from playground.engine.elsewhere import RemoteRun, RemoteView
-from playground.engine.forking import told as told_of
+from playground.backends.cluster.parts import Followed, Part, anew, from_there, resumable
+from playground.engine import Busy, EngineClosed, FieldError, Request
 from playground.engine.scheduler.loop import STOPPED
 from playground.errors import ModelError, first_line
-from strategies import Search
 
 log = logging.getLogger(__name__)
 
@@ -43,36 +40,6 @@ AGAIN_S = 0.2  # after which a replica that takes no more is asked again
 ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is taken for lost
 FAILURES = 5  # of calls to begin a part, for any other reason, until it is given up
 WAITING_S = 3.0  # without a replica, after which the page says so
-
-
-class Followed(RemoteRun):
-    """A run of this front end whose lanes are written by replicas, each in a ``Part``."""
-
-    def __init__(self, run: Run, observer: Observer, deadline: float) -> None:
-        super().__init__(run, [RemoteView(lane.view.recipe) for lane in run.lanes])
-        self.observer = observer
-        own = run.request.deadline
-        limit = float("inf") if run.request.background and own is None else deadline
-        self.until = run.submitted + (own or limit)
-        self.kind: Kind | None = None  # of the numbers it was begun with
-        self.started = False
-
-    @property
-    def lanes(self) -> list[int]:
-        """Those that are not done."""
-        return [number for number, view in enumerate(self.views) if not view.done]
-
-
-@dataclass(eq=False)
-class Part:
-    """Some lanes of a run, as one request to a replica. ``name`` is what both call it by."""
-
-    name: str
-    of: Followed
-    lanes: list[int]
-    request: Request
-    like: Kind | None = None  # of whose numbers it must be, since it goes on with a text
-    replica: str = ""
 
 
 class Following:
@@ -90,7 +57,7 @@ class Following:
 
     async def write(self, one: Followed) -> None:
         """Have a run written, to its end."""
-        await self._begin(self._part(one, one.lanes, self._anew(one, one.lanes)))
+        await self._begin(self._part(one, one.lanes, anew(one, one.lanes)))
 
     async def cancel(self, one: Followed) -> None:
         """End a run where it is."""
@@ -239,7 +206,7 @@ class Following:
             f"The replica that wrote this was lost; another writes it anew, {differs} "
             f"({kind.dtype}, {kind.processor}), where its text may differ."
         )
-        part.request, part.like = self._anew(one, lanes), None
+        part.request, part.like = anew(one, lanes), None
 
     async def _poll(self, replica: str) -> None:
         """Take over what a replica tells, for as long as it writes something for this one."""
@@ -310,80 +277,25 @@ class Following:
             if one.run.cancelled:
                 one.end("cancelled")
                 continue
-            anew = []
+            from_start = []
             for lane in lanes:
-                kept = _kept(one, lane)
+                kept = resumable(one, lane)
                 if kept:
                     one.go_on(lane, kept)
-                    request = _from_there(one, lane, kept)
+                    request = from_there(one, lane, kept)
                     more = self._part(one, [lane], request, like=one.kind)
                     self._start(self._begin(more))
                 else:
-                    anew.append(lane)
-            if anew:
-                for lane in anew:
+                    from_start.append(lane)
+            if from_start:
+                for lane in from_start:
                     one.begin_anew(lane)
-                request = self._anew(one, anew)
-                begun = any(one.views[lane].steps for lane in anew)
+                request = anew(one, from_start)
+                begun = any(one.views[lane].steps for lane in from_start)
                 like = one.kind if begun else None
-                self._start(self._begin(self._part(one, anew, request, like=like)))
+                self._start(self._begin(self._part(one, from_start, request, like=like)))
             one.run.changed()
-
-    @staticmethod
-    def _anew(one: Followed, lanes: Sequence[int]) -> Request:
-        """The request of some lanes of a run, from their beginning."""
-        request = one.run.request
-        recipes = [request.recipes[lane] for lane in lanes]
-        update = {"names": [], "deadline": None, "recipes": recipes}
-        return request.model_copy(update=update)
 
 
 def _stopped(error: str | None) -> bool:
     return error == STOPPED
-
-
-def _kept(one: Followed, lane: int) -> int:
-    """How many tokens of a lane another replica may go on from; 0 where it must begin anew.
-
-    A text of one row follows from its tokens, where its search chooses each by the scores alone and
-    no step goes back. Of its last tokens, those are left that may begin a stop string or are part
-    of a character.
-    """
-    view, request = one.views[lane], one.run.request
-    search = view.recipe.search.plugin
-    assert issubclass(search, Search)
-    made = one.run.lanes[lane]
-    alone = (
-        made.search.width() == 1 and search.chooses in ("likeliest", "draw") and not search.rewinds
-    )
-    if not alone or made.going_back or made.needs_hidden or search.asks:
-        return 0
-    if request.alone or not request.cache or (request.forked and request.forked.tokens):
-        return 0
-    path = view.path()
-    count = len(path)
-    while count and not path[count - 1].text:
-        count -= 1
-    return count
-
-
-def _from_there(one: Followed, lane: int, kept: int) -> Request:
-    """The request to go on with the first tokens of a lane."""
-    request, view = one.run.request, one.views[lane]
-    recipe, before = request.recipes[lane], len(request.prefix)
-    path, processors = view.path()[:kept], len(view.chain.processors)
-    known = [*request.prefix_logprobs[:before], *([] for _ in range(before))][:before]
-    least = request.min_new_tokens - kept
-    return request.model_copy(
-        update={
-            "names": [],
-            "deadline": None,
-            # With fewer tokens than must be written, the engine adds the step that sees to it.
-            "recipes": [recipe if least > 0 else view.recipe],
-            "prefix": [*request.prefix, *(step.token for step in path)],
-            "prefix_logprobs": [*known, *(told_of(s, s.token, processors) for s in path)],
-            "max_new_tokens": request.max_new_tokens - kept,
-            "min_new_tokens": max(0, least),
-            "forked": None,
-        }
-    )
