@@ -16,6 +16,7 @@ from playground.errors import ModelError
 from playground.experiment import runner
 from playground.experiment.experiment import ExperimentError
 from playground.experiment.findings import Findings
+from playground.experiment.job_queue import JobQueue
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.result import Result
 from playground.experiment.runner import Cell, Done, ExperimentFailed, ModelReleased, Runner
@@ -29,46 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AT_WORK = 2  # experiments at once; more would only share the same rows
 _TABLE_SHARE = 0.05  # of the time goes into the table that is shown meanwhile, at most
 _TABLE_S = 0.7  # between two tables, at least
 _RELEASED_S = 30.0  # until a model that was released for another one is asked for again
-
-
-class Line:
-    """Who is at work, and who waits for that, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._waiting: list[object] = []
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def turn(self, one: Job) -> Iterator[bool]:
-        """Wait until it is the turn of ``one``; False where it was stopped before that."""
-        with self._changed:
-            self._waiting.append(one)
-            try:
-                while not one.stopping and one not in self._waiting[:AT_WORK]:
-                    ahead = self._waiting.index(one) - AT_WORK + 1
-                    one.wait_for(ahead)
-                    self._changed.wait(1.0)
-            except BaseException:
-                self._leave(one)
-                raise
-        try:
-            yield not one.stopping
-        finally:
-            with self._changed:
-                self._leave(one)
-
-    def look(self) -> None:
-        """Have those who wait look whether they still do."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def _leave(self, one: Job) -> None:
-        self._waiting.remove(one)
-        self._changed.notify_all()
 
 
 class Job:
@@ -83,14 +47,14 @@ class Job:
         row: KeptJob,
         store: Store,
         engine: Callable[[str | None], Writer],
-        line: Line,
+        queue: JobQueue,
         client: str = "",
     ) -> None:
         self.row, self.store, self.client = row, store, client
         self.experiment = row.experiment
         self.version = 0
         self.state = row.told or blank(row.id, row.experiment, row.facts.title)
-        self._engine, self._line = engine, line
+        self._engine, self._queue = engine, queue
         self._tally: Tally | None = None  # until texts are measured
         self._found: Findings | None = None  # once it has ended
         self._measuring = threading.Lock()
@@ -140,7 +104,7 @@ class Job:
     def stop(self) -> None:
         """End it where it is; what is written stays, and is told."""
         self._stop.set()
-        self._line.look()
+        self._queue.look()
         current = self._runner
         if current is not None:
             current.stop()
@@ -226,7 +190,7 @@ class Job:
             self._tell(stage="concluding")
             self._take_in_what_is_kept()
             return self.row.stage, self.row.note
-        with self._line.turn(self) as came:
+        with self._queue.turn(self) as came:
             if not came:
                 self._take_in_what_is_kept()
                 return "stopped", ""

@@ -20,7 +20,8 @@ from playground.engine.request import Busy
 from playground.experiment import runner
 from playground.experiment.ballots import Ballots
 from playground.experiment.experiment import Experiment, ExperimentError
-from playground.experiment.job import Job, Line
+from playground.experiment.job import Job
+from playground.experiment.job_queue import JobQueue
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
 from playground.experiment.runner import Runner
 from playground.experiment.store import Store
@@ -51,7 +52,7 @@ class Jobs:
         self._engine, self._open, self.most_texts = engine, store, most_texts
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.RLock()
-        self._line = Line()
+        self._queue = JobQueue()
         self._store: Store | None = None
 
     @property
@@ -184,7 +185,7 @@ class Jobs:
                 self._store.close()
 
     def _begin(self, row: KeptJob, client: str = "") -> Job:
-        job = Job(row, self.store, self._engine, self._line, client)
+        job = Job(row, self.store, self._engine, self._queue, client)
         self._jobs[row.id] = job
         ended = [id for id, one in self._jobs.items() if one.over]
         for id in ended[: max(0, len(ended) - _UNPACKED)]:
