@@ -161,7 +161,7 @@ class GPU:
         """Take over what is told, until the run is done, stopped, or has to go on here."""
         run, began = lent.run, monotonic()
         most = min(run.request.deadline or engine.limits.deadline, engine.limits.deadline)
-        heard, begun = began, False
+        last_news, begun = began, False
         why = ""
         while not why:
             try:
@@ -177,14 +177,14 @@ class GPU:
                 facts = news.facts or run.facts  # told once
                 run.notice = f"Written on the GPU, in {facts.dtype}."
                 lent.take(news)
-                heard, begun = now, True
+                last_news, begun = now, True
                 if run.done:
                     return
             elif isinstance(news, Exception):
                 why = _reason(news)
             elif news is None:
                 why = "The GPU was taken away"
-            elif now - heard > (self.news if begun else self.comes):
+            elif now - last_news > (self.news if begun else self.comes):
                 why = "The GPU was taken away" if begun else "No GPU came free in time"
         left.set()
         there = run.facts.dtype

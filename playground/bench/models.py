@@ -165,9 +165,9 @@ def differences(own: LoadedModel, engine: Engine, tolerance: float) -> str:
                 if far <= tolerance < float(scores[token] - scores[step.token]):
                     off, told = off + 1, f"other tokens after {len(prompt)}"
                 break
-        company = _driven(engine, prompt, ["greedy", "temperature(1.2) | sample(3)", "beam(3)"])
-        if [s.raw_logprob for s in company] != [s.raw_logprob for s in alone]:
-            return f"other bits in company after {len(prompt)}"
+        batched = _driven(engine, prompt, ["greedy", "temperature(1.2) | sample(3)", "beam(3)"])
+        if [s.raw_logprob for s in batched] != [s.raw_logprob for s in alone]:
+            return f"other bits in a batch after {len(prompt)}"
     return told if off > (steps / 4 if routed else 0) else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from playground.trace import StepRecord
 from playground.trace.logits import FINE, STARTS, Logits, unpack
-from strategies.ops.bounded import Bounded, Floats
+from strategies.ops.bounded import Bounded
 from strategies.ops.noise import gumbel_of_steps
 
 _ROUNDED = 1e-5  # nats that an edge of a bin may be off, since depths were float32
@@ -51,9 +52,16 @@ def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int
         ids[row, -1] = -2 - noisiest
         scores[row, -1] = logits.values[logits.likeliest - 1]
         may[row, -1] = bool(logits.counts.any())
-    bins = _bins(read)
-    strayed, lost = np.zeros((len(read), 1)), np.zeros(len(read), np.bool_)
-    return Bounded(ids, scores, scores.copy(), may, must, *bins, strayed, lost)
+    return Bounded(
+        ids=ids,
+        low=scores,
+        high=scores.copy(),
+        may=may,
+        must=must,
+        strayed=np.zeros((len(read), 1)),
+        lost=np.zeros(len(read), np.bool_),
+        **_bins(read),
+    )
 
 
 def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -61,10 +69,8 @@ def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDAr
     return np.asarray(gumbel_of_steps(seed, sample, [position], tokens)[0].numpy(), np.float64)
 
 
-def _bins(
-    read: Sequence[Logits],
-) -> tuple[Floats, Floats, Floats, Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Counts, edges and means of the bins, and that all their tokens are there."""
+def _bins(read: Sequence[Logits]) -> dict[str, NDArray[Any]]:
+    """What ``Bounded`` has of bins, by field: counts, edges, means, and that all are there."""
     best = np.array([[float(logits.values[0])] for logits in read])
     last = np.array([[float(logits.values[logits.likeliest - 1])] for logits in read])
     counts = np.array([logits.counts for logits in read], np.float64)
@@ -78,7 +84,15 @@ def _bins(
     bottom[:, -1] = mean_low[:, -1] = ends
     mean_high[:, -1] = top[:, -1]
     filled = counts > 0
-    return counts, bottom, top, mean_low, mean_high, filled, filled.copy()
+    return {
+        "counts": counts,
+        "bottom": bottom,
+        "top": top,
+        "mean_low": mean_low,
+        "mean_high": mean_high,
+        "bin_may": filled,
+        "bin_must": filled.copy(),
+    }
 
 
 def noise_of(
