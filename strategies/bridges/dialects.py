@@ -30,6 +30,12 @@ def none_below_0(value: Any) -> Any:
     return 0 if whole and value < 0 else value
 
 
+def window_of(value: Any) -> Any:
+    """How far back a penalty looks: beyond the longest context that there is, at everything."""
+    value = none_below_0(value)
+    return 0 if isinstance(value, int) and value >= 1 << 17 else value
+
+
 def _texts(value: Any) -> Any:
     """Texts as a list, as JSON in a string, or as quoted texts with commas between."""
     if not isinstance(value, str):
@@ -64,7 +70,7 @@ SETTINGS: dict[str, Setting] = {
     "dry_base": Setting("dry", "base"),
     "dry_allowed_length": Setting("dry", "allowed_length"),
     "dry_sequence_breakers": Setting("dry", "breakers", _texts),
-    "dry_penalty_last_n": Setting("dry", "window", none_below_0),
+    "dry_penalty_last_n": Setting("dry", "window", window_of),
     "repetition_penalty": Setting("repetition_penalty", "penalty"),
     "repeat_penalty": Setting("repetition_penalty", "penalty"),
     "rep_pen": Setting("repetition_penalty", "penalty"),

@@ -23,7 +23,7 @@ from .dialects import (
     WINDOWS,
     Dialect,
     DialectName,
-    none_below_0,
+    window_of,
 )
 from .field_kinds import SettingError, check
 
@@ -115,7 +115,7 @@ def _penalties(steps: _Steps, fields: Fields, dialect: Dialect) -> None:
             steps.settings.pop(strategy, None)
     for strategy in PENALTIES:
         if strategy in steps.settings:
-            steps.set(strategy, "window", none_below_0(window), sent or strategy)
+            steps.set(strategy, "window", window_of(window), sent or strategy)
             if strategy != "repetition_penalty":
                 steps.settings[strategy]["prompt"] = dialect.prompt_counts
     if dialect.window_for_dry and "dry" in steps.settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.backends.openai.fields import ALL, PROGRAMS, fields, refused
+from playground.backends.openai.fields import PROGRAMS, fields, refused
 from playground.engine import FieldError
 from strategies import Recipe
 from strategies.bridges.sampling_fields import recipe as read
@@ -40,7 +40,6 @@ def test_what_is_sent_is_read_as_the_recipe(owner, written):
     recipe = Recipe.parse(written)
     sent = fields(PROGRAMS[owner], recipe, 0)
     steps = [step for step in recipe.steps[:-1] if step.enabled and not step.neutral]
-    sent = {name: -1 if value == ALL else value for name, value in sent.items()}
     assert read(sent, DIALECTS[owner]).steps == (*steps, recipe.steps[-1])
 
 

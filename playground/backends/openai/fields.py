@@ -38,8 +38,6 @@ class Program:
 _OFF = {"frequency_penalty": 0.0, "presence_penalty": 0.0}
 _OPENAI = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _PYTHON = ("temperature", "top_k", "top_p", "min_p", "constrained")
-_WINDOWS = ("repeat_last_n", "dry_penalty_last_n")
-ALL = 1 << 17  # tokens to look back over: llama.cpp's server takes -1 no longer, and reserves them
 _SET_AT_START = "How far back it looks is set as llama-cpp-python is started."
 
 PROGRAMS: dict[str, Program] = {
@@ -126,9 +124,6 @@ def _sent(words: Vocabulary, written: Mapping[str, Any], there: Recipe) -> dict[
         last = ["temperature"] if made.get("temperature") == 0 else []
         named = [name for name in names if name is not None]
         made.setdefault(words.order, list(dict.fromkeys([*named, *last])))
-    for name in _WINDOWS:
-        if made.get(name) == -1:
-            made[name] = ALL
     if words.order and "logit_bias" in made:
         made["logit_bias"] = [[int(id), by] for id, by in made["logit_bias"].items()]
     structured = {

@@ -18,10 +18,13 @@ from .texts import is_json_object, json_object
 from .vocabulary import Vocabulary
 from .writing import to_fields
 
+# Tokens to look back over for all of them. 0 switches a penalty off, and since July 2026 -1 does so
+# too, or is refused (ggml-org/llama.cpp#25388). Room for so many tokens is made at once.
+EVERYTHING = 1 << 17
 
-def _minus_one_is_all(window: Any) -> Any:
-    """0 switches a penalty off there, and -1 has it look at everything."""
-    return window or -1
+
+def _of_window(tokens: Any) -> Any:
+    return tokens or EVERYTHING
 
 
 NAMES = {
@@ -71,10 +74,11 @@ WORDS = Vocabulary(
     DIALECTS["llama.cpp"],
     names=NAMES,
     window="repeat_last_n",
+    everything=EVERYTHING,
     order="samplers",
     step_names=STEP_NAMES,
     limits={"max_new_tokens": "n_predict", "seed": "seed", "stop": "stop"},
-    spelled={"dry_sequence_breakers": list, "dry_penalty_last_n": _minus_one_is_all},
+    spelled={"dry_sequence_breakers": list, "dry_penalty_last_n": _of_window},
     inert=frozenset(
         {
             "prompt", "messages", "model", "stream", "cache_prompt", "n_probs", "n_keep", "id_slot",

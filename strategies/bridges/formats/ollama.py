@@ -38,6 +38,7 @@ WORDS = Vocabulary(
     ),
     names={key: name for key, name in NAMES.items() if name in KNOWN},
     window="repeat_last_n",
+    everything=-1,
     limits={"max_new_tokens": "num_predict", "seed": "seed", "stop": "stop"},
     inert=frozenset(
         {

@@ -14,7 +14,8 @@ from ..dialects import TEMPERATURES, Dialect
 class Vocabulary:
     """What a program has a field for, by strategy and setting, and how it means them.
 
-    ``window`` is the field of how far back its penalties look, ``order`` that of an order of steps,
+    ``window`` is the field of how far back its penalties look, which is ``everything`` where they
+    look at the whole text, ``order`` that of an order of steps,
     which ``step_names`` names, all of them in the program's own order. ``texts`` is the field of a
     number of texts, ``limits`` those of a run. ``within`` bounds what a field may be. ``stated``
     are fields that are always written, since the program has other values for them by itself.
@@ -26,6 +27,7 @@ class Vocabulary:
     dialect: Dialect
     names: Mapping[tuple[str, str], str]
     window: str = ""
+    everything: int = 0
     order: str = ""
     step_names: Mapping[str, str] = field(default_factory=dict)
     order_text: Callable[[Sequence[str]], Any] = list

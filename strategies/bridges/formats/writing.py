@@ -195,8 +195,7 @@ class _Draft:
         }
         found = [windows[strategy] for strategy in which if strategy in windows]
         if words.window and found and found[0] != words.dialect.window:
-            everything = -1 if words.dialect.zero_is_off else 0
-            self.fields[words.window] = found[0] or everything
+            self.fields[words.window] = found[0] or words.everything
 
     def limit(self, bounds: Bounds) -> None:
         """What the run has beside its recipe, as far as the program has a field for it."""

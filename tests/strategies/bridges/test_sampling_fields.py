@@ -89,6 +89,11 @@ CASES = [
     ),
     (
         "llama.cpp",
+        {"repeat_penalty": 1.1, "repeat_last_n": 131_072, "samplers": ["penalties"]},
+        "repetition_penalty(1.1) | sample",
+    ),
+    (
+        "llama.cpp",
         {"dynatemp_range": 0.5, "samplers": ["temperature"]},
         "dynamic_temperature(0.3, high=1.3) | sample",
     ),

@@ -220,6 +220,15 @@ def test_what_a_program_does_otherwise_is_said(format, recipe, there, losses):
     assert (str(taken.there), [str(loss) for loss in taken.losses]) == (there, losses)
 
 
+def test_llama_cpp_is_told_how_far_all_of_the_text_is() -> None:
+    """Its programs have a window of -1 be none at all."""
+    recipe = "dry(0.8) | repetition_penalty(1.2) | sample"
+    for format, said in (("llama.cpp", "--repeat-last-n 131072"), ("llama.cpp-json", ": 131072")):
+        text = take(recipe, format).text
+        assert said in text and text.count("131072") == 2
+        assert "window" not in str(bring(text, format).recipe)
+
+
 def test_a_run_s_bounds_go_along_and_come_back():
     bounds = Bounds(max_new_tokens=32, seed=7, stop=('say "', "\n\n"))
     for format in ("llama.cpp-json", "ollama", "openai", "vllm"):
