@@ -4,9 +4,12 @@
 const card = element.querySelector('.taking');
 const [words, bar, take, leave] = ['.words', 'progress', '.take', '.leave'].map((s) => card.querySelector(s));
 let taking = null; // the id whose button was pressed, until the server says more of it
-let left = null; // the ticket of what was left: its event may send a last value after the answer
+const LATE = 2000; // milliseconds in which the server has surely answered
+let leaving = null; // the ticket of what a person leaves
+let left = null; // that of what was left: its event may send a last value after the answer
 
 function draw() {
+  if (!props.value) left = leaving;
   const v = props.value?.ticket === left ? null : props.value;
   card.hidden = !v;
   const coming = v?.kind === 'coming';
@@ -20,6 +23,7 @@ function draw() {
   take.hidden = !v || coming;
   take.textContent = `Download ${v?.bytes ?? ''} and load it`;
   take.disabled = taking !== null && taking === v?.id;
+  leave.disabled = Boolean(v) && v.ticket === leaving;
   leave.textContent = coming ? 'Cancel' : 'Not now';
 }
 take.addEventListener('click', () => {
@@ -29,9 +33,10 @@ take.addEventListener('click', () => {
 });
 leave.addEventListener('click', () => {
   taking = null;
-  left = props.value?.ticket ?? null;
-  draw();
+  const ticket = leaving = props.value.ticket;
+  leave.disabled = true;
   trigger('leave', {});
+  setTimeout(() => { left = ticket; draw(); }, LATE); // where both came as one change
 });
 watch('value', draw);
 draw();
