@@ -23,6 +23,7 @@ VIEWS = {
     "What if": [(".knob input >> nth=0", "Home")],
     "Likelihood": [None, None],
 }
+BURST_MS = 1100  # Chromium drops downloads after ten of them, none of them so long after another
 # What a view has drawn, where its cursor is, and what of it is chosen.
 SEEN = """view => [document.activeElement.outerHTML, view.innerHTML,
     document.querySelector('#inspector .title').textContent,
@@ -71,6 +72,7 @@ def test_every_view_is_read_saved_and_walked_by_keys(shown: Page) -> None:
     page, tabs = shown, page_tabs(shown)
     assert tabs[: len(VIEWS)] == [*VIEWS]
     for tab, known in VIEWS.items():
+        page.wait_for_timeout(BURST_MS)
         page.get_by_role("tab", name=tab, exact=True).click()
         filled(page, tab)
         views = page.locator("#inspector .tabitem:visible .plot:visible")

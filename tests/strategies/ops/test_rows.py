@@ -30,6 +30,7 @@ from strategies.ops.answers import answers
 from strategies.ops.attempts import Attempts, lower
 from strategies.ops.contexts import contexts, first_met, last_context, met_before
 from strategies.ops.divergence import from_mixture
+from strategies.ops.drafts import check_draft
 from strategies.ops.expressions import read
 from strategies.ops.likeness import chrf, overlap
 from strategies.ops.noise import (
@@ -110,6 +111,7 @@ SINGLE = {
     followed,
     from_mixture,
     token_at,
+    check_draft,
     contexts,
     last_context,
     first_met,
