@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.browser.acts import lane, run, write
+from tests.browser.conftest import Site
 
 # By tab, its views from the first to the last: what takes the focus there, and a key that then
 # moves something; None for one in which there is nothing to choose, by mouse neither.
@@ -139,3 +140,14 @@ def test_a_choice_plays_by_itself_until_it_is_paused(shown: Page) -> None:
     page.keyboard.press("p")
     expect(where).to_contain_text("token 12 of 12")
     expect(play).to_have_text("Play")  # at the end it stops by itself
+
+
+def test_a_phone_has_every_view_in_reach(visit, site: Site) -> None:
+    page = visit(site.address, width=390)
+    lane(page, "B").locator(".token").nth(4).click()
+    expect(page.locator("#inspector .title")).to_contain_text("token 5:")
+    for name in ("Likelihood", "Data"):
+        tab = page.get_by_role("tab", name=name, exact=True)
+        page.locator("#inspector .overflow-menu > button").click()
+        page.locator("#inspector .overflow-dropdown button", has_text=name).click()
+        expect(tab).to_have_attribute("aria-selected", "true")
