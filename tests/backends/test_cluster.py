@@ -324,7 +324,7 @@ def test_stop_reaches_a_part_that_is_being_begun(
     monkeypatch.setattr(three, "call", stopped)
     (name,) = backend.following._parts
     loop.loop.call_soon_threadsafe(three.kill, name)
-    assert run.join(WAIT_S) and begins == 2
+    assert run.join(WAIT_S) and begins >= 2  # more where a busy machine answers too late
     assert [view.finish_reason for view in run.views] == ["cancelled", "cancelled"]
     backend.close()
 
