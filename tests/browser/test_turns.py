@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.acts import lane, run, steps, written
 from tests.browser.conftest import Site
 
+OPENING_MS = 1000  # what changes as a page opens makes no state that Undo goes back to
 SLOWLY = """() => {
     const fetched = window.fetch;
     window.fetch = async (...asked) => {
@@ -23,6 +24,7 @@ SLOWLY = """() => {
 def page(visit: Callable[..., Page], site: Site) -> Page:
     """Delay every answer of the server until after the next act."""
     opened = visit(site.address)
+    opened.wait_for_timeout(OPENING_MS)
     opened.evaluate(SLOWLY)
     return opened
 
