@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from .grammars import Grammars
+    from .grammars.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,8 @@ class Context:
     encode_prompt: Callable[[str], list[int]] | None = None  # as the prompt is fed; else ``encode``
     chat_template: str | None = None  # of the tokenizer, where it has one
     grammars: Grammars = field(default_factory=_own_grammars, compare=False)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What grammars read of the model's tokens; ``ValueError`` where they are not known."""
+        return self.grammars.vocabulary(self.tokenizer, self.vocab_size, self.eos_token_ids)

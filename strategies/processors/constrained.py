@@ -41,9 +41,6 @@ class Constrained(base.Processor):
         if self.is_neutral(params):
             return
         self._grammar = params.read()
-        self._vocabulary = context.grammars.vocabulary(
-            context.tokenizer, context.vocab_size, context.eos_token_ids
-        )
         try:
             self._start = self._begun()
         except Unfit as error:
@@ -60,21 +57,18 @@ class Constrained(base.Processor):
             )
         counts = [s.params.count for s in chain if s.info.id == "min_new_tokens"]
         self._least = max(counts, default=0)
-        if self._least and not self.context.grammars.reaches(
-            self._vocabulary, self._grammar, self._least
-        ):
+        known = self.context.vocabulary
+        if self._least and not self.context.grammars.reaches(known, self._grammar, self._least):
             raise ValueError(
                 f"no text that matches has the {self._least} tokens that min_new_tokens asks for."
             )
 
     def initial_state(self) -> Matching | None:
         start, self._start = self._start, None  # each text's own, and let go with it
-        if start or self.is_neutral(self.params):
-            return start
-        return self._begun()
+        return start if start or self.is_neutral(self.params) else self._begun()
 
     def _begun(self) -> Matching:
-        return self.context.grammars.begin(self._vocabulary, self._grammar)
+        return self.context.grammars.begin(self.context.vocabulary, self._grammar)
 
     def observe(self, state: Matching | None, token: int, logprob: float) -> Matching | None:
         return state.after(token) if state else None

@@ -45,10 +45,8 @@ class PrefixForced(base.Processor):
         super().__init__(params, context)
         self._start: Matching | None = None  # the empty text
         if not self.is_neutral(params):
-            known = context.grammars.vocabulary(
-                context.tokenizer, context.vocab_size, context.eos_token_ids
-            )
-            self._start = context.grammars.begin(known, begins(exactly(params.text)))
+            exact = begins(exactly(params.text))
+            self._start = context.grammars.begin(context.vocabulary, exact)
 
     def initial_state(self) -> Matching | None:
         return self._start

@@ -52,9 +52,7 @@ class StopAtSentence(base.Processor):
     def __init__(self, params: Any, context: Context) -> None:
         super().__init__(params, context)
         if not self.is_neutral(params):
-            known = context.grammars.vocabulary(
-                context.tokenizer, context.vocab_size, context.eos_token_ids
-            )
+            known = context.vocabulary
             ends = (token for token in context.eos_token_ids if token < context.vocab_size)
             self._end = next(ends, -1)
             if self._end < 0:
