@@ -91,7 +91,7 @@ def test_the_bench_writes_a_table_and_a_plot(
     def measured(model: str | None, only: list[str]) -> growth.Report:
         asked.append((model, only))
         curve = Curve("rows", [Point(1, 10.0, 8.0)])
-        return growth.Report("a machine", "a model", "float32", 2, "2026-11-28", [curve])
+        return growth.Report("a model", "a machine", "float32", 2, "2026-11-28", [curve])
 
     monkeypatch.setattr(growth, "measure", measured)
     readme, plot = tmp_path / "README.md", tmp_path / "growth.html"

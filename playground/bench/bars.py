@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from playground.bench import load, six
+from playground.bench.conditions import Conditions
 from playground.bench.products import products_ms
 from playground.bench.program import started
 
@@ -75,23 +76,17 @@ class Bar:
         return f"{value:.{0 if value >= 100 else 1}f}{' ' if self.unit else ''}{self.unit}"
 
 
-@dataclass
-class Report:
+@dataclass(frozen=True)
+class Report(Conditions):
     """The bars, in the order in which they were measured; ``absent`` says what was not, and why."""
 
-    machine: str
-    model: str
-    dtype: str
-    threads: int
-    date: str
     bars: list[Bar] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(
             (
-                f"{self.date}, {self.model} in {self.dtype}, {self.machine}, "
-                f"{self.threads} threads:",
+                f"{self.conditions}:",
                 "",
                 "| what | goal | measured | reached | what this machine allows |",
                 "|---|---:|---:|---|---|",
@@ -103,21 +98,11 @@ class Report:
 
 def measure(model: str | None, tokens: int, repeats: int, parts: Sequence[str] = PARTS) -> Report:
     """Measure the bars of these ``parts``. The last needs playwright and a Chromium."""
-    import datetime
-
     from playground import Playground
-
-    import torch  # isort: skip  # after it: the settings say how torch's threads wait
 
     own = Playground(model, rows=CROWD + 36)
     own.engine.join_tracing()
-    report = Report(
-        machine=six.machine(own.model.device),
-        model=own.facts.title,
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
-        date=datetime.date.today().isoformat(),
-    )
+    report = Report(**Conditions.of(own))
     wide_ms = products_ms(own.engine, 90)
     each: dict[str, Callable[[], Iterable[Bar]]] = {
         "engine": lambda: _engine(own, model, tokens, repeats),

@@ -14,7 +14,8 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
-from playground.bench.six import NEUTRAL, machine
+from playground.bench.conditions import Conditions
+from playground.bench.six import NEUTRAL
 from playground.experiment.experiment import Experiment
 from playground.experiment.prompts import SETS, prompt_set
 from playground.experiment.runner import Done
@@ -30,13 +31,9 @@ GOAL = 5.0  # times as fast as the calls
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Conditions):
     """Seconds; those of all calls are estimated from ``sampled`` of them."""
 
-    model: str
-    machine: str
-    dtype: str
-    threads: int
     prompts: int
     recipes: int
     seeds: int
@@ -63,7 +60,7 @@ class Report:
         how = "measured" if measured else f"estimated from {self.sampled} of them"
         return "\n".join(
             (
-                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads",
+                self.conditions,
                 f"{self.prompts} prompts, {self.recipes} recipes, {self.seeds} seeds, "
                 f"{self.tokens} tokens each: {self.texts} texts",
                 f"  the experiment            {self.experiment_s:8.1f} s, "
@@ -90,8 +87,6 @@ def compare(
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
 
-    import torch  # isort: skip  # after it: the settings say how torch's threads wait
-
     asked = question(prompts, seeds, tokens)
     plain = Playground(model)  # its weights serve generate, its engine is not used
     plain.engine.close()
@@ -115,10 +110,7 @@ def compare(
     means = [statistics.mean(times[recipe]) for recipe in sorted(times)]
     every = [one for some in times.values() for one in some]
     return Report(
-        model=own.facts.title,
-        machine=machine(own.model.device),
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
+        **Conditions.of(own),
         prompts=len(asked.prompts),
         recipes=len(asked.recipes),
         seeds=len(asked.seeds),

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from playground.bench.conditions import machine
 from playground.bench.random_models import random_model
-from playground.bench.six import NEUTRAL, SIX, machine, read_bandwidth
+from playground.bench.six import NEUTRAL, SIX, read_bandwidth
 
 DTYPES = ("float32", "bfloat16", "float16")
 FULL_SIZE = 4e9  # parameters, from which a model is served in 16 bits alone

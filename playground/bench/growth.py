@@ -15,8 +15,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from playground.bench.conditions import Conditions
 from playground.bench.load import PROMPTS, RECIPES
-from playground.bench.six import PROMPT, machine
+from playground.bench.six import PROMPT
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 96)
 PROMPT_TOKENS = (64, 256, 1024, 4096)
@@ -74,22 +75,16 @@ class Curve:
             )
 
 
-@dataclass
-class Report:
+@dataclass(frozen=True)
+class Report(Conditions):
     """The curves, in milliseconds."""
 
-    machine: str
-    model: str
-    dtype: str
-    threads: int
-    date: str
     curves: list[Curve] = field(default_factory=list)
 
     def __str__(self) -> str:
         return "\n".join(
             (
-                f"{self.date}, {self.model} in {self.dtype}, {self.machine}, "
-                f"{self.threads} threads:",
+                f"{self.conditions}:",
                 "",
                 "| varied | | ms a step | the forward | all else | ms before the first token |",
                 "|---|---:|---:|---:|---:|---:|",
@@ -120,27 +115,18 @@ class Report:
                 )  # fmt: skip
         figure.update_xaxes(type="log")
         figure.update_yaxes(type="log", title_text="ms")
-        figure.update_layout(title=f"{self.model}, {self.dtype}, {self.machine}, {self.date}")
+        figure.update_layout(title=self.conditions)
         figure.write_html(file, include_plotlyjs=True)
 
 
 def measure(model: str | None, only: Sequence[str] = ()) -> Report:
     """Measure every curve, or those whose name is in ``only``."""
-    import datetime
 
     from playground import Playground
 
-    import torch  # isort: skip  # after it: the settings say how torch's threads wait
-
     own = Playground(model, rows=3 * max(CLIENTS))
     own.engine.join_tracing()
-    report = Report(
-        machine=machine(own.model.device),
-        model=own.facts.title,
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
-        date=datetime.date.today().isoformat(),
-    )
+    report = Report(**Conditions.of(own))
     _ran(own, [SAMPLE] * 4, 4)
     most = own.engine.context_length
     curves: dict[str, Callable[[], Iterator[Point]]] = {

@@ -6,13 +6,13 @@ one after the other, measured by turns in one process with the same weights and 
 
 from __future__ import annotations
 
-import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+from playground.bench.conditions import Conditions
 
 PROMPT = "In a groundbreaking scientific discovery, researchers have found evidence of"
 
@@ -31,13 +31,9 @@ MANY = 16  # lanes whose step is compared with the step of one lane
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Conditions):
     """Seconds are medians over the repeats; a step is one token of every lane."""
 
-    model: str
-    machine: str
-    dtype: str
-    threads: int
     tokens: int
     repeats: int
     generate_s: float  # six calls, one after the other
@@ -64,7 +60,7 @@ class Report:
     def __str__(self) -> str:
         return "\n".join(
             (
-                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads",
+                self.conditions,
                 f"six strategies, {self.tokens} tokens each, {self.repeats} repeats, medians",
                 f"  six calls of generate     {self.generate_s:8.2f} s",
                 *self._static(),
@@ -151,10 +147,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     total = sum(step.values())
     return Report(
-        model=own.facts.title,
-        machine=machine(own.model.device),
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
+        **Conditions.of(own),
         tokens=tokens,
         repeats=repeats,
         generate_s=statistics.median(slow),
@@ -226,17 +219,3 @@ def _seconds(work: Callable[[], object]) -> float:
     begun = perf_counter()
     work()
     return perf_counter() - begun
-
-
-def machine(device: Any) -> str:
-    """The GPU's name, or the processor's."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

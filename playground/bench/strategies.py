@@ -7,14 +7,14 @@ so the forward is left out; where a strategy needs more rows or tokens in it, th
 
 from __future__ import annotations
 
-import datetime
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from playground.bench.six import PROMPT, machine
+from playground.bench.conditions import Conditions
+from playground.bench.six import PROMPT
 
 OTHER_LANES = ("greedy", "sample", "greedy", "sample", "greedy")
 # Used where the settings made from the schema would end the text after a few tokens.
@@ -53,14 +53,9 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Conditions):
     """Milliseconds are medians over all steps, each against the same step without the strategy."""
 
-    model: str
-    machine: str
-    date: str
-    dtype: str
-    threads: int
     tokens: int
     repeats: int
     prompt_tokens: int
@@ -77,7 +72,7 @@ class Report:
         apart = [line for line in self.lines if line.reads_more]
         return "\n".join(
             (
-                f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads, {self.date}",
+                self.conditions,
                 f"a prompt of {self.prompt_tokens} tokens and {self.tokens} new ones, "
                 f"{self.repeats} repeats; a step of six rows takes {self.step_ms:.0f} ms",
                 "",
@@ -103,9 +98,6 @@ def measure(
 ) -> Report:
     """Measure the strategies of these names, or all, after a prompt of at least so many tokens."""
     from playground import Playground
-
-    import torch  # isort: skip  # after it: the settings say how torch's threads wait
-
     from strategies.registry import registry
 
     own, other = Playground(model), Playground(model)
@@ -120,11 +112,7 @@ def measure(
     lines = [bench.line(strategy) for strategy in chosen]
     plain = bench.plain or [step.whole for step, _ in bench.pairs("sample", "sample")]
     return Report(
-        model=own.facts.title,
-        machine=machine(own.model.device),
-        date=datetime.date.today().isoformat(),
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
+        **Conditions.of(own),
         tokens=tokens,
         repeats=repeats,
         prompt_tokens=len(own.engine.tokens(prompt)),

@@ -12,12 +12,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from playground.bench.conditions import Conditions
 from playground.bench.peers.environments import Environments
 from playground.bench.peers.in_process import Here, transformers_ways
 from playground.bench.peers.llama_cpp import own_ways, python_ways
 from playground.bench.peers.task import TASKS, Absent, Failed, Task, Way
 from playground.bench.peers.vllm import vllm_ways
-from playground.bench.six import PROMPT, machine
+from playground.bench.six import PROMPT
 
 _CLOSE = 1.05  # times as long, up to which neither is called faster
 
@@ -57,26 +58,19 @@ class Line:
         )
 
 
-@dataclass
-class Report:
+@dataclass(frozen=True)
+class Report(Conditions):
     """Lines task by task; ``absent`` says of each program that was not measured why."""
 
-    model: str
-    machine: str
-    dtype: str
-    threads: int
     tokens: int
     repeats: int
-    date: str
     lines: list[Line] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(
             (
-                f"{self.date}, {self.model} in {self.dtype}, {self.machine}, "
-                f"{self.threads} threads, {self.tokens} tokens a text, "
-                f"medians of {self.repeats}:",
+                f"{self.conditions}; {self.tokens} tokens a text, medians of {self.repeats}:",
                 "",
                 "| written | by | its time | here | faster |",
                 "|---|---|---:|---:|---|",
@@ -93,12 +87,9 @@ def compare(
     model: str | None, tokens: int, repeats: int, environments: Sequence[Path] = ()
 ) -> Report:
     """Measure every program that is there on one model, each in all its ways."""
-    import datetime
 
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
-
-    import torch  # isort: skip  # after it: the settings say how torch's threads wait
 
     plain = Playground(model)  # its weights serve the peers, its engine is not used
     plain.engine.close()
@@ -107,15 +98,7 @@ def compare(
     plain.model.set_attn_implementation("sdpa")
     own = Playground(model)
     own.engine.join_tracing()
-    report = Report(
-        model=own.facts.title,
-        machine=machine(own.model.device),
-        dtype=own.facts.dtype,
-        threads=torch.get_num_threads(),
-        tokens=tokens,
-        repeats=repeats,
-        date=datetime.date.today().isoformat(),
-    )
+    report = Report(**Conditions.of(own), tokens=tokens, repeats=repeats)
     places = Environments(tuple(environments))
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     ends = plain.engine.model.eos_token_ids

@@ -1,0 +1,56 @@
+"""Where, when and on what something was measured, which every report of the bench says first."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playground import Playground
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What figures were measured with: they are compared with those of the same conditions."""
+
+    model: str
+    machine: str
+    dtype: str
+    threads: int
+    date: str
+
+    @classmethod
+    def of(cls, own: Playground) -> dict[str, Any]:
+        """Those of this process and this model, by field."""
+        import torch
+
+        return asdict(
+            Conditions(
+                model=own.facts.title,
+                machine=machine(own.model.device),
+                dtype=own.facts.dtype,
+                threads=torch.get_num_threads(),
+                date=datetime.date.today().isoformat(),
+            )
+        )
+
+    @property
+    def conditions(self) -> str:
+        return f"{self.model}, {self.dtype}, {self.machine}, {self.threads} threads, {self.date}"
+
+
+def machine(device: Any) -> str:
+    """The GPU's name, or the processor's."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
