@@ -103,3 +103,69 @@ def test_a_lane_measured_alone_is_not_paused() -> None:
         served.step()
         assert other.state == "queued" or measured.done
     served.drive(other)
+
+
+def test_one_who_wants_nearly_all_rows_gets_them() -> None:
+    served = engine(rows=16, limits=Limits(width=16))
+    served.loop.scheduler.turns.seconds = 0.0
+    runs = [ask(served, f"sample({n})", n, tokens=70) for n in (2, 15, 2)]
+    assert max(together(served, runs)) < 30
+
+
+def test_rows_apart_from_each_other_are_no_room_for_one_who_wants_more() -> None:
+    """Of experiments some rows end before others; foreground runs are not paused in vain."""
+    served = engine(rows=8)
+    turns = served.loop.scheduler.turns
+    turns.seconds = 0.0
+    behind = [ask(served, "greedy", n, tokens=200, background=True) for n in range(8)]
+    while any(run.first_token is None for run in behind):
+        served.step()
+    for run in behind[1::2]:
+        run.cancel()
+    served.step()
+    assert served.forward.slots.free_count == 4 and not served.forward.slots.fits(4)
+    wide = ask(served, "sample(4)")
+    assert together(served, [wide])[0] < 4
+    assert not turns.paused
+
+
+def test_nobody_is_paused_for_one_whose_rows_a_lane_measured_alone_has() -> None:
+    served = engine(rows=4)
+    turns = served.loop.scheduler.turns
+    turns.seconds = 0.0
+    first = ask(served, "sample(2)", tokens=40)
+    served.step()
+    alone = ask(served, "sample(2)", 1, tokens=40, alone=True)
+    served.step()
+    wide = ask(served, "sample(4)", 2)
+    for _ in range(10):
+        served.step()
+        assert not turns.paused
+    together(served, [first, alone, wide])
+
+
+def test_one_without_memory_leaves_the_rows_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine(rows=2)
+    scheduler = served.loop.scheduler
+    scheduler.turns.seconds = 0.0
+    first = ask(served, "sample(2)", tokens=20)
+    served.step()
+    large = ask(served, "sample(2)", 1)
+    monkeypatch.setattr(scheduler, "has_memory", lambda run: run is not large)
+    while not first.done:
+        served.step()
+        assert not scheduler.turns.paused
+    served.drive(large)  # nobody is at work any more
+
+
+def test_nothing_is_kept_of_a_paused_run_that_ended() -> None:
+    served = engine(rows=2)
+    turns = served.loop.scheduler.turns
+    turns.seconds = 0.0
+    runs = [ask(served, "sample(2)", seed) for seed in range(3)]
+    while not turns.paused:
+        served.step()
+    for run in runs:
+        run.cancel()
+    served.step()
+    assert all(run.done for run in runs) and not turns.paused

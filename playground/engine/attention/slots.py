@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import torch
@@ -46,6 +46,15 @@ class Slots(ABC):
                     self._allocated[s] = True
                 return slots
         return None
+
+    def fits(self, width: int, spare: int = 0, also: Collection[int] = ()) -> bool:
+        """Whether ``allocate`` would find ``width`` and leave ``spare``, were ``also`` free too."""
+        free = longest = count = 0
+        for slot, allocated in enumerate(self._allocated):
+            free = 0 if allocated and slot not in also else free + 1
+            count += free > 0
+            longest = max(longest, free)
+        return longest >= width and count >= width + spare
 
     def free(self, slots: Sequence[int], *, wipe: int = 0) -> None:
         """Let others have these slots. Raises ``ValueError`` where one is free already.

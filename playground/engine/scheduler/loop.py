@@ -169,9 +169,10 @@ class Loop:
         """Where others wait for rows, have runs that had their turn wait in their place."""
         able = [run for run in self.runs if not run.request.background and not run.request.alone]
         turns, first = self.scheduler.turns, self.queue.first
-        wanted = 0 if first is None else self.scheduler.rows_wanted(first, self.runs)
-        turns.forget_done()
-        turns.turn(able, first, wanted, self.decoder.moved)
+        if first is not None and self.runs and not self.scheduler.has_memory(first):
+            first = None  # rows would not help it, and those who wait for a turn may have them
+        spare = 0 if first is None else self.scheduler.spare(first, self.runs)
+        turns.turn(able, first, spare, self.decoder.moved)
 
     def _admit(self, run: Run) -> None:
         self.runs.append(run)  # before it leaves the queue, so that it is always counted
@@ -235,11 +236,13 @@ class Loop:
             if lane.done and lane.slots.owned:
                 if run.request.cache and lane.view.error is None:
                     self.reader.keep(lane)
-                lane.states_read.clear()
                 wipe = lane.reach if lane.view.error is not None else 0
                 self.forward.slots.free(lane.slots.release(), wipe=wipe)
+            if lane.done:
+                lane.states_read.clear()
         if all(lane.done for lane in run.lanes) and run in self.runs:
             self.runs.remove(run)
+            self.scheduler.turns.forget(run)
             now = perf_counter()
             self._pace += 0.2 * (now - self._last_end - self._pace)
             self._last_end = now

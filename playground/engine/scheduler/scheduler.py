@@ -144,7 +144,7 @@ class Scheduler:
             run = next(iter(sequential), None) or self.queue.first_background
         if run is not None:
             width = run.waiting[0].width if run.request.alone else run.width
-            if runs and not self._has_memory(run):
+            if runs and not self.has_memory(run):
                 return None
             slots = self.forward.slots.allocate(width)
             if slots is None:
@@ -171,17 +171,21 @@ class Scheduler:
         first = self.queue.first
         paused = self.turns.before(first)
         if paused is not None and len(others) < len(runs):
-            return self.forward.slots.free_count < paused.width
+            return not self.forward.slots.fits(paused.width)
         if first is None or len(others) == len(runs):
             return False
-        wanted = self.rows_wanted(first, others)
-        return self.forward.slots.free_count < wanted or not self._has_memory(first)
+        return not (self.has_rows(first, others) and self.has_memory(first))
 
-    def rows_wanted(self, run: Run, others: Sequence[Run]) -> int:
-        """Free rows at which a run begins: its own, and those that long runs leave to others."""
+    def has_rows(self, run: Run, others: Sequence[Run]) -> bool:
+        """Whether a run has its own rows, and those that long ones leave to short ones."""
+        return self.forward.slots.fits(run.width, self.spare(run, others))
+
+    def spare(self, run: Run, others: Sequence[Run]) -> int:
+        """Rows that a run leaves free as it begins, as far as there are so many."""
         if not others or run.longest <= _SHORT:
-            return run.width
-        return min(run.width + self.forward.slots.count // _RESERVED, self.forward.slots.count)
+            return 0
+        count = self.forward.slots.count
+        return min(count // _RESERVED, count - run.width)
 
     def give_way(self, runs: list[Run]) -> None:
         """Leave the prompt of a run in the background, to be read again, where others have come."""
@@ -201,16 +205,14 @@ class Scheduler:
         first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
         if self.turns.before(first) is not None:  # who waits for its next turn goes first
             return None
-        if first is None or not runs or first.longest <= _SHORT:
-            return first
-        if self.forward.slots.free_count - first.width >= reserved:
+        if first is None or not runs or first.longest <= _SHORT or self.has_rows(first, runs):
             return first
         self._overtaking &= {run.id for run in runs}
         room = reserved - sum(run.width for run in runs if run.id in self._overtaking)
         short = (run for run in self.queue if run.longest <= _SHORT)
         return next((run for run in short if run.width <= room), None)
 
-    def _has_memory(self, run: Run) -> bool:
+    def has_memory(self, run: Run) -> bool:
         """Whether what the run may come to hold fits into the memory that is free now.
 
         On a CPU, memory is taken as slots are first written, not when they are set up.

@@ -40,29 +40,26 @@ class Turns:
         self.paused: list[Paused] = []
         self._began: dict[str, float] = {}  # when each run's turn began, by its id
 
-    def is_paused(self, run: Run) -> bool:
-        return any(paused.run is run for paused in self.paused)
-
     def before(self, run: Run | None) -> Paused | None:
         """The paused run that has waited longest, unless ``run`` has waited longer."""
         first = self.paused[0] if self.paused else None
         return first if first is None or run is None or first.since < run.submitted else None
 
-    def forget_done(self) -> None:
-        """Let go of runs that ended while they were paused."""
-        self.paused = [paused for paused in self.paused if not paused.run.done]
+    def forget(self, run: Run) -> None:
+        """Let go of what a run held that ended while it was paused."""
+        self.paused = [paused for paused in self.paused if paused.run is not run]
 
     def turn(
         self,
         runs: Sequence[Run],
         first: Run | None,
-        wanted: int,
+        spare: int,
         moved: Callable[[Lane, dict[int, int]], None],
     ) -> None:
         """Let the next have rows, as far as others have had their turn.
 
-        That is a paused run, or ``first``, who waits for so many rows, ``wanted``. ``runs`` are
-        those at work that may be paused. ``moved`` is told which slots of a lane became which.
+        That is a paused run, or ``first``, who leaves ``spare`` rows to others. ``runs`` are those
+        at work that may be paused. ``moved`` is told which slots of a lane became which.
         """
         now = perf_counter()
         at_work = {run.id for run in runs}
@@ -77,9 +74,9 @@ class Turns:
             self._began[next_one.run.id] = now
             self._restore(next_one, moved)
         if first is not None:
-            self._make_room(runs, wanted, now)
+            self._make_room(runs, first.width, now, spare)
 
-    def _make_room(self, runs: Sequence[Run], wanted: int, now: float) -> bool:
+    def _make_room(self, runs: Sequence[Run], width: int, now: float, spare: int = 0) -> bool:
         """Pause runs that had their turn, the longest at work first, until so many rows are free.
 
         None is paused where that would not do.
@@ -88,10 +85,10 @@ class Turns:
             (run for run in runs if run.live and now - self._began[run.id] > self.seconds),
             key=lambda run: self._began[run.id],
         )
-        rows = {run.id: sum(len(lane.slots.owned) for lane in run.live) for run in ready}
-        if self.slots.free_count + sum(rows.values()) < wanted:
+        theirs = {slot for run in ready for lane in run.live for slot in lane.slots.owned}
+        if not self.slots.fits(width, spare, theirs):
             return False
-        while not self._fits(wanted):
+        while not self.slots.fits(width, spare):
             if not ready or not self._has_memory(ready[0]):
                 return False
             self._pause(ready.pop(0), now)
@@ -103,19 +100,16 @@ class Turns:
         free = device.free_bytes(self.slots.device)
         return wanted * self.slots.bytes_per_token < _MEMORY_SHARE * free
 
-    def _fits(self, width: int) -> bool:
-        slots = self.slots.allocate(width)
-        self.slots.free(slots or [])
-        return slots is not None
-
     def _pause(self, run: Run, now: float) -> None:
-        kept: dict[Lane, list[Kept]] = {}
-        for lane in run.live:
-            reach = min(lane.reach, self.slots.length)
-            kept[lane] = [self.slots.read(slot, reach) for slot in lane.slots.owned]
+        kept = {lane: self._held(lane) for lane in run.live}  # all, before any is let go
+        for lane in kept:
             self.slots.free(lane.slots.pause())
         self._began.pop(run.id)
         self.paused.append(Paused(run, now, kept))
+
+    def _held(self, lane: Lane) -> list[Kept]:
+        reach = min(lane.reach, self.slots.length)
+        return [self.slots.read(slot, reach) for slot in lane.slots.owned]
 
     def _restore(self, paused: Paused, moved: Callable[[Lane, dict[int, int]], None]) -> None:
         for lane, kept in paused.kept.items():
