@@ -123,9 +123,14 @@ class RemoteView(View[Any]):
         shown = told.texts[0]
         return [told.records[node] for node in shown.output.nodes[: self.settled(shown)]]
 
-    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
+    def trace(
+        self,
+        vocab_size: int,
+        found: Sequence[dict[str, float]] | None = None,
+        texts: Sequence[Any] | None = None,
+    ) -> Trace:
         told = self._told
-        outputs = [text.output for text in told.texts]
+        outputs = [text.output for text in texts or told.texts]
         if self.ended is not None:  # here, and not where it was written
             outputs = [
                 one.model_copy(update={"finish_reason": one.finish_reason or self.ended})

@@ -152,7 +152,9 @@ class NewsFeed:
         done = view.done  # read before its texts: a lane that is done does not change any more
         known, began = self._sent[number], perf_counter()
         due = done or began >= self._due[number]
-        trace = view.trace(self.run.facts.vocab_size, None if due else self._found[number])
+        shown = view.ordered()  # once, since the lane may go on
+        found = None if due else self._found[number]
+        trace = view.trace(self.run.facts.vocab_size, found, shown)
         if due:  # what strategies find takes longer with every token, so it has a share of the time
             self._found[number] = [output.found for output in trace.outputs]
             ended = perf_counter()
@@ -164,7 +166,7 @@ class NewsFeed:
         told, self._texts[number] = self._texts[number], trace.outputs
         texts = [
             TextNews.after(old or NOTHING, new, view.settled(held), view.final(held))
-            for old, new, held in zip_longest(told, trace.outputs, view.ordered())
+            for old, new, held in zip_longest(told, trace.outputs, shown[: len(trace.outputs)])
             if new is not None
         ]
         return LaneNews(

@@ -76,10 +76,16 @@ class View(ABC, Generic[Held]):
         """What the processors and the search find in a text so far, by name."""
 
     @abstractmethod
-    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
+    def trace(
+        self,
+        vocab_size: int,
+        found: Sequence[dict[str, float]] | None = None,
+        texts: Sequence[Held] | None = None,
+    ) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
-        ``found`` is told in place of what ``measured`` finds, which may take long.
+        ``found`` is told in place of what ``measured`` finds, which may take long, and ``texts``
+        in place of those that are ``ordered`` by now.
         """
 
     @abstractmethod
@@ -190,7 +196,12 @@ class LaneView(View[LaneRow]):
         found.update(self.search.measure(held.row, [other.row for other in self.rows]))
         return found
 
-    def trace(self, vocab_size: int, found: Sequence[dict[str, float]] | None = None) -> Trace:
+    def trace(
+        self,
+        vocab_size: int,
+        found: Sequence[dict[str, float]] | None = None,
+        texts: Sequence[LaneRow] | None = None,
+    ) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
         There are no more texts than the search has rows: a beam search finishes more than it keeps.
@@ -206,7 +217,7 @@ class LaneView(View[LaneRow]):
                 finish_reason=held.reason or self.ended,
                 found=self.measured(held) if found is None else next(known, {}),
             )
-            for held in self.ordered()[: self.search.width()]
+            for held in (texts or self.ordered())[: self.search.width()]
         ]
         rows, passed = self.rows, list(self.weighing.passed) if self.weighing else []
         steps = list(self.steps)
