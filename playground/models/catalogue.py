@@ -150,7 +150,7 @@ class Models:
             memory = weight_bytes(folder, self.settings, entry.id, self.process)
             self._make_room(entry.id, memory, try_only=True)
         where, _ = device.resolve_device(self.settings)
-        held, room = self._held(where)
+        held, _, room = self._held(where)
         return Estimate(
             id=entry.id,
             title=entry.title,
@@ -274,11 +274,16 @@ class Models:
     def _make_room(self, id: str, needed: int, try_only: bool = False, keep: str = "") -> None:
         """Drop the least recently used models until ``needed`` bytes fit, or raise."""
         where, _ = device.resolve_device(self.settings)
+        collected = False
         while True:
-            held, room = self._held(where)
-            total = sum(held.values()) + sum(self._drafts.values())
-            if total + needed <= room:
+            held, drafts, room = self._held(where)
+            if sum(held.values()) + drafts + needed <= room:
                 return
+            if drafts and not collected:  # one that drafts no more may not be freed yet
+                _collect()
+                device.empty_cache(where, self.process)
+                collected = True
+                continue
             if needed > room:
                 raise ModelError(
                     f"{id} needs {size(needed)} of memory, and this host has {size(room)} "
@@ -298,13 +303,14 @@ class Models:
             _collect()
             device.empty_cache(where, self.process)
 
-    def _held(self, where: torch.device) -> tuple[dict[str, int], int]:
-        """The bytes of each loaded model, and those that this host has for all models."""
+    def _held(self, where: torch.device) -> tuple[dict[str, int], int, int]:
+        """The bytes of each loaded model, of those that draft, and that this host has for all."""
         with self._lock:
             held = {key: model.facts.memory for key, model in self._loaded.items()}
+            drafts = sum(self._drafts.values())
         # The rest is for keys and values, and for the activations of a step.
-        free = device.free_bytes(where) + sum(held.values()) + sum(self._drafts.values())
-        return held, self.settings.models_bytes or int(0.7 * free)
+        free = device.free_bytes(where) + sum(held.values()) + drafts
+        return held, drafts, self.settings.models_bytes or int(0.7 * free)
 
 
 def _collect() -> None:

@@ -35,7 +35,7 @@ class Drafter:
         trace: bool = False,
     ) -> None:
         """``vocab`` is the larger model's. Raises ``UnsupportedModel`` as its engine would."""
-        self.title, self.vocab = model.facts.title, vocab
+        self.id, self.title, self.vocab = model.facts.id, model.facts.title, vocab
         where = next(model.model.parameters()).device
         self.forward = Forward(
             model.model,

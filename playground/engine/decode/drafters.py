@@ -51,7 +51,7 @@ class Drafters:
 
     def get(self, name: str) -> Drafter | None:
         """The one of this id or title, "" for the host's own; None where there is none."""
-        return self.own if name in ("", self.title) else self._named.get(name)
+        return self.own if self._is_own(name) else self._named.get(name)
 
     def prepare(self, run: Run) -> None:
         """Have those at hand that a run's recipes name, until it ends.
@@ -59,11 +59,15 @@ class Drafters:
         ``FieldError`` names the recipe whose model cannot draft here.
         """
         for number, lane in enumerate(run.lanes):
-            for name in lane.drafts_by - {"", self.title}:
+            for name in lane.drafts_by:
                 try:
-                    self._hold(name, run)
+                    if not self._is_own(name):
+                        self._hold(name, run)
                 except (ModelError, UnsupportedModel) as error:
                     raise FieldError(f"recipes.{number}", str(error)) from error
+
+    def _is_own(self, name: str) -> bool:
+        return name == "" or (self.own is not None and name in (self.own.id, self.own.title))
 
     def _hold(self, name: str, run: Run) -> None:
         if self._find is None:  # its recipe was refused
