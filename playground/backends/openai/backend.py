@@ -179,7 +179,8 @@ class OpenAIBackend(Backend):
 
         self.lacks.refuse("score_prompt", "prompt")
         found: list[TokenScore | None] = []
-        told = self.server.scored(self.served.id, run.request.prompt, count)
+        with self.server.turn_of(self.served.program):
+            told = self.server.scored(self.served.id, run.request.prompt, count)
         for number, token in enumerate(told):
             likeliest = sorted(token.likeliest.items(), key=lambda one: -one[1])[:count]
             top = {self.names.id(shown(name)): logprob for name, logprob in likeliest}
@@ -235,7 +236,8 @@ class OpenAIBackend(Backend):
         return None
 
     def health(self) -> Health:
-        busy = self.served.program.one_by_one and self._runs  # to look would end what it writes
+        # To look would end what it writes, for this model or another.
+        busy = self.served.program.one_by_one and self.server.has_turn
         if not busy and perf_counter() - self._looked > _LOOK_S:
             self._looked = perf_counter()  # one look at a time, beside whoever asks
             threading.Thread(target=self._look, name="look-at-server", daemon=True).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -89,7 +89,7 @@ class ServerRun:
         view = self.views[number]
         lane = _Lane(self)
         try:
-            with self.server.turn if self.served.program.one_by_one else nullcontext():
+            with self.server.turn_of(self.served.program):
                 if view.done:  # ended while it waited for its turn
                     return
                 path, body = self._asked(number)

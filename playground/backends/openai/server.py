@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,13 +36,22 @@ class Server:
     """One address. Any thread may call it."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
-        self.turn = threading.Lock()  # held by a request that another one would end
+        self._turn = threading.Lock()  # held by a request that another one would end
         self.url = url.rstrip("/").removesuffix("/v1")
         self.host = httpx.URL(self.url).netloc.decode()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         limits = httpx.Limits(max_connections=None)
         self.http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, limits=limits)
+
+    def turn_of(self, program: Program) -> AbstractContextManager[Any]:
+        """Held while a program is asked that would end the answer before, as one of that kind."""
+        return self._turn if program.one_by_one else nullcontext()
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether such a program is answering."""
+        return self._turn.locked()
 
     def models(self) -> list[dict[str, Any]]:
         """The cards of its models; ``ModelError`` where it cannot be reached or tells none."""
