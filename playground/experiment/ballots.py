@@ -83,13 +83,17 @@ class Ballots:
         ballot = Ballot.of(job.experiment, samples, recipes, most, early, secrets.token_urlsafe(12))
         id = secrets.token_urlsafe(12)
         written, now = ballot.model_dump_json(), time.time()
-        with self.store.transaction() as database:
-            database.execute(
-                "INSERT INTO ballots (id, job, created, ballot, bytes) VALUES (?, ?, ?, ?, ?)",
-                (id, job.id, now, written, len(written.encode())),
-            )
-            database.execute(_USED, (now, job.id))
-            self.store.make_room()
+        row = (id, job.id, now, written, len(written.encode()))
+        try:
+            with self.store.transaction() as database:
+                database.execute(
+                    "INSERT INTO ballots (id, job, created, ballot, bytes) VALUES (?, ?, ?, ?, ?)",
+                    row,
+                )
+                database.execute(_USED, (now, job.id))
+                self.store.make_room()
+        except sqlite3.IntegrityError as error:  # it was dropped meanwhile, to make room
+            raise VoteError("id", "This experiment is kept no longer.") from error
         return id
 
     def of(self, job: str) -> list[str]:

@@ -153,7 +153,9 @@ class Jobs:
             self._check_room(client)
             self.kept.go_on(id)
             row = self.kept.get(id)
-            assert row is not None
+            if row is None:  # dropped meanwhile, to make room
+                self._jobs.pop(id, None)
+                return None
             return self._begin(row, client)
 
     def resume(self) -> None:
