@@ -192,7 +192,8 @@ class Job:
             return self.row.stage, self.row.note
         with self._queue.turn(self) as came:
             if not came:
-                self._take_in_what_is_kept()
+                if not self._closing:
+                    self._take_in_what_is_kept()
                 return "stopped", ""
             try:
                 while not self.stopping:
