@@ -139,7 +139,7 @@ class Archive:
         elif (sent.act == "delete" and sent.id) or sent.act == "clear":
             one = None if sent.act == "clear" else sent.id
             for experiment in history.experiments(sent.key, one):
-                self.service.jobs.delete(experiment)
+                self.service.delete_experiment(experiment)
             history.delete(sent.key, one)
         return self._baseline(history, sent, self.resolve(sent.view))
 

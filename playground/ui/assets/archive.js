@@ -77,7 +77,7 @@ async function lookAtExperiment() {
 }
 function follow({ detail: { id, stage } }) {
   if (!element.isConnected) return document.removeEventListener('playground:experiment', follow);
-  const over = ['done', 'stopped', 'failed'].includes(stage);
+  const over = playground.experiments.isOver(stage);
   if (!playground.experiments.mine(id) || (experiment?.id === id && experiment.over === over)) return;
   experiment = { id, over, kept: false };
   lookAtExperiment();
@@ -130,7 +130,7 @@ function row(entry) {
   const acts = part('span', 'acts');
   const share = button('Copy link', () => playground.copy(link(entry), share), 'Whoever has the link can open it');
   if (run) acts.append(button(pinned ? 'Unpin' : 'Pin as baseline', () => act(pinned ? 'unpin' : 'pin', id), 'Later runs are compared with it'));
-  acts.append(share, button('Delete', () => act('delete', id), run ? '' : 'With its texts and votes'));
+  acts.append(share, button('Delete', () => act('delete', id, run ? '' : source), run ? '' : 'With its texts and votes'));
   item.append(open, acts);
   return item;
 }
@@ -153,11 +153,14 @@ async function list(further = false) {
   if (!rows.children.length) told.textContent = find.value ? 'Nothing of yours holds these words.' : 'Runs are listed here once they have ended, experiments as they begin.';
 }
 
-async function act(what, id = '') {
+// `experiment` is the id of the one that goes with a deleted entry.
+async function act(what, id = '', experiment = '') {
   const answer = await server.act({ key: key(), act: what, id, view: view() });
   if (answer?.fault) told.textContent = answer.fault;
   else say(answer?.baseline);
-  if (playground.experiments.id) playground.experiments.open(playground.experiments.id); // it may be gone
+  const { id: open } = playground.experiments;
+  if (experiment) playground.experiments.forget(experiment);
+  if (open && (what === 'clear' || experiment === open)) playground.experiments.open(open); // it is gone
   await list();
 }
 

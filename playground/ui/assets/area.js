@@ -48,6 +48,7 @@
     },
   };
   window.playground.experiments = {
+    isOver: (stage) => ['done', 'stopped', 'failed'].includes(stage),
     get id() { return experiment; },
     // listen(what, heard): 'experiment' tells its id, 'earlier' the list of {id, title, when}.
     listen(what, heard) {

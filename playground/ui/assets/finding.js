@@ -9,14 +9,13 @@ const [heading, facts, told, fault, failures, verdict, table] = ['h2', '.facts',
 const [stop, onward, link, drop, bar, axes] = ['.stop', '.onward', '.link', '.delete', 'progress', '.axes'].map((s) => home.querySelector(s));
 const [pairs, prompts] = ['.pairs', '.prompts'].map((s) => home.querySelector(s));
 const [LOOK, REST] = [1000, 4000]; // milliseconds between two looks, and where nobody sees them
-const OVER = ['done', 'stopped', 'failed'];
 const FIRST = 8; // sentences that stand in sight
 let [id, version, state, timer, turn] = [null, -1, null, null, 0];
 let listed = null; // of how many texts the table by prompt is
 let drawn = null; // the experiment and the stage that the frontier was drawn of
 
 const { part, counted } = playground;
-const over = () => state && OVER.includes(state.stage);
+const over = () => state && playground.experiments.isOver(state.stage);
 
 async function look() {
   clearTimeout(timer);

@@ -11,7 +11,7 @@ const { part, counted } = playground;
 document.addEventListener('playground:experiment', ({ detail }) => {
   const other = state?.id !== detail.id;
   state = detail;
-  const over = ['done', 'stopped', 'failed'].includes(state.stage) && state.done > 0 && state.recipes.length > 1;
+  const over = playground.experiments.isOver(state.stage) && state.done > 0 && state.recipes.length > 1;
   home.hidden = !over;
   if (!over) return;
   if (other || !recipes.children.length) {
