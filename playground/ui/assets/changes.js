@@ -29,7 +29,7 @@ function draw() {
   [moved, ranges, inspected] = [{}, {}, null];
   outcomes.replaceChildren();
   knobs.replaceChildren(...v.settings.map(knob));
-  token().then(() => slack(key)); // the text's ranges take longest
+  token().catch(() => {}).then(() => slack(key)); // the text's ranges take longest
   ask();
 }
 
