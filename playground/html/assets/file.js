@@ -135,7 +135,11 @@
     drawTab();
   }
 
-  const figured = (value) => value && { ...value, figure: value.figure && JSON.stringify(value.figure) };
+  const written = new WeakMap(); // figures as JSON, and figures with the shapes of a reference
+  const once = (key, make) => written.get(key) ?? written.set(key, make()).get(key);
+  const figured = (value) => value && {
+    ...value, figure: value.figure && once(value.figure, () => JSON.stringify(value.figure)),
+  };
   const marked = (value) => value && { ...value, marked: { lane: shown.lane, step: shown.step, colour: lanes[shown.lane].colour } };
   const draws = {
     distribution(record) {
@@ -166,7 +170,8 @@
       const value = texts[shown.text].steps[shown.side];
       const { reference } = playground.reference.view();
       const other = reference === null ? null : value.references[reference];
-      const figure = other ? { ...value.figure, layout: { ...value.figure.layout, shapes: other.shapes } } : value.figure;
+      const { figure: own } = value;
+      const figure = other ? once(other, () => ({ ...own, layout: { ...own.layout, shapes: other.shapes } })) : own;
       charts.ribbon.show({ ...texts[shown.text].ribbon[shown.side], marked: [shown.lane, shown.step] });
       charts.steps.show(marked(figured({ ...value, figure, sentence: other?.sentence ?? value.sentence })));
     },
