@@ -228,8 +228,8 @@ class Fields(BaseSettings):
         90.0,
         gt=0,
         le=3650,
-        description="Days after which texts, and experiments with their votes, are deleted that "
-        "were not used.",
+        description="Days after which texts are deleted that no experiment used, and experiments "
+        "with their votes that ended and were not voted on.",
     )
 
     # Server
