@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground.charts.text import count
 from playground.engine import FieldError
-from playground.trace import Comparison, LaneResult
+from playground.trace import LaneResult
 from playground.ui import event_errors, tree
 from playground.ui import recipe as recipes
 from playground.ui.column import Updates
@@ -22,13 +22,12 @@ from playground.ui.columns import Columns
 from playground.ui.gradio_compat import told_by
 from playground.ui.inspector_view import NO_RUN_ADVICE
 from playground.ui.recipe import ColumnState
-from playground.ui.views import LONGEST, ShownLane, View
+from playground.ui.views import LONGEST, Resolve, ShownLane, View
 from strategies.recipe import Recipe, RecipeError
 
 MOST = 64  # texts that are kept beside one run's
 
 Source = Annotated[str, Field(max_length=LONGEST, pattern=r"^[^/:]+/\d{1,3}$")]
-Resolve = Callable[[str], Comparison | None]
 
 
 class TreeRequest(BaseModel):

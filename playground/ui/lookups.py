@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from playground.trace import Comparison
 from playground.ui import all_texts, beams, drawing, event_errors, ribbon, walk
+from playground.ui.views import Resolve
 
-Resolve = Callable[[str], Comparison | None]
 Answer = dict[str, Any]
 Query = TypeVar("Query", bound=BaseModel)
 
