@@ -109,6 +109,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     options.tokens = options.tokens or (512 if options.what == "clicks" else 64)
+    known = {"bars": bars.PARTS, "growth": tuple(growth.CURVES)}.get(options.what)
+    if known and not set(options.only) <= set(known):
+        parser.error(f"--only of {options.what} may name {', '.join(known)}.")
     reports: list[Any]
     if options.what == "six":
         reports = [six.compare(options.model, options.tokens, options.repeats)]

@@ -103,16 +103,15 @@ def measure(model: str | None, tokens: int, repeats: int, parts: Sequence[str] =
     own = Playground(model, rows=CROWD + 36)
     own.engine.join_tracing()
     report = Report(**Conditions.of(own))
-    wide_ms = products_ms(own.engine, 90)
     each: dict[str, Callable[[], Iterable[Bar]]] = {
         "engine": lambda: _engine(own, model, tokens, repeats),
-        "clients": lambda: _clients(model, tokens, wide_ms),
+        "clients": lambda: _clients(model, tokens, products_ms(own.engine, 90)),
         "program": lambda: _program(model),
         "page": lambda: _page(repeats),
     }
     for part in parts:
         try:
-            report.bars += each[part]()
+            report.bars.extend(each[part]())
         except ImportError as error:
             report.absent[part] = f"{error.name} is not installed"
     return report
@@ -172,7 +171,7 @@ def _clients(model: str | None, tokens: int, wide_ms: float) -> Iterator[Bar]:
 
 
 def _program(model: str | None) -> Iterator[Bar]:
-    settings = {} if model is None else {"model": model, "models": f'["{model}"]'}
+    settings = {} if model is None else {"model": model, "models": model}
     for _ in range(2):  # the first start may fetch, and find out what this machine's kernels do
         with started(**settings) as program:
             page_s = program.page_s

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +28,14 @@ CLIENTS = (1, 8, 30, 100)
 SAMPLE = "temperature(0.8) | top_p(0.95) | sample"
 _STEPS = 12  # of a measurement
 _AROUND = 12  # steps around a place whose median is told
+CURVES = {  # by name, what is varied
+    "rows": "rows of one column",
+    "prompt": "tokens of a prompt of 6 columns",
+    "text": "new tokens of 6 columns",
+    "columns": "columns",
+    "candidates": "candidates recorded of 6 columns",
+    "clients": "clients of 3 columns",
+}
 
 
 @dataclass(frozen=True)
@@ -140,14 +148,9 @@ def measure(model: str | None, only: Sequence[str] = ()) -> Report:
         "candidates": lambda: (_point(n, _ran(own, [SAMPLE] * 6, top_n=n)) for n in CANDIDATES),
         "clients": lambda: (_clients(own, n) for n in CLIENTS),
     }
-    titles = {
-        "rows": "rows of one column", "prompt": "tokens of a prompt of 6 columns",
-        "text": "new tokens of 6 columns", "columns": "columns", "clients": "clients of 3 columns",
-        "candidates": "candidates recorded of 6 columns",
-    }  # fmt: skip
     for name, points in curves.items():
         if not only or name in only:
-            report.curves.append(Curve(titles[name], list(points())))
+            report.curves.append(Curve(CURVES[name], list(points())))
     return report
 
 
@@ -213,16 +216,11 @@ def _clients(own: Any, count: int) -> Point:
         for number in range(count)
     ]
     begun = perf_counter()
-    while any(run.first_token is None for run in runs):
+    while any(run.first_token is None and not run.done for run in runs):
         own.engine.step()
     first = perf_counter() - begun
     own.engine.drive(runs[-1])
     for run in runs:
         own.engine.drive(run)
     last = runs[-1].comparison()
-    return Point(count, *_step_of(last), first * 1e3)
-
-
-def _step_of(comparison: Any) -> tuple[float, float]:
-    point = _point(0, comparison)
-    return point.step_ms, point.forward_ms
+    return replace(_point(count, last), once_ms=first * 1e3)

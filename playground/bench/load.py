@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
-import socket
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
+from playground.bench.program import free_port
 
 PROMPTS = (
     "In a groundbreaking scientific discovery, researchers have found evidence of",
@@ -183,9 +184,7 @@ def _percentile(values: Sequence[float], share: float) -> float:
 @contextlib.contextmanager
 def serving(model: str | None, **settings: Any) -> Iterator[int]:
     """The port of the HTTP routes over ``model``, in a process of their own, once they answer."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
     server = spawn.Process(target=_serve, args=(model, port, settings), daemon=True)
     server.start()

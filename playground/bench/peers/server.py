@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from playground.bench.peers.task import Absent, Failed
+from playground.bench.program import free_port
 
 _START_S = 240.0
 _ANSWER_S = 300.0
@@ -46,16 +46,14 @@ def served(
     ``environment`` is added to this process's. Raises ``Absent`` with its last words where it does
     not start.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     added = [f"{name}={value}" for name, value in (environment or {}).items()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             ["env", *added, *command, str(port)], stdout=log, stderr=subprocess.STDOUT
         )
+        server = Server(port)
         try:
-            server = Server(port)
             end = time.monotonic() + _START_S
             while not _answers(server, ready):
                 if process.poll() is not None or time.monotonic() > end:
@@ -70,6 +68,8 @@ def served(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
             process.kill()
+            process.wait()
+            server.client.close()
 
 
 def _answers(server: Server, path: str) -> bool:
