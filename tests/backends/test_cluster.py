@@ -329,6 +329,32 @@ def test_stop_reaches_a_part_that_is_being_begun(
     backend.close()
 
 
+def test_news_may_come_before_the_answer_to_begin(
+    three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are two calls, of which the later one may be answered first."""
+    for name in list(three.up)[1:]:
+        del three.up[name]
+    backend, call = front(three, loop), three.call
+    (long,) = backend.submit_all([asked("greedy", max_new_tokens=300, min_new_tokens=300)])
+    follow(long, lambda: len(long.views[0].path()) >= 2)
+
+    async def slowly(method: str, *given: Any, **more: Any) -> Any:
+        answer = await call(method, *given, **more)
+        if method == "begin":
+            while not backend.following._early[given[1]]:
+                await asyncio.sleep(0.01)
+        return answer
+
+    monkeypatch.setattr(three, "call", slowly)
+    (run,) = backend.submit_all([asked("greedy", "beam(2)", max_new_tokens=8, min_new_tokens=8)])
+    assert run.join(WAIT_S) and run.outcome == "done"
+    assert all(len(lane.token_ids) == 8 for lane in run.comparison().lanes)
+    long.cancel()
+    assert long.join(WAIT_S) and not backend.following._early
+    backend.close()
+
+
 def test_to_begin_is_to_be_there(three: Here, loop: EventLoop) -> None:
     """A front end without runs does not poll, and is no less there when it begins one."""
     one = next(iter(three.up.values()))

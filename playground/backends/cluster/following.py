@@ -32,6 +32,7 @@ from playground.backends.cluster.messages import (
 from playground.backends.cluster.parts import Followed, Part, anew, from_there, resumable
 from playground.engine import Busy, EngineClosed, FieldError, Request
 from playground.engine.scheduler.loop import STOPPED
+from playground.engine.telling import News
 from playground.errors import ModelError, first_line
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Following:
     def __init__(self, replicas: Replicas, front: str, loop: asyncio.AbstractEventLoop) -> None:
         self.replicas, self.front, self.loop = replicas, front, loop
         self._parts: dict[str, dict[str, Part]] = {}  # by replica, and by name
+        # News of parts that are being begun, each with its replica, by name.
+        self._early: dict[str, list[tuple[str, News]]] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
         self._numbers = count()
@@ -135,6 +138,7 @@ class Following:
                 request = request.model_copy(update={"deadline": max(0.01, left)})
             widths = sum(one.run.lanes[lane].width for lane in part.lanes)
             why = ""
+            self._early[part.name] = []
             try:
                 answer = await asyncio.wait_for(
                     self.replicas.call(
@@ -155,8 +159,10 @@ class Following:
                     told = f"No replica could begin it: {first_line(error)}."
                     one.end("error", told, part.lanes)
                     return
+            finally:
+                early = self._early.pop(part.name)
             if isinstance(answer, Begun):
-                self._begun(part, answer)
+                self._begun(part, answer, [news for at, news in early if at == answer.replica])
                 return
             if isinstance(answer, NotBegun):
                 if answer.of_another_kind is not None:
@@ -172,7 +178,7 @@ class Following:
             avoid = min(1.0, avoid + AGAIN_S)
             await asyncio.sleep(avoid)
 
-    def _begun(self, part: Part, answer: Begun) -> None:
+    def _begun(self, part: Part, answer: Begun, early: Sequence[News]) -> None:
         one = part.of
         if one.kind is None:
             one.kind = answer.kind
@@ -184,6 +190,8 @@ class Following:
             return
         part.replica = answer.replica
         self._parts.setdefault(answer.replica, {})[part.name] = part
+        for news in early:
+            self._take(part, news)
         poll = self._polls.get(answer.replica)
         if poll is None or poll.done():
             poll = self._polls[answer.replica] = self._start(self._poll(answer.replica))
@@ -231,24 +239,13 @@ class Following:
             unknown: list[str] = []
             for name, news in told.news.items():
                 part = parts.get(name)
-                if part is None:  # its answer was lost, and another was asked
+                if part is None and name in self._early:  # the answer to begin is on its way
+                    self._early[name].append((replica, news))
+                elif part is None:  # that answer was lost, and another was asked
                     unknown.append(name)
-                    continue
-                one = part.of
-                if news.state != "queued" and not one.started:
-                    one.started = True
-                    one.observer.started(one.run)
-                done = all(lane.done for lane in news.lanes)
-                leaves = told.leaving and any(_stopped(lane.error) for lane in news.lanes)
-                if leaves:  # as it ended those to stop: they go on elsewhere
-                    continue
-                if done:
-                    del parts[name]
-                one.take(news, part.lanes)
-                if self.hops is not None:
-                    now = perf_counter()
-                    ends = [lane.steps[-1].at for lane in news.lanes if lane.steps]
-                    self.hops += [now - news.began - at for at in ends]
+                # Of one that leaves, what it ended as it stopped goes on elsewhere.
+                elif not (told.leaving and any(_stopped(lane.error) for lane in news.lanes)):
+                    self._take(part, news)
             if unknown:
                 await self._tell(replica, "cancel", self.front, unknown)
             lost = [parts.pop(name) for name in told.gone if name in parts]
@@ -259,6 +256,20 @@ class Following:
             self._go_on(lost)
         if self._parts.get(replica) is parts and not parts:
             del self._parts[replica]
+
+    def _take(self, part: Part, news: News) -> None:
+        """Take over what is new of a part, which is followed no more once it is done."""
+        one = part.of
+        if news.state != "queued" and not one.started:
+            one.started = True
+            one.observer.started(one.run)
+        if all(lane.done for lane in news.lanes):
+            self._parts.get(part.replica, {}).pop(part.name, None)
+        one.take(news, part.lanes)
+        if self.hops is not None:
+            now = perf_counter()
+            ends = [lane.steps[-1].at for lane in news.lanes if lane.steps]
+            self.hops += [now - news.began - at for at in ends]
 
     def _lost(self, replica: str) -> None:
         lost = list(self._parts.pop(replica, {}).values())
