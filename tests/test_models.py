@@ -216,8 +216,7 @@ def test_a_recipe_names_the_model_that_drafts(folders, tmp_path):
     by_b = 'temperature(0.7) | speculative(draft="model", model="b")'
     weaker = 'contrastive_decoding(1.0, amateur="draft", model="c") | sample'
     asked = Request(prompt="one two one", recipes=[SLOW, by_b, weaker], max_new_tokens=20)
-    (preview,) = (service.preview(asked) for _ in range(1))
-    assert preview is None, "which loads nothing"
+    assert service.preview(asked) is None, "which loads nothing"
     run = service.submit(asked)
     assert run.join(60)
     slow, fast, weak = run.comparison().lanes
@@ -233,6 +232,12 @@ def test_a_recipe_names_the_model_that_drafts(folders, tmp_path):
         with pytest.raises(FieldError, match=why) as refused:
             service.submit(asked.model_copy(update={"recipes": [*map(Recipe.of, (SLOW, recipe))]}))
         assert refused.value.field == "recipes.1"
+    rooms: list[str] = []
+    with pytest.raises(ModelError, match="another vocabulary"):
+        service.models.draft_named(
+            service.models.load("a"), "other", lambda: rooms.append("others had to go")
+        )
+    assert not rooms
     service.close()
 
 

@@ -44,14 +44,14 @@ class Engine:
         trace: bool = False,
         observer: Observer | None = None,
         draft: LoadedModel | None = None,
-        find_draft: Callable[[str], LoadedModel] | None = None,
+        find_draft: Callable[[str, Callable[[], None]], LoadedModel] | None = None,
         process: Process | None = None,
     ) -> None:
         """``cache_bytes`` bound the slots, ``prompt_bytes`` the prompt cache.
 
         ``trace`` has forwards traced where that makes them faster, by threads of their own.
         ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask;
-        ``find_draft`` loads another that a recipe names, or raises ``ModelError``.
+        ``find_draft`` loads another that a recipe names, as ``Drafters`` says.
         ``process`` is what the models of this process share.
         """
         self.model, self.limits = model, limits or Limits()

@@ -29,6 +29,10 @@ from playground.settings import BUILT_IN, Settings
 log = logging.getLogger(__name__)
 
 
+class _OtherVocabulary(ModelError):
+    """A model cannot draft for another whose tokens are not its own."""
+
+
 class Models:
     """The catalogue, and a cache of loaded models bounded by memory.
 
@@ -173,16 +177,19 @@ class Models:
         entry = self._offers.named(self.settings.draft_model)
         if entry.id == reader.id:
             return None
-        drafting = self._drafting(entry, reader)
-        if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
-            log.warning("%s does not draft for %s: their vocabularies differ", entry.id, reader.id)
+        try:
+            return self._drafting(entry, reader)
+        except _OtherVocabulary as error:
+            log.warning("%s", error)
             return None
-        return drafting
 
-    def draft_named(self, reader: LoadedModel, named: str) -> LoadedModel:
+    def draft_named(
+        self, reader: LoadedModel, named: str, make_room: Callable[[], None] = lambda: None
+    ) -> LoadedModel:
         """The model of this id or title that is offered, loaded to draft for ``reader`` alone.
 
-        Raises ``ModelError`` where it cannot, or is not on this machine yet.
+        ``make_room`` is called once it is known that it can, before its weights are read. Raises
+        ``ModelError`` where it cannot, or is not on this machine yet.
         """
         titled = [one.id for one in self.catalogue() if named in (one.id, one.title)]
         entry = self.entry(titled[0] if titled else named)
@@ -195,17 +202,23 @@ class Models:
                 f"{entry.title} is not on this machine yet: choose it as the model once, which "
                 "shows what it takes and fetches it."
             )
-        drafting = self._drafting(entry, reader)
-        if drafting.tokenizer.get_vocab() != reader.tokenizer.get_vocab():
-            raise ModelError(
-                f"{entry.title} cannot draft for {reader.facts.title}: it has another vocabulary."
-            )
-        return drafting
+        return self._drafting(entry, reader, make_room)
 
-    def _drafting(self, entry: Entry, reader: LoadedModel) -> LoadedModel:
+    def _drafting(
+        self, entry: Entry, reader: LoadedModel, make_room: Callable[[], None] = lambda: None
+    ) -> LoadedModel:
         """A model that drafts: loaded for that alone, and counted as long as it is used."""
+
+        def accept(tokenizer: Any) -> None:
+            if tokenizer.get_vocab() != reader.tokenizer.get_vocab():
+                raise _OtherVocabulary(
+                    f"{entry.title} cannot draft for {reader.facts.title}: it has another "
+                    "vocabulary."
+                )
+            make_room()
+
         with self.arrivals.loading(entry.id) as arrival:
-            drafting = self._load(entry, arrival, keep=reader.id)
+            drafting = self._load(entry, arrival, keep=reader.id, accept=accept)
         with self._lock:
             self._drafts[drafting.model] = drafting.facts.memory
         return drafting
@@ -214,8 +227,16 @@ class Models:
         """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
         return self._offers.entry(id)
 
-    def _load(self, entry: Entry, arrival: Arrival, keep: str = "") -> LoadedModel:
-        """``keep`` is a loaded model that makes no room for this one."""
+    def _load(
+        self,
+        entry: Entry,
+        arrival: Arrival,
+        keep: str = "",
+        accept: Callable[[Any], None] | None = None,
+    ) -> LoadedModel:
+        """``keep`` is a loaded model that makes no room for this one, which ``accept`` may refuse
+        by its tokenizer.
+        """
         settings = self.settings
         if entry.source == "built-in":
             folder = builtin.folder(settings.cache_dir)
@@ -237,6 +258,7 @@ class Models:
             id=entry.id,
             make_room=partial(self._make_room, keep=keep),
             find_base=lambda base: self._base(entry, base, arrival),
+            accept=accept,
             process=self.process,
         )
 

@@ -49,12 +49,14 @@ def load_folder(
     id: str | None = None,
     make_room: Callable[[str, int], None] | None = None,
     find_base: Callable[[str], Path] | None = None,
+    accept: Callable[[Any], None] | None = None,
     process: Process | None = None,
 ) -> LoadedModel:
     """Load a model and its tokenizer: a folder in transformers' form with safetensors, or a GGUF
     file, or a folder that holds one. An adapter (LoRA) in it becomes part of the weights.
 
-    ``make_room(id, bytes)`` is called before the weights are read. Where the folder holds an
+    ``accept(tokenizer)``, which may raise ``ModelError``, and ``make_room(id, bytes)`` are called
+    before the weights are read. Where the folder holds an
     adapter alone, its base is what ``find_base`` finds under the name that it gives, or a folder.
     Raises ``ModelError`` where the folder cannot be read or its architecture cannot be served.
     """
@@ -103,13 +105,18 @@ def load_folder(
                 "fetch it again.",
                 folder,
             )
-        if make_room is not None:
-            make_room(id, needed)
         try:
             own_words = words != folder and has_tokenizer(words)
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 words if own_words else folder, **({} if own_words else checkpoint.named)
             )
+        except Exception as error:
+            raise _unreadable(id, folder, error) from error
+        if accept is not None:
+            accept(tokenizer)
+        if make_room is not None:
+            make_room(id, needed)
+        try:
             model, report = auto.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -125,8 +132,7 @@ def load_folder(
         except AdapterError as error:
             raise ModelError(f"{id} cannot be loaded: {error}.", folder) from error
         except Exception as error:
-            log.warning("loading %s failed", id, exc_info=True)
-            raise ModelError(f"{id} cannot be loaded: {reason_of(error, folder)}.") from error
+            raise _unreadable(id, folder, error) from error
     if report["missing_keys"]:  # transformers fills them with random numbers and goes on
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(f"{id} cannot be loaded: its weights lack {names}.")
@@ -152,6 +158,11 @@ def load_folder(
         has_chat_template=_reads_chats(tokenizer, id),
     )
     return LoadedModel(id, model, tokenizer, facts, ends, length)
+
+
+def _unreadable(id: str, folder: Path, error: Exception) -> ModelError:
+    log.warning("loading %s failed", id, exc_info=error)
+    return ModelError(f"{id} cannot be loaded: {reason_of(error, folder)}.")
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -244,7 +245,8 @@ def test_without_a_draft_model_it_is_refused() -> None:
 def test_of_the_models_that_recipes_name_those_in_use_stay() -> None:
     found: list[str] = []
 
-    def find(name: str) -> Any:
+    def find(name: str, make_room: Callable[[], None]) -> Any:
+        make_room()
         found.append(name)
         return loaded("llama")
 

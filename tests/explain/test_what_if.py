@@ -306,13 +306,9 @@ def test_the_slack_of_the_text_alone_and_of_one_token_agree_with_the_whole(recip
     hold_slacks_together(recipe, seed)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_slack_holds_where_a_step_may_leave_nothing(seed: int) -> None:
-    recipe = "top_k(9) | synthid | temperature(1.0) | mirostat_v2(1.0, eta=0.4) | sample"
-    hold_slacks_together(recipe, seed)
-    hold_slacks_together(
-        "top_k(9) | synthid | epsilon_cutoff(0.3) | quadratic(0.5) | top_h | sample", seed
-    )
+def test_slack_holds_where_a_step_may_leave_nothing() -> None:
+    for steps in ("temperature(1.0) | mirostat_v2(1.0, eta=0.4)", "epsilon_cutoff(0.3) | top_h"):
+        hold_slacks_together(f"top_k(9) | synthid | {steps} | sample", 0)
 
 
 def hold_slacks_together(recipe: str, seed: int) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from weakref import WeakSet
 
 from playground.engine.decode.draft import Drafter
@@ -26,10 +27,12 @@ class Drafters:
     def __init__(
         self,
         own: LoadedModel | None,
-        find: Callable[[str], LoadedModel] | None,
+        find: Callable[[str, Callable[[], None]], LoadedModel] | None,
         made: Callable[[LoadedModel], Drafter],
     ) -> None:
-        """``find`` loads a model by its id or title, or raises ``ModelError``."""
+        """``find`` loads a model by its id or title, or raises ``ModelError``; what it is given is
+        called once it is known that the model can draft, before its weights are read.
+        """
         self._find, self._made = find, made
         self.own = self._try_create(own)
         self._named: OrderedDict[str, Drafter] = OrderedDict()
@@ -74,9 +77,8 @@ class Drafters:
             raise ModelError(f"{name} cannot draft here.")
         with self._lock:
             if name not in self._named:
-                self._make_room(name)
-                find, made = self._find, self._made
-                self._named[name] = run_in_fresh_thread(lambda: made(find(name)))
+                find, made, room = self._find, self._made, partial(self._make_room, name)
+                self._named[name] = run_in_fresh_thread(lambda: made(find(name, room)))
             self._named.move_to_end(name)
             self._used.setdefault(name, WeakSet()).add(run)
 
