@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from playground.ui.column import Updates
+from playground.ui.inspector_drawing import Drawing
+from playground.ui.inspector_view import InspectorState
 from tests.browser.acts import lane, run, steps, written
 from tests.browser.conftest import Site
 
@@ -106,3 +110,28 @@ def test_run_writes_what_was_set_up_last(page: Page) -> None:
     warmer = "temperature(0.85) | top_p(0.95) | sample"
     expect(lane(page, "A")).to_have_attribute("data-ran", warmer)
     settled(page, warmer, C)
+
+
+@pytest.mark.parametrize("waits", [(0.6, 0.0), (0.4, 0.8)], ids=["last", "first"])
+def test_a_view_that_is_opened_at_once_is_of_the_token_that_was_clicked(
+    visit: Callable[..., Page],
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: tuple[float, float],
+) -> None:
+    """The server draws both at once, each without the other; one of them is answered last."""
+    page = visit(site.address)
+    page.wait_for_timeout(OPENING_MS)
+    drawn, left = Drawing.of, list(waits)
+
+    def slowly(drawing: Drawing, state: InspectorState) -> Updates:
+        wait = left.pop(0) if left else 0.0
+        updates = drawn(drawing, state)
+        time.sleep(wait)
+        return updates
+
+    monkeypatch.setattr(Drawing, "of", slowly)
+    lane(page, "C").locator(".token").nth(9).click()
+    page.get_by_role("tab", name="Beams", exact=True).click()
+    expect(page.locator("#inspector .beams .facts:visible").first).to_contain_text("token 10 ")
+    expect(page.locator("#inspector .title")).to_contain_text("token 10:")
