@@ -26,6 +26,9 @@ def test_runs_are_kept_compared_and_opened_again(
     run(page, 5)
     opened(page)
     expect(box.locator(".rows li")).to_have_count(1)
+    kept = box.get_by_role("checkbox", name="keep what I run")
+    expect(kept).to_be_checked()
+    expect(kept).to_have_css("appearance", "auto")  # else it looks the same as one that is not
     result = Axe().run(page, context=".archive .list")
     assert result.response["violations"] == []
     box.get_by_role("button", name="Pin as baseline").click()
