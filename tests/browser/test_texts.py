@@ -69,6 +69,9 @@ def test_the_inspector_is_seen_and_covers_no_text_it_explains(page):
         "< document.querySelector('#inspector').getBoundingClientRect().top",
         arg=token.element_handle(),
     )
+    before = inspector.bounding_box()["y"]
+    page.evaluate("scrollTo({ top: document.body.scrollHeight, behavior: 'instant' })")
+    assert inspector.bounding_box()["y"] == before  # what a person is about to press stays there
     sizer = page.get_by_role("separator", name="Size of the inspector")
     before = inspector.bounding_box()["height"]
     sizer.press("ArrowUp")
