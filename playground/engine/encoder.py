@@ -66,8 +66,8 @@ class Encoder:
 
         With ``chat`` in the model's chat template, as the user's message. With ``split`` the names
         of control tokens in the prompt are text like any other; the template's own stay. ``check``
-        is called with their number before their texts are made, which takes longest. Raises
-        ``FieldError`` where there is none.
+        is called with the number of tokens before their texts are made, which takes longest. Raises
+        ``FieldError`` where the prompt has no token, or cannot be encoded as requested.
         """
         encoding = self._encoding(prompt, chat, split)
         check(len(encoding.ids))
@@ -92,9 +92,9 @@ class Encoder:
     ) -> Conversation:
         """Messages of a conversation, each with a role and a content, in the chat template.
 
-        ``answer`` begins an answer behind them; ``go_on`` leaves the last one open, to be gone on
-        with. Names of control tokens in them are read as those. Raises ``FieldError`` where the
-        model has no template, or its template refuses them.
+        ``answer`` appends the template's generation prompt; ``go_on`` leaves the last message open,
+        for the model to continue. Names of control tokens in the messages become those tokens.
+        Raises ``FieldError`` where the model has no template, or its template refuses them.
         """
         if not self.tokenizer.chat_template:
             raise FieldError("messages", f"{self.title} has no chat template.")
@@ -114,19 +114,19 @@ class Encoder:
                 "messages",
                 f"The chat template of {self.title} does not take them: {first_line(error)}.",
             ) from error
-        return Conversation(text, self._known("messages", ids))
+        return Conversation(text, self._checked("messages", ids))
 
     def ids(self, prompt: str, chat: bool = False, split: bool = False) -> list[int]:
-        """The same without the texts; none where the prompt has no token."""
+        """The token ids of a prompt, encoded as by ``prompt``; empty where it has no token."""
         return self._encoding(prompt, chat, split).ids
 
     def continuation(
         self, prompt: str, ids: Sequence[int], text: str, chat: bool = False, split: bool = False
     ) -> list[int]:
-        """The ids of ``text`` as it goes on after a prompt that was encoded to ``ids``.
+        """The ids of ``text`` as it follows a prompt that was encoded to ``ids``.
 
-        As a whole, where its beginning is cut as the prompt alone is, else as a text goes on within
-        another.
+        Prompt and text are encoded together where the prompt's tokens stay the same; otherwise the
+        text is encoded by ``within``.
         """
         if not chat:
             whole = self.ids(prompt + text, split=split)
@@ -135,7 +135,7 @@ class Encoder:
         return self.within(text)
 
     def within(self, text: str) -> list[int]:
-        """The ids of ``text`` as it goes on within another text."""
+        """The ids of ``text`` where it follows other text, whose tokens it does not change."""
         with self._lock:
             for anchor in _ANCHORS:
                 head, whole = self._encode(anchor), self._joined(anchor + text)
@@ -154,11 +154,11 @@ class Encoder:
         with self._lock:
             names = self.control_tokens(prompt) if split else []
             found = self._split(prompt, chat, names) if names else self._whole(prompt, chat)
-        self._known("prompt", found.ids)
+        self._checked("prompt", found.ids)
         return found
 
-    def _known(self, field: str, ids: list[int]) -> list[int]:
-        """The same ids; ``FieldError`` where the model has no such token."""
+    def _checked(self, field: str, ids: list[int]) -> list[int]:
+        """The same ids. Raises ``FieldError`` where the model has no such token."""
         if self.vocab is None:
             return ids
         unknown = next((id for id in ids if id >= self.vocab), None)

@@ -50,8 +50,8 @@ class Engine:
         """``cache_bytes`` bound the slots, ``prompt_bytes`` the prompt cache.
 
         ``trace`` has forwards traced where that makes them faster, by threads of their own.
-        ``draft`` is a smaller model with the same vocabulary, which drafts for searches that ask;
-        ``find_draft`` loads another that a recipe names, as ``Drafters`` says.
+        ``draft`` is a smaller model with the same vocabulary, for searches that use a draft model;
+        ``find_draft`` loads another that a recipe names, as ``Drafters`` describes.
         ``process`` is what the models of this process share.
         """
         self.model, self.limits = model, limits or Limits()
@@ -114,7 +114,7 @@ class Engine:
         return self.submit_all([request])[0]
 
     def submit_all(self, requests: Sequence[Request]) -> list[Run]:
-        """The same for several of one client, which count as one: all are queued, or none."""
+        """Check and queue several requests of one client, which count as one: all, or none."""
         runs: list[Run] = []
         request = requests[0]
         try:
@@ -134,9 +134,9 @@ class Engine:
         return runs
 
     def built(self, request: Request) -> Run:
-        """A run that is checked and not queued: ``enqueue`` does, or another process writes it.
+        """A checked run that is not queued: ``enqueue`` queues it, or another process writes it.
 
-        ``FieldError`` and ``Busy`` as of ``submit``.
+        Raises ``FieldError`` and ``Busy`` as ``submit`` does.
         """
         try:
             with self.loop.reserving(request.client):
@@ -149,7 +149,7 @@ class Engine:
         return run
 
     def enqueue(self, run: Run) -> None:
-        """Queue a run that was built here; may be ``Busy``."""
+        """Queue a run that was built here. Raises ``Busy`` where there is no room."""
         self._queue([run])
 
     def _queue(self, runs: list[Run]) -> None:
@@ -174,7 +174,7 @@ class Engine:
             return logprobs(self.forward, prompt, cancelled)
 
     def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
-        """Score the prompt of a run as ``score`` does, with the likeliest tokens in each place."""
+        """Score a run's prompt as ``score`` does, with ``count`` candidates at each position."""
         with self._scoring:
             found = token_scores(self.forward, run.prompt_ids, lambda: run.cancelled, count)
         run.score([None if score is None else score.logprob for score in found])
@@ -188,10 +188,10 @@ class Engine:
     def score_text(
         self, request: ScoreRequest, cancelled: Callable[[], bool] = lambda: False
     ) -> TextScore:
-        """How each recipe would have come to write a text that is given.
+        """The likelihood of a given text, token by token, under the model and each recipe.
 
-        On the calling thread, beside the loop. ``FieldError`` names what cannot be scored, ``Busy``
-        says that the client has too much at work, ``Cancelled`` that nobody waits.
+        On the calling thread, beside the loop. Raises ``FieldError``, which names what cannot be
+        scored, ``Busy`` where the client has too many requests at work, and ``Cancelled``.
         """
         try:
             with self.loop.reserving(request.client):
@@ -209,7 +209,7 @@ class Engine:
             self.loop.prefetch(ids)
 
     def preview(self, request: Request) -> list[StepRecord | str] | None:
-        """What each recipe would do to the next token, or why it would fail; no forward.
+        """Each recipe's first step, or the sentence of its error, without a forward.
 
         None where the prompt is not cached: ``prefetch`` has it read. ``FieldError`` names what
         cannot be run.
@@ -219,17 +219,17 @@ class Engine:
         return preview(run, cached.output.logits, self.builder.detokenizer) if cached else None
 
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
-        """The ids the model is fed for a prompt, each with its text; see ``Encoder.prompt``."""
+        """The tokens that the model reads for a prompt; see ``Encoder.prompt``."""
         return self.builder.encoder.prompt(prompt, chat, split)
 
     def edited(self, path: Sequence[StepRecord], text: str) -> tuple[int, list[int]]:
-        """How many tokens of a recorded text stay where a person made ``text`` of it, and which
-        come behind them; see ``forking.edited``.
+        """How many tokens of a recorded text a person's edit, ``text``, keeps, and the tokens that
+        follow them; see ``forking.edited``.
         """
         return edited(path, text, self.builder.encoder.within)
 
     def pieces(self, ids: Sequence[int]) -> dict[int, str]:
-        """What each token is by itself, as a candidate is shown."""
+        """The text of each token by itself, as a candidate is shown."""
         return {id: self.builder.detokenizer.piece(id) for id in ids}
 
     @property
@@ -288,12 +288,12 @@ class Engine:
         return [self.forward, *(drafter.forward for drafter in self.drafters)]
 
     def join_tracing(self) -> None:
-        """Wait until every forward is traced that can be."""
+        """Wait until every forward that can be traced is."""
         for forward in self._forwards():
             forward.join_tracing()
 
     def close(self) -> None:
-        """End every run where it is, and then the thread."""
+        """End every run at its last whole step, and then the thread."""
         atexit.unregister(self.close)
         self.loop.close()
         for forward in self._forwards():

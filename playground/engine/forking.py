@@ -1,7 +1,7 @@
-"""Going on with a recorded text from within it: the request of a run that does.
+"""The request of a run that continues a recorded text from one of its tokens.
 
-The text before the fork counts as written, to penalties, to what a step remembers and to the noise
-of a place: from the token that was chosen, the lane's own recipe writes the lane's own text again.
+Penalties, the states of processors and the noise of each position treat the text before the fork as
+generated, so that from the token that was chosen, a lane's own recipe writes its own text again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def fork(
     sample: int = 0,
     max_new_tokens: int | None = None,
 ) -> Request:
-    """A request to go on with a lane's text: its first ``step`` tokens, then ``tokens``.
+    """A request to continue a lane's text after its first ``step`` tokens and then ``tokens``.
 
-    By the lane's own recipe or another one. With ``max_new_tokens`` None the text may grow to the
-    length that its run allowed. Raises ``FieldError`` or ``RecipeError``.
+    ``recipe`` is the lane's own unless another is given. Without ``max_new_tokens`` the text may
+    grow to the length that its run allowed. Raises ``FieldError`` or ``RecipeError``.
     """
     if not 0 <= lane < len(comparison.lanes):
         raise FieldError("lane", f"lane is {lane}; the run has {len(comparison.lanes)}.")
@@ -44,16 +44,16 @@ def fork(
     made = Recipe.of(result.recipe if recipe is None else recipe)
     own = [one.token for one in path[:step]] + list(tokens)
     count = len(result.trace.chain.processors) if str(made) == result.recipe else 0
-    logprobs = [told(one, one.token, count) for one in path[:step]]
+    logprobs = [known_logprobs(one, one.token, count) for one in path[:step]]
     if step < len(path) and tokens:
-        logprobs.append(told(path[step], tokens[0], count))
+        logprobs.append(known_logprobs(path[step], tokens[0], count))
     left = max(1, comparison.max_new_tokens - len(own))
     most = left if max_new_tokens is None else max_new_tokens
     prompt = [token.id for token in comparison.prompt_tokens]
     return Request(
         prompt=comparison.prompt,
         prompt_ids=[] if comparison.prompt else prompt[: len(prompt) - len(comparison.prefix)],
-        recipes=[_asked_anew(made, [*comparison.prefix, *own])],
+        recipes=[_with_picks(made, [*comparison.prefix, *own])],
         names=[result.name] if result.name and recipe is None else [],
         prefix=[*comparison.prefix, *own],
         prefix_logprobs=[*([] for _ in comparison.prefix), *logprobs],
@@ -70,11 +70,11 @@ def fork(
 def edited(
     path: Sequence[StepRecord], text: str, encode: Callable[[str], list[int]]
 ) -> tuple[int, list[int]]:
-    """Where ``text``, which a person made of a recorded one, begins to differ, and what it has
-    there: so many tokens stay, and then come these.
+    """How many tokens of a recorded text a person's edit, ``text``, keeps, and the tokens that
+    follow them in the edit.
 
-    Tokens before the word that was edited stay as they were written, also where a tokenizer would
-    cut that text otherwise. The rest is cut by ``encode`` as text within another.
+    Tokens before the edited word stay as they were generated, even where a tokenizer would encode
+    that text differently. ``encode`` makes the tokens of the rest, as text within another.
     """
     check_text("text", text)
     own = "".join(one.text for one in path)
@@ -103,8 +103,12 @@ def _begins(text: str, at: int) -> bool:
     return not text[at - 1].isspace() and text[at - 1].isalnum() != text[at].isalnum()
 
 
-def told(step: StepRecord, token: int, processors: int) -> list[float]:
-    """The log-probabilities of a token of a step: the model's, and after each processor."""
+def known_logprobs(step: StepRecord, token: int, processors: int) -> list[float]:
+    """The recorded log-probabilities of a token of a step: the model's, then after each processor.
+
+    Without ``processors``, or where only that is known, the model's alone; empty where the token is
+    not among the recorded candidates.
+    """
     if token == step.token and not processors:
         return [step.raw_logprob]
     if token not in step.candidates.ids:
@@ -121,8 +125,8 @@ def _log(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf
 
 
-def _asked_anew(recipe: Recipe, tokens: Sequence[int]) -> Recipe:
-    """The recipe, where a person chooses by hand with what stands already as the choices."""
+def _with_picks(recipe: Recipe, tokens: Sequence[int]) -> Recipe:
+    """The recipe; if a person picks its tokens, with ``tokens`` as the picks so far."""
     steps = recipe.to_steps()
     if "picks" not in steps[-1]["params"]:
         return recipe

@@ -48,7 +48,7 @@ class EngineClosed(RuntimeError):
 
 
 class Cancelled(RuntimeError):
-    """Nobody waits for the answer any more."""
+    """The client no longer waits for the response."""
 
 
 class Request(BaseModel):
@@ -64,10 +64,10 @@ class Request(BaseModel):
     min_new_tokens: int = 0
     seed: int = 0
     stop: list[str] = Field(default_factory=list)
-    # Tokens of a text that is gone on with: they count as written, to penalties, states and noise.
+    # The tokens of a text to continue: penalties, states and noise treat them as generated.
     prefix: list[int] = Field(default_factory=list)
-    # Of each, as far as it is known, what it was chosen with: its log-probability to the model, or
-    # also after each processor. It is told to those that steer by it; see ``lanes/prefix.py``.
+    # The log-probabilities with which each of them was chosen, as far as they are known: the
+    # model's, or also those after each processor; see ``lanes/prefix.py``.
     prefix_logprobs: list[list[float]] = Field(default_factory=list)
     forked: Fork | None = None  # where that text was written
     top_n: int = 20  # candidates recorded per token
@@ -86,10 +86,10 @@ class Request(BaseModel):
 
 
 class ScoreRequest(BaseModel):
-    """A prompt, a text after it, and the recipes that may have written it.
+    """A prompt, a text after it, and the recipes under which the text is scored.
 
-    ``text`` are words, or token ids where it is known how the text was cut into tokens. ``seed`` is
-    of the coins that some steps toss.
+    ``text`` is a string, or token ids where its tokens are known. ``seed`` is that of the noise by
+    which some processors decide at random, such as XTC.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -166,7 +166,7 @@ class Limits:
             )
 
     def check_score(self, request: ScoreRequest) -> None:
-        """The same for a text to be scored, whose tokens are not known yet."""
+        """Raise ``FieldError`` for a text that may not be scored; its tokens are not known yet."""
         if not request.text:
             raise FieldError("text", "The text is empty; give at least one character.")
         most = self.prompt_chars if isinstance(request.text, str) else self.new_tokens

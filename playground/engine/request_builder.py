@@ -185,7 +185,10 @@ class RequestBuilder:
         return text
 
     def _lane(self, number: int, request: Request, prompt: list[int], room: int) -> Lane:
-        """``room`` is for so many new tokens. To a strategy, those gone on with are new as well."""
+        """``room`` is the number of new tokens for which the context has room.
+
+        To a strategy the tokens of ``prefix`` are new ones as well, so both limits include them.
+        """
         before = len(request.prefix)
         limit = before + min(request.max_new_tokens, room)
         least = before + request.min_new_tokens if request.min_new_tokens else 0

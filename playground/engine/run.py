@@ -28,7 +28,7 @@ from playground.trace import (
 )
 from strategies.ops.noise import Noise
 
-_POSITIONS = 2  # whose noise is kept: rows that went back stand before the others
+_POSITIONS = 2  # whose noise is kept: after a rewind, rows of a lane are at different positions
 
 State = Literal["queued", "running", "done"]
 Outcome = Literal["done", "deadline", "cancelled", "error"]
@@ -48,7 +48,7 @@ class Run:
         lanes: list[Lane],
         tokenize: float,
     ) -> None:
-        """``tokenize`` is the seconds that took."""
+        """``tokenize`` is how long the prompt took to be encoded, in seconds."""
         self.id = secrets.token_hex(8)
         self.batch = self.id  # that of the first of the runs submitted together
         self.request, self.facts, self.lanes = request, facts, lanes
@@ -61,8 +61,8 @@ class Run:
         self.error: str | None = None
         self.queue_position = 0  # from 1; once it runs, the last it had
         self.prompt_known = False  # the prompt cache had it: nothing was left to prefill
-        self.put: list[StepRecord] = []  # of tokens that a person put before those it writes
-        self.reused_tokens = 0  # of the prompt and the text gone on with: copied, not read
+        self.put: list[StepRecord] = []  # of the prefix's tokens that a person put there
+        self.reused_tokens = 0  # of prompt and prefix: their keys and values were copied, not read
         self.cancelled = False
         self.paused = False  # in the background: it had to wait for others between its steps
         self.yielded = False  # in the background: it was ended to give its rows to others
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def prompt_ids(self) -> list[int]:
-        """The tokens of the prompt, without those of a text that is gone on with."""
+        """The tokens of the prompt, without those of the prefix."""
         count = len(self.prompt_tokens) - len(self.request.prefix)
         return [token.id for token in self.prompt_tokens[:count]]
 
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def prompt_perplexity(self) -> float | None:
-        """That of the prompt but its first token, under the raw model; None until it is scored."""
+        """Of the prompt after its first token, under the raw model; None until it is scored."""
         scores = [token.logprob for token in self.prompt_tokens if token.logprob is not None]
         return perplexity(scores)
 
@@ -167,12 +167,12 @@ class Run:
         return self.facts
 
     def cancel(self) -> None:
-        """End it at the next step; what is written stays."""
+        """End the run at the next step; what is written stays."""
         self.cancelled = True
         self._on_cancel()
 
     def attach(self, on_cancel: Callable[[], None], on_done: Callable[[Run], None]) -> None:
-        """Have ``on_cancel`` called when it is cancelled, and ``on_done`` once, when it is done."""
+        """Call ``on_cancel`` when the run is cancelled, and ``on_done`` once, when it is done."""
         self._on_cancel, self._on_done = on_cancel, on_done
 
     def wait(self, version: int, timeout: float | None = None) -> int:
@@ -188,7 +188,7 @@ class Run:
 
     @contextmanager
     def subscribe(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Have ``callback`` called after every change, on the loop's thread: it may not block."""
+        """Call ``callback`` after every change, on the loop's thread: it may not block."""
         with self._changed:
             self._subscribers.append(callback)
         try:

@@ -37,7 +37,7 @@ def logprobs(
 def token_scores(
     forward: Forward, ids: Sequence[int], cancelled: Callable[[], bool], count: int = 0
 ) -> list[TokenScore | None]:
-    """Each token's score, with the ``count`` likeliest tokens in its place; None for the first.
+    """Each token's score, with the ``count`` likeliest at its position; None for the first.
 
     Reads a chunk at a time, into a cache that is dropped at the end, and touches no slot: it may
     run while the loop does. Ends early, with fewer, where ``cancelled`` before a chunk.
@@ -54,8 +54,8 @@ def token_scores(
         following = tokens[0, start + 1 : end + 1, None]
         total = logsumexp(logits)
         chosen = (logits.gather(1, following)[:, 0] - total).tolist()
-        best, places = topk(logits, min(count, logits.shape[1]))
-        likeliest = zip(places.tolist(), (best - total[:, None]).tolist(), strict=True)
+        best, indices = topk(logits, min(count, logits.shape[1]))
+        likeliest = zip(indices.tolist(), (best - total[:, None]).tolist(), strict=True)
         found += [
             TokenScore(logprob, dict(zip(*row, strict=True)))
             for logprob, row in zip(chosen, likeliest, strict=True)
@@ -68,10 +68,10 @@ _AT_ONCE = 1 << 24  # logits of one forward over a given text
 
 @dataclass(frozen=True)
 class TextLogits:
-    """What the model makes of some tokens of a text, in order.
+    """The model's output for ``n`` consecutive tokens of a text.
 
-    ``logits`` are float32 ``[n, vocab]``, each row before its token; ``states``, where they were
-    asked for, ``[layers + 1, n, width]``.
+    ``logits``, float32 ``[n, vocab]``, are those from which each token is chosen; ``states``, where
+    they were requested, are ``[layers + 1, n, width]``.
     """
 
     logits: Tensor

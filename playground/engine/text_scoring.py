@@ -1,4 +1,4 @@
-"""A text that was given, held against recipes in one forward."""
+"""The likelihood of a given text under the model and under recipes, from one forward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from strategies import EarlyLayers, SecondPrompt
 from strategies.ops.reduce import logsumexp
 
 _ROWS = 16  # tokens whose scores go through the recipes at once
-_DEEP = -1e4  # below the best score, where a token that the model itself rules out stands
+_DEEP = -1e4  # below the best logit: in place of -inf, for a token that the model rules out
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TextToScore:
     """A checked request: its tokens, and a lane for each recipe, which no loop steps.
 
     ``pieces`` are what each of ``text_ids`` adds to ``text``, special tokens by name.
-    ``hidden_steps`` of every lane's recipe were put before those that it was asked with.
+    The first ``hidden_steps`` of every lane's recipe were added to those of the request.
     """
 
     request: ScoreRequest
@@ -50,7 +50,7 @@ class TextToScore:
 def score_text(
     forward: Forward, given: TextToScore, cancelled: Callable[[], bool] = lambda: False
 ) -> TextScore:
-    """How likely the text is to the model and to each recipe; ``Cancelled`` where nobody waits.
+    """The likelihood of the text under the model and under each recipe. Raises ``Cancelled``.
 
     One forward over prompt and text serves all recipes. One that follows a second prompt has a
     forward of its own over that, and one that reads early layers their logits.
@@ -122,7 +122,7 @@ def _read_beside(
     part: slice,
     seconds: dict[tuple[int, ...], Tensor],
 ) -> dict[int, Tensor]:
-    """What each of a lane's processors asks for beside the logits, ``[n, …]`` by its depth."""
+    """What each of a lane's processors reads beside the logits, ``[n, …]`` by its depth."""
     found: dict[int, Tensor] = {}
     for depth, need in enumerate(lane.needs):
         if isinstance(need, SecondPrompt):
@@ -135,6 +135,6 @@ def _read_beside(
 
 def _early(forward: Forward, states: Tensor, layers: Sequence[int]) -> Tensor:
     """The vocabulary head on early layers: ``[n, len(layers), vocab]``."""
-    asked = states[list(layers)].transpose(0, 1)
-    logits = forward.head(asked.flatten(0, 1))
-    return logits.view(*asked.shape[:2], -1)
+    early = states[list(layers)].transpose(0, 1)
+    logits = forward.head(early.flatten(0, 1))
+    return logits.view(*early.shape[:2], -1)

@@ -1,4 +1,4 @@
-"""Which part of an encoded text each of its tokens is."""
+"""The text of each token of an encoding: which characters of the whole it stands for."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def token_texts(
 def _without_prefixes(pieces: list[str], text: str) -> list[str]:
     """The pieces of a text without the spaces that the tokenizer put before some of them.
 
-    Unchanged where they do not join to the text that way either.
+    Unchanged where they do not join to the text even so.
     """
     found, at = [], 0
     for piece in pieces:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from playground.backends.cluster.messages import Kind
 from playground.engine import Observer, Request, Run
 from playground.engine.elsewhere import RemoteRun, RemoteView
-from playground.engine.forking import told as told_of
+from playground.engine.forking import known_logprobs
 from strategies import Search
 
 
@@ -89,7 +89,7 @@ def from_there(one: Followed, lane: int, kept: int) -> Request:
             # With fewer tokens than must be written, the engine adds the step that sees to it.
             "recipes": [recipe if least > 0 else view.recipe],
             "prefix": [*request.prefix, *(step.token for step in path)],
-            "prefix_logprobs": [*known, *(told_of(s, s.token, processors) for s in path)],
+            "prefix_logprobs": [*known, *(known_logprobs(s, s.token, processors) for s in path)],
             "max_new_tokens": request.max_new_tokens - kept,
             "min_new_tokens": max(0, least),
             "forked": None,

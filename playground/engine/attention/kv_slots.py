@@ -26,7 +26,7 @@ from playground.engine.attention.slots import FEWEST, Kept, Slots
 from playground.engine.scripted import scripted
 from playground.transformers_compat import Cache, CacheLayerMixin, DummyLayer
 
-_SHORTEST = 64  # tokens of a slot, likewise
+_SHORTEST = 64  # tokens of a slot, however small the budget
 
 
 @dataclass(frozen=True)
@@ -224,14 +224,14 @@ def _no_layer() -> Any:
 
 
 def _own_part(store: Tensor, part: tuple[int, int] | None) -> Tensor:
-    """The heads and the size of one layer in ``store``, where they are not all of it."""
+    """``store`` narrowed to one layer's heads and size, where the storage has more."""
     return store if part is None else store[:, : part[0], :, : part[1]]
 
 
 def _gathered(
     store: Tensor, part: tuple[int, int] | None, states: Tensor, placement: GatheredPlacement
 ) -> Tensor:
-    """What the rows read of ``store``, once their tokens' states are written to it."""
+    """What the rows read from ``store`` after the states of their tokens were written to it."""
     flat, size = store.view(-1, store.shape[-1]), store.shape[-1]
     if part is not None:
         states = F.pad(states, [0, size - part[1], 0, 0, 0, store.shape[1] - part[0]])
@@ -243,7 +243,10 @@ def _gathered(
 
 @scripted
 def _write(store: Tensor, states: Tensor, origin: Tensor) -> Tensor:
-    """``store`` with one row's states ``[1, heads, tokens, size]`` in its slot, from there on."""
+    """Write one row's states ``[1, heads, tokens, size]`` to ``store``, and return it.
+
+    ``origin`` is the row's slot and the position of the first token.
+    """
     slot, start = int(origin[0]), int(origin[1])
     store[slot, :, start : start + states.shape[2]] = states[0]
     return store

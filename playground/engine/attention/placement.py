@@ -1,4 +1,4 @@
-"""Where the rows of a forward are in the slots: what each of them writes, and what it sees.
+"""Where the rows of a forward are in the slots: what each row writes, and what it attends to.
 
 A row's keys are laid out to a length that depends on its own position alone, and those it does not
 have are masked. Neighbouring rows of one such length are one strided view of the slots.
@@ -18,8 +18,8 @@ from playground.engine.scripted import scripted
 
 BLOCK = 64  # keys are laid out to a multiple of it
 
-# Whether queries at some positions look at keys at others: of the indices of rows and of heads, and
-# the positions of both, which are broadcast.
+# A mask function in the form of transformers: whether queries attend to keys, by the indices of
+# rows and heads and the positions of queries and keys, which are broadcast.
 Allowed = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -52,7 +52,7 @@ class PrefillPlacement:
         return cls(torch.tensor([slot, start]), mask, positions, capacity)
 
     def bounded(self, allowed: Allowed) -> Tensor:
-        """The mask of a layer that looks at less: bool ``[1, 1, tokens, tokens read]``."""
+        """The mask of a layer that attends to less: bool ``[1, 1, tokens, tokens read]``."""
         keys = _count_to(self.origin, self.positions)
         query = self.positions[None, None, :, None]
         row = torch.zeros_like(query[:, :, :1])
@@ -172,13 +172,13 @@ _current: ContextVar[Placement | None] = ContextVar("placement", default=None)
 
 
 def current_placement() -> Placement | None:
-    """That of the engine's forward in progress on this thread; None outside of one."""
+    """The placement of the engine's forward in progress on this thread; None outside of one."""
     return _current.get()
 
 
 @contextmanager
 def use_placement(placement: Placement) -> Iterator[None]:
-    """Have the forwards inside read and write the slots as ``placement`` says."""
+    """Inside, forwards read and write the slots by ``placement``."""
     token = _current.set(placement)
     try:
         yield

@@ -30,7 +30,7 @@ class RowCache:
         return sum(tensor.nbytes for tensor in _tensors(self.cache))
 
     def clone(self) -> RowCache:
-        """The same, of which either goes on without the other."""
+        """An independent copy: what is read into one does not change the other."""
         return RowCache(list(self.ids), clone_cache(self.cache))
 
     def cut(self, length: int) -> bool:
@@ -120,10 +120,10 @@ def fit_rows(count: int, length: int, budget: int | None, constant: int, per_tok
 
 
 def clone_cache(cache: Any) -> Any:
-    """A cache that goes on by itself.
+    """An independent copy of a cache.
 
-    Keys and values grow by being put together anew, so that both may hold the same tensors. A state
-    is written in place, and copied.
+    Keys and values grow by concatenation into new tensors, so the two may share them. A state is
+    written in place, and is copied.
     """
     if not isinstance(cache, Cache):
         return copy.deepcopy(cache)

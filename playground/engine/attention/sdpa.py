@@ -176,11 +176,10 @@ def _attend_gathered(
 def _mask(
     *args: Any, mask_function: Any, local_size: int | None = None, **kwargs: Any
 ) -> Tensor | None:
-    """Transformers' own outside a placement; inside, that of a layer that looks at less.
+    """Transformers' own mask outside a placement; inside, that of a layer with a narrower one.
 
-    None is every token up to a row's own, of which the placement has the mask. ``local_size`` is
-    how far a layer sees, as ``mask_function`` has it: nothing is left out of a slot that is no
-    longer.
+    None stands for the causal mask, which the placement has. ``local_size`` is the size of a
+    layer's window, if ``mask_function`` has one: it hides nothing in slots that are no longer.
     """
     placement = current_placement()
     if placement is None:

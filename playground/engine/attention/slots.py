@@ -1,4 +1,4 @@
-"""The slots of rows, whatever is kept in them: which are allocated, and what the engine asks."""
+"""The slots of rows, whatever is kept in them: which are allocated, and how they are copied."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Slots(ABC):
 
     @abstractmethod
     def read(self, slot: int, length: int, start: int = 0) -> Kept:
-        """A copy of ``length`` positions of a slot, and where they cannot be taken out, of all."""
+        """A copy of ``length`` positions of a slot, or of all where they cannot be separated."""
 
     @abstractmethod
     def write(self, slot: int, kept: Kept, start: int = 0) -> None:

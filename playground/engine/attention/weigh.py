@@ -1,4 +1,4 @@
-"""The sums of attention, and how rows share them without changing each other's bits."""
+"""The arithmetic of attention, and how rows are batched in it without changing a row's bits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from playground.engine.attention.placement import BLOCK, DecodePlacement, Groupi
 
 @dataclass(frozen=True)
 class AttentionUse:
-    """What one layer asks of attention: its query heads for each key-value head, and the sizes.
+    """How one layer uses attention: its key-value heads, the query heads of each, and their sizes.
 
-    ``softcap`` and ``sinks`` say that it has them.
+    ``softcap`` and ``sinks`` are whether it has them.
     """
 
     groups: int
@@ -43,7 +43,7 @@ _uses: ContextVar[set[AttentionUse] | None] = ContextVar("uses", default=None)
 
 @contextmanager
 def noted_uses() -> Iterator[set[AttentionUse]]:
-    """What the layers of the forwards inside ask of attention."""
+    """How the layers of the forwards inside use attention."""
     uses: set[AttentionUse] = set()
     token = _uses.set(uses)
     try:
@@ -94,8 +94,8 @@ def weigh(
 ) -> Tensor:
     """Attention ``[..., queries, size]`` whose scores are capped, or share the weights with sinks.
 
-    All sums are in float32, in which other bits among other rows are seen when a grouping is
-    chosen: rounded to 16 bits they would be rare. ``mask`` is added; ``sinks`` are ``[..., 1]``.
+    All sums are in float32, so that bits which depend on the batch show when a grouping is chosen:
+    rounded to 16 bits they would differ rarely. ``mask`` is added; ``sinks`` are ``[..., 1]``.
     """
     scaled = query.shape[-1] ** -0.5 if scale is None else scale
     scores = torch.matmul(query.float(), key.float().transpose(-1, -2)) * scaled

@@ -91,7 +91,7 @@ class Decoder:
                 step.rows = [moved(held, became) for held in step.rows]
 
     def _prepare(self, runs: Iterable[Run]) -> list[LanePlan]:
-        """What must be read for each live lane, with what its search or the draft model guesses."""
+        """A plan of what must be read for each live lane, with the tokens drafted for it."""
         waiting = {step.lane: step for step in self._waiting}
         plans = []
         for run in runs:
@@ -113,7 +113,7 @@ class Decoder:
         return plans
 
     def _forward(self, plans: Sequence[LanePlan]) -> ForwardOutput | None:
-        """Have everything read that was planned; the output of the shared forward, if any."""
+        """Read everything that was planned; the output of the shared forward, if any."""
         for plan in plans:
             if plan.is_alone:
                 self._read_alone(plan)
@@ -179,7 +179,7 @@ class Decoder:
         return going_on
 
     def _keep_looked(self, plan: LanePlan, tokens: Sequence[int]) -> None:
-        """Give every slot of a lane the chosen one of the ``tokens`` that were looked at."""
+        """Copy the chosen one of the ``tokens`` that were looked ahead at to a lane's slots."""
         lane = plan.lane
         (held,) = lane.running
         looked = list(tokens).index(held.row.tokens[-1])
@@ -243,7 +243,7 @@ class Decoder:
         )
         try:
             step.given = self._given(lane, outputs)
-        except Exception as error:  # what it needs, this model has not: no other lane's business
+        except Exception as error:  # the model lacks what this lane needs; the others go on
             step.fault = error
         return step
 
@@ -268,7 +268,7 @@ class Decoder:
         return Given(by_processor, hidden)
 
     def _early(self, output: SequenceOutput, layers: Sequence[int]) -> Tensor:
-        """What the vocabulary head makes of a row's earlier layers, ``[layers, vocab]``."""
+        """The vocabulary head's logits on a row's earlier layers, ``[layers, vocab]``."""
         forward = output.forward
         assert forward.states is not None
         read = forward.early.get(EarlyRow(output.row, tuple(layers)))

@@ -1,4 +1,4 @@
-"""Drafts with a smaller model, whose tokens the larger one then reads in one forward."""
+"""Drafts with a smaller model, whose tokens the larger one then verifies in one forward."""
 
 from __future__ import annotations
 

@@ -18,11 +18,14 @@ from playground.models import LoadedModel
 
 log = logging.getLogger(__name__)
 
-_KEPT = 2  # of those that recipes name; of more, the one used longest ago makes room
+_KEPT = 2  # models named by recipes; before another is loaded, the one used longest ago is dropped
 
 
 class Drafters:
-    """One that a recipe names is loaded with the first run that asks for it, on its thread."""
+    """The draft models of an engine.
+
+    One that a recipe names is loaded, on the submitting thread, with the first run that needs it.
+    """
 
     def __init__(
         self,
@@ -30,8 +33,8 @@ class Drafters:
         find: Callable[[str, Callable[[], None]], LoadedModel] | None,
         made: Callable[[LoadedModel], Drafter],
     ) -> None:
-        """``find`` loads a model by its id or title, or raises ``ModelError``; what it is given is
-        called once it is known that the model can draft, before its weights are read.
+        """``find`` loads a model by its id or title, or raises ``ModelError``; it calls its second
+        argument once the model is known to be able to draft, before its weights are read.
         """
         self._find, self._made = find, made
         self.own = self._try_create(own)
@@ -41,7 +44,7 @@ class Drafters:
 
     @property
     def title(self) -> str | None:
-        """Of the host's own."""
+        """The title of the host's own draft model."""
         return self.own.title if self.own else None
 
     @property
@@ -53,11 +56,11 @@ class Drafters:
         yield from filter(None, [self.own, *list(self._named.values())])
 
     def get(self, name: str) -> Drafter | None:
-        """The one of this id or title, "" for the host's own; None where there is none."""
+        """The draft model of this id or title, "" for the host's own; None where there is none."""
         return self.own if self._is_own(name) else self._named.get(name)
 
     def prepare(self, run: Run) -> None:
-        """Have those at hand that a run's recipes name, until it ends.
+        """Load the draft models that a run's recipes name, and keep them until it ends.
 
         ``FieldError`` names the recipe whose model cannot draft here.
         """
@@ -83,7 +86,7 @@ class Drafters:
             self._used.setdefault(name, WeakSet()).add(run)
 
     def _make_room(self, name: str) -> None:
-        """Let go of those used longest ago, if no run goes on with them."""
+        """Drop those used longest ago that no run needs any more."""
         while len(self._named) >= _KEPT:
             idle = (one for one in self._named if all(run.done for run in self._used[one]))
             oldest = next(idle, None)

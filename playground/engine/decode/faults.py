@@ -1,4 +1,4 @@
-"""What a lane is ended with where its step failed: a sentence that a person reads."""
+"""The sentence with which a lane ends whose step failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def end_failed(steps: Sequence[LaneStep]) -> None:
-    """End the lanes whose step failed, and log what no sentence was written for."""
+    """End the lanes whose step failed, and log the faults that no strategy explains."""
     for step in steps:
         if step.fault is not None:
             step.lane.end("error", _sentence(step, step.fault))
@@ -34,12 +34,12 @@ def _sentence(step: LaneStep, fault: Exception) -> str:
     if isinstance(fault, Fault):
         return f"{fault}."
     strategies = " | ".join(recipe_step.strategy for recipe_step in step.lane.recipe.steps)
-    log.error("%s failed", strategies, exc_info=fault)  # without a visitor's words
+    log.error("%s failed", strategies, exc_info=fault)  # without the visitor's prompt
     return f"{type(fault).__name__}: {fault}"
 
 
 def _dead_end(step: LaneStep, fault: Exception) -> str | None:
-    """Which processor left a row that had to go on no token, where that is why it failed."""
+    """Which processor removed every token of a row that had to go on, if that is why it failed."""
     called = step.lane.processors[: len(step.stages)]  # without the one that failed and those after
     stages = [step.logits, *step.stages]
     left = [(stage.scores != -torch.inf).sum(-1).tolist() for stage in stages]

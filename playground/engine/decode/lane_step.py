@@ -26,7 +26,7 @@ class LaneStep:
     noise_at: Callable[[int], Noise]  # by the number of tokens the lane wrote
     logits: Stage
     given: Given = NOTHING  # what its strategies read beside the scores
-    draft: int | None = None  # the token that was guessed
+    draft: int | None = None  # the token that was drafted
     forward: float = 0.0  # of the forwards behind it
     forward_rows: int = 1  # that shared them
     rows: list[LaneRow] = field(init=False)
@@ -35,7 +35,7 @@ class LaneStep:
     stages: list[Stage] = field(default_factory=list)
     batch_draws: dict[tuple[int, int | None], int] = field(default_factory=dict)  # as of ``Step``
     choosing: Generator[LookAhead, Tensor, list[Move | Rewind]] | None = None
-    look_ahead: LookAhead | None = None  # what the search must see before it goes on
+    look_ahead: LookAhead | None = None  # the tokens that the search must see before it goes on
     states: Tensor | None = None  # the states of those tokens, once they are read
     moves: list[Move] = field(default_factory=list)
     rewinds: list[Rewind] = field(default_factory=list)  # rows that the search takes back

@@ -16,9 +16,9 @@ from strategies import Row
 
 @dataclass(frozen=True)
 class Sequence:
-    """Tokens that the model reads on: ``slot`` holds the keys and values of all but the last.
+    """Tokens to be read: ``slot`` holds the keys and values of all but the last.
 
-    In its role it is a row of the lane, None, or the same row after a second prompt.
+    Its ``role`` is None for a row of the lane, or the second prompt that the same row follows here.
     """
 
     slot: int
@@ -27,13 +27,13 @@ class Sequence:
 
     @property
     def position(self) -> int:
-        """Where its last token stands, from 0."""
+        """The position of its last token, from 0."""
         return len(self.tokens) - 1
 
 
 @dataclass(frozen=True)
 class SequenceOutput:
-    """What a forward returned for one sequence: its ``row``."""
+    """What a forward returned for one sequence, which was its ``row``."""
 
     forward: ForwardOutput
     row: int = 0
@@ -73,7 +73,7 @@ class LanePlan:
 
     @classmethod
     def next(cls, run: Run, lane: Lane, waiting: LaneStep | None = None) -> LanePlan:
-        """A plan to go on with every row, or with every token that ``waiting`` looks at."""
+        """A plan to read the last token of every row, or every token that ``waiting`` looks at."""
         rows: list[tuple[int, Row, tuple[int, ...]]]
         if waiting is not None and waiting.look_ahead is not None:
             (held,) = waiting.rows
@@ -107,7 +107,7 @@ class LanePlan:
         }
 
     def keep(self, looked: int) -> None:
-        """Go on with this one of the tokens that were looked at."""
+        """Keep the outputs of one of the tokens that were looked ahead at."""
         self.outputs = {role: [outputs[looked]] for role, outputs in self.outputs.items()}
 
     def accepts(self, index: int) -> bool:

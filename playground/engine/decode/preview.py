@@ -1,4 +1,4 @@
-"""What recipes would do to the next token, from logits that are known already: no forward."""
+"""The first step of recipes on logits that are known already, without a forward."""
 
 from __future__ import annotations
 

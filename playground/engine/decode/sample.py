@@ -49,7 +49,7 @@ def process(steps: Sequence[LaneStep]) -> None:
                 if len(group) == 1:
                     group[0].fault = error
                     continue
-                for step in group:  # whose rows it was is not known
+                for step in group:  # it is not known whose rows made it fail
                     try:
                         _process([step], depth)
                     except Exception as own:
@@ -57,8 +57,8 @@ def process(steps: Sequence[LaneStep]) -> None:
 
 
 def choose(steps: Sequence[LaneStep]) -> None:
-    """Each search's moves. One that looks ahead stops at what it must see, and goes on from there
-    when it is called again with the ``states``.
+    """Each search's moves. One that looks ahead stops at its ``LookAhead``, and goes on from there
+    when this is called again and the step has the ``states``.
     """
     _find_batch_draws([step for step in steps if step.choosing is None])
     for step in steps:
@@ -72,7 +72,7 @@ def choose(steps: Sequence[LaneStep]) -> None:
 
 
 def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) -> None:
-    """Write down the steps whose moves are chosen, let their lanes follow, and end failed ones."""
+    """Record the steps whose moves are chosen, commit them to their lanes, and end failed lanes."""
     chosen = [step for step in steps if step.fault is None and step.look_ahead is None]
     clock = perf_counter()
     recorded = choices(
@@ -103,7 +103,7 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
 def _with_logits(
     steps: Sequence[LaneStep], choices: Sequence[Sequence[Choice]]
 ) -> list[Sequence[Choice]]:
-    """With what else could have been drawn, where the search chooses by the next token alone."""
+    """The choices, with other tokens' logits where the search draws or takes the likeliest."""
     keeping = [
         step.lane.search.chooses in ("likeliest", "draw") and step.lane.top_n >= FEWEST
         for step in steps
@@ -161,7 +161,7 @@ def _divide(steps: Sequence[LaneStep], scores: torch.Tensor) -> None:
 
 
 def _find_batch_draws(steps: Sequence[LaneStep]) -> None:
-    """Find what several searches will ask of one tensor of scores: the likeliest, or a draw."""
+    """Find at once what several searches need of one tensor of scores: the likeliest, or a draw."""
     groups: dict[tuple[str, ScoreBatch], list[LaneStep]] = {}
     for step in steps:
         chooses = step.lane.search.chooses
@@ -178,14 +178,14 @@ def _find_batch_draws(steps: Sequence[LaneStep]) -> None:
 def _draw_together(group: Sequence[LaneStep], *, draws: bool) -> None:
     clock = perf_counter()
     scores = concatenated([step.scores for step in group])
-    asked = [(step, row, held) for step in group for row, held in enumerate(step.rows)]
-    samples = [held.row.sample for _, _, held in asked]
+    rows = [(step, row, held) for step in group for row, held in enumerate(step.rows)]
+    samples = [held.row.sample for _, _, held in rows]
     if draws:
-        tokens = draw_each(scores, [step.noises[row] for step, row, _ in asked], samples)
+        tokens = draw_each(scores, [step.noises[row] for step, row, _ in rows], samples)
     else:
         tokens = argmax(scores).tolist()
-    seconds = (perf_counter() - clock) / len(asked)
-    for (step, row, _), sample, token in zip(asked, samples, tokens, strict=True):
+    seconds = (perf_counter() - clock) / len(rows)
+    for (step, row, _), sample, token in zip(rows, samples, tokens, strict=True):
         step.batch_draws[row, sample if draws else None] = token
         step.search += seconds
 

@@ -1,8 +1,7 @@
 """A model's two forwards over slots: a prompt at once, and one token of many rows.
 
 ``Forward`` is what the engine calls. ``Eager`` runs the model's own modules; whatever is faster on
-a machine stands behind the protocol of ``path``, and is used where the self-check of a load finds
-it right.
+a machine keeps the protocol of ``path``, and is used where the self-check at load finds it right.
 """
 
 from playground.engine.forward.forward import Forward

@@ -1,4 +1,4 @@
-"""The model's own modules over slots, one operation after the other: what other ways must equal."""
+"""The model's own modules over slots, one operation after another: what every path must equal."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Eager:
     def read(
         self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Tokens of one row: the logits ``[keep, vocab]`` after the last of them, and if asked for
-        the states ``[layers + 1, tokens, width]`` of all.
+        """Tokens of one row: the logits ``[keep, vocab]`` after the last of them, and with
+        ``states`` the hidden states ``[layers + 1, tokens, width]`` of all.
         """
         tokens = torch.tensor([list(ids)], device=self.device)
         positions = torch.arange(start, start + len(ids), device=self.device)[None]
@@ -81,7 +81,7 @@ class Eager:
         return logits
 
     def layers(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Hidden states of one token of each row, ``[layers + 1, rows, width]``, likewise."""
+        """Hidden states of one token of each row, ``[layers + 1, rows, width]``, in a placement."""
         with self.products():
             out = self.model.base_model(
                 input_ids=ids,

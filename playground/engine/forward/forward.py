@@ -15,15 +15,9 @@ from playground.engine.attention.row_caches import RowCaches
 from playground.engine.forward.cuda_graph import Capture, captures
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.output import EarlyRow, ForwardOutput, HiddenStates, early_rows
-from playground.engine.forward.packed_linear import (
-    unpack,
-)
+from playground.engine.forward.packed_linear import unpack
 from playground.engine.forward.path import ForwardPath, Rows
-from playground.engine.forward.plain import (
-    Plain,
-    PlainFacts,
-    PlainText,
-)
+from playground.engine.forward.plain import Plain, PlainFacts, PlainText
 from playground.engine.forward.preparation import prepare, warn_without
 from playground.engine.forward.row_counts import RowCounts
 from playground.engine.forward.torchscript import TorchScript
@@ -33,7 +27,7 @@ from playground.transformers_compat import attention_name, independent_experts
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # Prompt tokens of one forward, for which the rows at work wait.
 CHUNK_TOKENS = {"cpu": 256, "mps": 512, "cuda": 2048}
@@ -102,8 +96,8 @@ class Forward:
         """Write the keys and values of a prompt to ``slot``; the logits after its last token.
 
         ``ids`` may be a later chunk of it, after ``start`` tokens that the slot holds already. At
-        most ``chunk_size`` tokens are read in one forward, however many are asked for at once, so
-        that a prompt's bits do not depend on how it was cut.
+        most ``chunk_size`` tokens are read in one forward, however many are given at once, so that
+        a prompt's bits do not depend on how it was cut.
         """
         states_read = []
         for first in range(0, len(ids), self.chunk_size):
@@ -214,25 +208,25 @@ class Forward:
         hidden = HiddenStates(layers, layers[-1])
         if logits is not None:
             return ForwardOutput(logits, hidden)
-        asked = [layers[list(wanted), row] for row, wanted in early]  # in one product with the top
-        all_logits = self.head(torch.cat([layers[-1], *asked]))
+        of_early = [layers[list(wanted), row] for row, wanted in early]
+        all_logits = self.head(torch.cat([layers[-1], *of_early]))  # in one product with the top
         n = len(rows)
-        answers = torch.split(all_logits[n:], [len(wanted) for _, wanted in early])
-        return ForwardOutput(all_logits[:n], hidden, dict(zip(early, answers, strict=True)))
+        by_row = torch.split(all_logits[n:], [len(wanted) for _, wanted in early])
+        return ForwardOutput(all_logits[:n], hidden, dict(zip(early, by_row, strict=True)))
 
-    def _by_path(self, ask: Callable[[ForwardPath], Answer | None]) -> Answer | None:
-        """The answer of the first path that has one; a path that fails is not used again."""
+    def _by_path(self, compute: Callable[[ForwardPath], Result | None]) -> Result | None:
+        """The result of the first path that has one; a path that fails is not used again."""
         for path in [*self.paths]:
             try:
-                answer = ask(path)
+                result = compute(path)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
                 warn_without(self.model, path.name, error)
                 self.paths.remove(path)
                 continue
-            if answer is not None:
-                return answer
+            if result is not None:
+                return result
         return None
 
     def _count_state_layers(self) -> int | None:

@@ -23,7 +23,7 @@ from playground.process import Measurements
 COUNTED = 128  # rows up to which a product computes as many as keep a row's bits
 _IDLE = 16  # rows beside them that are computed and dropped, at most
 _COLUMNS = 64  # of the products that are compared
-_DRAWS = 4  # of as many different rows as there are in the largest product
+_DRAWS = 4  # random batches, each of as many rows as the largest product has
 
 
 class Fp16Linear:

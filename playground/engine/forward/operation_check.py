@@ -27,10 +27,10 @@ _LARGE_MODEL = 1_000_000_000  # parameters, from which on it reads a quarter of 
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """What computes ``[rows, 1, width]``, and states ``[inputs, 1, width]`` that it computed.
+    """A product or norm over ``[rows, 1, width]``, and inputs ``[inputs, 1, width]`` it was given.
 
-    Without the middle dimension where the model gives it none. A mixture's experts are also given
-    which of them compute each row, and by what weights.
+    Without the middle dimension where the model gives it none. The inputs of a mixture's experts
+    are also which of them compute each row, and by what weights.
     """
 
     call: nn.Module | Product
@@ -41,13 +41,13 @@ class Module:
         return len(self.inputs[0])
 
     def of(self, rows: Tensor) -> Tensor:
-        """What it computes of these inputs together, ``[rows, ...]``."""
+        """The outputs of these inputs, computed in one batch, ``[rows, ...]``."""
         return _flat(self.call(*(part[rows] for part in self.inputs)), len(rows))
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """Modules that one kernel computes, as ``kind`` decides; None where that cannot be known."""
+    """Modules that one kernel computes; ``kind`` is what decides which, None where unknown."""
 
     kind: Hashable | None
     modules: list[Module]
@@ -55,7 +55,7 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Operations:
-    """``complete`` says whether these are all that has weights: large experts are not."""
+    """``complete`` is whether these are all modules with weights: large experts are left out."""
 
     operations: list[Operation]
     complete: bool
@@ -208,7 +208,7 @@ def _is_small_experts(module: nn.Module) -> bool:
 def _inputs_of_experts(
     eager: Eager, experts: list[nn.Module], length: int, generator: torch.Generator
 ) -> dict[nn.Module, tuple[Tensor, ...]]:
-    """What these modules are given in the model's own forwards over some texts."""
+    """The inputs of these modules in the model's own forwards over some random texts."""
     parts: dict[nn.Module, list[tuple[Tensor, ...]]] = {module: [] for module in experts}
 
     def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -238,7 +238,7 @@ def _recorded(share: dict[nn.Module, int]) -> Iterator[dict[nn.Module, tuple[Ten
     generator = torch.Generator().manual_seed(4)
 
     def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if len(given) != 1 or named:  # experts are told which of them to compute
+        if len(given) != 1 or named:  # as experts, which have the routing as another argument
             return
         if isinstance(given[0], Tensor) and given[0].is_floating_point():
             flat = given[0].reshape(-1, given[0].shape[-1])

@@ -31,7 +31,7 @@ class HiddenStates:
 
 @dataclass(frozen=True)
 class ForwardOutput:
-    """``logits`` are float32 ``[rows, vocab]``; ``states`` are there where they were asked for.
+    """``logits`` are float32 ``[rows, vocab]``; ``states`` are None unless they were requested.
 
     ``early`` are the logits of a row's earlier layers, float32 ``[layers, vocab]``, where they
     were computed together with the rest.

@@ -22,7 +22,7 @@ from playground.engine.forward.fp16_linear import fp16_linear
 from playground.engine.scripted import scripted
 from playground.process import Measurements
 
-_ROWS = 16  # the batch the layout is chosen for
+_ROWS = 16  # the batch size that the layout is chosen for
 _PACKERS = 4  # threads, at most
 _FORWARD = "forward"
 
@@ -57,7 +57,7 @@ def packed_products() -> Iterator[None]:
 
 
 class PackedLinears(Eager):
-    """The eager forward with what was packed."""
+    """The eager forward with packed linear layers."""
 
     name = "packed linear layers"
 
@@ -147,7 +147,7 @@ def unpack(model: nn.Module) -> None:
 
 
 def product_of(module: nn.Module) -> Product | None:
-    """That of a packed layer which is the first of its group; None for any other layer."""
+    """The product of a packed layer that is the first of its group; None for any other layer."""
     ours = getattr(module, _FORWARD)
     first = isinstance(ours, _PackedForward) and ours.index == 0
     return ours.shared.product if first else None
@@ -206,7 +206,9 @@ def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def onednn_linear(weight: Tensor, bias: Tensor | None, kernels: Measurements) -> Product | None:
-    """None where torch has no such kernel, or the CPU not the instructions it needs for a dtype."""
+    """The product by oneDNN; None where torch has no such kernel, or the CPU lacks the instructions
+    that it needs for the dtype.
+    """
     if weight.dtype not in (torch.float32, torch.bfloat16):
         return None
     try:
@@ -226,7 +228,7 @@ class _SharedProduct:
         self._latest = _Latest()
 
     def output(self, x: Tensor, index: int) -> Tensor:
-        """That of the layer of this index; ``x`` is the same tensor for all of the group."""
+        """The output of the layer of this index; ``x`` is the same tensor for all of the group."""
         if len(self.sizes) == 1:
             return self.product(x)
         latest = self._latest

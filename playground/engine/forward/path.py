@@ -34,7 +34,7 @@ class Rows:
 class Decoded:
     """``logits`` are float32 ``[rows, vocab]``, ``layers`` are ``[layers + 1, rows, width]``.
 
-    Where layers are asked for, the logits may be left to the vocabulary head.
+    Where layers are requested, the logits may be left to the vocabulary head.
     """
 
     logits: Tensor | None = None
@@ -42,9 +42,9 @@ class Decoded:
 
 
 class ForwardPath(Protocol):
-    """One way of computing the forwards. It returns None for what it cannot do, or not yet.
+    """One way of computing the forwards. It returns None for what it cannot compute, or not yet.
 
-    After a ``RuntimeError`` it is not used again, and the next way is taken.
+    After a ``RuntimeError`` it is not used again, and the next path is taken.
     """
 
     name: str
@@ -53,14 +53,14 @@ class ForwardPath(Protocol):
         """Write tokens of one row from ``start`` on; the logits ``[1, vocab]`` after the last."""
 
     def decode(self, rows: Rows, layers: bool) -> Decoded | None:
-        """Write one token of each row; its logits, or every layer's states if asked for."""
+        """Write one token of each row; its logits, and with ``layers`` every layer's states."""
 
 
 def is_slower(way: Callable[[], object], other: Callable[[], object]) -> bool:
-    """Whether ``way`` takes clearly longer than ``other``: every time, as they are run by turns.
+    """Whether ``way`` takes clearly longer than ``other``, every time of several by turns.
 
-    One hiccup of the machine must not decide it: the two may differ in their last bits, and the
-    next start of the program should write what this one does.
+    One delay of the machine must not decide it: the two may differ in their last bits, and the next
+    start of the program should generate what this one does.
     """
     seconds: tuple[list[float], list[float]] = [], []
     begun = perf_counter()

@@ -46,14 +46,14 @@ class PlainText:
         known = inspect.signature(type(model).forward).parameters
         self._known = {*known}
         if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
-            self._known.add("output_hidden_states")  # what the layers inside are asked
+            self._known.add("output_hidden_states")  # which the modules inside take
         self._device = model.get_input_embeddings().weight.device
 
     def read(self, row: RowCache, ids: Sequence[int], **wanted: Any) -> Any:
-        """What the model returns for tokens that follow those of ``row``, which then has them.
+        """What the model returns for tokens that follow those of ``row``, which then holds them.
 
-        ``wanted`` are arguments of its forward. Raises what the model does; ``row`` may then hold a
-        part of a token, and is of no more use.
+        ``wanted`` are arguments of its forward. Raises what the model does; ``row`` may then hold
+        some layers of a token and not others, and must be dropped.
         """
         start = 0 if self.keyword is None else len(row.ids)
         tokens = [*row.ids, *ids] if self.keyword is None else list(ids)

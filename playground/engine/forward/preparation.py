@@ -1,4 +1,4 @@
-"""How a model comes to be served: the fastest way that agrees with the model itself, tried in turn.
+"""The choice of how a model is served: the fastest path that agrees with the model itself.
 
 Rows share slots and a forward where that gives the model's own logits; otherwise each row has
 transformers' own cache. Linear layers are packed, and steps captured, where that is right and
@@ -52,7 +52,7 @@ def prepare(
     pack_weights: bool,
     capture: Capture | None,
 ) -> None:
-    """Set up the slots and the fastest way that agrees with the model itself."""
+    """Set up the slots and the fastest path that agrees with the model itself."""
     model = forward.model
     own = attention_name(model)
     with grouped_linears(model) as groups:
@@ -91,7 +91,7 @@ def _share_slots(
     reference: Reference,
     spare: int,
 ) -> None:
-    """Keep the keys and values of all rows in slots; raises where that is not right."""
+    """Keep the keys and values of all rows in slots; raises where that gives other logits."""
     model = forward.model
     weights = digest(model) if forward.process.remembered else ""
     reference.check_own_cache(forward.text)
@@ -196,6 +196,6 @@ def _capture(forward: Forward, capture: Capture, reference: Reference) -> None:
 
 
 def warn_without(model: Any, way: str, error: object) -> None:
-    """Say that forwards go on without this way of theirs."""
+    """Log that a faster path is not used, and why."""
     name = type(model).__name__
     log.warning("%s: %s are not used, and forwards take longer: %s", name, way, error)

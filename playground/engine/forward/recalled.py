@@ -29,7 +29,7 @@ from playground.process import Process
 
 log = logging.getLogger(__name__)
 
-_TRIED = (1, 2, 3, 7, 13, FIXED_ROWS)  # rows of one step each, before a result is believed
+_TRIED = (1, 2, 3, 7, 13, FIXED_ROWS)  # rows of one step each, to verify a remembered result
 _PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
 
 

@@ -25,9 +25,9 @@ from playground.transformers_compat import cache_keyword, expert_counts
 if TYPE_CHECKING:
     from playground.engine.forward.forward import Forward
 
-# Shares of the largest logit. A model that rounding moves further is allowed what its own would be.
+# Shares of the largest logit. A model whose logits rounding alone moves further is allowed more.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 2e-2}
-_ROUNDING = 2 / 3  # of what it is moved when everything is moved first and rounded again
+_ROUNDING = 2 / 3  # of how far its logits move when every output is perturbed and rounded again
 _DECODED = 3  # last tokens of each prompt, which are read one by one
 _BEYOND = 12  # tokens after a horizon, at least; a quarter of it where that is more
 
@@ -41,12 +41,12 @@ class Prompt:
     routing: Routing | None
 
     def logits_after(self, index: int) -> Tensor:
-        """Those after the token at this index, ``[vocab]``."""
+        """The logits after the token at this index, ``[vocab]``."""
         return self.logits[index - len(self.ids)]
 
 
 class Reference:
-    """Two short prompts, the same for a vocabulary always, and the model's logits after each token.
+    """Two short prompts, always the same for a vocabulary, and the model's logits after each token.
 
     A model that computes something else from some length on, such as within a window, has a third
     that is longer. Made before the model's attention is replaced.
@@ -77,8 +77,8 @@ class Reference:
     def check(self, forward: Forward) -> None:
         """Read two prompts at a time as rows of different lengths, and compare their logits.
 
-        A long one is read in two parts. Raises ``UnsupportedModel`` where they differ by more than
-        rounding.
+        A long one is read in two chunks. Raises ``UnsupportedModel`` where they differ by more than
+        rounding explains.
         """
         for pair in (self.prompts[:2], self.prompts[2:] + self.prompts[1:2]):
             if len(pair) < 2 or max(len(prompt.ids) for prompt in pair) > forward.slots.length:
@@ -103,8 +103,8 @@ class Reference:
     def check_own_cache(self, text: PlainText) -> None:
         """Read the last tokens of the long prompt, if any, one by one with the model's own cache.
 
-        Raises ``UnsupportedModel`` where its scores are others than without: ``generate``, which
-        has the cache, then writes another text than the one they would be compared with.
+        Raises ``UnsupportedModel`` where its logits differ from those without a cache: ``generate``
+        has the cache, and would write another text than the one served here.
         """
         if len(self.prompts) < 3:  # nothing that a cache could leave out
             return
@@ -124,7 +124,7 @@ class Reference:
         return not _difference(logits, prompt.logits_after(cut - 1)) <= self._tolerance
 
     def compare(self, found: Tensor, wanted: Tensor) -> None:
-        """Raise ``UnsupportedModel`` where logits differ by more than rounding."""
+        """Raise ``UnsupportedModel`` where logits differ by more than rounding explains."""
         difference = _difference(found, wanted)
         if not difference <= self._tolerance:
             raise UnsupportedModel(f"its scores there differ from its own by {difference:.1%}")
@@ -156,7 +156,7 @@ class Reference:
             return own_logits(model, prompt.ids, self._device, len(prompt.logits))
 
     def _routed(self, *parts: tuple[Prompt, int, int]) -> AbstractContextManager[Any]:
-        """Inside, these tokens are read by the experts that the model itself chose for them."""
+        """Inside, the experts that the model itself chose for these tokens compute them."""
         if any(prompt.routing is None for prompt, *_ in parts):
             return nullcontext()
         chosen = [prompt.routing.of(*part) for prompt, *part in parts if prompt.routing]
@@ -203,7 +203,7 @@ def _kept(model: Any, ids: list[int]) -> int:
 
 
 def _length_beyond(model: Any, length: int) -> int:
-    """Tokens of a prompt that reaches past all that changes with the length; 0 if nothing does."""
+    """The length of a prompt past all horizons of the model, such as windows; 0 without any."""
     reached = [n for n in horizons(model.config) if n < length - 1]
     if not reached:
         return 0
@@ -217,10 +217,10 @@ def _difference(found: Tensor, wanted: Tensor) -> float:
 
 @contextmanager
 def _rounded_otherwise(model: Any) -> Iterator[None]:
-    """Move what every layer of weights returns by up to half a unit in the last place, and round.
+    """Perturb the output of every module with weights by up to half a unit in the last place.
 
-    How far that moves the logits is how far correct kernels may lie apart: a model of many layers
-    carries a rounding of its first a long way in 16 bits.
+    How far that moves the logits is how far correct kernels may lie apart: in 16 bits, rounding in
+    the first of many layers moves the last far.
     """
     generator = torch.Generator().manual_seed(1)
 

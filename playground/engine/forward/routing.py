@@ -1,7 +1,7 @@
-"""The experts that a mixture's routers chose, so that two ways are compared with the same ones.
+"""The experts that a mixture's routers chose, so that two paths are compared with the same ones.
 
-In 16 bits two experts are often so close that rounding decides between them. A token then has other
-logits by either of two right ways, as far apart as by a wrong one.
+In 16 bits two experts are often so close that rounding decides between them. The logits of two
+correct paths then differ as much as those of a wrong one would.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ class Routing:
 
 
 class _WatchedRouting(TorchFunctionMode):
-    """Inside, what ``torch.topk`` found of so many (``sizes``) is passed to ``chosen``."""
+    """Inside, what ``torch.topk`` returns for tensors of these ``sizes`` is passed to ``chosen``.
+
+    ``sizes`` are numbers of experts.
+    """
 
     def __init__(self, sizes: Collection[int]) -> None:
         super().__init__()
         self._sizes = sizes
 
     def chosen(self, weights: Tensor, found: Any) -> Any:
-        """What the router is given in place of what was ``found`` in its ``weights``."""
+        """What the router gets in place of what was ``found`` in its ``weights``."""
         raise NotImplementedError
 
     def __torch_function__(
@@ -56,7 +59,7 @@ class _WatchedRouting(TorchFunctionMode):
 
 
 class RecordedRouting(_WatchedRouting):
-    """Inside, what ``torch.topk`` chooses of so many (``sizes``) is written to ``routing``."""
+    """Inside, the experts that routers choose are written to ``routing``."""
 
     def __init__(self, sizes: Collection[int]) -> None:
         super().__init__(sizes)
@@ -68,7 +71,7 @@ class RecordedRouting(_WatchedRouting):
 
 
 class ForcedRouting(_WatchedRouting):
-    """Inside, ``torch.topk`` chooses what ``routing`` says, as long as that fits."""
+    """Inside, routers choose the experts of ``routing``, as long as their numbers fit."""
 
     def __init__(self, sizes: Collection[int], routing: Routing) -> None:
         super().__init__(sizes)

@@ -28,7 +28,7 @@ class RowCounts:
 
     @classmethod
     def every(cls) -> RowCounts:
-        """Just as many rows as are asked for."""
+        """As many rows computed as a step has."""
         return cls(tuple(range(MOST_ROWS + 1)))
 
     @property
@@ -38,5 +38,5 @@ class RowCounts:
 
     @property
     def lone(self) -> int:
-        """Rows that are computed for one."""
+        """How many rows are computed for one."""
         return self.computed[1]

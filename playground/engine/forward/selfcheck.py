@@ -18,8 +18,8 @@ with many different inputs, in two ways:
   in fifty differs in about every other step of a model of 30 layers: missed with a chance of 1e-7.
 
 Kernels work by blocks of rows. Where some number from two on differs, however rarely, all are
-rounded up to multiples of 2, 4, 8 or 16, whichever is the first that showed no difference. What was
-chosen is tried again, on ``AGAIN`` other states.
+rounded up to multiples of 2, 4, 8 or 16, whichever is the first that showed no difference. The
+choice is verified on ``AGAIN`` other states.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def row_counts(eager: Eager, kernels: Measurements) -> RowCounts | None:
 
 
 def _without(bad: set[int]) -> set[int]:
-    """Numbers of rows to round up to where those of ``bad`` give some row other bits."""
+    """The numbers of rows to round up to, where those of ``bad`` change some row's bits."""
     blocks = (1, 2, 4, 8, FIXED_ROWS)
     few = {n for n in bad if 1 < n <= FIXED_ROWS}
     block = next((b for b in blocks if not any(n % b == 0 for n in few)), FIXED_ROWS)

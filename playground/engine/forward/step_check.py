@@ -16,10 +16,10 @@ _POSITIONS = (3, BLOCK - 2, 17, BLOCK - 1, BLOCK, 40, BLOCK + 9, 2 * BLOCK + 5, 
 
 
 class Steps:
-    """Decode steps of rows with different states, compared with the same in ``FIXED_ROWS``."""
+    """Decode steps of rows with different states, compared with the same rows in ``FIXED_ROWS``."""
 
     def __init__(self, eager: Eager, turns: int) -> None:
-        """Every slot holds a text; its next token is another one in each of ``turns`` turns."""
+        """Every slot holds a text, which has another next token in each of ``turns`` turns."""
         self._eager, self._count, self._turns = eager, min(eager.slots.count, MOST_ROWS), turns
         self._generator = torch.Generator().manual_seed(1)
         longest = min(max(_POSITIONS), eager.slots.length - 1)
@@ -39,9 +39,9 @@ class Steps:
     def differing(
         self, sizes: Iterable[int], states: int = 1, counts: RowCounts | None = None
     ) -> set[int]:
-        """Those of ``sizes`` in which one of ``states`` rows differs, or one of one whole step.
+        """Those of ``sizes`` in which a row differs, of ``states`` rows or one whole step at least.
 
-        ``counts`` says how many rows are computed for so many; just these without it.
+        ``counts`` gives the number of rows that is computed for each size; the size itself without.
         """
         computed = (counts or RowCounts.every()).computed
         most = min(self._count, len(computed) - 1)

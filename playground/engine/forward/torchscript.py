@@ -32,10 +32,10 @@ from playground.process import Process
 
 log = logging.getLogger(__name__)
 
-# What a trace takes for constant, such as the number of layers, is; the rest is compared.
+# What a trace takes for constant, such as the number of layers, is constant; the rest is compared.
 if _noise := getattr(getattr(torch, "jit", None), "TracerWarning", None):
     warnings.filterwarnings("ignore", category=_noise)
-# torch 2.15 begins to warn of it. Where TorchScript is gone, forwards are not traced.
+# torch 2.15 begins to warn of TorchScript. Where it is gone, forwards are not traced.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # of ids and positions ``[rows, tokens]``
@@ -47,7 +47,7 @@ _COMPARED = 24  # further steps of each program, each of other tokens and states
 
 
 class CannotTrace(RuntimeError):
-    """A traced forward is of no use; the message says why."""
+    """A traced forward is wrong or slower; the message says which."""
 
 
 class TorchScript:
@@ -201,7 +201,7 @@ class Step(Program):
     """One token of each row."""
 
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
-        """Those for one ``Rows``."""
+        """The arguments for one ``Rows``."""
         (step,) = rows
         p = DecodePlacement.of(step.slots, step.positions, self._grouping, slots.keys[0])
         idle = [0] * step.idle
@@ -232,7 +232,7 @@ class Chunk(Program):
     """Tokens of one row, and the logits after the last."""
 
     def given(self, slots: KVSlots, *rows: Any) -> tuple[Tensor, ...]:
-        """Those for a row's slot, its ids, and the position of the first of them."""
+        """The arguments for a row's slot, its ids, and the position of the first of them."""
         slot, ids, start = rows
         part = PrefillPlacement.of(slot, start, len(ids), slots.keys[0])
         positions = torch.arange(start, start + len(ids))[None]
@@ -252,7 +252,7 @@ class Chunk(Program):
 
 
 def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
-    """A module that does what ``run`` does, and holds the tensors of ``model`` as its own.
+    """A module that calls ``run``, and holds the tensors of ``model`` as its own.
 
     The model's modules are not part of it: a trace would copy their tree, which takes longer than
     all else.

@@ -1,1 +1,1 @@
-"""Lanes: what each keeps of its rows, what follows from its moves, and what others read of it."""
+"""Lanes: the rows of each, how its moves become next rows and records, and what others read."""

@@ -12,7 +12,7 @@ from strategies import Recipe, Search
 def chain(recipe: Recipe) -> Chain:
     """The recipe's steps with their settings, and how its search chooses.
 
-    What a plugin names that no trace knows is left out.
+    A way of choosing or a measure that the trace format does not know is left out.
     """
     steps = [
         ChainStep(

@@ -1,4 +1,4 @@
-"""What a lane's moves lead to: step records, its next rows, and the keys and values of forks."""
+"""A lane's moves become step records, its next rows, and copies of keys and values for forks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playground.engine.lanes.detokenizer import Text
 from playground.engine.lanes.ends import find_stop
 from playground.engine.lanes.lane import Lane
 from playground.engine.lanes.record import Choice
-from playground.engine.lanes.rewinding import asked_back, gone_back, remembered
+from playground.engine.lanes.rewinding import remembered, requested_rewind, rewound
 from playground.engine.lanes.rows import Fault, LaneRow
 from playground.engine.lanes.slots import Store
 from playground.trace import FinishReason, StepRecord, Times
@@ -23,7 +23,7 @@ from strategies import Move, Rewind, Row
 class Chosen:
     """The moves of a lane's search from ``rows``, each with what is recorded of it.
 
-    ``draft`` is the token that was guessed in their place, where one was; ``rewinds`` are rows
+    ``draft`` is the token that was drafted at this position, where one was; ``rewinds`` are rows
     that the search takes back instead.
     """
 
@@ -36,7 +36,7 @@ class Chosen:
 
 
 def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
-    """Write the records, and replace the lane's rows by what follows; ``Fault`` on bad moves."""
+    """Write the records, and replace the lane's rows by the next ones. Raises ``Fault``."""
     _check(lane, chosen)
     at = perf_counter() - lane.started
     moves, choices = chosen.moves, chosen.choices
@@ -56,14 +56,14 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         parent = chosen.rows[move.parent]
         states = _observed(lane, parent, move, choice)
         row = _continued(parent.row, move, done=reasons[number] is not None)
-        asked = asked_back(lane.processors, lane.going_back, row, states)
-        if asked.rewind is not None:  # so the text does not end here
+        request = requested_rewind(lane.processors, lane.going_back, row, states)
+        if request.rewind is not None:  # so the text does not end here
             reasons[number], row = None, replace(row, done=False)
-        back.append(asked)
-        nexts.append(LaneRow(row, asked.states, outcomes[number][1], None, -1, reasons[number]))
+        back.append(request)
+        nexts.append(LaneRow(row, request.states, outcomes[number][1], None, -1, reasons[number]))
     slots = _place(lane, chosen, reasons, store)
     for number, (move, choice) in enumerate(zip(moves, choices, strict=True)):
-        parent, held, asked = chosen.rows[move.parent], nexts[number], back[number]
+        parent, held, request = chosen.rows[move.parent], nexts[number], back[number]
         text = held.text
         if held.reason == "stop":
             forks = sum(other.parent == move.parent for other in moves) > 1
@@ -74,16 +74,16 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         node = lane.view.tree.add(_record(lane, parent, move, choice, added, chosen, at))
         past = remembered(parent) if lane.remembers and held.reason is None else ()
         held = replace(held, text=text, node=node, slot=slots[number], past=past)
-        if asked.rewind is not None:
+        if request.rewind is not None:
             lane.reached(len(held.row.generated))
-            held = gone_back(
-                held, asked.rewind, lane.processors, lane.search, lane.view.tree, asked.depth
+            held = rewound(
+                held, request.rewind, lane.processors, lane.search, lane.view.tree, request.depth
             )
         nexts[number] = held
     for rewind in chosen.rewinds:
         parent = chosen.rows[rewind.parent]
         lane.reached(len(parent.row.generated))
-        nexts.append(gone_back(parent, rewind, lane.processors, lane.search, lane.view.tree))
+        nexts.append(rewound(parent, rewind, lane.processors, lane.search, lane.view.tree))
     if lane.view.weighing is not None:
         lane.view.weighing.add(chosen.rows, lane.passed, nexts, lane.detokenizer)
     earlier = [held for held in lane.view.rows if held.reason is not None]
@@ -109,8 +109,10 @@ def _check(lane: Lane, chosen: Chosen) -> None:
 def _place(
     lane: Lane, chosen: Chosen, reasons: Sequence[FinishReason | None], store: Store
 ) -> list[int]:
-    """Each move's slot. Of several that go on from one row the first keeps the row's own, and the
-    others have what was generated so far copied to theirs. For those that wait it is -1.
+    """Each move's slot, -1 for a row that waits for one.
+
+    Of several moves from one row the first keeps the row's slot; for the others, what was generated
+    so far is copied to theirs.
     """
     parents = [chosen.rows[move.parent] for move in chosen.moves]
     running = [p.slot for p, reason in zip(parents, reasons, strict=True) if reason is None]
@@ -141,7 +143,7 @@ def _place(
 
 
 def _without_slots(rows: Sequence[LaneRow], chosen: Chosen, slots: Sequence[int]) -> list[LaneRow]:
-    """The rows, of which a finished one has no slot any more once another's text was copied to it.
+    """The rows; a finished one whose slot another row's text was copied to has none any more.
 
     ``slots`` are those of the moves.
     """
@@ -154,7 +156,7 @@ def _without_slots(rows: Sequence[LaneRow], chosen: Chosen, slots: Sequence[int]
 
 
 def _refilled(lane: Lane, rows: Sequence[LaneRow]) -> list[LaneRow]:
-    """The rows, of which those that wait go on in the slots that no running one has any more."""
+    """The rows; those that wait get the slots that no running row has any more."""
     running = {held.slot for held in rows if held.reason is None}
     free = [slot for slot in lane.slots.group() if slot not in running]
     refilled, begun = [], set()
@@ -171,7 +173,7 @@ def _refilled(lane: Lane, rows: Sequence[LaneRow]) -> list[LaneRow]:
 
 
 def _cut_at_stop(lane: Lane, parent: LaneRow, text: Text, *, forks: bool) -> tuple[LaneRow, Text]:
-    """``text`` before its stop string, and ``parent`` without what it holds of that.
+    """``text`` before its stop string, and ``parent`` without its share of the stop string.
 
     ``forks`` says that several rows follow the parent.
     """
@@ -216,8 +218,8 @@ def _observed(lane: Lane, parent: LaneRow, move: Move, choice: Choice) -> tuple[
 def _record(
     lane: Lane, parent: LaneRow, move: Move, choice: Choice, text: str, chosen: Chosen, at: float
 ) -> StepRecord:
-    # What a person picked before, or a search writes again, is read ahead like a draft, but nobody
-    # guessed it.
+    # Tokens that a person picked before, or that a search writes again, are read ahead like drafts,
+    # but they are none.
     draft = None if lane.search.asks or lane.search.rewinds else chosen.draft
     return StepRecord.of(
         index=len(parent.row.generated) - lane.before,

@@ -22,8 +22,8 @@ _CONTEXT_FREE = {"ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "W
 class Text:
     """A row's readable text so far: ``value``, and what is known of its end.
 
-    ``pending`` are bytes of a character whose others are still to come. ``blank`` says that no
-    readable token stands before, in the prompt or since. Where the text of a token depends on its
+    ``pending`` are the first bytes of a character that is not complete yet. ``blank`` is whether
+    no token so far, in the prompt or since, is readable. Where the text of a token depends on its
     neighbours, those from ``start`` are decoded again at every token, and the first ``shown``
     characters of them are in the text already.
     """
@@ -146,7 +146,7 @@ class Detokenizer:
         return result
 
     def _spelling(self, token: int, first: bool = False) -> str | bytes:
-        """What a token adds to a text, or begins one with; bytes that are no whole character."""
+        """What a token adds to a text, or begins one with; bytes where it is no whole character."""
         known = self._first if first else self._spelled
         found = known.get(token)
         if found is None:

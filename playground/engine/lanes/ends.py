@@ -23,7 +23,7 @@ class Ends:
     def met(
         self, detokenizer: Detokenizer, held: LaneRow, token: int
     ) -> tuple[FinishReason | None, Text]:
-        """Why ``held`` ends if ``token`` follows, None where it does not, and its text then."""
+        """Why a row ends with ``token``, None where it goes on; and its text with that token."""
         tokens = (*held.row.tokens, token)
         count = len(tokens) - held.row.prompt_length
         text = detokenizer.extend(held.text, tokens)

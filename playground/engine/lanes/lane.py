@@ -1,4 +1,4 @@
-"""A recipe at work: its rows, what they were continued with, and the slots they are written to."""
+"""A recipe at work: its processors and search, its rows, and the slots that hold them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from strategies import (
 class Lane:
     """One recipe in a run, from its first token to its last. Only the loop advances it.
 
-    ``view`` is what others may read of it.
+    Other threads may read its ``view``.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Lane:
         top_n: int,
         most_rows: int | None = None,
     ) -> None:
-        """``prefix`` are tokens that it goes on with, which count as generated; of those, and
-        ``prefix_logprobs``, ``states_after`` says more.
+        """``prefix`` are the tokens of a text to continue, which count as generated; for
+        ``prefix_logprobs`` see ``states_after``.
 
-        Of a search whose rows are independent no more run at once than ``most_rows`` are enough
-        for, with those of second prompts.
+        Independent rows of a search run at once only as far as ``most_rows`` suffice for them and
+        their second prompts.
         """
         self.recipe, self.detokenizer, self.ends = recipe, detokenizer, ends
         self.top_n, self.vocab_size = top_n, context.vocab_size
@@ -80,7 +80,7 @@ class Lane:
         self.width = self.slots.count
         self.started = 0.0  # the clock its records count from
         self.before = len(prefix)
-        self.index = 0  # of its next step, after those
+        self.index = 0  # of its next step, from 0 after the prefix
         self.states_read: list[Tensor] = []  # of every token, where its search reads them
         first = LaneRow(
             Row((*prompt, *prefix), len(prompt), seed=seed, fixed=len(prefix)),
@@ -99,9 +99,9 @@ class Lane:
             stop=ends.stop,
             before=self.before,
         )
-        self.passed: list[Move] = []  # what its search weighed last and did not take
+        self.passed: list[Move] = []  # weighed by its search at the last step, and not taken
         self.asking = False  # a person chooses next: the step's move is only an offer
-        self.drafted = 0  # tokens at once, at most so far
+        self.drafted = 0  # the most tokens that were drafted at once so far
         self._longest = 0  # tokens of a row before some were taken back
         self._outcomes: dict[tuple[int, int], tuple[FinishReason | None, Text]] = {}
 
@@ -111,14 +111,14 @@ class Lane:
 
     @property
     def running(self) -> list[LaneRow]:
-        """Rows that go on."""
+        """Rows that have not ended and have a slot."""
         if self.done:
             return []
         return [held for held in self.view.rows if held.reason is None and not held.waits]
 
     @property
     def waves(self) -> int:
-        """How many rows go on one after the other in each of its slots, at most."""
+        """How many rows follow one another in each of its slots, at most."""
         return -(-self.search.width() // self.max_rows)
 
     @property
@@ -131,7 +131,7 @@ class Lane:
 
     @property
     def reach(self) -> int:
-        """Positions of a slot that it may have written, with those of a draft not taken."""
+        """Positions of a slot that it may have written, rejected drafts included."""
         longest = max(len(held.row.generated) for held in self.view.rows)
         return self.slots.reach(max(longest, self._longest) + self.drafted)
 
@@ -146,19 +146,22 @@ class Lane:
         self.view.rows = (replace(first, slot=slots[0]),)
 
     def resume(self, slots: list[int]) -> dict[int, int]:
-        """Own ``slots``, which hold what its own did before it was paused; which became which."""
+        """Own ``slots``, to which its contents were restored after a pause.
+
+        Returns the new slot of each one before.
+        """
         became = self.slots.resume(slots)
         self.view.rows = tuple(moved(held, became) for held in self.view.rows)
         return became
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """Stop where it is, for a reason from outside."""
+        """Stop the lane where it is, for a reason other than its text."""
         self.view.end(reason, error)
 
     def draft(self, guess: Callable[[Lane, int], list[int]] | None) -> list[int]:
-        """Tokens that its search expects next, one fewer than may still be written at most.
+        """Tokens that its search expects next, one fewer than may still be generated at most.
 
-        ``guess`` asks the draft model, where there is one.
+        ``guess`` drafts with the draft model, where there is one.
         """
         (held, *others) = self.running
         left = self.ends.limit - len(held.row.generated) - 1
@@ -172,7 +175,7 @@ class Lane:
         return list(tokens)[:left]
 
     def seen_by(self, depth: int, rows: Sequence[LaneRow], given: Given = NOTHING) -> list[Row]:
-        """``rows`` as the processor at ``depth`` sees them: with its own state."""
+        """``rows`` as the processor at ``depth`` sees them: with its state, and what it needs."""
         seen = [held.row for held in rows]
         if self.processors[depth].stateful:
             seen = [replace(held.row, state=held.states[depth]) for held in rows]
@@ -190,10 +193,10 @@ class Lane:
         batch_draws: Mapping[tuple[int, int | None], int] | None = None,
         logits: Tensor | None = None,
     ) -> Generator[LookAhead, Tensor, list[Move | Rewind]]:
-        """The search's moves on ``scores``, float32 ``[rows, vocab]``; ``Fault`` on bad ones.
+        """The search's moves on ``scores``, float32 ``[rows, vocab]``. Raises ``Fault``.
 
-        ``noises`` are those of each row's position. Stops at every ``LookAhead`` of the search, to
-        be sent the states it asks for.
+        ``noises`` are those of each row's position. Yields every ``LookAhead`` of the search, and
+        is sent the hidden states of its tokens.
         """
         self._outcomes = {}
 
@@ -238,7 +241,7 @@ class Lane:
         return moves
 
     def outcome(self, held: LaneRow, row: int, token: int) -> tuple[FinishReason | None, Text]:
-        """Why ``held``, the step's ``row``, ends if ``token`` follows, and its text then."""
+        """Why ``held``, the step's ``row``, ends with ``token``, if it does, and its text then."""
         key = row, token
         if key not in self._outcomes:
             self._outcomes[key] = self.ends.met(self.detokenizer, held, token)
@@ -247,7 +250,7 @@ class Lane:
     def _look_ahead(
         self, advance: Generator[LookAhead, Tensor, list[Move]], rows: int
     ) -> Generator[LookAhead, Tensor, list[Move]]:
-        """A search's generator, held to the contract of looking ahead."""
+        """A search's generator; raises ``Fault`` where it breaks the contract of looking ahead."""
         look: LookAhead | None = None
         states: Any = None  # a generator is started with None
         while True:

@@ -1,4 +1,4 @@
-"""What a lane's processors remember of a text that it goes on with."""
+"""The states of a lane's processors after a text that it continues."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Logprobs = Sequence[Sequence[float]]
 def states_after(
     processors: Sequence[Processor], prefix: Sequence[int], logprobs: Logprobs
 ) -> tuple[Any, ...]:
-    """Each processor's state, as if it had seen the tokens of ``prefix`` chosen.
+    """Each processor's state, as if it had observed the tokens of ``prefix``.
 
-    ``logprobs`` are of each token those with which it was chosen: the model's own, and then after
-    each processor, or the model's alone where other processors were at work. Of a token whose are
-    not known, as of words that a person put there, it is the mean of the others.
+    ``logprobs`` are those with which each token was chosen: the model's own and then after each
+    processor, or the model's alone where another recipe chose it. For a token without any, such as
+    one that a person put there, the mean of the others is observed.
     """
     return tuple(
         _state(processor, depth, len(processors), prefix, logprobs)
@@ -32,11 +32,11 @@ def _state(
     if not processor.stateful:
         return state
     stage = depth if processor.observes == "given" else count
-    told = [_at(known, stage - count) for known in logprobs[: len(prefix)]]
-    told += [None] * (len(prefix) - len(told))
-    sure = [logprob for logprob in told if logprob is not None]
+    observed = [_at(known, stage - count) for known in logprobs[: len(prefix)]]
+    observed += [None] * (len(prefix) - len(observed))
+    sure = [logprob for logprob in observed if logprob is not None]
     mean = sum(sure) / len(sure) if sure else 0.0
-    for token, logprob in zip(prefix, told, strict=True):
+    for token, logprob in zip(prefix, observed, strict=True):
         state = processor.observe(state, token, mean if logprob is None else logprob)
     return state
 

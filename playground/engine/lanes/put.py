@@ -1,4 +1,4 @@
-"""The records of tokens that a person put into a text: what the model makes of each of them."""
+"""The records of tokens that a person put into a text: the model's own distribution at each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from strategies import Move
 def put_records(
     detokenizer: Detokenizer, tokens: Sequence[PromptToken], logits: Tensor, top_n: int
 ) -> list[StepRecord]:
-    """One for each token, of the model alone, since no recipe chose it.
+    """A record of each token without stages, since no recipe chose it.
 
-    ``logits``, float32 ``[tokens, vocab]``, are those after what stands before each; ``top_n``
-    candidates are recorded.
+    ``logits``, float32 ``[tokens, vocab]``, are those from which each would have been chosen;
+    ``top_n`` candidates are recorded.
     """
     moves = [Move(row, token.id) for row, token in enumerate(tokens)]
     stage = Stage(ScoreBatch(logits), range(len(tokens)))

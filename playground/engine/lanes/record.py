@@ -22,7 +22,7 @@ _UPLIFTED = 4  # likeliest tokens after the last stage, listed even if the model
 class Entry:
     """One lane's moves of a step, with the distributions they were chosen from.
 
-    ``stages`` hold its scores after each of its ``processors``; ``model`` is what all began with.
+    ``model`` holds the logits of its rows, ``stages`` the scores after each of its ``processors``.
     """
 
     model: Stage
@@ -38,7 +38,7 @@ class Choice:
 
     raw_logprob: float
     logprob: float
-    given_logprobs: list[float]  # what each processor found it with
+    given_logprobs: list[float]  # in the scores that each processor was given
     raw_rank: int
     rank: int
     raw_entropy: float
@@ -98,7 +98,7 @@ def choices(detokenizer: Detokenizer, entries: Sequence[Entry]) -> list[list[Cho
 def _summaries(
     figures: RowFigures, processors: Sequence[Processor], rows: Sequence[int]
 ) -> list[StageSummary]:
-    """What each stage left, ``rows`` being the model's own and one for each stage."""
+    """A summary of each stage; ``rows`` are the model's own and one for each stage."""
     thresholds: list[float | None] = [None] * (len(rows) - 1)
     for stage, (processor, given) in enumerate(zip(processors, rows, strict=False)):
         thresholds[stage] = _threshold(processor, figures, given)
@@ -108,12 +108,12 @@ def _summaries(
 
 
 def _threshold(processor: Processor, figures: RowFigures, given: int) -> float | None:
-    """Where a processor drew its line in the row that it was given; None where it tells none.
+    """A processor's threshold in the row of scores it was given; None where it has none.
 
-    Where a plugin fails at it there is none, and its lane goes on.
+    A plugin that fails to compute it has none, and its lane goes on.
     """
-    asked = type(processor).threshold is not Processor.threshold
-    if not asked or processor.is_neutral(processor.params):
+    has_one = type(processor).threshold is not Processor.threshold
+    if not has_one or processor.is_neutral(processor.params):
         return None
     try:
         threshold = processor.threshold(figures.distribution(given))
@@ -125,7 +125,7 @@ def _threshold(processor: Processor, figures: RowFigures, given: int) -> float |
 def _wanted(entries: Sequence[Entry]) -> list[Wanted]:
     """The rows that moves were chosen from, at every stage, those of one batch together.
 
-    The highest are wanted of the model's own rows and of the last stages'.
+    The highest scores are wanted of the model's own rows and of those of the last stages.
     """
     rows: dict[ScoreBatch, set[int]] = {}
     ends: set[ScoreBatch] = set()
@@ -145,7 +145,7 @@ def _wanted(entries: Sequence[Entry]) -> list[Wanted]:
 def _listed(figures: RowFigures, rows: Sequence[Sequence[int]], tokens: Sequence[int]) -> Tensor:
     """Each move's candidates: the model's likeliest, those after the last stage, the chosen token.
 
-    A repeated id stands more than once.
+    An id may be repeated.
     """
     device = figures.indices.device
     firsts = torch.tensor([own[0] for own in rows], device=device)
@@ -159,7 +159,7 @@ def _listed(figures: RowFigures, rows: Sequence[Sequence[int]], tokens: Sequence
 def _candidates(
     detokenizer: Detokenizer, ids: list[int], most: int, top_n: int, levels: list[list[float]]
 ) -> Candidates:
-    """Repeated ids and those past ``top_n`` dropped, the rest in falling raw probability.
+    """The candidates of one move: no id twice, none past ``top_n``, in falling raw probability.
 
     The first ``most`` ids are the likeliest of all, in that order already.
     """

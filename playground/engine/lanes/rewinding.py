@@ -1,7 +1,7 @@
-"""Rows that go back: what is asked of the processors, and what a row was before.
+"""Rows from which tokens are taken back: which processor does so, and what the row was before.
 
-Keys and values need no care. They stand by position, and a row that goes on from fewer tokens
-writes over those that it took back before anything reads them.
+Keys and values need no care. They are stored by position, and a row that goes on from fewer tokens
+overwrites those of the tokens taken back before anything reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from strategies import Processor, Rewind, Row, Search, Strategy
 
 
 def remembered(held: LaneRow) -> tuple[Past, ...]:
-    """What the row that follows ``held`` knows of its past."""
+    """The past of the row that follows ``held``: the row at every shorter length."""
     text = replace(held.text, value="")
     length = len(held.text.value)
     now = Past(held.states, text, length, held.node, held.row.state, held.row.score)
@@ -26,9 +26,9 @@ def remembered(held: LaneRow) -> tuple[Past, ...]:
 
 @dataclass(frozen=True)
 class RewindRequest:
-    """What the processor at ``depth`` asks for: that a row goes back, or None of them does.
+    """A ``rewind`` that the processor at ``depth`` requests; None where no processor does.
 
-    ``states`` are all processors' of the row as it is, where some may have come to know more.
+    ``states`` are those of all processors, which a processor may have replaced as it looked.
     """
 
     states: tuple[Any, ...]
@@ -36,10 +36,10 @@ class RewindRequest:
     rewind: Rewind | None = None
 
 
-def asked_back(
+def requested_rewind(
     processors: Sequence[Processor], depths: Sequence[int], row: Row, states: Sequence[Any]
 ) -> RewindRequest:
-    """Which of the processors at ``depths`` takes tokens of ``row`` back, the first that does."""
+    """The first request to take back tokens of ``row``, by the processors at ``depths``."""
     known = list(states)
     for depth in depths:
         rewind = processors[depth].rewind(replace(row, state=known[depth]))
@@ -52,13 +52,13 @@ def asked_back(
 
 
 def check(rewind: Rewind, row: Row, strategy: str, least: int = 1) -> None:
-    """Raise ``Fault`` where a row cannot go back so far."""
+    """Raise ``Fault`` where a row has fewer tokens than are to be taken back."""
     count = len(row.generated) - row.fixed
     if not least <= rewind.count <= count:
         raise Fault(f"{strategy} took back {rewind.count} tokens of {count}")
 
 
-def gone_back(
+def rewound(
     held: LaneRow,
     rewind: Rewind,
     processors: Sequence[Processor],
@@ -66,10 +66,10 @@ def gone_back(
     tree: StepTree,
     depth: int | None = None,
 ) -> LaneRow:
-    """``held`` without its last tokens; the state of the processor at ``depth`` is the rewind's.
+    """``held`` without its last tokens; the processor at ``depth`` gets the state of the rewind.
 
-    Where ``depth`` is None the search asked, and it is the search's. A reason is kept beside what
-    is written there next.
+    Where ``depth`` is None the search requested it and gets the state. If the rewind has a reason,
+    it is recorded with the token that is generated there next.
     """
     tokens = held.row.tokens[: len(held.row.tokens) - rewind.count]
     keep = len(tokens) - held.row.prompt_length - held.row.fixed  # of those written here
@@ -107,7 +107,7 @@ def gone_back(
 
 
 def _after(tree: StepTree, node: int | None, keep: int) -> list[int]:
-    """The records on the way to ``node`` of the tokens behind the first ``keep``, in order."""
+    """The records on the path to ``node`` after the first ``keep``, in order."""
     found = []
     while node is not None and tree.records[node].index >= keep:
         found.append(node)

@@ -1,7 +1,7 @@
-"""The figures of every row of scores that a token was chosen from, for the rows of all lanes.
+"""Entropy, survivors and ranks of every row of scores that a token was chosen from, for all lanes.
 
-All of it comes from a few sums over many rows at once, and the highest scores of some of them;
-nothing is sorted. A row's figures do not depend on the rows beside it.
+They come from a few sums over many rows at once, and the highest scores of some of them; nothing is
+sorted. A row's figures do not depend on the rows beside it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Wanted:
 
 
 class RowFigures:
-    """Rows of scores by number, and what is known of each.
+    """Rows of scores by number, and the figures of each.
 
-    Rows whose highest are wanted have the first numbers.
+    Rows whose highest scores are wanted have the first numbers.
     """
 
     def __init__(self, wanted: Sequence[Wanted], count: int) -> None:
-        """``count`` highest are found."""
+        """``count`` highest scores of a row are found, where they are wanted."""
         self.entropy: list[float] = []  # nats
         self._likeliest: list[float] = []  # log-probability of each row's best, nats
         self._survivors: list[int] = []
@@ -81,9 +81,9 @@ class RowFigures:
         self.values, self.indices = torch.cat(values), torch.cat(indices)  # falling
 
     def _chunks(self, wanted: Sequence[Wanted], room: Tensor) -> Iterator[tuple[Tensor, Wanted]]:
-        """All rows once, numbered in the order they come, with one of those that want as much.
+        """All rows in chunks, numbered in order, each chunk with a ``Wanted`` that holds for it.
 
-        Rows of several batches are put together in ``room``, which holds one chunk.
+        Rows of several batches are concatenated in ``room``, which holds one chunk.
         """
         kinds: dict[tuple[bool, bool], list[Wanted]] = {}
         for one in wanted:
@@ -145,8 +145,8 @@ class RowFigures:
         return scores - self._best[at] - self._spread[at]
 
     def ranks(self, rows: Sequence[int], chosen: Tensor) -> list[int]:
-        """The rank in its row of what has the score ``chosen`` ``[rows, 1]``, from 1: how many
-        score higher, and itself.
+        """The rank, from 1, of the score ``chosen`` ``[rows, 1]`` in each row: one more than the
+        number of higher scores.
         """
         higher = self.values[torch.tensor(rows, device=chosen.device)] > chosen
         ranks: list[int] = higher.sum(-1).add_(1).tolist()

@@ -19,9 +19,9 @@ class Fault(RuntimeError):
 
 @dataclass(frozen=True)
 class Past:
-    """What a row was when it had fewer tokens, as far as its tokens do not tell.
+    """What a row was when it had fewer tokens, beside the tokens themselves.
 
-    Of its text only what is known of the end: the ``length`` in characters tells the rest.
+    ``text`` is without its characters, of which there were ``length``.
     """
 
     states: tuple[Any, ...]
@@ -36,8 +36,8 @@ class Past:
 class LaneRow:
     """One row with what the engine keeps beside the strategy's view of it.
 
-    In a lane that may take tokens back ``past`` is what the row was at every shorter length, and
-    ``taken_back`` what stood behind its last token before.
+    In a lane that may take tokens back, ``past`` is what the row was at every shorter length, and
+    ``taken_back`` the texts that followed its last token before.
     """
 
     row: Row  # its state is the search's
@@ -52,7 +52,7 @@ class LaneRow:
 
 
 def moved(held: LaneRow, became: Mapping[int, int]) -> LaneRow:
-    """The row in the slot that its own became."""
+    """The row after its lane got other slots: ``became`` is the new slot of each one before."""
     return replace(held, slot=became.get(held.slot, held.slot))
 
 

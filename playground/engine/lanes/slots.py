@@ -14,15 +14,15 @@ class Store(Protocol):
     """Where rows keep their keys and values."""
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], first: int, last: int) -> None:
-        """Positions ``first`` to ``last`` of each source into its target, which is no source."""
+        """Copy positions ``first`` to ``last`` of each source to its target, which is no source."""
 
 
 class LaneSlots:
     """A slot for every row a lane may have, then as many again for every second prompt.
 
-    A row is known by its slot in the first group, where its generated tokens stand after the run's
-    prompt. In every other group it has the slot of the same rank, where they stand after that
-    group's prompt.
+    A row is known by its slot in the first group, where its generated tokens follow the run's
+    prompt. In every other group it has the slot of the same rank, where they follow that group's
+    prompt.
     """
 
     def __init__(self, rows: int, prompt_length: int, second_prompts: Sequence[SecondPrompt]):
@@ -34,17 +34,17 @@ class LaneSlots:
         self._lengths = [prompt_length, *(len(prompt.tokens) for prompt in second_prompts)]
 
     def release(self) -> list[int]:
-        """The slots, which the lane owns no more."""
+        """Give up the slots, and return them."""
         slots, self.owned = self.owned, []
         return slots
 
     def pause(self) -> list[int]:
-        """The slots, which others may have until ``resume``."""
+        """Give up the slots until ``resume``, and return them."""
         self.paused = self.owned
         return self.release()
 
     def resume(self, slots: list[int]) -> dict[int, int]:
-        """Own ``slots`` in place of those before; which became which."""
+        """Own ``slots`` in place of those before; returns the new slot of each one before."""
         became = dict(zip(self.paused, slots, strict=True))
         self.owned, self.paused = slots, []
         return became
@@ -61,8 +61,8 @@ class LaneSlots:
     def copy(
         self, store: Store, sources: Sequence[int], targets: Sequence[int], first: int, last: int
     ) -> None:
-        """Give each target row its source's generated tokens from ``first`` to ``last``, kept in
-        every role.
+        """Copy the keys and values of each source's generated tokens ``first`` to ``last`` to its
+        target, in every role.
         """
         for role, length in zip(self.roles, self._lengths, strict=True):
             store.copy(

@@ -30,7 +30,7 @@ class Stage:
 
 
 def concatenated(stages: Sequence[Stage]) -> Tensor:
-    """The scores of all these, one below the other; no copy where they are evenly spaced."""
+    """The scores of all stages as one tensor; a view where their rows are evenly spaced."""
     batch = stages[0].batch
     if all(stage.batch is batch for stage in stages):
         return take_rows(batch.scores, [row for stage in stages for row in stage.rows])
@@ -38,7 +38,7 @@ def concatenated(stages: Sequence[Stage]) -> Tensor:
 
 
 def divided(scores: Tensor, counts: Sequence[int]) -> list[Stage]:
-    """The reverse: a stage for every count, with the next so many rows of ``scores``."""
+    """The reverse of ``concatenated``: a stage for each of ``counts``, of so many rows in order."""
     batch, first, stages = ScoreBatch(scores), 0, []
     for count in counts:
         stages.append(Stage(batch, range(first, first + count)))

@@ -1,4 +1,4 @@
-"""The step records of a lane, as a tree: texts that begin alike share the records of that part."""
+"""The step records of a lane as a tree: texts share the records of their common prefix."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from playground.trace import Candidates, StepRecord
 
 
 class StepTree:
-    """Records by number; each names the one before it in its text, None where it is the first."""
+    """Records by number; each one's parent is the one before it in its text, None for the first."""
 
     def __init__(self) -> None:
         self.records: list[StepRecord] = []
 
     def add(self, record: StepRecord) -> int:
-        """The number of a new record."""
+        """Add a record, and return its number."""
         self.records.append(record)
         return len(self.records) - 1
 
     def thin(self, node: int) -> None:
-        """Keep of a record only its token: of a text that was tried and taken back."""
+        """Drop all candidates but the token from a record of a text that was taken back."""
         record = self.records[node]
         at = record.candidates.ids.index(record.token)
         candidates = record.candidates
@@ -49,9 +49,10 @@ class StepTree:
         return path[::-1]
 
     def cut(self, nodes: Sequence[int], characters: int, others: Iterable[int | None]) -> int:
-        """Take so many characters off ``nodes``, the end of a path; the number it ends with now.
+        """Remove so many characters at the end of ``nodes``, the last records of a path.
 
-        Records that the paths to ``others`` share stay as they are; this one gets copies.
+        Returns the number of the record that the path ends with now. Records that the paths to
+        ``others`` share stay as they are, and this path gets copies.
         """
         shared = not all(set(nodes).isdisjoint(self.path(other)) for other in others)
         kept = sum(len(self.records[node].text) for node in nodes) - characters

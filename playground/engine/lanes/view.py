@@ -19,10 +19,11 @@ Held = TypeVar("Held")  # one text of a lane
 
 
 class View(ABC, Generic[Held]):
-    """What is read of a lane, wherever it is written. Any thread may read it meanwhile.
+    """What may be read of a lane, in whatever process it is written. Any thread may read it.
 
-    ``error`` is why the lane alone failed, ``ended`` why it was stopped from outside, and ``offer``
-    what a person may choose from. A text of it has a ``reason`` for which it ended.
+    ``error`` is why the lane alone failed, ``ended`` why it was stopped other than by its text, and
+    ``offer`` the step whose candidates a person may choose from. Each of its texts has a
+    ``reason``, None until it ends.
     """
 
     recipe: Recipe
@@ -57,7 +58,7 @@ class View(ABC, Generic[Held]):
 
     @abstractmethod
     def written(self, held: Held) -> list[int]:
-        """The tokens of a text that the lane wrote."""
+        """The tokens of a text that the lane generated, without the prefix."""
 
     @abstractmethod
     def settled(self, held: Held) -> int:
@@ -65,7 +66,7 @@ class View(ABC, Generic[Held]):
 
     @abstractmethod
     def final(self, held: Held) -> int:
-        """How many of a text's tokens stay, those that may be taken back left out as well."""
+        """How many of the shown tokens can no longer be taken back."""
 
     @abstractmethod
     def path(self) -> list[StepRecord]:
@@ -73,7 +74,7 @@ class View(ABC, Generic[Held]):
 
     @abstractmethod
     def measured(self, held: Held) -> dict[str, float]:
-        """What the processors and the search find in a text so far, by name."""
+        """The measures of the processors and the search on a text so far, by name."""
 
     @abstractmethod
     def trace(
@@ -84,20 +85,20 @@ class View(ABC, Generic[Held]):
     ) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
-        ``found`` is told in place of what ``measured`` finds, which may take long, and ``texts``
-        in place of those that are ``ordered`` by now.
+        ``found`` replaces what ``measured`` would compute, which may take long, and ``texts``
+        those that are ``ordered`` by now.
         """
 
     @abstractmethod
     def forget(self) -> None:
-        """Let go, once done, of what nobody reads any more."""
+        """Drop, once done, what is not read any more."""
 
     def instead(self) -> View[Any]:
-        """The view to read from now on, which is another where another one writes the lane now."""
+        """The view to read from now on: another one, once another process writes the lane."""
         return self
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """Stop where it is, for a reason from outside."""
+        """Stop the lane where it is, for a reason other than its text."""
         self.ended, self.error, self.done = reason, error, True
 
 
@@ -156,14 +157,14 @@ class LaneView(View[LaneRow]):
         return self.tree.path(held.node, known)
 
     def written(self, held: LaneRow) -> list[int]:
-        """The tokens of a row that the lane wrote."""
+        """The tokens of a row that the lane generated, without the prefix."""
         return list(held.row.generated[self.before :])
 
     def settled(self, held: LaneRow) -> int:
-        """How many of a row's tokens have a text that stays.
+        """How many of a row's tokens are shown.
 
-        The end of a text may be the beginning of a stop string, which is cut off once it is whole:
-        until then the tokens that hold it are not shown.
+        The end of a text may be the beginning of a stop string, which is cut off once it is
+        complete: until then the tokens that hold it are not shown.
         """
         count = len(self.written(held))
         if not self.stop or self.done or held.reason is not None:
@@ -171,7 +172,7 @@ class LaneView(View[LaneRow]):
         return count - len(self.tree.ends_with(held.node, unsettled(held.text.value, self.stop)))
 
     def final(self, held: LaneRow) -> int:
-        """How many of a row's tokens stay, those that may be taken back left out as well."""
+        """How many of the shown tokens can no longer be taken back."""
         count = self.settled(held)
         if self.done or held.reason is not None:
             return count
@@ -236,7 +237,7 @@ class LaneView(View[LaneRow]):
         )
 
     def forget(self) -> None:
-        """Let go of processors' states, once done, except those that ``measured`` still reads."""
+        """Drop the states of processors, once done, except those that ``measured`` still reads."""
         measures = [type(p).measure is not Processor.measure for p in self.processors]
         self.rows = tuple(
             replace(

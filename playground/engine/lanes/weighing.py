@@ -1,4 +1,4 @@
-"""What a search of several texts weighs at each step, kept for the trace of its lane."""
+"""What a search over several texts weighs at each step, kept for the trace of its lane."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Weighing:
         self.search = search
         self.most = 2 * search.width()  # continuations of a step that are kept, the first ones
         self.weights: dict[int, float] = {}  # by step record
-        self.groups: dict[int, int] = {}  # the same
+        self.groups: dict[int, int] = {}  # by step record
         self.passed: list[PassedOver] = []
 
     def add(
@@ -36,7 +36,7 @@ class Weighing:
         nexts: Sequence[LaneRow],
         detokenizer: Detokenizer,
     ) -> None:
-        """Keep what was weighed of ``rows`` at one step, of which ``nexts`` came."""
+        """Keep what was weighed at one step, which led from ``rows`` to ``nexts``."""
         weights = self.search.weigh([held.row for held in nexts])
         for held, weight in zip(nexts, weights, strict=True):
             if held.node is not None and math.isfinite(weight):
@@ -45,7 +45,7 @@ class Weighing:
             if held.node is not None and group is not None:
                 self.groups[held.node] = group
         known = [m for m in passed if 0 <= m.parent < len(rows) and math.isfinite(m.score)]
-        at: dict[int, list[Move]] = defaultdict(list)  # rows that went back are shorter
+        at: dict[int, list[Move]] = defaultdict(list)  # by position: a rewound row is shorter
         for move in known[: self.most]:
             row = rows[move.parent].row
             at[len(row.generated) - row.fixed].append(move)
@@ -63,9 +63,10 @@ class Weighing:
     def record(
         self, steps: int, rows: Sequence[LaneRow], passed: Sequence[PassedOver]
     ) -> BeamRecord:
-        """All of it, beside so many step records; ``rows`` are the lane's, finished ones too.
+        """All that was weighed, for the first ``steps`` records of the lane.
 
-        ``rows`` and ``passed`` are read before the steps, which may grow meanwhile.
+        ``rows`` are the lane's, finished ones too. They and ``passed`` are read before the number
+        of records, which may grow meanwhile.
         """
         return BeamRecord.model_construct(
             weighs_by=self.search.weighs_by,

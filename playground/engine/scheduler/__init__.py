@@ -1,1 +1,1 @@
-"""Who goes next: runs leave the queue, their prompts are prefilled, and the loop steps them."""
+"""Which runs are served when: they leave the queue, are prefilled, and are stepped by the loop."""

@@ -1,4 +1,4 @@
-"""How many runs are taken: of one client, and to wait in all."""
+"""How many runs are accepted: from one client, and to wait in the queue."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from playground.engine.run import Run
 
 
 class ClientShares:
-    """The runs of each client in line or at work, those that are being checked included.
+    """The runs of each client in the queue or at work, and the requests that are being checked.
 
     Runs that were submitted together count as one. Not thread-safe: its owner holds a lock.
-    ``pace`` are always the seconds after which room is expected; ``Busy`` says to try again then.
+    ``pace`` is always in how many seconds room is expected, which is what ``Busy`` says.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -22,19 +22,20 @@ class ClientShares:
         self._checked: Counter[str] = Counter()  # by client: requests that are being checked
 
     def reserve(self, client: str, runs: Iterable[Run], pace: float) -> None:
-        """Count a request against its client's share until ``release``; ``runs`` are everybody's.
+        """Count a request against its client's share until ``release``. Raises ``Busy``.
 
-        So many may be checked at once as may wait, however long a check takes.
+        ``runs`` are those of all clients. A client may have as many requests checked at once as it
+        may have runs, however long a check takes.
         """
         self.check(client, runs, pace, self._checked[client])
         self._checked[client] += 1
 
     def release(self, client: str) -> None:
-        """The request is checked: its runs are among the others by now, or it was refused."""
+        """Stop counting a request that was checked: it was refused, or its runs are queued."""
         self._checked -= Counter([client])
 
     def check(self, client: str, runs: Iterable[Run], pace: float, checked: int = 0) -> None:
-        """Raise ``Busy`` where a client has its share; who has no name has none."""
+        """Raise ``Busy`` where a client has its share of runs; without a name there is no limit."""
         most = self.limits.client_runs
         own = checked + len({run.batch for run in runs if run.request.client == client})
         if client and own >= most:

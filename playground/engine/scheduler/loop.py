@@ -19,7 +19,8 @@ from playground.engine.lanes.put import put_records
 from playground.engine.observer import Observer
 from playground.engine.request import EngineClosed, Limits
 from playground.engine.run import Run
-from playground.engine.scheduler.scheduler import PrefillTask, Scheduler
+from playground.engine.scheduler.prefill_task import PrefillTask
+from playground.engine.scheduler.scheduler import Scheduler
 from playground.models import device
 from playground.trace import FinishReason
 
@@ -60,7 +61,7 @@ class Loop:
 
     @contextmanager
     def reserving(self, client: str) -> Iterator[None]:
-        """Count a request against a client's share while it is checked; may be ``Busy``."""
+        """Count a request against a client's share while it is checked. Raises ``Busy``."""
         with self._work:
             self.queue.reserve(client, list(self.runs), self._pace)
         try:
@@ -87,12 +88,12 @@ class Loop:
                 self._work.notify_all()
 
     def wake(self) -> None:
-        """Have it look at its runs again."""
+        """Wake the loop, so that it looks at its runs again."""
         with self._work:
             self._work.notify_all()
 
     def close(self) -> None:
-        """End every run where it is, at the next step."""
+        """End every run at the next step, and take no more."""
         with self._work:
             self.closed = True
             self._work.notify_all()
@@ -166,11 +167,11 @@ class Loop:
             self._retire(run)
 
     def _take_turns(self) -> None:
-        """Where others wait for rows, have runs that had their turn wait in their place."""
+        """Where other runs wait for rows, pause runs that had their turn."""
         able = [run for run in self.runs if not run.request.background and not run.request.alone]
         turns, first = self.scheduler.turns, self.queue.first
         if first is not None and self.runs and not self.scheduler.has_memory(first):
-            first = None  # rows would not help it, and those who wait for a turn may have them
+            first = None  # it lacks memory, not rows: paused runs may have those
         spare = 0 if first is None else self.scheduler.spare(first, self.runs)
         turns.turn(able, first, spare, self.decoder.moved)
 
@@ -210,7 +211,7 @@ class Loop:
     def _decode(self) -> None:
         """The next tokens of all lanes; of those in the background only where there are no others.
 
-        A run that waits for its prompt is one of the others, and so does not wait for them.
+        A run whose prompt is still being read counts as one of the others.
         """
         runs = [run for run in self.runs if run.live]
         others = [run for run in self.runs if not run.request.background]
@@ -228,7 +229,7 @@ class Loop:
             self.observer.stepped(tokens, self._step_s)
 
     def _retire(self, run: Run) -> None:
-        """Free the slots of lanes that ended, and let go of the run where all have."""
+        """Free the slots of lanes that ended, and drop the run where all have."""
         reason = self._end_reason(run)
         if reason is not None:
             self._end(run, reason)

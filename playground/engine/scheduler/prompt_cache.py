@@ -1,9 +1,8 @@
-"""What was read before: prompts, and the texts that lanes wrote after them, so that none is read
-twice.
+"""The keys and values of prompts, and of texts generated after them, so that none is read twice.
 
-A prompt is read many tokens at once, and a text a token at a time, whose last bits differ from
-those of the same tokens read as a prompt. So the two are kept apart, and a text is found by the
-prompt that it follows.
+A prompt is read many tokens at once, and a text a token at a time, which gives other last bits than
+the same tokens read as a prompt. So the two are kept apart, and a text is found by the prompt that
+it follows.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class CachedPrompt:
     """A prompt as it was prefilled.
 
     ``kept`` is what a slot held of it; ``output`` is that of its last token, with the hidden states
-    of all where they were asked for.
+    of all tokens where they were requested.
     """
 
     kept: Kept
@@ -60,7 +59,7 @@ class CachedText:
         return self.keys.nbytes + self.values.nbytes + more
 
     def first(self, count: int) -> CachedText:
-        """The same of so many tokens alone; views, not copies."""
+        """The first ``count`` tokens alone, as views of the same tensors."""
         states = None if self.states is None else self.states[:count]
         return CachedText(self.keys[:, :, :count], self.values[:, :, :count], states)
 
@@ -86,13 +85,13 @@ class PromptCache:
         return self._prompt_bytes + self._text_bytes
 
     def latest(self, count: int) -> list[tuple[int, ...]]:
-        """The prompts that were read or asked for last, the last one first."""
+        """The ``count`` prompts that were kept or looked up last, the last one first."""
         with self._lock:
             return list(self._prompts)[: -count - 1 : -1]
 
     def get(self, ids: Sequence[int], *, states: bool = False) -> CachedPrompt | None:
-        """The prompt of these ids; None where it, or its hidden ``states`` if asked for, are not
-        kept.
+        """The prompt of these ids; None where it is not kept, or with ``states`` its hidden states
+        are not.
         """
         key = tuple(ids)
         with self._lock:
@@ -117,7 +116,7 @@ class PromptCache:
     def longest(
         self, prompt: Sequence[int], text: Sequence[int], *, states: bool = False
     ) -> CachedText | None:
-        """As many of the first tokens of ``text`` as are kept of any text after this prompt."""
+        """The longest beginning of ``text`` that is kept of any text after this prompt, if any."""
         key, wanted = tuple(prompt), tuple(text)
         with self._lock:
             found = {
@@ -152,7 +151,7 @@ class PromptCache:
                 self._drop_text()
 
     def clear(self) -> None:
-        """Keep nothing any longer, so that the next run's prompt is prefilled."""
+        """Drop everything, so that the next run's prompt is prefilled."""
         with self._lock:
             self._prompts.clear()
             self._texts.clear()

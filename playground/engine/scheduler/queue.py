@@ -1,9 +1,9 @@
 """The runs that wait, in the order in which they are served: fair across clients, and bounded.
 
 Start-time fair queueing (Goyal, Vin & Cheng 1996): a run is tagged on arrival with the virtual time
-at which its client's earlier runs are served, and the least tag goes first. A client who sends
-many runs waits behind its own, not before everybody else's. Runs in the background come after all
-others, in the order in which they came.
+at which its client's earlier runs are served, and the least tag goes first. A client that sends
+many runs waits behind its own, not ahead of everybody else's. Runs in the background come after all
+others, in the order of arrival.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class RequestQueue:
     """Runs that wait for free rows. Not thread-safe: the loop holds its lock.
 
     ``running`` are always the runs at work already, and ``pace`` the seconds after which room is
-    expected. ``Busy`` is raised where no more are taken, and says to try again after that time.
+    expected. ``Busy`` is raised where no more are accepted, and names that time.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -38,12 +38,12 @@ class RequestQueue:
 
     @property
     def first(self) -> Run | None:
-        """The next that is not in the background."""
+        """The next run that is not in the background."""
         return self._waiting[0] if self._waiting else None
 
     @property
     def first_background(self) -> Run | None:
-        """The first of those in the background."""
+        """The next run of those in the background."""
         return self._background[0] if self._background else None
 
     def reserve(self, client: str, running: Sequence[Run], pace: float) -> None:
@@ -51,13 +51,13 @@ class RequestQueue:
         self.shares.reserve(client, [*running, *self._waiting], pace)
 
     def release(self, client: str) -> None:
-        """The request is checked: its runs wait by now, or it was refused."""
+        """Stop counting a request that was checked: it was refused, or its runs are queued."""
         self.shares.release(client)
 
     def add(self, runs: Sequence[Run], running: Sequence[Run], pace: float) -> None:
-        """Queue runs that were submitted together: all of them or, where ``Busy``, none.
+        """Queue runs that were submitted together. Raises ``Busy``, and then queues none of them.
 
-        Those in the background count to no share, and are bounded by themselves.
+        Those in the background count against no client's share, and have a bound of their own.
         """
         if runs[0].request.background:
             self.shares.check_room(len(self._background), len(runs), pace)
@@ -76,7 +76,7 @@ class RequestQueue:
         self._renumber()
 
     def remove(self, run: Run) -> None:
-        """Take out a run that is admitted, or was given up."""
+        """Remove a run that is admitted, or that ended while it waited."""
         if run.request.background:
             self._background.remove(run)
             return

@@ -1,18 +1,18 @@
-"""How runs come to work: admitted from the queue where rows are free, then prefilled in chunks."""
+"""Which run is next: admitted from the queue where rows are free, then prefilled in chunks."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from playground.engine.forward import Forward, ForwardOutput
 from playground.engine.request import Limits
 from playground.engine.run import Run
+from playground.engine.scheduler.prefill_task import PrefillTask
 from playground.engine.scheduler.prompt_cache import CachedPrompt, PromptCache
 from playground.engine.scheduler.queue import RequestQueue
 from playground.engine.scheduler.text_reader import TextReader, last
@@ -23,60 +23,6 @@ _MEMORY_SHARE = 0.5  # of the free memory, for one more run
 _SHORT = 64  # new tokens up to which a run may overtake long ones
 _RESERVED = 8  # one row in so many is kept from long runs, while others are at work
 _PREFETCHES = 8  # prompts that wait to be read ahead; of more, the oldest are forgotten
-
-
-@dataclass
-class PrefillTask:
-    """A prompt that is being read, one chunk at a time; without a run it is only cached.
-
-    After it comes the ``text`` that the run goes on with, whose tokens are read as they were
-    written: see ``TextReader``.
-    """
-
-    ids: Sequence[int]
-    slots: list[int]
-    run: Run | None
-    text: Sequence[int] = ()
-    cached: CachedPrompt | None = None  # nothing is left to read of the prompt
-    done: int = 0  # tokens of the prompt that are in the slot
-    written: int = 0  # and of the text
-    reused: int = 0  # of both, that were not read but copied
-    seconds: float = 0.0
-    error: Exception | None = None
-    finite: bool = True  # no logits were NaN
-    output: ForwardOutput | None = None  # after the last token, once all is read
-    chunk_states: list[Tensor] = field(default_factory=list)  # top states, where they are needed
-    logits: list[Tensor] = field(default_factory=list)  # before each of the tokens put by hand
-
-    @property
-    def cacheable(self) -> bool:
-        """Whether the cache may serve it: a lane measured alone is measured with its prefill."""
-        return self.run is None or not self.run.request.alone
-
-    @property
-    def needs_states(self) -> bool:
-        """Whether any of its lanes reads hidden states."""
-        return self.run is not None and any(lane.needs_hidden for lane in self.run.lanes)
-
-    @property
-    def needs_all_states(self) -> bool:
-        """Whether it reads those of every token, and not of the last one alone."""
-        return self.run is not None and any(lane.search.needs_hidden for lane in self.run.lanes)
-
-    @property
-    def length(self) -> int:
-        return len(self.ids) + len(self.text)
-
-    @property
-    def by_hand(self) -> int:
-        """How many tokens at the end of the text a person put there, so that no run recorded them.
-
-        What the model makes of them is told with the run.
-        """
-        asked = self.run.request if self.run is not None else None
-        put = len(asked.forked.tokens) if asked is not None and asked.forked is not None else 0
-        told = asked.prefix_logprobs[len(self.text) - put :] if asked is not None else []
-        return put if (put and not all(told)) or len(told) < put else 0
 
 
 class Scheduler:
@@ -106,7 +52,7 @@ class Scheduler:
         """Tasks whose run can begin, or failed: cached prompts at once, others chunk by chunk.
 
         One chunk is read, and more for as long as ``seconds``. ``runs`` are those at work, to which
-        ``admit`` moves a run from the queue. Whoever receives a task with an output owns its slots.
+        ``admit`` moves a run from the queue. The caller owns the slots of a task with an output.
         """
         end = perf_counter() + seconds
         while True:
@@ -133,9 +79,10 @@ class Scheduler:
                 return
 
     def _next(self, runs: list[Run], admit: Callable[[Run], None]) -> PrefillTask | None:
-        """For a run whose lanes go one after the other, else the next of the queue, else ahead.
+        """The next prompt to read: for a run at work whose lanes follow one another, else for the
+        next run of the queue, else ahead of one.
 
-        A run in the background is read for while no other is at work, none of which it holds up.
+        A run in the background is chosen only while no other is at work, so that it delays none.
         """
         sequential = [run for run in runs if run.waiting and not run.live and not run.done]
         others = [run for run in runs if not run.request.background]
@@ -177,18 +124,21 @@ class Scheduler:
         return not (self.has_rows(first, others) and self.has_memory(first))
 
     def has_rows(self, run: Run, others: Sequence[Run]) -> bool:
-        """Whether a run has its own rows, and those that long ones leave to short ones."""
+        """Whether there are rows for a run, and beside them those that long runs leave free."""
         return self.forward.slots.fits(run.width, self.spare(run, others))
 
     def spare(self, run: Run, others: Sequence[Run]) -> int:
-        """Rows that a run leaves free as it begins, as far as there are so many."""
+        """How many rows a run must leave free for short ones when it is admitted."""
         if not others or run.longest <= _SHORT:
             return 0
         count = self.forward.slots.count
         return min(count // _RESERVED, count - run.width)
 
     def give_way(self, runs: list[Run]) -> None:
-        """Leave the prompt of a run in the background, to be read again, where others have come."""
+        """Drop the prompt being read for a run in the background where other runs have come.
+
+        It is read again later.
+        """
         task = self.task
         if task is None or task.run is None or not task.run.request.background:
             return
@@ -198,12 +148,12 @@ class Scheduler:
     def _next_run(self, runs: list[Run]) -> Run | None:
         """The first of the queue; where long runs hold all other rows, a short one behind it.
 
-        Long runs leave a share of the rows. Without it a few clients who ask for much, and read it
-        or not, would have everybody wait until their time is up. Runs that overtake keep to that
-        share. ``runs`` are those at work that are not in the background.
+        Long runs leave a share of the rows free. Without it a few clients with long requests would
+        keep everybody waiting until their deadline. Runs that overtake stay within that share.
+        ``runs`` are those at work that are not in the background.
         """
         first, reserved = self.queue.first, self.forward.slots.count // _RESERVED
-        if self.turns.before(first) is not None:  # who waits for its next turn goes first
+        if self.turns.before(first) is not None:  # a paused run is restored first
             return None
         if first is None or not runs or first.longest <= _SHORT or self.has_rows(first, runs):
             return first
@@ -213,7 +163,7 @@ class Scheduler:
         return next((run for run in short if run.width <= room), None)
 
     def has_memory(self, run: Run) -> bool:
-        """Whether what the run may come to hold fits into the memory that is free now.
+        """Whether the keys and values that a run may need fit into the memory that is free now.
 
         On a CPU, memory is taken as slots are first written, not when they are set up.
         """
@@ -225,7 +175,7 @@ class Scheduler:
         return wanted < _MEMORY_SHARE * device.free_bytes(self.forward.device)
 
     def _advance(self, task: PrefillTask) -> None:
-        """Read the next chunk, or take all from the cache; the last one sets the output."""
+        """Read the task's next chunk, or restore it from the cache; the last sets the output."""
         clock = perf_counter()
         try:
             if task.done == len(task.ids):
@@ -246,7 +196,7 @@ class Scheduler:
             task.error = error
 
     def _keep(self, task: PrefillTask, output: ForwardOutput) -> None:
-        """Have the prompt, once it is read, be found by later runs."""
+        """Cache a prompt that is read."""
         if task.cached is None and task.cacheable and task.finite:
             kept = self.forward.slots.read(task.slots[0], len(task.ids))
             self.prompts.put(task.ids, CachedPrompt(kept, output))
@@ -259,7 +209,7 @@ class Scheduler:
         return replace(output, states=replace(output.states, top=torch.cat(task.chunk_states)))
 
     def _read_text(self, task: PrefillTask) -> ForwardOutput:
-        """Read the next tokens of the text, the first time after those that are kept of it."""
+        """Read the next tokens of the text, after restoring those that are cached."""
         slot, start = task.slots[0], len(task.ids)
         if not task.written and task.cacheable:
             states = task.needs_all_states

@@ -1,9 +1,9 @@
-"""Reads a text that a run goes on with, with the bits that its tokens had when they were written.
+"""Reads the text that a run continues, with the bits that its tokens had when they were generated.
 
 A lane's tokens are read one at a time, and so are these, only that many of them share a forward:
-each is a row of its own at its own position, in the slot of the same text. In every layer all rows
-are written before one is attended to, so a row finds the keys and values of those before it; and a
-row's bits do not depend on how many are beside it.
+each is a row of its own at its own position, in the slot of the same text. In every layer the keys
+and values of all rows are written before attention reads any, so a row finds those of the rows
+before it; and a row's bits do not depend on how many are beside it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class TextReader:
     def restore(
         self, slot: int, prompt: Sequence[int], text: Sequence[int], *, states: bool = False
     ) -> CachedText | None:
-        """Write what is kept of a text into ``slot``, after the prompt that it holds.
+        """Write what the cache has of a text to ``slot``, after the prompt that it holds.
 
-        Never all of it: the last token is read for what follows it. With ``states`` only where
-        those are kept too.
+        The last token is never restored: it is read for the logits after it. With ``states`` only
+        texts whose hidden states are kept are restored.
         """
         kept = self.prompts.longest(prompt, text[:-1], states=states)
         if kept is not None:
@@ -52,7 +52,7 @@ class TextReader:
     ) -> ForwardOutput:
         """Read ``tokens`` into a slot that holds ``start`` tokens already.
 
-        The logits after each of them, and with ``states`` those of all of them.
+        Returns the logits after each of them, and with ``states`` the hidden states of all.
         """
         count = len(tokens)
         output = self.forward.decode(
@@ -65,7 +65,7 @@ class TextReader:
 
     @torch.inference_mode()
     def read_after(self, slot: int, prompt: Sequence[int], text: Sequence[int]) -> ForwardOutput:
-        """Read a prompt into a slot, and then a text after it."""
+        """Read a prompt into a slot and then a text after it; the output after the last token."""
         output = self.forward.prefill(slot, prompt)
         done = 0
         if text:
@@ -78,10 +78,10 @@ class TextReader:
         return output
 
     def keep(self, lane: Lane) -> None:
-        """Have the texts of a lane that ended be gone on with, while its slots still hold them.
+        """Cache the texts of a lane that ended, while its slots still hold them.
 
-        Tokens that were drafted were not read one at a time, and rows of beams that ended earlier
-        may have lost their slots to others: their texts are not kept, and will be read.
+        Drafted tokens were not read one at a time, and rows of beams that ended earlier may have
+        lost their slots to others: their texts are not cached.
         """
         if not isinstance(self.forward.slots, KVSlots):  # a state cannot be cut
             return

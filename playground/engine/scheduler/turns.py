@@ -1,7 +1,7 @@
-"""Turns at the rows, where runs do not all fit: one that had its turn waits for others to have it.
+"""Preemption where runs do not all fit into the rows: one that had its turn is paused for others.
 
-What its slots hold is kept apart meanwhile and written to others later, bit for bit, so that it
-goes on as if nothing had been. Nobody waits for the end of a run that came earlier.
+What its slots hold is kept apart meanwhile and written to other slots later, bit for bit, so that
+it continues unchanged. No run waits for the end of one that came earlier.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from playground.engine.run import Run
 from playground.models import device
 
 _MEMORY_SHARE = 0.25  # of the free memory, for what one paused run held
-TURN_S = 4.0  # seconds of rows that a run has at least, before it gives them to another
+TURN_S = 4.0  # seconds for which a run has its rows at least, before it is paused
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Turns:
         return first if first is None or run is None or first.since < run.submitted else None
 
     def forget(self, run: Run) -> None:
-        """Let go of what a run held that ended while it was paused."""
+        """Drop what is kept of a run that ended while it was paused."""
         self.paused = [paused for paused in self.paused if paused.run is not run]
 
     def turn(
@@ -56,10 +56,11 @@ class Turns:
         spare: int,
         moved: Callable[[Lane, dict[int, int]], None],
     ) -> None:
-        """Let the next have rows, as far as others have had their turn.
+        """Restore paused runs and make room for ``first``, by pausing runs that had their turn.
 
-        That is a paused run, or ``first``, who leaves ``spare`` rows to others. ``runs`` are those
-        at work that may be paused. ``moved`` is told which slots of a lane became which.
+        ``first`` is the next run of the queue and needs ``spare`` rows beside its own. ``runs`` are
+        those at work that may be paused. ``moved`` is called for every restored lane with the new
+        slot of each one before.
         """
         now = perf_counter()
         at_work = {run.id for run in runs}
@@ -79,7 +80,7 @@ class Turns:
     def _make_room(self, runs: Sequence[Run], width: int, now: float, spare: int = 0) -> bool:
         """Pause runs that had their turn, the longest at work first, until so many rows are free.
 
-        None is paused where that would not do.
+        None is paused where that would not be enough.
         """
         ready = sorted(
             (run for run in runs if run.live and now - self._began[run.id] > self.seconds),
@@ -101,7 +102,7 @@ class Turns:
         return wanted * self.slots.bytes_per_token < _MEMORY_SHARE * free
 
     def _pause(self, run: Run, now: float) -> None:
-        kept = {lane: self._held(lane) for lane in run.live}  # all, before any is let go
+        kept = {lane: self._held(lane) for lane in run.live}  # all, before any slot is freed
         for lane in kept:
             self.slots.free(lane.slots.pause())
         self._began.pop(run.id)
