@@ -30,26 +30,26 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_every_strategy_has_a_line(report: Report) -> None:
-    assert [line.strategy for line in report.lines] == list(registry().strategies)
+    assert [line.strategy for line in report.measured] == list(registry().strategies)
     assert report.prompt_tokens >= 100
-    refused = [line for line in report.lines if line.refused]
+    refused = [line for line in report.measured if line.refused]
     assert "dola" in [line.strategy for line in refused]
     reasons = ("2", "person", "another model")
     assert all(any(reason in line.refused for reason in reasons) for line in refused)
-    for line in report.lines:
+    for line in report.measured:
         assert line.refused or (line.share != 0.0 and line.steps > 0)
         assert str(line) in str(report) and str(line).count("|") - str(line).count("\\|") == 6
 
 
 def test_what_costs_a_forward_is_told_apart(report: Report) -> None:
-    apart = {line.strategy: line.reads_more for line in report.lines if line.reads_more}
+    apart = {line.strategy: line.reads_more for line in report.measured if line.reads_more}
     assert apart.keys() == FORWARDS.keys()
     assert all(word in apart[name] for name, word in FORWARDS.items())
-    against = {line.strategy: (line.against, line.rows) for line in report.lines}
+    against = {line.strategy: (line.against, line.rows) for line in report.measured}
     assert against["diverse_beam"] == against["contrastive"] == ("sample(4)", 4)
     assert against["guidance"] == ("sample(2)", 2)
     assert against["sample"] == ("greedy", 1) and against["top_p"] == ("sample", 1)
-    first = json.loads(json.dumps(asdict(report)))["lines"][0]
+    first = json.loads(json.dumps(asdict(report)))["measured"][0]
     assert first["strategy"] == next(iter(registry().strategies))
 
 
@@ -115,8 +115,8 @@ def test_what_a_gpu_does_is_tried_on_the_processor(
     monkeypatch.setattr(gpu, "DTYPES", gpu.DTYPES[:2])
     report = gpu.measure("cpu", ["tiny"], tokens=4, seconds=300)
     assert not report.faults and report.passed
-    assert [line.dtype for line in report.lines] == list(gpu.DTYPES)
-    for line in report.lines:
+    assert [line.dtype for line in report.models] == list(gpu.DTYPES)
+    for line in report.models:
         assert 0 < line.nine_rows_forward_ms < line.nine_rows_ms and line.limit_ms > 0
         assert line.alone_is_equal and line.eager_is_equal and not line.graphs
     readme = tmp_path / "README.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from playground.bench.peers import comparing, llama_cpp, vllm
-from playground.bench.peers.comparing import Line
+from playground.bench.peers.comparing import Measured
 from playground.bench.peers.environments import NOT_INSTALLED, Environments
 from playground.bench.peers.server import served
 from playground.bench.peers.task import TASKS, Absent, Failed, Task
@@ -44,14 +44,14 @@ def test_what_is_in_this_process_is_measured_and_the_rest_is_named(
     monkeypatch.setenv("PLAYGROUND_TRACE_STEPS", "0")
     folder = saved(tiny_llama(vocab=VOCAB, context=2048), tmp_path)
     report = comparing.compare(str(folder), tokens=5, repeats=1)
-    found = {(line.peer, line.task): line for line in report.lines}
+    found = {(line.peer, line.task): line for line in report.measured}
     assert report.absent.keys() == {"llama-cpp-python", "llama-server", "vLLM"}
-    one, continuous, batched = dict.fromkeys(line.peer for line in report.lines)
+    one, continuous, batched = dict.fromkeys(line.peer for line in report.measured)
     assert "one by one" in one and "continuous" in continuous
     assert found[one, "the six recipes"].texts == 6
-    assert (found[continuous, "the six recipes"].texts, len(report.lines)) == (4, 6)
+    assert (found[continuous, "the six recipes"].texts, len(report.measured)) == (4, 6)
     assert found[batched, "16 samples"].texts == found[continuous, "16 samples"].texts == 16
-    assert all(line.seconds > 0 and line.here_s > 0 for line in report.lines)
+    assert all(line.seconds > 0 and line.here_s > 0 for line in report.measured)
     assert "vLLM (not installed here)" in str(report)
     assert "the six recipes, 4 of 6" in str(report)
 
@@ -92,7 +92,7 @@ def test_a_program_is_looked_for_in_the_environments_that_are_named(tmp_path: Pa
 
 
 def test_the_table_says_who_was_faster_losses_included() -> None:
-    line = Line("a peer", "one text", 1, 1, seconds=2.0, here_s=1.0)
+    line = Measured("a peer", "one text", 1, 1, seconds=2.0, here_s=1.0)
     assert str(line).endswith("| here, 2.0 times |")
     assert str(replace(line, seconds=0.5)).endswith("| **the peer**, 2.0 times |")
     assert str(replace(line, seconds=1.02)).endswith("| neither |")

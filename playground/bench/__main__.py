@@ -1,12 +1,12 @@
 """``python -m playground.bench``: measures one of twelve things and prints a report.
 
-``six`` (the default): six strategies against six calls of ``generate``. ``peers``: what else a
-person would take, as far as it is installed, in turns. ``bars``: what the playground sets itself,
-with what this machine would allow beside it. ``growth``: how a step's time grows with rows,
-prompts, texts, columns, candidates and clients. ``load``: many clients at once. ``cluster``:
-replicas over Ray Serve against the engine of this process, and what is reckoned for more machines.
-``experiment``: one of 640 texts against as many calls of ``generate``; its exit status is 1 where
-it takes more than a fifth of their time. ``strategies``: what each strategy adds to a step of six
+``six`` (the default): six strategies against six calls of ``generate``. ``peers``: other programs
+that generate text, as far as they are installed, by turns. ``bars``: the playground's own goals,
+with the limits of this machine beside them. ``growth``: how a step's time grows with rows, prompts,
+texts, columns, candidates and clients. ``load``: many clients at once. ``cluster``: replicas over
+Ray Serve against the engine of this process, and an estimate for more machines. ``experiment``: one
+of 640 texts against as many calls of ``generate``; its exit status is 1 where it takes more than a
+fifth of their time. ``strategies``: what each strategy adds to a step of six
 lanes. ``soak``: whether memory levels off over many runs, and whether clients that stop reading are
 dropped; its exit status is 1 where either is not so. ``models``: which types of models are served,
 and whether as ``generate`` does; its exit status is 1 where one is not. ``gpu``: whether a row's
@@ -42,7 +42,7 @@ from playground.bench.random_models import SHAPES
 from playground.bench.readme import write
 from playground.experiment.runner import Done
 
-_TOLD = 64  # texts of an experiment, after which it says how far it is
+_PROGRESS_EVERY = 64  # texts of an experiment
 WHAT = (
     "six", "peers", "bars", "growth", "load", "cluster", "experiment", "strategies", "soak",
     "models", "gpu", "clicks",
@@ -125,8 +125,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     elif options.what == "growth":
         reports = [growth.measure(options.model, options.only)]
     elif options.what == "experiment":
-        asked = (options.prompts, options.seeds, options.sample)
-        reports = [experiment.compare(options.model, options.tokens, *asked, _written)]
+        size = (options.prompts, options.seeds, options.sample)
+        reports = [experiment.compare(options.model, options.tokens, *size, _written)]
     elif options.what == "strategies":
         reports = [
             strategies.measure(
@@ -162,7 +162,7 @@ def _progress(verdict: models.Verdict) -> None:
 
 
 def _written(done: Done) -> None:
-    if done.done % _TOLD == 0:
+    if done.done % _PROGRESS_EVERY == 0:
         left = f"about {done.seconds_left:.0f} s left" if done.seconds_left else "all written"
         print(f"{done.done} of {done.total} texts, {left}", file=sys.stderr, flush=True)
 

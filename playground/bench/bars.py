@@ -1,8 +1,8 @@
-"""What the playground sets itself: a goal, what was measured, and what this machine would allow.
+"""The playground's own goals, each with what was measured and with the limit of this machine.
 
-A goal that arithmetic forbids on a weak machine is no goal there: beside each stands the limit that
-was measured with it, the products of a forward alone for many rows, or reading its weights once for
-few. What was reached is then told as a share of that limit.
+The limits are measured as well: the matrix products of a forward alone, for many rows, or reading
+its weights once, for few. A goal beyond its limit cannot be reached on this machine; what was
+measured is then reported as a share of the limit.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Bar:
 
     @property
     def share(self) -> float | None:
-        """Of the limit, that was reached; 1 is all that the machine allows."""
+        """The share of the limit that was reached, 1 at most."""
         if self.limit is None or not self.found or not self.limit:
             return None
         return self.found / self.limit if self.least else self.limit / self.found
@@ -63,14 +63,14 @@ class Bar:
             kept = "not on this machine"
         limit = ""
         if self.limit is not None and self.share is not None:
-            limit = f"{self._said(self.limit)}: {self.limit_is}; {self.share:.0%} of it"
+            limit = f"{self._written(self.limit)}: {self.limit_is}; {self.share:.0%} of it"
         sign = "at least" if self.least else "at most"
         return (
-            f"| {self.what} | {sign} {self._said(self.goal)} | {self._said(self.found)} | "
+            f"| {self.what} | {sign} {self._written(self.goal)} | {self._written(self.found)} | "
             f"{kept} | {limit} |"
         )
 
-    def _said(self, value: float) -> str:
+    def _written(self, value: float) -> str:
         if self.unit == "%":
             return f"{value:.0%}"
         return f"{value:.{0 if value >= 100 else 1}f}{' ' if self.unit else ''}{self.unit}"
@@ -177,10 +177,10 @@ def _program(model: str | None) -> Iterator[Bar]:
             page_s = program.page_s
     yield Bar("the page is up at a second start", 5, page_s, "s")
     spawn = multiprocessing.get_context("spawn")
-    told = spawn.Queue()
-    process = spawn.Process(target=_loaded, args=(model, told), daemon=True)
+    results = spawn.Queue()
+    process = spawn.Process(target=_loaded, args=(model, results), daemon=True)
     process.start()
-    grown, weights = told.get(timeout=300)
+    grown, weights = results.get(timeout=300)
     process.join()
     yield Bar(
         f"memory that loading takes, in times of the weights ({weights / 1e6:.0f} MB)",
@@ -188,8 +188,8 @@ def _program(model: str | None) -> Iterator[Bar]:
     )  # fmt: skip
 
 
-def _loaded(model: str | None, told: Any) -> None:
-    """Tell by how much a process grows as a model is loaded and checked, and the weights' bytes."""
+def _loaded(model: str | None, results: Any) -> None:
+    """Put the bytes by which a process grows as it loads and checks a model, and its weights'."""
     from playground import Playground
 
     import torch  # isort: skip
@@ -201,7 +201,7 @@ def _loaded(model: str | None, told: Any) -> None:
     own = Playground(model)
     own.engine.join_tracing()
     weights = sum(weight.nbytes for weight in own.model.parameters())
-    told.put((process.memory_info().rss - before, weights))
+    results.put((process.memory_info().rss - before, weights))
 
 
 def _page(repeats: int) -> Iterator[Bar]:

@@ -1,9 +1,9 @@
-"""How soon the page answers a click, with a large comparison on it, in a headless Chromium.
+"""The page's response time to clicks, with a large comparison on it, in a headless Chromium.
 
-The program runs in a process of its own, as a host starts it; one comparison is written over HTTP
+The program runs in a process of its own, as a host starts it; one comparison is generated over HTTP
 and opened on the page as a saved file is. Then tokens are clicked in every tab of the inspector,
-and every tab is opened. Each time counts from the click to the second frame after what it asked
-for is drawn, so that a frame's length or two are in it.
+and every tab is opened. Each time is from the click to the last change of the inspector, and a
+frame more.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ RECIPES = (
 )
 PROMISED_MS = 100.0
 
-# Clicks on what is given and waits for it to be drawn; milliseconds. What is asked for is a token's
-# title, or that the tab is open and something in its panel was changed or was there before.
+# Clicks an element and waits until what it opens is drawn; milliseconds. A token is drawn once its
+# title is in the caption, a tab once it is open; in both nothing in the inspector then changes.
 CLICK = """async ([selector, index, title]) => {
   const frame = () => new Promise(requestAnimationFrame);
   const inspector = document.querySelector('#inspector');
@@ -54,7 +54,7 @@ CLICK = """async ([selector, index, title]) => {
 
 @dataclass(frozen=True)
 class Clicked:
-    """Milliseconds from a click to what it asked for."""
+    """Milliseconds from a click until what it opens is drawn."""
 
     what: str
     median: float

@@ -1,7 +1,7 @@
 """Replicas over Ray Serve against the engine of this process, with as many threads each.
 
-All replicas are on this machine: what is measured is what the way to them costs, not what more
-machines give. What those would give is reckoned from it, and told apart.
+All replicas are on this machine: what is measured is the cost of the way to them, not the speed of
+more machines. That is estimated from it, and reported separately.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ REPLICAS = 100
 
 @dataclass(frozen=True)
 class Served:
-    """``clients`` at once, each with three recipes; seconds. ``hop`` is a token's way, in ms."""
+    """``clients`` at once, each with three recipes. Times are in seconds.
+
+    ``hop_p50`` and ``hop_p95`` are a token's way from a replica, in milliseconds.
+    """
 
     where: str
     clients: int
@@ -61,7 +64,7 @@ class Experimented:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured, and what is reckoned from it."""
+    """What was measured, and what is estimated from it."""
 
     model: str
     threads: int
@@ -106,7 +109,7 @@ class Report:
             f"A step takes {base:.0f} ms and {per_row:.2f} ms for each row; a token's record is "
             f"{self.record_bytes / 1e3:.1f} kB in a message.",
             "",
-            "Reckoned from these figures, for machines with one such engine each:",
+            "Estimated from these figures, for machines with one such engine each:",
             "",
             "| machines | tokens/s, 90 rows each | records | polls of one front end |",
             "|---:|---:|---:|---:|",
@@ -165,12 +168,12 @@ def _serving(settings: Settings) -> Iterator[Service]:
 
 
 def _warm(service: Service) -> None:
-    _all([_asked(0, 4)], service.backend())
+    _all([_request(0, 4)], service.backend())
     for engine in service.engines.values():
         engine.join_tracing()
 
 
-def _asked(number: int, tokens: int) -> Request:
+def _request(number: int, tokens: int) -> Request:
     return Request(
         prompt=f"{PROMPTS[number % len(PROMPTS)]} {number}",
         recipes=[Recipe.parse(recipe) for recipe in RECIPES],
@@ -194,7 +197,7 @@ def _crowd(where: str, backend: Backend, clients: int, tokens: int) -> Served:
     if following is not None:
         following.hops = []
     clock = time.perf_counter()
-    runs = _all([_asked(number, tokens) for number in range(clients)], backend)
+    runs = _all([_request(number, tokens) for number in range(clients)], backend)
     seconds = time.perf_counter() - clock
     firsts = sorted(run.first_token or 0.0 for run in runs)
     hops = sorted(following.hops) if following is not None else []
@@ -234,7 +237,7 @@ def _times(backend: Backend) -> tuple[Step, float]:
     rows, seconds = [], []
     size = prefill = 0.0
     for count in ROWS:
-        requests = [_asked(number, STEPS) for number in range(count // len(RECIPES))]
+        requests = [_request(number, STEPS) for number in range(count // len(RECIPES))]
         runs = _all(requests, backend)
         steps = runs[-1].comparison().lanes[0].trace.path()
         gaps = [after.at - before.at for before, after in pairwise(steps[1:])]

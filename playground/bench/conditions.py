@@ -1,4 +1,4 @@
-"""Where, when and on what something was measured, which every report of the bench says first."""
+"""The conditions of a measurement, with which every report of the bench begins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What figures were measured with: they are compared with those of the same conditions."""
+    """Figures are compared only with those measured under the same conditions."""
 
     model: str
     machine: str
@@ -24,7 +24,7 @@ class Conditions:
 
     @classmethod
     def of(cls, own: Playground) -> dict[str, Any]:
-        """Those of this process and this model, by field."""
+        """The conditions of this process with this model, by field."""
         import torch
 
         return asdict(

@@ -1,10 +1,10 @@
-"""What a GPU does with the engine: whether a row's bits hold, and how near a step is to its limit.
+"""The engine on a GPU: whether it is batch-invariant, and how near a step is to its limit.
 
-Models of random weights, in the shapes of ones that people run, so that nothing is fetched. Each is
-served in every number format: its recipes are run alone and in company, as captured steps and as
-plain ones, and must give the same tokens and log-probabilities to the last bit. Then a step of 9
-rows and one of 16 are timed against the time in which this memory can be read as often as the
-weights are, and against ``generate``.
+The models have random weights, in the shapes of ones that people run, so that nothing is fetched.
+Each is served in every number format: its recipes are run alone and in a batch, and must give the
+same tokens and log-probabilities to the last bit; captured and plain steps must give the same
+tokens. Then a step of 9 rows and one of 16 are timed against reading the weights once at the
+measured bandwidth, and against ``generate``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MANY = ["top_p(0.9) | sample"] * 16
 
 
 @dataclass(frozen=True)
-class Line:
-    """One model in one number format. Times are medians, in milliseconds a step."""
+class Measured:
+    """One model in one number format. Times of steps are medians, in milliseconds."""
 
     model: str
     dtype: str
     load_s: float  # with all checks and captures
     graphs: bool  # whether steps are captured
-    alone_is_equal: bool  # a recipe's records alone and in company, bit for bit
+    alone_is_equal: bool  # a recipe's records alone and in a batch, bit for bit
     eager_is_equal: bool  # captured and plain steps: the same tokens
     nine_rows_ms: float
     nine_rows_forward_ms: float
@@ -58,19 +58,19 @@ class Line:
 
 @dataclass
 class Report:
-    """Lines in the order in which they were measured, and what could not be."""
+    """The models in the order in which they were measured, and what could not be."""
 
     device: str
     torch: str
     transformers: str
     date: str
     bandwidth: float  # bytes a second, read
-    lines: list[Line] = field(default_factory=list)
+    models: list[Measured] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        return not self.faults and all(line.holds for line in self.lines)
+        return not self.faults and all(model.holds for model in self.models)
 
     def __str__(self) -> str:
         return "\n".join(
@@ -78,11 +78,11 @@ class Report:
                 f"{self.device}, torch {self.torch}, transformers {self.transformers}, "
                 f"{self.date}; memory is read at {self.bandwidth / 1e9:,.0f} GB/s:",
                 "",
-                "| model | format | alone = in company | captured = plain | weights once, ms | "
+                "| model | format | alone = in a batch | captured = plain | weights once, ms | "
                 "9 rows, ms a step (forward) | 16 rows | times faster than `generate` | "
                 "loaded and checked, s |",
                 "|---|---|---|---|---:|---:|---:|---:|---:|",
-                *map(str, self.lines),
+                *map(str, self.models),
                 *(["", *(f"Failed: {fault}" for fault in self.faults)] if self.faults else []),
             )
         )
@@ -110,16 +110,18 @@ def measure(device: str, shapes: Sequence[str], tokens: int, seconds: float) -> 
                 report.faults.append(f"{shape} in {dtype} was not reached in {seconds:.0f} s")
                 continue
             try:
-                line = _line(shape, dtype, where, tokens, report.bandwidth)
+                found = _measured(shape, dtype, where, tokens, report.bandwidth)
             except Exception as error:
                 report.faults.append(f"{shape} in {dtype}: {type(error).__name__}: {error}")
             else:
-                report.lines += [line] if line else []
+                report.models += [found] if found else []
     return report
 
 
-def _line(shape: str, dtype: str, device: Any, tokens: int, bandwidth: float) -> Line | None:
-    """Measure one model; None where nobody would serve it so."""
+def _measured(
+    shape: str, dtype: str, device: Any, tokens: int, bandwidth: float
+) -> Measured | None:
+    """Measure one model; None where it is too large to be served in float32."""
     import torch
 
     from playground.engine import Engine
@@ -145,7 +147,7 @@ def _line(shape: str, dtype: str, device: Any, tokens: int, bandwidth: float) ->
             engine.forward.paths = paths
         finally:
             engine.close()
-        return Line(
+        return Measured(
             model=shape,
             dtype=dtype,
             load_s=load,
@@ -167,7 +169,7 @@ def _line(shape: str, dtype: str, device: Any, tokens: int, bandwidth: float) ->
 
 @dataclass(frozen=True)
 class _Text:
-    """What a recipe generated, with everything that must be the same to the last bit."""
+    """What a recipe generated, all of which must be the same to the last bit."""
 
     tokens: list[int]
     logprobs: list[float]
@@ -187,7 +189,7 @@ def _read(comparison: Any) -> list[_Text]:
     return found
 
 
-def _run(engine: Any, asked: Sequence[tuple[str, Sequence[str]]], tokens: int) -> list[Any]:
+def _run(engine: Any, lanes: Sequence[tuple[str, Sequence[str]]], tokens: int) -> list[Any]:
     """Comparisons of these prompts and recipes, all at once."""
     from playground.engine import Request
     from strategies import Recipe
@@ -202,7 +204,7 @@ def _run(engine: Any, asked: Sequence[tuple[str, Sequence[str]]], tokens: int) -
                 seed=5,
             )
         )
-        for prompt, recipes in asked
+        for prompt, recipes in lanes
     ]
     for run in runs:
         engine.drive(run)

@@ -27,7 +27,7 @@ CANDIDATES = (1, 5, 20, 50, 200)
 CLIENTS = (1, 8, 30, 100)
 SAMPLE = "temperature(0.8) | top_p(0.95) | sample"
 _STEPS = 12  # of a measurement
-_AROUND = 12  # steps around a place whose median is told
+_BEFORE = 12  # steps before a position whose median is reported
 CURVES = {  # by name, what is varied
     "rows": "rows of one column",
     "prompt": "tokens of a prompt of 6 columns",
@@ -40,9 +40,9 @@ CURVES = {  # by name, what is varied
 
 @dataclass(frozen=True)
 class Point:
-    """``at`` so much of what is varied: milliseconds of a step, and of its forward.
+    """Milliseconds of a step and of its forward, where what is varied is ``at``.
 
-    ``once_ms`` is what is paid once, before the first token.
+    ``once_ms`` is spent once, before the first token.
     """
 
     at: int
@@ -57,14 +57,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """What a step costs as one thing grows."""
+    """The time of a step as one quantity grows."""
 
     what: str
     points: list[Point]
 
     @property
     def power(self) -> float:
-        """The power of what is varied that the step grows with, from the first point to the last.
+        """The exponent with which a step's time grows, from the first point to the last.
 
         0 is not at all, 1 in proportion.
         """
@@ -107,7 +107,7 @@ class Report(Conditions):
 
         figure = make_subplots(rows=2, cols=3, subplot_titles=[c.what for c in self.curves])
         for number, curve in enumerate(self.curves):
-            place = {"row": number // 3 + 1, "col": number % 3 + 1}
+            cell = {"row": number // 3 + 1, "col": number % 3 + 1}
             at = [point.at for point in curve.points]
             for name, colour, values in (
                 ("a step", "#1f77b4", [p.step_ms for p in curve.points]),
@@ -119,7 +119,7 @@ class Report(Conditions):
                         x=at, y=values, name=name, mode="lines+markers",
                         line={"color": colour}, legendgroup=name, showlegend=number == 0,
                     ),
-                    **place,
+                    **cell,
                 )  # fmt: skip
         figure.update_xaxes(type="log")
         figure.update_yaxes(type="log", title_text="ms")
@@ -129,7 +129,6 @@ class Report(Conditions):
 
 def measure(model: str | None, only: Sequence[str] = ()) -> Report:
     """Measure every curve, or those whose name is in ``only``."""
-
     from playground import Playground
 
     own = Playground(model, rows=3 * max(CLIENTS))
@@ -174,31 +173,31 @@ def _ran(
     )
 
 
-def _point(at: int, comparison: Any, around: int | None = None) -> Point:
-    """The median step of a comparison, or of those before ``around``."""
+def _point(at: int, comparison: Any, position: int | None = None) -> Point:
+    """The median step of a comparison, or of its steps before ``position``."""
     lane = comparison.lanes[0].trace
     steps = lane.path(0)[1:]
-    if around is not None:
-        steps = steps[max(0, around - _AROUND) : around]
+    if position is not None:
+        steps = steps[max(0, position - _BEFORE) : position]
     walls = [b.at - a.at for a, b in pairwise(steps)]
     forward = statistics.median(step.times.forward for step in steps[1:])
     return Point(
         at,
         statistics.median(walls) * 1e3,
         forward * 1e3,
-        None if around is not None else comparison.timings.prefill * 1e3,
+        None if position is not None else comparison.timings.prefill * 1e3,
     )
 
 
-def _along(own: Any, places: Sequence[int]) -> Iterator[Point]:
-    """Steps of one long text, before each of these places."""
-    comparison = _ran(own, [SAMPLE] * 6, max(places, default=_STEPS))
-    for place in places:
-        yield _point(place, comparison, place - 1)
+def _along(own: Any, positions: Sequence[int]) -> Iterator[Point]:
+    """The steps of one long text before each of these positions."""
+    comparison = _ran(own, [SAMPLE] * 6, max(positions, default=_STEPS))
+    for position in positions:
+        yield _point(position, comparison, position - 1)
 
 
 def _clients(own: Any, count: int) -> Point:
-    """Runs that come at once, each with a prompt and a seed of its own; without HTTP."""
+    """Runs submitted at once, each with a prompt and a seed of its own; without HTTP."""
     from playground.engine import Request
     from strategies import Recipe
 

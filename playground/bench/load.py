@@ -87,7 +87,7 @@ class Report:
 def measure(model: str | None, tokens: int, counts: Sequence[int]) -> list[Report]:
     """Serve ``model``; measure clients one after the other, then each of ``counts`` at once."""
     with serving(model) as port:
-        asyncio.run(visit(port, 0, 4))  # pays for what the first run alone does
+        asyncio.run(visit(port, 0, 4))  # to warm up
         alone: list[Visit] = [
             asyncio.run(visit(port, number, tokens))
             for number in range(1, 1 + min(SERIAL, max(counts)))
@@ -158,19 +158,19 @@ async def _events(port: int, body: bytes) -> AsyncIterator[tuple[float, bytes]]:
     """The events of a comparison, each with the time at which its network read returned.
 
     Written by hand, since a client library takes five times as long, on the very cores that are
-    measured. The request is HTTP/1.0, whose answers are not chunked and end with the connection.
+    measured. The request is HTTP/1.0, whose responses are not chunked and end with the connection.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.closing(writer):
         lines = "POST /api/compare HTTP/1.0", "Content-Type: application/json"
         head = "\r\n".join((*lines, f"Content-Length: {len(body)}", "", ""))
         writer.write(head.encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if answer.split(None, 2)[1] != b"200":
+        response = await reader.readuntil(b"\r\n\r\n")
+        if response.split(None, 2)[1] != b"200":
             raise RuntimeError((await reader.read()).decode())
         rest = b""
-        while piece := await reader.read(1 << 16):
-            *whole, rest = (rest + piece).split(b"\n\n")
+        while data := await reader.read(1 << 16):
+            *whole, rest = (rest + data).split(b"\n\n")
             clock = time.perf_counter()
             for event in whole:
                 yield clock, event
@@ -183,7 +183,7 @@ def _percentile(values: Sequence[float], share: float) -> float:
 
 @contextlib.contextmanager
 def serving(model: str | None, **settings: Any) -> Iterator[int]:
-    """The port of the HTTP routes over ``model``, in a process of their own, once they answer."""
+    """The port of the HTTP routes over ``model``, in a process of their own, once they respond."""
     port = free_port()
     spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
     server = spawn.Process(target=_serve, args=(model, port, settings), daemon=True)

@@ -1,4 +1,4 @@
-"""Which model types are served right: each made small and random, and held to ``generate``."""
+"""Which model types are served right: a tiny random model of each, compared with ``generate``."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _TOLERANCE = {"float32": 2e-3, "bfloat16": 0.25}  # of a log-probability, in nat
 
 
 class OwnGenerateFails(RuntimeError):
-    """There is nothing to compare with; the message says why."""
+    """The model's own ``generate`` fails, so that there is nothing to compare with."""
 
 
 class RowFails(RuntimeError):
-    """A text could not be written; the message says why."""
+    """The engine failed to generate a text; the message says why."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one type. ``slower`` is served right, with transformers' own cache."""
+    """The result of one type. ``slower`` is served right, on the plain path."""
 
     model_type: str
     architecture: str
@@ -58,14 +58,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The verdicts of all types that were asked for."""
+    """The verdicts on all types that were checked."""
 
     dtype: str
     verdicts: list[Verdict]
 
     @property
     def passed(self) -> bool:
-        """Whether no type is served with other tokens than its own."""
+        """Whether no type is served with other tokens than ``generate`` gives."""
         return not any(v.outcome == "different" for v in self.verdicts)
 
     def types(self, outcome: Outcome) -> list[str]:
@@ -147,12 +147,12 @@ def verdict(
 def differences(own: LoadedModel, engine: Engine, tolerance: float) -> str:
     """How the engine's texts differ from those of ``generate``, or with the batch; empty if not.
 
-    In 16 bits two experts of a mixture are often so close that rounding decides between them, and a
-    token then has other log-probabilities by either of two right ways: there a quarter of all steps
-    may be off.
+    In 16 bits two experts of a mixture are often so close that rounding decides between them, and
+    two correct forwards then give a token other log-probabilities: there a quarter of all steps may
+    differ.
     """
     routed = engine.forward.dtype.itemsize < 4 and bool(expert_counts(own.model.config))
-    steps, off, told = 0, 0, ""
+    steps, off, how = 0, 0, ""
     for prompt in prompts():
         wanted, logprobs = generated(own, prompt)
         alone = _driven(engine, prompt, ["greedy"])
@@ -160,19 +160,19 @@ def differences(own: LoadedModel, engine: Engine, tolerance: float) -> str:
             steps += 1
             far = abs(step.raw_logprob - float(scores[step.token]))
             if not far <= tolerance:
-                off, told = off + 1, f"log-probabilities off by {far:.2g} after {len(prompt)}"
+                off, how = off + 1, f"log-probabilities off by {far:.2g} after {len(prompt)}"
             if step.token != token:  # as likely, but for rounding: the texts part here
                 if far <= tolerance < float(scores[token] - scores[step.token]):
-                    off, told = off + 1, f"other tokens after {len(prompt)}"
+                    off, how = off + 1, f"other tokens after {len(prompt)}"
                 break
         batched = _driven(engine, prompt, ["greedy", "temperature(1.2) | sample(3)", "beam(3)"])
         if [s.raw_logprob for s in batched] != [s.raw_logprob for s in alone]:
             return f"other bits in a batch after {len(prompt)}"
-    return told if off > (steps / 4 if routed else 0) else ""
+    return how if off > (steps / 4 if routed else 0) else ""
 
 
 def prompts() -> list[list[int]]:
-    """Random ids; the same ones always."""
+    """Prompts of random ids, always the same ones."""
     generator = torch.Generator().manual_seed(7)
     return [torch.randint(3, VOCAB, (n,), generator=generator).tolist() for n in _PROMPTS]
 
@@ -214,7 +214,7 @@ def _driven(engine: Engine, prompt: Sequence[int], recipes: Sequence[str]) -> li
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what transformers says of configurations that no person wrote."""
+    """Silence transformers' warnings about configurations that no person wrote, and our own."""
     from transformers.utils import logging as transformers_logging
 
     before = transformers_logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""What a processor allows a forward: its products alone, and reading its weights once."""
+"""The lower bound of a forward's time on a processor: its matrix products alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _REPEATS = 15
 def products_ms(engine: Any, rows: int) -> float:
     """Milliseconds of all products of one forward of so many rows, by the kernels that it uses.
 
-    Each weight is multiplied once, one after the other, with nothing between: attention, norms and
-    what is made of the logits come on top. The median of several.
+    Each weight is multiplied once, one after another, with nothing between: attention, norms and
+    the processing of logits are left out. The median of several.
     """
     import torch
 

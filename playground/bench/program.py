@@ -18,14 +18,14 @@ _LONGEST_S = 300.0
 
 @dataclass(frozen=True)
 class Program:
-    """Where it answers, and after how many seconds it showed its page."""
+    """The program's address, and the seconds from its start until it served its page."""
 
     address: str
     page_s: float
 
 
 def free_port() -> int:
-    """One of this machine that nothing listens at."""
+    """A port of this machine on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -33,7 +33,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(**settings: object) -> Iterator[Program]:
-    """It, once it serves its model; ``settings`` are its variables without ``PLAYGROUND_``."""
+    """The program, once it serves its model.
+
+    ``settings`` are its environment variables, in lower case and without ``PLAYGROUND_``.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     given = [f"PLAYGROUND_{name.upper()}={value}" for name, value in settings.items()]
@@ -47,8 +50,8 @@ def started(**settings: object) -> Iterator[Program]:
     def seconds_until(path: str, ready: str) -> float:
         while time.perf_counter() - begun < _LONGEST_S:
             with contextlib.suppress(httpx.TransportError, json.JSONDecodeError, KeyError):
-                answer = httpx.get(f"{address}{path}", timeout=60)
-                if answer.is_success and (not ready or answer.json()["status"] == ready):
+                response = httpx.get(f"{address}{path}", timeout=60)
+                if response.is_success and (not ready or response.json()["status"] == ready):
                     return time.perf_counter() - begun
             if server.poll() is not None:
                 break

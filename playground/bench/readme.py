@@ -1,4 +1,4 @@
-"""The README's tables of what was measured: each stands between two marks."""
+"""The README's tables of measurements, each between two comments that name its bench."""
 
 from __future__ import annotations
 

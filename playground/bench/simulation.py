@@ -1,8 +1,8 @@
-"""Many clients over many replicas, by discrete events, with the times of a step as measured.
+"""Many clients over many replicas, by discrete-event simulation with the measured times of a step.
 
-A client asks for a run, reads it, pauses, and asks again. A run takes some rows of the replica with
-most free rows, or waits there in line. All rows of a replica advance by one token a step; a step
-takes ``base + per_row · rows`` seconds, which is what is measured of the engine.
+A client requests a run, reads it, pauses, and requests another. A run takes some rows of the
+replica with most free rows, or waits in its queue. All rows of a replica advance by one token a
+step; a step takes ``base + per_row · rows`` seconds, which are fitted to the engine's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who asks: each client for ``lanes`` texts, again after a pause of mean ``pause`` s."""
+    """The load: each client requests ``lanes`` texts, and again after a pause.
+
+    ``pause`` is its mean, in seconds; it is distributed exponentially.
+    """
 
     clients: int
     lanes: int = 3
@@ -58,7 +61,7 @@ class Outcome:
         return (
             f"{self.clients:,} clients over {self.replicas} replicas: {self.runs:,} runs, "
             f"{self.tokens_per_second:,.0f} tokens/s, {self.busy:.0%} of rows in use; "
-            f"in line {self.wait_p50:.2f} s, p95 {self.wait_p95:.2f} s, p99 {self.wait_p99:.2f} s; "
+            f"queued {self.wait_p50:.2f} s, p95 {self.wait_p95:.2f} s, p99 {self.wait_p99:.2f} s; "
             f"first token p95 {self.first_p95:.1f} s; whole run {self.whole_p50:.1f} s, "
             f"p95 {self.whole_p95:.1f} s; fairness {self.fairness:.3f}"
         )
@@ -67,7 +70,7 @@ class Outcome:
 @dataclass
 class _Run:
     client: int
-    asked: float
+    requested: float
     left: int
     began: float = 0.0
     first: float = 0.0
@@ -76,7 +79,7 @@ class _Run:
 @dataclass
 class _Replica:
     running: list[_Run] = field(default_factory=list)
-    line: deque[_Run] = field(default_factory=deque)
+    queue: deque[_Run] = field(default_factory=deque)
     steps: bool = False
 
 
@@ -84,11 +87,11 @@ def simulate(
     replicas: int, crowd: Crowd, step: Step, *, rows: int = 128, seconds: float = 600.0,
     seed: int = 0,
 ) -> Outcome:  # fmt: skip
-    """Let the crowd be served for so many seconds; the first tenth is not counted."""
+    """Serve the crowd for so many simulated seconds, of which the first tenth is not counted."""
     noise = random.Random(seed)
-    places = [_Replica() for _ in range(replicas)]
+    each = [_Replica() for _ in range(replicas)]
     free = [rows] * replicas
-    events: list[tuple[float, int, int, int]] = []  # time, order, kind (0 asks, 1 steps), whose
+    events: list[tuple[float, int, int, int]] = []  # time, order, kind (0 request, 1 step), whose
     order = 0
 
     def at(time: float, kind: int, whose: int) -> None:
@@ -99,27 +102,27 @@ def simulate(
     for client in range(crowd.clients):
         at(noise.random() * crowd.pause, 0, client)
     served = [0] * crowd.clients
-    asked = [0] * crowd.clients
-    ended: list[tuple[float, float, float]] = []  # in line, to the first token, to the end
+    requested = [0] * crowd.clients
+    ended: list[tuple[float, float, float]] = []  # in the queue, to the first token, to the end
     used = 0.0
     start = seconds / 10
     tokens = 0
     while events and events[0][0] < seconds:
         now, _, kind, whose = heapq.heappop(events)
         if kind == 0:
-            best = max(range(replicas), key=lambda one: (free[one], -len(places[one].line)))
+            best = max(range(replicas), key=lambda one: (free[one], -len(each[one].queue)))
             free[best] -= crowd.lanes
-            place = places[best]
-            place.line.append(_Run(whose, now, crowd.tokens))
+            replica = each[best]
+            replica.queue.append(_Run(whose, now, crowd.tokens))
             if now >= start:
-                asked[whose] += 1
-            if not place.steps:
-                place.steps = True
+                requested[whose] += 1
+            if not replica.steps:
+                replica.steps = True
                 at(now, 1, best)
             continue
-        place = places[whose]
+        replica = each[whose]
         going = []
-        for run in place.running:
+        for run in replica.running:
             run.left -= 1
             run.first = run.first or now
             if now >= start:
@@ -129,29 +132,30 @@ def simulate(
                 continue
             free[whose] += crowd.lanes
             at(now + noise.expovariate(1 / crowd.pause), 0, run.client)
-            if run.asked >= start:
+            if run.requested >= start:
                 served[run.client] += 1
-                ended.append((run.began - run.asked, run.first - run.asked, now - run.asked))
-        place.running = going
+                waited, first = run.began - run.requested, run.first - run.requested
+                ended.append((waited, first, now - run.requested))
+        replica.running = going
         took = 0.0
         # A prompt is read between two steps, and others after a step of all rows.
-        while place.line and (len(place.running) + 1) * crowd.lanes <= rows:
-            if took and took + step.prefill > step.seconds(len(place.running) * crowd.lanes):
+        while replica.queue and (len(replica.running) + 1) * crowd.lanes <= rows:
+            if took and took + step.prefill > step.seconds(len(replica.running) * crowd.lanes):
                 break
-            run = place.line.popleft()
+            run = replica.queue.popleft()
             run.began = now + took
             took += step.prefill
-            place.running.append(run)
-        if place.running:
-            width = len(place.running) * crowd.lanes
+            replica.running.append(run)
+        if replica.running:
+            width = len(replica.running) * crowd.lanes
             took += step.seconds(width)
             used += took * width if now >= start else 0.0
             at(now + took, 1, whose)
         else:
-            place.steps = False
+            replica.steps = False
     span = seconds - start
     waits, firsts, wholes = (sorted(column) for column in zip(*ended, strict=True))
-    shares = [s / a for s, a in zip(served, asked, strict=True) if a]
+    shares = [s / r for s, r in zip(served, requested, strict=True) if r]
     return Outcome(
         replicas=replicas,
         clients=crowd.clients,

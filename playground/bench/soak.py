@@ -1,6 +1,6 @@
 """Many short runs, then many clients that stop reading: whether memory and waiting stay bounded.
 
-The server runs in a process of its own, behind the same checks of requests as the page's.
+The server runs in a process of its own, behind the gate that every request to the program passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import httpx
 from playground.bench import load
 
 AT_ONCE = 4  # clients that make the short runs
-ROUND = 100  # runs between two looks at the memory
+ROUND = 100  # runs between two measurements of the memory
 SLACK = 0.03  # of the memory: growth of the C library's heap that is no leak
 DEADLINE_S = 60.0  # of every run, also of those that nobody reads
 WAIT_S = 30.0  # for 16 tokens beside the unread streams; behind them they would take far longer
@@ -104,7 +104,7 @@ async def _beside_stalled(port: int, count: int) -> tuple[float, float, float]:
 
 
 def _unread(port: int, request: bytes) -> socket.socket:
-    """A connection that has sent a request and will never read the answer."""
+    """A connection that has sent a request and never reads the response."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _READ_BUFFER)
     client.connect(("127.0.0.1", port))

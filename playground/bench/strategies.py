@@ -26,7 +26,7 @@ BAR = 0.1  # of a step
 
 
 @dataclass(frozen=True)
-class Line:
+class Measured:
     """One strategy's result. ``share`` is ``added_ms`` over a step without it, of as many rows."""
 
     strategy: str
@@ -60,16 +60,16 @@ class Report(Conditions):
     repeats: int
     prompt_tokens: int
     step_ms: float  # of six rows
-    lines: list[Line]
+    measured: list[Measured]
 
     @property
-    def over(self) -> list[Line]:
+    def over(self) -> list[Measured]:
         """The strategies whose share is above ``BAR``."""
-        return [line for line in self.lines if line.share > BAR]
+        return [one for one in self.measured if one.share > BAR]
 
     def __str__(self) -> str:
         head = ("| one lane | in place of | ms added | of a step | |", "|---|---|---:|---:|---|")
-        apart = [line for line in self.lines if line.reads_more]
+        apart = [one for one in self.measured if one.reads_more]
         return "\n".join(
             (
                 self.conditions,
@@ -77,14 +77,14 @@ class Report(Conditions):
                 f"{self.repeats} repeats; a step of six rows takes {self.step_ms:.0f} ms",
                 "",
                 *head,
-                *(str(line) for line in self.lines if not line.reads_more),
+                *(str(one) for one in self.measured if not one.reads_more),
                 "",
                 "With more read for them than their rows:",
                 "",
                 *head,
                 *map(str, apart),
                 "",
-                f"above {BAR:.0%}: {', '.join(line.strategy for line in self.over) or 'none'}",
+                f"above {BAR:.0%}: {', '.join(one.strategy for one in self.over) or 'none'}",
             )
         )
 
@@ -109,7 +109,7 @@ def measure(
     bench = _Bench([own.engine, other.engine], prompt, tokens, repeats)
     bench.pairs("sample", "sample")  # what is done once only
     chosen = [registry().get(name) for name in names] or list(registry().strategies.values())
-    lines = [bench.line(strategy) for strategy in chosen]
+    measured = [bench.measured(strategy) for strategy in chosen]
     plain = bench.plain or [step.whole for step, _ in bench.pairs("sample", "sample")]
     return Report(
         **Conditions.of(own),
@@ -117,13 +117,13 @@ def measure(
         repeats=repeats,
         prompt_tokens=len(own.engine.tokens(prompt)),
         step_ms=statistics.median(plain) * 1e3,
-        lines=lines,
+        measured=measured,
     )
 
 
 @dataclass(frozen=True)
 class _Seconds:
-    """A step of all lanes, and the forward that they shared."""
+    """The seconds of a step of all lanes, and of the forward that they shared."""
 
     whole: float
     forward: float
@@ -136,7 +136,7 @@ class _Bench:
         self.engines, self.prompt, self.tokens, self.repeats = engines, prompt, tokens, repeats
         self.plain: list[float] = []
 
-    def line(self, strategy: Any) -> Line:
+    def measured(self, strategy: Any) -> Measured:
         """Measure the strategy in one lane against the same lane without it."""
         from playground.engine import FieldError
         from strategies import Recipe
@@ -146,14 +146,14 @@ class _Bench:
         recipe = str(Recipe.from_steps([step] if search else [step, {"strategy": "sample"}]))
         if strategy.info.id == "model":
             why = "another model's engine writes the column"
-            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
+            return Measured(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
         try:
             lane = self.engines[0].builder.run(self.request(recipe)).lanes[-1]
         except FieldError as refusal:
-            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
+            return Measured(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, str(refusal))
         if lane.search.asks:
             why = "a person chooses"
-            return Line(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
+            return Measured(strategy.info.id, recipe, "", 0, "", 0.0, 0.0, 0, why)
         apart = _reads_more(lane)
         against = "sample"
         if not apart and (search or lane.width > 1):
@@ -167,7 +167,7 @@ class _Bench:
                     b.whole - a.whole if apart else (b.whole - b.forward) - (a.whole - a.forward)
                 )
         self.plain += steps if "(" not in against else []
-        return Line(
+        return Measured(
             strategy=strategy.info.id,
             recipe=recipe,
             against=against,
@@ -179,7 +179,7 @@ class _Bench:
         )
 
     def pairs(self, *recipes: str) -> list[tuple[_Seconds, _Seconds]]:
-        """Each step of the other lanes and one lane of either recipe, without first and last."""
+        """Each step of the other lanes with one lane of either recipe, but the first and last."""
         runs = [
             engine.submit(self.request(recipe))
             for engine, recipe in zip(self.engines, recipes, strict=True)
@@ -251,7 +251,7 @@ def _middle(schema: Mapping[str, Any], neutral: Any) -> Any:
 
 
 def _reads_more(lane: Any) -> str:
-    """What the forward computes beside this lane's rows, by the requests of its strategies."""
+    """What the forward computes for this lane's strategies beside its rows, in words."""
     from strategies import EarlyLayers, Search
 
     if any(isinstance(need, EarlyLayers) for need in lane.needs):

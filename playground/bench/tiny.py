@@ -156,7 +156,7 @@ def _shrunk(kind: Any, fields: dict[str, Any]) -> Any:
         if part is not None:
             text = name in ("text_config", "decoder_config", "decoder")
             given[name] = _shrunk(type(part), fields if text else {})
-    if "is_decoder" in names:  # else it fills gaps, and writes nothing
+    if "is_decoder" in names:  # without it the model attends to both sides
         given["is_decoder"] = True
     if "kv_lora_rank" in names:  # latent attention shares no heads
         given["num_key_value_heads"] = given["num_attention_heads"]

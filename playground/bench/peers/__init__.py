@@ -1,1 +1,1 @@
-"""Other programs that write texts, against this one, in turns: ``comparing.compare``."""
+"""Other programs that generate text, against this one, by turns: ``comparing.compare``."""

@@ -1,4 +1,4 @@
-"""Each way of writing against this playground: the same texts, the same prompt, turns taken."""
+"""Each way of generating text against this playground: the same tasks and prompt, by turns."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CLOSE = 1.05  # times as long, up to which neither is called faster
 
 
 @dataclass(frozen=True)
-class Line:
+class Measured:
     """One way at one task: seconds are medians, of the peer and of this playground by turns.
 
-    ``texts`` of the task's ``of_texts`` are those that the peer can write.
+    ``texts`` of the task's ``of_texts`` are those that the peer can generate.
     """
 
     peer: str
@@ -60,11 +60,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Report(Conditions):
-    """Lines task by task; ``absent`` says of each program that was not measured why."""
+    """All that was measured, task by task; ``absent`` is why other programs were not."""
 
     tokens: int
     repeats: int
-    lines: list[Line] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Report(Conditions):
                 "",
                 "| written | by | its time | here | faster |",
                 "|---|---|---:|---:|---|",
-                *map(str, self.lines),
+                *map(str, self.measured),
                 *(["", "Not measured: " + self._absent() + "."] if self.absent else []),
             )
         )
@@ -86,8 +86,7 @@ class Report(Conditions):
 def compare(
     model: str | None, tokens: int, repeats: int, environments: Sequence[Path] = ()
 ) -> Report:
-    """Measure every program that is there on one model, each in all its ways."""
-
+    """Measure every program that is installed on one model, each in all its ways."""
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
 
@@ -99,7 +98,7 @@ def compare(
     own = Playground(model)
     own.engine.join_tracing()
     report = Report(**Conditions.of(own), tokens=tokens, repeats=repeats)
-    places = Environments(tuple(environments))
+    installed = Environments(tuple(environments))
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     ends = plain.engine.model.eos_token_ids
     with ExitStack() as opened:
@@ -113,9 +112,11 @@ def compare(
         threads = report.threads
         found: dict[str, Callable[[], Any]] = {
             "transformers": lambda: transformers_ways(plain.model, ids),
-            "llama-cpp-python": lambda: gguf(lambda f: python_ways(places, f, ends, threads)),
-            "llama-server": lambda: gguf(lambda f: own_ways(places, f, threads)),
-            "vLLM": lambda: vllm_ways(places, plain.model, plain.tokenizer, report.dtype, threads),
+            "llama-cpp-python": lambda: gguf(lambda f: python_ways(installed, f, ends, threads)),
+            "llama-server": lambda: gguf(lambda f: own_ways(installed, f, threads)),
+            "vLLM": lambda: vllm_ways(
+                installed, plain.model, plain.tokenizer, report.dtype, threads
+            ),
         }
         ways: list[Way] = []
         for name, open_ways in found.items():
@@ -128,9 +129,9 @@ def compare(
 
 
 def _measure(report: Report, here: Way, ways: Sequence[Way]) -> None:
-    """Fill in the lines. A way that fails at a task once is not asked for it again."""
-    asked = [(task, way, way.part(task)) for task in TASKS for way in ways]
-    parts = [(task, way, part) for task, way, part in asked if part is not None]
+    """Fill in what is measured. A way that fails at a task once is left out from then on."""
+    every = [(task, way, way.part(task)) for task in TASKS for way in ways]
+    parts = [(task, way, part) for task, way, part in every if part is not None]
     times: dict[int, list[float]] = {number: [] for number in range(len(parts))}
     own: dict[tuple[str, ...], list[float]] = {part.recipes: [] for _, _, part in parts}
     for recipes in own:  # what is done once only
@@ -152,8 +153,8 @@ def _measure(report: Report, here: Way, ways: Sequence[Way]) -> None:
             seconds_here.append(_timed(here, Task("", recipes), tokens))
     for number, seconds_there in times.items():
         task, way, part = parts[number]
-        report.lines.append(
-            Line(
+        report.measured.append(
+            Measured(
                 way.name,
                 task.name,
                 len(part.recipes),

@@ -1,4 +1,4 @@
-"""Where other programs are installed: this environment, and others that are named.
+"""The environments in which other programs are installed: this one, and others that are named.
 
 Some cannot be installed beside this program, since they need other versions of the same packages.
 """
@@ -26,16 +26,16 @@ class Environments:
     def python_with(self, package: str) -> tuple[str, str]:
         """The Python of the first that has ``package``, and the version. Raises ``Absent``."""
         for python in (sys.executable, *(str(_bin(folder) / "python") for folder in self.folders)):
-            asked = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
-            found = subprocess.run([python, "-c", asked], capture_output=True, text=True)
+            code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
+            found = subprocess.run([python, "-c", code], capture_output=True, text=True)
             if found.returncode == 0:
                 return python, found.stdout.strip()
         raise Absent(NOT_INSTALLED)
 
     def command(self, name: str) -> str:
         """The first program of this name. Raises ``Absent``."""
-        places: Sequence[Path] = (Path(sys.executable).parent, *map(_bin, self.folders))
-        found = next(filter(None, (shutil.which(name, path=str(at)) for at in places)), None)
+        folders: Sequence[Path] = (Path(sys.executable).parent, *map(_bin, self.folders))
+        found = next(filter(None, (shutil.which(name, path=str(at)) for at in folders)), None)
         found = found or shutil.which(name)
         if found is None:
             raise Absent(NOT_INSTALLED)

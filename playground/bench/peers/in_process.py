@@ -87,8 +87,8 @@ class Batched(Generate):
 class Continuous:
     """transformers' continuous batching, with each text's own settings, as far as it has them.
 
-    ``generate_batch`` gives all texts the same; the manager under it does not. Greedy is the best
-    of one token, since whether it draws at all is one setting for all.
+    ``generate_batch`` gives all texts the same settings; the manager under it does not. Greedy is
+    ``top_k`` 1, since ``do_sample`` is one setting for all.
     """
 
     name = "transformers, continuous batching"

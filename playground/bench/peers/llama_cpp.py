@@ -1,8 +1,8 @@
-"""llama.cpp's servers: that of llama-cpp-python, which writes one text at a time, and its own.
+"""llama.cpp's servers: that of llama-cpp-python, which generates one text at a time, and its own.
 
 Both read the built-in model's GGUF file as it was published, 4 to 8 bits a weight: a third of the
-bytes that the others read. The Python server writes the candidates of a token only where it keeps
-all logits, so that there it is another server.
+bytes that the others read. The Python server returns the candidates of a token only where it keeps
+all logits, so another server is started for those.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from playground.bench.peers.task import MANY, Absent, Task, Way
 from playground.bench.six import PROMPT
 
 _CONTEXT = 2048  # tokens of all slots
-# What the fields of a request are for each recipe; it has beams no more. Both servers default to
-# more than a recipe asks for. A lone token is the greedy one.
+# The fields of a request for each recipe; llama.cpp has beams no more. Both servers have defaults
+# that a recipe has not, so each is set to its neutral value. Temperature 0 is greedy.
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 _RECIPES: dict[str, dict[str, Any]] = {
     "greedy": {"temperature": 0.0},
@@ -32,11 +32,16 @@ _RECIPES: dict[str, dict[str, Any]] = {
 
 
 class _PythonServer:
-    """One text after the other. Every token that would end a text is forbidden."""
+    """One text after the other. Every token that would end a text is forbidden.
 
-    def __init__(self, version: str, plain: Server, telling: Server, ends: Sequence[int]) -> None:
+    ``all_logits`` is the server that keeps them, and returns candidates.
+    """
+
+    def __init__(
+        self, version: str, plain: Server, all_logits: Server, ends: Sequence[int]
+    ) -> None:
         self.name = f"llama-cpp-python {version}, its server, one by one"
-        self._plain, self._telling = plain, telling
+        self._plain, self._all_logits = plain, all_logits
         self._bias = {str(end): -100.0 for end in ends}
 
     def part(self, task: Task) -> Task | None:
@@ -55,9 +60,9 @@ class _PythonServer:
             }
             for number, recipe in enumerate(task.recipes)
         ]
-        server = self._telling if task.candidates else self._plain
-        answers = server.ask("/v1/completions", bodies, 1)
-        return sum(int(answer["usage"]["completion_tokens"]) for answer in answers)
+        server = self._all_logits if task.candidates else self._plain
+        responses = server.post("/v1/completions", bodies, 1)
+        return sum(int(response["usage"]["completion_tokens"]) for response in responses)
 
 
 class _OwnServer:
@@ -87,8 +92,8 @@ class _OwnServer:
             }
             for number, recipe in enumerate(task.recipes)
         ]
-        answers = self._server.ask("/completion", bodies, self._slots)
-        return sum(int(answer["tokens_predicted"]) for answer in answers)
+        responses = self._server.post("/completion", bodies, self._slots)
+        return sum(int(response["tokens_predicted"]) for response in responses)
 
 
 def _part(task: Task) -> Task | None:
@@ -98,10 +103,10 @@ def _part(task: Task) -> Task | None:
 
 @contextmanager
 def python_ways(
-    places: Environments, file: Path, ends: Sequence[int], threads: int
+    installed: Environments, file: Path, ends: Sequence[int], threads: int
 ) -> Iterator[list[Way]]:
-    """llama-cpp-python's server on ``file``; may be ``Absent``."""
-    python, version = places.python_with("llama-cpp-python")
+    """llama-cpp-python's server on ``file``. Raises ``Absent``."""
+    python, version = installed.python_with("llama-cpp-python")
     with ExitStack() as opened:
         servers = [
             opened.enter_context(
@@ -116,17 +121,17 @@ def python_ways(
             )
             for keeps_all in ("False", "True")
         ]  # fmt: skip
-        plain, telling = servers
-        yield [_PythonServer(version, plain, telling, ends)]
+        plain, all_logits = servers
+        yield [_PythonServer(version, plain, all_logits, ends)]
 
 
 @contextmanager
-def own_ways(places: Environments, file: Path, threads: int) -> Iterator[list[Way]]:
-    """llama-server on ``file``, one text at a time and many; may be ``Absent``."""
-    program = places.command("llama-server")
-    told = subprocess.run([program, "--version"], capture_output=True, text=True)
-    words = (told.stdout + told.stderr).partition("version:")[2].split()
-    if told.returncode:
+def own_ways(installed: Environments, file: Path, threads: int) -> Iterator[list[Way]]:
+    """llama-server on ``file``, one text at a time and many. Raises ``Absent``."""
+    program = installed.command("llama-server")
+    printed = subprocess.run([program, "--version"], capture_output=True, text=True)
+    words = (printed.stdout + printed.stderr).partition("version:")[2].split()
+    if printed.returncode:
         raise Absent("it does not start")
     command = [
         program, "--model", str(file), "--ctx-size", str(_CONTEXT * 2), "--parallel", str(MANY),

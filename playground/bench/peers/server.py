@@ -1,4 +1,4 @@
-"""A server of another program: started, asked over HTTP, and ended."""
+"""A server of another program: started, sent requests over HTTP, and ended."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from playground.bench.peers.task import Absent, Failed
 from playground.bench.program import free_port
 
 _START_S = 240.0
-_ANSWER_S = 300.0
+_RESPONSE_S = 300.0
 
 
 class Server:
-    """What is asked of one that answers at ``port``, several questions at a time where wished."""
+    """Requests to a server at ``port``, several at a time where wished."""
 
     def __init__(self, port: int) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER_S)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_RESPONSE_S)
 
-    def ask(self, path: str, bodies: Sequence[Mapping[str, Any]], at_once: int) -> list[Any]:
-        """The answers to ``bodies``; ``Failed`` where one is refused."""
+    def post(self, path: str, bodies: Sequence[Mapping[str, Any]], at_once: int) -> list[Any]:
+        """The responses to ``bodies``. Raises ``Failed`` where one is refused."""
         with ThreadPoolExecutor(max(1, min(at_once, len(bodies)))) as threads:
-            return list(threads.map(lambda body: self._asked(path, body), bodies))
+            return list(threads.map(lambda body: self._posted(path, body), bodies))
 
-    def _asked(self, path: str, body: Mapping[str, Any]) -> Any:
-        answer = self.client.post(path, json=body)
-        if answer.is_error:
-            raise Failed(f"it answered {answer.status_code}: {answer.text[:200]}")
-        return answer.json()
+    def _posted(self, path: str, body: Mapping[str, Any]) -> Any:
+        response = self.client.post(path, json=body)
+        if response.is_error:
+            raise Failed(f"it answered {response.status_code}: {response.text[:200]}")
+        return response.json()
 
 
 @contextmanager
 def served(
     command: Sequence[str], ready: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """A server started by ``command``, to which its port is added; ``ready`` is answered with 200.
+    """A server started by ``command``, to which its port is appended.
 
-    ``environment`` is added to this process's. Raises ``Absent`` with its last words where it does
-    not start.
+    It is ready once a request for the path ``ready`` succeeds. ``environment`` is added to this
+    process's. Raises ``Absent``, with the last line of its output, where it does not start.
     """
     port = free_port()
     added = [f"{name}={value}" for name, value in (environment or {}).items()]
@@ -55,12 +55,13 @@ def served(
         server = Server(port)
         try:
             end = time.monotonic() + _START_S
-            while not _answers(server, ready):
+            while not _responds(server, ready):
                 if process.poll() is not None or time.monotonic() > end:
                     log.seek(0)
                     lines = log.read().decode(errors="replace").split("\n")
-                    said = [line.strip() for line in lines if line.strip()]
-                    raise Absent(f"its server does not start: {said[-1] if said else 'no word'}")
+                    printed = [line.strip() for line in lines if line.strip()]
+                    last = printed[-1] if printed else "it printed nothing"
+                    raise Absent(f"its server does not start: {last}")
                 time.sleep(0.3)
             yield server
         finally:
@@ -72,7 +73,7 @@ def served(
             server.client.close()
 
 
-def _answers(server: Server, path: str) -> bool:
+def _responds(server: Server, path: str) -> bool:
     with suppress(httpx.TransportError):
         return not server.client.get(path).is_error
     return False

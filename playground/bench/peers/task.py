@@ -1,4 +1,4 @@
-"""What is written by every program of the bench, and the ways in which each of them does."""
+"""The tasks that every program of the bench is given, and the protocol of a way to do them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from playground.bench.six import SIX
 
 MANY = 16  # samples of one recipe
-CANDIDATES = 20  # log-probabilities told with each token, where they are asked for
+CANDIDATES = 20  # log-probabilities returned with each token, where they are requested
 
 
 class Absent(RuntimeError):
@@ -17,7 +17,7 @@ class Absent(RuntimeError):
 
 
 class Failed(RuntimeError):
-    """A program is there and did not write what it was asked for; the message says what it said."""
+    """A program did not generate what was requested; the message is its error."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ TASKS = (
 
 
 class Way(Protocol):
-    """One way in which one program writes."""
+    """One way in which one program generates texts."""
 
     name: str
 
     def part(self, task: Task) -> Task | None:
-        """What it can do of a task; None for nothing of it, or nothing that another way is for."""
+        """The part of a task that it can do; None for nothing, or where another way is for it."""
 
     def write(self, task: Task, tokens: int) -> int:
-        """Write every text of a task, each of so many tokens; how many were written in all.
+        """Generate every text of a task, each of so many tokens; returns the tokens of all.
 
         Raises ``Failed``.
         """

@@ -1,4 +1,4 @@
-"""vLLM's server, which batches what comes at once: its build for processors, or for this GPU."""
+"""vLLM's server, which batches concurrent requests: its build for CPUs, or for this GPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Vllm:
     def part(self, task: Task) -> Task | None:
         if not task.candidates:
             return task
-        return task.of([recipe for recipe in _RECIPES if "beam" not in recipe])  # tells none of it
+        return task.of([recipe for recipe in _RECIPES if "beam" not in recipe])  # which has none
 
     def write(self, task: Task, tokens: int) -> int:
         bodies = [
@@ -56,22 +56,22 @@ class _Vllm:
             }
             for number, recipe in enumerate(task.recipes)
         ]
-        answers = self._server.ask("/v1/completions", bodies, MANY)
+        responses = self._server.post("/v1/completions", bodies, MANY)
         written = 0
-        for body, answer in zip(bodies, answers, strict=True):
-            told = int(answer["usage"]["completion_tokens"])
-            written += tokens if "use_beam_search" in body and told else told
+        for body, response in zip(bodies, responses, strict=True):
+            count = int(response["usage"]["completion_tokens"])
+            written += tokens if "use_beam_search" in body and count else count
         return written
 
 
 @contextmanager
 def vllm_ways(
-    places: Environments, model: Any, tokenizer: Any, dtype: str, threads: int
+    installed: Environments, model: Any, tokenizer: Any, dtype: str, threads: int
 ) -> Iterator[list[Way]]:
-    """vLLM's server on the weights of ``model``, saved for it meanwhile; may be ``Absent``."""
+    """vLLM's server on the weights of ``model``, in a temporary folder. Raises ``Absent``."""
     for name in _NAMES:
         try:
-            python, version = places.python_with(name)
+            python, version = installed.python_with(name)
             break
         except Absent:
             if name == _NAMES[-1]:
