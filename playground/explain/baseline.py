@@ -1,4 +1,4 @@
-"""What became of a baseline: the columns of one run beside those of another. Pure."""
+"""The columns of one run beside those of another, its baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playground.trace import Comparison, Metrics
 
 @dataclass(frozen=True)
 class AgainstBaseline:
-    """A column of a run and the baseline's column that it is held against, both from 0.
+    """A column of a run and the baseline's column that it is compared with, both from 0.
 
     ``index`` is the first token, from 0, at which the texts differ; None where they are the same.
     """
@@ -23,9 +23,9 @@ class AgainstBaseline:
 
 
 def against(run: Comparison, baseline: Comparison) -> list[AgainstBaseline]:
-    """Each column of a run beside the baseline's of the same name, else recipe, else place.
+    """Each column of a run beside the baseline's of the same name, else recipe, else number.
 
-    A column that the baseline has none for is left out.
+    A column without a counterpart is left out.
     """
     found = []
     for lane, result in enumerate(run.lanes):
@@ -33,8 +33,8 @@ def against(run: Comparison, baseline: Comparison) -> list[AgainstBaseline]:
             at for at, one in enumerate(baseline.lanes) if result.name and one.name == result.name
         ]
         alike = [at for at, one in enumerate(baseline.lanes) if one.recipe == result.recipe]
-        place = [lane] if lane < len(baseline.lanes) else []
-        other = next(iter([*named, *alike, *place]), None)
+        same_number = [lane] if lane < len(baseline.lanes) else []
+        other = next(iter([*named, *alike, *same_number]), None)
         if other is None:
             continue
         before = baseline.lanes[other]

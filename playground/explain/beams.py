@@ -1,4 +1,4 @@
-"""All rows of a lane as one tree: what went on, what was given up, and what ended."""
+"""All rows of a lane as one tree: which were continued, which were pruned, and which ended."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ CUT_OFF: tuple[FinishReason | None, ...] = (None, "waiting", "deadline", "cancel
 
 
 def beams(comparison: Comparison, lane: int) -> BeamTree:
-    """The rows of a lane, token by token, with what became of each.
+    """The rows of a lane, token by token, with the fate of each.
 
-    Of a search that keeps one text it is that text, of independent draws it is each of them.
+    For a search that keeps one text that is the text, for independent draws each of them.
     """
     trace = comparison.lanes[lane].trace
     known, steps = trace.beams, trace.steps
@@ -76,7 +76,7 @@ def scored(trace: Trace) -> bool:
 
 
 def weight(trace: Trace, output: Output) -> float | None:
-    """What the search compares a text by; where it does so once all are whole, as measured then."""
+    """What the search ranks a text by; where it ranks finished texts alone, as measured then."""
     known = trace.beams
     if known is None or not scored(trace):
         return None
@@ -109,9 +109,11 @@ def _fates(trace: Trace, parents: set[int | None]) -> list[Fate]:
 
 
 def _rows(trace: Trace, fates: list[Fate]) -> int:
-    """The most that were kept at one position, beside what ended there, if there were any such.
+    """The most rows that were kept at one position, without those that ended there if there are
+    others.
 
-    Of a search that does not choose among texts, how many it wrote: it may have taken some back.
+    For a search that does not choose among texts, the number of its texts: it may have taken back
+    tokens, which are records too.
     """
     steps = trace.steps
     if trace.beams is None:
@@ -121,7 +123,7 @@ def _rows(trace: Trace, fates: list[Fate]) -> int:
 
 
 def _scores(trace: Trace) -> list[float]:
-    """Of the text up to each record: the search's, or the sum of its tokens' log-probabilities."""
+    """The score of the text up to each record: the search's, or the sum of log-probabilities."""
     if scored(trace):
         return [step.score for step in trace.steps]
     totals: list[float] = []
@@ -132,7 +134,7 @@ def _scores(trace: Trace) -> list[float]:
 
 
 def _places(steps: list[StepRecord], scores: list[float]) -> list[int]:
-    """The place of each record by score among those of its position, the earlier of equal ones."""
+    """The rank of each record by score at its position, from 1; the earlier of equal ones leads."""
     at: dict[int, list[int]] = defaultdict(list)
     for node, step in enumerate(steps):
         at[step.index].append(node)

@@ -1,4 +1,4 @@
-"""Texts as a tree of stretches: what some of them share, up to where they part or one ends."""
+"""Texts as a tree of stretches: the tokens that some texts share, until they part or one ends."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from playground.trace import StepRecord
 
 @dataclass(frozen=True)
 class Stretch:
-    """Tokens that the same texts go through, one after the other.
+    """Consecutive tokens that the same texts share.
 
-    ``parent`` is the index of the stretch before it, ``first`` how many tokens stand before it in
+    ``parent`` is the index of the stretch before it, ``first`` the number of tokens before it in
     each text. ``texts`` are the numbers of the texts, and ``steps`` the records of one of them;
-    the texts in ``ends`` end behind it.
+    the texts in ``ends`` end with it.
     """
 
     parent: int | None
@@ -31,7 +31,7 @@ def stretches(paths: Sequence[Sequence[StepRecord]]) -> list[Stretch]:
     in none of them.
     """
     found: list[Stretch] = []
-    # What is to be done, the last first: texts that share so many tokens, after a stretch.
+    # A stack of groups of texts that share so many tokens, and the stretch that they follow.
     left = [(group, 0, None) for group in reversed(_groups(paths, range(len(paths)), 0))]
     while left:
         texts, first, parent = left.pop()

@@ -1,4 +1,4 @@
-"""A token's course through a recipe, as a step record tells it."""
+"""A token's probability stage by stage through a recipe, from its step record."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def course(step: StepRecord, token: int) -> list[float]:
 
 
 def removers(step: StepRecord, token: int, vocab_size: int) -> list[int]:
-    """The stage that removed a token, or those of which one must have; none where none did.
+    """The stage that removed a token, or those of which one must have; empty where none did.
 
-    Of a token that was not recorded nothing is known, unless all that survive were recorded. A
-    probability too small for a float is 0 as well, but a stage that leaves as many tokens as there
-    were, of ``vocab_size`` at first, removed none.
+    Nothing is known of a token that was not recorded, unless all that survive were recorded. A
+    probability too small for a float is 0 as well, but a stage after which as many tokens survive
+    as before, ``vocab_size`` at first, removed none.
     """
     known = step.candidates
     counts = [vocab_size, *(summary.survivors for summary in step.stages)]

@@ -1,4 +1,4 @@
-"""What two recipes differ in, told from their steps."""
+"""The steps in which two recipes differ."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Difference:
 def differences(left: Sequence[ChainStep], right: Sequence[ChainStep]) -> list[Difference]:
     """The steps that are not the same, in the order of ``right``, then those it lacks.
 
-    The n-th step of a strategy stands against the n-th of the other recipe. One that is written
-    alike but follows another order of steps differs as well.
+    The n-th step of a strategy is compared with the n-th of the other recipe. One that is written
+    alike but is in another order differs as well.
     """
     theirs, mine = _numbered(left), _numbered(right)
     kept = _in_order([theirs[key] for key in mine if key in theirs])

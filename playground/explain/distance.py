@@ -36,14 +36,14 @@ def distance(comparison: Comparison, left: int, right: int) -> ColumnDistance:
 
 
 def _alike(pairs: Sequence[tuple[StepRecord, StepRecord]]) -> list[StepDistance]:
-    """What ``_step`` gives, all at once, of pairs that have the same candidates.
+    """``_step`` of many pairs at once, each of which has the same candidates on both sides.
 
-    So they have at nearly every step, since the model gave both the same distribution.
+    Nearly every step has, since the model gave both columns the same distribution.
     """
     found: dict[int, StepDistance] = {}
     for width in {len(one.candidates.ids) for one, _ in pairs}:
-        places = [at for at, (one, _) in enumerate(pairs) if len(one.candidates.ids) == width]
-        group = [pairs[at] for at in places]
+        indices = [at for at, (one, _) in enumerate(pairs) if len(one.candidates.ids) == width]
+        group = [pairs[at] for at in indices]
         p, q = (
             np.array([pair[side].candidates.final for pair in group], np.float64) for side in (0, 1)
         )
@@ -51,7 +51,7 @@ def _alike(pairs: Sequence[tuple[StepRecord, StepRecord]]) -> list[StepDistance]
         known = _parts(p, q).sum(-1)
         low, high = known + _parts(*rest), known + sum(rest) / 2
         bounds = np.sqrt(np.clip([low, high], 0.0, 1.0)).T.tolist()
-        for at, (least, most) in zip(places, bounds, strict=True):
+        for at, (least, most) in zip(indices, bounds, strict=True):
             found[at] = StepDistance(low=least, high=most)
     return [found[at] for at in range(len(pairs))]
 
@@ -65,8 +65,10 @@ def _parts(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _step(one: StepRecord, other: StepRecord) -> StepDistance:
-    """Exact over the tokens that both recorded. What is left of either may be the same tokens in
-    the same shares, and cannot do more than have none in common.
+    """Bounds on the distance at one step.
+
+    It is exact over the tokens that both recorded. The rest of the two distributions is closest
+    where it is alike, and farthest where it has no token in common.
     """
     p, q = (dict(zip(s.candidates.ids, s.candidates.final, strict=True)) for s in (one, other))
     shared = p.keys() & q.keys()

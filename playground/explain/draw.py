@@ -1,7 +1,7 @@
-"""How a token was drawn: every candidate's log-probability plus its noise, and who won.
+"""How a token was drawn: every candidate's log-probability plus its noise, and the highest sum.
 
 A draw is the argmax of log-probability plus Gumbel noise, and the noise is a function of seed,
-sample, position and token alone: it is computed here again, and no model is asked.
+sample, position and token alone: it is computed again here, without a model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Ticket:
-    """A candidate in the draw: ``logprob`` after the recipe, ``noise`` of its own, in nats."""
+    """A candidate in the draw: its ``logprob`` after the recipe and its ``noise``, in nats."""
 
     token: int
     text: str
@@ -47,11 +47,11 @@ class Draw:
 
     @property
     def sentence(self) -> str:
-        """Who won by which sum, and who came next."""
-        told = f"{_told(self.winner)} won the draw"
+        """The winner and its sum, and the next one of those recorded."""
+        won = f"{_written(self.winner)} won the draw"
         if len(self.tickets) == 1:
-            return f"{told}." if self.unrecorded else f"{told}: no other token was left."
-        return f"{told}; next of those recorded came {_told(self.tickets[1])}."
+            return f"{won}." if self.unrecorded else f"{won}: no other token was left."
+        return f"{won}; next of those recorded came {_written(self.tickets[1])}."
 
 
 def draw(trace: Trace, step: StepRecord, seed: int, sample: int = 0) -> Draw | None:
@@ -79,7 +79,7 @@ def draw(trace: Trace, step: StepRecord, seed: int, sample: int = 0) -> Draw | N
 
 
 def noise(seed: int, sample: int, position: int, token: int) -> float:
-    """Standard Gumbel noise of one token, as the engine's sampling has it but for float32.
+    """Standard Gumbel noise of one token, the engine's but for its rounding to float32.
 
     SplitMix64's finaliser (Steele, Lea & Flood 2014) over the four numbers.
     """
@@ -97,7 +97,7 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _told(ticket: Ticket) -> str:
+def _written(ticket: Ticket) -> str:
     sign = "+" if ticket.noise >= 0 else "−"
     total = f"{ticket.total:.2f}".replace("-", "−")
     logprob = f"{ticket.logprob:.2f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""What a step of a recipe did to a distribution: the mass it removed, the logits it shifted."""
+"""The effect of a recipe's step on a distribution: the mass it removed, the logits it shifted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from playground.explain.words import count, percent, shown
 from playground.trace import StepRecord, Trace
 
 NEAR = 1e-3  # nats: two shifts that are nearer are the same
-LEAST = 1e-9  # probabilities below have too few digits to tell a shift by
+LEAST = 1e-9  # probabilities below have too few digits for a shift to show
 
 
 @dataclass(frozen=True)
 class Effect:
     """A stage's effect. ``removed`` counts tokens; ``mass`` is the probability that they had.
 
-    ``mass`` is None where the records do not tell. ``shifts`` are what was added to the logits of
-    recorded tokens, in nats, where that was not the same for all: none where every token was moved,
-    as by a temperature. Its ``scale`` is what all logits were multiplied by, of others None.
+    ``mass`` is None where the records do not determine it. ``shifts`` are what was added to the
+    logits of some recorded tokens, in nats; empty where every token was moved, as by a temperature.
+    ``scale`` is what all logits were multiplied by, None where they were not.
     """
 
     stage: int
@@ -34,8 +34,8 @@ class Effect:
     def sentence(self) -> str:
         """What it removed, else what it shifted, the most moved token first."""
         if self.removed:
-            told = f"{self.label} removes {count(self.removed, 'token')}"
-            return told if self.mass is None else f"{told}, {percent(self.mass)} of the probability"
+            text = f"{self.label} removes {count(self.removed, 'token')}"
+            return text if self.mass is None else f"{text}, {percent(self.mass)} of the probability"
         if self.scale is not None:
             how = "raises the likely ones" if self.scale > 1 else "raises the unlikely ones"
             return f"{self.label} multiplies every logit by {self.scale:.3g}, which {how}"
@@ -45,8 +45,8 @@ class Effect:
         shift = self.shifts[most]
         verb = "adds {} to" if shift > 0 else "takes {} off"
         others = len(self.shifts) - 1
-        told = f"{self.label} {verb.format(f'{abs(shift):.2f}')} {shown(self.texts[most], most)}"
-        return f"{told} and moves {count(others, 'other')}" if others else told
+        text = f"{self.label} {verb.format(f'{abs(shift):.2f}')} {shown(self.texts[most], most)}"
+        return f"{text} and moves {count(others, 'other')}" if others else text
 
 
 def effect(trace: Trace, step: StepRecord, stage: int) -> Effect:
@@ -88,7 +88,7 @@ def effect(trace: Trace, step: StepRecord, stage: int) -> Effect:
 
 
 def _scale(ids: Sequence[int], before: Sequence[float], ratios: dict[int, float]) -> float | None:
-    """What all logits were multiplied by; None where that was not so, or was 1."""
+    """What all logits were multiplied by; None where they were not, or by 1."""
     points = sorted(
         (math.log(p), ratios[t]) for t, p in zip(ids, before, strict=True) if t in ratios
     )
@@ -102,16 +102,16 @@ def _scale(ids: Sequence[int], before: Sequence[float], ratios: dict[int, float]
 
 
 def _rest(before: Sequence[float], after: Sequence[float]) -> float | None:
-    """How all tokens that were not recorded moved together; None where they hold too little."""
+    """The change in log-probability of all unrecorded tokens together; None where they are few."""
     rest = [1.0 - math.fsum(before), 1.0 - math.fsum(after)]
     return math.log(rest[1] / rest[0]) if min(rest) > 0.01 else None
 
 
 def _untouched(ratios: Sequence[float], rest: float | None) -> float | None:
-    """What only normalisation did to a token's log-probability; None where no two moved alike.
+    """The change in log-probability by normalisation alone; None where no two tokens moved alike.
 
-    Of the values that several tokens share it is the one nearest to how the vocabulary moved as a
-    whole, where that is known, else the commonest.
+    Of the values that several tokens share it is the one nearest to the change of the unrecorded
+    tokens, where that is known, else the commonest.
     """
     groups: list[list[float]] = []
     for ratio in sorted(ratios):

@@ -1,4 +1,4 @@
-"""A text that goes on from within another one, as one whole text."""
+"""A text that continues another from one of its tokens, as one whole text."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def graft(
     fork: Comparison,
     put: Sequence[StepRecord] = (),
 ) -> LaneResult:
-    """What ``fork`` wrote, with the text before it: that of a lane up to ``step``, and what was put
-    behind that.
+    """The text of ``fork`` after that which it continues: a lane's up to ``step``, and the tokens
+    that a person put there.
 
-    The fork is a run of one recipe whose ``prefix`` is just that text. ``put`` are the records of
-    the tokens put there, where the lane has none of them.
+    The fork is a run of one recipe whose ``prefix`` is that text. ``put`` are the records of the
+    tokens put there, where the lane has none of them.
     """
     source, written = comparison.lanes[lane].trace, fork.lanes[0]
     return joined(before(source, sample, step, written, put), written)
@@ -41,10 +41,10 @@ def graft(
 def before(
     source: Trace, sample: int, step: int, fork: LaneResult, put: Sequence[StepRecord] = ()
 ) -> list[StepRecord]:
-    """The records of the text that ``fork`` goes on with.
+    """The records of the text that ``fork`` continues.
 
-    Under another recipe than the source's they are those of the model alone, since the text was
-    given to it.
+    Under another recipe than the source's they have the model's distribution alone, since that
+    recipe did not choose them.
     """
     path = source.path(sample)
     kept = list(path[:step])
@@ -103,7 +103,7 @@ def joined(given: Sequence[StepRecord], written: LaneResult) -> LaneResult:
 
 
 def _put(step: StepRecord, token: int) -> StepRecord:
-    """The record of a step at which another of its candidates is put; ``ValueError`` for others."""
+    """The record of a step with another of its candidates as the token. Raises ``ValueError``."""
     known = step.candidates
     if token not in known.ids:
         raise ValueError(f"token {token} was not recorded at step {step.index}.")
@@ -125,7 +125,7 @@ def _put(step: StepRecord, token: int) -> StepRecord:
 
 
 def _given(step: StepRecord, chain: Chain, vocab: int) -> StepRecord:
-    """The record as of a text that no recipe chose: after each of its stages what the model had."""
+    """The record of a token that no recipe chose: the model's distribution after every stage."""
     known, stages = step.candidates, len(chain.processors)
     raw = Candidates(ids=known.ids, texts=known.texts, raw=known.raw, stages=[known.raw] * stages)
     summary = StageSummary(survivors=vocab, entropy=step.raw_entropy)

@@ -1,4 +1,4 @@
-"""One choice, moment by moment: the model's distribution, what each step left, and the choice."""
+"""One choice, stage by stage: the model's distribution, what each step left, and the choice."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ CHOOSES = {
 class Candidate:
     """A token, or all others together where ``token`` is None.
 
-    ``probabilities`` are the model's and after each stage; ``removed`` is the stage that removed
-    it. ``logprob`` and ``noise`` are its part in the draw, None without one. ``score`` is that of
-    the text with it, where the search weighed that, and ``taken`` says whether a row went on so.
+    ``probabilities`` are the model's and those after each stage; ``removed`` is the stage that
+    removed it. ``logprob`` and ``noise`` are its terms in the draw, None without one. ``score`` is
+    that of the text with it, where the search weighed that, and ``taken`` whether a row continues
+    with it.
     """
 
     token: int | None
@@ -43,23 +44,26 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Moment:
-    """What was there at one time: after a stage, or before any. ``left`` counts tokens."""
+    """The distribution after a stage, or before any. ``left`` counts tokens; entropy is in nats.
+
+    ``sentence`` is what the stage did.
+    """
 
     label: str
     left: int
     entropy: float
-    told: str
+    sentence: str
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A token's choice. ``moments`` begin with the model; ``told`` says how the search chose."""
+    """A token's choice. ``moments`` begin with the model; ``sentence`` is how the search chose."""
 
     step: StepRecord
     candidates: list[Candidate]
     moments: list[Moment]
     search: str
-    told: str
+    sentence: str
     drawn: bool
 
 
@@ -73,13 +77,13 @@ def choice(comparison: Comparison, lane: int, sample: int, position: int) -> Cho
         candidates=_candidates(trace, step, found),
         moments=_moments(trace, step),
         search=trace.chain.search.strategy if trace.chain.asks else trace.chain.search.label,
-        told=_told(trace, step, found),
+        sentence=_how(trace, step, found),
         drawn=found is not None,
     )
 
 
 def _draw(comparison: Comparison, trace: Trace, step: StepRecord, sample: int) -> Draw | None:
-    """How it was drawn; None where it was not, or with noise that is not known."""
+    """How the token was drawn; None where it was not, or with noise that is not known."""
     own = trace.chain.search.params.get("seed")
     moved = step.model_copy(update={"index": step.index + len(comparison.prefix)})
     try:
@@ -120,7 +124,7 @@ def _candidates(trace: Trace, step: StepRecord, found: Draw | None) -> list[Cand
 
 
 def _weighed(trace: Trace, step: StepRecord) -> tuple[dict[int, float], dict[int, float]]:
-    """The scores of what a search of several texts took after the same text, and of what not."""
+    """The scores of the tokens that a search continued the same text with, and passed over."""
     if trace.beams is None:
         return {}, {}
     taken = {
@@ -139,7 +143,7 @@ def _weighed(trace: Trace, step: StepRecord) -> tuple[dict[int, float], dict[int
 
 
 def _rest(trace: Trace, step: StepRecord, candidates: list[Candidate]) -> list[float]:
-    """What all other tokens have together, 0 where none of them is left."""
+    """The probability of all other tokens together at each stage, 0 where none of them is left."""
     left = [trace.vocab_size, *(summary.survivors for summary in step.stages)]
     rest = []
     for level, number in enumerate(left):
@@ -157,12 +161,12 @@ def _moments(trace: Trace, step: StepRecord) -> list[Moment]:
     for stage, (processor, summary) in enumerate(
         zip(trace.chain.processors, step.stages, strict=True)
     ):
-        told = f"{effect(trace, step, stage).sentence}; {count(summary.survivors, 'token')} left."
-        moments.append(Moment(processor.label, summary.survivors, summary.entropy, told))
+        did = f"{effect(trace, step, stage).sentence}; {count(summary.survivors, 'token')} left."
+        moments.append(Moment(processor.label, summary.survivors, summary.entropy, did))
     return moments
 
 
-def _told(trace: Trace, step: StepRecord, found: Draw | None) -> str:
+def _how(trace: Trace, step: StepRecord, found: Draw | None) -> str:
     if found is not None:
         return found.sentence
     chooses = trace.chain.chooses or ""

@@ -1,8 +1,8 @@
-"""Where two columns first part, told from their step records alone.
+"""Where two columns first part, from their step records alone.
 
 Columns of one run share the prompt, the seed and its noise. Up to the first token that differs the
 model therefore gave both the same logits; they part by what a recipe did to them, or by how it
-chooses. Columns of two models part by what these gave.
+chooses. Columns of two models part by the models' logits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Parting:
 
 
 def parting(left: Side, right: Side) -> Parting | None:
-    """Where and why ``right`` parts from ``left``; None while too little is written to tell."""
+    """Where and why ``right`` parts from ``left``; None while too little is generated to know."""
     for index, (was, now) in enumerate(zip(left.path, right.path, strict=False)):
         if was.token != now.token:
             reason = Divergence(left, right, was, now).reason()
@@ -40,8 +40,8 @@ def parting(left: Side, right: Side) -> Parting | None:
         return None
     shared = min(len(left.path), len(right.path))
     if len(left.path) == len(right.path):
-        told = f"all {shared} tokens" if shared > 1 else "one token"
-        return Parting(None, "same", f"the same text as {left.letter}, {told}")
+        length = f"all {shared} tokens" if shared > 1 else "one token"
+        return Parting(None, "same", f"the same text as {left.letter}, {length}")
     longer, shorter = (left, right) if len(left.path) > shared else (right, left)
     text = (
         f"the same as {left.letter} for {count(shared, 'token')}; there {shorter.letter} ended "

@@ -1,4 +1,4 @@
-"""A distribution on its way through a recipe: what each step was given, its line, what it left."""
+"""A distribution step by step through a recipe: what each was given, its threshold, its effect."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from playground.trace import ChainStep, Measure, StepRecord, Trace
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a step drew its line, in terms of the probabilities that it was given.
+    """The threshold of a step, in terms of the probabilities that it was given.
 
-    ``keeps_by`` says what ``threshold`` is a value of: the step's own, or, not ``told`` by it,
-    what the last token that stayed has. Where it is a line of probabilities, tokens of ``least`` to
-    ``most`` were kept.
+    ``keeps_by`` is the measure that ``threshold`` is a value of. It is ``recorded`` where the step
+    gave it; otherwise it is that of the last token kept. Where it bounds probabilities, tokens of
+    ``least`` to ``most`` were kept.
     """
 
     keeps_by: Measure
     threshold: float
-    told: bool
+    recorded: bool
     least: float | None = None
     most: float | None = None
 
@@ -38,7 +38,7 @@ class Cut:
             return f"keeps a surprise within {at:.2f} nats of the entropy"
         if self.keeps_by == "ceiling":
             return f"of those that have at least {percent(at, 3)} keeps the least likely"
-        if not self.told:
+        if not self.recorded:
             return f"the last that it keeps has {percent(at, 3)}"
         return f"keeps what has at least {percent(at, 3)}"
 
@@ -48,7 +48,7 @@ class Passage:
     """One step of a recipe at one token.
 
     ``given`` and ``left`` are the recorded candidates' probabilities, 0 where one was removed.
-    ``cut`` is None where the step removes nothing, or does not tell where its line is.
+    ``cut`` is None where the step has no threshold, or none that is known.
     """
 
     label: str
@@ -59,7 +59,7 @@ class Passage:
 
     @property
     def sentence(self) -> str:
-        """Its line and what it removed, else what it moved."""
+        """Its threshold and what it removed, else what it moved."""
         done = self.effect.sentence.removeprefix(f"{self.label} ")
         return f"{self.cut.sentence}; {done}" if self.cut and self.effect.removed else done
 
@@ -83,16 +83,16 @@ def passages(trace: Trace, step: StepRecord) -> list[Passage]:
 
 
 def cut(processor: ChainStep, step: StepRecord, stage: int) -> Cut | None:
-    """The line of the step at this index, where it has told one or the records show it."""
+    """The threshold of the step at this index, where it was recorded or the records imply it."""
     by, at = processor.keeps_by, step.stages[stage].threshold
     known = step.candidates
     given = known.stages[stage - 1] if stage else known.raw
     entropy = step.stages[stage - 1].entropy if stage else step.raw_entropy
-    told = at is not None
+    recorded = at is not None
     if at is None:
         at = last_kept(step, stage, given, entropy, by)
     if at is None or by is None:
         return None
     if by == "typicality":
-        return Cut(by, at, told, math.exp(-entropy - at), min(1.0, math.exp(at - entropy)))
-    return Cut(by, at, told, at if by in ("probability", "ceiling") else None)
+        return Cut(by, at, recorded, math.exp(-entropy - at), min(1.0, math.exp(at - entropy)))
+    return Cut(by, at, recorded, at if by in ("probability", "ceiling") else None)

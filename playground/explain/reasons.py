@@ -1,4 +1,4 @@
-"""Why two columns part at a token: the strongest account that their step records bear."""
+"""Why two columns part at a token: the strongest reason that their step records support."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from playground.explain.words import count, percent, quote
 from playground.trace import Choosing, StepRecord
 
 Why = Literal["removed", "allowed", "reshaped", "noise", "chosen", "model", Choosing]
-WHOLE = ("text", "drawn text")  # what chooses by more than the next token
-CLEARLY = math.log(1.5)  # a gain in log-odds that is worth a word
+WHOLE = ("text", "drawn text")  # searches that choose by more than the next token
+CLEARLY = math.log(1.5)  # a gain in log-odds that is worth mentioning
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Divergence:
     now: StepRecord
 
     def reason(self) -> Reason:
-        """What was impossible comes first, then how the columns choose, then what was reshaped."""
+        """A removed token comes first, then how the columns choose, then what was reshaped."""
         left, right, was, now = self.left, self.right, self.was, self.now
         if left.model != right.model:  # which gave other scores to begin with
             return Reason("model", self.models())
@@ -69,7 +69,7 @@ class Divergence:
         return Reason(right.chooses or "chosen", text)
 
     def models(self) -> str:
-        """What either model gave the token that the right column chose."""
+        """The probability that each model gave the token that the right column chose."""
         known = self.was.candidates
         there = "less than any candidate that was recorded"
         if self.now.token in known.ids:
@@ -95,10 +95,10 @@ class Divergence:
             up = 0.0 if difference.right is None else here.get(difference.right, 0.0)
             return up - (0.0 if difference.left is None else there.get(difference.left, 0.0))
 
-        told = [self.phrase(d) for d in sorted(self.unlike, key=moved, reverse=True)]
-        if len(told) > 2:
-            told = [told[0], count(len(told) - 1, "more difference")]
-        return " and ".join(told) + ": " if told else ""
+        phrases = [self.phrase(d) for d in sorted(self.unlike, key=moved, reverse=True)]
+        if len(phrases) > 2:
+            phrases = [phrases[0], count(len(phrases) - 1, "more difference")]
+        return " and ".join(phrases) + ": " if phrases else ""
 
     def phrase(self, difference: Difference) -> str:
         return phrase(difference, self.left.processors, self.right.processors, self.left.letter)
@@ -135,7 +135,7 @@ class Divergence:
         return f"{self.fate(self.now)}; {self.fate(self.was)}"
 
     def fate(self, chosen: StepRecord) -> str:
-        """What either recipe left of a token; of the model, where that was not recorded."""
+        """A token's probability after each recipe; the model's, where one was not recorded."""
         parts = []
         for where, side, step in (
             (f"in {self.left.letter}", self.left, self.was),
@@ -155,7 +155,7 @@ class Divergence:
     def decisive(self, side: Side, step: StepRecord, lost: StepRecord, cut: Sequence[int]) -> bool:
         """Whether ``side`` might have chosen the token that it removed.
 
-        One that takes the likeliest would not, where that token was less likely anyway.
+        A search that takes the likeliest would not, where that token was less likely anyway.
         """
         if side.chooses != "likeliest" or len(cut) > 1:
             return True
@@ -278,7 +278,7 @@ class Divergence:
         }.get(left.chooses or "", f"{left.search} had chosen {token}")
 
     def whole(self) -> str:
-        """What is said where at least one of the two looked beyond the token."""
+        """The reason where at least one of the two searches chooses among whole texts."""
         gave_up = self.right.chooses == "text" and self.left.chooses not in WHOLE
         if gave_up and self.here and self.here[-1] < 0:
             return (
@@ -288,7 +288,10 @@ class Divergence:
         return f"{self.takes}; {self.had}"
 
     def likeness(self) -> str:
-        """What is said where one of the two weighed it: it decided where a likelier token lost."""
+        """The reason where one of the two searches weighs likeness to what came before.
+
+        Likeness decided where a likelier token lost.
+        """
         left, right = self.left, self.right
         if right.chooses == "likeness" and self.here and self.here[-1] < 0:
             return (

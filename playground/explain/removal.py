@@ -17,8 +17,8 @@ class Removal:
     """A candidate as the stage that removed it was given it.
 
     ``value`` is what it had and ``threshold`` what it needed, in terms of ``keeps_by``; None where
-    the records do not bear it. The threshold is the step's own, or, not ``told`` by it, that of the
-    last token that stayed. ``rank`` counts from 1.
+    the records do not determine them. The threshold is ``recorded`` where the step gave it;
+    otherwise it is that of the last token kept. ``rank`` counts from 1.
     """
 
     stage: int
@@ -30,7 +30,7 @@ class Removal:
     keeps_by: Measure | None
     value: float | None
     threshold: float | None
-    told: bool
+    recorded: bool
 
     @property
     def margin(self) -> float | None:
@@ -56,7 +56,7 @@ class Removal:
         if self.threshold is None:
             return ""
         if self.keeps_by == "probability":
-            return f"needed {needed}" if self.told else f"the last that stays has {needed}"
+            return f"needed {needed}" if self.recorded else f"the last that stays has {needed}"
         if self.keeps_by == "ceiling":
             return f"of those that have {needed} only the least likely stays"
         if self.keeps_by == "rank":
@@ -82,8 +82,8 @@ def removal(trace: Trace, step: StepRecord, candidate: int) -> Removal | None:
     entropy = step.stages[stage - 1].entropy if stage else step.raw_entropy
     rank = _rank(before, candidate)
     threshold = step.stages[stage].threshold
-    told = threshold is not None
-    if not told:
+    recorded = threshold is not None
+    if not recorded:
         threshold = last_kept(step, stage, before, entropy, processor.keeps_by)
     p = before[candidate]
     value: float | None = None
@@ -105,7 +105,7 @@ def removal(trace: Trace, step: StepRecord, candidate: int) -> Removal | None:
         keeps_by=processor.keeps_by,
         value=value,
         threshold=threshold,
-        told=told,
+        recorded=recorded,
     )
 
 
@@ -132,7 +132,7 @@ def _rank(before: list[float], candidate: int) -> int | None:
 def last_kept(
     step: StepRecord, stage: int, before: list[float], entropy: float, by: Measure | None
 ) -> float | None:
-    """The threshold that the tokens which stayed show, where all of them were recorded."""
+    """The threshold that the tokens kept imply, where all of them were recorded."""
     kept = [p for p, after in zip(before, step.candidates.stages[stage], strict=True) if after > 0]
     if not kept or len(kept) < step.stages[stage].survivors:
         return None

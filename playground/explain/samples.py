@@ -1,4 +1,4 @@
-"""All texts that a column wrote: their figures, the means of these, and its tokens at one place."""
+"""All texts of a column: their figures, the means of these, and their tokens at one position."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class SampleText:
-    """One text. ``output`` is its number in the trace, ``sample`` that of its luck, from 0.
+    """One text. ``output`` is its number in the trace, ``sample`` that of its noise, from 0.
 
-    ``found`` is what the recipe measures in it, such as what the texts were put in order by.
+    ``found`` is what the recipe measures in it, such as what the texts are ranked by.
     """
 
     output: int
@@ -33,7 +33,7 @@ class SampleText:
 class Mean:
     """The mean of a figure over texts; ``within`` is half of its 95 % interval, by Student's t.
 
-    None where there are too few texts that have the figure.
+    Each is None where too few texts have the figure.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class TokenShare:
-    """A token that texts have at one place: ``count`` of them. None is that a text had ended."""
+    """A token that ``count`` texts have at one position; None stands for texts that had ended."""
 
     token: int | None
     text: str
@@ -103,8 +103,8 @@ def mean(name: str, values: Sequence[float | None]) -> Mean:
     return Mean(name, middle, reach * spread / math.sqrt(count), count)
 
 
-def at_place(trace: Trace, place: int) -> list[TokenShare]:
-    """Which tokens the texts have at this place, from 0, the most frequent first.
+def at_position(trace: Trace, position: int) -> list[TokenShare]:
+    """Which tokens the texts have at this position, from 0, the most frequent first.
 
     Of equally many the first drawn comes first; texts that had ended are counted last.
     """
@@ -112,10 +112,10 @@ def at_place(trace: Trace, place: int) -> list[TokenShare]:
     pieces: dict[int, str] = {}
     ended = 0
     for output in sorted(trace.outputs, key=lambda one: one.sample):
-        if place >= len(output.nodes):
+        if position >= len(output.nodes):
             ended += 1
             continue
-        step = trace.steps[output.nodes[place]]
+        step = trace.steps[output.nodes[position]]
         counts[step.token] += 1
         known = step.candidates.ids
         inside = step.token in known

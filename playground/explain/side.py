@@ -1,4 +1,4 @@
-"""One of the columns that are compared, as far as it is written."""
+"""One of two columns that are compared, as far as it is generated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from playground.trace import Chain, ChainStep, Choosing, StepRecord, Trace
 class Side:
     """A column: its letter, its recipe, and the records of the text it shows.
 
-    ``output`` numbers that text among the lane's; ``over`` tells that it will not grow, and
-    ``vocab_size`` is 0 where it is not known. ``model`` is the title of what wrote it, empty where
-    one model wrote all columns.
+    ``output`` is that text's number among the lane's; ``over`` is whether it is finished, and
+    ``vocab_size`` is 0 where it is not known. ``model`` is the title of the model that wrote it,
+    empty where one model wrote all columns.
     """
 
     letter: str
@@ -30,7 +30,7 @@ class Side:
     def of(
         cls, letter: str, trace: Trace, output: int = 0, over: bool = True, model: str = ""
     ) -> Side:
-        """A lane's side; the first text where it has no ``output``-th one."""
+        """The side of a lane, with its first text where it has no ``output``-th one."""
         output = output if output < len(trace.outputs) else 0
         return cls(letter, trace.chain, trace.path(output), output, over, trace.vocab_size, model)
 
@@ -45,7 +45,7 @@ class Side:
 
     @property
     def chooses(self) -> Choosing | None:
-        """By what the search prefers one token to another; None where it does not say."""
+        """How the search chooses; None where it does not declare it."""
         return self.chain.chooses
 
     @property
@@ -54,6 +54,6 @@ class Side:
         return self.chain.search.params.get("seed")
 
     def draws_as(self, other: Side) -> bool:
-        """Whether both draw, and with the same noise: the same seed, the same sample's."""
+        """Whether both draw, and with the same noise: the same seed and sample."""
         drawn = self.chooses == other.chooses == "draw"
         return drawn and (self.output, self.seed) == (other.output, other.seed)

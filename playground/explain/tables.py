@@ -1,4 +1,4 @@
-"""What the inspector's views show, as tables: columns and rows, with numbers unrounded."""
+"""The contents of the inspector's views as tables, with unrounded numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of each lane that wrote several texts, the one that a person looks at."""
+"""A comparison with a chosen text of each lane first, in place of the search's best."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from playground.trace import Comparison, LaneResult
 
 
 def showing(comparison: Comparison, texts: Sequence[int]) -> Comparison:
-    """The comparison with text ``texts[n]`` of lane ``n`` first, and the lane's figures of it.
+    """The comparison with text ``texts[n]`` of lane ``n`` first, and the lane's metrics of it.
 
-    Charts and figures are of a lane's first text. A lane without such a text, or for which no
+    Charts and metrics are those of a lane's first text. A lane without such a text, or for which no
     number is given, stays as it is.
     """
     wanted = [*texts, *[0] * len(comparison.lanes)]
@@ -20,7 +20,7 @@ def showing(comparison: Comparison, texts: Sequence[int]) -> Comparison:
 
 
 def first(lane: LaneResult, text: int) -> LaneResult:
-    """The lane with this text first, and its figures of it; as it is where it has no such text."""
+    """The lane with this text first, and its metrics of it; unchanged where it has no such text."""
     outputs = list(lane.trace.outputs)
     if not 0 < text < len(outputs):
         return lane

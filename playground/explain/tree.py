@@ -11,7 +11,7 @@ from playground.trace.branches import TextBranch, TextTree
 
 @dataclass
 class _Node:
-    """A token and what is known of it from each text, while the tree grows."""
+    """A token in the tree under construction, with the texts that have it there."""
 
     step: StepRecord | None = None
     texts: list[tuple[int, int]] = field(default_factory=list)
@@ -21,7 +21,7 @@ class _Node:
 
 
 def tree(comparison: Comparison) -> TextTree:
-    """The shared beginnings of every column's texts, and where they branch."""
+    """The common prefixes of all columns' texts, and where they branch."""
     root = _Node()
     texts = [
         (lane, sample)

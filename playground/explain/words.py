@@ -1,4 +1,4 @@
-"""Tokens, probabilities and counts as the sentences about a trace have them."""
+"""Tokens, probabilities and counts in the form that the sentences about a trace have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SHOWN = {"\n": "⏎", "\t": "⇥"}
 
 
 def quote(step: StepRecord) -> str:
-    """The chosen token between quotes, with what has no shape of its own made visible."""
+    """The chosen token between quotes, with line breaks and tabs made visible."""
     text, known = step.text, step.candidates
     if not text and step.token in known.ids:  # mid-character: the recorder's own name for it
         text = known.texts[known.ids.index(step.token)]
@@ -29,14 +29,14 @@ def percent(probability: float, figures: int = 2) -> str:
 
 
 def percents(one: float, other: float | None) -> tuple[str, str]:
-    """Two probabilities in as few figures as tell them apart; nothing for None."""
+    """Two probabilities in as few figures as distinguish them; empty for None."""
     if other is None:
         return percent(one), ""
     for figures in range(2, 7):
-        told = percent(one, figures), percent(other, figures)
-        if told[0] != told[1] or one == other:
+        written = percent(one, figures), percent(other, figures)
+        if written[0] != written[1] or one == other:
             break
-    return told
+    return written
 
 
 def count(number: int, noun: str) -> str:

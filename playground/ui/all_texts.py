@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground.charts import percent, visible
 from playground.charts.text import count
 from playground.colours import COLOURS, LETTERS
-from playground.explain.samples import Mean, at_place, means, texts
+from playground.explain.samples import Mean, at_position, means, texts
 from playground.trace import Comparison, Trace
 from playground.ui.inspector_view import NO_RUN_ADVICE, InspectorView
 from playground.ui.strip import REASONS
@@ -101,7 +101,7 @@ def whole(comparison: Comparison, at: int) -> dict[str, Any]:
 
 def histogram(trace: Trace, place: int) -> dict[str, Any]:
     """How often each token stands at this place, over all texts."""
-    shares = at_place(trace, place)
+    shares = at_position(trace, place)
     kinds = sum(share.token is not None for share in shares)
     rows = [
         {

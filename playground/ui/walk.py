@@ -64,14 +64,19 @@ def answer(comparison: Comparison | None, asked: ChoicesRequest) -> dict[str, An
 def _choice(comparison: Comparison, lane: int, sample: int, at: int) -> dict[str, Any]:
     found = choice(comparison, lane, sample, at)
     moments = [
-        {"label": one.label, "left": one.left, "entropy": round(one.entropy, 3), "told": one.told}
+        {
+            "label": one.label,
+            "left": one.left,
+            "entropy": round(one.entropy, 3),
+            "told": one.sentence,
+        }
         for one in found.moments
     ]
     return {
         "token": charts.quoted(found.step.piece),
         "special": found.step.special,
         "search": found.search,
-        "told": found.told,
+        "told": found.sentence,
         "drawn": found.drawn,
         "moments": moments,
         "rows": [_row(one) for one in found.candidates],

@@ -210,7 +210,7 @@ def test_tokens_that_were_taken_back_stand_in_the_tree() -> None:
     assert [one.token for one in gone] == back.taken_back[0].token_ids
     assert [one.fate for one in gone] == ["continued"] * (len(gone) - 1) + ["pruned"]
     assert tree.rows == 1 and "took tokens back 1 time" in sentence(tree)
-    told = choice(run, 0, 0, back.index).moments[0].told
+    told = choice(run, 0, 0, back.index).moments[0].sentence
     assert "was taken back by ban_phrases" in told and phrase in told
 
 

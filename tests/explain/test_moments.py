@@ -47,15 +47,15 @@ def test_every_moment_of_a_choice() -> None:
         assert found.moments[2].entropy == pytest.approx(
             -sum(p * math.log(p) for p in kept.tolist() if p > 0), abs=1e-4
         )
-        assert "won the draw" in found.told and "top_k 4 removes" in found.moments[2].told
+        assert "won the draw" in found.sentence and "top_k 4 removes" in found.moments[2].sentence
 
 
 def test_what_is_not_drawn_is_told_too() -> None:
     run = finished(engine(), Request(prompt="abc", recipes=RECIPES, max_new_tokens=4, seed=5))
     greedy, beam = choice(run, 1, 0, 1), choice(run, 2, 0, 1)
-    assert "the likeliest token that is left" in greedy.told and not greedy.drawn
+    assert "the likeliest token that is left" in greedy.sentence and not greedy.drawn
     score = run.lanes[2].trace.path()[1].score
-    assert f"score is {score:.2f}".replace("-", "−") in beam.told
+    assert f"score is {score:.2f}".replace("-", "−") in beam.sentence
     assert all(one.noise is None for one in beam.candidates)
     (chosen,) = [one for one in beam.candidates if one.chosen]
     before = run.lanes[2].trace.path()[0].score

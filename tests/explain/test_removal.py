@@ -58,10 +58,10 @@ def test_every_removal_is_what_the_whole_distribution_says(seed, spread, steps, 
         assert one.rank in (None, len(likelier) + 1)
         entropy = -math.fsum(q * math.log(q) for q in before.tolist() if q > 0)
         if one.threshold is None:
-            assert not one.told and len(kept) > sum(q > 0 for q in known.stages[gone[0]])
+            assert not one.recorded and len(kept) > sum(q > 0 for q in known.stages[gone[0]])
         elif one.keeps_by == "probability":
             assert p < one.threshold * (1 + 1e-4)
-            assert one.told or one.threshold == pytest.approx(float(kept.min()), rel=1e-4)
+            assert one.recorded or one.threshold == pytest.approx(float(kept.min()), rel=1e-4)
         elif one.keeps_by == "rank":
             assert one.threshold == 6 and len(likelier) + 1 > 6
             assert one.value in (None, len(likelier) + 1)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from playground.engine import Request
-from playground.explain.samples import at_place, mean, means, texts
+from playground.explain.samples import at_position, mean, means, texts
 from playground.metrics import measure_path
 from playground.service import Service
 from playground.settings import Settings
@@ -59,12 +59,12 @@ def test_the_interval_is_students(run):
 def test_the_tokens_at_a_place_are_counted_over_all_texts(run):
     trace = run.lanes[0].trace
     for place in (0, 3, 5, 99):
-        shares = at_place(trace, place)
+        shares = at_position(trace, place)
         assert sum(one.count for one in shares) == len(trace.outputs)
         assert math.fsum(one.share for one in shares) == pytest.approx(1)
         known = [one.count for one in shares if one.token is not None]
         assert known == sorted(known, reverse=True)
-    (ended,) = at_place(trace, 99)
+    (ended,) = at_position(trace, 99)
     assert ended.token is None and ended.count == 5
 
 

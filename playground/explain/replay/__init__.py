@@ -1,4 +1,4 @@
-"""Recipes applied again, to a text that is given or to what a trace holds of one."""
+"""Recipes applied again, to a given text or to what a trace records of one."""
 
 from playground.explain.replay.outcome import RecordedText
 from playground.explain.replay.slack import slack, text_slack, token_slack

@@ -21,8 +21,8 @@ _DEEP = -80.0  # scores this far below the best weigh nothing in float32
 class TemperatureCurve:
     """Log-likelihood of ``temperature(T) | sample``, which is concave in 1/T.
 
-    With the slope at each point the maximum between two is found to a few parts in a million,
-    without another look at the logits.
+    With the slope at each point, the maximum between two is found to a few parts in a million
+    without reading the logits again.
     """
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class TemperatureCurve:
     def _best(self) -> tuple[float, float]:
         if self._greedy is not None:
             return 0.0, self._greedy
-        if self._slopes[-1] <= 0:  # likelier still the hotter
+        if self._slopes[-1] <= 0:  # it rises up to the highest temperature
             return _HOTTEST, self._sums[-1]
-        if self._slopes[0] >= 0:  # the colder, down to the coldest that was looked at
+        if self._slopes[0] >= 0:  # it rises down to the lowest temperature
             return _TEMPERATURES[0], self._sums[0]
         at = next(n for n, slope in enumerate(self._slopes) if slope >= 0)
         x0, x1 = 1 / _TEMPERATURES[at], 1 / _TEMPERATURES[at - 1]
@@ -88,15 +88,15 @@ def _falling_root(a: float, b: float, c: float) -> float:
 class TopPCurve:
     """Log-likelihood of ``top_p(p) | sample``: none below the p that leaves every token possible.
 
-    Above it the likelihood falls, since what is removed makes all that stays likelier: the best p
-    is the smallest. Where a token lies beyond the ``_KEPT`` likeliest, the mass kept at the best p
-    is taken as p itself, short of it by less than that token's probability.
+    Above that p the likelihood falls, since removing more tokens makes the kept ones likelier: the
+    best p is the smallest. Where a token lies beyond the ``_KEPT`` likeliest, the mass kept at the
+    best p is taken as p itself, which is short by less than that token's probability.
     """
 
     def __init__(self) -> None:
         self._logprob = 0.0
         self._kept = [0.0] * len(_MASSES)  # summed log of the mass that each p keeps
-        self._least = 0.0  # the greatest mass that stands before a token of the text
+        self._least = 0.0  # the greatest mass of tokens likelier than one of the text
         self._masses: list[Tensor] = []  # of each step, cumulative, ties together
 
     def take(self, below: Tensor, tokens: Tensor) -> None:
@@ -121,7 +121,7 @@ class TopPCurve:
             LikelihoodPoint(value=p, logprob=self._logprob - kept if p > self._least else None)
             for p, kept in zip(_MASSES, self._kept, strict=True)
         ]
-        best = min(1.0, self._least + 1e-6)  # more than what stands before, as top_p rounds it
+        best = min(1.0, self._least + 1e-6)  # more than that mass, despite the rounding of top_p
         logprob = self._logprob - math.fsum(_log_mass(masses, best) for masses in self._masses)
         if best < 1.0:
             points.append(LikelihoodPoint(value=best, logprob=logprob))

@@ -1,4 +1,4 @@
-"""Why a recipe could not have written a token, in a sentence with how much was missing."""
+"""Why a recipe could not have chosen a token, in a sentence with what it had and needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from strategies.ops.topk import argmax
 
 @dataclass(frozen=True)
 class Faults:
-    """What keeps a recipe from a text; the fields are those of ``RecipeLikelihood``."""
+    """Why a text is impossible under a recipe; the fields are those of ``RecipeLikelihood``."""
 
     recipe: Recipe
     processors: Sequence[Processor]
@@ -28,7 +28,7 @@ class Faults:
     hidden_steps: int
 
     def ended(self, index: int) -> Impossible | None:
-        """That the text had ended before this token, if it had."""
+        """The fault that the text had ended before this token; None where it had not."""
         if index == 0 or self.text[index - 1] not in self.eos:
             return None
         end = self.pieces[index - 1]
@@ -41,7 +41,7 @@ class Faults:
         )
 
     def fault(self, index: int, levels: Sequence[Tensor]) -> Impossible | None:
-        """Which step removed the token, or that the search takes another."""
+        """The fault that a step removed the token, or that the search takes another; else None."""
         token = self.text[index]
         for stage, (before, after) in enumerate(pairwise(levels)):
             if before[token] > -torch.inf and not after[token] > -torch.inf:

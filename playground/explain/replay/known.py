@@ -1,4 +1,4 @@
-"""What a trace knows of the scores behind each token of a text, as bounds to apply recipes to."""
+"""What a trace records of the logits behind each token of a text, as bounds to apply recipes to."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ _ROUNDED = 1e-5  # nats that an edge of a bin may be off, since depths were floa
 
 
 class NotRecorded(Exception):
-    """The trace does not hold what is needed; the message is a sentence that says so."""
+    """The trace does not hold what is needed; the message is a sentence that names it."""
 
 
 def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int = 0) -> Bounded:
-    """The model's logits of every step as far as they were recorded.
+    """The model's logits of every step, as far as they were recorded.
 
-    ``before`` tokens of the text that it goes on with had noise of their own.
-
-    Raises ``NotRecorded`` where they were not.
+    ``before`` is the number of tokens of the prefix, by which the noise's positions are shifted.
+    Raises ``NotRecorded`` where no logits were recorded.
     """
     if any(not step.logits for step in path):
         raise NotRecorded(
@@ -70,7 +69,7 @@ def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDAr
 
 
 def _bins(read: Sequence[Logits]) -> dict[str, NDArray[Any]]:
-    """What ``Bounded`` has of bins, by field: counts, edges, means, and that all are there."""
+    """The fields of ``Bounded`` that describe bins: counts, edges, means, and which are filled."""
     best = np.array([[float(logits.values[0])] for logits in read])
     last = np.array([[float(logits.values[logits.likeliest - 1])] for logits in read])
     counts = np.array([logits.counts for logits in read], np.float64)
@@ -98,7 +97,7 @@ def _bins(read: Sequence[Logits]) -> dict[str, NDArray[Any]]:
 def noise_of(
     scores: Bounded, path: Sequence[StepRecord], seed: int, sample: int, before: int = 0
 ) -> NDArray[np.float64]:
-    """The noise of every known token, and of what each stand-in stands for, ``[rows, known]``."""
+    """The noise of every known token, and a bound on that of unknown ones, ``[rows, known]``."""
     ids = np.where(scores.ids < -1, -2 - scores.ids, np.maximum(scores.ids, 0))
     positions = [before + step.index for step in path]
     noise = gumbel_of_steps(seed, sample, positions, torch.from_numpy(ids))

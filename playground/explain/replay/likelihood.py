@@ -1,7 +1,7 @@
-"""How likely a text that was given is to recipes: each token as it would have been chosen.
+"""The likelihood of a given text under recipes, token by token.
 
-Teacher forcing: at every token each recipe's steps are applied to the model's logits with the row
-as it would be, and then told that this token was chosen.
+Teacher forcing: at every token a recipe's steps are applied to the model's logits, with the row as
+it would be, and then observe that this token was chosen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from playground.trace.scores import Impossible, RecipeScore
 from strategies import Processor, Recipe, Refusal, Row, Search
 from strategies.ops.topk import argmax
 
-# What the log-probabilities of a search's texts are, by how it chooses.
+# What the log-probabilities of a text mean, by how the search chooses.
 _MEANINGS = {
     "draw": "The search draws each token with this probability.",
     "likeliest": "The search takes the likeliest token: a text is certain where each of its tokens "
@@ -47,11 +47,11 @@ _GOES_BACK = (
 class RecipeLikelihood:
     """One recipe on one text, fed with logits in order.
 
-    ``prompt`` and ``text`` are token ids. ``eos`` end a text: nothing follows one. ``pieces`` are
-    the text's tokens as they are shown. ``hidden_steps`` of the processors stand before the first
-    that the recipe names. ``unit`` is the relative rounding of the model's numbers (its dtype's
-    epsilon): reading a text at once rounds otherwise than writing it, so that a close call may
-    fall the other way.
+    ``prompt`` and ``text`` are token ids. Tokens in ``eos`` end a text. ``pieces`` are the text's
+    tokens as they are shown. The first ``hidden_steps`` processors were added before those that the
+    recipe names. ``unit`` is the relative rounding error of the model's dtype (its epsilon):
+    reading a text at once rounds otherwise than generating it, so a close call may be decided the
+    other way.
     """
 
     recipe: Recipe
@@ -67,7 +67,7 @@ class RecipeLikelihood:
     logprobs: list[float | None] = field(default_factory=list)
     ranks: list[int | None] = field(default_factory=list)
     impossible: Impossible | None = None
-    close_call: Impossible | None = None  # what the rounding of a number may have made impossible
+    close_call: Impossible | None = None  # the first token that may be impossible by rounding alone
     error: str | None = None
 
     def __post_init__(self) -> None:
@@ -83,13 +83,13 @@ class RecipeLikelihood:
             self.eos,
             self.hidden_steps,
         )
-        self._over = False  # nothing more can be told
-        self._went_back = ""  # where it would have, in a sentence
+        self._over = False  # no token after this one can be judged
+        self._went_back = ""  # a sentence on where tokens would first have been taken back
 
     def take(self, logits: Tensor, given: Mapping[int, Tensor]) -> None:
         """The logits of the next tokens, float32 ``[n, vocab]``.
 
-        ``given`` holds for the depths of processors that ask for more what they read, ``[n, …]``.
+        ``given`` is what processors read beside the logits, ``[n, …]`` by their depth.
         """
         first, n = len(self.logprobs), len(logits)
         if not self._over:
@@ -123,7 +123,7 @@ class RecipeLikelihood:
                 extra = {d: what[i : i + 1] for d, what in given.items()}
                 own.append(self._applied(depth, own[-1][None], [row], extra)[0])
             if not self._judge(first + i, own, extra):
-                self._over = True  # the states after a token that cannot be are not defined
+                self._over = True  # states are not defined after a token that is impossible
                 return
             self._observe(self.text[first + i], own)
 
@@ -152,7 +152,7 @@ class RecipeLikelihood:
                 self._would_go_back(depth)
 
     def _would_go_back(self, depth: int) -> None:
-        """Note where the text is first taken back. A text that is given goes on all the same."""
+        """Note where tokens would first be taken back. A given text goes on all the same."""
         count = len(self.logprobs)
         row = replace(
             self._row(count), state=self._states[depth], done=self.text[count - 1] in self.eos
@@ -166,7 +166,7 @@ class RecipeLikelihood:
             self._went_back = f" After token {count} it would have gone back: {rewind.why}"
 
     def _found(self) -> dict[str, float]:
-        """What the processors measure in the whole text."""
+        """The measures of the processors on the whole text."""
         found: dict[str, float] = {}
         row = self._row(len(self.text))
         for processor, state in zip(self.processors, self._states, strict=True):
@@ -175,7 +175,10 @@ class RecipeLikelihood:
         return found
 
     def _judge(self, index: int, levels: Sequence[Tensor], given: Mapping[int, Tensor]) -> bool:
-        """Take one token down; whether the steps left it. ``levels`` are scores ``[vocab]``."""
+        """Append one token's log-probability and rank, and find a fault; whether the steps left it.
+
+        ``levels`` are the scores ``[vocab]`` at each stage.
+        """
         token = self.text[index]
         own = logprob(levels[-1], token)
         left = own > -math.inf
@@ -191,7 +194,7 @@ class RecipeLikelihood:
         return left
 
     def _is_close(self, index: int, scores: Tensor, given: Mapping[int, Tensor]) -> bool:
-        """Whether the token is written where its score is higher by what rounding may take.
+        """Whether the token would be chosen if its score were higher by what rounding may change.
 
         That is taken as two units of the largest score.
         """
