@@ -44,7 +44,7 @@ class ContrastiveDecoding(base.Processor):
             0, "The layer it is ended after; 0 is the middle.", usual=(0, 32), step=1, ge=0, le=1000
         )
         temperature: float = setting(
-            1.0, "The amateur's temperature.", usual=(0.5, 3.0), step=0.1, gt=0.0, le=100.0
+            1.0, "The amateur's temperature.", usual=(0.5, 3.0), step=0.1, ge=0.01, le=100.0
         )
         model: str = MODEL
 

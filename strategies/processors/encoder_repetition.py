@@ -33,7 +33,7 @@ class EncoderRepetition(base.Processor):
             "How strongly: above 1 the prompt's tokens are likelier, below 1 they are avoided.",
             usual=(0.5, 2.0),
             step=0.05,
-            gt=0.0,
+            ge=0.01,
             le=10.0,
         )
 

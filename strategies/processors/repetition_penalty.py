@@ -32,7 +32,7 @@ class RepetitionPenalty(base.Processor):
             "How strongly: 1 changes nothing, above 1 discourages repeats, below 1 invites them.",
             usual=(1.0, 2.0),
             step=0.05,
-            gt=0.0,
+            ge=0.01,
             le=10.0,
         )
         prompt: bool = setting(True, "Whether the prompt's tokens count as seen.")

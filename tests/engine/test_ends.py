@@ -134,7 +134,7 @@ def _raise(scores: Any) -> Any:
     ("work", "message"),
     [
         (_raise, "lost"),
-        (lambda s: torch.full_like(s, float("nan")), "log-probability|removed every"),
+        (lambda s: torch.full_like(s, float("nan")), "faulty (step 1): the scores grew beyond"),
         (lambda s: torch.full_like(s, -torch.inf), "faulty: it removed every token."),
         (lambda s: s[:, :5], "shape"),
     ],
@@ -149,8 +149,17 @@ def test_a_faulty_strategy_ends_its_lane_alone(faulty: Any, work: Any, message: 
     served.drive(run)
     bad, good = run.comparison().lanes
     assert bad.finish_reason == "error" and bad.error
-    assert any(part in bad.error for part in message.split("|"))
+    assert message in bad.error
     assert good.finish_reason == "length" and len(good.token_ids) == 8
+
+
+def test_scores_that_grow_too_large_end_their_lane_with_the_step_that_made_them() -> None:
+    recipe = f"{'temperature(0.00001) | ' * 9}top_p(0.9) | sample"
+    (lane,) = finished(engine(), Request(prompt="abc", recipes=[recipe], max_new_tokens=4)).lanes
+    assert lane.error == (
+        "temperature (step 8): the scores grew beyond the largest number; "
+        "make its settings less extreme, or those before it."
+    )
 
 
 def test_what_fails_after_a_dead_end_ends_its_lane_alone(faulty: Any) -> None:

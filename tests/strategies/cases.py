@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import nextafter
 from typing import Any
 
 import torch
@@ -35,12 +36,29 @@ def values(schema: dict[str, Any]) -> list[Any]:
     if schema["type"] == "string":
         return ["", "a|b"]
     kind = int if schema["type"] == "integer" else float
-    edge = 1 if kind is int else 1e-6
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + edge)
-    high = schema.get("maximum", schema.get("exclusiveMaximum", 0) - edge)
+    low, high = bounds(schema)
     usual = schema.get("usual", [low, high])
     picks = [low, usual[0], (usual[0] + usual[1]) / 2, usual[1], high]
     return list(dict.fromkeys(kind(min(max(pick, low), high)) for pick in picks))
+
+
+def bounds(schema: dict[str, Any]) -> tuple[float, float]:
+    """The least and the most that a number may be."""
+
+    def within(bound: float, way: float) -> float:
+        return bound + way if schema["type"] == "integer" else nextafter(bound, way * INF)
+
+    low = schema.get("minimum", within(schema.get("exclusiveMinimum", 0), 1))
+    high = schema.get("maximum", within(schema.get("exclusiveMaximum", 0), -1))
+    return low, high
+
+
+def edges(schema: dict[str, Any]) -> list[float]:
+    """What a number may nearly not be, or not quite: beside its bounds, and where floats end."""
+    if schema.get("type") != "number":
+        return []
+    ends = [nextafter(bound, way) for bound in bounds(schema) for way in (-INF, INF)]
+    return [*ends, 5e-324, 1e-45, 1e-38, 1e-7, nextafter(1, 0), 1e38, -5e-324, -1e38]
 
 
 def beyond(schema: dict[str, Any]) -> list[Any]:

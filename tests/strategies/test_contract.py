@@ -24,7 +24,16 @@ from strategies.contract import check
 from strategies.ops.noise import gumbel
 from strategies.params import make
 from strategies.registry import registry
-from tests.strategies.cases import PROCESSORS, SEARCHES, beyond, rows, scores, settings
+from tests.strategies.cases import (
+    PROCESSORS,
+    SEARCHES,
+    beyond,
+    edges,
+    rows,
+    scores,
+    settings,
+    values,
+)
 from tests.strategies.driver import advance, begun, context, hidden, run, transitions
 
 EVERY = [*PROCESSORS, *SEARCHES]
@@ -133,6 +142,25 @@ def test_scores_are_pure_and_never_empty(strategy: type[Strategy], vocab: int) -
             whole = begins & (given > -torch.inf).all(-1)
         assert (out[whole] > -torch.inf).any(-1).all(), f"{processor.params} left nothing"
         assert torch.equal(processor(given, texts), out)
+
+
+@each_processor
+def test_at_the_edges_of_a_float_there_are_scores_or_a_refusal(strategy: type[Strategy]) -> None:
+    exact = scores(11)
+    fields = strategy.Params.model_json_schema().get("properties", {})
+    middle = {name: values(schema)[len(values(schema)) // 2] for name, schema in fields.items()}
+    for name, schema in fields.items():
+        for value in edges(schema):
+            try:
+                params = make(strategy, {**middle, name: value}, 0)
+            except RecipeError as refusal:
+                assert refusal.field == name and "must be a" in str(refusal)
+                continue
+            processor = strategy(params, context(11, EOS))
+            assert isinstance(processor, Processor)
+            for given in (exact, exact.bfloat16().float()):
+                out = processor(given, begun(processor, rows(11)))
+                assert not out.isnan().any() and not (out == torch.inf).any(), params
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_values_arrive_as_their_types() -> None:
         ("top_p(1.5) | greedy", 0, "top_p", "must be a number from 0 to 1, but 1.5 was given"),
         ("sample | temperature(-1)", 1, "temperature", "must be a number from 0 to 5, but -1"),
         ("temperature(1e999) | sample", 0, "temperature", "but inf was given"),
-        ("repetition_penalty(0) | greedy", 0, "penalty", "a number above 0 and at most 10"),
+        ("repetition_penalty(0) | greedy", 0, "penalty", "a number from 0.01 to 10, but 0 was"),
         ("repetition_penalty(prompt=1) | greedy", 0, "prompt", "must be True or False, but 1"),
         ("sample(257)", 0, "n", "n must be a whole number from 1 to 256, but 257 was given"),
         ("beam(17)", 0, "num_beams", "from 1 to 16"),

@@ -25,6 +25,8 @@ def end_failed(steps: Sequence[LaneStep]) -> None:
 def _sentence(step: LaneStep, fault: Exception) -> str:
     if isinstance(fault, Refusal):
         return str(fault)
+    if (large := _overflow(step)) is not None:
+        return large
     try:
         dead = _dead_end(step, fault)
     except Exception as error:  # a processor that cannot say why
@@ -36,6 +38,19 @@ def _sentence(step: LaneStep, fault: Exception) -> str:
     strategies = " | ".join(recipe_step.strategy for recipe_step in step.lane.recipe.steps)
     log.error("%s failed", strategies, exc_info=fault)  # without the visitor's prompt
     return f"{type(fault).__name__}: {fault}"
+
+
+def _overflow(step: LaneStep) -> str | None:
+    """Which processor first made scores that float32 does not hold, if one did."""
+    for depth, stage in enumerate([step.logits, *step.stages]):
+        if bool((stage.scores.isnan() | (stage.scores == torch.inf)).any()):
+            if depth == 0:
+                return "the model gave scores that are no numbers."
+            return (
+                f"{step.lane.processors[depth - 1].info.id} (step {depth}): the scores grew beyond "
+                "the largest number; make its settings less extreme, or those before it."
+            )
+    return None
 
 
 def _dead_end(step: LaneStep, fault: Exception) -> str | None:
