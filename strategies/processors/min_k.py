@@ -1,8 +1,10 @@
 """Min-k: cuts the sorted scores at their steepest drop, weighed by how early it comes.
 
-Algorithm 1 of the paper as its proposal for vLLM has it (pull request 48142, open in July 2026) and
-notes on the paper tell it; of the paper itself only the abstract could be read. ``k`` is what is
-found and no setting, the default of ``tau`` is 3, and scores are taken before any temperature.
+Algorithm 1 of the paper as the code and the tests of its proposal for vLLM have it (pull request
+48142, by others than the paper's authors) and as published notes on the paper tell it; the authors'
+own code (YecanLee/Mink on GitHub) could not be read. The default of ``tau`` is 3. The paper takes
+the scores before any temperature: one before this step moves no drop, but divides the range that
+``tau`` is held against.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from ..distribution import Distribution
 from ..ops.bounded import Bounded
 from ..ops.bounded_heads import by_drop
 
-_SMALLEST = 1e-8  # of a range, so that equal scores divide
+_SMALLEST = 1e-8  # range that tau is divided by, where all scores are equal
 _HEAD = 256  # highest scores that are looked at first
 
 
@@ -30,7 +32,7 @@ class MinK(base.Processor):
         summary="Cuts where the sorted scores drop most, early drops counting for more.",
         formula=r"k = \max\!\left( \operatorname*{arg\,max}_i \frac{z_{(i)} - z_{(i+1)}}{i R}, "
         r"\left\lfloor \tfrac{\tau}{R} \right\rfloor \right), \quad R = z_{(1)} - z_{(V)}",
-        source="Ding et al. 2026 (algorithm 1)",
+        source="Ding et al. 2026 (algorithm 1, as proposed for vLLM)",
         url="https://arxiv.org/abs/2604.11012",
         advice="Use it under a high temperature, which does not move its cut. The first drop "
         "counts most, so that it often leaves one token, and it goes by the lowest score of all: "
@@ -61,7 +63,7 @@ class MinK(base.Processor):
 
     def _kept(self, scores: Tensor) -> int:
         finite = scores[scores > -torch.inf]
-        spread = float(finite.amax()) - float(finite.amin()) + _SMALLEST
+        spread = max(float(finite.amax()) - float(finite.amin()), _SMALLEST)
         count, size = len(finite), min(_HEAD, len(finite))
         while True:
             head = finite.topk(size).values.double()

@@ -12,7 +12,7 @@ from tests.strategies.processors.test_processors import processor
 def kept(scores: Tensor, tau: float) -> int:
     """Algorithm 1 of the paper, in a loop."""
     z = sorted((v for v in scores.tolist() if v > -torch.inf), reverse=True)
-    spread = z[0] - z[-1] + 1e-8
+    spread = max(z[0] - z[-1], 1e-8)
     weights = [(z[i] - z[i + 1]) / (spread * (i + 1)) for i in range(len(z) - 1)]
     cliff = 1 + max(range(len(weights)), key=weights.__getitem__) if weights else 1
     return min(len(z), max(cliff, int(tau / spread)))
@@ -28,6 +28,22 @@ def test_it_is_the_papers(seed: int, spread: float) -> None:
     for tau in (0.0, 3.0):
         out = processor(f"min_k({tau})", 3000)(scores[None], [])
         assert int((out > -torch.inf).sum()) == kept(scores, tau)
+
+
+@pytest.mark.parametrize(
+    ("scores", "tau", "left"),
+    [
+        ([4.0, 3.5, 3.25, 3.0], 3, 3),  # a range of 1 has three of them kept, to the last
+        ([4.0, 3.5, 3.25, 3.0], 2.9, 2),
+        ([1.0, 1.0, 0.0, 0.0], 0, 2),  # the first drop by rank 2, which is the only one
+        ([2.0, 1.0, 1.0, 0.0], 4, 3),  # those that tie with the last kept stay
+        ([3.0, 2.0, 0.0], 0, 1),  # of equal drops, 1/1 and 2/2, the first
+        ([7.0, 7.0, 7.0], 0, 3),  # no drop at all: the first, and what ties with it
+    ],
+)
+def test_bounds_and_ties(scores: list[float], tau: float, left: int) -> None:
+    out = processor(f"min_k({tau})", len(scores))(torch.tensor([scores]), [])
+    assert int((out > -torch.inf).sum()) == left
 
 
 @pytest.mark.parametrize("temperature", [0.1, 3, 10])
