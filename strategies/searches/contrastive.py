@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 from torch.nn.functional import normalize
 
 from .. import base
 from ..base import Info, LookAhead, LookingAhead, Step, setting
-
-
-@dataclass(frozen=True, eq=False)
-class _Earlier:
-    """The text's states so far, ``[tokens, width]``, each of length 1; a value like any state."""
-
-    states: Tensor
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Earlier) and torch.equal(self.states, other.states)
-
-    def __hash__(self) -> int:
-        return hash(self.states.shape)
+from ..ops.states import TensorState
 
 
 class Contrastive(base.Search):
@@ -62,11 +48,11 @@ class Contrastive(base.Search):
         alpha, count = self.params.penalty_alpha, min(self.params.top_k, step.scores.shape[-1])
         new = normalize(step.hidden[0].float(), dim=-1)
         before = step.rows[0].state
-        earlier = _Earlier(torch.cat([before.states, new]) if before else new)
+        earlier = torch.cat([before.tensor, new]) if before else new
         logprobs, ids = step.logprobs[0].topk(count)
         kept = logprobs > -torch.inf
         tried = ids[kept].tolist()
         states = normalize((yield LookAhead(tried)).float(), dim=-1)
-        likeness = (states @ earlier.states.T).amax(-1)
+        likeness = (states @ earlier.T).amax(-1)
         values = (1 - alpha) * logprobs[kept].exp() - alpha * likeness
-        return [step.move(0, tried[int(values.argmax())], state=earlier)]
+        return [step.move(0, tried[int(values.argmax())], state=TensorState(earlier))]
