@@ -62,7 +62,7 @@ class Recipe:
         steps, known = self.steps, registry().strategies
         if len(steps) > MOST_STEPS:
             raise RecipeError(f"A recipe has at most {MOST_STEPS} steps, but has {len(steps)}.")
-        values = [value for step in steps for _, value in step.params]
+        values = [value for step in steps for value in vars(step.params).values()]
         lists = [value for value in values if isinstance(value, tuple | Mapping)]
         texts = sum(isinstance(one, str) for value in lists for one in value)
         if texts > MOST_TEXTS:

@@ -21,12 +21,13 @@ from strategies.recipe import Recipe, RecipeError
 
 AGAIN = "Press Run, and of the text that is written then it can be told."
 KEPT = 8  # texts looked into last
+SETTINGS = 8  # of each, about
 
 
 class ChangesRequest(BaseModel):
     """A text of a lane; and under which ``recipe`` it is asked for, with some ``values`` changed.
 
-    Those are by setting, as ``settings`` names them.
+    Those are by setting, as ``settings`` names them; one ``setting`` is asked for by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,6 +38,7 @@ class ChangesRequest(BaseModel):
     step: int = Field(0, ge=0)
     recipe: str = ""
     values: dict[str, float] = Field(default_factory=dict, max_length=64)
+    setting: Annotated[str, Field(max_length=LONGEST)] = ""
 
 
 class Changes:
@@ -50,7 +52,7 @@ class Changes:
         """``context`` is of the model that wrote a comparison, where it is loaded."""
         self._resolve, self._context = resolve, context
         self._texts: OrderedDict[tuple[str, int, int, bool], RecordedText] = OrderedDict()
-        self._slacks: OrderedDict[tuple[str, int, int], dict[str, Any]] = OrderedDict()
+        self._slacks: OrderedDict[tuple[str, int, int, str], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -86,21 +88,26 @@ class Changes:
             return {"told": event_errors.sentence(error), "kind": "unknown"}
 
     def slack(self, sent: Any) -> dict[str, Any]:
-        """By setting how far it may go; or ``fault``, why that is not known."""
+        """By setting how far it may go, of all or of one; or ``fault``, why that is not known.
+
+        Each takes its time: who shows them asks for one after the other.
+        """
         try:
             asked = ChangesRequest.model_validate(sent)
-            key = (asked.run, asked.lane, asked.output)
+            key = (asked.run, asked.lane, asked.output, asked.setting)
             text = self._text(asked)
             with self._lock:
                 known = self._slacks.get(key)
             if known is None:
-                found = text_slack(text)
+                found = text_slack(text, asked.setting)
                 known = {name: range_told(one) for name, one in found.items()}
-                why = {one.unknown for one in found.values() if one.text is None}
-                if found and len(why) == 1 and all(one.text is None for one in found.values()):
-                    known = {"fault": f"{why.pop()} {AGAIN}"}  # the same of all: said once
+                if found and all(one.text is None for one in found.values()):
+                    every = text_slack(text).values() if asked.setting else found.values()
+                    why = {one.unknown for one in every}
+                    if len(why) == 1:  # the same of all: said once
+                        known = {"fault": f"{why.pop()} {AGAIN}"}
                 with self._lock:
-                    _put(self._slacks, key, known)
+                    _put(self._slacks, key, known, KEPT * SETTINGS)
             return known
         except Exception as error:
             return {"fault": event_errors.sentence(error)}
@@ -133,11 +140,11 @@ class Changes:
                 return known
         text = RecordedText(comparison, asked.lane, asked.output, context)
         with self._lock:
-            _put(self._texts, key, text)
+            _put(self._texts, key, text, KEPT)
         return text
 
 
-def _put(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
     kept[key] = value
-    while len(kept) > KEPT:
+    while len(kept) > most:
         kept.popitem(last=False)

@@ -28,6 +28,23 @@ class _Above:
 
 
 @dataclass(frozen=True)
+class _SumsAbove:
+    """What weighs more than each token, and the others, at least and at most, ``[rows, tokens]``;
+
+    what weighs more than some token of each bin, ``[rows, bins]``; and of all, ``[rows, 1]``.
+    """
+
+    least: Floats
+    most: Floats
+    rest_least: Floats
+    rest_most: Floats
+    bins_least: Floats
+    bins_most: Floats
+    total_least: Floats
+    total_most: Floats
+
+
+@dataclass(frozen=True)
 class Bounded(BoundedScores):
     """Such rows, and what processors do to them: a method returns what is known afterwards."""
 
@@ -135,28 +152,33 @@ class Bounded(BoundedScores):
 
     def within(self, mass: float) -> Bounded:
         """The highest until their probabilities reach ``mass``, the one that does included."""
-        above = self._above
-        low, high, least, most = self.weights()
-        before_least = _sums(above.sure, low) + _first(above.bins_sure, least)
-        before_most = _sums(above.maybe, high) + _first(above.bins_maybe, most)
-        rest_least = _rest(above.maybe, low) + _rest_bins(above.bins_maybe, least)
-        rest_most = _rest(above.sure, high) + _rest_bins(above.bins_sure, most)
-        may = before_least < (mass + LOOSE) * (before_least + rest_most)
-        must = before_most < (mass - LOOSE) * (before_most + rest_least)
-        first = self._surely_best
-        known_least, known_most = self._known_above_bins(low, high)
-        bin_before_least = known_least + np.cumsum(least, -1) - least
-        bin_before_most = known_most + np.cumsum(most, -1)
-        total_least = low.sum(-1, keepdims=True) + least.sum(-1, keepdims=True)
-        total_most = high.sum(-1, keepdims=True) + most.sum(-1, keepdims=True)
+        sums, first = self._sums_above, self._surely_best
+        may = sums.least < (mass + LOOSE) * (sums.least + sums.rest_most)
+        must = sums.most < (mass - LOOSE) * (sums.most + sums.rest_least)
         return self._kept(
             may | first,
             must | first,
-            bin_before_least < (mass + LOOSE) * total_most,
-            bin_before_most < (mass - LOOSE) * total_least,
+            sums.bins_least < (mass + LOOSE) * sums.total_most,
+            sums.bins_most < (mass - LOOSE) * sums.total_least,
         )
 
-    @property
+    @cached_property
+    def _sums_above(self) -> _SumsAbove:
+        above = self._above
+        low, high, least, most = self.weights()
+        known_least, known_most = self._known_above_bins(low, high)
+        return _SumsAbove(
+            least=_sums(above.sure, low) + _first(above.bins_sure, least),
+            most=_sums(above.maybe, high) + _first(above.bins_maybe, most),
+            rest_least=_rest(above.maybe, low) + _rest_bins(above.bins_maybe, least),
+            rest_most=_rest(above.sure, high) + _rest_bins(above.bins_sure, most),
+            bins_least=known_least + np.cumsum(least, -1) - least,
+            bins_most=known_most + np.cumsum(most, -1),
+            total_least=low.sum(-1, keepdims=True) + least.sum(-1, keepdims=True),
+            total_most=high.sum(-1, keepdims=True) + most.sum(-1, keepdims=True),
+        )
+
+    @cached_property
     def _surely_best(self) -> Bools:
         """The tokens above which no other is left."""
         real = (self.may & (self.ids >= 0)).astype(float)
@@ -233,13 +255,15 @@ def _rest(which: Bools, weights: Floats) -> Floats:
 
 def _first(count: NDArray[np.int64], weights: Floats) -> Floats:
     """Of each row and token the weights of the first ``count`` ``[rows, tokens]`` bins."""
-    sums = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, -1)], -1)
-    return np.asarray(np.take_along_axis(sums, count, -1))
+    rows, bins = weights.shape
+    sums = np.zeros((rows, bins + 1))
+    np.cumsum(weights, -1, out=sums[:, 1:])
+    return np.asarray(sums[np.arange(rows)[:, None], count])
 
 
 def _rest_bins(count: NDArray[np.int64], weights: Floats) -> Floats:
     """The weights of the others."""
-    sums = np.concatenate(
-        [np.cumsum(weights[:, ::-1], -1)[:, ::-1], np.zeros((len(weights), 1))], -1
-    )
-    return np.asarray(np.take_along_axis(sums, count, -1))
+    rows, bins = weights.shape
+    sums = np.zeros((rows, bins + 1))
+    np.cumsum(weights[:, ::-1], -1, out=sums[:, -2::-1])
+    return np.asarray(sums[np.arange(rows)[:, None], count])

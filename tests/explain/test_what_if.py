@@ -227,8 +227,8 @@ def test_a_recipe_is_told_to_write_what_it_wrote() -> None:
     comparison = run(recipe, seed=3)
     assert comparison.what_if(0, recipe).index is None
     text = RecordedText(comparison, 0)
-    processors, names, search = text.built(Recipe.of(recipe))
-    scores = text.applied(text.known(), processors, names, text.rows)
+    processors, steps, search = text.built(Recipe.of(recipe).steps)
+    scores = text.applied(text.known(), processors, steps, text.rows)
     found = text.outcomes(scores, search)
     assert list(found.tokens) == tokens(comparison, 0) and (found.fates == SAME).all()
 

@@ -64,6 +64,16 @@ def test_slack_is_told_once_a_text(run, asked):
     found = known["temperature.temperature"]
     assert found["low"] <= 0.8 <= found["high"] and "same text" in found["told"]
     assert asked.slack(here(run)) is known
+    for name, told in known.items():  # one after the other, as the page asks
+        assert asked.slack(here(run, setting=name)) == {name: told}
+
+
+def test_why_no_slack_is_known_is_said_once():
+    ask = Request(prompt="abab", recipes=["top_k(9) | synthid | beam"], max_new_tokens=12)
+    run = finished(engine(), ask)
+    asked = Changes({run.id: run}.get, lambda comparison: None)
+    fault = asked.slack(here(run))
+    assert list(fault) == ["fault"] and fault == asked.slack(here(run, setting="top_k.top_k"))
 
 
 def test_the_second_of_two_like_steps_has_a_number():

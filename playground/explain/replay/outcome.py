@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from playground.explain.replay.known import known_scores, noise_of
 from playground.trace import Comparison, StepRecord
-from strategies import Context, Processor, Recipe, Row, Search
+from strategies import Context, Processor, Recipe, RecipeStep, Row, Search
 from strategies.ops.bounded import NEAR, Bounded, Floats, Unknown
 
 SAME, OTHER, UNTOLD = 0, 1, 2  # the token as it was, another, or the trace does not tell
@@ -22,10 +22,14 @@ SAME, OTHER, UNTOLD = 0, 1, 2  # the token as it was, another, or the trace does
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of each step what becomes of its token, and which one stands there instead; −1 is unknown."""
+    """Of each step what becomes of its token, and which one stands there instead; −1 is unknown.
+
+    ``margins`` are how far the best surely is above all others, by score and noise.
+    """
 
     fates: NDArray[np.int64]
     tokens: NDArray[np.int64]
+    margins: Floats
 
 
 class RecordedText:
@@ -48,6 +52,8 @@ class RecordedText:
         self.recipe = Recipe.of(result.recipe)
         self.context = context or bare_context(comparison, result.trace.vocab_size)
         self._known: dict[tuple[int, int], Bounded] = {}
+        self._left: dict[int, Bounded] = {}
+        self._noise: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
         self._prompt = tuple(token.id for token in comparison.prompt_tokens)
         self._prompt_length = len(self._prompt) - len(comparison.prefix)
 
@@ -65,7 +71,7 @@ class RecordedText:
         """The same with these of its tokens alone, each after all that stood before it."""
         part = copy(self)
         part.path = [self.path[at] for at in which]
-        part._known = {}
+        part._known, part._left, part._noise = {}, {}, None
         part.__dict__["rows"] = [self.rows[at] for at in which]
         return part
 
@@ -83,55 +89,76 @@ class RecordedText:
             for at in range(len(tokens))
         ]
 
-    def built(self, recipe: Recipe) -> tuple[list[Processor], list[str], Search]:
-        """The strategies that change anything, each processor with its written form.
+    @cached_property
+    def _least(self) -> tuple[RecipeStep, ...]:
+        """The step that keeps a text from ending before its least number of tokens, if any."""
+        least = self.comparison.min_new_tokens
+        whole = self.recipe.at_least(least + len(self.comparison.prefix) if least else 0)
+        return whole.steps[: len(whole.steps) - len(self.recipe.steps)]
+
+    def built(
+        self, own: Sequence[RecipeStep]
+    ) -> tuple[list[Processor], tuple[RecipeStep, ...], Search]:
+        """Of a recipe's steps those that change anything, each as a processor, and the search.
 
         Raises ``Unknown`` where one needs more than there is, ``RecipeError`` where it is refused.
         """
-        least = self.comparison.min_new_tokens
-        whole = recipe.at_least(least + len(self.comparison.prefix) if least else 0)
-        steps = tuple(s for s in whole.steps[:-1] if s.enabled and not s.neutral)
-        processors, search = Recipe((*steps, whole.steps[-1])).build(self.context)
+        steps = tuple(s for s in (*self._least, *own[:-1]) if s.enabled and not s.neutral)
+        processors, search = Recipe((*steps, own[-1])).build(self.context)
         if search.chooses not in ("draw", "likeliest") or search.asks:
             raise Unknown(
-                f"{recipe.search} does not choose by the next token alone, which is all that the "
+                f"{own[-1]} does not choose by the next token alone, which is all that the "
                 "trace tells of."
             )
-        return processors, [str(step) for step in steps], search
+        return processors, steps, search
 
     def applied(
         self,
         scores: Bounded,
         processors: Sequence[Processor],
-        names: Sequence[str],
+        steps: Sequence[RecipeStep],
         rows: Sequence[Row],
     ) -> Bounded:
-        """``scores`` of these rows after the processors.
+        """``scores`` of these rows after the processors, which are of these steps.
 
         The rows are all of the text where one of them remembers probabilities.
         """
-        for processor, name in zip(processors, names, strict=True):
+        for processor, step in zip(processors, steps, strict=True):
             try:
                 own = rows
                 if processor.stateful and not processor.remembers_probabilities:
                     own = list(_with_states(processor, rows))
                 scores = processor.bound(scores, own)
             except Unknown as error:
-                raise Unknown(f"The step {name} cannot be followed: {error}") from None
+                raise Unknown(f"The step {step} cannot be followed: {error}") from None
         return scores
+
+    def left(self, count: int) -> Bounded:
+        """The logits of all steps after the first ``count`` processors of the text's own recipe."""
+        if count not in self._left:
+            before = self.left(count - 1) if count else self.known()
+            processors, steps, _ = self.built(self.recipe.steps)
+            own = slice(count - 1, count) if count else slice(0)
+            self._left[count] = self.applied(before, processors[own], steps[own], self.rows)
+        return self._left[count]
 
     def outcomes(self, scores: Bounded, search: Search, first: int = 0) -> Outcomes:
         """What ``search`` chooses from ``scores`` of the steps from ``first`` on."""
         path = self.path[first : first + len(scores.ids)]
         draws = search.chooses == "draw"
-        noise = (
-            noise_of(scores, path, self.comparison.seed, self.sample, len(self.comparison.prefix))
-            if draws
-            else 0.0
-        )
+        noise = self._noise_of(scores, path) if draws else 0.0
         low = np.where(scores.must, scores.low + noise, -np.inf)
         high = np.where(scores.may, scores.high + noise, -np.inf)
         return _decided(scores, low, high, np.array([step.token for step in path]))
+
+    def _noise_of(self, scores: Bounded, path: Sequence[StepRecord]) -> NDArray[np.float64]:
+        """The noise of the tokens in ``scores``, kept for the next that are of the same tokens."""
+        last = self._noise
+        if last is None or not np.array_equal(last[0], scores.ids):
+            before, comparison = len(self.comparison.prefix), self.comparison
+            noise = noise_of(scores, path, comparison.seed, self.sample, before)
+            last = self._noise = scores.ids, noise
+        return last[1]
 
 
 def _with_states(processor: Processor, rows: Sequence[Row]) -> Iterator[Row]:
@@ -156,13 +183,16 @@ def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int6
     beaten = (scores.ids == -2 - chosen[:, None]) & (high <= best)
     rivals = np.where(later | beaten, -np.inf, high)
     rivals[rows, winner] = -np.inf
+    rival = rivals.max(-1, keepdims=True)
     near = 4 * NEAR * (1 + np.abs(np.where(np.isfinite(best), best, 0)))
-    sure = (best > rivals.max(-1, keepdims=True) + near)[:, 0]
+    sure = (best > rival + near)[:, 0]
     own = np.where(scores.ids == tokens[:, None], high, -np.inf).max(-1)
     lost = own < (best - near)[:, 0]
     sure, lost = sure & ~scores.lost, lost & ~scores.lost
     fates = np.where(sure & (chosen == tokens), SAME, np.where(sure | lost, OTHER, UNTOLD))
-    return Outcomes(fates, np.where(sure, chosen, -1))
+    with np.errstate(invalid="ignore"):
+        margins = (best - rival)[:, 0]
+    return Outcomes(fates, np.where(sure, chosen, -1), margins)
 
 
 def bare_context(comparison: Comparison, vocab: int) -> Context:

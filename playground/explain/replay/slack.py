@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from playground.explain.replay.known import NotRecorded
 from playground.explain.replay.outcome import OTHER, SAME, UNTOLD, RecordedText, sentence
 from playground.trace.changes import SettingRange, SettingSlack
-from strategies import Recipe, RecipeError, RecipeStep
+from strategies import RecipeError, RecipeStep
 from strategies.ops.bounded import Bounded, Unknown
 
 _TRIED = 16  # values of a setting over its usual range, and half as many beyond
@@ -30,9 +30,16 @@ def slack(text: RecordedText) -> dict[str, SettingSlack]:
     return {setting.name: _slack(text, setting, each=True) for setting in _settings(text)}
 
 
-def text_slack(text: RecordedText) -> dict[str, SettingSlack]:
-    """The same of the whole text alone, several times as fast: no token has a range of its own."""
-    return {setting.name: _slack(text, setting, each=False) for setting in _settings(text)}
+def text_slack(text: RecordedText, only: str = "") -> dict[str, SettingSlack]:
+    """The same of the whole text alone, many times as fast: no token has a range of its own.
+
+    Of the setting that is named, where one is, and of all otherwise.
+    """
+    return {
+        setting.name: _slack(text, setting, each=False)
+        for setting in _settings(text)
+        if only in ("", setting.name)
+    }
 
 
 def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
@@ -106,14 +113,16 @@ def _slack(
 class _Tried:
     """What became of the tokens at each value of one setting that was tried, in rising order.
 
-    A token at which the text changes is enough to know that it does: the ones that changed at
-    other values are looked at first.
+    A token at which the text changes is enough to know that it does: the suspects are looked at
+    first, which are those that changed at other values, and before any did those whose choice was
+    the closest.
     """
 
     def __init__(
         self, text: RecordedText, setting: _Setting, watched: Sequence[int] | None = None
     ) -> None:
         self.text, self.setting = text, setting
+        self._grid = _grid(setting)
         self._watched = watched
         self.values: list[float] = []
         self.fates: list[Fates] = []
@@ -126,19 +135,23 @@ class _Tried:
         setting = self.setting
         if not self.text.path:
             raise Unknown("the text has no token.")
-        processors, names, _ = self.text.built(self.text.recipe)
+        processors, running, search = self.text.built(self.text.recipe.steps)
         # What a step remembers follows from all tokens before: then no part is looked at alone.
         self._remembers = any(processor.remembers_probabilities for processor in processors)
         if self._watched is not None and not self._remembers:
             self.text, self._watched = self.text.only(self._watched), None
         steps = self.text.recipe.steps
         later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
-        self._first = len(names) - later
-        self._fates(setting.value, None)  # raises where the recipe itself cannot be followed
+        self._first = len(running) - later
+        # Raises where the recipe itself cannot be followed.
+        left = self.text.left(len(running))
         self.values = [setting.value]
         self.fates = [np.full(len(self._watched or self.text.path), SAME)]
+        if not self._remembers and len(self.text.path) > _SUSPECTS:
+            margins = self.text.outcomes(left, search).margins
+            self._suspects = margins.argsort(kind="stable")[:_SUSPECTS].tolist()
         if each:
-            for value in _grid(setting):
+            for value in self._grid:
                 self.at(value)
         edges = [self._edge(-1, setting.low), self._edge(1, setting.high)]
         return SettingSlack(
@@ -159,46 +172,47 @@ class _Tried:
         fates = self._fates(value, None)
         self.values.insert(at, value)
         self.fates.insert(at, fates)
-        self._suspect(fates != SAME)
         return fates
 
     def stays(self, value: float) -> bool:
-        """Whether every token surely stays as it is."""
-        at = bisect_left(self.values, value)
-        if at < len(self.values) and self.values[at] == value:
-            return not bool((self.fates[at] != SAME).any())
-        if self._suspects and (self._fates(value, tuple(self._suspects)) != SAME).any():
+        """Whether every token surely stays as it is; where others than suspects do not, they are
+        suspects from then on.
+        """
+        if not self._suspects_stay(value):
             return False
-        return not bool((self.at(value) != SAME).any())
+        changed = (self.at(value) != SAME).nonzero()[0].tolist()
+        if self._suspects:
+            self._suspects = list(dict.fromkeys([*changed[:_SUSPECTS], *self._suspects]))
+        return not changed
+
+    def _suspects_stay(self, value: float) -> bool:
+        return not bool((self._first_looks(value) != SAME).any())
 
     def may_stay(self, value: float) -> bool:
-        """Whether no token surely changes, of those that did at other values where some did."""
-        if not self._suspects:
-            return not bool((self.at(value) == OTHER).any())
-        return not bool((self._fates(value, tuple(self._suspects)) == OTHER).any())
+        """Whether no suspect surely changes."""
+        return not bool((self._first_looks(value) == OTHER).any())
 
-    def _suspect(self, changed: NDArray[np.bool_]) -> None:
-        self._suspects = list(map(int, changed.nonzero()[0][:_SUSPECTS])) or self._suspects
+    def _first_looks(self, value: float) -> Fates:
+        """What becomes of the suspects, or of all tokens where none is suspected."""
+        if value in self.values or not self._suspects:
+            return self.at(value)
+        return self._fates(value, tuple(self._suspects))
 
     def _fates(self, value: float, which: tuple[int, ...] | None) -> Fates:
         """What becomes of the tokens with these numbers, or of all that are watched."""
-        if not self._remembers:
-            return self._applied(value, which)
-        fates = self._applied(value, None)
-        fates = fates if self._watched is None else fates[list(self._watched)]
-        return fates if which is None else fates[list(which)]
+        fates = self._applied(value, which)
+        return fates if self._watched is None else fates[list(self._watched)]
 
     def _applied(self, value: float, which: tuple[int, ...] | None) -> Fates:
-        recipe = self._recipe(value)
         text, left = self._left(which)
         try:
-            processors, names, search = text.built(recipe)
+            processors, steps, search = text.built(self._steps(value))
         except RecipeError:  # what the setting's bounds allow is refused all the same
             return np.full(len(text.path), OTHER)
         # The steps before this one leave what they left at every other of its values.
         first = self._first
         try:
-            scores = text.applied(left, processors[first:], names[first:], text.rows)
+            scores = text.applied(left, processors[first:], steps[first:], text.rows)
         except Unknown:
             if value == self.setting.value:
                 raise
@@ -207,29 +221,28 @@ class _Tried:
 
     def _left(self, which: tuple[int, ...] | None) -> tuple[RecordedText, Bounded]:
         """The tokens of these numbers, or all, and what the steps before this one leave them."""
-        key = which or ()
-        if key not in self._parts:
+        if which is None:
+            return self.text, self.text.left(self._first)
+        if which not in self._parts:
             if len(self._parts) > _KEPT:
-                self._parts = {k: v for k, v in self._parts.items() if not k}
-            text = self.text if which is None else self.text.only(which)
-            processors, names, _ = text.built(text.recipe)
-            first = self._first
-            left = text.applied(text.known(), processors[:first], names[:first], text.rows)
-            self._parts[key] = text, left
-        return self._parts[key]
+                self._parts.clear()
+            text = self.text.only(which)
+            self._parts[which] = text, text.left(self._first)
+        return self._parts[which]
 
-    def _recipe(self, value: float) -> Recipe:
+    def _steps(self, value: float) -> Sequence[RecipeStep]:
+        """The recipe's steps with the setting at this value."""
         steps = list(self.text.recipe.steps)
         step = steps[self.setting.step]
         told = int(value) if self.setting.whole else value
         params = step.params.model_copy(update={self.setting.field: told})
         steps[self.setting.step] = RecipeStep(step.strategy, params)
-        return Recipe(tuple(steps))
+        return steps
 
     def _edge(self, side: int, limit: float) -> tuple[float, float | None]:
         """To one side, the last value known to leave the text, and the first known to change it."""
         inner = own = self.setting.value
-        tried = [v for v in _grid(self.setting) if (v - own) * side > 0][::side]
+        tried = [v for v in self._grid if (v - own) * side > 0][::side]
         outer = None
         for value in tried:
             if not self.stays(value):
@@ -239,11 +252,13 @@ class _Tried:
         if outer is None:
             return inner, None
         beyond = [v for v in tried if (v - outer) * side >= 0]
-        inner, outer = self._halved(inner, outer, self.stays)
-        changed = next((v for v in [outer, *beyond] if not self.may_stay(v)), None)
+        last, after = self._halved(inner, outer, self._suspects_stay)
+        while last != inner and not self.stays(last):  # there are more suspects now
+            last, after = self._halved(inner, outer, self._suspects_stay)
+        changed = next((v for v in [after, *beyond] if not self.may_stay(v)), None)
         if changed is not None:
-            _, changed = self._halved(inner, changed, self.may_stay)
-        return inner, changed
+            _, changed = self._halved(last, changed, self.may_stay)
+        return last, changed
 
     def _halved(
         self, inner: float, outer: float, holds: Callable[[float], bool]

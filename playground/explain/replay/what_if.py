@@ -18,13 +18,13 @@ def what_if(text: RecordedText, recipe: Recipe) -> WhatIf:
         return same
     told = 0
     try:
-        processors, names, search = text.built(recipe)
+        processors, steps, search = text.built(recipe.steps)
         remembers = any(processor.remembers_probabilities for processor in processors)
         at_once = max(len(text.path), 1) if remembers else _AT_ONCE
         for first in range(0, len(text.path), at_once):
             told, last = first, min(first + at_once, len(text.path))
             scores = text.known(first, last)
-            scores = text.applied(scores, processors, names, text.rows[first:last])
+            scores = text.applied(scores, processors, steps, text.rows[first:last])
             found = text.outcomes(scores, search, first)
             changed = (found.fates != SAME).nonzero()[0]
             if len(changed):

@@ -1,6 +1,6 @@
 // What other settings would have made of a finished text, and how far each may go. See ui/changes.py.
 // value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
-// Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output}) of the whole text, and
+// Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output, setting}) of the whole text, and
 // token_slack({run, lane, output, step}) of the token that is inspected, where there is a server to ask.
 // Event: go {run, lane, output, step, token, recipe}, in its turn.
 const [figure, sentence, knobs, outcomes] = ['.changes', '.sentence', '.knobs', '.outcomes'].map((s) =>
@@ -100,14 +100,22 @@ function outcome(head, answer) {
   return line;
 }
 
+// Of one setting after the other, so that each is told as soon as it is known.
 async function slack(key) {
-  if (key !== shown) return;
   const { run, lane, output } = props.value;
-  const known = (await server.slack({ run, lane, output })) ?? { fault: 'The server did not answer.' };
-  if (key !== shown) return;
-  ranges = known;
-  if (known.fault) sentence.textContent = known.fault;
-  for (const row of knobs.children) band(row, known[row.dataset.name], '.whole', 'known', ['--from', '--to']);
+  for (const row of [...knobs.children]) {
+    if (key !== shown) return;
+    const setting = row.dataset.name;
+    const known = (await server.slack({ run, lane, output, setting })) ?? { fault: 'The server did not answer.' };
+    if (key !== shown) return;
+    ranges = { ...ranges, ...known };
+    if (known.fault) {
+      sentence.textContent = known.fault;
+      for (const other of knobs.children) band(other, undefined, '.whole', 'known', ['--from', '--to']);
+      return;
+    }
+    band(row, known[setting], '.whole', 'known', ['--from', '--to']);
+  }
 }
 
 // The inspected token's own ranges, one question at a time.
