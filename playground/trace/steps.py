@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+)
 
 FinishReason = Literal[
     "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
@@ -32,6 +40,26 @@ class Record(BaseModel):
         ):
             object.__setattr__(record, slot, value)
         return record
+
+
+class Terse(Record):
+    """A record whose fields are left out of JSON where they have their defaults, as most do."""
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _without_defaults(self, whole: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+        # Without a return type here, the JSON schema has the fields and not what a dictionary has.
+        told = whole(self)
+        for name, default in _defaults(type(self)):
+            if told[name] == default:
+                del told[name]
+        return told
+
+
+@cache
+def _defaults(kind: type[BaseModel]) -> tuple[tuple[str, Any], ...]:
+    fields = kind.model_fields.items()
+    optional = [(name, field) for name, field in fields if not field.is_required()]
+    return tuple((name, field.get_default(call_default_factory=True)) for name, field in optional)
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
@@ -72,7 +100,7 @@ class Candidates(Record):
         return None
 
 
-class StageSummary(Record):
+class StageSummary(Terse):
     """A distribution after one stage: how many tokens are left and how uncertain it is."""
 
     survivors: int
@@ -114,11 +142,12 @@ class TakenBack(Record):
     why: str = Field(description="Its reason, in a sentence.")
 
 
-class StepRecord(Record):
+class StepRecord(Terse):
     """One chosen token, as a node of the lane's tree of choices.
 
     ``parent`` is the index in ``Trace.steps`` of the token before it, None at the start. ``rank``
     counts from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
+    Fields that have a default are left out of JSON where they have it.
     """
 
     index: int = Field(description="Position among the generated tokens, from 0.")
@@ -158,9 +187,13 @@ class StepRecord(Record):
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")
 
-    @field_serializer("raw_logprob", "logprob", "raw_entropy", when_used="json")
+    @field_serializer("raw_logprob", "logprob", "raw_entropy", "score", when_used="json")
     def _rounded(self, value: float) -> float:
         return rounded(value)
+
+    @field_serializer("at", when_used="json")
+    def _to_microseconds(self, seconds: float) -> float:
+        return round(seconds, 6)
 
     @property
     def piece(self) -> str:
