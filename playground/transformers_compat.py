@@ -38,6 +38,8 @@ __all__ = [
     "independent_experts",
     "new_cache",
     "own_attention",
+    "quantisations",
+    "quantiser",
     "register_attention",
     "sdpa_mask",
     "state_keyword",
@@ -76,6 +78,26 @@ def causal_classes() -> dict[str, str]:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     return dict(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def quantisations() -> list[str]:
+    """The names of the forms of quantised weights that are known."""
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    return list(AUTO_QUANTIZATION_CONFIG_MAPPING)
+
+
+def quantiser(stored: dict[str, Any]) -> Any:
+    """What reads weights of this ``quantization_config``; None of a form that is not known.
+
+    Raises what transformers does where a library is missing or a setting is wrong.
+    """
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    auto: Any = AutoHfQuantizer
+    if not auto.supports_quant_method(stored):
+        return None
+    return auto.from_config(stored, pre_quantized=True)
 
 
 def attention_name(model: Any) -> str:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from playground.bench.tiny import tiny_config, tiny_model
 from playground.engine import Engine, FieldError, Request
-from playground.models import ModelError
+from playground.models import ModelError, missing
 from playground.models.architecture import (
     context_length,
     needs_own_cache,
@@ -94,18 +94,6 @@ def test_the_model_own_generate_ends_where_the_playground_does(tmp_path):
     [
         ({"name": "T5Config"}, "encoder-decoder"),
         ({"name": "BartConfig"}, "encoder-decoder"),
-        (
-            {"name": "LlamaConfig", "quantization_config": {"quant_method": "gptq"}},
-            "quantised (gptq), which is read with a library that is not installed: pip install",
-        ),
-        (
-            {"name": "LlamaConfig", "quantization_config": {"quant_method": "other"}},
-            "quantised (other), in a form that is not read here",
-        ),
-        (
-            {"name": "LlamaConfig", "quantization_config": {"load_in_4bit": True}},
-            "pip install bitsandbytes",
-        ),
     ],
 )
 def test_a_configuration_is_refused_by_name_and_reason(config, words):
@@ -225,6 +213,24 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
     with pytest.raises(ModelError, match="code of its own, which is never run"):
         load_folder(folder, CPU)
     assert not trace.exists()
+
+
+def test_a_weight_that_is_no_number_is_named(tmp_path):
+    made = tiny_llama(VOCAB)
+    made.model.layers[1].mlp.up_proj.weight.data[3, 2] = float("nan")
+    folder = saved(made, tmp_path / "tiny")
+    with pytest.raises(ModelError, match=r"weight model\.layers\.1\.mlp\.up_proj\.weight holds"):
+        load_folder(folder, CPU)
+
+
+def test_a_tokenizer_of_sentencepiece_alone_says_what_reads_it(tmp_path, monkeypatch):
+    folder = saved(tiny_llama(VOCAB), tmp_path / "tiny")
+    for file in folder.glob("token*"):
+        file.unlink()
+    (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02")
+    monkeypatch.setattr(missing, "is_installed", lambda module: False)
+    with pytest.raises(ModelError, match=r"libraries .+: pip install sentencepiece protobuf"):
+        load_folder(folder, CPU)
 
 
 DAMAGES = ["nowhere", "empty", "cut", "no tokenizer", "not json", "a layer less", "other shapes"]

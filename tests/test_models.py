@@ -8,10 +8,12 @@ import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from playground.engine import FieldError, Request
+from playground.engine.decode.drafters import Drafters
 from playground.models import BUILT_IN, ModelError, Models, catalogue, hub
 from playground.models.preloaded import PRELOADED, preloaded
 from playground.service import Service
@@ -239,6 +241,32 @@ def test_a_recipe_names_the_model_that_drafts(folders, tmp_path):
         )
     assert not rooms
     service.close()
+
+
+def test_a_run_whose_draft_is_loaded_waits_for_no_other_s():
+    loaded = threading.Event()
+
+    def find(name, make_room):
+        assert name == "known" or loaded.wait(60)
+        make_room()
+        return name
+
+    class Asking:
+        def __init__(self, name):
+            self.lanes, self.done = [SimpleNamespace(drafts_by=[name])], False
+
+    first, slow, second, third = map(Asking, ("known", "slow", "known", "third"))
+    drafters = Drafters(None, find, lambda model: model)
+    drafters.prepare(first)
+    waiting = threading.Thread(target=drafters.prepare, args=[slow])
+    waiting.start()
+    drafters.prepare(second)
+    assert waiting.is_alive() and list(drafters) == ["known"]
+    loaded.set()
+    waiting.join(60)
+    assert list(drafters) == ["known", "slow"]
+    with pytest.raises(FieldError, match="known and slow draft for runs that go on"):
+        drafters.prepare(third)
 
 
 def test_the_memory_of_models_that_draft_is_counted_and_the_reader_stays(folders):

@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports[0].plot(options.plot)
     if options.write is not None:
         write(reports[0], options.write, options.what)
-    if options.what in ("experiment", "soak", "gpu") and not reports[0].passed:
+    if options.what in ("experiment", "soak", "models", "gpu") and not reports[0].passed:
         sys.exit(1)
 
 

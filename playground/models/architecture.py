@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.models.checkpoint import cannot_expand, quantisation
-
 # Layers that attend to keys and values of tokens: to all, or to a part that a mask can leave.
 _MASKED = {"full_attention", "sliding_attention", "chunked_attention"}
 
@@ -47,9 +45,7 @@ def unsupported_config(config: Any) -> str | None:
     name = name_of(config)
     if config.is_encoder_decoder:
         return f"{name} is an encoder-decoder, and only decoder-only models are served"
-    method = quantisation(config)
-    reason = cannot_expand(method) if method else None
-    return f"{name} {reason}" if reason else None
+    return None
 
 
 def needs_own_cache(model: Any) -> str | None:
@@ -66,6 +62,8 @@ def needs_own_cache(model: Any) -> str | None:
         return f"it has layers of {', '.join(kind.replace('_', ' ') for kind in other)}"
     if getattr(text, "reorder_and_upcast_attn", False):
         return "reorder_and_upcast_attn bypasses this engine's attention"
+    if getattr(getattr(model.config, "quantization_config", None), "load_in_8bit", False):
+        return "its 8-bit layers round a token by those that are read with it (LLM.int8)"
     if not model.is_backend_compatible():
         return "it has attention code of its own"
     return None

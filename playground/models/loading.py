@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
 from playground.models.adapter import Adapter, AdapterError
-from playground.models.checkpoint import Checkpoint, quantisation
+from playground.models.checkpoint import Checkpoint
 from playground.models.intact import damage, pointer
-from playground.models.missing import has_tokenizer, lacks
+from playground.models.missing import has_tokenizer, lacks, unread_words
 from playground.models.provenance import Facts
-from playground.models.skeleton import bytes_of, reason_of, skeleton_of
+from playground.models.skeleton import reason_of, skeleton_of
 from playground.process import Process
 from playground.settings import Settings
 from playground.trace import ModelFacts
@@ -87,15 +88,15 @@ def load_folder(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with (process or Process()).loading, _no_bars():
-        skeleton = skeleton_of(checkpoint, id)
-        needed = bytes_of(skeleton, settings)
-        method = quantisation(skeleton.config)
-        if method:
+        skeleton = skeleton_of(checkpoint, id, where)
+        needed, quantised = skeleton.nbytes(dtype), skeleton.quantised
+        kept = quantised is not None and not quantised.expanded  # as they are stored
+        if quantised is not None and kept:
             needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
             if adapter is not None:
                 raise ModelError(
                     f"{id} cannot be loaded: an adapter is merged into plain weights alone, and "
-                    f"those of its base are quantised ({method})."
+                    f"those of its base are quantised ({quantised.method})."
                 )
         fault = None if checkpoint.gguf else damage(folder)
         if fault:
@@ -111,6 +112,12 @@ def load_folder(
                 words if own_words else folder, **({} if own_words else checkpoint.named)
             )
         except Exception as error:
+            packages = unread_words(words if own_words else folder)
+            if packages:
+                raise ModelError(
+                    f"{id} cannot be loaded: its tokenizer is a tokenizer.model alone, which is "
+                    f"read with libraries that are not all installed: pip install {packages}."
+                ) from error
             raise _unreadable(id, folder, error) from error
         if accept is not None:
             accept(tokenizer)
@@ -121,10 +128,11 @@ def load_folder(
                 folder,
                 dtype=dtype,
                 output_loading_info=True,
-                **checkpoint.weights,
-                **({"device_map": {"": str(where)}} if method else {}),
+                ignore_mismatched_sizes=True,  # they are told below
+                **checkpoint.weights(quantised),
+                **({"device_map": {"": str(where)}} if kept else {}),
             )
-            if not method:  # what is quantised is put there as it is read
+            if not kept:  # what is quantised is put there as it is read
                 model.to(where)
             model.eval().requires_grad_(False)
             if adapter is not None:
@@ -136,6 +144,18 @@ def load_folder(
     if report["missing_keys"]:  # transformers fills them with random numbers and goes on
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(f"{id} cannot be loaded: its weights lack {names}.")
+    if report["mismatched_keys"]:
+        name, found, wanted = sorted(report["mismatched_keys"])[0]
+        raise ModelError(
+            f"{id} cannot be loaded: its weight {name} has the shape {tuple(found)}, where its "
+            f"config.json says {tuple(wanted)}."
+        )
+    wrong = _not_numbers(model)
+    if wrong:
+        raise ModelError(
+            f"{id} cannot be loaded: its weight {wrong} holds what is no number (NaN or infinite).",
+            folder,
+        )
     ends = end_ids(model, tokenizer)
     if ends:  # so that the model's own generate ends where the playground does
         model.generation_config.eos_token_id = list(ends)
@@ -146,18 +166,28 @@ def load_folder(
         id=id,
         title=id.rsplit("/", 1)[-1],
         architecture=type(model).__name__,
-        parameters=sum(tensor.numel() for tensor in model.parameters()),
+        parameters=skeleton.parameters,
         vocab_size=model.config.get_text_config(decoder=True).vocab_size,
         context_length=length,
         device=str(where),
         dtype=str(dtype).removeprefix("torch."),
         memory=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        quantised=method,
+        quantised=quantised and str(quantised),
         adapter=_called(adapter) if adapter is not None else None,
         eos_token_ids=list(ends),
         has_chat_template=_reads_chats(tokenizer, id),
     )
     return LoadedModel(id, model, tokenizer, facts, ends, length)
+
+
+def _not_numbers(model: Any) -> str | None:
+    """The name of a plain weight that is not finite throughout; None where all are."""
+    for name, weight in model.named_parameters():
+        if type(weight) is nn.Parameter and weight.is_floating_point() and weight.itemsize > 1:
+            total = weight.sum(dtype=torch.float32)  # reads it once, and makes nothing of its size
+            if not total.isfinite() and not weight.isfinite().all():
+                return str(name)
+    return None
 
 
 def _unreadable(id: str, folder: Path, error: Exception) -> ModelError:

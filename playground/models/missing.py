@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from playground.models.checkpoint import is_installed
+
 
 def lacks(folder: Path) -> str | None:
     """What is missing in a folder for it to be a model in transformers' form, or None."""
@@ -29,6 +31,15 @@ def lacks(folder: Path) -> str | None:
 def has_tokenizer(folder: Path) -> bool:
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     return any((folder / name).is_file() for name in names)
+
+
+def unread_words(folder: Path) -> str | None:
+    """What to install for a tokenizer that is stored as sentencepiece does alone, if anything."""
+    others = ("tokenizer.json", "vocab.json", "vocab.txt")
+    if not (folder / "tokenizer.model").is_file() or any((folder / n).is_file() for n in others):
+        return None
+    whole = is_installed("sentencepiece") and is_installed("google.protobuf")
+    return None if whole else "sentencepiece protobuf"
 
 
 def indexed(index: Path) -> set[str]:

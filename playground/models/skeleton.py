@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from playground.errors import ModelError, first_line
 from playground.models import architecture, device
-from playground.models.checkpoint import Checkpoint
+from playground.models.checkpoint import Checkpoint, Quantised
 from playground.process import Process
 from playground.settings import Settings
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A model of which only the shapes are known, and how its weights are stored."""
+
+    model: Any
+    quantised: Quantised | None
+
+    @property
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def nbytes(self, dtype: torch.dtype) -> int:
+        """Bytes of memory that its weights will take, in this format where they are plain."""
+        each = self.quantised.bytes_of_weight if self.quantised else None
+        if each is None:
+            return self.parameters * dtype.itemsize
+        linear = [m for m in self.model.modules() if isinstance(m, nn.Linear)]
+        head = self.model.get_output_embeddings()  # which is stored plain
+        inner = sum(layer.weight.numel() for layer in linear if layer is not head)
+        return int((self.parameters - inner) * dtype.itemsize + inner * each)
 
 
 def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
@@ -19,12 +43,13 @@ def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) ->
 
     Raises ``ModelError`` where the architecture cannot be served.
     """
+    where, dtype = device.resolve_device(settings)
     with process.loading:
-        return bytes_of(skeleton_of(Checkpoint(folder), id), settings)
+        return skeleton_of(Checkpoint(folder), id, where).nbytes(dtype)
 
 
-def skeleton_of(checkpoint: Checkpoint, id: str) -> Any:
-    """The model without its weights; raises ``ModelError`` where it cannot be served."""
+def skeleton_of(checkpoint: Checkpoint, id: str, where: torch.device) -> Skeleton:
+    """The model without its weights; ``ModelError`` where it cannot be served on this device."""
     import transformers
 
     auto: Any = transformers.AutoModelForCausalLM
@@ -33,6 +58,11 @@ def skeleton_of(checkpoint: Checkpoint, id: str) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **checkpoint.named)
         reason = architecture.unsupported_config(config)
+        if reason is None:
+            try:
+                quantised = Quantised.of(config, where)
+            except ValueError as error:
+                reason = f"{architecture.name_of(config)} {error}"
         if reason is None:
             with torch.device("meta"):
                 model = auto.from_config(config, trust_remote_code=False)
@@ -51,15 +81,9 @@ def skeleton_of(checkpoint: Checkpoint, id: str) -> Any:
         raise ModelError(f"{id} cannot be served: {reason}.") from error
     if reason is not None:
         raise ModelError(f"{id} cannot be served: {reason}.")
-    return model
+    return Skeleton(model, quantised)
 
 
 def reason_of(error: Exception, folder: Path) -> str:
     """The first line of an error of transformers, without the path of the host's folder."""
     return first_line(error).replace(str(folder), "its folder")
-
-
-def bytes_of(model: Any, settings: Settings) -> int:
-    _, dtype = device.resolve_device(settings)
-    count: int = sum(parameter.numel() for parameter in model.parameters())
-    return count * dtype.itemsize

@@ -40,7 +40,8 @@ class Drafters:
         self.own = self._try_create(own)
         self._named: OrderedDict[str, Drafter] = OrderedDict()
         self._used: dict[str, WeakSet[Run]] = {}
-        self._lock = threading.Lock()  # held while one is loaded
+        self._loading = threading.Lock()  # held while one is loaded
+        self._lock = threading.Lock()  # of those that are, and never for long
 
     @property
     def title(self) -> str | None:
@@ -78,25 +79,38 @@ class Drafters:
     def _hold(self, name: str, run: Run) -> None:
         if self._find is None:  # its recipe was refused
             raise ModelError(f"{name} cannot draft here.")
+        if self._is_used(name, run):  # without waiting for another that is loaded
+            return
+        with self._loading:
+            if self._is_used(name, run):
+                return
+            find, made, room = self._find, self._made, partial(self._make_room, name)
+            drafter = run_in_fresh_thread(lambda: made(find(name, room)))
+            with self._lock:
+                self._named[name], self._used[name] = drafter, WeakSet([run])
+
+    def _is_used(self, name: str, run: Run) -> bool:
+        """Keep one for a run, if it is loaded."""
         with self._lock:
             if name not in self._named:
-                find, made, room = self._find, self._made, partial(self._make_room, name)
-                self._named[name] = run_in_fresh_thread(lambda: made(find(name, room)))
+                return False
             self._named.move_to_end(name)
-            self._used.setdefault(name, WeakSet()).add(run)
+            self._used[name].add(run)
+            return True
 
     def _make_room(self, name: str) -> None:
         """Drop those used longest ago that no run needs any more."""
-        while len(self._named) >= _KEPT:
-            idle = (one for one in self._named if all(run.done for run in self._used[one]))
-            oldest = next(idle, None)
-            if oldest is None:
-                raise ModelError(
-                    f"{name} cannot draft now: {' and '.join(self._named)} draft for runs that go "
-                    "on. Try again when they have ended."
-                )
-            self._named.pop(oldest).forward.close()
-            del self._used[oldest]
+        with self._lock:
+            while len(self._named) >= _KEPT:
+                idle = (one for one in self._named if all(run.done for run in self._used[one]))
+                oldest = next(idle, None)
+                if oldest is None:
+                    raise ModelError(
+                        f"{name} cannot draft now: {' and '.join(self._named)} draft for runs that "
+                        "go on. Try again when they have ended."
+                    )
+                self._named.pop(oldest).forward.close()
+                del self._used[oldest]
 
     def _try_create(self, model: LoadedModel | None) -> Drafter | None:
         """None where there is no such model, or it cannot be served, which is then logged."""
