@@ -50,7 +50,7 @@ runpy.run_path("app.py", run_name="__main__")
 """
 
 
-def asked(address, prompt=f"I like {WORD}"):
+def asked(client, prompt=f"I like {WORD}"):
     """Send requests over HTTP with the word in every field that may hold it."""
     body = {"prompt": prompt, "recipes": ["greedy"], "max_new_tokens": 2}
     recipes = [
@@ -66,34 +66,31 @@ def asked(address, prompt=f"I like {WORD}"):
     changes += [{"recipes": [{"steps": [{"strategy": WORD, "params": {WORD: WORD}}]}]}]
     for change in changes:
         for stream in (False, True):
-            httpx.post(
-                f"{address}/api/compare", json={**body, "stream": stream, **change}, timeout=60
-            )
-    httpx.post(f"{address}/api/generate?q={WORD}", content=f'{{"{WORD}', timeout=60)
-    httpx.get(f"{address}/api/{WORD}", headers={"host": f"{WORD}.example"})
-    httpx.get(f"{address}/{WORD}?prompt={WORD}&model={WORD}")
+            client.post("/api/compare", json={**body, "stream": stream, **change})
+    client.post(f"/api/generate?q={WORD}", content=f'{{"{WORD}')
+    client.get(f"/api/{WORD}", headers={"host": f"{WORD}.example"})
+    client.get(f"/{WORD}?prompt={WORD}&model={WORD}")
 
 
-def clicked(address, text):
+def clicked(client, text):
     """Call every event of the page, and every function of its elements, with ``text`` as input."""
-    config = httpx.get(f"{address}/config").json()
-    api = f"{address}/gradio_api"
+    config = client.get("/config").json()
     for event in config["dependencies"]:
         body = {"fn_index": event["id"], "data": [text] * len(event["inputs"])}
         body |= {"session_hash": f"s{event['id']}", "event_data": {"lane": 0, "data": [text]}}
         if not event["backend_fn"]:
             continue
         if event["queue"] is False:
-            httpx.post(f"{api}/run/predict", json=body, timeout=60)
-        elif httpx.post(f"{api}/queue/join", json=body, timeout=60).status_code == 200:
+            client.post("/gradio_api/run/predict", json=body)
+        elif client.post("/gradio_api/queue/join", json=body).status_code == 200:
             session = {"session_hash": body["session_hash"]}
-            httpx.get(f"{api}/queue/data", params=session, timeout=60)
+            client.get("/gradio_api/queue/data", params=session)
     for part in config["components"]:
         for name in part["props"].get("server_fns") or ():
             body = {"component_id": part["id"], "fn_name": name, "session_hash": "s"}
             for data in (text, {"prompt": text, "model": None, "chat": False, "seed": 0,
                                 "least": 0, "tokens": 3, "recipes": {"0": text}}):  # fmt: skip
-                httpx.post(f"{api}/component_server/", json={**body, "data": data}, timeout=60)
+                client.post("/gradio_api/component_server/", json={**body, "data": data})
 
 
 def test_no_word_of_a_visitor_is_printed_or_kept(tmp_path):
@@ -107,10 +104,11 @@ def test_no_word_of_a_visitor_is_printed_or_kept(tmp_path):
     log = tmp_path / "log"  # a pipe that nobody reads would halt the server
     with log.open("w") as file, started("-c", FAILING, stderr=file, **where) as running:
         process, address, _ = running
-        asked(address)
-        clicked(address, WORD)
-        clicked(address, f"unforeseen {WORD}")
-        assert httpx.get(f"{address}/healthz").json()["status"] == "ok"
+        with httpx.Client(base_url=address, timeout=60) as client:
+            asked(client)
+            clicked(client, WORD)
+            clicked(client, f"unforeseen {WORD}")
+            assert client.get("/healthz").json()["status"] == "ok"
         process.terminate()
         out, _ = process.communicate(timeout=60)
     errors = log.read_text()
