@@ -29,6 +29,14 @@ def title(page: Page) -> Locator:
     return page.locator("#inspector .title")
 
 
+def choose(page: Page, word: str) -> None:
+    """Choose one of a row of words in the inspector, by the word: its radio button is not seen."""
+    inspector, named = page.locator("#inspector"), re.compile(rf"^{re.escape(word)}\b")
+    radio = inspector.get_by_role("radio", name=named)
+    inspector.locator("label").filter(has=page.get_by_role("radio", name=named)).click()
+    expect(radio).to_be_checked()
+
+
 def run(page: Page, tokens: int = 12) -> None:
     """Press Run and wait until the inspector shows its text, however soon it ends."""
     strip = lane(page, "A").locator(".strip")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.acts import lane, run, start_long, title, write
+from tests.browser.acts import choose, lane, run, start_long, title, write
 
 
 def opened(page: Page) -> None:
@@ -65,7 +65,7 @@ def test_the_tree_is_walked_by_keys_and_mouse(page: Page) -> None:
     assert sum(row["fate"] == "passed over" for row in rows) > 8
     assert sum(row["shown"] == "1" for row in rows) == 9
     assert "<path" in saved(page, ".beams", "SVG")
-    page.locator("#inspector").get_by_role("radio", name="A").check(force=True)
+    choose(page, "A")
     expect(page.locator(".beams .sentence")).to_contain_text("2 other columns of this run: B, C.")
 
 

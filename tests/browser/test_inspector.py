@@ -21,6 +21,7 @@ from playground import charts
 from playground.ui import downloads
 from playground.ui.inspector import Inspector
 from playground.ui.theme import launch_options
+from tests.browser.acts import choose
 from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
@@ -163,7 +164,7 @@ def test_the_slider_moves_by_key_and_tells_the_columns(page):
 def test_a_stage_changes_the_bars_and_not_the_rows(page):
     labels = page.locator("#inspector .candidates .label")
     before = labels.all_text_contents()
-    page.get_by_role("radio", name="model alone").check(force=True)
+    choose(page, "model alone")
     expect(page.locator("#inspector .sentence").first).to_contain_text("before any step")
     expect(page.locator("#inspector .candidates .by-recipe")).to_have_count(0)
     assert labels.all_text_contents() == before

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.acts import run, title, write
+from tests.browser.acts import choose, run, title, write
 from tests.browser.conftest import SLOW_MS, Site
 
 expect.set_options(timeout=SLOW_MS)
@@ -23,7 +23,7 @@ def measure(page: Page) -> None:
 def test_a_column_is_measured_with_its_cache_and_without(page: Page, site: Site) -> None:
     write(page, "B", "temperature(0.9) | sample")
     run(page, 10)
-    page.locator("#inspector").get_by_role("radio", name="B").check(force=True)
+    choose(page, "B")
     open_timings(page)
     before = set(site.service.runs.unpacked)
     measure(page)
@@ -37,9 +37,9 @@ def test_a_column_is_measured_with_its_cache_and_without(page: Page, site: Site)
     assert [str(recipe) for recipe in second.request.recipes] == ["temperature(0.9) | sample"]
     assert first.views[0].path()[-1].index == second.views[0].path()[-1].index == 9
     expect(page.get_by_role("button", name="Measure without the cache")).to_be_enabled()
-    page.locator("#inspector").get_by_role("radio", name="A").check(force=True)
+    choose(page, "A")
     expect(sentence).to_have_count(0)  # it was measured of B
-    page.locator("#inspector").get_by_role("radio", name="B").check(force=True)
+    choose(page, "B")
     expect(sentence).to_have_count(1)
 
 
