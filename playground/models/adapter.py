@@ -1,7 +1,7 @@
-"""Adapters (LoRA): what lies in their folders, and how they become part of a model's weights.
+"""Adapters (LoRA): their folders, and how they are merged into a model's weights.
 
-An adapter that was merged takes no memory and no time, and is a model of its own beside its base.
-Whatever of it is not understood refuses it: none of it is left out in silence.
+A merged adapter takes no memory and no time, and is a model of its own beside its base. An adapter
+of which anything is not understood is refused: none of it is silently left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AdapterError(ValueError):
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's folder, with what its configuration says.
+    """An adapter's folder and its configuration.
 
     ``base`` names the model that it was trained on: a hub id, or a folder. ``rank`` and ``alpha``
     hold for modules that ``ranks`` and ``alphas`` do not name by the end of their path.
@@ -50,42 +50,42 @@ class Adapter:
 
     @classmethod
     def at(cls, folder: Path) -> Adapter | None:
-        """The adapter in a folder; None where there is none, ``AdapterError`` for another kind."""
+        """The adapter in a folder, None without one. Raises ``AdapterError`` for other kinds."""
         if not (folder / _CONFIG).is_file():
             return None
         try:
-            told = json.loads((folder / _CONFIG).read_bytes())
-            kind = told["peft_type"]
+            config = json.loads((folder / _CONFIG).read_bytes())
+            kind = config["peft_type"]
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise AdapterError(f"{_CONFIG} is damaged: it says no peft_type") from error
         if kind != "LORA":
             raise AdapterError(f"its adapter is {str(kind)[:40]}, and only LoRA is read here")
-        if told.get("bias", "none") != "none":
-            raise AdapterError(f"its adapter changes biases ({str(told['bias'])[:40]})")
+        if config.get("bias", "none") != "none":
+            raise AdapterError(f"its adapter changes biases ({str(config['bias'])[:40]})")
         if not (folder / _WEIGHTS).is_file():
             raise AdapterError(f"its adapter has no {_WEIGHTS} (safetensors only)")
         try:
             return cls(
                 folder,
-                str(told.get("base_model_name_or_path") or ""),
-                int(told["r"]),
-                float(told["lora_alpha"]),
-                {str(k): int(v) for k, v in (told.get("rank_pattern") or {}).items()},
-                {str(k): float(v) for k, v in (told.get("alpha_pattern") or {}).items()},
-                bool(told.get("use_rslora")),
-                bool(told.get("fan_in_fan_out")),
+                str(config.get("base_model_name_or_path") or ""),
+                int(config["r"]),
+                float(config["lora_alpha"]),
+                {str(k): int(v) for k, v in (config.get("rank_pattern") or {}).items()},
+                {str(k): float(v) for k, v in (config.get("alpha_pattern") or {}).items()},
+                bool(config.get("use_rslora")),
+                bool(config.get("fan_in_fan_out")),
             )
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise AdapterError(f"{_CONFIG} is damaged: {error!r:.80}") from error
 
     def scale(self, module: str) -> float:
-        """What the product of a module's two matrices is multiplied by."""
+        """The factor of the product of a module's two matrices."""
         rank: int = _named(self.ranks, module, self.rank)
         alpha: float = _named(self.alphas, module, self.alpha)
         return alpha / (math.sqrt(rank) if self.stabilised else rank)
 
     def merge(self, model: Any) -> None:
-        """Add the adapter to a model's weights; ``AdapterError`` where some of it does not fit."""
+        """Add the adapter to a model's weights. Raises ``AdapterError`` where it does not fit."""
         from safetensors.torch import load_file
 
         modules: dict[str, dict[str, Tensor]] = {}
@@ -132,7 +132,7 @@ class Adapter:
 
 
 def _named(patterns: dict[str, Any], module: str, default: Any) -> Any:
-    """The value whose name is the end of a module's path, or a pattern for that."""
+    """The value whose name, which may be a pattern, is the end of a module's path."""
     for name, value in patterns.items():
         try:
             pattern = expressions.read(rf"(.*\.)?({name})")

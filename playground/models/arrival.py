@@ -1,4 +1,4 @@
-"""A model on its way: what is known of it beforehand, how far it is, and giving it up."""
+"""A model that is being fetched and loaded: its estimate, its progress, and its cancellation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Stage = Literal["asking", "fetching", "reading", "checking"]
 
 
 class GivenUp(ModelError):
-    """Everybody who waited for a model has left before it came."""
+    """Every caller that waited for a model left before it was loaded."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a model will take, in bytes. ``memory`` is None where only its weights tell.
+    """What a model will take, in bytes. ``memory`` is None where only its weights determine it.
 
     ``download`` is what is not on this machine yet, and ``disk`` what is free there. ``room`` is
-    the memory that this host has for models; ``held`` is what loaded ones take of it.
+    the memory that this host has for models, of which loaded ones take ``held``.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Estimate:
 
 
 class Arrival:
-    """How far a model is, for all who wait for it. Any thread may read it.
+    """The progress of a model, for all callers that wait for it. Any thread may read it.
 
     ``done`` of ``total`` bytes are fetched; ``total`` is 0 while that is not known.
     """
@@ -49,12 +49,12 @@ class Arrival:
         self._lock = threading.Lock()
 
     def reach(self, stage: Stage) -> None:
-        """Say what happens next; raises ``GivenUp`` where nobody waits for it any more."""
+        """Begin the next stage. Raises ``GivenUp`` where nobody waits for the model any more."""
         self.check()
         self.stage = stage
 
     def fetched(self, count: int) -> None:
-        """Add bytes that were fetched; raises ``GivenUp`` likewise."""
+        """Add bytes that were fetched. Raises ``GivenUp`` as ``reach`` does."""
         with self._lock:
             self.done += count
         self.check()
@@ -64,7 +64,7 @@ class Arrival:
             self.waiting += 1
 
     def leave(self) -> None:
-        """One who waited does so no more; with the last of them the model is given up."""
+        """One caller waits no more; with the last of them the model is given up."""
         with self._lock:
             self.waiting -= 1
 
@@ -78,7 +78,7 @@ class Arrival:
 
 
 class Waiting:
-    """One who waits for a model. ``left`` is called with its arrival when that one leaves."""
+    """One caller that waits for a model. ``left`` is called with the arrival when it leaves."""
 
     def __init__(self, arrival: Arrival, left: Callable[[Arrival], None]) -> None:
         self.arrival = arrival
@@ -97,7 +97,7 @@ class Waiting:
 
 
 class Arrivals:
-    """The models on their way, by id."""
+    """The arrivals of all models that are waited for, by id."""
 
     def __init__(self) -> None:
         self._under_way: dict[str, Arrival] = {}
@@ -110,7 +110,7 @@ class Arrivals:
         return self._under_way.get(id)
 
     def wait_for(self, id: str) -> Waiting:
-        """Wait for a model, with those who wait for it already."""
+        """Wait for a model, together with callers that wait for it already."""
         with self._lock:
             arrival = self._under_way.get(id)
             if arrival is None or arrival.given_up:
@@ -120,7 +120,7 @@ class Arrivals:
 
     @contextmanager
     def expecting(self, id: str) -> Iterator[Arrival]:
-        """The same for as long as the block lasts."""
+        """Wait for a model for as long as the block lasts."""
         waiting = self.wait_for(id)
         try:
             yield waiting.arrival
@@ -134,7 +134,7 @@ class Arrivals:
 
     @contextmanager
     def loading(self, id: str) -> Iterator[Arrival]:
-        """The arrival of a model that is loaded now; of nobody but the caller where none waits."""
+        """The arrival of a model that the caller loads now; a new one where nobody waits for it."""
         arrival = self.find(id)
         if arrival is None:
             arrival = Arrival(id)

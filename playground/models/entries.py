@@ -1,4 +1,4 @@
-"""What is said of a model that a visitor may choose."""
+"""The entries of the catalogue: the models that a visitor may choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a hub id to a local folder: the hub's cache first, then the hub, never a long wait."""
+"""From a hub id to a local folder: the hub's cache first, then the hub, with short timeouts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_id(text: str) -> bool:
     """Whether this could name a model on the hub; a path never does.
 
     ``owner/name:file.gguf`` is one GGUF file there, and ``owner/name:Q4_K_M`` the one whose name
-    has that in it.
+    contains that.
     """
     name = r"[\w-][\w.-]*(/[\w-][\w.-]*)?(:[\w][\w.-]*)?"
     return bool(re.fullmatch(name, text, re.ASCII)) and len(text) <= 192
@@ -36,9 +36,9 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Offer:
-    """What the hub has of a model: the files that are wanted, with their sizes in bytes.
+    """The files of a model on the hub that are wanted, with their sizes in bytes.
 
-    ``gguf`` is the one that holds all of it, where it is in that form.
+    ``gguf`` is the one file that holds all of it, where it is in that format.
     """
 
     repo: str
@@ -51,7 +51,7 @@ class Offer:
         return "adapter_config.json" in self.files and "config.json" not in self.files
 
     def missing(self, settings: Settings) -> int:
-        """The bytes of those files that the hub's cache does not hold."""
+        """The bytes of the files that the hub's cache does not hold."""
         return sum(
             size for name, size in self.files.items() if _here(self.repo, name, settings) is None
         )
@@ -63,10 +63,10 @@ def fetch(
     """The local folder of a hub model, or its GGUF file, downloaded where the hub's cache lacks it.
 
     ``check`` is called with a folder that holds the configuration alone, before gigabytes are
-    fetched, and may raise ``ModelError``. So does this function, within ``hub_timeout_s`` where
-    the hub does not answer. ``arrival`` is told of every part that came; where it is given up, what
-    was fetched stays in the cache, for the next time. (Transfers by the hub's Xet protocol tell of
-    their parts, but end only with the file.)
+    fetched, and may raise ``ModelError``. So does this function, within ``hub_timeout_s`` where the
+    hub does not respond. ``arrival`` counts the bytes as they come; where it is given up, what was
+    fetched stays in the cache for the next time. (Transfers by the hub's Xet protocol report their
+    progress, but end only with the file.)
     """
     found = cached(id, settings)
     if found is not None:
@@ -91,15 +91,15 @@ def fetch(
 
 
 def configuration(id: str, settings: Settings, name: str = "config.json") -> Path:
-    """A folder that holds the model's configuration at least, fetched where it is not here."""
+    """A local folder that holds at least the model's configuration, fetched if necessary."""
     return _file(id, name, settings, None).parent
 
 
 def base_of_adapter(folder: Path) -> str:
     """The hub id of the model that the adapter in a folder is for; empty where it names none."""
     try:
-        told = json.loads((folder / "adapter_config.json").read_bytes())
-        base = str(told.get("base_model_name_or_path") or "")
+        config = json.loads((folder / "adapter_config.json").read_bytes())
+        base = str(config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError):
         return ""
     return base if is_id(base) and base != BUILT_IN else ""
@@ -139,7 +139,7 @@ def cached(id: str, settings: Settings) -> Path | None:
         if folder is not None and not lacks(folder):
             return folder
         if folder is not None and any(_is_wanted(path.name) for path in folder.iterdir()):
-            return None  # begun in that form
+            return None  # its download in that format was begun
     folder = _snapshot(_repo(id), ["*.gguf"], settings)
     try:
         return folder and folder / _gguf(id, [path.name for path in folder.glob("*.gguf")])
@@ -188,11 +188,11 @@ def _repo(id: str) -> str:
 
 
 def _gguf(id: str, names: Sequence[str]) -> str:
-    """The one GGUF file that an id means; ``ModelError`` where it is not one."""
-    repo, _, asked = id.partition(":")
+    """The one GGUF file that an id means. Raises ``ModelError`` where it is not just one."""
+    repo, _, wanted = id.partition(":")
     files = [name for name in names if name.endswith(".gguf") and "mmproj" not in name]
-    found = [name for name in files if name == asked]
-    found = found or [name for name in files if asked.lower() in name.lower()]
+    found = [name for name in files if name == wanted]
+    found = found or [name for name in files if wanted.lower() in name.lower()]
     if len(found) == 1 and not re.search(r"-\d+-of-\d+\.gguf$", found[0]):
         return found[0]
     if found and all(re.search(r"-\d+-of-\d+\.gguf$", name) for name in found):
@@ -202,7 +202,7 @@ def _gguf(id: str, names: Sequence[str]) -> str:
 
 
 def look_up(id: str, settings: Settings) -> Offer:
-    """What the hub offers under this id: one short request, since the client retries for long."""
+    """The hub's files of this id. One request with a timeout: the client would retry for long."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -248,7 +248,7 @@ def look_up(id: str, settings: Settings) -> Offer:
 
 
 def _is_wanted(name: str) -> bool:
-    """As the hub's client filters by patterns."""
+    """Whether a file is wanted, by the patterns as the hub's client applies them."""
     return any(fnmatch(name, one) for one in WANTED) and not any(
         fnmatch(name, one) for one in UNWANTED
     )
@@ -276,16 +276,13 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _bar(arrival: Arrival | None) -> Any:
-    """A progress bar that draws nothing, since a server's log is read line by line.
-
-    It tells ``arrival`` of what came.
-    """
+    """A progress bar that counts in ``arrival`` and draws nothing: a server's log has lines."""
     from tqdm import tqdm
 
-    class Told(tqdm):  # type: ignore[misc]
+    class Counted(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
-            if arrival is not None and kwargs.get("initial"):  # an earlier try had so much of it
+            if arrival is not None and kwargs.get("initial"):  # bytes of an earlier attempt
                 arrival.fetched(int(kwargs["initial"]))
             super().__init__(*args, **{**kwargs, "disable": True})
 
@@ -294,4 +291,4 @@ def _bar(arrival: Arrival | None) -> Any:
                 arrival.fetched(int(n))
             return None
 
-    return Told
+    return Counted

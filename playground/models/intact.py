@@ -1,4 +1,4 @@
-"""Whether the files of a model are whole: a download or a disk may have ended before they were."""
+"""Whether the files of a model are complete: a download may have been interrupted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _POINTER = b"version https://git-lfs"
 def damage(folder: Path) -> str | None:
     """What is wrong with a file of a model's folder, as the rest of a sentence; None if nothing.
 
-    Sizes are compared with what the files themselves say, and what is small is parsed: weights
-    are not read.
+    Sizes are compared with those in the files' headers, and small files are parsed; weights are not
+    read.
     """
     for file in sorted(folder.glob("*.safetensors")):
         expected, size = _length(file), file.stat().st_size

@@ -11,7 +11,7 @@ from playground.settings import BUILT_IN, Settings
 
 
 class Offers:
-    """The models that the settings name, by id, and what visitors may ask for beside them."""
+    """The models that the settings name, by id, and which others visitors may choose."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -22,15 +22,15 @@ class Offers:
             self._add(text)
 
     def entries(self) -> dict[str, Entry]:
-        """Those that the settings name by their ids, the host's default first."""
+        """The models that the settings name, by id, the host's default first."""
         return dict(self._entries)
 
     def holds(self, entry: Entry) -> bool:
-        """Whether the settings name it; else a visitor did."""
+        """Whether the settings name this model; otherwise a visitor did."""
         return entry.id in self._entries
 
     def entry(self, id: str) -> Entry:
-        """What a visitor may choose under this id; ``ModelError`` where it is not offered."""
+        """The entry of this id. Raises ``ModelError`` where it is not offered."""
         # The page may send the default as the settings name it, a folder's path included.
         entry = self._entries.get(self.default if id == self.settings.model else id)
         if entry is not None:
@@ -55,7 +55,7 @@ class Offers:
         return folder_entry(id, path.name)
 
     def folder(self, entry: Entry) -> Path:
-        """Where the files of an entry from a folder are."""
+        """The folder of an entry that comes from one."""
         return self._folders.get(entry.id, Path(entry.id))
 
     def _add(self, text: str) -> str:

@@ -9,10 +9,11 @@ PRELOADED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def preloaded(settings: Settings) -> Settings:
-    """On a Space whose build fetched that model, the settings with it in the place of ours.
+    """On a Space whose build fetched that model, the settings with it in place of the built-in one.
 
-    A Space's disk is emptied at each start: the built-in model would be fetched and converted anew,
-    where this one, the same in its published numbers, is there. Elsewhere the settings as they are.
+    A Space's disk is emptied at each start, so the built-in model would be fetched and converted
+    again, while this one, with the same published weights, is there. Elsewhere the settings are
+    returned unchanged.
     """
     if not settings.on_space or settings.model != BUILT_IN:
         return settings

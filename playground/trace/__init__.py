@@ -1,7 +1,7 @@
-"""What is known of a comparison: pydantic records, to and from JSON, to pandas.
+"""All that is recorded of a comparison: pydantic records, to and from JSON, to pandas.
 
 A trace is self-contained: charts, metrics and the page read nothing else, so a saved one is drawn
-without a model. Probabilities are of the whole vocabulary, entropies in nats, times in seconds.
+without a model. Probabilities are over the whole vocabulary, entropies in nats, times in seconds.
 """
 
 from playground.trace.beams import BeamRecord, EndedRow, PassedOver

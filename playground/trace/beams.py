@@ -1,4 +1,4 @@
-"""What a search of several rows weighed at each step, and the tree that its rows made."""
+"""What a search over several rows weighed at each step, and the tree of its rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import ConfigDict, Field, field_serializer
 
 from playground.trace.steps import DIGITS, FinishReason, Record
 
-# What became of a row after a token: rows that the search kept went on from it, it ended there, it
-# had no continuation among those that were kept, or it was still being written.
+# The fate of a row after a token: the search kept continuations of it, it ended there, no
+# continuation of it was kept, or it was still being generated.
 Fate = Literal["continued", "ended", "pruned", "running"]
 
 
 class PassedOver(Record):
-    """The continuations of one position that a search weighed and did not take.
+    """The continuations at one position that a search weighed and did not take.
 
     The lists are parallel, the best first.
     """
@@ -41,10 +41,10 @@ class EndedRow(Record):
 
 
 class BeamRecord(Record):
-    """What a trace holds of a search of several rows, beside the records of the tokens it took."""
+    """What a trace holds of a search over several rows, beside the records of the tokens taken."""
 
     weighs_by: str = Field(
-        description="What whole texts are compared by: `score`, or what is made of it."
+        description="What whole texts are ranked by: `score`, or a value derived from it."
     )
     weights: list[float | None] = Field(
         description="That of the text up to each step record, in the order of `Trace.steps`; null "
@@ -63,7 +63,7 @@ class BeamRecord(Record):
         return [w if w is None else float(f"{w:.{DIGITS}g}") for w in weights]
 
     def after(self, ahead: int) -> BeamRecord:
-        """The same of a trace with so many records put before its own, each following the last."""
+        """The record of a trace with so many step records put before its own, one after another."""
         last = ahead - 1 if ahead else None
         return self.model_copy(
             update={
@@ -101,15 +101,15 @@ class Beam(Record):
         "the sum of `logprob` where it keeps none."
     )
     weight: float | None = Field(
-        description="What whole texts are compared by, such as the score over the length; null "
+        description="What whole texts are ranked by, such as the score over the length; null "
         "where it was not recorded."
     )
-    place: int = Field(description="By score among the rows of its position, from 1.")
+    place: int = Field(description="Its rank by score among the rows of its position, from 1.")
     group: int | None = Field(
         None, description="The group of its row, from 0, where the search keeps rows in groups."
     )
     fate: Fate
-    best: bool = Field(description="Whether the text that is shown goes through it.")
+    best: bool = Field(description="Whether it is a token of the text that is shown.")
 
 
 class PassedBeam(Record):
@@ -137,15 +137,15 @@ class BeamText(Record):
 
 
 class BeamTree(Record):
-    """All rows of a lane over the steps: those that went on, were given up, and ended."""
+    """All rows of a lane over the steps: those that were continued, were pruned, and ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lane: int
     recipe: str
-    rows: int = Field(description="The most that it kept at once, texts that ended not counted.")
+    rows: int = Field(description="The most rows it kept at once, ended texts not counted.")
     positions: int = Field(description="Tokens of the longest row.")
-    weighs_by: str = Field(description="What `weight` is, as a person reads it.")
+    weighs_by: str = Field(description="The name of `weight`, as a person reads it.")
     recorded: bool = Field(
         description="Whether weights, ended texts that were not kept, and continuations that were "
         "not taken were recorded."
@@ -155,7 +155,7 @@ class BeamTree(Record):
     texts: list[BeamText]
 
     def path(self, beam: int | None) -> list[int]:
-        """The tokens that lead to one, itself the last."""
+        """The tokens that lead to this one, itself the last."""
         found: list[int] = []
         while beam is not None:
             found.append(beam)
@@ -163,6 +163,6 @@ class BeamTree(Record):
         return found[::-1]
 
     def following(self, beam: int | None) -> Sequence[int]:
-        """The tokens that rows went on with from this one, the best first."""
+        """The tokens by which rows continued this one, the best first."""
         after = [number for number, one in enumerate(self.beams) if one.parent == beam]
         return sorted(after, key=lambda number: self.beams[number].place)

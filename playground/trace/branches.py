@@ -17,17 +17,17 @@ class TextBranch(Record):
     )
     token: int
     text: str = Field(description="The token by itself.")
-    count: int = Field(description="How many texts go through it.")
+    count: int = Field(description="How many texts have it.")
     texts: list[tuple[int, int]] = Field(description="Which: lane and sample, from 0.")
-    raw_probability: float = Field(description="What the model gave it.")
+    raw_probability: float = Field(description="Its probability by the model.")
     probabilities: list[float] = Field(
-        description="What each of those texts' recipes left of it, in the order of `texts`."
+        description="Its probability after each of those texts' recipes, in the order of `texts`."
     )
     ends: list[tuple[int, int]] = Field(description="The texts whose last token it is.")
 
 
 class TextTree(Record):
-    """All texts from their common beginning, the prompt.
+    """All texts as one tree from the prompt.
 
     The branches are in one list, since texts are longer than JSON may be nested.
     """
@@ -41,7 +41,7 @@ class TextTree(Record):
 
 
 class StepDistance(Record):
-    """Of one step the Jensen-Shannon distance, at least and at most."""
+    """The Jensen-Shannon distance at one step, at least and at most."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +50,7 @@ class StepDistance(Record):
 
 
 class ColumnDistance(Record):
-    """Two columns over the steps before which their shown texts are the same.
+    """The distance of two columns over the steps before which their shown texts are the same.
 
     Distances are square roots of the Jensen-Shannon divergence to base 2: 0 for equal
     distributions, 1 for those that share no token.

@@ -1,4 +1,4 @@
-"""A recipe as a lane ran it, as data: a saved trace is drawn without its strategies."""
+"""A lane's recipe as data, so that a saved trace is drawn without its strategies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field
 
 from playground.trace.steps import Record
 
-# By what a search prefers one token to another: it takes the likeliest, draws, seeks a whole text
-# of high score, draws among the texts it keeps, weighs likeness to what came before, or asks.
+# How a search chooses: it takes the likeliest token, draws one, seeks a whole text of high score,
+# draws among the texts it keeps, weighs likeness to what came before, or has a person choose.
 Choosing = Literal["likeliest", "draw", "text", "drawn text", "likeness", "person"]
 
 # What a processor's threshold is a value of: see ``strategies.distribution``.
@@ -27,8 +27,8 @@ class ChainStep(Record):
         description="Its settings by name, every one; of a trace that was saved before these were, "
         "those that the recipe names."
     )
-    written: str = Field(description="As it stands in the recipe's one-line form.")
-    label: str = Field(description="How a person reads it: `top_p 0.95`.")
+    written: str = Field(description="Its part of the recipe's one-line form.")
+    label: str = Field(description="As a person reads it: `top_p 0.95`.")
     enabled: bool = Field(True, description="Whether it was switched on.")
     keeps_by: Measure | None = Field(
         None,
@@ -45,14 +45,14 @@ class Chain(Record):
     steps: list[ChainStep] = Field(min_length=1)
     chooses: Choosing | None = Field(
         None,
-        description="By what the search prefers one token to another: `likeliest`, `draw`, "
-        "`text`: the score of a whole text; `drawn text`: it draws among texts; `likeness` to what "
-        "came before; `person`: it asks one. Null where it does not say.",
+        description="How the search chooses: the `likeliest` token; by a `draw`; by the score of a "
+        "whole `text`; `drawn text`: it draws among texts; by `likeness` to what came before; a "
+        "`person` does. Null where it does not declare it.",
     )
 
     @property
     def processors(self) -> list[ChainStep]:
-        """Those that ran, in order: a step record's ``stages`` are what each left."""
+        """The processors that ran, in order; a step record has one of its ``stages`` for each."""
         return [step for step in self.steps[:-1] if step.enabled]
 
     @property

@@ -1,4 +1,4 @@
-"""What would have become of a text under other settings."""
+"""What a text would have been under other settings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from playground.trace.steps import Record
 class WhatIf(Record):
     """The first token of a text that another recipe would have chosen otherwise.
 
-    ``index`` and ``token`` are null where none would, and where the trace cannot tell; then
-    ``unknown`` says why, and ``stays`` up to where it tells. Where only the token cannot be told,
-    ``index`` is there.
+    ``index`` and ``token`` are null where every token would stay, and where the trace does not
+    determine it; then ``unknown`` is why, and the first ``stays`` tokens are certain. Where only
+    the token is not known, ``index`` is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,15 +21,17 @@ class WhatIf(Record):
     index: int | None = Field(None, description="Position among the text's tokens, from 0.")
     token: int | None = Field(None, description="Id of what it would be instead.")
     text: str | None = Field(None, description="That token by itself, where it was recorded.")
-    unknown: str | None = Field(None, description="What the trace does not tell, in a sentence.")
+    unknown: str | None = Field(
+        None, description="What the trace does not determine, in a sentence."
+    )
     stays: int = Field(0, description="How many of the text's tokens surely stay.")
 
 
 class SettingRange(Record):
-    """Values of one setting that surely leave something as it is, all others unchanged.
+    """Values of one setting at which a text or token surely stays, all other settings unchanged.
 
-    ``low`` to ``high`` hold the value that it had; beyond them it is not certain, until ``below``
-    and ``above``, at which it surely changes (null where the setting ends before that).
+    ``low`` to ``high`` contain the value that it had; beyond them it is not certain, until
+    ``below`` and ``above``, at which it surely changes (null where the setting's range ends first).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,11 +51,11 @@ class SettingSlack(Record):
     step: int = Field(description="Index of its step in the recipe, switched off ones included.")
     value: float = Field(description="What it was.")
     text: SettingRange | None = Field(
-        description="The range that leaves the whole text as it is; null where it is not told."
+        description="The range at which the whole text stays; null where it is not known."
     )
     tokens: list[SettingRange] = Field(
         default_factory=list,
-        description="Of each token the range that leaves it as it is, given those before it. To "
-        "the nearest value that was tried, never beyond what is certain.",
+        description="For each token the range at which it stays, given those before it. To the "
+        "nearest value that was tried, never beyond what is certain.",
     )
-    unknown: str | None = Field(None, description="Why nothing can be told, in a sentence.")
+    unknown: str | None = Field(None, description="Why no range is known, in a sentence.")

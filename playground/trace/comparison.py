@@ -1,4 +1,4 @@
-"""One run: its prompt, its limits, its model, and what every lane wrote."""
+"""One run as it is saved: its prompt, its limits, its model, and the result of every lane."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Memory(Record):
-    """Bytes in use, of everything that runs here; None where the system does not tell."""
+    """Bytes in use by the whole process; None where the system does not report them."""
 
     process: int | None = None
     gpu: int | None = Field(None, description="Allocated on the model's GPU.")
-    gpu_peak: int | None = Field(None, description="The most that ever was.")
+    gpu_peak: int | None = Field(None, description="The most that ever was allocated on it.")
 
 
 class Timings(Record):
@@ -39,12 +39,12 @@ class Timings(Record):
     prefill: float
     prefill_tokens: int
     prompt_known: bool = Field(
-        False, description="It was read for an earlier run: its keys and values were copied."
+        False, description="Whether the prompt cache had the prompt, so that none of it was read."
     )
     reused_tokens: int = Field(
         0,
-        description="Of `prefill_tokens`, those whose keys and values were copied, of the prompt "
-        "or of a text that is gone on with; only the others were read.",
+        description="Of `prefill_tokens`, those of the prompt and the prefix whose keys and values "
+        "were copied; only the others were read.",
     )
     total: float
     alone: bool = Field(
@@ -56,22 +56,22 @@ class Timings(Record):
 class Comparison(Record):
     """One run: a prompt, its limits, and what every lane wrote."""
 
-    version: int = Field(VERSION, description="Of the form of this record.")
+    version: int = Field(VERSION, description="The version of this format.")
     id: str
     created: str = Field(description="ISO 8601, UTC.")
     model: ModelFacts
     prompt: str = Field(description="As typed.")
     prefix: list[int] = Field(
         default_factory=list,
-        description="Tokens of another text that this one goes on with; the last of the prompt's.",
+        description="Tokens of another text that this one continues; the last of the prompt's.",
     )
-    prompt_tokens: list[PromptToken] = Field(description="As fed, chat template included.")
+    prompt_tokens: list[PromptToken] = Field(description="As read, chat template included.")
     prompt_perplexity: float | None = Field(
         None, description="Under the raw model, where the prompt was scored."
     )
     chat: bool = Field(False, description="Whether the chat template was put around the prompt.")
     split_special_tokens: bool = Field(
-        False, description="Whether names of control tokens in the prompt were plain text."
+        False, description="Whether names of control tokens in the prompt were read as plain text."
     )
     seed: int
     max_new_tokens: int
@@ -90,7 +90,7 @@ class Comparison(Record):
         return self.lanes[lane].model or self.model
 
     def of_lane(self, lane: int) -> Comparison:
-        """This comparison as it is for a lane that another model wrote: with that model."""
+        """This comparison with the model and prompt tokens of a lane that another model wrote."""
         own = self.lanes[lane].prompt_tokens
         prompt = self.prompt_tokens if own is None else own
         return self.model_copy(update={"model": self.model_of(lane), "prompt_tokens": prompt})
@@ -103,10 +103,10 @@ class Comparison(Record):
         return cls.model_validate_json(text)
 
     def to_html(self) -> str:
-        """One HTML file with all of it: texts, and every token as the page's inspector shows it.
+        """One HTML file with all texts, and every token as the page's inspector shows it.
 
-        It opens from a disk or a mail without a server and without a request, and ``from_html``
-        reads the comparison from it again. Raises ``ValueError`` for more than six lanes.
+        It opens from a disk or a mail without a server, makes no request, and ``from_html`` reads
+        the comparison from it again. Raises ``ValueError`` for more than six lanes.
         """
         from playground.html import to_html
 
@@ -115,14 +115,14 @@ class Comparison(Record):
 
     @classmethod
     def from_html(cls, text: str) -> Comparison:
-        """The comparison in what ``to_html`` wrote; ``ValueError`` where the text holds none."""
+        """The comparison in a file of ``to_html``. Raises ``ValueError`` where there is none."""
         from playground.html import read
 
         comparison: Comparison = read(text)
         return comparison
 
     def __repr__(self) -> str:
-        """What it is, without a word of its texts: a log or a traceback may quote it."""
+        """A summary without any of its text, since a log or a traceback may quote it."""
         written = " + ".join(str(len(lane.token_ids)) for lane in self.lanes)
         return f"<Comparison {self.id}: {self.model.title}, {written or 'no'} tokens>"
 
@@ -147,9 +147,9 @@ class Comparison(Record):
     ) -> WhatIf:
         """The first token of a lane's text that ``recipe`` would have chosen otherwise.
 
-        From the trace alone: it needs no model, and also tells where the trace does not tell.
-        ``sample`` is one of the lane's texts; ``context`` is of a loaded model, for recipes that
-        read texts with its tokenizer. Raises ``RecipeError``.
+        From the trace alone, without a model; what the trace does not determine is reported as
+        unknown. ``sample`` is one of the lane's texts; ``context`` is that of a loaded model, for
+        recipes that encode text. Raises ``RecipeError``.
         """
         from playground.explain.replay import RecordedText, what_if
         from strategies import Recipe as AnyRecipe
@@ -159,9 +159,9 @@ class Comparison(Record):
     def slack(
         self, lane: int, *, sample: int = 0, context: Context | None = None
     ) -> dict[str, SettingSlack]:
-        """For each number that a lane's recipe sets, the range that leaves its text as it is.
+        """For each number that a lane's recipe sets, the range at which its text stays.
 
-        By ``strategy.parameter``, and for every token as well; as certain as ``what_if``.
+        By ``strategy.parameter``, with the range of every token as well; as certain as ``what_if``.
         """
         from playground.explain.replay import RecordedText, slack
 
@@ -174,7 +174,7 @@ class Comparison(Record):
         return tree(self)
 
     def beams(self, lane: int) -> BeamTree:
-        """All rows of a lane, token by token: those that went on, were given up, and ended."""
+        """All rows of a lane, token by token: those that were continued, were pruned, and ended."""
         from playground.explain.beams import beams
 
         return beams(self, lane)
@@ -182,8 +182,8 @@ class Comparison(Record):
     def distance(self, left: int, right: int) -> ColumnDistance:
         """How far apart two columns' distributions are, over the steps that they share.
 
-        The Jensen-Shannon distance from 0 to 1 of what either drew or took its tokens from, after
-        all steps of the recipes, as bounds: only the candidates were recorded.
+        The Jensen-Shannon distance, from 0 to 1, of the distributions after all steps of the
+        recipes; as bounds, since only the candidates were recorded.
         """
         from playground.explain.distance import distance
 
@@ -197,6 +197,6 @@ class Comparison(Record):
         return frame(self.lanes, samples)
 
     def to_csv(self, samples: Samples = "shown") -> str:
-        """The same as comma-separated values, all texts in quotes: a token may be a line's end."""
+        """``frame`` as comma-separated values, all texts quoted: a token may be a line break."""
         written: str = self.frame(samples).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
         return written

@@ -24,9 +24,9 @@ COLUMNS = [
 def frame(lanes: Sequence[LaneResult], samples: Samples = "shown") -> pd.DataFrame:
     """A row per token: of every lane's first text, of all its texts, or of these by number.
 
-    What a person counts is counted as on the page: columns are A, B, C …, ``sample`` numbers a
-    column's texts from 1 and ``position`` a text's tokens from 1. ``name`` is what a person called
-    the column. ``token`` is a token by itself, ``text`` what it adds to the readable text.
+    Numbers are as on the page: columns are A, B, C …, ``sample`` counts a column's texts from 1 and
+    ``position`` a text's tokens from 1. ``name`` is the one that a person gave the column.
+    ``token`` is a token by itself, ``text`` what it adds to the readable text.
     """
     import pandas as pd
 
@@ -40,7 +40,7 @@ def frame(lanes: Sequence[LaneResult], samples: Samples = "shown") -> pd.DataFra
 
 
 def column_name(lane: int) -> str:
-    """What a lane is called, counted from 0: A to Z, then AA, AB …"""
+    """The letters of a lane, counted from 0: A to Z, then AA, AB …"""
     name = ""
     while lane >= 0:
         name = chr(ord("A") + lane % 26) + name
@@ -77,7 +77,7 @@ def _row(lane: LaneResult, step: StepRecord) -> dict[str, Any]:
 
 
 def _samples(samples: Samples, lane: int, texts: int) -> Sequence[int]:
-    """Which of a lane's texts are asked for, counted from 0."""
+    """Which of a lane's texts are requested, counted from 0."""
     if samples == "all":
         return range(texts)
     if samples == "shown":

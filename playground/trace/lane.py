@@ -1,4 +1,4 @@
-"""What one recipe wrote: its step records, the texts they lead to, and the figures of those."""
+"""The result of one recipe: its step records, the texts they lead to, and their metrics."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from playground.trace.model_facts import ModelFacts
 from playground.trace.prompt_token import PromptToken
 from playground.trace.steps import FinishReason, Record, StepRecord
 
-_FOLLOWS = {"recipe", "stages", "search"}  # what a trace's JSON tells beside its chain
+_FOLLOWS = {"recipe", "stages", "search"}  # fields of a trace's JSON that follow from its chain
 
 
 class Fork(Record):
-    """Where a text was gone on with: its first ``step`` tokens, and then ``tokens``."""
+    """Where a text was continued: after its first ``step`` tokens and then ``tokens``."""
 
     run: str = Field(description="The id of the run of that text.")
     lane: int
     sample: int = Field(0, description="Which of the lane's texts, from 0.")
-    step: int = Field(description="How many of its tokens stay.")
+    step: int = Field(description="How many of its tokens were kept.")
     tokens: list[int] = Field(
         default_factory=list,
-        description="What was put behind them; empty where the recipe chose there anew.",
+        description="What a person put after them; empty where the recipe chose there again.",
     )
 
 
@@ -46,7 +46,7 @@ class Output(Record):
 class Trace(Record):
     """A lane's step records, a tree, and the texts in it, the one that a person is shown first.
 
-    A sample has one path; of beams, those that were given up are in the tree as well.
+    A sample has one path; pruned beams are in the tree as well.
     """
 
     chain: Chain = Field(description="The steps of the recipe, and how its search chooses.")
@@ -54,15 +54,16 @@ class Trace(Record):
     steps: list[StepRecord] = Field(default_factory=list)
     outputs: list[Output] = Field(default_factory=list)
     copies: int = Field(
-        1, description="Times each row's keys and values are held, for a search that looks ahead."
+        1,
+        description="How often each row's keys and values are kept, for a search that looks ahead.",
     )
     second_prompts: list[int] = Field(
         default_factory=list, description="Tokens of the prompts that each row follows besides."
     )
     beams: BeamRecord | None = Field(
         None,
-        description="What the search weighed besides, where it keeps several texts at once and "
-        "chooses among them.",
+        description="What the search weighed, where it keeps several texts at once and chooses "
+        "among them.",
     )
     offer: StepRecord | None = Field(
         None, description="What a person may choose from next; its token is only the likeliest."
@@ -120,7 +121,7 @@ class Trace(Record):
 
 
 class LaneTimings(Record):
-    """Seconds, from the run's submission unless said otherwise; None until it happened."""
+    """Seconds from the run's submission, unless described otherwise; None until then."""
 
     first_token: float | None = None
     decode: float | None = Field(None, description="From the first token to the last.")
@@ -129,7 +130,7 @@ class LaneTimings(Record):
 
 
 class Metrics(Record):
-    """Figures of the shown text; None for what it is too short to have."""
+    """Metrics of the shown text; None where it is too short for one."""
 
     tokens: int
     perplexity: float | None = Field(None, description="Of the text under the raw model.")
@@ -152,22 +153,20 @@ class Metrics(Record):
 
 
 class LaneResult(Record):
-    """What one recipe wrote."""
+    """The result of one recipe."""
 
     recipe: str
     text: str
     token_ids: list[int]
     finish_reason: FinishReason | None
-    error: str | None = Field(None, description="What went wrong in this lane alone.")
-    name: str = Field("", description="What a person called the recipe; empty for nothing.")
-    forked: Fork | None = Field(
-        None, description="The text that this one goes on with, where it does with one."
-    )
+    error: str | None = Field(None, description="Why this lane alone failed.")
+    name: str = Field("", description="The recipe's name, where a person gave it one.")
+    forked: Fork | None = Field(None, description="The text that this one continues, if any.")
     model: ModelFacts | None = Field(
         None, description="The model that wrote it, where that is not the one of the comparison."
     )
     prompt_tokens: list[PromptToken] | None = Field(
-        None, description="The prompt as that model was fed it, where it was others."
+        None, description="The prompt's tokens for that model, where they are others."
     )
     trace: Trace
     metrics: Metrics

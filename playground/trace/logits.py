@@ -1,8 +1,8 @@
-"""What is kept of the model's logits behind one token: some exactly, the others in bins.
+"""The recorded logits of one step: some exactly, the others in bins.
 
-Kept are those of the likeliest tokens and of every other that any temperature and any cut of the
-tail could make the drawn one: no token has both a higher logit and more noise than one of these. Of
-all others the numbers in each of some ranges are kept, and their means.
+Exact are those of the likeliest tokens and of every other token that could be drawn at some
+temperature after some truncation: no token has both a higher logit and more noise than one of
+these. Of all others there are the counts in some ranges of logits, and their means.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _ENDED = 2  # the flag of a text that ends with the lowest logit
 class Logits:
     """``ids`` are the known tokens, float32 ``values`` their logits; ``likeliest`` come first.
 
-    The bins are of the tokens besides: ``counts`` in each, and ``places`` in it of their mean, of
-    which uint8 255 is its end. ``deepest`` is the lowest logit, −inf where it was not kept.
+    The other tokens are in bins: ``counts`` of each, and in ``places`` how far down the bin their
+    mean is, where uint8 255 is its end. ``deepest`` is the lowest logit, −inf where it is not kept.
     """
 
     ids: NDArray[np.int64]
@@ -56,14 +56,14 @@ class Logits:
 
 
 def placed(means: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Where these mean depths ``[any, bins]``, in fine bins, lie in their bins."""
+    """The ``places`` of mean depths ``[any, bins]``, which are in fine bins."""
     within = (means - STARTS[:-1]) * (_SCALE / WIDTHS)
     steps: NDArray[np.uint8] = np.rint(np.clip(within, 0, _SCALE)).astype(np.uint8)
     return steps
 
 
 def pack(logits: Logits, candidates: int) -> str:
-    """As text, beside the step's first so many known tokens, whose ids are not repeated."""
+    """The logits as text, without the ids of the step's first ``candidates`` known tokens."""
     bits = logits.values.view(np.uint32)
     halves = not bool((bits & 0xFFFF).any())  # as a model in bfloat16 gives them
     held = np.flatnonzero(logits.counts)
@@ -82,7 +82,7 @@ def pack(logits: Logits, candidates: int) -> str:
 
 
 def unpack(packed: str, candidates: Sequence[int]) -> Logits:
-    """The reverse; ``ValueError`` for what is no such text."""
+    """The reverse of ``pack``. Raises ``ValueError`` for any other text."""
     data = b64decode(packed, validate=True)
     try:
         kind, size, likeliest, more, first, last = struct.unpack_from("<BBHHBB", data)

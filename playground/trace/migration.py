@@ -1,4 +1,4 @@
-"""What was saved in an older form, brought to today's. Frozen: it tells what older forms meant."""
+"""The migration of saved traces to today's format. Frozen: it records what older ones meant."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from playground.trace.chain import label
 
-# Of the form that is written: 1 had the recipe's steps as texts, and no number; 2 told nothing of
-# what a search of several rows weighed.
+# Of the format that is written: 1 had the recipe's steps as texts, and no version; 2 had nothing of
+# what a search over several rows weighed.
 VERSION = 3
 
 _STEP = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^|"'])+""", re.DOTALL)
@@ -29,9 +29,9 @@ _ENDS = ("eos", "stop", "length", "context")  # of a text, not of the run as a w
 
 
 def migrate(saved: Any) -> Any:
-    """A saved comparison in today's form; today's, and what is none at all, stay as they are.
+    """A saved comparison in today's format; other values, and today's, are returned as they are.
 
-    Raises ``ValueError`` where a later version wrote it. What was given is not changed.
+    Raises ``ValueError`` where a later version wrote it. The argument is not changed.
     """
     if not isinstance(saved, Mapping):
         return saved
@@ -59,7 +59,7 @@ def _with_chain(lane: Any) -> Any:
 
 
 def _with_beams(lane: Any) -> Any:
-    """Of a search that chose among several texts, which of them had ended; nothing else is told."""
+    """Add which texts had ended to a search that chose among several; no more was recorded."""
     trace = lane.get("trace") if isinstance(lane, Mapping) else None
     if not isinstance(trace, Mapping) or not isinstance(trace.get("chain"), Mapping):
         return lane
@@ -86,10 +86,10 @@ def _step(written: str) -> dict[str, Any]:
 
 
 def _named(written: str) -> dict[str, Any]:
-    """The settings that stand with their names."""
+    """The settings of a step that are written with their names."""
     try:
         call = ast.parse(written, mode="eval").body
         keywords = call.keywords if isinstance(call, ast.Call) else []
         return {one.arg: ast.literal_eval(one.value) for one in keywords if one.arg}
-    except (SyntaxError, ValueError):  # as a step never was written
+    except (SyntaxError, ValueError):  # no step was ever written so
         return {}

@@ -1,4 +1,4 @@
-"""What is known of a model."""
+"""The facts about a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playground.trace.steps import Record
 
 
 class ModelFacts(Record):
-    """What the page's header says of a model. ``memory`` is in bytes."""
+    """The facts about a model that the page's header shows. ``memory`` is in bytes."""
 
     id: str
     title: str
@@ -45,6 +45,6 @@ class ModelFacts(Record):
     )
     served_by: str | None = Field(
         None,
-        description="Another server that writes, and what it tells; null where an engine of the "
-        "playground does. Then parameters and memory are 0, and token ids are its own.",
+        description="Another server that generates the text, and what it returns; null where an "
+        "engine of the playground does. Parameters and memory are then 0, and token ids its own.",
     )

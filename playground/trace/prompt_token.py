@@ -8,7 +8,7 @@ from playground.trace.steps import Record
 
 
 class PromptToken(Record):
-    """One token of a prompt as it was fed; their texts together are what it was read from."""
+    """One token of a prompt as it is read; the texts of all are the rendered prompt."""
 
     id: int
     text: str = Field(
@@ -16,9 +16,9 @@ class PromptToken(Record):
         "that the tokenizer puts there itself."
     )
     name: str | None = Field(
-        None, description="What it is by itself, where that is something else: bytes, or a name."
+        None, description="How it is shown by itself, where that differs: as bytes, or by a name."
     )
-    control: bool = Field(False, description="It is a control token, which no text is made of.")
+    control: bool = Field(False, description="Whether it is a control token, which adds no text.")
     logprob: float | None = Field(
         None,
         description="Log-probability the model gave it after those before it, where the prompt "

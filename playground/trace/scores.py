@@ -1,4 +1,4 @@
-"""What is known of a text that was given: how each recipe would have come to write it."""
+"""The likelihood of a given text under the model and under recipes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ScoreRecord(Record):
 
 
 class ScoredToken(ScoreRecord):
-    """One token of the text, and what the model itself made of it."""
+    """One token of the text, with its log-probability and rank by the model itself."""
 
     id: int
     text: str = Field(description="What it adds to the text; a special token by its name.")
@@ -21,7 +21,7 @@ class ScoredToken(ScoreRecord):
 
 
 class Impossible(ScoreRecord):
-    """The first token of the text that a recipe cannot write, and by how much it failed."""
+    """The first token of the text that is impossible under a recipe, and by how much."""
 
     index: int = Field(description="Position among the text's tokens, from 0.")
     token: int
@@ -51,7 +51,7 @@ class Impossible(ScoreRecord):
 
 
 class RecipeScore(ScoreRecord):
-    """How one recipe would have come to write the text."""
+    """The likelihood of the text under one recipe."""
 
     recipe: str
     search: str = Field(description="The search as written.")
@@ -63,7 +63,7 @@ class RecipeScore(ScoreRecord):
     meaning: str = Field(description="What the log-probabilities are, in a sentence.")
     logprobs: list[float | None] = Field(
         description="Of each token after all steps, given the text before it; null where the "
-        "recipe removed it, and where nothing more could be told after that."
+        "recipe removed it, and for tokens after that where states are not defined."
     )
     ranks: list[int | None] = Field(description="Each token's rank after all steps, from 1.")
     logprob: float | None = Field(
@@ -73,7 +73,7 @@ class RecipeScore(ScoreRecord):
     impossible: Impossible | None = None
     error: str | None = Field(None, description="Why the recipe could not go on with the text.")
     unknown: str | None = Field(
-        None, description="What the probabilities do not tell of the text, in a sentence."
+        None, description="What the probabilities leave open, in a sentence."
     )
     found: dict[str, float] = Field(
         default_factory=dict,
@@ -102,16 +102,18 @@ class LikelihoodCurve(ScoreRecord):
 
 
 class TextScore(ScoreRecord):
-    """A text after a prompt, to the model and to several recipes. Log-probabilities in nats."""
+    """A text after a prompt, under the model and several recipes. Log-probabilities in nats."""
 
     model: str
     prompt: str
     prompt_tokens: int
     text: str
     tokens: list[ScoredToken]
-    logprob: float = Field(description="Of the text to the model itself.")
+    logprob: float = Field(description="Of the text under the model itself.")
     perplexity: float
-    seed: int = Field(description="Of the coins that some steps toss; no draw depends on it here.")
+    seed: int = Field(
+        description="Of the noise by which some steps decide; no token is drawn with it here."
+    )
     recipes: list[RecipeScore]
     temperature: LikelihoodCurve
     top_p: LikelihoodCurve

@@ -1,4 +1,4 @@
-"""Whether a comparison from outside holds together, so that what draws it may rely on it."""
+"""Whether the records of a comparison from outside are consistent, so that they can be drawn."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from playground.trace.steps import StepRecord
 
 
 def check(comparison: Comparison, lanes: int) -> None:
-    """Raise ``ValueError``, which names the place, where records contradict each other.
+    """Raise ``ValueError``, which names the record, where records contradict each other.
 
-    ``lanes`` is the most it may have. That each value by itself is of its kind was checked when
-    the comparison was read.
+    ``lanes`` is the most it may have. The type of each value was checked when the comparison was
+    read.
     """
     if not 1 <= len(comparison.lanes) <= lanes:
         raise ValueError(
@@ -29,15 +29,15 @@ def _fault(trace: Trace) -> str:
     """What is wrong with a trace; empty where nothing is."""
     stages = len(trace.chain.processors)
     steps = enumerate(trace.steps)
-    places = [*((f"steps.{at}", at, step) for at, step in steps)]
+    records = [*((f"steps.{at}", at, step) for at, step in steps)]
     if trace.offer is not None:
-        places.append(("offer", len(trace.steps), trace.offer))
-    for place, at, step in places:
+        records.append(("offer", len(trace.steps), trace.offer))
+    for name, at, step in records:
         fault = _of_step(step, stages)
         if fault:
-            return f"{place}.{fault}"
+            return f"{name}.{fault}"
         if step.parent is not None and not 0 <= step.parent < at:
-            return f"{place}.parent: it is {step.parent}, which is no earlier step."
+            return f"{name}.parent: it is {step.parent}, which is no earlier step."
     for number, output in enumerate(trace.outputs):
         if not all(0 <= node < len(trace.steps) for node in output.nodes):
             return f"outputs.{number}.nodes: one of them is no step."

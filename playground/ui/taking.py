@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playground.models.arrival import Arrival, Estimate
-from playground.models.catalogue import size
+from playground.models.memory import size
 
 _SPAN_S = 10.0  # over which the speed is taken
 _SOON_S = 3.0  # a speed is told once bytes have come for so long
