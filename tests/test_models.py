@@ -169,7 +169,7 @@ def test_a_model_in_use_is_never_dropped(folders):
     for id in "abc":
         models.load(id)
     assert loaded(models) == ["a", "c"]
-    models.release = lambda id: False
+    models.memory.release = lambda id: False
     with pytest.raises(ModelError, match=r"models in use leave none: a, c\. Try again"):
         models.load("b")
     assert loaded(models) == ["a", "c"]
@@ -179,7 +179,7 @@ def test_a_model_beyond_the_host_s_memory_drops_no_other(folders):
     size = Models(host(folders)).load().facts.memory
     models = Models(host(folders, models_bytes=int(1.5 * size)))
     models.load("a")
-    models.settings = host(folders, models_bytes=size // 2)
+    models.memory.settings = host(folders, models_bytes=size // 2)
     with pytest.raises(ModelError, match="PLAYGROUND_MODELS_BYTES"):
         models.load("b")
     assert loaded(models) == ["a"]

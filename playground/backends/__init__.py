@@ -1,4 +1,4 @@
-"""Where models are served: in this process, or elsewhere; the service knows only this interface."""
+"""Backends serve models, in this process or elsewhere; the service knows only their interface."""
 
 from playground.backends.backend import Ability, Backend, Health, Load
 from playground.backends.backends import Backends

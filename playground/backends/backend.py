@@ -1,4 +1,4 @@
-"""What serves one model: the interface, whether it does so in this process or elsewhere."""
+"""The interface of what serves one model, in this process or elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playground.trace.scores import TextScore
     from strategies import Context
 
-# What a backend may be unable to do. The page and the routes say so where a person asks for it.
+# What a backend may be unable to do. The page and the routes say so where it is requested.
 Ability = Literal["preview", "score_prompt", "score_text", "fork", "alone", "uncached", "chat"]
 
 
@@ -27,7 +27,7 @@ class Load:
 
     replica: str = ""
     alive: bool = True
-    waiting: int = 0  # runs in line
+    waiting: int = 0  # runs in the queue
     running: int = 0  # runs whose rows are in the batch
     rows_in_use: int = 0
     rows: int = 0
@@ -48,12 +48,12 @@ class Health:
 
 @dataclass(frozen=True)
 class Lacks:
-    """What a backend cannot do: the reason of each, as a sentence."""
+    """The abilities that a backend lacks, each with its reason, a sentence."""
 
     reasons: Mapping[Ability, str] = field(default_factory=dict)
 
     def refuse(self, ability: Ability, field: str) -> None:
-        """Raise ``FieldError`` at a field of the request where this cannot be done."""
+        """Raise ``FieldError`` at a field of the request where the backend lacks an ability."""
         if ability in self.reasons:
             raise FieldError(field, self.reasons[ability])
 
@@ -61,8 +61,8 @@ class Lacks:
 class Backend(ABC):
     """One model, served. Any thread may call it.
 
-    A run that was submitted is followed by its ``Run``, wherever it is written: its records come as
-    they are made (``Run.subscribe``), and ``Run.cancel`` ends it.
+    A submitted run is followed by its ``Run``, wherever it is written: its records come as they are
+    made (``Run.subscribe``), and ``Run.cancel`` ends it.
     """
 
     lacks = Lacks()
@@ -70,12 +70,12 @@ class Backend(ABC):
     @property
     @abstractmethod
     def facts(self) -> ModelFacts:
-        """What is known of the model."""
+        """The facts about the model."""
 
     @property
     @abstractmethod
     def context_length(self) -> int:
-        """Tokens of a prompt and its text together."""
+        """How many tokens a prompt and its text may have together."""
 
     @property
     @abstractmethod
@@ -99,27 +99,27 @@ class Backend(ABC):
 
     @abstractmethod
     def preview(self, request: Request) -> list[StepRecord | str] | None:
-        """What each recipe would do to the next token, or why it would fail.
+        """Each recipe's first step, or the sentence of its error, without a forward.
 
         None where the prompt has not been read: ``prefetch`` has it read.
         """
 
     @abstractmethod
     def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
-        """Have a prompt read while nobody waits, so that ``preview`` finds its logits."""
+        """Have a prompt read when no run waits, so that ``preview`` finds its logits."""
 
     @abstractmethod
     def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
-        """Score the prompt of a run, each token with the ``count`` likeliest in its place.
+        """Score the prompt of a run, each token with the ``count`` likeliest at its position.
 
         The run's ``prompt_tokens`` have their log-probabilities then. Fewer where it is cancelled.
         """
 
     @abstractmethod
     def score_text(self, request: ScoreRequest, cancelled: Callable[[], bool]) -> TextScore:
-        """Whether each recipe could have written a text that is given.
+        """The likelihood of a given text under the model and each recipe.
 
-        ``FieldError`` and ``Busy`` as of ``submit_all``; ``Cancelled`` where nobody waits.
+        Raises ``FieldError`` and ``Busy`` as ``submit_all`` does, and ``Cancelled``.
         """
 
     def score(self, run: Run) -> None:
@@ -131,13 +131,13 @@ class Backend(ABC):
 
     @abstractmethod
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
-        """The ids the model is fed for a prompt, each with its text."""
+        """The tokens that the model reads for a prompt, each with its text."""
 
     @abstractmethod
     def conversation(
         self, messages: Sequence[Mapping[str, str]], *, answer: bool = True, go_on: bool = False
     ) -> Conversation:
-        """Messages in the model's chat template."""
+        """Messages in the model's chat template; see ``Encoder.conversation``."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -145,15 +145,17 @@ class Backend(ABC):
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> list[PromptToken]:
-        """Tokens with their texts; ``FieldError`` for no token."""
+        """The tokens of these ids with their texts. Raises ``FieldError`` for an unknown id."""
 
     @abstractmethod
     def pieces(self, ids: Sequence[int]) -> dict[int, str]:
-        """What each token is by itself, as a candidate is shown."""
+        """The text of each token by itself, as a candidate is shown."""
 
     @abstractmethod
     def edited(self, path: Sequence[StepRecord], text: str) -> tuple[int, list[int]]:
-        """How much of a recorded text stays where it was edited; see ``forking.edited``."""
+        """How many tokens of a recorded text an edit keeps, and those that follow them; see
+        ``forking.edited``.
+        """
 
     @abstractmethod
     def control_tokens(self, prompt: str) -> list[str]:
@@ -163,17 +165,17 @@ class Backend(ABC):
     def context(
         self, max_new_tokens: int, chat: bool = False, split: bool = False
     ) -> Context | None:
-        """What strategies may know of the model in a run of this length; None if nothing."""
+        """The context of strategies for a run of this length; None where it is not known here."""
 
     # The server
 
     @abstractmethod
     def health(self) -> Health:
-        """How it fares. Never waits for long: what was last known, where it is served elsewhere."""
+        """Its health and load. Never waits for long: a remote one's are those last known."""
 
     @property
     def people(self) -> int:
-        """Runs in line or at work."""
+        """Runs in the queue or at work."""
         return sum(load.waiting + load.running for load in self.health().loads)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The models that are offered, each with what serves it."""
+"""The interface of what opens the backends of the models that are offered."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Catalogue(Protocol):
 
     @property
     def default(self) -> str:
-        """The id of the host's own."""
+        """The id of the host's default model."""
 
     def catalogue(self) -> list[Entry]:
-        """All of them, the default first."""
+        """All models, the default first."""
 
 
 class Backends(ABC):
@@ -29,7 +29,7 @@ class Backends(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Import what takes seconds that a page need not wait for."""
+        """Import modules that take seconds, for which the page need not wait."""
 
     @abstractmethod
     def running(self, model: str | None = None) -> Backend | None:
@@ -40,45 +40,46 @@ class Backends(ABC):
 
     @abstractmethod
     def open(self, model: str | None = None, waiting: Waiting | None = None) -> Backend:
-        """The backend of a model, opened once however many threads ask.
+        """The backend of a model, opened once however many threads call this.
 
-        Raises ``ModelError`` where the model is not offered, or cannot be served. ``waiting`` is of
-        a caller who may leave, by ``wait_for``: where the last one has, that is ``GivenUp``.
+        Raises ``ModelError`` where the model is not offered, or cannot be served. ``waiting`` is
+        that of a caller that may leave, from ``wait_for``: once the last one has left, this raises
+        ``GivenUp``.
         """
 
     def estimate(self, model: str) -> Estimate | None:
-        """What a model takes that must be fetched first; None where nothing must.
+        """What a model takes that must be fetched first; None where it need not be.
 
-        Raises ``ModelError`` where it is not offered, or cannot be taken.
+        Raises ``ModelError`` where it is not offered, or cannot be served.
         """
         return None
 
     def wait_for(self, model: str) -> Waiting | None:
-        """Wait for a model that comes to this machine; None where models are served elsewhere."""
+        """Wait for a model to be loaded here; None where models are served elsewhere."""
         return None
 
     def is_coming(self, model: str) -> bool:
-        """Whether somebody waits for a model already."""
+        """Whether a caller waits for a model already."""
         return False
 
     @property
     @abstractmethod
     def all(self) -> Mapping[str, Backend]:
-        """Those that are open, by the model's id. Never waits."""
+        """The open backends, by the model's id. Never waits."""
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """The strategies that no model here can be asked for: the reason of each, by its id."""
+        """The strategies that no model here can run, by id, each with its reason."""
         return {}
 
     @property
     def lacks(self) -> Lacks:
-        """What none of them can do, as far as it is known before one is open."""
+        """What no backend can do, as far as that is known before one is open."""
         return Lacks()
 
     @property
     def fault(self) -> str:
-        """Why none of them can be reached now, in a sentence; empty where they can."""
+        """Why no backend can be reached now, in a sentence; empty where they can."""
         return ""
 
     @abstractmethod

@@ -158,7 +158,7 @@ class LocalBackends(Backends):
         from playground.engine import Engine  # see ``prepare``
 
         budget = self.settings.cache_bytes
-        place = next(loaded.model.parameters()).device
+        where = next(loaded.model.parameters()).device
         with self.models.arrivals.loading(loaded.id) as arrival:
             arrival.reach("checking")
         try:
@@ -172,7 +172,7 @@ class LocalBackends(Backends):
                 draft=self._draft(loaded),
                 find_draft=partial(self.models.draft_named, loaded),
                 trace=self.settings.trace_steps,
-                cache_bytes=budget or int(device.free_bytes(place) * _CACHE_SHARE[place.type]),
+                cache_bytes=budget or int(device.free_bytes(where) * _CACHE_SHARE[where.type]),
             )
         except UnsupportedModel as error:
             raise ModelError(
@@ -196,7 +196,7 @@ class LocalBackends(Backends):
         self._open.close()
 
     def _release(self, id: str) -> bool:
-        """Close the engine of a model without runs; False where runs are queued or running."""
+        """Close the engine of a model without runs; False where it has runs, or is being opened."""
         if id not in self._open:
             return not self._open.is_coming(id)
         backend = self._open.drop(id)

@@ -1,4 +1,4 @@
-"""The texts and tokens of a model whose tokenizer is at hand."""
+"""The part of a backend that a local tokenizer serves: texts, tokens, and checked requests."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ B = TypeVar("B", bound=Backend)
 
 
 class Opened(Mapping[str, B]):
-    """By the model's id; any thread may read it.
+    """Open backends by the model's id. Any thread may call it.
 
-    However many threads ask for a model it is opened once, and nobody waits for another one's.
+    However many threads open a model, it is opened once, and none waits for another model.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Opened(Mapping[str, B]):
         return len(self._open)
 
     def open(self, id: str, make: Callable[[], B]) -> B:
-        """The backend of a model, made where it is not open; ``ModelError`` after ``close``."""
+        """The backend of a model, made unless it is open. Raises ``ModelError`` after ``close``."""
         with self._lock:
             found = self._open.get(id)
             gate = self._gates.setdefault(id, threading.Lock())
@@ -53,7 +53,7 @@ class Opened(Mapping[str, B]):
         raise ModelError("The playground is shutting down.")
 
     def is_coming(self, id: str) -> bool:
-        """Whether a thread opens it now."""
+        """Whether a thread is opening this model."""
         gate = self._gates.get(id)
         return gate is not None and gate.locked()
 

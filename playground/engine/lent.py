@@ -1,7 +1,7 @@
-"""A run that a process writes which was lent an accelerator for the length of a call.
+"""A run that is written by a process with an accelerator lent for the length of a call.
 
 That process writes the run with an engine of its own; here the run is followed as any other. Where
-the accelerator is taken away, the run is queued here, and what the other one wrote is shown until
+the accelerator is taken away, the run is queued here, and the other process's text is shown until
 this one has caught up with it.
 """
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from playground.engine.engine import Engine
     from playground.engine.request import Request
 
-PACE_S = 0.1  # between two tellings
+PACE_S = 0.1  # between two sets of news
 
 
 def written(engine: Engine, request: Request, pace: float = PACE_S) -> Iterator[News]:
-    """Write a run on the calling thread, telling what is new; its end is always told.
+    """Write a run on the calling thread, and yield its news, those of its end always.
 
-    Closed early, the generator ends the run.
+    Closing the generator early ends the run.
     """
     run = engine.submit(request)
-    telling, told = NewsFeed(run), 0.0
+    feed, last = NewsFeed(run), 0.0
     try:
         while not run.done:
             engine.step()
-            if run.done or perf_counter() - told >= pace:
-                yield telling.news()
-                told = perf_counter()
+            if run.done or perf_counter() - last >= pace:
+                yield feed.news()
+                last = perf_counter()
     finally:
         if not run.done:
             run.cancel()
@@ -43,9 +43,9 @@ def written(engine: Engine, request: Request, pace: float = PACE_S) -> Iterator[
 
 
 class LentView(RemoteView):
-    """What may be read of a lane that another process writes; ``own`` is its view in this one.
+    """The view of a lane that another process writes; ``own`` is its view in this one.
 
-    Once it was ``given_up`` there, ``own`` is read as soon as it has as many tokens.
+    Once the other process has ``given_up``, ``own`` replaces it as soon as it has as many tokens.
     """
 
     def __init__(self, own: View[Any]) -> None:
@@ -72,7 +72,7 @@ class Lent(RemoteRun):
         run.state = "running"
 
     def give_up(self) -> None:
-        """Have this process' own lanes be the run's, which is to be queued here now."""
+        """Make this process's own lanes those of the run, which the caller queues here next."""
         run = self.run
         for view in self.views:
             view.given_up, view.done, view.ended, view.error = True, False, None, None

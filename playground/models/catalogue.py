@@ -45,21 +45,21 @@ class Models:
         self.process = process or Process()
         self._offers = Offers(settings)
         self.default = self._offers.default
-        self._loaded = LoadedModels(settings, release, self.process)
+        self.memory = LoadedModels(settings, release, self.process)
         self._loading: dict[str, Future[LoadedModel]] = {}
         self.arrivals = Arrivals()
         self._lock = threading.Lock()
 
     def catalogue(self) -> list[Entry]:
         """The models that a visitor may choose, the host's default first."""
-        known, loaded = self._offers.entries(), list(self._loaded)
+        known, loaded = self._offers.entries(), list(self.memory)
         for id in loaded:
             known.setdefault(id, folder_entry(id) if is_path(id) else hub_entry(id))
         return [entry.model_copy(update={"loaded": id in loaded}) for id, entry in known.items()]
 
     def loaded(self, id: str | None = None) -> LoadedModel | None:
         """The model if it is loaded, else None; ``ModelError`` where it is not offered."""
-        return self._loaded.get(self.entry(id or self.default).id)
+        return self.memory.get(self.entry(id or self.default).id)
 
     def load(self, id: str | None = None) -> LoadedModel:
         """The model, loaded once even for several callers at once; None is the host's default.
@@ -70,7 +70,7 @@ class Models:
         entry = self.entry(id or self.default)
         while True:
             with self._lock:
-                found = self._loaded.use(entry.id)
+                found = self.memory.use(entry.id)
                 if found is not None:
                     return found
                 waiting = self._loading.get(entry.id)
@@ -93,7 +93,7 @@ class Models:
             mine.set_exception(error)
             raise
         with self._lock:
-            self._loaded.add(loaded)
+            self.memory.add(loaded)
             del self._loading[entry.id]
         mine.set_result(loaded)
         return loaded
@@ -111,7 +111,7 @@ class Models:
     def needs_fetching(self, id: str) -> bool:
         """Whether a model is on the hub and not on this machine. Raises ``ModelError``."""
         entry = self.entry(id)
-        if self._loaded.get(entry.id) is not None or entry.source != "hub":
+        if self.memory.get(entry.id) is not None or entry.source != "hub":
             return False
         folder = hub.cached(entry.id, self.settings)
         if folder is None:
@@ -135,8 +135,8 @@ class Models:
         if offer.gguf is None and id:
             folder = hub.configuration(id, self.settings)
             memory = weight_bytes(folder, self.settings, entry.id, self.process)
-            self._loaded.make_room(entry.id, memory, try_only=True)
-        held = self._loaded.held()
+            self.memory.make_room(entry.id, memory, try_only=True)
+        held = self.memory.held()
         return Estimate(
             id=entry.id,
             title=entry.title,
@@ -201,7 +201,7 @@ class Models:
 
         with self.arrivals.loading(entry.id) as arrival:
             drafting = self._load(entry, arrival, keep=reader.id, accept=accept)
-        self._loaded.add_draft(drafting)
+        self.memory.add_draft(drafting)
         return drafting
 
     def entry(self, id: str) -> Entry:
@@ -238,7 +238,7 @@ class Models:
             folder,
             settings,
             id=entry.id,
-            make_room=partial(self._loaded.make_room, keep=keep),
+            make_room=partial(self.memory.make_room, keep=keep),
             find_base=lambda base: self._base(entry, base, arrival),
             accept=accept,
             process=self.process,
@@ -273,7 +273,7 @@ class Models:
         Its architecture cannot be served, or its weights are larger than this host's memory.
         """
         needed = weight_bytes(folder, self.settings, id, self.process)
-        self._loaded.make_room(id, needed, try_only=True)
+        self.memory.make_room(id, needed, try_only=True)
 
 
 def _outcome(future: Future[LoadedModel]) -> LoadedModel:

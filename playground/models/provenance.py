@@ -1,4 +1,4 @@
-"""The provenance of texts: the model down to its weights, the versions, and the machine."""
+"""On what texts are written: the model to its weights, versions, and the machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from playground.models.loading import LoadedModel
 
 _VERSIONS = ("decoding-playground", "torch", "transformers", "tokenizers", "numpy", "scipy")
-_SAMPLE = 1 << 14  # numbers of each end and of the middle of a tensor
+_PIECE = 1 << 14  # numbers of each end and of the middle of a tensor
 
 
 class Facts(BaseModel):
-    """The provenance of a report's numbers."""
+    """What a report says of where its numbers come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,10 +51,10 @@ class Facts(BaseModel):
 
 
 def fingerprint(model: Any, tokenizer: Any) -> str:
-    """A hash (SHA-256, 16 hex digits) that distinguishes models with other weights or tokens.
+    """A hash (SHA-256, 16 hex digits) that tells models with other weights or tokens apart.
 
-    It covers the configuration, the tokenizer's vocabulary, and each tensor's name, shape, dtype
-    and numbers: all of a short tensor, and those at the ends and in the middle of a long one.
+    Of the configuration, the tokenizer's vocabulary, and each tensor's name, form and numbers: all
+    of a short one's, and of a long one those at its ends and in its middle.
     """
     digest = hashlib.sha256()
     config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
@@ -67,11 +67,11 @@ def fingerprint(model: Any, tokenizer: Any) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         flat = tensor.detach().reshape(-1)
         middle = len(flat) // 2
-        parts = [flat]
-        if len(flat) > 3 * _SAMPLE:
-            parts = [flat[:_SAMPLE], flat[middle : middle + _SAMPLE], flat[-_SAMPLE:]]
-        for part in parts:
-            digest.update(part.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+        pieces = [flat]
+        if len(flat) > 3 * _PIECE:
+            pieces = [flat[:_PIECE], flat[middle : middle + _PIECE], flat[-_PIECE:]]
+        for piece in pieces:
+            digest.update(piece.contiguous().cpu().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

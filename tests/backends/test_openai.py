@@ -112,7 +112,7 @@ def test_a_server_that_writes_one_text_at_a_time_is_asked_so(
 ) -> None:
     as_program(monkeypatch, "me")
     monkeypatch.setattr(far, "settings", far.settings.changed(dialect="llama.cpp"))
-    near.models.ask()
+    near.models.refresh()
     at_work, stream = threading.Semaphore(1), Server.stream
 
     def alone(self: Server, *given: Any) -> Iterator[dict[str, Any]]:
@@ -148,7 +148,7 @@ def test_other_programs_are_asked_by_their_own_fields(
 ) -> None:
     as_program(monkeypatch, owner)
     monkeypatch.setattr(far, "settings", far.settings.changed(dialect=dialect))
-    near.models.ask()
+    near.models.refresh()
     (run,) = near.open().submit_all([asked("greedy", recipe)])
     assert run.join(WAIT_S) and run.error is None
     own = far.submit(asked("greedy", recipe))

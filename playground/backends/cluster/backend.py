@@ -1,7 +1,7 @@
 """A model that replicas serve, as a backend of a front end.
 
-Requests are checked and runs are made here, by the model's tokenizer, which a replica sends once.
-What is written comes from replicas; see ``following``.
+Requests are checked and runs are made here, with the model's tokenizer, which a replica sends once.
+Their records come from replicas; see ``following``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 PACE_S = 5.0  # after which a client who was refused may find room
-CALL_S = 60.0  # within which a replica answers what takes a forward
+CALL_S = 60.0  # within which a replica responds to a call that takes a forward
 
 
 class EventLoop:
@@ -51,7 +51,7 @@ class EventLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """What ``work`` returns, waited for on the calling thread.
+        """Run ``work`` to its end and return its result, on behalf of the calling thread.
 
         Raises ``ModelError`` where it takes longer than ``timeout`` seconds, and stops it.
         """
@@ -65,7 +65,7 @@ class EventLoop:
             raise ModelError(f"The cluster did not answer within {timeout:g} s.") from error
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have ``work`` done, and go on; that it failed is logged."""
+        """Start ``work`` and return at once; its failure is logged."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         self._under_way.add(future)
         future.add_done_callback(self._done)
@@ -134,7 +134,7 @@ class ClusterBackend(BuilderBackend):
 
     @property
     def spread(self) -> Spread:
-        """All its replicas, as an experiment uses them."""
+        """All replicas together, as an experiment uses them."""
         return Spread(self)
 
     @property
@@ -173,7 +173,7 @@ class ClusterBackend(BuilderBackend):
 
     @contextmanager
     def _reserving(self, request: Request, count: int) -> Iterator[None]:
-        """Count requests against a client's share; ``Busy`` where that, or the line, is full."""
+        """Count requests against a client's share. Raises ``Busy`` if it or the queue is full."""
         client = "" if request.background else request.client
         with self._lock:
             if self._closed:
@@ -205,8 +205,8 @@ class ClusterBackend(BuilderBackend):
 
     def prompt_scores(self, run: Run, count: int) -> list[TokenScore | None]:
         wants = Wants(0, digest(run.prompt_ids))
-        asked = run.request.model_copy(update={"client": ""})
-        found: list[TokenScore | None] = self.call("prompt_scores", asked, count, wants=wants)
+        request = run.request.model_copy(update={"client": ""})
+        found: list[TokenScore | None] = self.call("prompt_scores", request, count, wants=wants)
         run.score([None if score is None else score.logprob for score in found])
         return found
 
@@ -218,14 +218,14 @@ class ClusterBackend(BuilderBackend):
             raise
         if cancelled():
             raise Cancelled
-        asked = request.model_copy(update={"client": ""})
-        found: TextScore = self.call("score_text", asked, wants=Wants())
+        nameless = request.model_copy(update={"client": ""})
+        found: TextScore = self.call("score_text", nameless, wants=Wants())
         if cancelled():
             raise Cancelled
         return found
 
     def call(self, method: str, *given: Any, wants: Wants) -> Any:
-        """What a replica answers; see ``Following.call``."""
+        """The response of a replica; see ``Following.call``."""
         return self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
 
     def health(self) -> Health:
@@ -237,7 +237,7 @@ class ClusterBackend(BuilderBackend):
 
     @property
     def people(self) -> int:
-        """Runs of this front end in line or at work."""
+        """Runs of this front end in the queue or at work."""
         with self._lock:
             return len(self._runs)
 

@@ -1,4 +1,4 @@
-"""Runs of a front end in parts, and from where a part goes on whose replica was lost."""
+"""Runs of a front end in parts, and the requests that continue a part whose replica was lost."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Followed(RemoteRun):
         own = run.request.deadline
         limit = float("inf") if run.request.background and own is None else deadline
         self.until = run.submitted + (own or limit)
-        self.kind: Kind | None = None  # of the numbers it was begun with
+        self.kind: Kind | None = None  # of the replica that began it
         self.started = False
 
     @property
     def lanes(self) -> list[int]:
-        """Those that are not done."""
+        """The numbers of the lanes that are not done."""
         return [number for number, view in enumerate(self.views) if not view.done]
 
 
 @dataclass(eq=False)
 class Part:
-    """Some lanes of a run, as one request to a replica. ``name`` is what both call it by."""
+    """Some lanes of a run, as one request to a replica, which knows it by ``name``."""
 
     name: str
     of: Followed
     lanes: list[int]
     request: Request
-    like: Kind | None = None  # of whose numbers it must be, since it goes on with a text
+    like: Kind | None = None  # the kind that its replica must have, since it continues a text
     replica: str = ""
 
 
@@ -51,11 +51,11 @@ def anew(one: Followed, lanes: Sequence[int]) -> Request:
 
 
 def resumable(one: Followed, lane: int) -> int:
-    """How many tokens of a lane another replica may go on from; 0 where it must begin anew.
+    """After how many tokens another replica may continue a lane; 0 where it must begin again.
 
-    A text of one row follows from its tokens, where its search chooses each by the scores alone and
-    no step goes back. Of its last tokens, those are left that may begin a stop string or are part
-    of a character.
+    The text of one row follows from its tokens, where its search chooses each by the scores alone
+    and no step takes tokens back. Last tokens that may begin a stop string, or are part of a
+    character, are left out.
     """
     view, request = one.views[lane], one.run.request
     search = view.recipe.search.plugin
@@ -76,7 +76,7 @@ def resumable(one: Followed, lane: int) -> int:
 
 
 def from_there(one: Followed, lane: int, kept: int) -> Request:
-    """The request to go on with the first tokens of a lane."""
+    """The request to continue a lane after its first ``kept`` tokens."""
     request, view = one.run.request, one.views[lane]
     recipe, before = request.recipes[lane], len(request.prefix)
     path, processors = view.path()[:kept], len(view.chain.processors)
@@ -86,7 +86,7 @@ def from_there(one: Followed, lane: int, kept: int) -> Request:
         update={
             "names": [],
             "deadline": None,
-            # With fewer tokens than must be written, the engine adds the step that sees to it.
+            # While a minimum of new tokens is left, the engine adds ``min_new_tokens`` itself.
             "recipes": [recipe if least > 0 else view.recipe],
             "prefix": [*request.prefix, *(step.token for step in path)],
             "prefix_logprobs": [*known, *(known_logprobs(s, s.token, processors) for s in path)],

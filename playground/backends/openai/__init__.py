@@ -1,1 +1,1 @@
-"""Models of a server that speaks OpenAI's HTTP and tells the likeliest tokens, a lesser engine."""
+"""Models of an OpenAI-compatible server that returns the likeliest tokens of each position."""

@@ -1,4 +1,4 @@
-"""A model of an OpenAI-compatible server as a backend: what it can show, and what it cannot."""
+"""A model of an OpenAI-compatible server as a backend, and the abilities that it lacks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from playground.trace.scores import TextScore
     from strategies import Context
 
-UNKNOWN_CONTEXT = 4096  # tokens, where a server does not tell
+UNKNOWN_CONTEXT = 4096  # tokens, where a server does not report its context length
 PACE_S = 5.0  # after which a client who was refused may find room
-_LOOK_S = 10.0  # between two looks at whether the server answers
+_CHECK_S = 10.0  # between two checks whether the server responds
 
 
 def lacks(host: str, program: str, scores: bool = True) -> Lacks:
-    """What such a server cannot do, with the reasons."""
+    """The abilities that such a server lacks, with the reasons."""
     by = f"{program} at {host}"
     reasons = {
         "preview": f"{by} tells nothing of the next token before a run.",
@@ -55,7 +55,7 @@ class OpenAIBackend(Backend):
         self._shares = ClientShares(limits)
         self._closed = False
         self._lock = threading.Lock()
-        self._looked, self._fault = perf_counter(), ""
+        self._checked, self._fault = perf_counter(), ""
         self._facts = ModelFacts(
             id=served.id,
             title=served.id.rsplit("/", 1)[-1],
@@ -113,13 +113,13 @@ class OpenAIBackend(Backend):
         self.limits.check(request)
         self._check(request)
         bodies = [
-            fields.fields(self.served.program, recipe, place)
-            for place, recipe in enumerate(request.recipes)
+            fields.fields(self.served.program, recipe, number)
+            for number, recipe in enumerate(request.recipes)
         ]
-        for place, recipe in enumerate(request.recipes):
+        for number, recipe in enumerate(request.recipes):
             if fields.texts(recipe) > self.limits.width:
                 raise FieldError(
-                    f"recipes.{place}",
+                    f"recipes.{number}",
                     f"{recipe.search} writes {fields.texts(recipe)} texts; at most "
                     f"{self.limits.width} are allowed to one recipe.",
                 )
@@ -129,7 +129,7 @@ class OpenAIBackend(Backend):
         return ServerRun(self.server, self.served, self.names, run, bodies, self._deadline(request))
 
     def _check(self, request: Request) -> None:
-        """Raise ``FieldError`` for what the server has no way to do."""
+        """Raise ``FieldError`` for what the server cannot do."""
         if request.prefix or request.forked is not None:
             self.lacks.refuse("fork", "prefix")
         if request.prompt_ids:
@@ -151,7 +151,7 @@ class OpenAIBackend(Backend):
 
     @contextmanager
     def _reserving(self, client: str) -> Iterator[None]:
-        """Count a request against its client's share; ``Busy`` where that, or all, is full."""
+        """Count a request against its client's share. Raises ``Busy`` where it or all is full."""
         with self._lock:
             running = [one.run for one in self._runs.values()]
             self._shares.reserve(client, running, PACE_S)
@@ -180,13 +180,13 @@ class OpenAIBackend(Backend):
         self.lacks.refuse("score_prompt", "prompt")
         found: list[TokenScore | None] = []
         with self.server.turn_of(self.served.program):
-            told = self.server.scored(self.served.id, run.request.prompt, count)
-        for number, token in enumerate(told):
+            scored = self.server.scored(self.served.id, run.request.prompt, count)
+        for number, token in enumerate(scored):
             likeliest = sorted(token.likeliest.items(), key=lambda one: -one[1])[:count]
             top = {self.names.id(shown(name)): logprob for name, logprob in likeliest}
             found.append(TokenScore(token.logprob, top) if number else None)
         run.prompt_tokens = [
-            PromptToken(id=self.names.id(shown(token.name)), text=token.adds) for token in told
+            PromptToken(id=self.names.id(shown(token.name)), text=token.adds) for token in scored
         ]
         run.score([None if score is None else score.logprob for score in found])
         return found
@@ -195,7 +195,7 @@ class OpenAIBackend(Backend):
         raise FieldError("text", self.lacks.reasons["score_text"])
 
     def tokens(self, prompt: str, chat: bool = False, split: bool = False) -> list[PromptToken]:
-        """Those of the prompt alone: where a chat template puts it is known to the server."""
+        """The tokens of the prompt alone, since the chat template is known to the server alone."""
         if not prompt:
             raise FieldError("prompt", "The prompt is empty; type at least one character.")
         pieces = self.server.pieces(self.served.id, prompt) if self.served.tokenizes else None
@@ -236,17 +236,17 @@ class OpenAIBackend(Backend):
         return None
 
     def health(self) -> Health:
-        # To look would end what it writes, for this model or another.
+        # To such a program any request would end the text that it writes, also of another model.
         busy = self.served.program.one_by_one and self.server.has_turn
-        if not busy and perf_counter() - self._looked > _LOOK_S:
-            self._looked = perf_counter()  # one look at a time, beside whoever asks
-            threading.Thread(target=self._look, name="look-at-server", daemon=True).start()
+        if not busy and perf_counter() - self._checked > _CHECK_S:
+            self._checked = perf_counter()  # one check at a time, beside the calling thread
+            threading.Thread(target=self._check_server, name="check-server", daemon=True).start()
         with self._lock:
             running = len(self._runs)
         load = Load(alive=not self._fault, running=running)
         return Health(not self._fault, self._fault, (load,))
 
-    def _look(self) -> None:
+    def _check_server(self) -> None:
         self._fault = self.server.alive()
 
     def close(self) -> None:

@@ -17,27 +17,27 @@ from playground.models import Entry
 from playground.models.arrival import Waiting
 from playground.settings import Settings
 
-_NONE = "none"  # the id of the model where the server could not be asked for its own
+_NONE = "none"  # the id of a model in place of the server's own, while it cannot be reached
 
 
 class ServerModels:
-    """What the server offers; asked anew where it could not be reached."""
+    """The models that the server offers; requested again where it could not be reached."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.cards: dict[str, dict[str, object]] = {}
         self.open: Mapping[str, object] = {}
         try:
-            self.ask()
+            self.refresh()
         except ModelError:
-            pass  # said when a model is asked for
+            pass  # raised again when a model is opened
 
     @property
     def default(self) -> str:
         return next(iter(self.cards), _NONE)
 
-    def ask(self) -> None:
-        """Have the server tell its models; raises ``ModelError``."""
+    def refresh(self) -> None:
+        """Request the server's list of models. Raises ``ModelError``."""
         self.cards = {str(card["id"]): card for card in self.server.models()}
 
     def catalogue(self) -> list[Entry]:
@@ -54,7 +54,7 @@ class ServerModels:
 
 
 class OpenAIBackends(Backends):
-    """Opens the models of the server that the settings name, by asking what each can tell."""
+    """Opens the models of the server that the settings name, each after probing its abilities."""
 
     models: ServerModels
 
@@ -89,7 +89,7 @@ class OpenAIBackends(Backends):
 
     def open(self, model: str | None = None, waiting: Waiting | None = None) -> OpenAIBackend:
         if not self.models.cards:
-            self.models.ask()
+            self.models.refresh()
         id = self._id(model)
         return self._open.open(id, lambda: self._opened(id))
 

@@ -1,8 +1,8 @@
-"""A recipe as the sampling fields of another program's request, where it can be one.
+"""A recipe as the sampling fields of a request to another program, where it can be written so.
 
-What each program has a field for, what it means by it and in which order it applies its steps is
-written in ``strategies.bridges.formats``, by which people take their settings to it. A recipe is
-sent only where nothing of it is lost on that way.
+What each program has a field for, what the field means and in which order the program applies its
+steps is in ``strategies.bridges.formats``, by which people export their settings to it. A recipe is
+sent only where nothing of it is lost in that translation.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from strategies.registry import registry
 
 @dataclass(frozen=True)
 class Program:
-    """What a server can be asked for: in ``words``, or by our recipes as they are.
+    """What a server accepts: the fields of ``words``, or without them recipes as they are.
 
-    ``cannot`` says of a strategy why it cannot be asked for though the program has it. With
-    ``one_by_one`` a request ends the one before it, so that the next is to wait.
+    ``cannot`` is, for strategies that the program has and that still cannot be requested, the
+    reason. With ``one_by_one`` a request ends the one before it, so that each has to wait.
     """
 
     title: str
@@ -48,7 +48,7 @@ PROGRAMS: dict[str, Program] = {
         {"beam": "vLLM tells beams at their end alone; it serves the models here."},
     ),
     "llamacpp": Program("llama.cpp", replace(llama_cpp.WORDS, texts="n")),
-    "me": Program(  # which is how it names itself
+    "me": Program(  # the owner that it gives in its list of models
         "llama-cpp-python",
         Vocabulary(
             "llama-cpp-python",
@@ -79,7 +79,7 @@ PROGRAMS: dict[str, Program] = {
 
 
 def refused(program: Program) -> dict[str, str]:
-    """The strategies that a program cannot be asked for, each with the reason."""
+    """The strategies that a program cannot run for us, each with the reason."""
     found = {}
     for id, plugin in registry().strategies.items():
         if getattr(plugin, "asks", False):
@@ -94,32 +94,32 @@ def refused(program: Program) -> dict[str, str]:
     return found
 
 
-def fields(program: Program, recipe: Recipe, place: int) -> dict[str, Any]:
-    """The fields that ask a program for a recipe; ``FieldError`` says what it has no way to do.
+def fields(program: Program, recipe: Recipe, number: int) -> dict[str, Any]:
+    """The fields of a request for a recipe. Raises ``FieldError`` for what the program cannot do.
 
-    ``place`` is the recipe's among those of its request.
+    ``number`` is the recipe's index among those of its request.
     """
     reasons = refused(program)
     for at, step in [*settled(recipe), (len(recipe.steps) - 1, recipe.search)]:
         if step.strategy in reasons:
-            raise _lost(place, Loss(reasons[step.strategy], at, step.strategy))
+            raise _lost(number, Loss(reasons[step.strategy], at, step.strategy))
     if program.words is None:
         return {"recipe": str(recipe)}
     written = to_fields(recipe, program.words, Bounds())
     if written.losses:
-        raise _lost(place, written.losses[0])
+        raise _lost(number, written.losses[0])
     return _sent(program.words, written.fields, written.there)
 
 
 def texts(recipe: Recipe) -> int:
-    """How many texts a recipe writes, as its search says."""
+    """How many texts a recipe generates, by the ``n`` of its search."""
     return int(getattr(recipe.search.params, "n", 1))
 
 
 def _sent(words: Vocabulary, written: Mapping[str, Any], there: Recipe) -> dict[str, Any]:
-    """Settings as the body of a request has them."""
+    """Settings in the form of a request's body."""
     made = dict(written)
-    if words.order and "mirostat" not in made:  # what the host has switched on is not in it
+    if words.order and "mirostat" not in made:  # the order leaves out what the host switched on
         names = [words.step_names.get(step.strategy) for _, step in settled(there)]
         last = ["temperature"] if made.get("temperature") == 0 else []
         named = [name for name in names if name is not None]
@@ -132,9 +132,9 @@ def _sent(words: Vocabulary, written: Mapping[str, Any], there: Recipe) -> dict[
     return made | ({"structured_outputs": structured} if structured else {})
 
 
-def _lost(place: int, loss: Loss) -> FieldError:
+def _lost(number: int, loss: Loss) -> FieldError:
     reason = loss.reason
     if reason == NO_MODEL:
         reason = "the token ids of its texts are known to the server alone."
     step = "" if loss.step is None else f"Step {loss.step + 1} ({loss.strategy}): "
-    return FieldError(f"recipes.{place}", f"{step}{reason}")
+    return FieldError(f"recipes.{number}", f"{step}{reason}")

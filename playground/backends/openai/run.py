@@ -39,7 +39,7 @@ class ServerRun:
         least = run.request.min_new_tokens if served.program.words is None else 0
         self.views = [RemoteView(recipe.at_least(least)) for recipe in run.request.recipes]
         for view in () if served.program.words is None else self.views:
-            # What each step left is not told: the trace has the model's own candidates alone.
+            # The server returns the model's own candidates alone, so the trace has no stages.
             steps = [step.model_copy(update={"enabled": False}) for step in view.chain.steps[:-1]]
             search = view.chain.steps[-1]
             view.chain = view.chain.model_copy(update={"steps": [*steps, search]})
@@ -49,7 +49,7 @@ class ServerRun:
         self._timer: threading.Timer | None = None
 
     def start(self) -> None:
-        """Ask for every lane."""
+        """Request every lane, each on a thread of its own."""
         run = self.run
         if not run.request.max_new_tokens:
             self._end_all("length")
@@ -64,11 +64,11 @@ class ServerRun:
             ).start()
 
     def cancel(self) -> None:
-        """End it now; what is written stays."""
+        """End the run now; what is written stays."""
         self._end_all("cancelled")
 
     def stop(self) -> None:
-        """The same as this program ends."""
+        """End the run since this program ends."""
         self._end_all("cancelled", STOPPED)
 
     def _end_all(self, reason: FinishReason, error: str | None = None) -> None:
@@ -85,19 +85,19 @@ class ServerRun:
                 response.close()
 
     def _read(self, number: int) -> None:
-        """Follow the answer of one lane to its end."""
+        """Read the response of one lane to its end."""
         view = self.views[number]
         lane = _Lane(self)
         try:
             with self.server.turn_of(self.served.program):
                 if view.done:  # ended while it waited for its turn
                     return
-                path, body = self._asked(number)
+                path, body = self._request(number)
                 for chunk in self.server.stream(path, body, self._opened):
                     if not self._take(view, lane.news(chunk.get("choices") or [])):
                         return
             lane.over()
-            self._take(view, lane.told(done=True))
+            self._take(view, lane.latest(done=True))
         except Exception as error:  # of the connection, or of what it carried
             sentence = f"The server at {self.server.host} failed: {error or type(error).__name__}"
             with self._lock:
@@ -115,7 +115,7 @@ class ServerRun:
             self._responses.append(response)
 
     def _take(self, view: RemoteView, news: LaneNews) -> bool:
-        """Take over what is new; False where the lane was ended here meanwhile."""
+        """Take over the news of a lane; False where it was ended here meanwhile."""
         with self._lock:
             if view.done:
                 return False
@@ -125,7 +125,7 @@ class ServerRun:
         self.run.changed()
         return True
 
-    def _asked(self, number: int) -> tuple[str, dict[str, Any]]:
+    def _request(self, number: int) -> tuple[str, dict[str, Any]]:
         """The path and the body of a lane's request."""
         request, served = self.run.request, self.served
         llama = served.program.title in ("llama.cpp", "llama-cpp-python")
@@ -155,28 +155,28 @@ class _Lane:
         self.run, self.names = of.run, of.names
         self.steps: list[StepRecord] = []
         self.outputs: dict[int, Output] = {}
-        self.told_steps = 0
+        self._sent_steps = 0
         self.error: str | None = None
         self._last = perf_counter()
 
     def news(self, choices: Sequence[Mapping[str, Any]]) -> LaneNews:
-        """Take over a chunk, and tell what is new."""
+        """Add a chunk, and return the news since the last time."""
         for choice in choices:
             self._add(choice)
-        return self.told()
+        return self.latest()
 
     def over(self) -> None:
-        """The stream is over: a text without a reason ended with it."""
+        """End every text that has no reason yet, since the stream is over."""
         for index, output in (self.outputs or {0: _empty(0)}).items():
             reason = output.finish_reason or "error"
             self.outputs[index] = output.model_copy(update={"finish_reason": reason})
             if output.finish_reason is None:
                 self.error = self.error or "The server ended the text without a reason."
 
-    def told(self, done: bool = False) -> LaneNews:
+    def latest(self, done: bool = False) -> LaneNews:
         """The news since the last time."""
         outputs = [self.outputs[index] for index in sorted(self.outputs)] or [_empty(0)]
-        first, self.told_steps = self.told_steps, len(self.steps)
+        first, self._sent_steps = self._sent_steps, len(self.steps)
         counts = [len(output.nodes) for output in outputs]
         texts = [TextNews(output, n, n) for output, n in zip(outputs, counts, strict=True)]
         return LaneNews(first, self.steps[first:], texts, done, self.error)
@@ -206,14 +206,14 @@ class _Lane:
         )
 
     def _reason(self, choice: Mapping[str, Any], nodes: Sequence[int]) -> FinishReason | None:
-        told = choice.get("finish_reason")
+        given = choice.get("finish_reason")
         request = self.run.request
-        if told is None:
+        if given is None:
             return None
-        if told == "length":
+        if given == "length":
             return "length" if len(nodes) >= request.max_new_tokens else "context"
-        if told == "stop":
-            if "stop_reason" in choice:  # which vLLM tells
+        if given == "stop":
+            if "stop_reason" in choice:  # which vLLM adds
                 return "stop" if isinstance(choice["stop_reason"], str) else "eos"
             written = "".join(self.steps[node].piece for node in nodes)
             if any(stop in written for stop in request.stop):

@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's HTTP: what it is found to be able to do, and its streams."""
+"""A client of an OpenAI-compatible server: its models, their probed abilities, its streams."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from playground.backends.openai.fields import PROGRAMS, Program
 from playground.backends.openai.step_records import Token, tokens
 from playground.errors import ModelError
 
-_MOST = (20, 10, 5, 2, 1)  # likeliest tokens of a place that are asked for, the most first
+_MOST = (20, 10, 5, 2, 1)  # likeliest tokens of a position that are requested, the most first
 CONNECT_S, ANSWER_S = 5.0, 60.0
 
 
 @dataclass(frozen=True)
 class Served:
-    """A model of such a server, and what it was found to tell."""
+    """A model of such a server, and what its responses were found to contain."""
 
     id: str
     program: Program
-    likeliest: int  # tokens that it tells of each place
+    likeliest: int  # tokens that it returns for each position
     context_length: int | None
     vocab_size: int | None
-    tokenizes: bool  # whether it tells a prompt's tokens
-    scores: bool  # whether it tells their log-probabilities
+    tokenizes: bool  # whether it returns a prompt's tokens
+    scores: bool  # whether it returns their log-probabilities
 
 
 class Server:
@@ -45,16 +45,16 @@ class Server:
         self.http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, limits=limits)
 
     def turn_of(self, program: Program) -> AbstractContextManager[Any]:
-        """Held while a program is asked that would end the answer before, as one of that kind."""
+        """A lock to hold during a request, where each request would end the one before it."""
         return self._turn if program.one_by_one else nullcontext()
 
     @property
     def has_turn(self) -> bool:
-        """Whether such a program is answering."""
+        """Whether a request holds that lock."""
         return self._turn.locked()
 
     def models(self) -> list[dict[str, Any]]:
-        """The cards of its models; ``ModelError`` where it cannot be reached or tells none."""
+        """The cards of its models. Raises ``ModelError`` where it cannot be reached or has none."""
         cards = self._json("GET", "/v1/models").get("data")
         known = [card for card in cards or [] if isinstance(card, dict) and card.get("id")]
         if not known:
@@ -62,7 +62,9 @@ class Server:
         return known
 
     def served(self, card: dict[str, Any]) -> Served:
-        """What a model can be asked for, found by asking; ``ModelError`` where it is too little."""
+        """A model with its abilities, found by small requests. Raises ``ModelError`` where they do
+        not suffice.
+        """
         id = str(card["id"])
         program = PROGRAMS.get(str(card.get("owned_by") or ""), PROGRAMS[""])
         likeliest = 0
@@ -96,7 +98,7 @@ class Server:
         )
 
     def pieces(self, model: str, text: str) -> list[str] | None:
-        """A prompt's tokens by their texts; None where the server does not tell."""
+        """The texts of a prompt's tokens; None where the server does not return them."""
         for body in (
             {"model": model, "content": text, "with_pieces": True, "add_special": True},
             {"model": model, "prompt": text, "return_token_strs": True},
@@ -117,23 +119,23 @@ class Server:
         return tokens(choice)
 
     def _prompt_choice(self, model: str, prompt: str, count: int) -> dict[str, Any] | None:
-        """The choice that echoes a prompt and adds nothing, with what is told of its tokens."""
+        """A choice that echoes a prompt without new tokens; None without log-probabilities."""
         body = {
             "model": model, "prompt": prompt, "max_tokens": 0, "echo": True, "logprobs": count,
         }  # fmt: skip
         choices = (self._try("/v1/completions", body) or {}).get("choices") or [{}]
-        told = choices[0].get("logprobs") or {}
-        return choices[0] if told.get("tokens") and choices[0].get("text") == prompt else None
+        logprobs = choices[0].get("logprobs") or {}
+        return choices[0] if logprobs.get("tokens") and choices[0].get("text") == prompt else None
 
     def stream(
         self, path: str, body: dict[str, Any], opened: Callable[[httpx.Response], None]
     ) -> Iterator[dict[str, Any]]:
-        """The chunks of an answer. ``opened`` is given the response, whose ``close`` ends it."""
+        """The chunks of a response. ``opened`` is called with it; its ``close`` ends the stream."""
         with self.http.stream("POST", path, json={**body, "stream": True}) as response:
             opened(response)
             if response.status_code >= 400:
                 response.read()
-                raise ValueError(_told(response))
+                raise ValueError(_error(response))
             for line in response.iter_lines():
                 data = line.removeprefix("data:").strip()
                 if not line.startswith("data:") or data == "[DONE]":
@@ -144,7 +146,7 @@ class Server:
                 yield chunk
 
     def alive(self) -> str:
-        """Empty where it answers, else why it is not reached."""
+        """Empty where the server responds, else why it is not reached."""
         try:
             self._json("GET", "/v1/models")
         except ModelError as error:
@@ -162,26 +164,28 @@ class Server:
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            answer = self.http.request(method, path, json=body)
+            response = self.http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise ModelError(
                 f"The server at {self.host} cannot be reached: {error or type(error).__name__}."
             ) from error
         try:
-            found = answer.json()
+            found = response.json()
         except ValueError:
             found = None
-        if answer.status_code >= 400 or not isinstance(found, dict):
-            raise ModelError(f"The server at {self.host} answered {_told(answer)}.")
+        if response.status_code >= 400 or not isinstance(found, dict):
+            raise ModelError(f"The server at {self.host} answered {_error(response)}.")
         return found
 
 
-def _told(answer: httpx.Response) -> str:
-    """The error of an answer: its sentence, or its status."""
+def _error(response: httpx.Response) -> str:
+    """The error of a response: its status, with its message if it has one."""
     try:
-        found = answer.json()
+        found = response.json()
         error = found.get("error") or found.get("detail") or ""
-        said = error.get("message") if isinstance(error, dict) else error
+        message = error.get("message") if isinstance(error, dict) else error
     except (ValueError, AttributeError):
-        said = ""
-    return f"{answer.status_code}: {str(said)[:300]}" if said else str(answer.status_code)
+        message = ""
+    if not message:
+        return str(response.status_code)
+    return f"{response.status_code}: {str(message)[:300]}"

@@ -1,8 +1,8 @@
-"""What such a server tells of the tokens it chose, as step records.
+"""The tokens in the responses of such a server, as step records.
 
-It tells tokens by their texts, so that their ids here are numbers of this program's own: one for
-each text. It tells the likeliest tokens of each place and not the distribution: an entropy is then
-that of what is known, the rest taken as one more token, which is the least it can be.
+It returns tokens by their texts, so their ids here are numbers of this program's own: one for each
+text. It returns the likeliest tokens of each position and not the distribution: an entropy is then
+a lower bound, that of the known probabilities with the rest as one more token.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from playground.trace import Candidates, StepRecord
 from playground.trace.steps import StageSummary, Times
 
-_LEAST = -100.0  # a log-probability below which servers write what stands for "none"
+_LEAST = -100.0  # the log-probability below which servers mean −inf
 
 
 class Names:
@@ -36,28 +36,28 @@ class Names:
             return self._ids[text]
 
     def text(self, id: int) -> str | None:
-        """The text of a number that was given, else None."""
+        """The text of a number that ``id`` returned; None for any other."""
         return self._texts[id] if 0 <= id < len(self._texts) else None
 
 
 @dataclass(frozen=True)
 class Token:
-    """A chosen token: what it adds to the text, and the likeliest in its place, by their texts."""
+    """A chosen token with the likeliest at its position, each by its text."""
 
     name: str
     adds: str
     logprob: float
     likeliest: Mapping[str, float]
-    stages: Sequence[Mapping[str, Any]] = ()  # as our own server tells them
+    stages: Sequence[Mapping[str, Any]] = ()  # in the form that a decoding playground returns
 
 
 def tokens(choice: Mapping[str, Any]) -> list[Token]:
-    """The tokens of one chunk of a text; ``ValueError`` where nothing is told of them."""
-    told = choice.get("logprobs") or {}
+    """The tokens of one chunk of a text. Raises ``ValueError`` where they have no logprobs."""
+    logprobs = choice.get("logprobs") or {}
     text = choice.get("text")
     if text is None:
         text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
-    if told.get("content") is not None:
+    if logprobs.get("content") is not None:
         found = [
             Token(
                 one["token"],
@@ -66,16 +66,16 @@ def tokens(choice: Mapping[str, Any]) -> list[Token]:
                 {other["token"]: other["logprob"] for other in one.get("top_logprobs") or []},
                 one.get("stages") or (),
             )
-            for one in told["content"]
+            for one in logprobs["content"]
         ]
     else:
-        names = told.get("tokens") or []
-        tops = told.get("top_logprobs") or [{}] * len(names)
-        stages = told.get("stages") or [()] * len(names)
-        logprobs = told.get("token_logprobs") or []
+        names = logprobs.get("tokens") or []
+        tops = logprobs.get("top_logprobs") or [{}] * len(names)
+        stages = logprobs.get("stages") or [()] * len(names)
+        chosen = logprobs.get("token_logprobs") or []
         found = [
             Token(name, _spelt(None, name), logprob or 0.0, top or {}, stage or ())
-            for name, logprob, top, stage in zip(names, logprobs, tops, stages, strict=True)
+            for name, logprob, top, stage in zip(names, chosen, tops, stages, strict=True)
         ]
     if text and not found:
         raise ValueError("it told no log-probabilities of a token")
@@ -116,7 +116,7 @@ def shown(name: str) -> str:
 def record(
     token: Token, names: Names, index: int, parent: int | None, at: float, took: float
 ) -> StepRecord:
-    """The step record of a token, ``at`` seconds after the run began and ``took`` to come."""
+    """The step record of a token, ``at`` seconds into the run and ``took`` after the last one."""
     likeliest = {shown(name): logprob for name, logprob in token.likeliest.items()}
     name = shown(token.name)
     likeliest.setdefault(name, token.logprob)
@@ -124,7 +124,7 @@ def record(
     raw = [math.exp(min(0.0, likeliest[one])) if likeliest[one] > _LEAST else 0.0 for one in order]
     own, after = order.index(name), token.stages[1:]
     stages = [
-        [float(stage["likeliest"].get(_as_told(one, token), 0.0)) for one in order]
+        [float(stage["likeliest"].get(_name_of(one, token), 0.0)) for one in order]
         for stage in after
     ]
     for stage, all in zip(after, stages, strict=True):
@@ -150,12 +150,12 @@ def record(
     )
 
 
-def _as_told(text: str, token: Token) -> str:
-    """The name by which a stage tells a token of this text."""
+def _name_of(text: str, token: Token) -> str:
+    """The name that a stage has for a token of this text."""
     return next((name for name in token.likeliest if shown(name) == text), text)
 
 
 def _entropy(known: Sequence[float]) -> float:
-    """In nats: the least that a distribution with these probabilities can have."""
+    """The least entropy, in nats, of a distribution with these probabilities."""
     rest = max(0.0, 1.0 - sum(known))
     return -sum(p * math.log(p) for p in [*known, rest] if p > 0)
