@@ -1,4 +1,4 @@
-"""The HTTP API: for programs, the same engine as the page's."""
+"""The HTTP API for programs, over the same service as the page."""
 
 from playground.api.routing import application, mount, routes
 

@@ -1,4 +1,4 @@
-"""The routes of blind votes: begun by who has the experiment, cast by who has the vote's link."""
+"""The routes of blind votes: begun with the experiment's id, cast with the vote's link."""
 
 import functools
 from collections.abc import Callable
@@ -40,7 +40,7 @@ VOTE_EXAMPLES: dict[str, Any] = {
 
 Voter = Annotated[
     str,
-    Query(pattern=VOTER, description="A name that the voter keeps; nobody is told whose it is."),
+    Query(pattern=VOTER, description="A random name that the voter's browser keeps."),
 ]
 
 
@@ -57,15 +57,15 @@ class BallotRequest(requests.DeferredBody):
 
 
 class VoteRequest(requests.DeferredBody):
-    """One voter's word on two texts."""
+    """One voter's vote on two texts."""
 
     voter: str = Field(pattern=VOTER, description="As it was given for the question.")
     unit: int = Field(ge=0, description="The question's number.")
     answer: Answer = Field(description="Which text is better.")
 
 
-class Asked(Closed):
-    """Two texts; which recipes wrote them is told after the vote."""
+class Question(Closed):
+    """Two texts; the recipes that wrote them are named after the vote."""
 
     unit: int = Field(description="The number of this pair of texts.")
     prompt: str
@@ -74,9 +74,11 @@ class Asked(Closed):
 
 
 class Next(Closed):
-    """What a voter is asked next."""
+    """A voter's next question, and how far the vote is."""
 
-    question: Asked | None = Field(description="Null where nothing is left to ask, or it is over.")
+    question: Question | None = Field(
+        description="Null where none is left for this voter, or the vote is over."
+    )
     own: int = Field(description="Votes of this voter.")
     votes: int = Field(description="Votes of all.")
     most: int
@@ -84,15 +86,15 @@ class Next(Closed):
 
     @classmethod
     def of(cls, turn: Turn) -> "Next":
-        asked = turn.question
+        question = turn.question
         return cls(
-            question=None if asked is None else Asked(**vars(asked)),
+            question=None if question is None else Question(**vars(question)),
             own=turn.own, votes=turn.votes, most=turn.most, over=turn.over,
         )  # fmt: skip
 
 
 class Cast(Closed):
-    """A vote is counted."""
+    """A vote that was counted, and the next question."""
 
     left: str = Field(description="The recipe of the left text.")
     right: str
@@ -109,7 +111,7 @@ def add(router: APIRouter, service: Service) -> None:
         return service.jobs.ballots
 
     async def found(make: Callable[[], T | None]) -> T:
-        """What ``make`` gives, on a thread; ``NoSuch`` for None."""
+        """The result of ``make`` on a thread. Raises ``NoSuch`` for None."""
         try:
             made = await in_thread(make)
         except (VoteError, ExperimentError) as error:
@@ -118,7 +120,7 @@ def add(router: APIRouter, service: Service) -> None:
             raise NoSuch("id", UNKNOWN)
         return made
 
-    async def told(make: Callable[[], BaseModel | None]) -> Response:
+    async def answered(make: Callable[[], BaseModel | None]) -> Response:
         return Response((await found(make)).model_dump_json(), media_type="application/json")
 
     @router.post(
@@ -144,7 +146,7 @@ def add(router: APIRouter, service: Service) -> None:
             made = ballots()
             return made.standing(made.begin(job, body.recipes, body.most, body.early))
 
-        return await told(begun)
+        return await answered(begun)
 
     @router.get(
         "/api/experiments/{id}/ballots/{ballot}",
@@ -156,9 +158,9 @@ def add(router: APIRouter, service: Service) -> None:
     async def standing(id: str, ballot: str) -> Response:
         """Strengths with intervals, pairs, the pull of the position, and agreement.
 
-        Who has the link for voters alone is not told, so that nobody votes with the others.
+        The link for voters alone does not lead here, so that nobody votes as the others do.
         """
-        return await told(
+        return await answered(
             lambda: ballots().standing(ballot) if ballot in ballots().of(id) else None
         )
 
@@ -186,11 +188,11 @@ def add(router: APIRouter, service: Service) -> None:
     async def next_question(id: str, voter: Voter) -> Response:
         """The same question until it is answered."""
 
-        def asked() -> Next | None:
+        def following() -> Next | None:
             turn = ballots().turn(id, voter)
             return None if turn is None else Next.of(turn)
 
-        return await told(asked)
+        return await answered(following)
 
     @router.post(
         "/api/ballots/{id}/votes",
@@ -202,7 +204,7 @@ def add(router: APIRouter, service: Service) -> None:
     async def cast(
         id: str, sent: Annotated[VoteRequest, Body(openapi_examples=VOTE_EXAMPLES)]
     ) -> Response:
-        """Counts one vote, once for each voter and pair; tells the recipes, and what comes next."""
+        """Counts a vote, once for each voter and pair; names the recipes, and asks what is next."""
 
         def counted() -> Cast | None:
             body: Any = requests.validated(VoteRequest, sent)
@@ -213,4 +215,4 @@ def add(router: APIRouter, service: Service) -> None:
                 return None
             return Cast(left=names.left, right=names.right, next=Next.of(turn))
 
-        return await told(counted)
+        return await answered(counted)

@@ -1,4 +1,4 @@
-"""Reading a request's body: at most so many bytes, and strict JSON.
+"""Reading a request's body: a bounded number of bytes, and strict JSON.
 
 FastAPI reads a body of any size, answers 400 to some malformed ones, and accepts NaN, lone
 surrogates and numbers of any length. Here each of these is refused with 413 or 422.
@@ -23,7 +23,7 @@ def _values(body: bytes, most: int) -> int:
     A parsed value takes about a hundred times the bytes of its text.
     """
     count = sum(map(body.count, (b",", b"[", b"{")))
-    if count > most:  # some may stand inside of strings
+    if count > most:  # some may be inside strings
         count = sum(map(_TEXT.sub(b"", body).count, (b",", b"[", b"{")))
     return count + 1
 

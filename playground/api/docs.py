@@ -1,8 +1,8 @@
 """The documentation page of the API: Swagger UI over the OpenAPI schema.
 
 FastAPI's own page loads Swagger UI from a CDN. This one loads it from this server, out of the
-package fastapi-offline, and asks nothing of any other host. Its addresses are relative, so that it
-works behind a proxy that serves the playground below a path of its own.
+package fastapi-offline, and makes no request to any other host. Its addresses are relative, so that
+it works behind a proxy that serves the playground below a path of its own.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ _POLICY = (
 
 
 def add(app: FastAPI) -> None:
-    """Serve the page at ``/api/docs``, and lead there from ``/api`` and ``/docs``."""
+    """Serve the page at ``/api/docs``, and redirect there from ``/api`` and ``/docs``."""
 
     @app.get("/api/docs", include_in_schema=False)
     async def documentation() -> FileResponse:

@@ -1,8 +1,8 @@
-"""The answers to failed requests: always ``{"detail": [{"loc", "msg"}, …]}``.
+"""The responses to failed requests: always ``{"detail": [{"loc", "msg"}, …]}``.
 
-``loc`` is the path of the field at fault, as in FastAPI's own answers; ``msg`` is one plain
-sentence. No answer carries a stack trace: an unforeseen error is logged under a short id, which the
-answer names.
+``loc`` is the path of the field at fault, as in FastAPI's own responses; ``msg`` is one plain
+sentence. No response carries a stack trace: an unforeseen error is logged under a short id, which
+the response names.
 """
 
 import logging
@@ -24,7 +24,7 @@ from strategies.notation import RecipeError, quote, shorten
 
 log = logging.getLogger(__name__)
 
-MOST_FAULTS = 50  # in one answer
+MOST_FAULTS = 50  # in one response
 
 Loc = Sequence[str | int]
 Render = Callable[..., JSONResponse]  # as ``problem``
@@ -51,7 +51,7 @@ _RULES = {
     "too_long": "may have at most {max_length:,} entries",
 }
 
-# Those that say of what kind a value must be, of which there may be several.
+# The rules on the type of a value; several may hold for one, as alternatives.
 _KINDS = frozenset(name for name in _RULES if name.endswith("_type") or name == "literal_error")
 
 _DEEP = "What was sent is nested too deeply."
@@ -66,7 +66,7 @@ class NoModel(Exception):
 
 
 class NoSuch(Exception):
-    """Nothing has the id that is in this part of the path: 404."""
+    """Nothing has the id in this ``part`` of the path: 404."""
 
     def __init__(self, part: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -83,7 +83,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """The answer to a failed request."""
+    """The response to a failed request."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -108,22 +108,22 @@ def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
 
 
 def unforeseen(app: FastAPI, error: BaseException, at: Loc = ()) -> Fault:
-    """The fault of an unforeseen error, which is counted, and logged with its trace under an id."""
+    """The fault of an unforeseen error, after counting it and logging it with its stack trace."""
     app.state.metrics.fail("server")
     return Fault(loc=list(at), msg=logged(error))
 
 
 def logged(error: BaseException) -> str:
-    """Log an unforeseen error with its trace under an id; the sentence that names it."""
+    """Log an unforeseen error with its stack trace under an id, and return a sentence with it."""
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)
     return f"Something went wrong on the server; its log has it as {name}."
 
 
 def handle(app: FastAPI, render: Render = problem) -> None:
-    """Have ``app`` answer every error as ``render`` shapes it and count it in ``state.metrics``.
+    """Have ``app`` respond to every error by ``render``, and count it in ``state.metrics``.
 
-    The engine counts what it refuses itself, since that happens to the page's requests, too.
+    The engine counts its own refusals, since the page's requests have them, too.
     """
     app.state.problem = render
     for kind in EXPECTED:
@@ -134,7 +134,7 @@ def handle(app: FastAPI, render: Render = problem) -> None:
 
 @dataclass(frozen=True)
 class Failure:
-    """The answer to a request that failed as some do, and what it is counted as, if at all."""
+    """The response to a request that failed as foreseen, and the metric that counts it, if any."""
 
     status: int
     faults: Sequence[Fault]
@@ -143,7 +143,7 @@ class Failure:
 
     @property
     def sentence(self) -> str:
-        """What is wrong and in which field, for a caller who is told no more than a text."""
+        """What is wrong and in which field, for callers that receive a text alone."""
         return " ".join(_named(fault) for fault in self.faults)
 
 
@@ -151,22 +151,22 @@ EXPECTED = (RequestValidationError, FieldError, NoModel, NoSuch, Busy, Recursion
 
 
 def failure(error: Exception) -> Failure:
-    """What is answered where a request fails with one of ``EXPECTED``."""
+    """The failure of one of ``EXPECTED``; any other error is raised again."""
     match error:
         case RequestValidationError():
-            return Failure(422, _told(error.errors(), error.body), counted="invalid")
+            return Failure(422, _faults(error.errors(), error.body), counted="invalid")
         case FieldError():
             return Failure(422, [Fault(loc=["body", *_path(error.field)], msg=str(error))])
         case NoModel():
             counted = "invalid" if error.status < 500 else "model"
-            told = [Fault(loc=["body", "model"], msg=str(error))]
-            return Failure(error.status, told, counted=counted)
+            faults = [Fault(loc=["body", "model"], msg=str(error))]
+            return Failure(error.status, faults, counted=counted)
         case NoSuch():
             return Failure(404, [Fault(loc=["path", error.part], msg=str(error))])
         case Busy():
-            place = "client" if isinstance(error, TooFast) else "run"
+            limited = "client" if isinstance(error, TooFast) else "run"
             headers = {"Retry-After": str(error.retry_after_s)}
-            return Failure(429, [Fault(loc=[place], msg=error.message)], headers)
+            return Failure(429, [Fault(loc=[limited], msg=error.message)], headers)
         case RecursionError():  # a library recursed through what was sent and met Python's limit
             return Failure(422, [Fault(loc=["body"], msg=_DEEP)], counted="invalid")
     raise error
@@ -179,11 +179,11 @@ def _named(fault: Fault) -> str:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    answer = failure(error)
+    found = failure(error)
     metrics = request.app.state.metrics
-    if answer.counted is not None:
-        (metrics.fail if answer.counted == "model" else metrics.refuse)(answer.counted)
-    return _problem(request)(answer.status, *answer.faults, headers=answer.headers)
+    if found.counted is not None:
+        (metrics.fail if found.counted == "model" else metrics.refuse)(found.counted)
+    return _problem(request)(found.status, *found.faults, headers=found.headers)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -208,18 +208,18 @@ def _path(field: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in field.split(".") if part]
 
 
-def _told(entries: Sequence[dict[str, Any]], body: Any) -> list[Fault]:
-    """Pydantic's errors as faults; of a value that may be of several kinds they are one."""
-    placed = [(_place(entry, body), entry) for entry in entries[:MOST_FAULTS]]
+def _faults(entries: Sequence[dict[str, Any]], body: Any) -> list[Fault]:
+    """Pydantic's errors as faults; those of the alternative types of one value become one."""
+    placed = [(_location(entry, body), entry) for entry in entries[:MOST_FAULTS]]
     faults: list[Fault] = []
     for loc, entry in placed:
         deeper = any(other[: len(loc)] == loc and len(other) > len(loc) for other, _ in placed)
         if entry["type"] not in _KINDS or loc == ["body"]:
             fault = _explained(entry, loc)
-        elif deeper:  # it is of another kind that is allowed, and wrong within
+        elif deeper:  # the value has another allowed type, and the fault is inside it
             continue
         else:
-            same = [other for place, other in placed if place == loc and other["type"] in _KINDS]
+            same = [other for where, other in placed if where == loc and other["type"] in _KINDS]
             rules = dict.fromkeys(_rule(other).removeprefix("must be ") for other in same)
             fault = Fault(loc=loc, msg=_sentence(loc, f"must be {' or '.join(rules)}", entry))
         if fault not in faults:
@@ -227,8 +227,8 @@ def _told(entries: Sequence[dict[str, Any]], body: Any) -> list[Fault]:
     return faults
 
 
-def _place(entry: dict[str, Any], body: Any) -> list[str | int]:
-    """Where an error is in what was sent; pydantic also names the kinds that a value may be of."""
+def _location(entry: dict[str, Any], body: Any) -> list[str | int]:
+    """The path of an error in the body; pydantic's also has the alternative types of a value."""
     loc = list(entry["loc"])
     if loc[:1] != ["body"]:
         return loc

@@ -16,14 +16,14 @@ from playground.engine import Run
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 
-FRAME_S = 0.03  # what follows faster than this is sent together, which costs less
+FRAME_S = 0.03  # events that follow faster than this are sent together, which costs less
 
 # Unicode's line breaks, which JSON leaves as they are and many clients' line readers split at.
 _LINE_BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u0085\u2028\u2029"}
 
 
 def event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
-    """One event of this name, or of none where that is empty, with one line of JSON as ``data``.
+    """One event of this name, or without one where it is empty, with one line of JSON as ``data``.
 
     The standard splits lines at CR and LF alone; ``str.splitlines``, which clients use, also splits
     at the characters that are escaped here.
@@ -89,13 +89,13 @@ class RunEvents:
         lane, before, sent = self.run.views[number], self.read[number], self.sent[number]
         done = lane.done  # read before its rows: a lane that is done does not change any more
         shown, steps = lane.ordered()[0], lane.steps
-        # Where another one writes the lane now, its records have numbers of their own.
+        # Where another process writes the lane now, its records have numbers of their own.
         known = sent if lane is before else ()
         news, settled = lane.nodes(shown, known), lane.settled(shown)
         kept = min(settled, len(lane.written(shown)) - len(news))
         news = news[: settled - kept]
         unchanged = kept
-        # Another row leads now: its tokens are sent only from where they differ from those sent.
+        # Where another row leads now, only its tokens that differ from those sent are sent.
         for old, new in zip(sent[kept:], news, strict=False):
             was, now = before.steps[old], steps[new]
             if (was.token, was.text) != (now.token, now.text):
@@ -116,13 +116,13 @@ class RunEvents:
 
 
 class Events(Protocol):
-    """What is streamed of one run or several. Only ``start`` and ``end`` may take long."""
+    """The events of one run or several. Only ``start`` and ``end`` may take long."""
 
     over: bool
 
     @property
     def run(self) -> Followed:
-        """The run whose changes are waited for."""
+        """The run whose changes the stream waits for."""
 
     def stale(self) -> bool:
         """Whether there may be new events."""
@@ -140,7 +140,7 @@ class Events(Protocol):
         """The last event where the stream fails."""
 
     def cancel(self) -> None:
-        """End what is run: nobody listens any more."""
+        """End the runs, since nobody listens any more."""
 
 
 class EventStream(StreamingResponse):
@@ -158,7 +158,7 @@ class EventStream(StreamingResponse):
     ) -> None:
         self.events, self.in_thread, self.ping_s = events, in_thread, ping_s
         self.frame_s = frame_s
-        # Proxies such as nginx buffer a response unless they are told not to.
+        # Proxies such as nginx buffer a response without this header.
         unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._events(), headers={**unbuffered, **(headers or {})})
 

@@ -1,4 +1,4 @@
-"""The routes that take a recipe to another program, and bring one from there."""
+"""The routes that export a recipe to another program's settings, and import one from them."""
 
 import functools
 from typing import Annotated, Any
@@ -42,7 +42,7 @@ BRING_EXAMPLES: dict[str, Any] = {
 
 
 class SettingsFormat(BaseModel):
-    """A form in which a program has its settings."""
+    """A format in which a program has its settings."""
 
     id: str
     title: str
@@ -57,7 +57,7 @@ class Formats(BaseModel):
 
 
 class Difference(BaseModel):
-    """What the program cannot do of the recipe, or does otherwise."""
+    """A part of the recipe that the program cannot do, or does otherwise."""
 
     reason: str
     step: int | None = Field(description="Index of the recipe's step; null concerns them all.")
@@ -66,7 +66,7 @@ class Difference(BaseModel):
 
 
 class TakenRecipe(BaseModel):
-    """A recipe as a program has it."""
+    """A recipe as the settings of a program."""
 
     format: str
     text: str = Field(description="What to paste there.")
@@ -79,9 +79,9 @@ class BroughtRecipe(BaseModel):
 
     format: str
     recipe: Recipe
-    left_out: list[str] = Field(description="What of the settings the recipe does not have.")
+    left_out: list[str] = Field(description="The settings that the recipe does not have.")
     bounds: dict[str, Any] = Field(
-        description="What they say of a run besides: max_new_tokens, seed, stop."
+        description="The settings of a run among them: max_new_tokens, seed, stop."
     )
 
 
@@ -176,8 +176,8 @@ def _bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
 def _check(format: str) -> None:
     if format not in formats():
         known = ", ".join(formats())
-        told = f"format must be one of {known}, but {shorten(quote(format))} was given."
-        raise FieldError("format", told)
+        sentence = f"format must be one of {known}, but {shorten(quote(format))} was given."
+        raise FieldError("format", sentence)
 
 
 def _take(service: Service, model: type[BaseModel], sent: Any) -> TakenRecipe:

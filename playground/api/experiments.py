@@ -1,4 +1,4 @@
-"""The routes of experiments: begun, followed, stopped, gone on with, and told as files."""
+"""The routes of experiments: begun, followed, stopped, resumed, and reported as files."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground.api import events, requests, runs
 from playground.api.body import bounded
-from playground.api.errors import Fault, NoModel, NoSuch, Problem
+from playground.api.errors import NoModel, NoSuch, Problem
+from playground.api.experiment_events import JobEvents
 from playground.engine import FieldError
 from playground.errors import ModelError
 from playground.experiment.experiment import DEFAULT_METRICS, ExperimentError
@@ -21,7 +22,7 @@ from playground.experiment.state import State
 from playground.service import Service
 
 WORKERS = 16  # threads that check experiments; further clients take turns
-REPORTERS = 2  # threads that build reports, of which each reads every text
+REPORTERS = 2  # threads that build reports, each of which reads every text
 BODY_BYTES = 4 << 20
 BODY_VALUES = 100_000
 PACE_S = 0.5  # between two events of a stream, at least
@@ -64,7 +65,7 @@ _NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; san
 
 
 class PromptRow(BaseModel):
-    """A prompt, and what a good answer holds, for the metrics that check one."""
+    """A prompt, and what a good text contains, for the metrics that check it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -74,7 +75,7 @@ class PromptRow(BaseModel):
 
 
 class PromptSet(BaseModel):
-    """The prompts of a task, written for this program, or so many of the first."""
+    """A built-in set of prompts for one task, or the first of them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -149,7 +150,7 @@ def add(router: APIRouter, service: Service) -> None:
         body, job = await in_thread(lambda: _begun(service, sent, who))
         if body.stream:
             return stream(job)
-        return _told(job.state)
+        return _answer(job.state)
 
     router.add_api_route(
         "/api/experiments",
@@ -172,7 +173,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def state(id: str) -> Response:
         """Means with their intervals as texts come; pairs and the verdict once it has ended."""
-        return _told((await known(id)).state)
+        return _answer((await known(id)).state)
 
     @router.get(
         "/api/experiments/{id}/events",
@@ -194,10 +195,10 @@ def add(router: APIRouter, service: Service) -> None:
         responses=NO_SUCH,
     )
     async def stop(id: str) -> Response:
-        """What is written stays, and is told."""
+        """What is written stays, and is reported."""
         job = await known(id)
         job.stop()
-        return _told(job.state)
+        return _answer(job.state)
 
     @router.post(
         "/api/experiments/{id}/resume",
@@ -209,7 +210,7 @@ def add(router: APIRouter, service: Service) -> None:
     async def resume(request: Request, id: str) -> Response:
         """What is written already is not written again."""
         who = runs.client(request, service.settings)
-        return _told(_there(await in_thread(lambda: service.jobs.go_on(id, who))).state)
+        return _answer(_there(await in_thread(lambda: service.jobs.go_on(id, who))).state)
 
     @router.delete(
         "/api/experiments/{id}",
@@ -247,39 +248,6 @@ def add(router: APIRouter, service: Service) -> None:
         return Response(text, media_type=media, headers=headers)
 
 
-class JobEvents:
-    """The events of an experiment. It goes on when nobody listens any more."""
-
-    def __init__(self, job: Job) -> None:
-        self.run, self.over = job, False
-        self._version = -1
-
-    def stale(self) -> bool:
-        """Whether there is something new."""
-        return self.run.done or self.run.version != self._version
-
-    def start(self) -> bytes:
-        return self._event("state")
-
-    def next(self) -> bytes:
-        """The state, where it is another one; sets ``over`` at the end."""
-        self.over = self.run.done
-        return b"" if self.over or self.run.version == self._version else self._event("state")
-
-    def end(self) -> bytes:
-        return self._event("done")
-
-    def failure(self, fault: Fault) -> bytes:
-        return events.event("error", Problem(detail=[fault]))
-
-    def cancel(self) -> None:
-        """Does nothing: the experiment goes on."""
-
-    def _event(self, name: str) -> bytes:
-        self._version = self.run.version
-        return events.event(name, self.run.state)
-
-
 def _begun(service: Service, sent: Any, client: str) -> tuple[Any, Job]:
     """The checked body and its experiment; errors name fields as the body has them."""
     body: Any = requests.validated(ExperimentRequest, sent)
@@ -292,7 +260,7 @@ def _begun(service: Service, sent: Any, client: str) -> tuple[Any, Job]:
         raise NoModel(error, offered=runs.is_offered(service, body.model)) from error
 
 
-def _told(state: State) -> Response:
+def _answer(state: State) -> Response:
     return Response(state.model_dump_json(), media_type="application/json")
 
 
@@ -303,7 +271,7 @@ def _there(job: Job | None) -> Job:
 
 
 def _name(id: str, file: str) -> str:
-    """The file's name, by which several experiments are told apart."""
+    """The file's name, with the experiment's id in it."""
     stem, _, ending = file.rpartition(".")
     kept = "".join(letter for letter in id if letter.isalnum() or letter in "-_")
     return f"{stem}-{kept}.{ending}"

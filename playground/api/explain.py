@@ -1,4 +1,4 @@
-"""The routes that explain: a choice of a finished run, and a text that may have been written."""
+"""The routes that explain a choice of a finished run, and score a given text."""
 
 import functools
 import threading
@@ -21,7 +21,7 @@ from playground.trace.scores import TextScore
 
 COMPARISON_BYTES = 12 << 20  # of a body that brings a comparison with it
 COMPARISON_VALUES = 500_000
-WORKERS = 8  # threads: what they do takes a processor for itself
+WORKERS = 8  # threads, each of which keeps a processor busy
 
 EXPLAIN_EXAMPLES: dict[str, Any] = {
     "run": {
@@ -48,7 +48,7 @@ SCORE_EXAMPLES: dict[str, Any] = {
 
 
 def add(router: APIRouter, service: Service) -> None:
-    """Add the routes that explain to ``router``."""
+    """Add these routes to ``router``."""
     settings = service.settings
     explain_body, score_body = bodies(settings)
     in_thread = functools.partial(
@@ -81,8 +81,8 @@ def add(router: APIRouter, service: Service) -> None:
     ) -> Response:
         """Explains one choice of a run that the server still keeps, or of a comparison sent along.
 
-        No model is asked: all of it follows from the records. Where those do not tell, the answer
-        says so in `unknown`.
+        No model is run: all of it follows from the records. What these do not determine is named
+        in `unknown`.
         """
         body = await in_thread(
             lambda: explained(service, explain_body, sent).model_dump_json().encode()
@@ -121,9 +121,9 @@ def add(router: APIRouter, service: Service) -> None:
             except Exception as error:  # which the group would wrap in one of its own
                 answer.append(error)
             group.cancel_scope.cancel()
-        (told,) = answer
-        if isinstance(told, Cancelled):
+        (result,) = answer
+        if isinstance(result, Cancelled):
             return Response(status_code=499)
-        if isinstance(told, Exception):
-            raise told
-        return Response(told, media_type="application/json")
+        if isinstance(result, Exception):
+            raise result
+        return Response(result, media_type="application/json")

@@ -1,4 +1,4 @@
-"""What is asked of an explanation or a score, checked, and what is answered: no matter by whom."""
+"""Requests for explanations and scores, checked, and their responses, apart from HTTP."""
 
 import dataclasses
 import threading
@@ -34,10 +34,10 @@ class RemovedCandidate(BaseModel):
     token: int
     text: str
     stage: int = Field(description="Index of the processor that removed it, of those that ran.")
-    probability: float = Field(description="What it had before that.")
+    probability: float = Field(description="Its probability before that.")
     rank: int | None = Field(description="Its rank before that, from 1, where it is known.")
-    needed: float | None = Field(description="The step's threshold, in what the step goes by.")
-    margin: float | None = Field(description="By how much it missed that.")
+    needed: float | None = Field(description="The step's threshold, in terms of its measure.")
+    margin: float | None = Field(description="By how much it missed the threshold.")
     sentence: str
 
 
@@ -47,18 +47,18 @@ class DrawnCandidate(BaseModel):
     token: int
     text: str
     logprob: float = Field(description="Log-probability after all steps.")
-    noise: float = Field(description="Its luck: Gumbel noise of the seed and the place.")
+    noise: float = Field(description="Its luck: Gumbel noise of the seed and the position.")
     total: float = Field(description="The sum of both.")
 
 
 class Explanation(BaseModel):
-    """What is known of a choice, and what other settings would have changed."""
+    """Why a token was chosen, and what other settings would have changed."""
 
     id: str = Field(description="The run's id.")
     lane: int
     recipe: str = Field(description="The lane's recipe in its one-line form.")
     step: StepRecord | None = Field(
-        None, description="The choice: candidates, their probabilities after each step, figures."
+        None, description="The choice: candidates, their probabilities after each step, entropies."
     )
     removed: list[RemovedCandidate] = Field(
         default_factory=list, description="Candidates of it that the recipe removed."
@@ -73,12 +73,12 @@ class Explanation(BaseModel):
         None, description="How far each setting may be moved before the text changes."
     )
     beams: BeamTree | None = Field(
-        None, description="All rows of the lane over the steps, where `beams` asks for them."
+        None, description="All rows of the lane over the steps, where `beams` requests them."
     )
 
 
 class TextOfRun(DeferredBody):
-    """What names a text that was written."""
+    """The text of a run, by the run's id or in the run itself."""
 
     run: str | None = Field(
         None, min_length=1, max_length=64, description="The id of a recent run."
@@ -91,7 +91,7 @@ class TextOfRun(DeferredBody):
 
 
 def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
-    """What may be asked of this host."""
+    """The bodies of both requests, with the bounds of this host."""
     Prompt = Annotated[str, Field(min_length=1, max_length=settings.max_prompt_chars)]
     Text = Annotated[str, Field(min_length=1, max_length=settings.max_prompt_chars)]
     TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -104,21 +104,21 @@ def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
             None, ge=0, description="Which token of the text, from 0; null explains none."
         )
         recipe: Recipe | None = Field(
-            None, description="Settings to hold the whole text against; null holds it to none."
+            None, description="A recipe to compare the whole text with; null compares none."
         )
         slack: bool = Field(
-            False, description="Tell for each setting the range that leaves the text as it is."
+            False, description="Return for each setting the range at which the text stays."
         )
         beams: bool = Field(
-            False, description="Tell all rows of the lane: what went on, was given up, and ended."
+            False, description="Return all rows of the lane: continued, pruned, and ended."
         )
 
     class ScoreBody(DeferredBody):
         """A text after a prompt, and the recipes that may have written it."""
 
-        prompt: Prompt = Field(description="What the text comes after.")
+        prompt: Prompt = Field(description="The prompt that the text follows.")
         text: Text | TokenIds = Field(
-            description="The text, or its token ids, which tell how it was cut into tokens."
+            description="The text, or its token ids where its tokens are known."
         )
         recipes: list[Recipe] = Field(
             min_length=1, max_length=settings.max_columns, description="As for a comparison."
@@ -130,7 +130,7 @@ def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
             description="End-of-sequence tokens were held back until then.",
         )
         seed: int = Field(
-            0, ge=0, lt=2**63, description="Luck of the coins that some steps toss, such as xtc's."
+            0, ge=0, lt=2**63, description="Luck by which some steps decide, such as xtc."
         )
         chat: bool = Field(False, description="As for a comparison.")
         split_special_tokens: bool = Field(False, description="As for a comparison.")
@@ -146,7 +146,7 @@ def bodies(settings: Settings) -> tuple[type[BaseModel], type[BaseModel]]:
 
 
 def explained(service: Service, model: type[BaseModel], sent: Any) -> Explanation:
-    """The answer to ``sent``, a body of this ``model``; errors name fields as it has them."""
+    """The explanation for ``sent``, a body of this ``model``, whose fields errors name."""
     body: Any = requests.validated(model, sent)
     comparison = comparison_of(service, body)
     if body.lane >= len(comparison.lanes):
@@ -177,7 +177,7 @@ def comparison_of(service: Service, body: Any) -> Comparison:
     sent = body.comparison
     for lane in sent.get("lanes", []) if isinstance(sent.get("lanes"), list) else []:
         if isinstance(lane, dict):
-            lane.pop("tokens", None)  # which the answer to a comparison has besides
+            lane.pop("tokens", None)  # which the response to a comparison has in addition
     try:
         found = Comparison.model_validate(sent)
         check(found, MOST_LANES)
@@ -191,7 +191,7 @@ def comparison_of(service: Service, body: Any) -> Comparison:
 
 
 def own_recipe(comparison: Comparison, body: Any) -> Recipe:
-    """The recipe of the text; ``FieldError`` where it is none of this host's."""
+    """The recipe of the text. Raises ``FieldError`` where this host does not have it."""
     try:
         return Recipe.of(comparison.lanes[body.lane].recipe)
     except RecipeError as error:
@@ -244,12 +244,12 @@ def _explain_step(found: Explanation, comparison: Comparison, body: Any) -> None
 def scored(
     service: Service, model: type[BaseModel], sent: Any, client: str, gone: threading.Event
 ) -> TextScore:
-    """The same for a text to score, which ends with ``Cancelled`` once ``gone`` is set."""
+    """The score for ``sent``, likewise. Raises ``Cancelled`` once ``gone`` is set."""
     body: Any = requests.validated(model, sent)
-    asked = {name: getattr(body, name) for name in type(body).model_fields if name != "model"}
+    fields = {name: getattr(body, name) for name in type(body).model_fields if name != "model"}
     try:
         return service.score_text(
-            ScoreRequest(**asked, client=client), body.model, cancelled=gone.is_set
+            ScoreRequest(**fields, client=client), body.model, cancelled=gone.is_set
         )
     except ModelError as error:
         raise NoModel(error, offered=runs.is_offered(service, body.model)) from error

@@ -1,4 +1,4 @@
-"""The route that goes on with a text of a run from within it."""
+"""The route that continues a text of a run from one of its tokens."""
 
 import functools
 from typing import Annotated, Any
@@ -50,16 +50,17 @@ def add(router: APIRouter, service: Service) -> None:
     ) -> Response:
         """Continues a text of a run that the server still keeps, or of a comparison sent along.
 
-        What stays of it counts as written and keeps its luck: from the token that was chosen, its
-        own recipe writes the same text again. Its keys and values are copied where they are still
-        kept, so that only new tokens are read; `timings.reused_tokens` says how many were not.
+        The tokens that are kept count as generated and keep their luck: after the token that was
+        chosen, the text's own recipe writes the same text again. Their keys and values are copied
+        where they are still kept, so that only new tokens are read; `timings.reused_tokens` counts
+        those copied.
 
-        The answer is a run of its own with one lane, whose `prefix` is what stays and whose text,
-        tokens and trace are what is new; `lanes[0].forked` says where it began. It can be forked
-        again. With `"stream": true` the answer is a stream as of `compare`.
+        The answer is a run of its own with one lane, whose `prefix` are the tokens kept and whose
+        text, tokens and trace are the new ones; `lanes[0].forked` is where it began. It can be
+        forked again. With `"stream": true` the answer is a stream as of `compare`.
         """
         who = runs.client(request, settings)
-        body, run = await in_thread(lambda: _submit(service, fork_body, sent, who))
+        body, run = await in_thread(lambda: _submitted(service, fork_body, sent, who))
         answer = functools.partial(_answer, run)
         if body.stream:
             return runs.streamed(in_thread, run, answer)
@@ -78,13 +79,13 @@ def add(router: APIRouter, service: Service) -> None:
 
 
 def _body(settings: Settings) -> type[BaseModel]:
-    """What may be asked of this host."""
+    """The body of this route, with the bounds of this host."""
 
     class ForkRequest(explanations.TextOfRun):
-        """A place in a text, and what is put there."""
+        """A position in a text, and what follows it."""
 
         step: int | None = Field(
-            None, ge=0, description="How many tokens of the text stay; left out with `text`."
+            None, ge=0, description="How many tokens of the text are kept; left out with `text`."
         )
         token: int | None = Field(
             None,
@@ -98,7 +99,7 @@ def _body(settings: Settings) -> type[BaseModel]:
             "Tokens before the first word that differs stay as they were.",
         )
         recipe: Recipe | None = Field(
-            None, description="What goes on; null is the recipe of the text."
+            None, description="The recipe that continues; null is that of the text."
         )
         max_new_tokens: int | None = Field(
             None,
@@ -114,7 +115,7 @@ def _body(settings: Settings) -> type[BaseModel]:
     return ForkRequest
 
 
-def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) -> tuple[Any, Run]:
+def _submitted(service: Service, model: type[BaseModel], sent: Any, client: str) -> tuple[Any, Run]:
     """The checked body and its submitted run; its errors name fields as the body has them."""
     body: Any = requests.validated(model, sent)
     comparison = explanations.comparison_of(service, body)
@@ -129,7 +130,7 @@ def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) ->
         if body.text is not None:
             path = comparison.lanes[body.lane].trace.path(body.sample)
             step, tokens = service.edited(path, body.text, comparison.model.id)
-        asked = fork(
+        request = fork(
             comparison,
             body.lane,
             step,
@@ -139,7 +140,7 @@ def _submit(service: Service, model: type[BaseModel], sent: Any, client: str) ->
             max_new_tokens=body.max_new_tokens,
         )
         return body, service.submit(
-            asked.model_copy(update={"client": client}), comparison.model.id
+            request.model_copy(update={"client": client}), comparison.model.id
         )
     except FieldError as error:
         raise FieldError(_field(error.field), error.message) from error

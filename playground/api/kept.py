@@ -1,4 +1,4 @@
-"""The route of runs that the server still keeps: as their records, as a table, or as a page."""
+"""The route of runs that the server still keeps: as records, as a table, or as a page."""
 
 import functools
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from playground.api.errors import Fault, NoSuch, Problem, problem
 from playground.service import Service
 
-WORKERS = 4  # threads: what they do takes a processor for itself
+WORKERS = 4  # threads, each of which keeps a processor busy
 GONE = "There is no such run here: the server keeps the last ones alone."
 _MEDIA = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
@@ -38,8 +38,8 @@ def add(router: APIRouter, service: Service) -> None:
     ) -> Response:
         """A run that was answered before, whole: what `explain` and `fork` take and the page opens.
 
-        As `html` it is one page with the inspector in it, which asks no server for anything: a
-        browser shows it, and saved it can be mailed.
+        As `html` it is one page with the inspector in it, which makes no request: a browser shows
+        it, and it can be saved and mailed.
         """
         try:
             text = await in_thread(written, run, form)

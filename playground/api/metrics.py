@@ -1,4 +1,4 @@
-"""The server's metrics for Prometheus: counts of events, and gauges of what serves.
+"""The server's metrics for Prometheus: counts of events, and gauges of the backends' load.
 
 The metrics of a text, such as its perplexity, are in ``playground.metrics``.
 """
@@ -32,7 +32,7 @@ class ServerMetrics(Observer):
     def __init__(self, service: Service) -> None:
         self.registry = registry = CollectorRegistry(auto_describe=True)
         self._runs_started = Counter(
-            "playground_runs_started", "Runs that left the line.", registry=registry
+            "playground_runs_started", "Runs that left the queue.", registry=registry
         )
         self._runs_ended = Counter(
             "playground_runs_ended",
@@ -68,7 +68,7 @@ class ServerMetrics(Observer):
         )
         self._refusals = Counter(
             "playground_refusals",
-            "Requests that were not run: busy (the line or a share is full), rate, or invalid.",
+            "Requests that were not run: busy (the queue or a share is full), rate, or invalid.",
             ["kind"],
             registry=registry,
         )
@@ -122,7 +122,7 @@ class ServerMetrics(Observer):
 
 
 class LoadGauges(Collector):
-    """The gauges of every model, read at each scrape; where it has several replicas, of each."""
+    """The gauges of every model, or of each of its replicas, read at each scrape."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -143,7 +143,7 @@ class LoadGauges(Collector):
 
 _GAUGES: tuple[tuple[str, str, Callable[[Load], float]], ...] = (
     ("up", "1 while the decode loop is alive.", lambda load: load.alive),
-    ("queue_length", "Runs in line.", lambda load: load.waiting),
+    ("queue_length", "Runs in the queue.", lambda load: load.waiting),
     ("runs_at_work", "Runs whose rows are in the batch.", lambda load: load.running),
     ("rows_in_use", "Rows of the batch that belong to runs.", lambda load: load.rows_in_use),
     ("rows", "Rows the batch has.", lambda load: load.rows),

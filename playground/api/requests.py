@@ -60,9 +60,9 @@ _VALIDATE = object()  # the validation context of ``validated``
 
 
 class DeferredBody(BaseModel):
-    """A body, or a base of one, that FastAPI passes on as it was sent and ``validated`` checks.
+    """A body, or a base of one, that FastAPI passes on unchecked, and ``validated`` checks.
 
-    FastAPI would check it on the event loop, where every other client waits while recipes are
+    FastAPI would check it on the event loop, where every other client would wait while recipes are
     parsed; ``validated`` is called on a thread.
     """
 
@@ -84,7 +84,7 @@ class RequestModels:
 
 
 def validated(model: type[BaseModel], sent: Any) -> Any:
-    """The body as ``model``; ``RequestValidationError`` names every field at fault."""
+    """The body as ``model``. Raises ``RequestValidationError``, naming every field at fault."""
     try:
         return model.model_validate(sent, context=_VALIDATE)
     except ValidationError as error:
@@ -95,7 +95,7 @@ def validated(model: type[BaseModel], sent: Any) -> Any:
 
 
 def most_prompts(settings: Settings) -> int:
-    """Prompts in one batch: no more than fit into the queue."""
+    """The most prompts in one batch: no more than fit into the queue."""
     return min(settings.max_batch, settings.max_waiting)
 
 
@@ -157,7 +157,7 @@ def request_models(settings: Settings) -> RequestModels:
     class TokenOptions(DeferredBody):
         logprobs: bool = Field(
             False,
-            description="Tell each token's log-probability: the model's own, before any processor.",
+            description="Return each token's log-probability by the model, before any processor.",
         )
         echo: bool = Field(
             False,

@@ -1,4 +1,4 @@
-"""The API's application: its routes, its documentation, and the answers about the server itself."""
+"""The API's application: its routes, its documentation, and the routes about the server itself."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ UNREAD_BODY = 4096  # bytes allowed in the body of a route that has none
 TOO_MANY: dict[int | str, dict[str, Any]] = {
     429: {
         "model": Problem,
-        "description": "Too many requests or runs of this client, or too many runs in line; "
+        "description": "Too many requests or runs of this client, or too many runs in the queue; "
         "`Retry-After` says in how many seconds there may be room.",
         "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
     }
@@ -46,7 +46,7 @@ A recipe is written `temperature(0.8) | top_p(0.95) | sample`: processors in the
 then one search. `GET /api/strategies` names them with their settings.
 
 A failed request is answered with `{"detail": [{"loc": ["body", "recipes", 1], "msg": "…"}]}`:
-`loc` leads to the field at fault, `msg` says what is wrong with it.
+`loc` is the path of the field at fault, `msg` says what is wrong with it.
 """
 
 
@@ -83,7 +83,7 @@ def application(service: Service) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        # From the address of the schema, so that it is right behind any proxy.
+        # Relative to the address of the schema, so that it is right behind any proxy.
         servers=[{"url": "..", "description": "This server"}],
     )
     app.router.route_class = bounded(UNREAD_BODY)
@@ -125,7 +125,7 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     kept.add(router, service)
     explain.add(router, service)
     exchange.add(router, service)
-    ballots.add(router, service)  # before what is below an experiment's address
+    ballots.add(router, service)  # before the routes of an experiment's files, which would match
     experiments.add(router, service)
 
     @router.get(
@@ -186,13 +186,13 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         response_description="Everything measured, in Prometheus' text format.",
     )
     async def metrics() -> Response:
-        """For Prometheus: runs, tokens, the line, rows, times, refusals, errors and memory.
+        """For Prometheus: runs, tokens, the queue, rows, times, refusals, errors and memory.
 
         A public host may keep them to itself.
         """
         if not service.settings.metrics_open:
-            told = "This host keeps its metrics to itself; PLAYGROUND_METRICS=1 opens them."
-            return problem(404, Fault(loc=["path"], msg=told))
+            closed = "This host keeps its metrics to itself; PLAYGROUND_METRICS=1 opens them."
+            return problem(404, Fault(loc=["path"], msg=closed))
         return Response(server_metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     router.routes += monitoring.routes

@@ -1,4 +1,4 @@
-"""The routes that run a model: each submits its runs and answers when they have ended."""
+"""The routes that run a model: each submits its runs and responds when they have ended."""
 
 import functools
 from collections.abc import Callable, Container, Sequence
@@ -21,8 +21,8 @@ from playground.guard.sizes import request_bytes
 from playground.service import Service
 from playground.settings import Settings
 
-WORKERS = 256  # threads that submit runs and build answers; further clients take turns
-DISCONNECT_S = 0.25  # between two looks at whether the client is still there
+WORKERS = 256  # threads that submit runs and build responses; further clients take turns
+DISCONNECT_S = 0.25  # between two checks whether the client is still connected
 PING_S = 10.0  # a stream without news sends a comment this often, so that proxies keep it open
 
 FAILED: dict[int | str, dict[str, Any]] = {
@@ -107,8 +107,8 @@ def add(router: APIRouter, service: Service) -> None:
 
         With `echo` the text and its tokens begin with the prompt; with `logprobs` every token has
         its log-probability, and with both so have the prompt's, each given those before it: the
-        first has none. A stream's `token` events are of the new tokens, with both their
-        log-probabilities always; what was asked for comes with `done`.
+        first has none. A stream's `token` events are of the new tokens, always with both their
+        log-probabilities; what was requested comes with `done`.
         """
         body, (run,) = await in_thread(
             submit, service, models.generate, sent, client(request, settings)
@@ -145,7 +145,7 @@ async def answered(
     runs: Sequence[Run],
     answer: Callable[[], BaseModel],
 ) -> Response:
-    """``answer`` once all ``runs`` are over; however this ends, they do not outlive it."""
+    """The response with ``answer`` once all ``runs`` are over; they are cancelled at its end."""
     try:
         for run in runs:
             while not await ended(run, DISCONNECT_S):
@@ -162,7 +162,7 @@ async def answered(
 
 
 def streamed(in_thread: events.InThread, run: Run, answer: Callable[[], BaseModel]) -> Response:
-    """A run's events while it goes on, and then ``answer``."""
+    """The response that streams a run's events, and then ``answer``."""
     return events.EventStream(events.RunEvents(run, answer), in_thread, PING_S)
 
 
@@ -179,7 +179,7 @@ def _run_request(body: Any, prompt: str, recipes: Sequence[Any], client: str) ->
         prompt=prompt,
         recipes=recipes,
         client=client,
-        top_n=getattr(body, "top_n", 1),  # other answers hold no candidates
+        top_n=getattr(body, "top_n", 1),  # other responses have no candidates
         **{name: getattr(body, name) for name in same if hasattr(body, name)},
     )
 
@@ -208,7 +208,7 @@ def _field_of_body(error: FieldError, fields: Container[str]) -> str:
 
 
 def is_offered(service: Service, model: str | None) -> bool:
-    """Whether this host means to serve a model, even if it cannot be loaded now."""
+    """Whether this host offers a model, even if it cannot be loaded now."""
     if model in (None, service.settings.model) or service.settings.allow_any_model:
         return True
     return any(entry.id == model for entry in service.models.catalogue())

@@ -1,4 +1,4 @@
-"""The page on which people vote: without Gradio, so that a class may open it on its phones."""
+"""The page for voters, without Gradio, so that a class can open it on phones."""
 
 from pathlib import Path
 

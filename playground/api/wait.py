@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Followed(Protocol):
-    """What changes until it is done: a run, or an experiment."""
+    """A run or an experiment, which changes until it is done."""
 
     @property
     def done(self) -> bool:
         """Whether it will not change any more."""
 
     def subscribe(self, listener: Callable[[], None], /) -> AbstractContextManager[None]:
-        """Have ``listener`` called at every change."""
+        """Call ``listener`` at every change."""
 
 
 async def until(ready: Callable[[], bool], run: Followed, timeout: float) -> bool:

@@ -180,9 +180,11 @@ class Fields(BaseSettings):
         ge=0,
         description="Memory for prompts and texts that were read, which need not be read again.",
     )
-    max_waiting: int = Field(200, ge=1, description="Runs in line before new ones are refused.")
+    max_waiting: int = Field(
+        200, ge=1, description="Runs in the queue before new ones are refused."
+    )
     max_client_runs: int = Field(
-        8, ge=1, description="Runs one visitor may have in line or at work at once."
+        8, ge=1, description="Runs one visitor may have in the queue or at work at once."
     )
 
     # Limits of one run

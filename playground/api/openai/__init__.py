@@ -1,4 +1,4 @@
-"""OpenAI's HTTP API, for clients of its kind, on the same engine as the page and ``/api``."""
+"""OpenAI's HTTP API, for its clients, over the same service as the page and ``/api``."""
 
 from playground.api.openai.routing import PATHS, application
 

@@ -1,8 +1,8 @@
-"""An answer in chunks, as OpenAI streams it: server-sent events without a name, then ``[DONE]``.
+"""A response in chunks, as OpenAI streams it: server-sent events without a name, then ``[DONE]``.
 
-Nothing that was sent can be taken back in this form. The texts of a search that may yet prefer
-another, such as beams, are therefore sent when they are whole, and a token that a step of the
-recipe may take back only once it cannot.
+Nothing that was sent can be taken back in this format. Texts that a search may still replace, such
+as beams, are therefore sent when they are finished, and a token that a step of the recipe may take
+back only once it cannot.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from playground.api.errors import Fault
 from playground.api.events import event
-from playground.api.openai.answers import usage
 from playground.api.openai.errors import failed
 from playground.api.openai.logprobs import Scored, chat_shape, completion_shape
-from playground.api.openai.submitted import Submitted, scored_prompt, told_reason
+from playground.api.openai.responses import usage
+from playground.api.openai.submitted import Submitted, finish_reason, scored_prompt
 from playground.engine import Run
 from playground.service import Service
 
 _DONE = b"data: [DONE]\n\n"
-_REVISED = ("text", "drawn text")  # how a search chooses that may change what it has written
+_REVISED = ("text", "drawn text")  # how searches choose that may replace their texts
 
 
 class Chunks:
@@ -37,7 +37,7 @@ class Chunks:
 
     @property
     def run(self) -> Run:
-        """The first that is not over."""
+        """The first run that is not over."""
         runs = self.submitted.runs
         return next((run for run in runs if not run.done), runs[-1])
 
@@ -46,7 +46,7 @@ class Chunks:
         return self.run.done or any(run.version != version for run, version in runs)
 
     def start(self) -> bytes:
-        """The role of each answer, or the prompt with ``echo``, which may take a forward."""
+        """The role of each message, or with ``echo`` the prompt, which may take a forward."""
         if self.submitted.chat:
             role = {"role": "assistant", "content": ""}
             return b"".join(self._chunk(i, {"delta": role}) for i in range(len(self._sent)))
@@ -54,8 +54,8 @@ class Chunks:
             return b""
         found = []
         for number, run in enumerate(self.submitted.runs):
-            told = self.submitted.body.likeliest is not None
-            scored = scored_prompt(self.service, self.submitted, run) if told else []
+            logprobs = self.submitted.body.likeliest is not None
+            scored = scored_prompt(self.service, self.submitted, run) if logprobs else []
             for choice in range(number * self.submitted.texts, (number + 1) * self.submitted.texts):
                 found.append(self._more(choice, run.prompt_text, scored))
         return b"".join(found)
@@ -97,7 +97,7 @@ class Chunks:
                 return
             number = 0  # samples begin as one row
         held = rows[number]
-        if view is not self._read[choice]:  # another one writes it now: its records' numbers
+        if view is not self._read[choice]:  # written elsewhere now, with other record numbers
             self._read[choice] = view
             sent[:] = view.nodes(held)[: len(sent)]
         news = view.nodes(held, sent)[: max(0, view.final(held) - len(sent))]
@@ -113,13 +113,13 @@ class Chunks:
         if reason is not None:
             self._ended.add(choice)
             error = {"error": view.error} if view.error else {}
-            yield self._chunk(choice, {**self._empty(), **error}, told_reason(reason))
+            yield self._chunk(choice, {**self._empty(), **error}, finish_reason(reason))
 
     def _empty(self) -> dict[str, Any]:
         return {"delta": {}} if self.submitted.chat else {"text": ""}
 
     def _more(self, choice: int, text: str, scored: list[Scored]) -> bytes:
-        """A chunk with what a text goes on with."""
+        """A chunk with the next part of a text."""
         start, as_ids = self._length[choice], self.submitted.as_ids
         self._length[choice] += len(text)
         logprobs = None
@@ -127,17 +127,17 @@ class Chunks:
             chat = self.submitted.chat
             logprobs = chat_shape(scored, as_ids) if chat else None
             logprobs = logprobs or completion_shape(scored, start, as_ids)
-        said = {"delta": {"content": text}} if self.submitted.chat else {"text": text}
-        return self._chunk(choice, said, logprobs=logprobs)
+        content = {"delta": {"content": text}} if self.submitted.chat else {"text": text}
+        return self._chunk(choice, content, logprobs=logprobs)
 
     def _chunk(
         self,
         choice: int,
-        said: dict[str, Any],
+        content: dict[str, Any],
         reason: str | None = None,
         logprobs: dict[str, Any] | None = None,
     ) -> bytes:
-        whole = {"index": choice, **said, "logprobs": logprobs, "finish_reason": reason}
+        whole = {"index": choice, **content, "logprobs": logprobs, "finish_reason": reason}
         return event("", {**self._head(), "choices": [whole], **self._no_usage()})
 
     def _usage_chunk(self) -> bytes:

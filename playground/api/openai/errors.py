@@ -1,7 +1,7 @@
-"""The answers to failed requests in OpenAI's form, an object ``error``.
+"""The responses to failed requests in OpenAI's format, an object ``error``.
 
-Statuses are those that OpenAI's clients tell apart: 400 for a fault in what was sent, 404 for a
-model that is not offered.
+Statuses are those that OpenAI's clients distinguish: 400 for a fault in the body, 404 for a model
+that is not offered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Failure(BaseModel):
 
 
 class Failed(BaseModel):
-    """The answer to a failed request."""
+    """The response to a failed request."""
 
     error: Failure
 
@@ -45,6 +45,6 @@ def failed(status: int, *faults: Fault) -> Failed:
 
 
 def problem(status: int, *faults: Fault, headers: Any = None) -> JSONResponse:
-    """As ``playground.api.errors.problem``, in this form."""
+    """As ``playground.api.errors.problem``, in this format."""
     status = 400 if status == 422 else status
     return JSONResponse(failed(status, *faults).model_dump(), status, headers=headers)

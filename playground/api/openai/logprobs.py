@@ -20,7 +20,7 @@ _BYTES = re.compile(r"⟨([0-9A-F]{2}(?: [0-9A-F]{2})*)⟩")
 
 @dataclass(frozen=True)
 class Name:
-    """A token as it is told: by its text, by its bytes where it is no text, or by its id."""
+    """A token as a response names it: by its text, by its bytes without one, or by its id."""
 
     id: int
     text: str
@@ -30,7 +30,7 @@ class Name:
         found = _BYTES.fullmatch(self.text)
         return bytes.fromhex(found[1]) if found else self.text.encode()
 
-    def told(self, as_id: bool) -> str:
+    def written(self, as_id: bool) -> str:
         if as_id:
             return f"token_id:{self.id}"
         if _BYTES.fullmatch(self.text):
@@ -40,29 +40,29 @@ class Name:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one step of the recipe, or the model before all of them, left of the probabilities."""
+    """The distribution after one step of the recipe, or of the model before all of them."""
 
-    step: str | None  # as it stands in the recipe; None for the model itself
+    step: str | None  # as written in the recipe; None for the model itself
     probability: float  # of the token
     survivors: int | None
     entropy: float  # in nats
-    likeliest: tuple[tuple[Name, float], ...]  # the tokens that are told, with their probabilities
+    likeliest: tuple[tuple[Name, float], ...]  # the tokens returned, with their probabilities
 
-    def told(self, as_ids: bool) -> dict[str, Any]:
+    def shape(self, as_ids: bool) -> dict[str, Any]:
         return {
             "step": self.step,
             "probability": self.probability,
             "survivors": self.survivors,
             "entropy": self.entropy,
-            "likeliest": {name.told(as_ids): probability for name, probability in self.likeliest},
+            "likeliest": {name.written(as_ids): p for name, p in self.likeliest},
         }
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A token, its log-probability (None for a prompt's first), and the likeliest in its place.
+    """A token, its log-probability (None for a prompt's first), and the likeliest at its position.
 
-    ``adds`` is what it adds to the text; ``stages`` is None where they are not asked for, and for a
+    ``adds`` is what it adds to the text; ``stages`` is None where they are not requested, and for a
     token of the prompt.
     """
 
@@ -76,10 +76,10 @@ class Scored:
 def of_step(
     step: StepRecord, count: int, processed: bool, stages: Sequence[str] | None = None
 ) -> Scored:
-    """A generated token; ``processed`` is after all steps of the recipe, else the model's own.
+    """A generated token; its log-probabilities are ``processed`` by the recipe, or the model's own.
 
-    The likeliest after the recipe are of those that were recorded, which are the model's likeliest.
-    ``stages`` names the steps of the recipe, to be told of one by one.
+    The likeliest after the recipe are those among the recorded candidates, which are the model's
+    likeliest. ``stages`` are the names of the recipe's steps, where the stages are requested.
     """
     candidates = step.candidates
     shown = candidates.final if processed else candidates.raw
@@ -107,8 +107,8 @@ def _stages(step: StepRecord, names: Sequence[str], order: Sequence[int]) -> tup
     own = candidates.ids.index(step.token)
 
     def stage(name: str | None, all: Sequence[float], left: int | None, entropy: float) -> Stage:
-        told = tuple((Name(candidates.ids[at], candidates.texts[at]), all[at]) for at in order)
-        return Stage(name, all[own], left, entropy, told)
+        likeliest = tuple((Name(candidates.ids[at], candidates.texts[at]), all[at]) for at in order)
+        return Stage(name, all[own], left, entropy, likeliest)
 
     after = zip(names, candidates.stages, step.stages, strict=True)
     return (
@@ -150,12 +150,12 @@ def completion_shape(
     for token in tokens:
         shape["text_offset"].append(start)
         shape["token_logprobs"].append(token.logprob)
-        shape["tokens"].append(token.name.told(as_ids))
-        likeliest = {name.told(as_ids): logprob for name, logprob in token.likeliest}
+        shape["tokens"].append(token.name.written(as_ids))
+        likeliest = {name.written(as_ids): logprob for name, logprob in token.likeliest}
         if token.logprob is not None:  # the token itself, likeliest or not
-            likeliest.setdefault(token.name.told(as_ids), token.logprob)
+            likeliest.setdefault(token.name.written(as_ids), token.logprob)
         shape["top_logprobs"].append(None if token.logprob is None else likeliest)
-        stages.append(token.stages and [stage.told(as_ids) for stage in token.stages])
+        stages.append(token.stages and [stage.shape(as_ids) for stage in token.stages])
         start += len(token.adds)
     return {**shape, "stages": stages} if any(stages) else shape
 
@@ -178,13 +178,13 @@ def chat_shape(tokens: Iterable[Scored], as_ids: bool = False) -> dict[str, Any]
 
 
 def _chat_token(name: Name, logprob: float | None, as_ids: bool) -> dict[str, Any]:
-    return {"token": name.told(as_ids), "logprob": logprob, "bytes": list(name.bytes)}
+    return {"token": name.written(as_ids), "logprob": logprob, "bytes": list(name.bytes)}
 
 
 def _chat_stages(token: Scored, as_ids: bool) -> dict[str, Any]:
     if token.stages is None:
         return {}
-    return {"stages": [stage.told(as_ids) for stage in token.stages]}
+    return {"stages": [stage.shape(as_ids) for stage in token.stages]}
 
 
 def _log(probability: float) -> float:

@@ -1,7 +1,7 @@
 """The bodies of OpenAI's requests, with the bounds of this host.
 
-Fields that only other programs know are let through: the sampling fields among them become a
-recipe, and the rest are named in a header of the answer.
+Fields that only other programs know are accepted: the sampling fields among them become a recipe,
+and the rest are named in a header of the response.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from strategies.searches.sample import MOST
 
 LogprobsMode = Literal["raw_logprobs", "processed_logprobs"]
 
-MOST_LIKELIEST = 20  # tokens told with their log-probabilities in the place of each
+MOST_LIKELIEST = 20  # tokens returned with their log-probabilities for each position
 DEFAULT_TOKENS = 16  # of a completion without max_tokens, as OpenAI has it
 
-# OpenAI's fields that change nothing here, whatever they are; clients send them unasked.
+# OpenAI's fields that change nothing here, whatever their value; clients send them by themselves.
 _HARMLESS = {"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"}
 
 
@@ -88,7 +88,7 @@ class _Body(DeferredBody):
         None, description="Texts for each prompt."
     )
     seed: int | None = Field(
-        None, description="Luck. One that the answer tells is taken where it is null or -1."
+        None, description="Luck. Where it is null or -1 one is drawn, which the answer has."
     )
     stop: Annotated[list[str], BeforeValidator(_several)] | None = Field(
         None, description="A text, or several, that end what is written."
@@ -105,7 +105,7 @@ class _Body(DeferredBody):
         "raw_logprobs", description="Log-probabilities of the model, or after the recipe."
     )
     stages: bool | None = Field(
-        None, description="Tell each token's probability after every step of the recipe."
+        None, description="Return each token's probability after every step of the recipe."
     )
     return_tokens_as_token_ids: bool | None = Field(
         None, description="Name tokens `token_id:5` and not by their text."
@@ -124,10 +124,10 @@ class _Body(DeferredBody):
         return sorted(extra - known | extra & read)
 
     def chosen_recipe(self, dialect: DialectName, own: Callable[[], Mapping[str, Any]]) -> Recipe:
-        """The recipe that was sent, or that the sampling fields ask for, with ``n`` texts.
+        """The recipe that was sent, or that of the sampling fields, with ``n`` texts.
 
-        ``dialect`` is the host's, for a body that names none; ``own`` tells what the model's own
-        ``generation_config`` sets.
+        ``dialect`` is the host's, for a body that names none; ``own`` returns the settings of the
+        model's ``generation_config``.
         """
         made = self.recipe or self._recipe_of_fields(self.dialect or dialect, own)
         if self.n is None or self.n == 1 or made.search.strategy == "greedy":
@@ -151,13 +151,13 @@ class _Body(DeferredBody):
             raise FieldError(error.field, str(error)) from error
 
     def texts(self, made: Recipe) -> int:
-        """How many texts are answered for each prompt."""
+        """How many texts are returned for each prompt."""
         return self.n or int(getattr(made.search.params, "n", 1))
 
     def chosen_seed(self) -> int:
-        """The seed, or one at random where none was sent; -1 asks for that, too."""
+        """The seed, or a random one where none, or -1, was sent."""
         if self.seed is None or self.seed == -1:
-            return secrets.randbits(53)  # whole in every client's numbers
+            return secrets.randbits(53)  # which a double holds exactly, as JavaScript's numbers
         return self.seed % 2**63
 
     @property
@@ -181,11 +181,11 @@ class CompletionBody(_Body):
     suffix: str | None = Field(None, description="Read, and not acted upon.")
     logprobs: Annotated[
         Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None, BeforeValidator(_count)
-    ] = Field(None, description="Likeliest tokens to tell with their log-probabilities.")
+    ] = Field(None, description="Likeliest tokens to return with their log-probabilities.")
 
     @property
     def likeliest(self) -> int | None:
-        """Tokens told in the place of each; None where no log-probabilities are asked for."""
+        """Tokens returned for each position; None where no log-probabilities are requested."""
         return 0 if self.logprobs is None and self.stages else self.logprobs
 
 
@@ -199,9 +199,9 @@ class ChatBody(_Body):
     max_completion_tokens: Annotated[int, Field(ge=0)] | None = Field(
         None, description="The newer name of `max_tokens`."
     )
-    logprobs: bool | None = Field(None, description="Tell each token's log-probability.")
+    logprobs: bool | None = Field(None, description="Return each token's log-probability.")
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = Field(
-        None, description="Likeliest tokens to tell beside each."
+        None, description="Likeliest tokens to return for each position."
     )
     add_generation_prompt: bool = Field(
         True, description="End the prompt where the assistant begins to speak."
@@ -213,7 +213,7 @@ class ChatBody(_Body):
         return (self.top_logprobs or 0) if self.logprobs or self.stages else None
 
     def read_messages(self) -> list[dict[str, str]]:
-        """Each message's role and text; ``FieldError`` where it has no text."""
+        """Each message's role and text. Raises ``FieldError`` where one has no text."""
         return [_message(number, message) for number, message in enumerate(self.messages)]
 
 
@@ -226,7 +226,7 @@ class Prompt:
 
 
 def prompts(sent: Any, most: int) -> list[Prompt]:
-    """A completion's prompts: a text, token ids, or a list of either; ``FieldError`` for else."""
+    """A completion's prompts: a text, token ids, or a list of either. Raises ``FieldError``."""
     if isinstance(sent, str):
         return [Prompt(sent)]
     if isinstance(sent, list) and sent and all(type(one) is int for one in sent):
@@ -267,6 +267,6 @@ def _message(number: int, message: Mapping[str, Any]) -> dict[str, str]:
     return {"role": "system" if role == "developer" else role, "content": content}
 
 
-def most_tokens(asked: int | None, settings: Settings, default: int) -> int:
-    """New tokens of a text: no more than this host allows, however many a client asks for."""
-    return min(default if asked is None else asked, settings.max_new_tokens)
+def most_tokens(requested: int | None, settings: Settings, default: int) -> int:
+    """The most new tokens of a text: as many as requested, within the limit of this host."""
+    return min(default if requested is None else requested, settings.max_new_tokens)

@@ -1,4 +1,4 @@
-"""OpenAI's paths: the application that serves them, with errors in their form."""
+"""OpenAI's paths: the application that serves them, with errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from playground.api.errors import Fault, NoModel, handle
 from playground.api.events import EventStream
 from playground.api.metrics import ServerMetrics
 from playground.api.openai import shapes, tokens
-from playground.api.openai.answers import answer
 from playground.api.openai.chunks import Chunks
 from playground.api.openai.errors import Failed, problem
 from playground.api.openai.requests import ChatBody, CompletionBody
+from playground.api.openai.responses import response
 from playground.api.openai.submitted import Submitted, plan, submit
 from playground.api.requests import most_prompts, validated
 from playground.api.wait import ended
@@ -54,7 +54,7 @@ WRITTEN: dict[int | str, dict[str, Any]] = {
 
 
 def example(**body: Any) -> Any:
-    """A body as FastAPI passes it on unread, with an example for the documentation."""
+    """A body that FastAPI passes on unchecked, with an example for the documentation."""
     return Body(openapi_examples={"one": {"summary": "An example", "value": body}})
 
 
@@ -98,7 +98,7 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
     )
 
     def counting(work: Callable[[], T]) -> T:
-        """What ``work`` gives; a field that it refuses is counted, as the engine counts its own."""
+        """The result of ``work``; a ``FieldError`` is counted, as the engine counts its own."""
         try:
             return work()
         except FieldError:
@@ -106,7 +106,7 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
             raise
 
     def of_model(model: str | None, work: Callable[[], T]) -> T:
-        """What ``work`` gives; ``NoModel`` where the model cannot be used."""
+        """The result of ``work``. Raises ``NoModel`` where the model cannot be used."""
         try:
             return work()
         except ModelError as error:
@@ -139,7 +139,7 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
             failed = next((run.error for run in submitted.runs if run.error is not None), None)
             if failed is not None:
                 return problem(500, Fault(loc=["run"], msg=failed))
-            body = await in_thread(lambda: to_json(answer(service, submitted)))
+            body = await in_thread(lambda: to_json(response(service, submitted)))
             return Response(body, media_type="application/json", headers=submitted.headers)
         finally:
             for run in submitted.runs:
@@ -223,14 +223,14 @@ def application(service: Service, server_metrics: ServerMetrics) -> FastAPI:
 
 
 def _no_model(error: ModelError, offered: bool) -> NoModel:
-    """A model that cannot be used: 404 where it is not offered, which clients know."""
+    """The error of a model that cannot be used: 404 where it is not offered, as clients expect."""
     found = NoModel(error, offered)
     found.status = found.status if offered else 404
     return found
 
 
 def _ids(service: Service) -> list[str]:
-    """The models offered, the one that serves a request without a name first."""
+    """The models offered, the default first."""
     ids = [entry.id for entry in service.models.catalogue()]
     return sorted(ids, key=lambda id: id != service.models.default)
 

@@ -1,4 +1,4 @@
-"""The bodies of OpenAI's answers, described for ``/api/docs``; ``answers`` makes them."""
+"""The bodies of OpenAI's responses, described for ``/api/docs``; ``responses`` makes them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Closed(BaseModel):
 
 
 class TokenStage(_Closed):
-    """What the model, or one step of the recipe, left of the probabilities."""
+    """The distribution of the model, or after one step of the recipe."""
 
-    step: str | None = Field(description="As it stands in the recipe; null for the model itself.")
+    step: str | None = Field(description="As written in the recipe; null for the model itself.")
     probability: float = Field(description="Of the token.")
     survivors: int | None = Field(description="Tokens that are left; null for the model itself.")
     entropy: float = Field(description="In nats.")
-    likeliest: dict[str, float] = Field(description="Of the tokens that are told.")
+    likeliest: dict[str, float] = Field(description="The probabilities of the tokens returned.")
 
 
 class CompletionLogprobs(_Closed):
@@ -32,7 +32,9 @@ class CompletionLogprobs(_Closed):
 
     tokens: list[str]
     token_logprobs: list[float | None] = Field(description="Null for a prompt's first token.")
-    top_logprobs: list[dict[str, float] | None] = Field(description="The likeliest in its place.")
+    top_logprobs: list[dict[str, float] | None] = Field(
+        description="The likeliest tokens at its position."
+    )
     text_offset: list[int] = Field(description="Where in the text it begins.")
     stages: list[list[TokenStage] | None] | None = Field(
         None, description="With `stages`; null for a prompt's tokens."
@@ -56,7 +58,7 @@ class ChatToken(_Closed):
 
 
 class ChatTokenLogprob(ChatToken):
-    top_logprobs: list[ChatToken] = Field(description="The likeliest in its place.")
+    top_logprobs: list[ChatToken] = Field(description="The likeliest tokens at its position.")
     stages: list[TokenStage] | None = Field(None, description="With `stages`.")
 
 
@@ -97,14 +99,14 @@ class _Answer(_Closed):
 
 
 class CompletionAnswer(_Answer):
-    """What ``/v1/completions`` wrote."""
+    """The response of ``/v1/completions``."""
 
     object: Literal["text_completion"]
     choices: list[CompletionChoice]
 
 
 class ChatAnswer(_Answer):
-    """What ``/v1/chat/completions`` wrote."""
+    """The response of ``/v1/chat/completions``."""
 
     object: Literal["chat.completion"]
     choices: list[ChatChoice]

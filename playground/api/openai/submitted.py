@@ -1,4 +1,4 @@
-"""A request that was checked and submitted: its runs, and what its answer is to tell."""
+"""A request that was checked and submitted: its runs, and what its response needs of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from playground.trace import FinishReason, StepRecord
 from strategies.bridges.sampling_fields import field_of
 from strategies.recipe import Recipe
 
-# OpenAI knows two reasons, and clients look for these words.
+# OpenAI has two reasons, and clients expect these words.
 _REASONS: dict[FinishReason, str] = {
     "eos": "stop",
     "stop": "stop",
@@ -37,8 +37,8 @@ _REASONS: dict[FinishReason, str] = {
 }
 
 
-def told_reason(reason: FinishReason | None) -> str | None:
-    """Why a text ended, in OpenAI's words; ``error`` is one of this server's own."""
+def finish_reason(reason: FinishReason | None) -> str | None:
+    """Why a text ended, in OpenAI's words; ``error`` is this server's own."""
     return None if reason is None else _REASONS[reason]
 
 
@@ -52,7 +52,7 @@ class Submitted:
     texts: int
     seed: int
     ignored: list[str]  # fields that were sent and change nothing
-    lowered: int | None = None  # the most new tokens, where more were asked for
+    lowered: int | None = None  # the most new tokens, where more were requested
     created: int = field(default_factory=lambda: int(time.time()))
     id: str = field(default_factory=lambda: secrets.token_hex(12))
 
@@ -74,7 +74,7 @@ class Submitted:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What of the request was not done as it was asked."""
+        """The headers that name fields of the request which were ignored or lowered."""
         found = {}
         if self.ignored:  # names are the client's own, and a header takes few characters
             names = [name for name in self.ignored if name.isascii() and name.isprintable()]
@@ -84,14 +84,14 @@ class Submitted:
         return found
 
     def scored(self, steps: Sequence[StepRecord]) -> list[Scored]:
-        """Generated tokens with their log-probabilities, also after each stage if asked."""
+        """Generated tokens with their log-probabilities, and with each stage where requested."""
         processed = self.body.logprobs_mode == "processed_logprobs"
         names = self._stages if self.body.stages else None
         return [of_step(step, self.body.likeliest or 0, processed, names) for step in steps]
 
     @cached_property
     def _stages(self) -> list[str]:
-        """The processors that ran, as they stand in the recipe; a step has a stage for each."""
+        """The processors that ran, as written in the recipe; a step has a stage for each."""
         return [step.written for step in self.runs[0].views[0].chain.processors]
 
 
@@ -105,7 +105,7 @@ def scored_prompt(service: Service, submitted: Submitted, run: Run) -> list[Scor
 
 @dataclass(frozen=True)
 class Plan:
-    """What a body asks for, as requests of the engine's, of which none is submitted yet."""
+    """A body as requests to the engine, none of which is submitted yet."""
 
     requests: list[Request]
     recipe: Recipe
@@ -114,7 +114,7 @@ class Plan:
 
 
 def plan(service: Service, body: CompletionBody | ChatBody, client: str, most: int) -> Plan:
-    """The requests of a body with at most ``most`` prompts; ``FieldError`` names its field."""
+    """The requests of a body with at most ``most`` prompts. Raises ``FieldError``."""
     settings = service.settings
     recipe = body.chosen_recipe(settings.dialect, lambda: service.own_settings(body.model))
     if isinstance(body, ChatBody):
@@ -149,7 +149,7 @@ def plan(service: Service, body: CompletionBody | ChatBody, client: str, most: i
 
 
 def submit(service: Service, body: CompletionBody | ChatBody, planned: Plan) -> Submitted:
-    """Submit what was planned; ``FieldError`` names a field as the body has it."""
+    """Submit what was planned. Raises ``FieldError``, with a field of the body."""
     try:
         runs = service.submit_all(planned.requests, body.model)
     except FieldError as error:
@@ -179,7 +179,7 @@ def _text(service: Service, prompt: Prompt, model: str | None) -> str:
 
 
 def _as_sent(error: FieldError, body: CompletionBody | ChatBody) -> FieldError:
-    """An error of the engine's as one of the body that was sent."""
+    """An error of the engine with the field of the body that is at fault."""
     step = re.match(r"Step \d+ \((\w+)\): ", error.message)
     if error.field.startswith("recipes") and body.recipe is None and step is not None:
         name = field_of(step[1], body.model_extra or {})

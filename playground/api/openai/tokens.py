@@ -19,7 +19,7 @@ class _Body(DeferredBody):
 
 
 class TokenizeBody(_Body):
-    """``prompt`` or ``messages`` as vLLM has it, or ``content`` as llama.cpp does."""
+    """``prompt`` or ``messages`` as vLLM has them, or ``content`` as llama.cpp does."""
 
     prompt: str | None = Field(None, description="The text, as vLLM has it.")
     content: str | None = Field(None, description="The text, as llama.cpp has it.")
@@ -32,7 +32,7 @@ class TokenizeBody(_Body):
     add_special: bool | None = Field(None, description="The same for `content`, where it does not.")
     add_generation_prompt: bool = Field(True, description="As for chat completions.")
     continue_final_message: bool = Field(False, description="As for chat completions.")
-    return_token_strs: bool | None = Field(None, description="Tell each token's text, too.")
+    return_token_strs: bool | None = Field(None, description="Return each token's text, too.")
     with_pieces: bool = Field(False, description="The same for `content`.")
 
 
@@ -43,7 +43,7 @@ class DetokenizeBody(_Body):
 
 
 class EncodeBody(_Body):
-    """A text to be cut into tokens."""
+    """A text to encode."""
 
     text: str = Field(description="The text.")
 
@@ -55,7 +55,7 @@ class DecodeBody(_Body):
 
 
 def tokenize(service: Service, body: TokenizeBody) -> dict[str, Any]:
-    """The tokens of a text, with the special ones that the tokenizer adds where that is asked."""
+    """The tokens of a text, where requested with the special ones that the tokenizer adds."""
     text = body.prompt if body.content is None else body.content
     llama = body.content is not None
     if body.messages is not None:
@@ -98,19 +98,19 @@ def detokenize(service: Service, body: DetokenizeBody) -> dict[str, Any]:
 
 
 def encode(service: Service, body: EncodeBody) -> dict[str, Any]:
-    """A text's tokens as text-generation-webui tells them."""
+    """A text's tokens in the shape of text-generation-webui."""
     _check(service, body.text)
     ids = _with_special(service, body.text, body.model)
     return {"tokens": ids, "length": len(ids)}
 
 
 def count(service: Service, body: EncodeBody) -> dict[str, Any]:
-    """How many tokens a text has, as text-generation-webui tells it."""
+    """How many tokens a text has, in the shape of text-generation-webui."""
     return {"length": encode(service, body)["length"]}
 
 
 def decode(service: Service, body: DecodeBody) -> dict[str, Any]:
-    """The text of tokens, as text-generation-webui tells it."""
+    """The text of tokens, in the shape of text-generation-webui."""
     return {"text": _text(service, body)}
 
 

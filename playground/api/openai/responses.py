@@ -1,4 +1,4 @@
-"""The whole answer to a request that does not stream."""
+"""The response to a request that does not stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.api.openai.logprobs import chat_shape, completion_shape
-from playground.api.openai.submitted import Submitted, scored_prompt, told_reason
+from playground.api.openai.submitted import Submitted, finish_reason, scored_prompt
 from playground.engine import Run
 from playground.service import Service
 from playground.trace import FinishReason, StepRecord
@@ -15,7 +15,7 @@ from playground.trace import FinishReason, StepRecord
 
 @dataclass(frozen=True)
 class Text:
-    """One of the texts that a run wrote."""
+    """One of the texts of a run."""
 
     text: str
     steps: list[StepRecord]
@@ -23,8 +23,8 @@ class Text:
     error: str | None
 
 
-def answer(service: Service, submitted: Submitted) -> dict[str, Any]:
-    """The answer once all runs are over."""
+def response(service: Service, submitted: Submitted) -> dict[str, Any]:
+    """The body of the response, once all runs are over."""
     choices: list[dict[str, Any]] = []
     for number, run in enumerate(submitted.runs):
         first = number * submitted.texts
@@ -43,7 +43,7 @@ def answer(service: Service, submitted: Submitted) -> dict[str, Any]:
 
 
 def usage(submitted: Submitted) -> dict[str, int]:
-    """Tokens read and written."""
+    """The tokens read and generated."""
     prompt = sum(len(run.prompt_tokens) for run in submitted.runs)
     written = sum(len(text.steps) for run in submitted.runs for text in texts(run, submitted.texts))
     return {
@@ -54,7 +54,7 @@ def usage(submitted: Submitted) -> dict[str, int]:
 
 
 def texts(run: Run, count: int) -> Iterator[Text]:
-    """At most ``count`` texts of a run, the best first; a greedy one is as often as is asked."""
+    """At most ``count`` texts of a run, the best first; a greedy text is repeated."""
     (lane,) = run.comparison().lanes
     outputs = lane.trace.outputs
     for number in range(count):
@@ -67,8 +67,8 @@ def texts(run: Run, count: int) -> Iterator[Text]:
 def _completion_choices(
     service: Service, submitted: Submitted, run: Run, first: int
 ) -> Iterator[dict[str, Any]]:
-    told = submitted.body.likeliest is not None
-    prompt = scored_prompt(service, submitted, run) if told and submitted.echo else []
+    logprobs = submitted.body.likeliest is not None
+    prompt = scored_prompt(service, submitted, run) if logprobs and submitted.echo else []
     before = run.prompt_text if submitted.echo else ""
     for number, text in enumerate(texts(run, submitted.texts)):
         yield {
@@ -77,9 +77,9 @@ def _completion_choices(
             "logprobs": completion_shape(
                 [*prompt, *submitted.scored(text.steps)], 0, submitted.as_ids
             )
-            if told
+            if logprobs
             else None,
-            "finish_reason": told_reason(text.finish_reason),
+            "finish_reason": finish_reason(text.finish_reason),
             **({"error": text.error} if text.error else {}),
         }
 
@@ -87,14 +87,14 @@ def _completion_choices(
 def _chat_choices(
     service: Service, submitted: Submitted, run: Run, first: int
 ) -> Iterator[dict[str, Any]]:
-    told = submitted.body.likeliest is not None
+    logprobs = submitted.body.likeliest is not None
     for number, text in enumerate(texts(run, submitted.texts)):
         yield {
             "index": first + number,
             "message": {"role": "assistant", "content": text.text, "refusal": None},
             "logprobs": chat_shape(submitted.scored(text.steps), submitted.as_ids)
-            if told
+            if logprobs
             else None,
-            "finish_reason": told_reason(text.finish_reason),
+            "finish_reason": finish_reason(text.finish_reason),
             **({"error": text.error} if text.error else {}),
         }
