@@ -1,4 +1,4 @@
-"""The blind votes of a server: begun from an experiment, cast by whoever has the link, and told."""
+"""The blind votes of a server: begun from an experiment, cast by whoever has the link, counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _USED = "UPDATE jobs SET used = ? WHERE id = ? AND used IS NOT NULL"
 
 
 class VoteError(ValueError):
-    """Why a vote cannot be begun or cast; ``field`` names what is wrong."""
+    """Why a vote cannot be begun or cast; ``field`` names the field of the request at fault."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class VoteError(ValueError):
 
 @dataclass(frozen=True)
 class Question:
-    """What a voter is asked: two texts whose recipes are not told."""
+    """Two texts of one prompt to choose between, without the recipes that wrote them."""
 
     unit: int
     prompt: str
@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Revealed:
-    """Which recipes wrote the two texts, told once the voter has chosen."""
+    """The names of the recipes that wrote the two texts, shown once the voter has chosen."""
 
     left: str
     right: str
@@ -51,7 +51,7 @@ class Revealed:
 
 @dataclass(frozen=True)
 class Turn:
-    """Where a vote stands for one voter. ``question`` is None where nothing is left to ask."""
+    """The state of a vote for one voter. ``question`` is None where no pair of texts is left."""
 
     question: Question | None
     own: int  # votes of this voter
@@ -65,13 +65,17 @@ class Ballots:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        # A ballot does not change, nor does what its first so many votes tell.
+        # A ballot does not change, nor does the standing after a given number of votes.
         self._ballot = lru_cache(_PARSED)(self._read)
-        self._told = lru_cache(_STANDINGS)(self._standing)
-        self._telling = threading.Lock()
+        self._standing_after = lru_cache(_STANDINGS)(self._computed_standing)
+        self._computing = threading.Lock()
 
     def begin(self, job: Job, recipes: Sequence[int], most: int, early: bool) -> str:
-        """A new vote on recipes of an experiment; its id, which is the link for voters."""
+        """Start a vote on recipes of an experiment, and return its id, the link for voters.
+
+        ``most`` is how many votes it takes; ``early`` lets it end once every pair is decided.
+        Raises ``VoteError`` where the experiment has too many votes or is no longer kept.
+        """
         known = self.store.rows("SELECT id FROM ballots WHERE job = ?", job.id)
         if len(known) >= MOST_BALLOTS:
             raise VoteError("id", f"An experiment may have {MOST_BALLOTS} votes.")
@@ -106,7 +110,7 @@ class Ballots:
         return self._ballot(id) if known else None
 
     def turn(self, id: str, voter: str) -> Turn | None:
-        """What this voter is asked next; None where there is no such vote."""
+        """The next question for this voter; None where there is no such vote."""
         ballot = self.get(id)
         if ballot is None:
             return None
@@ -114,21 +118,25 @@ class Ballots:
         over, unit = ballot.over(votes), ballot.next(voter, cast)
         question = None
         if not over and unit is not None:
-            asked = ballot.units[unit]
-            left, right = asked.texts[::-1] if ballot.swapped(voter, unit) else asked.texts
-            question = Question(unit, ballot.prompts[asked.prompt], left, right)
+            pair = ballot.units[unit]
+            left, right = pair.texts[::-1] if ballot.swapped(voter, unit) else pair.texts
+            question = Question(unit, ballot.prompts[pair.prompt], left, right)
         own = sum(who == voter for who, _ in cast)
         return Turn(question, own, len(votes), ballot.most, over)
 
     def cast(self, id: str, voter: str, unit: int, answer: Answer) -> Revealed | None:
-        """Count a vote, once; the same again is answered as before. None for an unknown vote."""
+        """Count a voter's answer on a unit once, and return who wrote the texts.
+
+        A second answer on the same unit changes nothing. None for an unknown vote; raises
+        ``VoteError`` for a unit that does not exist or a vote that is over.
+        """
         ballot = self.get(id)
         if ballot is None:
             return None
         if not 0 <= unit < len(ballot.units):
             raise VoteError("unit", f"unit is {unit}; there is no such pair of texts.")
-        asked, swapped = ballot.units[unit], ballot.swapped(voter, unit)
-        while True:  # what is there is read, and judged, while others may vote
+        pair, swapped = ballot.units[unit], ballot.swapped(voter, unit)
+        while True:  # again where another vote was counted between reading and adding
             votes, cast = self._votes(id, ballot, self._count(id))
             if (voter, unit) in cast:
                 break
@@ -136,19 +144,19 @@ class Ballots:
                 raise VoteError("unit", over)
             if self._add(id, len(votes), voter, unit, swapped, OUTCOMES[answer]):
                 break
-        names = [ballot.names[recipe] for recipe in asked.pair]
+        names = [ballot.names[recipe] for recipe in pair.pair]
         left, right = names[::-1] if swapped else names
         return Revealed(left, right)
 
     def standing(self, id: str) -> Standing | None:
-        """What the votes so far tell."""
+        """The strengths and intervals after the votes so far; None for an unknown vote."""
         if self.get(id) is None:
             return None
-        with self._telling:  # once, however many look
-            return self._told(id, self._count(id))
+        with self._computing:  # once, however many request it
+            return self._standing_after(id, self._count(id))
 
     def to_csv(self, id: str) -> str | None:
-        """Every vote, a row each, in the order in which they were cast."""
+        """Every vote as a row of CSV, in the order in which they were cast; None if unknown."""
         ballot = self.get(id)
         if ballot is None:
             return None
@@ -164,16 +172,16 @@ class Ballots:
             id,
         )
         for number, voter, unit, swapped, outcome, cast_at in rows:
-            asked = ballot.units[unit]
-            names, texts = [ballot.names[recipe] for recipe in asked.pair], [*asked.texts]
+            pair = ballot.units[unit]
+            names, texts = [ballot.names[recipe] for recipe in pair.pair], [*pair.texts]
             if swapped:
                 names, texts = names[::-1], texts[::-1]
             word = {"first": "left", "second": "right"}.get(outcome, outcome)
             preferred = {"first": names[0], "second": names[1]}.get(outcome, "")
             moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(cast_at))
-            prompt = ballot.prompts[asked.prompt]
+            prompt = ballot.prompts[pair.prompt]
             writer.writerow(
-                [number + 1, voter, prompt, asked.seed, *names, word, preferred, *texts, moment]
+                [number + 1, voter, prompt, pair.seed, *names, word, preferred, *texts, moment]
             )
         return out.getvalue()
 
@@ -181,7 +189,7 @@ class Ballots:
         rows = self.store.rows("SELECT ballot FROM ballots WHERE id = ?", id)
         return Ballot.model_validate_json(rows[0][0]) if rows else None
 
-    def _standing(self, id: str, count: int) -> Standing | None:
+    def _computed_standing(self, id: str, count: int) -> Standing | None:
         ballot = self.get(id)
         return None if ballot is None else standing(id, ballot, self._votes(id, ballot, count)[0])
 
@@ -191,7 +199,7 @@ class Ballots:
     def _votes(
         self, id: str, ballot: Ballot, count: int
     ) -> tuple[list[Vote], list[tuple[str, int]]]:
-        """The first so many votes, and who cast one on which unit."""
+        """The first ``count`` votes, and the voter and unit of each."""
         rows = self.store.rows(
             "SELECT voter, unit, swapped, outcome FROM votes WHERE ballot = ? AND number < ? "
             "ORDER BY number",
@@ -202,7 +210,7 @@ class Ballots:
     def _add(
         self, id: str, number: int, voter: str, unit: int, swapped: bool, outcome: Outcome
     ) -> bool:
-        """Keep a vote as that of this number; False where another one came before it."""
+        """Store a vote under this number; False where another vote has taken the number."""
         now = time.time()
         try:
             with self.store.transaction() as database:
@@ -224,15 +232,15 @@ class Ballots:
 def _read(
     ballot: Ballot, rows: Sequence[tuple[str, int, int, str]]
 ) -> tuple[list[Vote], list[tuple[str, int]]]:
-    """The votes, and who cast one on which unit."""
+    """The votes, and the voter and unit of each."""
     votes = []
     for voter, unit, swapped, outcome in rows:
-        asked = ballot.units[unit]
-        first, second = asked.pair[::-1] if swapped else asked.pair
+        pair = ballot.units[unit]
+        first, second = pair.pair[::-1] if swapped else pair.pair
         votes.append(
             Vote.model_validate(
                 {
-                    "prompt": asked.prompt, "seed": asked.seed, "first": first, "second": second,
+                    "prompt": pair.prompt, "seed": pair.seed, "first": first, "second": second,
                     "outcome": outcome, "voter": voter,
                 }
             )

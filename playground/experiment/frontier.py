@@ -1,8 +1,8 @@
-"""Quality against diversity: where each setting lies, how surely, and which none has to consider.
+"""Quality against diversity: the means of each setting with their ellipse, and the Pareto frontier.
 
 A sampler of which more settings were tried has more chances to look good. So each sampler keeps as
-many settings as the one with the fewest has, spread evenly over those that were tried. One that has
-nothing to set, such as greedy, counts as it is.
+many settings as the one with the fewest has, spread evenly over those that were tried. A sampler
+without parameters, such as greedy, always keeps its one setting.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Better = Literal["more", "less"]
 
 @dataclass(frozen=True)
 class Ellipse:
-    """Where the true means of a setting lie with 95 %: half-axes, and the first one's angle.
+    """The 95 % confidence region of a setting's two means.
 
-    In the units of the two axes; the angle is in radians, from the first axis.
+    ``major`` and ``minor`` are half-axes in the units of the plot's axes; ``angle`` is that of the
+    major one, in radians from the first axis of the plot.
     """
 
     major: float
@@ -35,7 +36,7 @@ class Ellipse:
     angle: float
 
     def outline(self, x: float, y: float, points: int = 48) -> list[tuple[float, float]]:
-        """Points around it, with its middle at ``x`` and ``y``."""
+        """``points`` points on the ellipse around the centre ``(x, y)``."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         found = []
         for i in range(points):
@@ -47,9 +48,9 @@ class Ellipse:
 
 @dataclass(frozen=True)
 class Point:
-    """A setting: its means on both axes. ``dominated`` are those that another one beats on both.
+    """A setting and its means on both axes; ``dominated`` where a fair one is better in both.
 
-    ``fair`` is False for settings that are left out so that every sampler has as many.
+    ``fair`` is False for settings that are left out so that every sampler has equally many.
     """
 
     recipe: int
@@ -68,9 +69,9 @@ def frontier(
     better_x: Better = "more",
     better_y: Better = "more",
 ) -> list[Point]:
-    """A point a recipe; ``x`` and ``y`` are ``[recipes, prompts]``, NaN where there is none.
+    """One point for each recipe; ``x`` and ``y`` are ``[recipes, prompts]``, NaN where missing.
 
-    A recipe without a prompt that has both is left out. Only fair points dominate others.
+    A recipe with no prompt that has both values is left out. Only fair points dominate others.
     """
     samplers = [sampler(recipe) for recipe in recipes]
     kept = fair(samplers, [_has_settings(recipe) for recipe in recipes])
@@ -103,7 +104,7 @@ def frontier(
 
 
 def ellipse(means: NDArray[np.float64]) -> Ellipse | None:
-    """That of the means of ``[2, prompts]`` by Hotelling's T² (1931); None for too few prompts."""
+    """The ellipse of the means of ``[2, prompts]`` by Hotelling's T² (1931); None under 4."""
     count = means.shape[1]
     if count < _LEAST:
         return None
@@ -118,7 +119,7 @@ def ellipse(means: NDArray[np.float64]) -> Ellipse | None:
 
 
 def sampler(recipe: Recipe) -> str:
-    """What a recipe is a setting of: its strategies without their values."""
+    """The name of a recipe's sampler: its strategies without their parameters."""
     return " | ".join(step.strategy for step in recipe.steps if step.enabled)
 
 
@@ -127,9 +128,9 @@ def _has_settings(recipe: Recipe) -> bool:
 
 
 def fair(samplers: Sequence[str], settable: Sequence[bool] | None = None) -> set[int]:
-    """Indices of the settings that are kept: of each sampler as many, evenly spread.
+    """Indices of the settings that are kept: equally many of each sampler, evenly spread.
 
-    ``settable`` is False for those that have nothing to set, which are kept.
+    ``settable`` is False for recipes without parameters, which are always kept.
     """
     by_sampler: dict[str, list[int]] = {}
     kept: set[int] = set()

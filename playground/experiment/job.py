@@ -53,7 +53,7 @@ class Job:
         self.row, self.store, self.client = row, store, client
         self.experiment = row.experiment
         self.version = 0
-        self.state = row.told or blank(row.id, row.experiment, row.facts.title)
+        self.state = row.final or blank(row.id, row.experiment, row.facts.title)
         self._engine, self._queue = engine, queue
         self._tally: Tally | None = None  # until texts are measured
         self._found: Findings | None = None  # once it has ended

@@ -1,4 +1,4 @@
-"""Which experiments of a server run, and which wait for them."""
+"""The queue of a server's experiments: which of them run, and which wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT_WORK = 2  # experiments at once; more would only share the same rows
 
 
 class JobQueue:
-    """Has ``AT_WORK`` experiments run at once, in the order in which they came."""
+    """Runs ``AT_WORK`` experiments at once, in the order in which they arrived."""
 
     def __init__(self) -> None:
         self._waiting: list[object] = []
@@ -22,7 +22,7 @@ class JobQueue:
 
     @contextmanager
     def turn(self, one: Job) -> Iterator[bool]:
-        """Wait until ``one`` may run; False where it was stopped before that."""
+        """Wait until ``one`` may run; yields False where it was stopped before that."""
         with self._changed:
             self._waiting.append(one)
             try:
@@ -40,7 +40,7 @@ class JobQueue:
                 self._leave(one)
 
     def look(self) -> None:
-        """Have those who wait look whether they were stopped."""
+        """Wake those that wait, so that they see whether they were stopped."""
         with self._changed:
             self._changed.notify_all()
 

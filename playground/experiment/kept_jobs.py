@@ -1,4 +1,4 @@
-"""The rows of a store that say what experiments a server has, and how far each is."""
+"""The table of a server's experiments: what each one is, its stage, and what it found."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class KeptJob:
     created: float
     stage: Stage
     note: str
-    model: str  # the id of the model that was asked for
+    model: str  # the id in the request
     experiment: Experiment
     facts: Facts
-    told: State | None = None  # what it found, once it has ended
+    final: State | None = None  # its state when it ended; the column is called told
 
     @classmethod
     def new(cls, id: str, model: str, experiment: Experiment, facts: Facts) -> KeptJob:
@@ -44,14 +44,14 @@ class KeptJobs:
     store: Store
 
     def add(self, row: KeptJob) -> None:
-        asked, facts = row.experiment.model_dump_json(), row.facts.model_dump_json()
+        written, facts = row.experiment.model_dump_json(), row.facts.model_dump_json()
         with self.store.transaction() as database:
             database.execute(
                 "INSERT INTO jobs (id, created, state, note, model, experiment, facts, bytes) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    row.id, row.created, row.stage, row.note, row.model, asked, facts,
-                    len(asked.encode()) + len(facts),
+                    row.id, row.created, row.stage, row.note, row.model, written, facts,
+                    len(written.encode()) + len(facts),
                 ),
             )  # fmt: skip
             database.execute(
@@ -65,43 +65,43 @@ class KeptJobs:
         return next(iter(self._found("WHERE id = ?", id)), None)
 
     def unfinished(self) -> list[KeptJob]:
-        """Those that neither ended nor were stopped, the oldest first."""
+        """The experiments that have neither ended nor been stopped, the oldest first."""
         return self._found("WHERE used IS NULL ORDER BY created")
 
     def conclude(self, id: str, state: State) -> None:
-        """Keep how an experiment ended, and what it found."""
+        """Store the state in which an experiment ended, with what it found."""
         self._set(id, state.stage, state.note, state.model_dump_json(), time.time())
 
     def go_on(self, id: str) -> None:
-        """Mark it as going on again."""
+        """Mark an experiment as waiting again."""
         self._set(id, "waiting", "", "", None)
 
     def delete(self, id: str) -> None:
-        """Forget an experiment, with its votes."""
+        """Delete an experiment, with its votes."""
         with self.store.transaction() as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (id,))
 
     def sharing(self, row: KeptJob) -> Iterator[KeptJob]:
-        """Other experiments that may have texts of this one: those with a prompt of it."""
+        """Other experiments that may have texts of this one: those that share a prompt with it."""
         prompts = {prompt.text for prompt in row.experiment.prompts}
         others = "SELECT id FROM jobs WHERE model = ? AND id != ?"
         for (id,) in self.store.rows(others, row.model, row.id):
-            for (asked,) in self.store.rows("SELECT experiment FROM jobs WHERE id = ?", id):
-                if prompts.isdisjoint(one["text"] for one in json.loads(asked)["prompts"]):
+            for (written,) in self.store.rows("SELECT experiment FROM jobs WHERE id = ?", id):
+                if prompts.isdisjoint(one["text"] for one in json.loads(written)["prompts"]):
                     continue
                 yield from self._found("WHERE id = ?", id)
 
-    def _set(self, id: str, stage: Stage, note: str, told: str, used: float | None) -> None:
+    def _set(self, id: str, stage: Stage, note: str, final: str, used: float | None) -> None:
         with self.store.transaction() as database:
             database.execute(
                 "UPDATE jobs SET state = ?, note = ?, told = ?, used = ?, "
                 "bytes = length(CAST(experiment AS BLOB)) + length(facts) + ? WHERE id = ?",
-                (stage, note, told, used, len(told.encode()), id),
+                (stage, note, final, used, len(final.encode()), id),
             )
             self.store.make_room()
 
     def set_facts(self, id: str, facts: Facts) -> None:
-        """The model was loaded with other weights or on another device: all is written anew."""
+        """Replace the facts: the model now has other weights or a device; all texts are redone."""
         with self.store.transaction() as database:
             database.execute(
                 "UPDATE jobs SET facts = ? WHERE id = ?", (facts.model_dump_json(), id)
@@ -117,17 +117,17 @@ class KeptJobs:
                 model=str(model),
                 experiment=Experiment.model_validate_json(experiment),
                 facts=Facts.model_validate_json(facts),
-                told=_state(told),
+                final=_state(final),
             )
-            for id, created, stage, note, model, experiment, facts, told in self.store.rows(
+            for id, created, stage, note, model, experiment, facts, final in self.store.rows(
                 f"SELECT {_COLUMNS} FROM jobs {where}", *values
             )
         ]
 
 
-def _state(told: str) -> State | None:
-    """What was kept of how it ended; None where an earlier version of this program told it."""
+def _state(final: str) -> State | None:
+    """The stored state; None where there is none, or one that an earlier version wrote."""
     try:
-        return State.model_validate_json(told) if told else None
+        return State.model_validate_json(final) if final else None
     except ValidationError:
         return None

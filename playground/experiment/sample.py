@@ -1,4 +1,4 @@
-"""What an experiment is made of: prompts, and the text that one recipe wrote with one seed."""
+"""The units of an experiment: a prompt, and the text that one recipe wrote with one seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.trace import FinishReason, LaneResult
 
 
 class Prompt(BaseModel):
-    """A text to continue, and what a good answer holds, for the metrics that check one."""
+    """A text to continue, and what is expected of its continuation, for metrics that check it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,9 +26,9 @@ class Prompt(BaseModel):
 
 
 class Sample(BaseModel):
-    """The text of one cell, and what metrics are computed from.
+    """The text of one cell, and the numbers that metrics are computed from.
 
-    ``logprobs`` and ``entropies`` (nats) are a number a token, under the raw model.
+    ``logprobs`` and ``entropies`` (nats) have one number for each token, under the raw model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,11 +39,11 @@ class Sample(BaseModel):
     entropies: list[float]
     finish_reason: FinishReason | None
     error: str | None = None
-    tokens_per_second: float | None = None  # in a batch with others; None where it was held up
+    tokens_per_second: float | None = None  # in a batch with others; None where it was paused
 
     @classmethod
     def of(cls, lane: LaneResult, *, paused: bool = False) -> Sample:
-        """What a lane wrote; ``paused`` says that its times are no times of the model."""
+        """The sample of a lane; a ``paused`` one has no speed, since it did not run throughout."""
         path = lane.trace.path()
         return cls(
             text=lane.text,
@@ -56,9 +56,9 @@ class Sample(BaseModel):
         )
 
 
-Numbers = Mapping[str, float | None]  # a sample's metrics, by how each is written
+Numbers = Mapping[str, float | None]  # a sample's metrics, by the metric as it is written
 
 
 def _short(value: float) -> float:
-    """As many digits as float32 has, which it was computed in."""
+    """``value`` with the digits of float32, in which it was computed."""
     return float(f"{value:.7g}")

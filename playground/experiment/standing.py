@@ -1,4 +1,4 @@
-"""What the votes so far tell: strengths, pairs, the pull of the position, and agreement."""
+"""The standing of a vote: strengths, pairs, the bias to one side, and the voters' agreement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StrengthOf(Closed):
 
 
 class PairOf(Closed):
-    """Two recipes against each other."""
+    """The votes between two recipes, and the interval of the share that prefers ``one``."""
 
     one: int
     other: int
@@ -35,7 +35,7 @@ class PairOf(Closed):
 
 
 class Standing(Closed):
-    """A vote as it stands."""
+    """The result of a vote so far."""
 
     id: str = Field(description="Whoever knows it may vote.")
     question: str
@@ -95,21 +95,21 @@ def _pairs(ballot: Ballot, votes: list[Vote]) -> list[PairOf]:
         percent = f"{100 * low:.0f} to {100 * high:.0f} %"
         if decided:
             least = f"{100 * (low if low > 0.5 else 1 - high):.0f} %"
-            said = (
+            sentence = (
                 f"{ballot.names[better]} is preferred to {ballot.names[worse]}, in {least} at "
                 "least of the votes that prefer one."
             )
         elif wins + losses:
-            said = (
+            sentence = (
                 f"Of {ballot.names[one]} and {ballot.names[other]} it is not known yet which is "
                 f"preferred: the first in {percent} of the votes that prefer one."
             )
         else:
-            said = f"Nobody has preferred {ballot.names[one]} or {ballot.names[other]} yet."
+            sentence = f"Nobody has preferred {ballot.names[one]} or {ballot.names[other]} yet."
         found.append(
             PairOf(
                 one=one, other=other, for_one=wins, for_other=losses, ties=count["tie"],
-                both_bad=count["both bad"], low=low, high=high, decided=decided, sentence=said,
+                both_bad=count["both bad"], low=low, high=high, decided=decided, sentence=sentence,
             )
         )  # fmt: skip
     return found
@@ -121,12 +121,12 @@ def _position(found: Strengths | None) -> str:
     lean = found.position
     ends = (lean.value, lean.low, lean.high)
     chance = [f"{50 * (1 + math.tanh(end / 2)):.0f} %" for end in ends]
-    told = f"Of two equally good texts the left one is preferred in {chance[0]} of the votes "
-    told += f"({chance[1]} to {chance[2]})"
+    sentence = f"Of two equally good texts the left one is preferred in {chance[0]} of the votes "
+    sentence += f"({chance[1]} to {chance[2]})"
     if lean.excludes_zero:
         side = "left" if lean.value > 0 else "right"
-        return f"{told}: voters lean to the {side}. The strengths are cleared of it."
-    return f"{told}: no lean to one side can be told."
+        return f"{sentence}: voters lean to the {side}. The strengths are cleared of it."
+    return f"{sentence}: no lean to one side can be told."
 
 
 def _ties(found: Strengths | None) -> str:
@@ -140,5 +140,5 @@ def _agreement(votes: list[Vote]) -> str:
     if alpha is None:
         return "No two voters have seen the same pair of texts yet."
     words = "hardly agree" if alpha < 0.2 else "agree somewhat" if alpha < 0.6 else "agree well"
-    told = f"Voters who saw the same pair {words}: Krippendorff's alpha is {alpha:.2f}"
-    return f"{told}, where 1 is always and 0 as often as by chance."
+    sentence = f"Voters who saw the same pair {words}: Krippendorff's alpha is {alpha:.2f}"
+    return f"{sentence}, where 1 is always and 0 as often as by chance."

@@ -1,4 +1,4 @@
-"""Many recipes from one: a sweep of settings, as a grid or as a list."""
+"""Many recipes from one: a sweep of parameters, as a grid or as a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_STEPS = 1000
 
 
 class Span(BaseModel):
-    """Numbers from one to another, both included, a ``step`` apart or in so ``many`` equal ones."""
+    """Numbers from one to another, both included: ``step`` apart, or ``many`` evenly spaced."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -50,11 +50,11 @@ Values = Annotated[Span | list[Any], Field(union_mode="left_to_right")]
 
 
 class Sweep(BaseModel):
-    """A recipe whose settings take these values: ``{"top_p.top_p": [0.8, 0.9]}``.
+    """A recipe whose parameters take these values: ``{"top_p.top_p": [0.8, 0.9]}``.
 
-    A setting is named by its strategy, a dot and its own name, which may be left out where it is
-    the strategy's first. A grid takes every value with every other; a list takes the first of each,
-    then the second of each.
+    A parameter is named by its strategy, a dot and its own name, which may be left out where it is
+    the strategy's first. A grid combines every value with every other; a list takes the first of
+    each, then the second of each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -86,20 +86,23 @@ class Sweep(BaseModel):
         return self
 
     def recipes(self) -> list[Recipe]:
-        """All of them, the last setting changing fastest. Raises ``RecipeError``."""
-        places = [self._place(name) for name in self.values]
+        """Every recipe of the sweep, the last parameter changing fastest.
+
+        Raises ``RecipeError`` where a name or a value fits no step of the recipe.
+        """
+        targets = [self._target(name) for name in self.values]
         lists = [_listed(values) for values in self.values.values()]
         combined = itertools.product(*lists) if self.kind == "grid" else zip(*lists, strict=True)
         made = []
         for values in combined:
             steps = self.recipe.to_steps()
-            for (step, field), value in zip(places, values, strict=True):
+            for (step, field), value in zip(targets, values, strict=True):
                 steps[step]["params"][field] = value
             made.append(Recipe.from_steps(steps))
         return made
 
-    def _place(self, name: str) -> tuple[int, str]:
-        """The index of the step that a setting's name means, and the setting's own name."""
+    def _target(self, name: str) -> tuple[int, str]:
+        """The index of the step that a parameter's name means, and the parameter's own name."""
         strategy, _, field = name.partition(".")
         found = [i for i, step in enumerate(self.recipe.steps) if step.strategy == strategy]
         if not found:

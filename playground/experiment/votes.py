@@ -1,7 +1,7 @@
-"""Votes between two texts of one prompt and seed, and the strengths that they speak for.
+"""Votes between two texts of one prompt and seed, and the strengths estimated from them.
 
-Bradley & Terry 1952, with ties as Davidson 1970 has them, and an advantage of the text that stood
-first, which tells of people who lean to one side.
+Bradley & Terry 1952, with ties as in Davidson 1970, and an advantage of the text that was shown
+first, which measures how far people lean to one side.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Vote(BaseModel):
 
     prompt: int = Field(ge=0)
     seed: int = Field(ge=0)
-    first: int = Field(ge=0, description="The recipe whose text stood first.")
-    second: int = Field(ge=0, description="The recipe whose text stood second.")
+    first: int = Field(ge=0, description="The recipe whose text was shown first.")
+    second: int = Field(ge=0, description="The recipe whose text was shown second.")
     outcome: Outcome
     voter: str = Field("", max_length=64)
 
@@ -45,7 +45,10 @@ class Vote(BaseModel):
 
 @dataclass(frozen=True)
 class Strength:
-    """A recipe's log-strength, of mean 0 over recipes: a lead of 1.1 wins three of four votes."""
+    """A recipe's log-strength with its 95 % interval; their mean over recipes is 0.
+
+    A lead of 1.1 wins three of four votes.
+    """
 
     recipe: int
     value: float
@@ -56,7 +59,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class Lean:
-    """How far an order or a tie is preferred, as a logarithm of odds, with its interval."""
+    """How far voters prefer the text shown first, as a log-odds, with its 95 % interval."""
 
     value: float
     low: float
@@ -69,9 +72,9 @@ class Lean:
 
 @dataclass(frozen=True)
 class Strengths:
-    """All recipes that were voted on, and how far voters lean to the first text.
+    """The strengths of all recipes that were voted on, and how far voters lean to the first text.
 
-    ``ties`` is the chance that two equal texts are called so.
+    ``ties`` is the chance that two equally good texts are called a tie.
     """
 
     strengths: tuple[Strength, ...]
@@ -79,34 +82,34 @@ class Strengths:
     ties: float
 
     def wins(self, one: int, other: int) -> float:
-        """The chance that a text of ``one`` is preferred to one of ``other``, if either is."""
+        """The chance that a text of ``one`` is preferred to one of ``other``, given no tie."""
         by_recipe = {each.recipe: each.value for each in self.strengths}
         return 1 / (1 + math.exp(by_recipe[other] - by_recipe[one]))
 
 
 def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
-    """The likeliest strengths with 95 % intervals; "both bad" is a tie. One vote at least.
+    """The maximum a posteriori strengths with 95 % intervals; "both bad" counts as a tie.
 
-    ``prior`` is the deviation around 0 that is assumed beforehand of log-strengths, of the lean and
-    of the odds of a tie; None for none, where a recipe that won or lost all its votes has no finite
-    strength.
+    ``prior`` is the standard deviation of a normal prior around 0 on log-strengths, on the lean and
+    on the log-odds of a tie; None for maximum likelihood, where a recipe that won or lost all its
+    votes has no finite strength. Raises ``ValueError`` where there is no vote.
     """
     from scipy import optimize, stats
 
     if not votes:
         raise ValueError("votes: there is none; strengths need one at least.")
     recipes = sorted({recipe for vote in votes for recipe in (vote.first, vote.second)})
-    place = {recipe: i for i, recipe in enumerate(recipes)}
+    index = {recipe: i for i, recipe in enumerate(recipes)}
     count = len(recipes)
-    first = np.array([place[vote.first] for vote in votes])
-    second = np.array([place[vote.second] for vote in votes])
+    first = np.array([index[vote.first] for vote in votes])
+    second = np.array([index[vote.second] for vote in votes])
     kinds = ("first", "second")
     outcome = np.array([kinds.index(v.outcome) if v.outcome in kinds else 2 for v in votes])
     ties = bool((outcome == 2).any())
     weight = 0.0 if prior is None else 1 / prior**2
 
     def parts(values: Array) -> tuple[Array, Array]:
-        """Logits of each outcome, and their derivatives, ``[votes, 3, values]``."""
+        """Logits of each outcome, ``[votes, 3]``, and their derivatives, ``[votes, 3, values]``."""
         logits = np.zeros((len(votes), 3))
         slopes = np.zeros((len(votes), 3, len(values)))
         rows = np.arange(len(votes))
@@ -121,7 +124,7 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
         return logits, slopes
 
     def loss(values: Array) -> tuple[float, Array, Array]:
-        """The negative log-likelihood, its gradient, and its curvature."""
+        """The negative log-posterior, its gradient, and its Hessian."""
         logits, slopes = parts(values)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = shifted / shifted.sum(axis=1, keepdims=True)
@@ -133,7 +136,7 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
         own = values[:count]
         gradient += weight * values
         curvature += weight * np.eye(len(values))
-        # Only differences of strengths are known: their sum is held at 0.
+        # Only differences of strengths are identified, so a penalty holds their sum at 0.
         value += weight * float(values @ values) / 2 + float(own.sum()) ** 2 / 2
         gradient[:count] += own.sum()
         curvature[:count, :count] += 1
@@ -175,8 +178,8 @@ def strengths(votes: Sequence[Vote], prior: float | None = _PRIOR) -> Strengths:
 def agreement(votes: Sequence[Vote]) -> float | None:
     """Krippendorff's alpha (nominal, 2011) of voters who saw the same pair; None where none did.
 
-    1 where they all agree, 0 where they agree as often as by chance. The order shown is no part of
-    what was said.
+    It is 1 where they all agree and 0 where they agree as often as by chance. The order in which
+    the texts were shown makes no difference.
     """
     units: dict[tuple[int, int, int, int], list[str]] = {}
     for vote in votes:
@@ -184,14 +187,14 @@ def agreement(votes: Sequence[Vote]) -> float | None:
         chosen = {"first": vote.first, "second": vote.second}.get(vote.outcome)
         word = "tie" if chosen is None else "low" if chosen == low else "high"
         units.setdefault((vote.prompt, vote.seed, low, high), []).append(word)
-    several = [said for said in units.values() if len(said) > 1]
+    several = [answers for answers in units.values() if len(answers) > 1]
     total = sum(map(len, several))
     if not several:
         return None
     differ = 0.0
-    for said in several:
-        same = sum(said.count(one) for one in said)
-        differ += (len(said) ** 2 - same) / (len(said) - 1)
-    every = [one for said in several for one in said]
+    for answers in several:
+        same = sum(answers.count(one) for one in answers)
+        differ += (len(answers) ** 2 - same) / (len(answers) - 1)
+    every = [one for answers in several for one in answers]
     expected = (total**2 - sum(every.count(one) for one in every)) / (total - 1)
     return 1.0 if expected == 0 else 1 - differ / expected

@@ -210,7 +210,7 @@ def test_experiments_that_ended_go_with_what_was_used_longest_ago_and_their_vote
             jobs.conclude(id, blank(id, experiment(), "m").model_copy(update={"stage": "done"}))
             with store.transaction() as database:
                 database.execute("INSERT INTO ballots VALUES (?, ?, 0, '', 3000)", (id, id))
-        assert jobs.get("first").told.stage == "done" and jobs.get("runs").told is None
+        assert jobs.get("first").final.stage == "done" and jobs.get("runs").final is None
         number = 0
 
         def more():

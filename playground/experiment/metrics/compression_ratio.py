@@ -1,4 +1,4 @@
-"""How far texts can be compressed, which tells of repetition of any kind."""
+"""How far texts can be compressed, which measures repetition of any kind."""
 
 import zlib
 from collections.abc import Sequence

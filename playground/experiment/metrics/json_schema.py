@@ -66,14 +66,14 @@ class JsonSchema(Metric):
 
 
 class TooSlow(ValueError):
-    """A short schema may take for ever."""
+    """A check took longer than ``_SECONDS``, as even a short schema may."""
 
 
 def keeps_to(schema: str, found: Any) -> bool:
     """Whether a value keeps to a schema that is given as JSON.
 
-    A schema is whoever's asks: nothing is fetched for it, and it has ``_SECONDS``. Raises
-    ``ValueError`` where it is none, refers to what is not in it, or takes longer.
+    A schema may come from anyone: nothing is fetched for it, and it has ``_SECONDS``. Raises
+    ``ValueError`` where it is no schema or refers to what is not in it, ``TooSlow`` past that time.
     """
     import jsonschema
     from referencing import Registry
@@ -93,7 +93,7 @@ def keeps_to(schema: str, found: Any) -> bool:
             yield jsonschema.ValidationError("the pattern does not match")
 
     def evolve(self: Any, **changes: Any) -> Any:
-        """What reads a part of the schema: bounded as the whole, whatever ``$schema`` it names."""
+        """The validator of a subschema: bounded like the whole, whatever ``$schema`` it names."""
         if monotonic() > end:
             raise TooSlow(schema)
         part = changes.get("schema")
@@ -107,7 +107,7 @@ def keeps_to(schema: str, found: Any) -> bool:
         return bool(bounded(read, registry=Registry()).is_valid(found))
     except TooSlow:
         raise
-    except Exception as error:  # what a reference leads to was checked by nobody
+    except Exception as error:  # the target of a reference was not checked as a schema
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"the schema cannot be followed: {reason}.") from None
 
@@ -115,7 +115,7 @@ def keeps_to(schema: str, found: Any) -> bool:
 @lru_cache(maxsize=64)
 def validator(schema: str) -> tuple[Any, Any]:
     """The class that reads a schema, and the schema; ``ValueError`` where it is none."""
-    import jsonschema  # costs what few experiments use
+    import jsonschema  # slow to import; few experiments use it
 
     if len(schema) > _LONGEST:
         raise ValueError(f"the schema has more than {_LONGEST:,} characters.")

@@ -1,4 +1,4 @@
-"""How much of a text it had said before."""
+"""How much of a text repeats what it had before."""
 
 from playground import metrics
 from playground.experiment import metric

@@ -1,4 +1,4 @@
-"""Prompts: a small set of our own for each task, and files of prompts in CSV and JSONL."""
+"""Prompts: a small set for each task, and files of prompts in CSV, JSONL and plain text."""
 
 from playground.experiment.prompts.files import (
     FORMS,

@@ -1,4 +1,4 @@
-"""Prompts from files: CSV with a header, JSON lines, or one prompt a line."""
+"""Prompts from files: CSV with a header, JSON lines, or plain text by lines or paragraphs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from playground.experiment.sample import Prompt
 
-_TEXT = ("text", "prompt", "input", "question")  # what the column of the prompt may be called
+_TEXT = ("text", "prompt", "input", "question")  # names of the prompt's column
 _EXPECTED = ("expected", "answer", "output", "target")
 _NAME = ("name", "id", "title")
 MOST_BYTES = 16 << 20
@@ -22,11 +22,11 @@ FORMS = ("auto", "lines", "paragraphs", "csv", "jsonl")
 
 
 class PromptsError(ValueError):
-    """Why prompts cannot be read, with the place where."""
+    """Why prompts cannot be read, with the line."""
 
 
 def read(file: Path | str) -> list[Prompt]:
-    """The prompts of a file, whose ending says how it is written: .csv, .jsonl or .txt."""
+    """The prompts of a .csv, .jsonl, .ndjson or .txt file. Raises ``PromptsError``."""
     file = Path(file)
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -47,7 +47,7 @@ def read(file: Path | str) -> list[Prompt]:
 
 
 def from_csv(text: str) -> list[Prompt]:
-    """A prompt a row; the header names the columns text, expected and name, or a usual synonym."""
+    """One prompt for each row; the header has text, expected and name, or common synonyms."""
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in rows.fieldnames or ()]
@@ -63,7 +63,7 @@ def from_csv(text: str) -> list[Prompt]:
 
 
 def from_jsonl(text: str) -> list[Prompt]:
-    """A prompt a line: a JSON string, or an object with text, and maybe expected and name."""
+    """One prompt for each line: a JSON string, or an object with text, expected and name."""
 
     def rows() -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(text.splitlines(), start=1):
@@ -78,15 +78,15 @@ def from_jsonl(text: str) -> list[Prompt]:
 
 
 def from_lines(text: str) -> list[Prompt]:
-    """A prompt a line; empty lines are left out."""
+    """One prompt for each line; empty lines are left out."""
     return _prompts((n, {"text": line}) for n, line in enumerate(text.splitlines(), 1) if line)
 
 
 def from_text(text: str, form: str = "auto") -> list[Prompt]:
     """Prompts as they were typed or pasted; ``form`` is one of ``FORMS``.
 
-    ``auto`` reads JSON lines and CSV with a known header for what they are, and else a prompt from
-    each line.
+    ``auto`` recognises JSON lines and CSV with a known header, and else reads one prompt from each
+    line. Raises ``PromptsError``.
     """
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise PromptsError(f"the prompts have more than {MOST_BYTES:,} bytes.")
@@ -104,7 +104,7 @@ def from_text(text: str, form: str = "auto") -> list[Prompt]:
 
 
 def from_paragraphs(text: str) -> list[Prompt]:
-    """A prompt a paragraph, each after an empty line."""
+    """One prompt for each paragraph; empty lines separate them."""
     found, line = [], 1
     for part in re.split(r"(\n[ \t]*(?:\n[ \t]*)+)", text.replace("\r\n", "\n")):
         if part.strip():
@@ -148,6 +148,6 @@ def _prompts(rows: Iterable[tuple[int, Any]]) -> list[Prompt]:
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """What the first of these columns that is there holds; None where it is empty."""
+    """The value of the first of these columns that exists; None where it is empty or missing."""
     found = next((row[name] for name in names if name in row), None)
     return None if found == "" else found

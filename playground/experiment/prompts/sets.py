@@ -11,7 +11,10 @@ SETS = ("story", "fact", "list", "code", "json", "dialogue")
 
 
 def prompt_set(task: str) -> list[Prompt]:
-    """The prompts of a task. Where answers can be checked, they have what is expected."""
+    """The prompts of a task, with what is expected where a text can be checked against it.
+
+    Raises ``PromptsError`` for an unknown task.
+    """
     if task not in SETS:
         raise PromptsError(f"There is no set {task!r}; there are {', '.join(SETS)}.")
     prompts = read(Path(__file__).parent / f"{task}.jsonl")

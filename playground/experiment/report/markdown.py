@@ -50,5 +50,5 @@ def _cell(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Plain words: what Markdown would read as markup stands for itself."""
+    """``text`` with the characters escaped that Markdown reads as markup."""
     return re.sub(r"([\\`*_<>\[\]#~$])", r"\\\1", text)

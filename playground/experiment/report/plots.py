@@ -18,27 +18,27 @@ _LONGEST = 38  # characters of a name beside a plot
 
 
 def means(result: Result, metric: Metric) -> Element | None:
-    """A row a recipe: its mean as a point on the line of its interval."""
+    """A row for each recipe: its mean as a point on the line of its interval; None without any."""
     summaries = result.summary(str(metric))
     if not summaries:
         return None
     ratio = metric.info.ratio
     ends = [end for one in summaries for end in (one.low, one.mean, one.high) if end is not None]
-    place = _scale(min(ends), max(ends), _LEFT, _WIDE - _MARGIN, ratio)
+    scale = _scale(min(ends), max(ends), _LEFT, _WIDE - _MARGIN, ratio)
     tall = _ROW * len(summaries) + 44
     svg = _svg(tall, f"{title(metric)}: " + "; ".join(
         f"{result.experiment.name(one.recipe)} {between(one, metric)}" for one in summaries
     ))  # fmt: skip
     for value in _ticks(min(ends), max(ends), ratio):
-        x = place(value)
+        x = scale(value)
         _line(svg, x, 6, x, tall - 34, "grid")
         _label(svg, x, tall - 18, shown(value, metric), "middle")
     for row, one in enumerate(summaries):
         y, colour = 18 + _ROW * row, _colour(one.recipe)
         _label(svg, _LEFT - 12, y + 4, _short(result.experiment.name(one.recipe)), "end")
         if one.low is not None and one.high is not None:
-            _line(svg, place(one.low), y, place(one.high), y, "interval", colour)
-        dot = SubElement(svg, "circle", cx=_n(place(one.mean)), cy=_n(y), r="5", fill=colour)
+            _line(svg, scale(one.low), y, scale(one.high), y, "interval", colour)
+        dot = SubElement(svg, "circle", cx=_n(scale(one.mean)), cy=_n(y), r="5", fill=colour)
         SubElement(
             dot, "title"
         ).text = f"{result.experiment.name(one.recipe)}: {between(one, metric)}"
@@ -46,7 +46,7 @@ def means(result: Result, metric: Metric) -> Element | None:
 
 
 def frontier(result: Result) -> Element | None:
-    """Quality against diversity, an ellipse a setting; what another beats on both is grey."""
+    """Quality against diversity, an ellipse for each setting; dominated settings are grey."""
     try:
         across, up, points = result.frontier()
     except ValueError:
@@ -102,7 +102,7 @@ def _better(metric: Metric) -> str:
 
 
 def _axis(value: float, metric: Metric) -> str:
-    """A mark of an axis, where ratios stand by their logarithms."""
+    """The label of a tick; the axis of a ratio has its logarithm."""
     return number(math.exp(value)) if metric.info.ratio else shown(value, metric)
 
 
@@ -117,7 +117,7 @@ def _short(name: str) -> str:
 def _scale(
     low: float, high: float, first: float, last: float, ratio: bool = False
 ) -> Callable[[float], float]:
-    """From values to places, with a margin; by factors where ``ratio``."""
+    """The map from values to coordinates, with a margin; logarithmic where ``ratio``."""
     change: Callable[[float], float] = math.log if ratio else float
     low, high = change(low), change(high)
     margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0

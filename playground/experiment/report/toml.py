@@ -1,4 +1,4 @@
-"""An experiment as the TOML file that asks it: self-contained, every prompt written out."""
+"""An experiment as the TOML file that defines it: self-contained, every prompt written out."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How sure a difference is: paired, clustered by prompt, corrected for how many were looked at."""
+"""How sure a difference is: paired, clustered by prompt, corrected for multiple comparisons."""

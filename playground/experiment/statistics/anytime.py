@@ -1,8 +1,8 @@
-"""An interval that may be looked at after every vote: it holds the truth at all of them with 95 %.
+"""An anytime-valid interval: it covers the true share after every vote at once with 95 %.
 
-An interval of a fixed number of votes, looked at until it excludes a half, finds a preference
-sooner or later where there is none. This one is the confidence sequence of Robbins' (1970) mixture:
-of the shares that are no less likely, by a factor of 1 / alpha, than all shares mixed.
+An interval for a fixed number of votes, read after each one until it excludes a half, finds a
+preference sooner or later where there is none. This one is the confidence sequence of Robbins'
+(1970) mixture: the shares whose likelihood is above ``alpha`` times that of the mixture.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import lru_cache
 _PRIOR = 0.5  # of the mixture, Beta(1/2, 1/2): as good for one-sided as for even shares
 
 
-@lru_cache(maxsize=4096)  # after a vote it is asked for all pairs, of which one has changed
+@lru_cache(maxsize=4096)  # after a vote all pairs are computed, of which one has changed
 def share(wins: int, losses: int, alpha: float) -> tuple[float, float]:
-    """Where the chance of a win lies, at every number of votes at once, but for ``alpha``."""
+    """The bounds of the chance of a win, which hold after every vote with 1 - ``alpha``."""
     if wins + losses == 0:
         return 0.0, 1.0
     from scipy import optimize

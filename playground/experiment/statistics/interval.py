@@ -1,7 +1,7 @@
-"""The interval of a mean over prompts, by a bootstrap whose samples are whole prompts.
+"""The confidence interval of a mean over prompts, by a cluster bootstrap that resamples prompts.
 
-Texts of one prompt resemble each other, so the prompt is what is drawn anew. Each prompt counts as
-the mean of its texts; to draw whole prompts is then to draw those means.
+Texts of one prompt resemble each other, so whole prompts are resampled. Each prompt counts as the
+mean of its texts; to resample prompts is then to resample those means.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RESAMPLES = 9_999
 LEAST = 3  # prompts below which there is no interval
 _SEED = 20_240_607  # of the resampling: the same data give the same interval
 _NUMBERS_AT_ONCE = 20_000_000  # that a bootstrap draws
-_ASKED_AT_ONCE = 500
+_MEANS_AT_ONCE = 500
 
 _T = TypeVar("_T")
 Array = NDArray[np.float64]
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it lies with 95 %; bounds are None where there are too few prompts."""
+    """A mean with its 95 % interval, whose bounds are None where there are too few prompts."""
 
     mean: float
     low: float | None
@@ -40,12 +40,12 @@ class Interval:
 
 
 def interval(means: NDArray[np.float64], resamples: int = RESAMPLES) -> Interval:
-    """That of the mean of the prompts' means, ``[prompts]``; there must be one at least."""
+    """The interval of the mean of the prompts' means, ``[prompts]``, of at least one prompt."""
     return intervals(means[None], resamples)[0]
 
 
 def intervals(means: NDArray[np.float64], resamples: int = RESAMPLES) -> list[Interval]:
-    """The same of several, ``[pairs, prompts]``."""
+    """The interval of each row of ``[pairs, prompts]``."""
     count = means.shape[1]
     mean = [float(one) for one in np.mean(means, axis=1)]
     if count < LEAST:
@@ -57,19 +57,19 @@ def intervals(means: NDArray[np.float64], resamples: int = RESAMPLES) -> list[In
 def bounds(
     means: NDArray[np.float64], confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The bounds of several means at once, ``[experiments, prompts]``; at least 3 prompts.
+    """The lower and upper bounds of the means of ``[rows, prompts]``, of at least 3 prompts.
 
-    BCa (Efron 1987), by scipy. For a mean of few numbers a bootstrap is too narrow: it takes
-    normal quantiles for Student's, and the variance of those it has for that of all. Its level is
-    widened to make up for both (Hesterberg 2015, "What teachers should know about the bootstrap").
+    BCa (Efron 1987), by scipy. For a mean of few numbers a bootstrap is too narrow: it uses normal
+    quantiles instead of Student's, and the biased variance of the sample. The level is widened to
+    make up for both (Hesterberg 2015, "What teachers should know about the bootstrap").
     """
-    from scipy import stats  # takes a second, which a page need not wait for
+    from scipy import stats  # slow to import; many requests do not need it
 
     count = means.shape[-1]
     quantile = stats.t.ppf(0.5 + confidence / 2, count - 1) * math.sqrt(count / (count - 1))
     level = 2 * stats.norm.cdf(quantile) - 1
     low, high = means[:, 0].copy(), means[:, 0].copy()
-    varied = np.ptp(means, axis=-1) > 0  # nothing is drawn anew of numbers that are all the same
+    varied = np.ptp(means, axis=-1) > 0  # BCa is not defined where all numbers are the same
     if varied.any():
         found: Any = stats.bootstrap(
             (means[varied],),
@@ -88,11 +88,11 @@ def bounds(
 
 
 def alike(of: Callable[[Array], list[_T]], means: Sequence[Array]) -> list[_T]:
-    """``of`` applied to each of ``means``, at once to all that have the same number of prompts."""
+    """``of`` of each of ``means``, one call for all that have the same number of prompts."""
     found: dict[int, _T] = {}
     for count in {len(one) for one in means}:
         those = [i for i, one in enumerate(means) if len(one) == count]
-        for start in range(0, len(those), _ASKED_AT_ONCE):
-            some = those[start : start + _ASKED_AT_ONCE]
+        for start in range(0, len(those), _MEANS_AT_ONCE):
+            some = those[start : start + _MEANS_AT_ONCE]
             found.update(zip(some, of(np.stack([means[i] for i in some])), strict=True))
     return [found[i] for i in range(len(means))]

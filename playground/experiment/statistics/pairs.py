@@ -1,7 +1,7 @@
-"""Every pair of recipes: their paired difference, how sure it is, and what more would settle it.
+"""Every pair of recipes: their paired difference, how sure it is, and how many prompts settle it.
 
-Recipes share prompts and noise, so a difference is taken within each prompt and seed, where most of
-what makes texts differ falls away.
+Recipes share prompts and noise, so a difference is taken within each prompt and seed, which removes
+most of the variance between texts.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from playground.experiment.statistics.interval import RESAMPLES, Array, Interval, alike, intervals
 
 ALPHA = 0.05
-POWER = 0.8  # with which so many further prompts would show a difference as large as was found
-MOST_FURTHER = 10_000  # prompts; a difference that needs more is as good as none
+POWER = 0.8  # of the test after the further prompts, if the true difference is the one found
+MOST_FURTHER = 10_000  # prompts; a difference that needs more is too small to matter
 _SEED = 20_240_608
 _NUMBERS_AT_ONCE = 10_000_000
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What recipe ``first`` has more than ``second``, over the prompts and seeds both have.
+    """The mean of ``first`` minus that of ``second``, over the prompts and seeds both have.
 
-    ``p`` is of the sign-flip test, ``corrected`` the same after Holm's correction over all pairs.
-    ``further`` are prompts, beside those there are, that would be enough; None where it is settled,
+    ``p`` is that of the sign-flip test, ``corrected`` the same after Holm's correction over all
+    pairs. ``further`` is how many more prompts would probably settle it; None where it is settled,
     or where more than ``MOST_FURTHER`` would be needed.
     """
 
@@ -42,13 +42,13 @@ class Difference:
 
     @property
     def settled(self) -> bool:
-        """Whether it can be told which has more."""
+        """Whether the difference is significant after the correction, and its interval agrees."""
         return self.corrected < ALPHA and self.interval.excludes_zero
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two recipes, the differences of their prompts, and in how many pairs of texts."""
+    """Two recipes, their mean difference on each prompt, and the number of pairs of texts."""
 
     first: int
     second: int
@@ -57,7 +57,7 @@ class _Pair:
 
 
 def differences(values: Array) -> list[Difference]:
-    """All pairs of recipes. ``values`` are ``[recipes, prompts, seeds]``, NaN where there is none.
+    """All pairs of recipes. ``values`` are ``[recipes, prompts, seeds]``, NaN where missing.
 
     A pair without a common prompt is left out.
     """
@@ -82,10 +82,10 @@ def differences(values: Array) -> list[Difference]:
 
 
 def sign_flips(means: Array) -> list[float]:
-    """The two-sided p of a paired permutation test, of each of ``[pairs, prompts]``.
+    """The two-sided p of a paired permutation test, for each row of ``[pairs, prompts]``.
 
-    Under the hypothesis, a prompt's difference could as well have the other sign. Exact where there
-    are at most 13 prompts, else by random signs; scipy's ``permutation_test``.
+    Under the null hypothesis each prompt's difference has either sign with equal chance. Exact for
+    at most 13 prompts, else by random signs; scipy's ``permutation_test``.
     """
     if means.shape[1] < 2:
         return [1.0] * len(means)
@@ -105,7 +105,7 @@ def sign_flips(means: Array) -> list[float]:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Corrected so that the chance of any false finding among all is bounded (Holm 1979)."""
+    """The p-values after Holm's (1979) step-down correction for the family-wise error."""
     order = sorted(range(len(p)), key=lambda i: p[i])
     corrected, highest = [0.0] * len(p), 0.0
     for rank, i in enumerate(order):
@@ -115,9 +115,10 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def further_prompts(means: Array, level: float) -> int | None:
-    """Prompts beside these at which such a difference would probably be told; None for too many.
+    """How many more prompts would show a difference like this one; None for too many.
 
-    For a mean and a deviation as they are here, a test at ``level`` and a power of 80 %.
+    For the mean and the standard deviation of ``means``, ``[prompts]``, a test at ``level`` and a
+    power of 80 %.
     """
     from scipy import stats
 
@@ -133,13 +134,13 @@ def further_prompts(means: Array, level: float) -> int | None:
 
 
 def _least(count: int, level: float) -> int:
-    """Further prompts without which not even differences that all agree could be told."""
+    """Further prompts that a sign-flip test needs to reach ``level`` even if all signs agree."""
     return max(0, math.ceil(1 + math.log2(1 / level)) - count)
 
 
 def _difference(
     pair: _Pair, found: Interval, p: float, corrected: float, level: float
 ) -> Difference:
-    """``level`` is what Holm's correction asks of this p."""
+    """The difference of a pair; ``level`` is that of Holm's correction for its ``p``."""
     made = Difference(pair.first, pair.second, found, pair.cells, p, corrected, None)
     return made if made.settled else replace(made, further=further_prompts(pair.means, level))

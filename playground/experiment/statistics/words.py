@@ -1,4 +1,4 @@
-"""A difference as a sentence, which says no more than is known."""
+"""A difference as a sentence, which claims no more than the statistics show."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _by(found: Interval, metric: Metric) -> str:
         return f"a factor of {number(mean)}, {number(least)} to {number(most)}"
     least, most, mean = (one * info.factor for one in (least, most, mean))
     unit = f" {info.unit}" if info.unit else ""
-    said = even(mean, least, most)
-    return f"{said}{unit}" if said else f"{number(mean)}{unit}, {number(least)} to {number(most)}"
+    short = even(mean, least, most)
+    return f"{short}{unit}" if short else f"{number(mean)}{unit}, {number(least)} to {number(most)}"
 
 
 def even(mean: float, low: float, high: float) -> str | None:
@@ -66,7 +66,7 @@ def even(mean: float, low: float, high: float) -> str | None:
 
 
 def number(value: float) -> str:
-    """With about three digits, and none that tell nothing."""
+    """``value`` with about three significant digits."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "n/a"
     if value == 0:
