@@ -5,11 +5,11 @@ const address = (path) => new URL(`../api/ballots/${encodeURIComponent(ballot)}/
 const buttons = [...document.querySelectorAll('.answers button')];
 const [answers, onward] = ['.answers', '.onward'].map((s) => document.querySelector(s));
 const KEYS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowDown: 'tie', ArrowUp: 'both bad' };
-let question = null; // what is asked, while it is not answered
-let next = null; // what is asked after it
+let question = null; // the question on the page, until it is answered
+let next = null; // the question after it
 let busy = false;
 
-// A name for this browser alone, so that nobody is asked the same twice.
+// A name for this browser alone, so that nobody gets the same question twice.
 function name() {
   const made = crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
   try {
@@ -26,7 +26,7 @@ function note(text, bad) {
   at('note').classList.toggle('bad', Boolean(bad));
 }
 
-// Asks again where the server is busy or away; any other refusal is told.
+// Requests again where the server is busy or away; any other refusal is shown.
 async function ask(path, options) {
   for (;;) {
     let answer = null;
@@ -79,7 +79,7 @@ async function vote(answer) {
     at('onward').focus();
   } catch (error) {
     await begin();
-    if (question) note(error.message, true); // else it stands there why nothing is asked
+    if (question) note(error.message, true); // else the page shows why there is no question
   } finally {
     busy = false;
   }

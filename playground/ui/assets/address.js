@@ -1,10 +1,10 @@
-// The set-up as the page's address. It stands behind the #, which browsers send to no server: the
-// query is part of every event's request, where it may not be long, and where proxies would log the
+// The set-up in the fragment of the page's address, which browsers send to no server. The query is
+// part of every event's request, where its length is limited and where proxies would log the
 // prompt. `ui/links.py` parses it.
 {
   const OURS = ['model', 'prompt', 'recipe', 'name', 'tokens', 'least', 'seed', 'stop', 'chat', 'alone', 'split', 'from', 'z'];
-  const LONG = 2000; // characters from which it is packed: nobody reads a longer one
-  const MOST = 500_000; // characters of a link; no browser takes many more
+  const LONG = 2000; // characters from which it is compressed: nobody reads a longer one
+  const MOST = 500_000; // characters of a link; few browsers accept many more
 
   // Values at their defaults are left out, so that links are short.
   function pairs(setup) {
@@ -33,12 +33,12 @@
     let text = '';
     for (let i = 0; i < bytes.length; i += 8192)
       text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-    // The values that the page's scripts read as it opens are not packed.
+    // The values that the page's scripts read as it opens are not compressed.
     const beside = new URLSearchParams(found.filter(([name]) => ['chat', 'from'].includes(name)));
     return `${beside}${beside.size ? '&' : ''}z=` + btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
   }
 
-  // With its #; a promise where it has to be packed.
+  // The fragment with its #; a promise where it has to be compressed.
   function code(setup) {
     const found = pairs(setup);
     const plain = '#' + new URLSearchParams(found);
@@ -52,7 +52,7 @@
     history.replaceState(history.state, '', location.pathname + search + hash);
   }
 
-  // An older link's query moves behind the # before anything of Gradio's sees it.
+  // An older link's query moves to the fragment before Gradio reads it.
   function arrive() {
     const query = new URLSearchParams(location.search);
     const ours = new URLSearchParams([...query].filter(([name]) => OURS.includes(name)));
@@ -71,7 +71,7 @@
   window.playground.link = {
     asked,
     shown: () => shown,
-    // While nothing differs from what the page opened with, the address stays as it was opened.
+    // While the set-up is the one that the page opened with, the address stays as it was.
     async write(setup) {
       const mine = ++turn;
       const made = code(setup);
@@ -92,6 +92,6 @@
     },
   };
 
-  // A link pasted into this tab may change only the part after the #, which loads nothing by itself.
+  // A link pasted into this tab may change the fragment alone, which does not reload the page.
   addEventListener('hashchange', () => location.reload());
 }

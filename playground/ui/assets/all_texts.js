@@ -1,4 +1,4 @@
-// All texts of a column: a list with their figures, the mean of each column, and which tokens stand at one place.
+// All texts of a column: a list with their figures, the mean of each column, and the tokens at one position.
 // value: {run, lane, output, place, letter, colour}. Function: samples({run, lane, place, whole}). A click on a text shows it
 // in its column, by the document event 'playground:turn' {run, lane, output}. See ui/all_texts.py.
 const $ = (selector) => element.querySelector(selector);
@@ -6,7 +6,7 @@ const [box, sentence, means, each, figure, slider] =
   ['.all-texts', '.sentence', '.means', '.each', '.histogram', '.place'].map($);
 let known = null; // the texts that are drawn: {run, lane}
 let place = 0;
-let shown = null; // the answer that is drawn
+let shown = null; // the response that is drawn
 let flying = false;
 let again = false;
 

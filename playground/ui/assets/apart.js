@@ -8,8 +8,8 @@ const [figure, sentence, matrix, told, chart, fault] = ['.apart', '.sentence', '
 let found = null;
 let pair = [0, 1];
 let asked = null;
-let at = null; // the token of the chart that is told of
-let show = () => {}; // tells of a token of the chart, or of all for null
+let at = null; // the token of the chart that is described
+let show = () => {}; // describes a token of the chart, or all of them for null
 
 const { part, shape } = playground;
 const number = (low, high) => {
@@ -144,7 +144,7 @@ function pick(step) {
   const { texts, ...view } = playground.reference.view();
   trigger('pick', { ...view, texts, run: props.value.run, lane: right, output: texts[right] ?? 0, step });
 }
-// The arrow keys go from token to token, and Enter looks into one.
+// The arrow keys go from token to token, and Enter inspects one.
 chart.tabIndex = 0;
 chart.setAttribute('role', 'application');
 chart.setAttribute('aria-label', 'Distance token by token');

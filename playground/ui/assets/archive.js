@@ -1,24 +1,24 @@
 // A visitor's runs and experiments, kept on the server under a key that this browser made: runs once they have ended,
-// listed in a dialog, opened, and compared with. See ui/archive.py; what is said of the baseline is drawn by baseline.js.
-// Functions: listed({key, search, before}), keep({key, view}) or ({key, experiment}), which is asked again where it gives
+// listed in a dialog, opened, and compared with. See ui/archive.py; the baseline is drawn by baseline.js.
+// Functions: listed({key, search, before}), keep({key, view}) or ({key, experiment}), which is repeated where it gives
 // {fault} and not where it gives {lost}, act({key, id, act, view}). Event: reopen {id}, in its turn.
 // Constants: on, days, colours, letters, decides, others: how ids begin that are not kept
 const $ = (selector) => element.querySelector(selector);
 const [box, find, told, rows, more, keeps] = ['.list', '.find', '.told', '.rows', '.more', '.keeps'].map($);
 const SETTLES = 250; // milliseconds in which the strips of a run come to their ends
 const TYPING = 200;
-const [AGAIN, LATER] = [2000, 60000]; // until what could not be kept is sent again: the first time, and at most
+const [AGAIN, LATER] = [2000, 60000]; // until what could not be kept is sent again: at first, and at most
 const KEY = 'playground-visitor';
 const WISH = 'playground-keeps';
 let timer = null;
 let typing = null;
-let asked = 0; // the number of the last question for the list
+let asked = 0; // the number of the last request for the list
 let last = null; // the time of the last row
 let kept = ''; // the view that was kept last
 let [retry, wait] = [null, AGAIN];
 let experiment = null; // the one that is shown and this visitor's: {id, over}
 
-// The key is made here and sent with what asks for it alone; without storage there is none.
+// The key is made here and sent with the requests that need it alone; without storage there is none.
 function key() {
   const known = playground.remember(KEY);
   if (/^[0-9a-f]{32}$/.test(known ?? '')) return known;
@@ -50,7 +50,7 @@ async function look() {
   if (box.open) list();
 }
 
-// What could not be kept is told at the button, and sent again for as long as it is shown.
+// What could not be kept is reported at the button, and sent again for as long as it is shown.
 async function keep(what) {
   const mine = key();
   if (!mine) return null;
@@ -68,7 +68,7 @@ async function keep(what) {
   return null;
 }
 
-// An experiment is kept as it begins and, with what it tells, once it has ended.
+// An experiment is kept as it begins and, with its findings, once it has ended.
 async function lookAtExperiment() {
   const what = experiment;
   if (!what || what.kept || !wished()) return;

@@ -50,7 +50,7 @@
   window.playground.experiments = {
     isOver: (stage) => ['done', 'stopped', 'failed'].includes(stage),
     get id() { return experiment; },
-    // listen(what, heard): 'experiment' tells its id, 'earlier' the list of {id, title, when}.
+    // listen(what, heard): calls `heard` with the id for 'experiment', with [{id, title, when}, …] for 'earlier'.
     listen(what, heard) {
       listeners[what].push(heard);
       heard(what === 'experiment' ? experiment : read());
@@ -62,9 +62,9 @@
       address();
       tell('experiment', id);
     },
-    // Called with what an experiment is called, once that is known.
+    // Called with the title of an experiment, once that is known.
     name(id, title) {
-      if (read()[0]?.id === id && read()[0].title === title) return; // it is told again and again
+      if (read()[0]?.id === id && read()[0].title === title) return; // it is called at each update
       write({ when: Date.now(), ...read().find((one) => one.id === id), id, title });
       tell('earlier', read());
     },

@@ -6,8 +6,8 @@ const at = (name) => form.elements[name];
 const [count, taken, settings, run] = ['.count', '.taken', '.settings', '.run'].map((s) => element.querySelector(s));
 const [open, chosen, earlier] = ['.open', '.chosen', '.earlier'].map((s) => element.querySelector(s));
 const CHECKS = 500; // milliseconds after the last key
-const FILE = 3_500_000; // bytes that fit into what is sent
-let known = []; // the settings of the recipe that is swept
+const FILE = 3_500_000; // bytes of the largest file that fits into a request
+let known = []; // the parameters of the recipe that is swept
 let timer = null;
 let turn = 0;
 let busy = false;
@@ -73,7 +73,7 @@ function columns() {
     part('b', { textContent: setup.names[i] || String.fromCharCode(65 + i) }), part('span', { textContent: written }))));
 }
 
-// What is swept: a setting and its values.
+// The parameter that is swept, and its values.
 function fill(menu) {
   const key = JSON.stringify(known);
   if (menu.dataset.known === key) return; // it may be open

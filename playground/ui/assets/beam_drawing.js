@@ -1,11 +1,11 @@
 // The rows of a search over the steps, as beams.js shows them in one of several sizes.
-//   laid(tree, {size, type, room, passed}) says where everything stands: `type` is the page's size of letters,
-//     `room` the width in sight, `passed` whether what was passed over is drawn too;
+//   laid(tree, {size, type, room, passed}) is the layout: `type` is the page's font size, `room` the visible width,
+//     `passed` whether candidates that were not kept are drawn too;
 //   parts(tree, layout, {from, to, chosen, passed}) draws the steps between two of them, as nodes;
 //   under(tree, layout, left, top) is the beam at a point.
 window.playground.beamDrawing = (() => {
   const { shape } = playground;
-  const SIZES = [ // of a step and of a row, in pixels; letters of a token that fit; whether its score is told
+  const SIZES = [ // of a step and of a row, in pixels; letters of a token that fit; whether its score is shown
     { step: 8, row: 14, letters: 0 }, { step: 16, row: 20, letters: 0 },
     { step: 62, row: 24, letters: 6 }, { step: 96, row: 40, letters: 10, scored: true },
     { step: 136, row: 44, letters: 15, scored: true, weighed: true },

@@ -1,6 +1,6 @@
-// What is known of a search's rows, as beams.js draws and walks it. `found` is an answer of ui/beams.py, which
-// has only what is new, and `known` the tree of before, or null. Every beam has {number, parent, index, id, text,
-// logprob, score, weight, fate, after: how many rows it went on as, place: its rank by score at its position, kept:
+// The tree of a search's beams, as beams.js draws and walks it. `found` is a response of ui/beams.py, which
+// has only what is new, and `known` the tree before it, or null. Every beam has {number, parent, index, id, text,
+// logprob, score, weight, fate, after: how many beams it continued as, place: its rank by score at its position, kept:
 // whether it is of a text, best: of the one that is shown}; what was passed over has {passed: true, place, …}.
 window.playground.beamTree = (() => {
   function grown(known, found) {

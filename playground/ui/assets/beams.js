@@ -1,4 +1,4 @@
-// All rows of a column's search over the steps, as a tree that is walked, zoomed and scrolled; see ui/beams.py,
+// All beams of a column's search over the steps, as a tree that is walked, zoomed and scrolled; see ui/beams.py,
 // beam_tree.js and beam_drawing.js.
 // value: {run, lane, output, letter, colour, node: the selected one, others}. Function: tree({run, lane, beams, passed}).
 // Event: pick {run, lane, step, output, texts}. While the column is being written the tree of that run is drawn.
@@ -8,20 +8,20 @@ const [figure, sentence, tools, field, svg, about, told, inspect, weighed, rival
 const also = tools.querySelector('.also input');
 const { beamTree: { grown, path, fate, table }, beamDrawing: drawing } = playground;
 const { number } = drawing;
-const AHEAD = 6; // steps drawn beyond the sight
-const LOOK = 400; // milliseconds between two looks at a run that goes on
-const KEPT = 12; // finished trees that are not asked for again
+const AHEAD = 6; // steps drawn beyond the visible part
+const LOOK = 400; // milliseconds between two requests while a run goes on
+const KEPT = 12; // finished trees that are not requested again
 let tree = null; // {key, beams, passed, …}, with what follows from them
-const trees = new Map(); // of those that go on no more, by key
+const trees = new Map(); // of finished runs, by key
 let size = 3;
 let chosen = null; // the number of the selected beam
 let told_of = null; // the value's token that was selected last
 let walked = false; // whether a person has gone elsewhere since
-let whole = false; // drawn beyond the sight, to be saved
+let whole = false; // drawn whole, to be saved
 let asking = false;
 let soon = 0;
 const picks = playground.picks();
-let layout = null; // where everything stands in the drawing
+let layout = null; // the layout of the drawing
 
 const { part } = playground;
 const strip = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"] .strip`);
@@ -36,7 +36,7 @@ function draw() {
   look();
 }
 
-// Ask for what is not known of the tree: of the run that is being written, else of the one that is inspected.
+// Requests what is new of the tree: of the run that is being written, else of the one that is inspected.
 async function look() {
   const v = props.value;
   if (!v || !seen() || asking) return;
@@ -74,8 +74,8 @@ function keep(one) {
   if (trees.size > KEPT) trees.delete(trees.keys().next().value);
 }
 
-// What the inspector is of, unless a person has gone elsewhere in this tree since; of a run that
-// goes on its end.
+// Selects the token of the inspector, unless a person has gone elsewhere in this tree since; in a run
+// that goes on, the last one.
 function select(live = false) {
   const { node, run, lane, output, others } = props.value;
   const [first, note] = tree.said;
@@ -103,7 +103,7 @@ function render() {
   tell();
 }
 
-// What is in sight, and a little beyond.
+// Draws the visible part, and a little beyond it.
 function paint() {
   if (!tree?.beams.length) return;
   const { left, step } = layout;
@@ -112,7 +112,7 @@ function paint() {
   svg.replaceChildren(...drawing.parts(tree, layout, { from, to, chosen, passed: also.checked }));
 }
 
-// What is known of the selected beam, and what else was weighed for its position.
+// Describes the selected beam, and the other candidates for its position.
 function tell() {
   const one = tree.beams[chosen];
   about.hidden = !one;

@@ -1,14 +1,14 @@
-// The texts that this tab knows of beside the columns: a text that was in a column stays known, under the name of
-// its lane (RUN/LANE), until it is pruned. They belong to the run that the page shows; `pruned` and the `names` that
-// were given to texts beside the columns are part of the set-up, so that Undo brings them back: the document event
-// 'playground:renamed' [source, name] tells what is called otherwise then.
+// The texts that this tab remembers beside the columns: a text that was in a column is remembered by its lane
+// (RUN/LANE) until it is pruned. They belong to the run that the page shows. `pruned` and the `names` that were given
+// to texts beside the columns are part of the set-up, so that Undo restores them; it sends the document event
+// 'playground:renamed' [source, name].
 window.playground.branches = (() => {
   const KEY = 'playground-branches';
-  const MOST = 24; // runs of which the texts are remembered
+  const MOST = 24; // runs whose texts are remembered
   const TEXTS = 60; // of one run
   let runs = load(); // [[run, [source, …]], …], the last used last
   let pruned = [];
-  let names = {}; // by source, of texts that no column shows and that were given another name
+  let names = {}; // by source, of renamed texts that no column shows
   const first = called(); // by source, the name that it had before
 
   function load() {

@@ -1,6 +1,6 @@
 // Which token the charts are about. value: {letter, colour, ink, title, facts, mark}; text by textContent alone.
 // Each change of the selection is sent to the columns: document event 'playground:mark' {run, lane, output, step}.
-// While a run goes on the charts are of the one before, and the line says so, from the event 'playground:shown' on.
+// While a run goes on, the charts are of the one before; the caption says so from the event 'playground:shown' on.
 const [letter, title, old, facts] = ['.letter', '.title', '.old', '.facts'].map((s) =>
   element.querySelector(s));
 function draw() {

@@ -1,6 +1,6 @@
-// The drawing on an open step's card, from the preview of the next token: thin and grey what the step
-// was given, filled what it left, dashed where it cuts. Text enters the page by textContent alone.
-// Hears 'playground:preview' {columns: {lane: {cards: {step: {given, left, texts, lines, told}}}}}.
+// The chart on an open step's card, from the preview of the next token: the step's input is thin and
+// grey, its output filled, its threshold dashed. Text enters the page by textContent alone.
+// Listens to 'playground:preview' {columns: {lane: {cards: {step: {given, left, texts, lines, told}}}}}.
 // Constants: step (its number in the recipe), colours (of the columns, by number)
 const [figure, picture, caption] = ['.drawing', 'svg', 'figcaption'].map((s) => element.querySelector(s));
 const home = element.closest('.lane');
@@ -34,7 +34,7 @@ function draw({ given, left, texts, lines, told }) {
 
 function hear({ detail }) {
   if (!element.isConnected) return document.removeEventListener('playground:preview', hear);
-  if (!detail) return; // an answer is on its way
+  if (!detail) return; // a response is on its way
   const view = detail.columns?.[home.dataset.lane];
   const card = view?.cards?.[step];
   figure.hidden = !card && !view?.note;

@@ -1,4 +1,5 @@
-// What other settings would have made of a finished text, and how far each may go. See ui/changes.py.
+// What other settings would have made of a finished text, and the range in which each changes nothing. See
+// ui/changes.py.
 // value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
 // Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output, setting}) of the whole text, and
 // token_slack({run, lane, output, step}) of the token that is inspected, where there is a server to ask.
@@ -10,7 +11,7 @@ let inspected = null; // the token whose ranges are shown
 let moved = {}; // by setting, where it differs
 let flying = false;
 let again = false;
-let ranges = {}; // by setting, how far it may go
+let ranges = {}; // by setting, the range in which the text stays the same
 const own = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
 const { part } = playground;
 
@@ -63,7 +64,7 @@ function knob({ name, label, value, low, high, step }) {
   return row;
 }
 
-// One question at a time, the latest only.
+// One request at a time, and then the latest only.
 async function ask() {
   if (flying) { again = true; return; }
   const { run, lane, output, written } = props.value;
@@ -100,7 +101,7 @@ function outcome(head, answer) {
   return line;
 }
 
-// Of one setting after the other, so that each is told as soon as it is known.
+// One setting after the other, so that each is shown as soon as it is known.
 async function slack(key) {
   const { run, lane, output } = props.value;
   for (const row of [...knobs.children]) {
@@ -118,13 +119,13 @@ async function slack(key) {
   }
 }
 
-// The inspected token's own ranges, one question at a time.
+// The inspected token's own ranges, one request at a time.
 async function token() {
   const { run, lane, output, step } = props.value;
   const key = JSON.stringify([run, lane, output, step]);
   if (key === inspected) return;
   inspected = key;
-  if (!server.token_slack) return; // in a file
+  if (!server.token_slack) return; // a saved comparison has no server
   const known = (await server.token_slack({ run, lane, output, step })) ?? {};
   if (key !== inspected) return;
   for (const row of knobs.children) band(row, known[row.dataset.name], '.one', 'token-known', ['--one-from', '--one-to']);

@@ -8,7 +8,7 @@ window.playground.chooser = (box, tell) => {
   const MOST = 64; // keys in the queue
   const queue = [];
   let stale = false; // whether one of the shown choices was taken
-  let [asks, live] = [0, 0]; // choices made, and how many of them were sent to the server
+  let [asks, live] = [0, 0]; // choices made, and those of them that were sent to the server
   let run = null; // the run of the shown choices
   let ids = [];
   let active = 0;
@@ -60,7 +60,7 @@ window.playground.chooser = (box, tell) => {
     }, 400);
   });
 
-  function mark(index) { // at once, before the answer is there
+  function mark(index) { // at once, before the response arrives
     for (const [i, button] of [...list.children].entries())
       button.classList.toggle('chosen', i === index);
   }
@@ -129,7 +129,7 @@ window.playground.chooser = (box, tell) => {
 };
 
 // A choice waits for the page's run and for the choice before it: between their last frame and their
-// end, Gradio drops a further event. Of several that wait the last one counts.
+// end, Gradio drops a further event. Of several that wait, only the last is sent.
 {
   let busy = false;
   let waiting = null;

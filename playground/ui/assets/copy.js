@@ -1,6 +1,6 @@
 // playground.copy(text, button) puts a text on the clipboard, and has the button say so for a moment; resolves to
-// whether it could. Without https, or in a frame, a browser has no clipboard: then the text is copied as a selection
-// is, and where that is refused too, it is shown, to be copied by hand.
+// whether it did. Without https, or in a frame, a browser has no clipboard: then the text is copied by way of a
+// selection, and where that is refused too, it is shown, to be copied by hand.
 window.playground.copy = (() => {
   const SAID = 1500; // milliseconds
   const saying = new WeakSet(); // buttons that say so

@@ -1,11 +1,11 @@
-// Where the inspector stands, told to the style sheets as data-dock of #page:
+// The position of the inspector, which the style sheets read from data-dock of #page:
 //   side    beside the columns, as high as the window
-//   fits    below the columns, with what they leave of the window
+//   fits    below the columns, in the room that they leave of the window
 //   raised  at the bottom of the window, over columns that are scrolled out from under it
 //   rest    below the columns, as high as its content, out of sight where they fill the window
-// It is raised by a look at a token (document event 'playground:pick', detail: its element), and
+// It is raised when a token is inspected (document event 'playground:pick', detail: its element), and
 // goes back to rest by Escape, by its button, or where a step's controls need the room.
-// Told besides: --pg-dock, its size; --pg-room, what each column's text has beyond the least.
+// It also sets --pg-dock, its size, and --pg-room, the height of each column's text beyond the least.
 const [sizer, aside, lower] = ['.sizer', '.aside', '.lower'].map((s) => element.querySelector(s));
 const page = element.closest('#page');
 const inspector = element.closest('#inspector');
@@ -15,7 +15,7 @@ const LEAST = 190; // of its height: below that a chart is not worth its frame
 const GAP = 10;
 const known = JSON.parse(playground.remember('playground-dock') || '{}');
 let raised = false;
-let tokens = 48; // how long the texts on the page were asked to be
+let tokens = 48; // the requested length of the texts on the page
 let room = 0;
 let size = 0;
 
@@ -24,7 +24,7 @@ const lanes = () => [...document.querySelectorAll('#columns > .lane')].filter((l
 const body = (lane) => lane.querySelector('.strip .body');
 const sided = () => innerWidth >= NARROW && (known.side ?? innerWidth >= WIDE);
 
-// How high a text of so many tokens is in a column, with what is said below it.
+// The height of a text of `tokens` tokens in a column, with the note below it.
 function wanted(lane) {
   const text = lane.querySelector('.strip .text');
   const style = getComputedStyle(text);
@@ -63,7 +63,7 @@ function arrange() {
 }
 
 function put(dock) {
-  // Only what differs: whatever is told here is looked up anew for every token on the page.
+  // Only what changed: a browser recomputes the style of every token on the page for it.
   if (page.dataset.dock !== dock) page.dataset.dock = dock;
   for (const [name, value] of [['--pg-dock', Math.round(size)], ['--pg-room', room]]) {
     const told = `${value}px`;

@@ -1,5 +1,5 @@
-// A column's recipe as another program has it, what that does otherwise, and settings pasted or dropped here.
-// Shown while the column's recipe stands as text. See ui/exchange.py.
+// A column's recipe in the form of another program, the differences, and settings pasted or dropped here.
+// Shown while the column's recipe is shown as text. See ui/exchange.py.
 // Functions: take({recipe, format, model, prompt, …}), read({text}).
 // Constants: lane, colour, formats: [{id, title, program, suffix, url, read}], first: the format shown at first
 const $ = (selector) => element.querySelector(selector);
@@ -7,8 +7,8 @@ const [program, out, same, losses, box, rows, coming, said] =
   ['.program', '.out', '.same', '.losses', '.difference', 'tbody', '.in', '.told'].map($);
 const home = element.closest('.lane');
 const KEPT = 'playground-format';
-const PATIENCE = 40; // times that a prompt is asked for while it is read
-let asked = null; // the last question as JSON
+const PATIENCE = 40; // times that a prompt is requested while it is read
+let asked = null; // the last request as JSON
 let flying = false;
 let again = false;
 let waited = 0;

@@ -8,10 +8,10 @@ const [heading, facts, told, fault, failures, verdict, table] = ['h2', '.facts',
   .map((s) => home.querySelector(s));
 const [stop, onward, link, drop, bar, axes] = ['.stop', '.onward', '.link', '.delete', 'progress', '.axes'].map((s) => home.querySelector(s));
 const [pairs, prompts] = ['.pairs', '.prompts'].map((s) => home.querySelector(s));
-const [LOOK, REST] = [1000, 4000]; // milliseconds between two looks, and where nobody sees them
-const FIRST = 8; // sentences that stand in sight
+const [LOOK, REST] = [1000, 4000]; // milliseconds between two requests, and while the page is hidden
+const FIRST = 8; // sentences that are shown at first
 let [id, version, state, timer, turn] = [null, -1, null, null, 0];
-let listed = null; // of how many texts the table by prompt is
+let listed = null; // how many texts the table by prompt is of
 let drawn = null; // the experiment and the stage that the frontier was drawn of
 
 const { part, counted } = playground;
@@ -87,7 +87,7 @@ function draw() {
   }
 }
 
-// What can be told stands first, the largest part of it behind a line, as is what cannot be told yet.
+// Settled differences come first; all but the first few, and those not settled yet, are folded away.
 function sentences() {
   verdict.hidden = !state.verdict.length;
   if (verdict.hidden) return;
@@ -169,7 +169,7 @@ function listPairs() {
     + (state.pairs_left_out ? ` ${counted(state.pairs_left_out, 'pair')} more are in the CSV of pairs.` : '');
 }
 
-let [asked, again] = [false, false]; // whether the table is on its way, and to be asked for anew
+let [asked, again] = [false, false]; // whether the table was requested, and has to be requested again
 async function listPrompts() {
   again = asked;
   if (asked) return;
@@ -238,7 +238,7 @@ drop.addEventListener('click', async () => { // the second press, within some se
   }
   playground.experiments.forget(gone);
   if (id !== gone) return;
-  frontier(); // what is drawn of it is there no longer
+  frontier(); // its drawing is gone
   playground.experiments.open(null);
 });
 link.addEventListener('click', () =>

@@ -14,14 +14,14 @@
   let opened = false;
   let timer = null;
   let changed = { keys: '', when: 0 };
-  let restoring = null; // the entry that the server was asked to show
+  let restoring = null; // the entry that was requested from the server
   let adopting = 0; // the time until which changes are the page's opening
   let arriving = 0; // the time until which the parts of a restored entry may still arrive
   let ticket = 0; // the number of the last request
   let coming = null; // a run that changed while the set-up did not
   let sealed = null; // the entry on which Clear was pressed: it keeps its run
   let clearing = 0; // the time until which changes are those of Clear, and one entry
-  let tell = () => {}; // draws the buttons
+  let tell = () => {}; // redraws the buttons
   let ask = () => {}; // sends the event to Gradio
 
   const text = (value) => JSON.stringify(value);
@@ -69,7 +69,7 @@
     entries = entries.slice(0, at + 1);
     if (same && at > 0) entries[at] = entry;
     else at = entries.push(entry) - 1;
-    // A change that was taken back by hand makes no entry.
+    // A change that was undone by hand makes no entry.
     if (at > 0 && text(entries[at].setup) === text(entries[at - 1].setup) &&
         (entries[at].run || !entries[at - 1].run)) {
       entries[at - 1].run = entries[at].run;
@@ -137,7 +137,7 @@
     });
   }
 
-  // Called once the server has answered, or refused.
+  // Called with the server's response, or where it refused.
   function answered({ well, ticket: of }) {
     if (!restoring || (well && restoring.ticket !== of)) return;
     if (well) {

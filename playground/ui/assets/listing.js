@@ -1,11 +1,11 @@
 // Rows with a note each, found by what is typed and walked by the arrow keys; see ui/listing.py.
-// value: {sentence, colour, find: what the search box asks for or '', none: what is said where nothing is found,
+// value: {sentence, colour, find: the label of the search box or '', none: the sentence where nothing is found,
 //         rows: [{label, find, bars: [[share, kind], …], values, note, marked, faint, tell}],
 //         table: what is saved of it, {name, columns, rows}}
 // Event: point {data: the row's `tell`}, by a click or Enter. Text enters the page by textContent alone.
 const [figure, sentence, find, list, none] = ['.listing', '.sentence', '.find', '.list', '.none'].map((s) =>
   element.querySelector(s));
-let taken = null; // the row whose `tell` was told last
+let taken = null; // the row whose `tell` was sent last
 
 function made() {
   const row = document.createElement('div');

@@ -1,4 +1,4 @@
-// Offers to go on with the text from a candidate. value: {run, lane, output, step, token, words, colour,
+// Offers to continue the text from a candidate. value: {run, lane, output, step, token, words, colour,
 // recipes: [{written, label}]}, or null. Event: go {run, lane, output, step, token, recipe}, in its turn.
 const [words, select, button] = ['.words', 'select', 'button'].map((s) => element.querySelector(s));
 function draw() {

@@ -1,10 +1,10 @@
 // Opens a saved comparison: its file or its JSON, chosen or dropped anywhere on the page.
 // Event: bring {name, data: the comparison's JSON, compressed, in base64} or {name, fault}, in its turn.
 const [choose, chosen, drop] = ['.choose', '.chosen', '.drop'].map((s) => element.querySelector(s));
-const MOST = 64 << 20; // bytes of a file
-const SENT = 3.5 * 2 ** 20; // letters of what is sent
+const MOST = 64 << 20; // bytes of the largest file
+const SENT = 3.5 * 2 ** 20; // characters of the largest request
 
-// Letters of base64, in parts that a call can take.
+// Characters of base64, in chunks that one call can take.
 function letters(bytes) {
   let binary = '';
   for (let i = 0; i < bytes.length; i += 32_768) binary += String.fromCharCode(...bytes.subarray(i, i + 32_768));

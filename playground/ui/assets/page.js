@@ -27,8 +27,8 @@ window.playground = (() => {
   const columns = new Map(); // by lane, the value of its recipe's element
   let fields = null; // the set-up beside the columns, from Gradio's components
   let now = null; // the whole set-up
-  let told = false; // whether its listeners are about to be called
-  let ran = null; // the request of the run on the page: {prompt, chat, split, model, tokens}; model null is any
+  let told = false; // whether a call of its listeners is due
+  let ran = null; // the request of the run on the page: {prompt, chat, split, model, tokens}; model is null for any
 
   // What changed since a column's text was generated: 'recipe', 'prompt', 'model', or ''.
   function outdated({ dataset: { ran: recipe, written } }) {

@@ -1,4 +1,4 @@
-// The recipe stage by stage: a panel for each step, with its line drawn over what it was given. See ui/panels.py.
+// The recipe stage by stage: a panel for each step, with its threshold drawn over its input. See ui/panels.py.
 // value: {sentence, colour, token: the chosen one, candidates: [[id, label], …], table,
 //         panels: [{title, told, of, rows: [{candidate, given, left, value, shift}], lines: [{x, y, label, curve}]}]}
 // A candidate is followed through all panels by the pointer and by the keys: up and down within a panel, left and

@@ -1,5 +1,5 @@
-// What elements are made of, and written with. playground.part('button', {type: 'button'}, 'Copy') is a node with these
-// properties, or with this class where a string stands for them, and with what stands in it, nodes or text.
+// Helpers to make elements. playground.part('button', {type: 'button'}, 'Copy') is a node with these properties, or
+// with this class where a string stands for them, and with these children, nodes or text.
 // playground.counted(1200, 'token') is '1,200 tokens'; playground.percent(0.05) is '5.0 %'.
 window.playground.part = (name, given = {}, ...inside) => {
   const made = Object.assign(document.createElement(name), typeof given === 'string' ? { className: given } : given);

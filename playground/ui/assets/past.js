@@ -1,4 +1,4 @@
-// Undo and Redo: see history.js. The event's data is {setup, run, why, ticket}; the answer is
+// Undo and Redo: see history.js. The event's data is {setup, run, why, ticket}; the response is
 // {well, ticket}, where `well` says whether the page shows that state now.
 const [undo, redo] = ['.undo', '.redo'].map((s) => element.querySelector(s));
 undo.addEventListener('click', () => playground.past.undo());

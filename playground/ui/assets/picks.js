@@ -1,19 +1,19 @@
-// What a person picked, until the page shows it. An answer that arrives meanwhile may be one to something older:
-// it moves no cursor back, and where it is drawn over the answer to the pick, the pick is sent once more.
+// What a person picked, until the page shows it. A response that arrives meanwhile may belong to an older pick:
+// it moves no cursor back, and where it is drawn over the response to the pick, the pick is sent again.
 // (Gradio's own queue of the last event would send the first pick's data again.)
 // const picks = playground.picks(); places are compared as JSON.
-// picks.made(from, to, send): a person went from one place to another; `send`, where it is given, tells the server.
+// picks.made(from, to, send): a person went from one place to another; `send`, where it is given, sends the pick.
 // picks.turned(): a person went to another view of that place.
 // picks.stale(place): whether the page now shows a place that was left already.
 window.playground.picks = () => {
-  const FORGOTTEN = 5000; // milliseconds after which an answer is not awaited any more
+  const FORGOTTEN = 5000; // milliseconds after which a response is not awaited any more
   const SOON = 60; // milliseconds
-  const AGAIN = 3; // how often a pick is sent once more, at most
+  const AGAIN = 3; // how often a pick is sent again, at most
   const left = new Set(); // places that were left while the last one was awaited
   let last = null; // the last place, as long as it is awaited
   let when = 0;
-  // Of the last pick {told, send, times: how often it is left, drawn: whether the page showed it, turned: whether
-  // a person went to another view before that}.
+  // The last pick {told, send, times: how often it may still be sent, drawn: whether the page showed it, turned:
+  // whether a person went to another view before that}.
   let sent = null;
 
   // Whether what the page shows now was drawn over the last pick, or the pick for a view that was left; then it is
@@ -26,7 +26,7 @@ window.playground.picks = () => {
     if (here) sent.turned = false;
     if (!over || sent.times === 0) return;
     sent.times -= 1;
-    const { send } = sent; // once every column has marked what was drawn, and Gradio has seen that event's end
+    const { send } = sent; // once every column has marked what was drawn, and Gradio has ended that event
     setTimeout(() => { if (sent?.send === send) send(); }, SOON);
   }
 

@@ -1,11 +1,11 @@
-// A view of the page as a picture of its own: playground.picture(box) resolves to an <svg> element of real shapes
-// and text, as the view stands in its theme, fonts included, so that any program that reads SVG shows the same.
+// A view of the page as a picture: playground.picture(box) resolves to an <svg> element of shapes and text, in the
+// view's theme and with its fonts, so that any program that reads SVG shows the same.
 // What is not part of a picture (boxes to type in, buttons) is marked `data-unsaved`.
 window.playground.picture = (() => {
   const { shape } = playground;
   const SPACE = 'http://www.w3.org/2000/svg';
   const MARGIN = 14;
-  // What a style sheet may say of a drawing's shapes and text.
+  // The properties that a style sheet may set on a drawing's shapes and text.
   const DRAWN = [
     'fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-opacity', 'stroke-dasharray', 'stroke-linecap',
     'stroke-linejoin', 'opacity', 'visibility', 'display', 'font-family', 'font-size', 'font-weight', 'font-style',
@@ -26,7 +26,7 @@ window.playground.picture = (() => {
     return '#fff';
   }
 
-  // Text as it is broken into lines here, each held to the width that it has.
+  // Text broken into lines as on the page, each held to its width there.
   function words(node, style, at, into) {
     const range = document.createRange();
     const lines = [];
@@ -92,7 +92,7 @@ window.playground.picture = (() => {
     at.grow(place.x + place.width, place.y + place.height);
   }
 
-  // A drawing within the view, with what style sheets say written into its parts.
+  // A drawing within the view, with the properties from style sheets written into its elements.
   function drawing(node, at, into) {
     const box = node.getBoundingClientRect();
     if (!box.width || !box.height) return;
@@ -157,7 +157,7 @@ window.playground.picture = (() => {
     node.childNodes.forEach((child) => walk(child, at, home));
   }
 
-  // The faces that the page has of a family, as data.
+  // The @font-face rules of a family on the page, as data.
   async function faces(families) {
     const rules = [...document.styleSheets].flatMap((sheet) => {
       try { return [...sheet.cssRules].map((rule) => [rule, sheet.href ?? location.href]); } catch { return []; }
@@ -184,7 +184,7 @@ window.playground.picture = (() => {
         reader.onload = () => resolve(reader.result);
         reader.readAsDataURL(blob);
       });
-    } catch { return ''; } // another font then stands in
+    } catch { return ''; } // another font is used instead
   }
 
   return async (box) => {

@@ -1,6 +1,6 @@
 // A Plotly figure in the colours of the theme. Model text in it was escaped on the server.
 // value: {figure: the JSON of {data, layout}, sentence, view}; a figure of the same view keeps its zoom, and is saved
-// by its name. Or {asked, marked: {lane, step, colour}, view}: the figure is asked for, and a token is marked in it.
+// by its name. Or {asked, marked: {lane, step, colour}, view}: the figure is requested, and a token is marked in it.
 // Function: chart(asked) gives {figure, sentence}, or {fault}.
 // Annotations named 'wide' are hidden on a narrow page. Event: point {data: the clicked point's customdata},
 // or the lane and step that the arrow keys went to.
@@ -9,11 +9,11 @@ const [sentence, chart] = ['.sentence', '.chart'].map((s) => element.querySelect
 const probe = document.createElement('span');
 let seen = false; // the library is 4.8 MB: it is fetched once, when the first chart comes into sight
 let drawn = null; // the figure and the theme that were drawn last
-let series = []; // what the drawn figure has of data, and of shapes
+let series = []; // the data and the shapes of the drawn figure
 let under = [];
 let marks = ''; // the shapes of the token that was marked in it last
-let going = null; // the token that the keys went to, until it is marked
-let known = { key: null, value: null }; // what was asked for last, and the answer
+let going = null; // the token that the keys moved to, until it is marked
+let known = { key: null, value: null }; // the last request, and its response
 
 function library() {
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
@@ -75,17 +75,17 @@ function themed({ data, layout }, look) {
   return made;
 }
 
-// The value itself, or what the server answers for it.
+// The value itself, or the server's response for it.
 async function found(value) {
   if (!value.asked) return value;
   const key = JSON.stringify(value.asked);
   if (known.key !== key) known = { key, value: server.chart(value.asked).catch(() => null) };
   const answer = await known.value;
-  if (!answer || answer.fault) known = { key: null, value: null }; // it is asked for again
+  if (!answer || answer.fault) known = { key: null, value: null }; // it is requested again
   return { sentence: answer?.fault ?? 'The server did not answer.', ...answer };
 }
 
-// Shapes over the token that is marked: a band over its bar, or over its place and a ring on its points.
+// Shapes over the token that is marked: a band over its bar, or a band over its position and rings on its points.
 function marked({ lane, step, colour: own }, paper) {
   const shapes = [];
   const band = (x0, x1, yref) => ({ type: 'rect', yref, x0, x1, y0: 0, y1: 1, fillcolor: 'rgba(138,148,163,0.3)', line: { width: 0 }, layer: 'below' });
@@ -129,7 +129,7 @@ async function draw() {
     sentence.textContent = error.message;
     return;
   }
-  await turn(); // of several charts one is drawn a frame, the first at once
+  await turn(); // several charts are drawn one in each frame, the first at once
   if (value !== props.value && JSON.stringify(value) !== JSON.stringify(props.value)) return;
   if (key === drawn || !chart.clientWidth) return;
   const first = drawn === null;
@@ -154,7 +154,7 @@ async function draw() {
   }
 }
 
-// The keys go from token to token, and to the columns above and below.
+// The arrow keys go from token to token, and to the columns above and below.
 chart.addEventListener('keydown', (event) => {
   const mark = props.value?.marked;
   if (!mark || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -200,7 +200,7 @@ function table() {
   const { _fullData: series = [], layout = {} } = chart;
   const titled = (name) => layout[name?.replace(/^([xy])/, '$1axis')]?.title?.text ?? '';
   const rows = series.flatMap(({ name, x, y, text, xaxis, yaxis, customdata }) => Array.from(x ?? [], (at, i) => {
-    const [lane] = customdata?.[i] ?? []; // of what is pointed at
+    const [lane] = customdata?.[i] ?? []; // of the point under the pointer
     const letter = Number.isInteger(lane) ? String.fromCharCode(65 + lane) : '';
     return [letter, name, at, y?.[i], titled(xaxis), titled(yaxis), Array.isArray(text) ? text[i] : ''];
   }));

@@ -1,6 +1,6 @@
 // This column's recipe applied to the next token. Text enters the page by textContent alone.
 // Drawn at the document event 'playground:preview' {columns: {lane: {bars, told} or {note, refused}}},
-// or {fault} or {wait}; without a detail an answer is on its way.
+// or {fault} or {wait}; without a detail a response is on its way.
 // Constants: lane, colour
 const [box, note, bars] = ['.preview', '.note', '.bars'].map((s) => element.querySelector(s));
 const home = element.closest('.lane');

@@ -38,10 +38,10 @@ function changed() {
 async function ask() {
   timer = null;
   const asked = question();
-  if (flying || !asked?.prompt) return; // the answer that is on its way asks again
+  if (flying || !asked?.prompt) return; // the response that is on its way requests again
   const key = JSON.stringify(asked);
   flying = true;
-  // Where a request fails, Gradio logs why, and there is no answer.
+  // Where a request fails, Gradio logs why, and there is no response.
   const answer = (await server.preview(asked)) ?? { fault: 'The server did not answer.' };
   flying = false;
   if (JSON.stringify(question()) !== key) return changed();

@@ -16,7 +16,7 @@ const change = (act, more, merge) => playground.turns.send(props.value.key, 'cha
   { act, name: props.value.name, ...more }, merge);
 const send = (event, data) =>
   (event === 'rearrange' ? trigger('rearrange', data) : trigger('change_recipe', data));
-// Shown before the server answers, so that the next act applies to the result of this one.
+// Shown before the server responds, so that the next act applies to the result of this one.
 function edit(list, open) {
   props.value = { ...props.value, steps: list, open: open ?? null };
   draw();
@@ -108,7 +108,7 @@ function chip(step, i) {
   return item;
 }
 
-let focus = null; // the step that gets the focus once the server's answer is drawn
+let focus = null; // the step that gets the focus once the server's response is drawn
 function refocus(i, act) {
   focus = i;
   act();

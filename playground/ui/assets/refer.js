@@ -33,7 +33,7 @@ window.playground.reference = (() => {
     of: (lane) => (known() < 0 ? lane - 1 : known()),
     get letter() { return letters[chosen] ?? ''; },
     count: () => columns().length,
-    // What events of the inspector send about the columns: the reference, and the text of each.
+    // The data about the columns in the inspector's events: the reference, and the text of each.
     view: () => ({
       run: columns()[0]?.dataset.run,
       reference: known() < 0 ? null : known(),

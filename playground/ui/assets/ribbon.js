@@ -7,7 +7,7 @@ const [figure, sentence, measures, field, svg, told] = [
 const LEFT = 34;
 const ROW = 34;
 const { percent } = playground;
-// Of each measure the height of a bar, what is told of it, and the largest value in words.
+// For each measure: the height of a bar, the words for a value, and the largest value in words.
 const MEASURES = {
   surprise: { of: ({ logprob }) => -logprob, tell: (x) => `${x.toFixed(2)} nats`, read: 'the taller the bar, the less likely was the token' },
   probability: { of: ({ logprob }) => Math.exp(logprob), tell: percent, most: 1, read: 'a full bar is a token that was certain' },
@@ -114,7 +114,7 @@ function go(lane, step) {
 function point() {
   if (!known?.lanes[at[0]]?.[at[1]]) return;
   picks.made(props.value.marked, at);
-  marked = JSON.stringify([known.key, at]); // the answer finds the cursor where a person has moved it meanwhile
+  marked = JSON.stringify([known.key, at]); // by the time of the response, a person may have moved the cursor
   trigger('point', { data: at });
 }
 

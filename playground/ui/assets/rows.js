@@ -2,7 +2,7 @@
 // value: {layout, sentence, colour, rows: [{label, bars: [[share, kind], …], values, marked, of, faint, gap, life, tell}],
 //         notes: [{text, first, last, reach}]; text enters the page by textContent alone.
 //         table: what is saved of it, {name, columns, rows},
-//         fork: {run, lane, output, step, recipe}, where the text may be gone on with from a row's candidate; or null}
+//         fork: {run, lane, output, step, recipe}, where the text may be continued from a row's candidate; or null}
 // Events: point {data: the clicked row's `tell`}; go {...fork, token}, by the row's own button, in its turn.
 const [figure, sentence, chart, life] = ['.plot', '.sentence', '.rows', '.life'].map((s) => element.querySelector(s));
 
@@ -18,7 +18,7 @@ function made() {
   return row;
 }
 
-// A button at the end of a row, by which the text goes on from its candidate. One of them is reached by Tab, the
+// A button at the end of a row, which continues the text from its candidate. One of them is reached by Tab, the
 // others from it by the arrow keys.
 function onward(row, token, label) {
   let button = row.querySelector('button');

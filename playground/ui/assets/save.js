@@ -3,7 +3,7 @@
 // ending, and the table. Returns the button's box.
 window.playground.save = (() => {
   const KINDS = { PNG: picture, SVG: drawn, CSV: table };
-  const SHARP = 2; // pixels of a PNG to one of the page
+  const SHARP = 2; // pixels of a PNG for each one of the page
 
   function send(blob, name) {
     const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: name });

@@ -1,5 +1,5 @@
-// What of a column's text is in view: its end while it is written, until a person scrolls back, and
-// then where it parts from another column's.
+// Scrolls a column's text: to its end while it is written, until a person scrolls back, and then to
+// where it parts from another column's.
 //
 // parting() is the token's span there, if it parts.
 window.playground.scrolling = (element, scroller, parting) => {

@@ -8,9 +8,9 @@ let resumed = false;
 let run = null;
 let quickest = 0;
 let late = []; // the lateness of the last frames
-let since = 0; // a time of the server: frames sent earlier are from before the last request for fewer
+let since = 0; // a time of the server: frames sent before it precede the last request for fewer frames
 
-// Frames that come faster than they are drawn would pile up, and with them the answer to Stop.
+// Frames that arrive faster than they are drawn would pile up, and delay the response to Stop.
 function keepUp(frame) {
   const now = performance.now();
   const took = now - 1000 * frame.sent;

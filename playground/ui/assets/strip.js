@@ -5,8 +5,8 @@
 //         offer: the label of a button beside the note, or '',
 //         tokens: a line for each, [text, id, raw probability, probability, raw rank, rank, raw entropy, drafted, special, taken],
 //         drafted: false, true where the draft was accepted, else the rejected token's text,
-//         special: the name of a special token, which adds nothing to the text; null or left out of others,
-//         taken: [text, reason] of each text that stood there before and was taken back; left out where none was,
+//         special: the name of a special token, which adds nothing to the text; null or left out for others,
+//         taken: [text, reason] of each text that was there before a rewind removed it; left out where none was,
 //         figures: [{name, value, unit, meaning}, …], chooser: see there}
 const [scroller, text, caret, blank] = ['.text', '.tokens', '.caret', '.blank'].map((s) =>
   element.querySelector(s));
@@ -34,14 +34,14 @@ let run = null;
 let active = 0;
 let told = null; // the figures that were drawn last
 
-const MOST_TAKEN = 3; // texts that were taken back in one place and are shown struck out
+const MOST_TAKEN = 3; // removed texts that are shown struck out at one token
 const { percent } = playground;
 const unit = (x) => Math.max(0, Math.min(1, x)).toFixed(3);
 const named = (s) => (s.trim() ? `“${s}”` : s.includes('\n') ? 'new line' : s ? 'space' : 'part of a character');
 
 function dress(span, [string, id, raw, final, rawRank, rank, entropy, drafted, special, taken], index) {
   span.textContent = string;
-  // Shown by the style sheet, so that it is no part of a copied text.
+  // Shown by the style sheet, so that it is not copied with the text.
   if (special) span.dataset.special = special;
   else delete span.dataset.special;
   span.classList.toggle('accepted', drafted === true);

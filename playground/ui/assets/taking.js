@@ -1,12 +1,12 @@
-// What a model would take, and how far it is. value: {kind: 'offer', id, words, bytes, ticket},
-// {kind: 'coming', id, words, share, ticket}, or null; the values of one event have one ticket.
-// Events: take {id}, and leave, which gives it up.
+// The size of a model that is not on this machine, and the progress of its download.
+// value: {kind: 'offer', id, words, bytes, ticket}, {kind: 'coming', id, words, share, ticket}, or null; the values of
+// one event have one ticket. Events: take {id}, and leave, which cancels it.
 const card = element.querySelector('.taking');
 const [words, bar, take, leave] = ['.words', 'progress', '.take', '.leave'].map((s) => card.querySelector(s));
-let taking = null; // the id whose button was pressed, until the server says more of it
-const LATE = 2000; // milliseconds in which the server has surely answered
-let leaving = null; // the ticket of what a person leaves
-let left = null; // that of what was left: its event may send a last value after the answer
+let taking = null; // the id whose button was pressed, until the server sends its progress
+const LATE = 2000; // milliseconds within which the server has surely responded
+let leaving = null; // the ticket of the download that a person cancels
+let left = null; // that of the cancelled download: its event may send a last value after the response
 
 function draw() {
   if (!props.value) left = leaving;

@@ -8,8 +8,8 @@ const at = (s) => element.querySelector(s);
 const [figure, sentence, field, told, acts, typing, fault] = ['.tree', '.sentence', '.field', '.told', '.acts',
   '.typing', '.fault'].map(at);
 const [by, which, recipe] = ['.by', '.which', '.going-by'].map(at);
-let forest = null; // the last answer
-let asked = null; // what it was asked for
+let forest = null; // the last response
+let asked = null; // the request of it
 let lines = []; // by stretch: {x, y, width, group}
 let cursor = null; // the circle on the selected token
 let here = { stretch: 0, token: 0 };
@@ -18,7 +18,7 @@ let marked = null; // the token of the inspector that was moved to last
 const picks = playground.picks();
 
 const { titled, visible } = playground.treeDrawing;
-const still = Boolean(playground.still); // in a file, where nothing is gone on with
+const still = Boolean(playground.still); // in a saved comparison, where no text can be continued
 figure.classList.toggle('still', still);
 const { percent } = playground;
 const quoted = (text) => (text.trim() ? `“${visible(text)}”` : `“${visible(text).replace(/ /g, '␣')}”`);
@@ -43,12 +43,12 @@ async function ask(again) {
   move(props.value, focused);
 }
 
-// Where the cursor is, in words that another drawing of the tree has as well; null in none.
+// The cursor's token, in terms that hold in another drawing of the tree; null without one.
 function standing() {
   const [one, text] = [forest?.stretches[here.stretch], forest?.texts[own]];
   return one && text ? { source: text.source, output: text.output, at: one.first + here.token } : null;
 }
-// There again; false where that text is not drawn.
+// Moves the cursor there; false where that text is not drawn.
 function back(place, focused) {
   const text = place && forest.texts.findIndex(({ source, output }) => source === place.source && output === place.output);
   const stretch = text === null || text < 0 ? -1 : forest.stretches.findIndex(({ first, words, texts }) =>
@@ -72,11 +72,11 @@ function draw() {
   field.replaceChildren(drawn.svg);
 }
 
-// To the token that the inspector is at, or the first.
+// Moves the cursor to the token that is inspected, or to the first.
 function move({ run, lane, output, step }, focused = false) {
   if (picks.stale([run, lane, output ?? 0, step])) return;
   const place = JSON.stringify([run, lane, output ?? 0, step]);
-  if (place === marked) return; // of what was picked here, or is shown already
+  if (place === marked) return; // picked here, or shown already
   marked = place;
   const text = forest.texts.findIndex((one) => one.column === lane && one.output === (output ?? 0));
   const stretch = forest.stretches.findIndex(({ first, words, texts }) =>

@@ -1,11 +1,11 @@
 // All texts as lines, from left to right: playground.treeDrawing(forest, {room, scale, by}) gives {svg, lines,
-// cursor}, where `forest` is what tree.js is answered, `room` the width in sight, and `by` what a line's
-// thickness counts: the texts on it, or the probability of getting there ('raw'). Of each stretch `lines` has
+// cursor}, where `forest` is the response that tree.js gets, `room` the visible width, and `by` what a line's
+// thickness shows: the number of texts on it, or the probability of reaching it ('raw'). Of each stretch `lines` has
 // {x, y, width, group}; `cursor` is a circle that tree.js puts on the selected token.
 window.playground.treeDrawing = (() => {
   const { shape } = playground;
   const GREY = '#8a94a3'; // a stretch that several columns share
-  const LONG = 8; // tokens from which a line tells how many it has
+  const LONG = 8; // tokens from which a line shows how many it has
   const visible = (text) => text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
   const titled = ({ letter, label, of, output }) =>
     `${letter || '—'} ${label}${of > 1 ? `, text ${output + 1} of ${of}` : ''}`;
@@ -15,7 +15,7 @@ window.playground.treeDrawing = (() => {
     return level;
   };
 
-  // A row for each text, and for each stretch as much width as its words want.
+  // A row for each text, and for each stretch the width that its words need.
   function laid({ stretches }, room, { gap, letter, least, many, most }) {
     const after = stretches.map(() => []);
     stretches.forEach(({ parent }, i) => { if (parent !== null) after[parent].push(i); });

@@ -1,8 +1,8 @@
-// A queue of a person's acts on the columns. Each is sent once the page shows the answer to the one
-// before: an answer draws columns as the server knew them, and would undo any act it did not know
-// of yet. Gradio calls over() at the end of each such event.
+// A queue of a person's acts on the columns. Each is sent once the page shows the response to the one
+// before: a response draws the columns as the server knew them, and would undo an act that it did
+// not know of yet. Gradio calls over() at the end of each such event.
 window.playground.turns = (() => {
-  const PATIENCE = 20_000; // milliseconds after which an answer is no longer waited for
+  const PATIENCE = 20_000; // milliseconds after which a response is no longer waited for
   const STARTS = 1000; // the same for Run, which may first have to load a model
   const BUTTONS = '#run, #clear, #add, .acts .act'; // Gradio's buttons whose clicks are queued too
   const waiting = []; // {act, merge}
@@ -27,7 +27,7 @@ window.playground.turns = (() => {
     if (!busy) clearTimeout(timer);
   }
 
-  // The components have the answer now, and the elements will have drawn it a frame later. A control
+  // The components have the response now, and the elements will have drawn it a frame later. A control
   // that was moved meanwhile sends its last position in between, which is waited for as well.
   function over() {
     const last = sent;

@@ -2,7 +2,7 @@
 // Functions: begin_vote({id, recipes, most, early}) gives {fault} or {}, votes({id}) gives {standings: [Standing, …]}.
 const home = element.querySelector('.voting');
 const [form, recipes, fault, ballots] = ['form', '.recipes', '.fault', '.ballots'].map((s) => home.querySelector(s));
-const LOOK = 3000; // milliseconds between two looks at a vote that goes on
+const LOOK = 3000; // milliseconds between two requests while a vote goes on
 const FIRST = 4; // recipes that are ticked
 let [id, timer, turn, state] = [null, null, 0, null];
 

@@ -8,7 +8,7 @@ const [opener, dialog, where, letter, hide, sheet, says] = [
 const [prompt, before, next] = ['.prompt', '.before', '.next'].map((s) => sheet.querySelector(s));
 const [head, body, foot] = ['thead tr', 'tbody', 'tfoot tr'].map((s) => sheet.querySelector(s));
 const TAIL = 260; // characters of the text that are shown before the choice
-let of = null; // what the known choices are of
+let of = null; // the text that the known choices are of
 let known = []; // choices, by position
 let texts = [];
 let begins = ''; // the end of the prompt
