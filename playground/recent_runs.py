@@ -39,6 +39,11 @@ class RecentRuns:
                     self._packed.put(run.comparison())
                 del self.unpacked[run.id]
 
+    def latest(self) -> list[Run]:
+        """Those that are not packed, the latest first."""
+        with self._lock:
+            return list(reversed(self.unpacked.values()))
+
     def comparison(self, id: str) -> Comparison | None:
         """A run as far as it is, or None where it is no longer kept."""
         with self._lock:

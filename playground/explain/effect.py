@@ -19,7 +19,8 @@ class Effect:
 
     ``mass`` is None where the records do not determine it. ``shifts`` are what was added to the
     logits of some recorded tokens, in nats; empty where every token was moved, as by a temperature.
-    ``scale`` is what all logits were multiplied by, None where they were not.
+    ``scale`` is what all logits were multiplied by, None where they were not. ``uneven`` says that
+    each token was moved by an amount of its own.
     """
 
     stage: int
@@ -29,6 +30,7 @@ class Effect:
     shifts: dict[int, float] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
     scale: float | None = None
+    uneven: bool = False
 
     @property
     def sentence(self) -> str:
@@ -40,7 +42,8 @@ class Effect:
             how = "raises the likely ones" if self.scale > 1 else "raises the unlikely ones"
             return f"{self.label} multiplies every logit by {self.scale:.3g}, which {how}"
         if not self.shifts:
-            return f"{self.label} removes nothing"
+            done = "moves each token by an amount of its own" if self.uneven else "removes nothing"
+            return f"{self.label} {done}"
         most = max(self.shifts, key=lambda token: abs(self.shifts[token]))
         shift = self.shifts[most]
         verb = "adds {} to" if shift > 0 else "takes {} off"
@@ -84,6 +87,7 @@ def effect(trace: Trace, step: StepRecord, stage: int) -> Effect:
         shifts,
         {token: texts[token] for token in shifts},
         scale,
+        uneven=untouched is None and len(ratios) > 1,
     )
 
 

@@ -142,6 +142,8 @@ def _of_model(
             return None
         for place, step in zip(places, steps, strict=True):
             recipe = recipes[place].at_least(least)
+            if step == UNSEEN:
+                step = _recorded(service, request, recipes[place], model) or step
             if isinstance(step, str):
                 views[place] = {"note": step} if step == UNSEEN else _refused(step)
             else:
@@ -149,6 +151,25 @@ def _of_model(
                 views[place] = view(step, recipe, backend.facts.vocab_size, place, hidden)
         break
     return views
+
+
+def _recorded(service: Service, asked: Request, recipe: Recipe, model: str) -> StepRecord | None:
+    """The first token under this recipe in a recent run of the same, if there is one.
+
+    What the recipe reads beside the prompt was read for that run.
+    """
+    same = {"prompt", "chat", "split_special_tokens", "seed", "max_new_tokens", "min_new_tokens"}
+    wanted = asked.model_dump(include=same)
+    for run in service.runs.latest():
+        request = run.request
+        if recipe in request.recipes and not request.prefix and not request.prompt_ids:
+            if request.model_dump(include=same) != wanted:
+                continue
+            made, lane = run.comparison(), request.recipes.index(recipe)
+            path = made.lanes[lane].trace.path()
+            if path and made.model_of(lane).id == model:
+                return path[0]
+    return None
 
 
 def _refused(why: str) -> dict[str, Any]:

@@ -76,3 +76,7 @@ def test_the_sentence_says_what_went_or_what_moved():
     told = effect(moved.trace, moved.step, 0).sentence
     assert told.startswith("presence_penalty 0.5, prompt=True takes 0.50 off “ ")
     assert told.endswith(" and moves 2 others")
+    each = recorded("dynamic_temperature(high=2.0) | quadratic(0.3) | sample", logits(2), top_n=4)
+    assert effect(each.trace, each.step, 1).sentence == (
+        "quadratic 0.3 moves each token by an amount of its own"
+    )

@@ -74,6 +74,22 @@ def test_candidates_keep_the_model_s_order_and_removed_ones_say_by_what(service)
     assert view["told"].count("removed by top_k 2") == 3
 
 
+@pytest.mark.parametrize("recipe", ["guidance(2) | greedy", "contrastive"])
+def test_what_reads_more_than_the_prompt_is_drawn_once_a_run_read_it(service, recipe):
+    sent = asked(prompt="And now?", recipes={"0": "greedy", "1": recipe})
+    note = answered(service, sent)["columns"]["1"]
+    assert note == {"note": preview.UNSEEN}
+    limits = {"max_new_tokens": 4, "seed": 3}
+    run = service.submit(Request(prompt="And now?", recipes=[Recipe.parse(recipe)], **limits))
+    assert run.join(60)
+    step = run.comparison().lanes[0].trace.path()[0]
+    first = answered(service, sent)["columns"]["1"]["cards"]["0"]
+    assert first["given"][0] == pytest.approx(max(step.candidates.raw), rel=1e-3)
+    assert first["given"] != first["left"]
+    other = answered(service, {**sent, "seed": 4})["columns"]["1"]
+    assert other == note, "of another run nothing is told"
+
+
 @pytest.mark.parametrize(
     "recipe, says",
     [("beam(5)", "needs 5 rows"), ("temperature(-1) | greedy", "cannot run"), ("", "cannot")],

@@ -47,7 +47,8 @@ async function ask() {
   if (JSON.stringify(question()) !== key) return changed();
   tell(answer);
   if (!answer.wait) {
-    known = { key, answer };
+    const told = Object.values(answer.columns ?? {}).every(({ note }) => !note);
+    if (told) known = { key, answer }; // else a run may come to know what this one did not
     return;
   }
   patience = Math.min(2000, 80 + 1.5 * patience);
