@@ -52,8 +52,7 @@ class Constrained(base.Processor):
         before = [s for s in chain[: chain.index(self)] if not s.is_neutral(s.params)]
         if any(strategy.info.id != "min_new_tokens" for strategy in before):
             raise ValueError(
-                "it comes first, since a step before it may remove every token that fits; move it "
-                "to the front."
+                "it comes first, as one before it may remove all that fits; move it to the front."
             )
         counts = [s.params.count for s in chain if s.info.id == "min_new_tokens"]
         self._least = max(counts, default=0)
