@@ -112,7 +112,7 @@ def _rest(before: Sequence[float], after: Sequence[float]) -> float | None:
 
 
 def _untouched(ratios: Sequence[float], rest: float | None) -> float | None:
-    """The change in log-probability by normalisation alone; None where no two tokens moved alike.
+    """The change in log-probability by normalisation alone; None where too few moved alike.
 
     Of the values that several tokens share it is the one nearest to the change of the unrecorded
     tokens, where that is known, else the commonest.
@@ -123,7 +123,8 @@ def _untouched(ratios: Sequence[float], rest: float | None) -> float | None:
             groups[-1].append(ratio)
         else:
             groups.append([ratio])
-    shared = [group for group in groups if len(group) > 1]
+    # Of many that all move by amounts of their own, two are alike by chance, and hardly three.
+    shared = [group for group in groups if len(group) > (1 if len(ratios) < 10 else 2)]
     if not shared:
         return None
     if rest is None:
