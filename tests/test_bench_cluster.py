@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
+
 import pytest
 
 from playground.bench.cluster import Experimented, Report, Served
+from playground.bench.estimate import Costs
 from playground.bench.simulation import Crowd, Step, fitted, simulate
 
 STEP = Step(base=0.05, per_row=0.001, prefill=0.1)
@@ -34,17 +38,33 @@ def test_a_line_is_fitted_to_what_was_measured():
     assert step.base == pytest.approx(0.05) and step.per_row == pytest.approx(0.001)
 
 
-def test_the_report_tells_apart_what_was_measured_and_what_is_reckoned():
+def test_the_report_tells_apart_what_was_measured_and_what_is_estimated():
     served = [
-        Served("embedded", 30, 10.0, 576.0, 1.0, 2.0, None, None),
-        Served("2 replicas", 30, 10.5, 548.6, 1.1, 2.1, 1.5, 3.0),
+        Served(0, 30, 10.0, 576.0, 1.0),
+        Served(1, 30, 10.5, 548.6, 1.1, 15.0, 20.0, 0.2),
+        Served(2, 30, 6.0, 960.0, 0.6, 15.0, 20.0, 0.2),
     ]
     simulated = [simulate(2, Crowd(10), STEP, seconds=300.0)]
-    experiments = [Experimented("embedded", 60, 20.0), Experimented("2 replicas", 60, 11.0)]
-    told = str(Report("tiny", 1, 64, served, experiments, STEP, 2000.0, simulated))
-    assert "| 2 replicas | 60 | 11.0 s | 0.55 |" in told
-    assert "| 2 replicas | 30 | 10.5 s | 549 | 1.1 s, 2.1 s | 1.5 ms, 3.0 ms |" in told
-    assert "| embedded | 30 | 10.0 s | 576 | 1.0 s, 2.0 s | — |" in told
-    speed = 100 * 90 / 0.14
-    assert f"| 100 | {speed:,.0f} | {speed * 2000 / 1e6:.1f} MB/s | 714/s |" in told
-    assert told.index("Measured") < told.index("Reckoned") < told.index("Simulated")
+    experiments = [Experimented(0, 60, 20.0), Experimented(1, 60, 22.0), Experimented(2, 60, 11.0)]
+    costs = Costs(record_bytes=2000.0, token_ms=0.1, call_ms=2.0)
+
+    def report(served):
+        return Report(
+            "tiny", "a processor", "today", 1, 64, 3, served, experiments, STEP, costs, simulated
+        )
+
+    told = str(report(served))
+    assert "| 2 replicas | 11.0 s | 0.55 |" in told
+    assert "| 1 replica | 30 | 549 | 1.10 s | 15.0 ms, 20.0 ms | 0.20 ms |" in told
+    assert "| in the process | 30 | 576 | 1.00 s |  |  |" in told
+    assert "Both goals are kept: 0.20 ms, and 5% lost by 1 replica." in told
+    speed, step = 100 * 90 / 0.14, 0.14  # of 90 rows
+    calls, pages = 100 / step + speed / 192, 100 * 30 / step
+    fronts = ceil(speed * 0.1 / 1e3 + pages / 500)
+    assert (
+        f"| 100 | 3,000 | {speed:,.0f} | {speed * 2000 / 1e6:.1f} MB/s | {calls:,.0f}/s "
+        f"| {pages:,.0f}/s | {fronts} |"
+    ) in told
+    assert told.index("Measured") < told.index("Estimated") < told.index("Simulated")
+    slow = [served[0], replace(served[1], tokens_per_second=400.0)]
+    assert "That is missed: 0.20 ms, and 31% lost" in str(report(slow))

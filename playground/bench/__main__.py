@@ -58,9 +58,13 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         default="six",
     )
     parser.add_argument("--model", help="a folder or a hub id; the built-in model by default")
-    parser.add_argument("--tokens", type=int, help="of each text; 64, and 512 of clicks")
     parser.add_argument(
-        "--repeats", type=int, default=5, help="of six, peers, bars, strategies and clicks"
+        "--tokens", type=int, help="of each text; 64, 32 of cluster, and 512 of clicks"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        help="of six, peers, bars, strategies and clicks, 5 by default, and 3 of cluster",
     )
     parser.add_argument(
         "--beside",
@@ -73,10 +77,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         "--clients",
         type=int,
         nargs="+",
-        help="of load and cluster, at once; 1, 8, 30 and 100, and 1 and 30 of cluster",
+        help="of load and cluster, at once; 1, 8, 30 and 100, and 30 of cluster",
     )
     parser.add_argument(
-        "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, one after the other"
+        "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, in turns"
     )
     parser.add_argument("--prompts", type=int, default=20, help="of experiment")
     parser.add_argument("--seeds", type=int, default=8, help="of experiment")
@@ -103,12 +107,13 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "--write",
         type=Path,
-        help="of peers, bars, growth and gpu, the README whose table it replaces",
+        help="of peers, bars, growth, cluster and gpu, the README whose table it replaces",
     )
     parser.add_argument("--plot", type=Path, help="of growth, the HTML file that it draws")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
-    options.tokens = options.tokens or (512 if options.what == "clicks" else 64)
+    options.tokens = options.tokens or {"clicks": 512, "cluster": 32}.get(options.what, 64)
+    options.repeats = options.repeats or (3 if options.what == "cluster" else 5)
     known = {"bars": bars.PARTS, "growth": tuple(growth.CURVES)}.get(options.what)
     if known and not set(options.only) <= set(known):
         parser.error(f"--only of {options.what} may name {', '.join(known)}.")
@@ -134,8 +139,12 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
             )
         ]
     elif options.what == "cluster":
-        crowds = options.clients or [1, 30]
-        reports = [cluster.measure(options.model, options.tokens, crowds, options.replicas)]
+        crowds = options.clients or [30]
+        reports = [
+            cluster.measure(
+                options.model, options.tokens, crowds, options.replicas, repeats=options.repeats
+            )
+        ]
     elif options.what == "models":
         reports = [models.cover(options.types, options.dtype, _progress)]
     elif options.what == "clicks":

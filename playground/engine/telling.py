@@ -101,7 +101,6 @@ class News:
     paused: bool = False
     yielded: bool = False
     memory: Memory | None = None
-    began: float = 0.0  # the clock's reading (``perf_counter``) as it was submitted there
 
 
 class NewsFeed:
@@ -143,7 +142,6 @@ class NewsFeed:
             paused=run.paused,
             yielded=run.yielded,
             memory=run.memory,
-            began=run.submitted,
         )
         self._facts, self._put = facts, put
         return news

@@ -4,7 +4,12 @@ No other package reads an environment variable. Importing this one loads no torc
 """
 
 from playground.settings.fields import BUILT_IN, OFFERED
-from playground.settings.libraries import kernel_environment, quiet_libraries
+from playground.settings.libraries import (
+    QUIET,
+    kernel_environment,
+    outlive_head_node,
+    quiet_libraries,
+)
 from playground.settings.settings import Settings
 from playground.settings.table import table
 from playground.settings.variables import PREFIX, SettingsError, variables
@@ -13,9 +18,11 @@ __all__ = [
     "BUILT_IN",
     "OFFERED",
     "PREFIX",
+    "QUIET",
     "Settings",
     "SettingsError",
     "kernel_environment",
+    "outlive_head_node",
     "quiet_libraries",
     "table",
     "variables",

@@ -11,6 +11,15 @@ _KERNELS = (
 )  # fmt: skip
 
 
+QUIET = {
+    "GOMP_SPINCOUNT": "10000",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**12),
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
 def quiet_libraries() -> None:
     """Keep gradio and the hub client from reporting home, and idle work off the processor.
 
@@ -20,11 +29,16 @@ def quiet_libraries() -> None:
     takes the processor from the thread that the team waits for: on two cores shared with a browser
     or another process that made a step twenty times slower.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**12))
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def outlive_head_node() -> None:
+    """Have Ray leave a program alone that loses its cluster's head node, instead of ending it.
+
+    Call it before ``ray.init``.
+    """
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(10**8))
 
 
 def kernel_environment() -> dict[str, str]:

@@ -20,7 +20,7 @@ def status(kind: str, text: str) -> dict[str, Any]:
 
 def progress(run: Run, tokens: int) -> dict[str, Any]:
     """The line of a run that goes on, whose longest text has so many ``tokens``."""
-    if run.state == "queued":
+    if run.state == "queued" and (run.queue_position or not run.notice):
         return status("running", f"Waiting for free rows, place {run.queue_position} in line …")
     if run.notice and not tokens:
         return status("running", run.notice)

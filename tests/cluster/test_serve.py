@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from playground.errors import ModelError
 from playground.models import load_folder
 from playground.settings import Settings
 from tests.backends.contract import SETTINGS, BackendContract, asked, written
+from tests.cluster.waiting import WAIT_S, free_port, until
 
-WAIT_S = 120.0
 ROOT = Path(__file__).parent.parent.parent
 RECIPES = (
     "greedy",
@@ -63,13 +62,6 @@ def expected(reference: Engine, request: Any) -> list[Any]:
     run = reference.submit(request)
     reference.drive(run)
     return written(run.comparison())
-
-
-def until(true: Callable[[], bool], within: float = WAIT_S) -> None:
-    end = time.monotonic() + within
-    while not true() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert true()
 
 
 def writing(backend: Backend) -> str:
@@ -153,7 +145,7 @@ def test_replicas_come_and_go_with_the_rows_that_are_wanted(
     backends.open()
     own = backends.settings.changed(cluster_replicas="1-2", cluster_cpus=0.3)
     monkeypatch.setattr(backends, "settings", own)
-    monkeypatch.setattr(backends, "_own", False)
+    monkeypatch.setattr(backends._connection, "own", False)
     monkeypatch.setattr(backends, "_open", Opened())
     monkeypatch.setattr("playground.backends.cluster.backends.name_of", lambda id: "scaled")
     monkeypatch.setattr(serving, "DOWN_S", 3.0)
@@ -210,12 +202,6 @@ def test_what_is_not_there_cannot_be_reached() -> None:
     )
     assert "SAID The cluster at 127.0.0.1:1 cannot be reached" in done.stdout, done.stderr[-2000:]
     assert "HEALTH The cluster at 127.0.0.1:1" in done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def health(base: str) -> dict[str, Any]:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-import ray
 from ray import serve
-from ray.serve.schema import LoggingConfig
 
 from playground.backends.backends import Backends
 from playground.backends.cluster.backend import ClusterBackend, EventLoop
+from playground.backends.cluster.connection import Connection
 from playground.backends.cluster.messages import Description
 from playground.backends.cluster.serve_compat import seen
 from playground.backends.cluster.serving import ServeReplicas, application, between, name_of
 from playground.backends.local import limits
 from playground.backends.opened import Opened
 from playground.engine import Observer
-from playground.errors import ModelError
+from playground.errors import ModelError, first_line
 from playground.models import Entry, Models
 from playground.models.arrival import Waiting
 from playground.process import Process
@@ -29,16 +27,8 @@ from playground.settings import Settings
 
 log = logging.getLogger(__name__)
 
-STORE_BYTES = 200 << 20  # of shared memory, for a cluster of this machine alone; messages are small
 DESCRIBED_S = 60.0
-REACH_S = 5.0
-
-
-def _reach(address: str) -> None:
-    """Raise ``OSError`` where nothing listens there: Ray itself tries for minutes."""
-    host, _, port = address.rpartition("/")[2].rpartition(":")
-    if port:
-        socket.create_connection((host, int(port)), REACH_S).close()
+WATCH_S = 1.0  # between two looks at the head node
 
 
 class ClusterModels:
@@ -71,11 +61,12 @@ class ClusterBackends(Backends):
         self.settings, self.process, self.observer = settings, process, observer
         self.models = ClusterModels(settings)
         self._open: Opened[ClusterBackend] = Opened()
+        self._served: dict[str, ServeReplicas] = {}  # by the model's id
         self.models.open = self._open
         self._connecting = threading.Lock()
         self._loop: EventLoop | None = None
-        self._fault = ""
-        self._own = settings.cluster.startswith("local")
+        self._connection = Connection(settings.cluster, settings.cluster_cpus)
+        self._closing = threading.Event()
 
     def prepare(self) -> None:
         """Import what checks requests."""
@@ -92,20 +83,10 @@ class ClusterBackends(Backends):
         with self._connecting:
             loop = self._connected()
         app = name_of(id)
+        if self._connection.fault:
+            raise ModelError(self._connection.fault)
         try:
-            if app not in serve.status().applications:
-                target = application(
-                    id,
-                    self._of_replicas(),
-                    between(self.settings.cluster_replicas) if not self._own else self._count(),
-                    self.settings.cluster_cpus,
-                    self.settings.cluster_gpus,
-                )
-                serve.run_many(
-                    [serve.RunTarget(target, name=app, route_prefix=None)],
-                    wait_for_applications_running=False,
-                )
-            self._wait(id, app)
+            self._deploy(id, app)
             replicas = ServeReplicas(app, serve.get_app_handle(app))
             described: Description = loop.run(replicas.call("describe"), DESCRIBED_S)
             loop.run(replicas.look(), DESCRIBED_S)
@@ -116,6 +97,7 @@ class ClusterBackends(Backends):
                 f"{id} cannot be served by the cluster: {str(error).splitlines()[0]}"
             ) from error
         loop.start(replicas.watch())
+        self._served[id] = replicas
         return ClusterBackend(
             replicas,
             described,
@@ -125,11 +107,36 @@ class ClusterBackends(Backends):
             self.process.grammars,
         )
 
-    def _count(self) -> tuple[int, int]:
-        """Replicas of a cluster of this machine alone."""
-        assert self.settings.cluster is not None
-        count = int(self.settings.cluster.partition(":")[2] or 1)
-        return count, count
+    def _deploy(self, id: str, app: str) -> None:
+        """Have the cluster serve a model, unless it does, and wait for the first replica."""
+        own = self._connection.replicas
+        if app not in serve.status().applications:
+            count = (own, own) if own else between(self.settings.cluster_replicas)
+            self._ask_for(id, app, count)
+        self._wait(id, app)
+
+    def _ask_for(self, id: str, app: str, replicas: tuple[int, int]) -> None:
+        """Tell Serve how many replicas of a model there are to be, at least and at most."""
+        settings = self.settings
+        target = application(
+            id, self._of_replicas(), replicas, settings.cluster_cpus, settings.cluster_gpus
+        )
+        serve.run_many(
+            [serve.RunTarget(target, name=app, route_prefix=None)],
+            wait_for_applications_running=False,
+        )
+
+    def scale(self, id: str, count: int) -> None:
+        """Have a model that is open served by so many replicas, and wait for them."""
+        assert self._loop is not None
+        replicas = self._served[id]
+        self._ask_for(id, replicas.app, (count, count))
+        end = time.monotonic() + self.settings.cluster_start_s
+        while len(seen(replicas.app).running) != count:
+            if time.monotonic() > end:
+                raise ModelError(f"{id} is not served by {count} replicas.")
+            time.sleep(0.2)
+        self._loop.run(replicas.look(), DESCRIBED_S)
 
     def _of_replicas(self) -> dict[str, Any]:
         """The settings as a replica has them: it is no front end itself."""
@@ -154,40 +161,38 @@ class ClusterBackends(Backends):
             time.sleep(0.2)
 
     def _connected(self) -> EventLoop:
-        """Connect to the cluster, or begin one of this machine; ``ModelError`` where it is not."""
-        if self._loop is not None:
-            return self._loop
-        assert self.settings.cluster is not None
-        quiet: dict[str, Any] = {
-            "namespace": "decoding-playground",
-            "logging_level": logging.WARNING,
-            "log_to_driver": False,
-        }
-        try:
-            if self._own:
-                count, _ = self._count()
-                cpus = count * max(1.0, self.settings.cluster_cpus) + 1
-                ray.init(
-                    num_cpus=int(cpus),
-                    include_dashboard=False,
-                    object_store_memory=STORE_BYTES,
-                    **quiet,
-                )
-            else:
-                _reach(self.settings.cluster)
-                ray.init(address=self.settings.cluster, **quiet)
-            serve.start(
-                proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING")
-            )
-        except Exception as error:
-            ray.shutdown()
-            self._fault = (
-                f"The cluster at {self.settings.cluster} cannot be reached: "
-                f"{str(error).splitlines()[0][:300]}"
-            )
-            raise ModelError(self._fault) from error
-        self._fault, self._loop = "", EventLoop()
+        """The loop of all calls; ``ModelError`` where the cluster cannot be reached."""
+        if self._loop is None:
+            self._connection.join()
+            self._loop = EventLoop()
+            threading.Thread(target=self._watch, name="cluster-head", daemon=True).start()
         return self._loop
+
+    def _watch(self) -> None:
+        """Connect anew where the head node was lost, as soon as there is one again."""
+        while not self._closing.wait(WATCH_S):
+            served = dict(self._served)
+            if not self._connection.holds(any(one.unanswered for one in served.values())):
+                for replicas in served.values():
+                    replicas.wait(self._connection.fault)
+                try:
+                    self._connection.rejoin()
+                except ModelError:
+                    continue
+            for id, replicas in served.items():
+                if replicas.waits and not self._closing.is_set():
+                    self._serve_again(id, replicas)
+
+    def _serve_again(self, id: str, replicas: ServeReplicas) -> None:
+        """Have a model's runs go on over the replicas that there are now."""
+        try:
+            self._deploy(id, replicas.app)
+            handle = serve.get_app_handle(replicas.app)
+            if self._loop is not None:
+                self._loop.run(replicas.go_on(handle), DESCRIBED_S)
+        except Exception as error:  # it is tried again
+            log.exception("a model is not served again")
+            replicas.wait(f"{id} cannot be served again: {first_line(error)}.")
 
     @property
     def all(self) -> dict[str, ClusterBackend]:
@@ -195,13 +200,12 @@ class ClusterBackends(Backends):
 
     @property
     def fault(self) -> str:
-        return self._fault
+        return self._connection.fault
 
     def close(self) -> None:
+        self._closing.set()
         self._open.close()
-        if self._loop is None:
-            return
-        self._loop.close()
-        if self._own:
-            serve.shutdown()
-        ray.shutdown()
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.close()
+            self._connection.leave()

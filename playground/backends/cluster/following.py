@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -43,6 +44,14 @@ FAILURES = 5  # of calls to begin a part, for any other reason, until it is give
 WAITING_S = 3.0  # without a replica, after which the page says so
 
 
+@dataclass(frozen=True)
+class Hop:
+    """A message with so many ``tokens``, ``seconds`` after the last of them could be read there."""
+
+    tokens: int
+    seconds: float
+
+
 class Following:
     """All runs of one model and one front end; every method runs on its event loop."""
 
@@ -55,8 +64,7 @@ class Following:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
         self._numbers = count()
         self._stopped = False
-        # Seconds from a token's record to its arrival, where a bench asks and clocks are the same.
-        self.hops: list[float] | None = None
+        self.hops: list[Hop] | None = None  # where a bench asks, and clocks are the same
 
     async def write(self, one: Followed) -> None:
         """Have a run written, to its end."""
@@ -246,6 +254,8 @@ class Following:
                 # Of one that leaves, what it ended as it stopped goes on elsewhere.
                 elif not (told.leaving and any(_stopped(lane.error) for lane in news.lanes)):
                     self._take(part, news)
+            if self.hops is not None:
+                self._count(told)
             if unknown:
                 await self._tell(replica, "cancel", self.front, unknown)
             lost = [parts.pop(name) for name in told.gone if name in parts]
@@ -257,6 +267,13 @@ class Following:
         if self._parts.get(replica) is parts and not parts:
             del self._parts[replica]
 
+    def _count(self, told: PollAnswer) -> None:
+        """Count a message that was just taken over."""
+        assert self.hops is not None
+        tokens = sum(len(lane.steps) for news in told.news.values() for lane in news.lanes)
+        if tokens:
+            self.hops.append(Hop(tokens, perf_counter() - max(told.changed.values())))
+
     def _take(self, part: Part, news: News) -> None:
         """Take over what is new of a part, which is followed no more once it is done."""
         one = part.of
@@ -266,10 +283,6 @@ class Following:
         if all(lane.done for lane in news.lanes):
             self._parts.get(part.replica, {}).pop(part.name, None)
         one.take(news, part.lanes)
-        if self.hops is not None:
-            now = perf_counter()
-            ends = [lane.steps[-1].at for lane in news.lanes if lane.steps]
-            self.hops += [now - news.began - at for at in ends]
 
     def _lost(self, replica: str) -> None:
         lost = list(self._parts.pop(replica, {}).values())

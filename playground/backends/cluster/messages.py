@@ -72,7 +72,7 @@ class NotBegun:
 
 @dataclass(frozen=True)
 class PollAnswer:
-    """The answer to a poll: the news of each part that has some.
+    """The answer to a poll: the news of each part that has some, and when it ``changed`` last.
 
     ``failed`` are parts that cannot be told, with the reason of each, and have ended. ``gone`` are
     parts that the replica does not know; ``leaving`` says that it is about to stop, and has ended
@@ -81,6 +81,7 @@ class PollAnswer:
 
     replica: str
     news: dict[str, News] = field(default_factory=dict)
+    changed: dict[str, float] = field(default_factory=dict)  # by the replica's clock
     failed: dict[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     leaving: bool = False

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -64,18 +64,21 @@ class _Written:
     telling: NewsFeed
     following: ExitStack
     told_end: bool = False
+    changed: float = 0.0  # when it did last
 
 
 @dataclass
 class _FrontEnd:
     """A front end with what is written for it; ``news`` is set once there is something to tell.
 
-    ``telling`` is held by the one thread that reads what is new.
+    It is ``woken`` once for all that changes in a step: to wake it lets go of Python's lock, which
+    the decode loop would wait for. ``telling`` is held by the one thread that reads what is new.
     """
 
     parts: dict[str, _Written] = field(default_factory=dict)
     telling: threading.Lock = field(default_factory=threading.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: bool = False
     seen: float = field(default_factory=monotonic)
 
 
@@ -133,14 +136,17 @@ class Replica:
         if part in known.parts:
             run.cancel()
             return Begun(self.name, self.kind)
-        following, loop = ExitStack(), asyncio.get_running_loop()
-        wake = known.news.set
+        written = _Written(run, NewsFeed(run), ExitStack())
+        loop = asyncio.get_running_loop()
 
         def changed() -> None:
-            loop.call_soon_threadsafe(wake)
+            written.changed = perf_counter()
+            if not known.woken:
+                known.woken = True
+                loop.call_soon_threadsafe(known.news.set)
 
-        following.enter_context(run.subscribe(changed))
-        known.parts[part] = _Written(run, NewsFeed(run), following)
+        written.following.enter_context(run.subscribe(changed))
+        known.parts[part] = written
         known.news.set()
         return Begun(self.name, self.kind)
 
@@ -158,6 +164,7 @@ class Replica:
         known.seen = monotonic()
         if not self._stale(known) and not self._leaving:
             known.news.clear()
+            known.woken = False  # before it is looked at what has changed
             if not self._stale(known):
                 try:
                     await asyncio.wait_for(known.news.wait(), wait)
@@ -183,6 +190,7 @@ class Replica:
                 if part.told_end or not (part.telling.stale or part.run.done):
                     continue
                 part.told_end = part.run.done  # read before its news are
+                told.changed[name] = part.changed
                 try:
                     told.news[name] = part.telling.news()
                 except Exception as error:  # of a strategy, asked about its text
@@ -239,6 +247,10 @@ class Replica:
     async def fares(self) -> Load:
         """How busy it is."""
         return replace(self.backend.health().loads[0], replica=self.name)
+
+    async def settle(self) -> None:
+        """Wait until it is as fast as it will be, for those who measure it."""
+        await asyncio.to_thread(self.backend.engine.join_tracing)
 
     async def leave(self) -> None:
         """Take no more, and have front ends go on elsewhere with what is written here."""

@@ -1,10 +1,15 @@
-"""What is asked of Serve's own controller, by names that a release of Ray may change."""
+"""What is asked of Ray by names that a release may change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray._private import auto_init_hook
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._raylet import GcsClient
 from ray.serve.context import _get_global_client
 
 
@@ -42,6 +47,21 @@ def seen(app: str) -> Seen:
     if failed and told:
         fault = f"No replica comes up: {_last(told)}"
     return Seen(running, fault, ready=bool(running), failed=failed)
+
+
+def keep_apart() -> None:
+    """Have Ray begin no cluster of its own where something is asked while there is none."""
+    auto_init_hook.enable_auto_connect = False
+
+
+def show_token() -> None:
+    """Send this user's token of Ray, if there is one, as ``ray start`` would have it."""
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def cluster_id(head: str) -> Any:
+    """The id of the cluster whose head node this is; raises what Ray raises, after long."""
+    return GcsClient(address=head).cluster_id
 
 
 def _word(status: Any) -> str:

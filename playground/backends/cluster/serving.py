@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+import ray
 from ray import serve
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
+from ray.serve.schema import LoggingConfig
 
 from playground.backends.backend import Load
 from playground.backends.cluster.messages import NoReplica, ReplicaLost, Wants
@@ -29,7 +31,7 @@ from playground.cycles import look_less
 from playground.engine import Observers
 from playground.process import Process
 from playground.remembered import Remembered
-from playground.settings import Settings
+from playground.settings import QUIET, Settings
 
 log = logging.getLogger(__name__)
 
@@ -180,12 +182,17 @@ def application(
         }
     deployment = serve.deployment(
         name="Model",
-        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
+        ray_actor_options={
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "runtime_env": {"env_vars": QUIET},  # before torch is imported there
+        },
         max_ongoing_requests=MOST_CALLS,
         max_constructor_retry_count=RETRIES,
         health_check_period_s=2,
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=5,
+        logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
         request_router_config=RequestRouterConfig(
             request_router_class=ModelRouter,
             request_routing_stats_period_s=STATS_S,
@@ -231,6 +238,8 @@ class ServeReplicas:
 
     def __init__(self, app: str, handle: DeploymentHandle) -> None:
         self.app, self.handle = app, handle
+        self.waits = ""  # for the cluster: why, in a sentence
+        self.unanswered = False  # the last look at the cluster
         self._seen = Seen()
         self._loads: dict[str, Load] = {}
 
@@ -238,8 +247,10 @@ class ServeReplicas:
         self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
     ) -> Any:
         wants = wants or Wants()
-        if at is None and self._seen.fault:  # Serve would wait for one
-            raise NoReplica(self._seen.fault)
+        if at is None and self.fault():  # Serve would wait for one
+            raise NoReplica(self.fault())
+        if self.waits and not ray.is_initialized():
+            raise ReplicaLost(f"{at} cannot be reached")
         try:
             answer = await self.handle.call.remote(
                 method, given, at=at, rows=wants.rows, prompt=wants.prompt
@@ -260,12 +271,24 @@ class ServeReplicas:
 
     async def look(self) -> None:
         """See which replicas there are, and how busy each is."""
-        try:
-            self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
-        except Exception as error:
-            self._seen = Seen(fault=f"The cluster does not answer ({type(error).__name__}).")
+        if not self.waits:
+            try:
+                self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
+                self.unanswered = False
+            except Exception as error:
+                self._seen = Seen(fault=f"The cluster does not answer ({type(error).__name__}).")
+                self.unanswered = True
         names = list(self._seen.running)
         self._loads = dict(zip(names, await asyncio.gather(*map(self._load, names)), strict=True))
+
+    def wait(self, why: str) -> None:
+        """Call none but those that write already, until ``go_on``."""
+        self.waits = why
+
+    async def go_on(self, handle: DeploymentHandle) -> None:
+        """The cluster is there again, or another one, which serves the same model."""
+        self.handle, self.waits, self._seen = handle, "", Seen()
+        await self.look()
 
     async def _load(self, name: str) -> Load:
         try:
@@ -278,4 +301,4 @@ class ServeReplicas:
         return list(self._loads.values())
 
     def fault(self) -> str:
-        return self._seen.fault
+        return self.waits or self._seen.fault
