@@ -128,6 +128,7 @@ class RemoteView(View[Any]):
         vocab_size: int,
         found: Sequence[dict[str, float]] | None = None,
         texts: Sequence[Any] | None = None,
+        known: Sequence[Sequence[int]] = (),
     ) -> Trace:
         told = self._told
         outputs = [text.output for text in texts or told.texts]

@@ -52,7 +52,7 @@ class TextNews:
         )
 
 
-def _alike(old: str | list[int], new: str | list[int]) -> int:
+def _alike(old: str | list[Any], new: str | list[Any]) -> int:
     """How long the beginning is that both have."""
     most = min(len(old), len(new))
     if old[:most] == new[:most]:
@@ -152,14 +152,14 @@ class NewsFeed:
         due = done or began >= self._due[number]
         shown = view.ordered()  # once, since the lane may go on
         found = None if due else self._found[number]
-        trace = view.trace(self.run.facts.vocab_size, found, shown)
+        paths = [output.nodes for output in self._texts[number]]
+        trace = view.trace(self.run.facts.vocab_size, found, shown, paths)
         if due:  # what strategies find takes longer with every token, so it has a share of the time
             self._found[number] = [output.found for output in trace.outputs]
             ended = perf_counter()
             self._due[number] = ended + (ended - began) * (1 / FOUND_SHARE - 1)
-        pairs = zip(known, trace.steps, strict=False)
         # A record is replaced where its text was cut or taken back; all from there on is sent.
-        first = next((n for n, (old, new) in enumerate(pairs) if old is not new), len(known))
+        first = _alike(known, trace.steps)
         known[:] = trace.steps
         told, self._texts[number] = self._texts[number], trace.outputs
         texts = [

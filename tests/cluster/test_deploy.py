@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def check_settings(given: dict[str, str]) -> Settings:
     names = {name.removeprefix("PLAYGROUND_").lower(): value for name, value in given.items()}
     assert names.keys() <= Settings.model_fields.keys()
     return Settings.model_validate(names)
+
+
+def joins(script: str, head: str) -> None:
+    """That a front end's machine joins its cluster, again after its part of it has ended."""
+    subprocess.run(["sh", "-n", "-c", script], check=True)
+    assert f"while :; do ray start --address={head} --num-cpus=0 --block; sleep 2; done &" in script
+    assert script.rstrip().endswith("exec decoding-playground run")
 
 
 def test_serve_s_config_file_is_valid_and_its_applications_can_be_built() -> None:
@@ -67,7 +75,7 @@ def test_the_kubernetes_manifest_hangs_together() -> None:
     assert spec["selector"]["matchLabels"] == labels == service["spec"]["selector"]
     assert spec["replicas"] == 2 and spec["serviceName"] == service["metadata"]["name"]
     (container,) = spec["template"]["spec"]["containers"]
-    assert f"{cluster['metadata']['name']}-head-svc:6379" in container["args"][0]
+    joins(container["args"][0], f"{cluster['metadata']['name']}-head-svc:6379")
     settings = check_settings({one["name"]: one["value"] for one in container["env"]})
     asked = workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"]
     assert settings.cluster == "auto" and settings.cluster_cpus <= float(asked)
@@ -95,9 +103,10 @@ def test_the_compose_file_hangs_together() -> None:
     assert set(services) == {"head", "replica", "front-1", "front-2", "proxy"}
     for one in services.values():
         assert set(one.get("depends_on") or ()) <= services.keys()
-        assert one["restart"] == "always"  # Ray ends a program that loses its head
+        assert one["restart"] == "always"  # what Ray begins ends with its head
     fronts = [services["front-1"], services["front-2"]]
     assert fronts[0] == fronts[1]
+    joins(fronts[0]["command"][0], "head:6379")
     settings = check_settings(fronts[0]["environment"])
     started = " ".join(services["replica"]["command"])
     cpus = re.search(r"--num-cpus=(\d+)", started)

@@ -37,6 +37,8 @@ def test_a_path_may_begin_where_another_leaves_it(
     tree: StepTree, known: list[int], rest: list[int]
 ) -> None:
     assert tree.path(3, known) == rest
+    assert tree.longer(known, 3) == tree.path(3)
+    assert tree.longer(known, 1) == [0, 1] and tree.longer(known, None) == []
 
 
 @pytest.mark.parametrize(

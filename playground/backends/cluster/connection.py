@@ -10,7 +10,7 @@ import ray
 from ray import serve
 from ray.serve.schema import LoggingConfig
 
-from playground.backends.cluster.serve_compat import cluster_id, keep_apart, show_token
+from playground.backends.cluster.serve_compat import address_of, cluster_id, keep_apart, show_token
 from playground.errors import ModelError
 from playground.settings import outlive_head_node
 
@@ -55,7 +55,7 @@ class Connection:
                 }
             else:
                 show_token()
-                _reach(self._head or self.cluster)
+                _reach(address_of(self.cluster))
                 given["address"] = self.cluster
             ray.init(**given)
             serve.start(
@@ -99,7 +99,7 @@ class Connection:
         """
         if not self.own:
             try:
-                _reach(self._head)
+                _reach(address_of(self.cluster))
             except OSError as error:
                 raise ModelError(self.fault) from error
         ray.shutdown()

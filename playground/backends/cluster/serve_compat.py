@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ray._private import auto_init_hook
+from ray._private import auto_init_hook, services
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
@@ -57,6 +57,15 @@ def keep_apart() -> None:
 def show_token() -> None:
     """Send this user's token of Ray, if there is one, as ``ray start`` would have it."""
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def address_of(cluster: str) -> str:
+    """The address of a head node; of "auto" that of this machine's cluster.
+
+    ``ConnectionError`` where this machine is part of none.
+    """
+    found: str = services.get_ray_address_from_environment(cluster, None)
+    return found
 
 
 def cluster_id(head: str) -> Any:

@@ -39,6 +39,15 @@ class StepTree:
             node = self.records[node].parent
         return path[::-1]
 
+    def longer(self, known: Sequence[int], node: int | None) -> list[int]:
+        """The whole path to ``node``, of which ``known`` may be the beginning."""
+        new = self.path(node, known)
+        last = new[0] if new else node
+        if last is None:
+            return new
+        kept = self.records[last].index + (0 if new else 1)
+        return [*known[:kept], *new]
+
     def ends_with(self, node: int | None, characters: int) -> list[int]:
         """The last records of the path to ``node`` that hold so many characters, in order."""
         path = []

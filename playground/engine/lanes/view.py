@@ -82,11 +82,13 @@ class View(ABC, Generic[Held]):
         vocab_size: int,
         found: Sequence[dict[str, float]] | None = None,
         texts: Sequence[Held] | None = None,
+        known: Sequence[Sequence[int]] = (),
     ) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
         ``found`` replaces what ``measured`` would compute, which may take long, and ``texts``
-        those that are ``ordered`` by now.
+        those that are ``ordered`` by now. ``known`` are the records that led to each of the texts
+        when they were last asked for: only what is new is looked up then.
         """
 
     @abstractmethod
@@ -202,21 +204,22 @@ class LaneView(View[LaneRow]):
         vocab_size: int,
         found: Sequence[dict[str, float]] | None = None,
         texts: Sequence[LaneRow] | None = None,
+        known: Sequence[Sequence[int]] = (),
     ) -> Trace:
         """The records and the texts so far, the one a person is shown first.
 
         There are no more texts than the search has rows: a beam search finishes more than it keeps.
         """
-        known = iter(found or ())
+        told, paths = iter(found or ()), iter(known)
         outputs = [
             Output(
                 text=held.text.value,
                 token_ids=self.written(held),
-                nodes=self.nodes(held),
+                nodes=self.tree.longer(next(paths, ()), held.node),
                 sample=held.row.sample,
                 score=held.row.score,
                 finish_reason=held.reason or self.ended,
-                found=self.measured(held) if found is None else next(known, {}),
+                found=self.measured(held) if found is None else next(told, {}),
             )
             for held in (texts or self.ordered())[: self.search.width()]
         ]
