@@ -118,7 +118,10 @@ def test_a_rolling_restart_under_load_loses_nothing(
         assert written(run.comparison()) == expected(reference, request)
 
 
-def test_a_replica_that_never_comes_up_is_said_why(backends: ClusterBackends) -> None:
+def test_a_replica_that_never_comes_up_is_said_why(
+    backends: ClusterBackends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "RETRIES", 1)
     with pytest.raises(ModelError) as error:
         backends.open("broken")
     assert "broken cannot be served by the cluster" in str(error.value)
@@ -145,9 +148,10 @@ def test_replicas_come_and_go_with_the_rows_that_are_wanted(
     backends.open()
     own = backends.settings.changed(cluster_replicas="1-2", cluster_cpus=0.3)
     monkeypatch.setattr(backends, "settings", own)
-    monkeypatch.setattr(backends._connection, "own", False)
+    monkeypatch.setattr(backends._connection, "replicas", 0)
     monkeypatch.setattr(backends, "_open", Opened())
     monkeypatch.setattr("playground.backends.cluster.backends.name_of", lambda id: "scaled")
+    monkeypatch.setattr(serving, "UP_S", 1.0)
     monkeypatch.setattr(serving, "DOWN_S", 3.0)
     backend = backends.open()
     assert len(seen("scaled").running) == 1
