@@ -22,8 +22,8 @@ import torch
 
 from playground.backends import Backend
 from playground.bench.conditions import machine
-from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.estimate import Costs, estimated
+from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.simulation import Crowd, Outcome, Step, fitted, simulate
 from playground.cycles import look_less
 from playground.engine import Request, Run
