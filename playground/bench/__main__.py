@@ -42,7 +42,7 @@ from playground.bench.random_models import SHAPES
 from playground.bench.readme import write
 from playground.experiment.runner import Done
 
-_TOLD = 64  # texts of an experiment, after which it says how far it is
+_TOLD = 64  # texts of an experiment, or calls, after which it says how far it is
 WHAT = (
     "six", "peers", "bars", "growth", "load", "cluster", "experiment", "strategies", "soak",
     "models", "gpu", "clicks",
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "--write",
         type=Path,
-        help="of peers, bars, growth, cluster and gpu, the README whose table it replaces",
+        help="of peers, bars, growth, cluster, experiment and gpu, the README it writes them into",
     )
     parser.add_argument("--plot", type=Path, help="of growth, the HTML file that it draws")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         reports = [growth.measure(options.model, options.only)]
     elif options.what == "experiment":
         asked = (options.prompts, options.seeds, options.sample)
-        reports = [experiment.compare(options.model, options.tokens, *asked, _written)]
+        reports = [experiment.compare(options.model, options.tokens, *asked, _written, _called)]
     elif options.what == "strategies":
         reports = [
             strategies.measure(
@@ -174,6 +174,11 @@ def _written(done: Done) -> None:
     if done.done % _TOLD == 0:
         left = f"about {done.seconds_left:.0f} s left" if done.seconds_left else "all written"
         print(f"{done.done} of {done.total} texts, {left}", file=sys.stderr, flush=True)
+
+
+def _called(done: int, total: int) -> None:
+    if done % _TOLD == 0:
+        print(f"{done} of {total} calls of generate", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

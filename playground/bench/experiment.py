@@ -2,7 +2,8 @@
 
 The experiment is run whole, by the command's own way, its texts stored and measured. Of the calls a
 sample is timed, spread evenly over recipes and prompts, since all of them take half an hour: their
-time is what the mean of each recipe's calls would make of all, which the report says.
+time is what the mean of each recipe's calls would make of all, which the report says. A sample as
+large as the experiment times every call.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from textwrap import fill
 from time import perf_counter
 from typing import Any
 
@@ -32,7 +34,7 @@ GOAL = 5.0  # times as fast as the calls
 
 @dataclass(frozen=True)
 class Report(Conditions):
-    """Seconds; those of all calls are estimated from ``sampled`` of them."""
+    """Seconds; those of all calls follow from the ``sampled`` ones."""
 
     prompts: int
     recipes: int
@@ -45,7 +47,7 @@ class Report(Conditions):
     call_s: float  # the mean of a call
     call_least_s: float
     call_most_s: float
-    generate_s: float  # all calls, estimated
+    generate_s: float  # all calls; estimated where not all are timed
 
     @property
     def ratio(self) -> float:
@@ -56,19 +58,19 @@ class Report(Conditions):
         return self.ratio >= GOAL
 
     def __str__(self) -> str:
+        """As the README has it."""
         measured = self.sampled == self.texts
-        how = "measured" if measured else f"estimated from {self.sampled} of them"
-        return "\n".join(
-            (
-                self.conditions,
-                f"{self.prompts} prompts, {self.recipes} recipes, {self.seeds} seeds, "
-                f"{self.tokens} tokens each: {self.texts} texts",
-                f"  the experiment            {self.experiment_s:8.1f} s, "
-                f"its findings {self.findings_s:.1f} s of it",
-                f"  {self.texts} calls of generate    {self.generate_s:8.1f} s, {how}: "
-                f"{self.call_s:.2f} s a call ({self.call_least_s:.2f} to {self.call_most_s:.2f})",
-                f"  ratio                     {self.ratio:8.1f}   (the goal is {GOAL:.0f})",
-            )
+        how = "all of them timed" if measured else f"estimated from {self.sampled} of them"
+        return fill(
+            f"{self.conditions}: {self.prompts} prompts × {self.recipes} recipes × {self.seeds} "
+            f"seeds × {self.tokens} tokens, {self.texts} texts in all. The experiment took "
+            f"{self.experiment_s:.1f} s, {self.findings_s:.1f} s of it for what its numbers tell; "
+            f"{self.texts} calls of `generate` took {self.generate_s:,.1f} s, {how}: "
+            f"{self.call_s:.2f} s a call ({self.call_least_s:.2f} to {self.call_most_s:.2f}). "
+            f"**{self.ratio:.1f} times** as fast (the goal is {GOAL:.0f}).",
+            width=110,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 
@@ -79,10 +81,11 @@ def compare(
     seeds: int = 8,
     sample: int = 24,
     progress: Callable[[Done], None] | None = None,
+    called: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Measure both on one model; the same weights serve the calls, unpacked.
 
-    ``progress`` is called after each text of the experiment.
+    ``progress`` is called after each text of the experiment, ``called`` after each timed call.
     """
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
@@ -105,8 +108,9 @@ def compare(
     ended = perf_counter()
     each = sample_of(asked, sample)
     times: dict[int, list[float]] = {}
-    for recipe, prompt in each:
+    for number, (recipe, prompt) in enumerate(each, 1):
         times.setdefault(recipe, []).append(_call(plain, asked, recipe, prompt, tokens))
+        called(number, len(each))
     means = [statistics.mean(times[recipe]) for recipe in sorted(times)]
     every = [one for some in times.values() for one in some]
     return Report(
