@@ -238,7 +238,7 @@ class Playground:
             for done in runner.run(fresh=fresh):
                 if progress is not None:
                     progress(done)
-            return Found(experiment, runner.facts, runner.samples())
+            return Found.kept(experiment, runner.facts, opened)
 
     def _finished(self, request: Request, progress: bool | None = None) -> Comparison:
         """Run a request to its end, and return what it generated."""

@@ -265,6 +265,9 @@ class MetricCard(Closed):
     unit: str
     better: Literal["more", "less"] | None = Field(description="Where people agree which it is.")
     expects: bool = Field(description="Whether prompts need an `expected` value.")
+    reads_features: bool = Field(
+        description="Whether the model reads all texts again once they are written."
+    )
     repeatable: bool = Field(description="Whether the same texts always have the same number.")
     params: dict[str, Any] = Field(description="Its settings as a JSON schema, with bounds.")
 

@@ -70,7 +70,7 @@ def experiment(options: Namespace) -> int:
                     _run(runner, options)
                 except ExperimentFailed as error:
                     failure = str(error)
-            result = Result(asked, runner.facts, runner.samples())
+            result = Result.kept(asked, runner.facts, store)
     except (ExperimentError, ModelError, DatabaseError) as error:
         return failed(" ".join([str(error), *getattr(error, "__notes__", ())]))
     _tell(result)
@@ -84,9 +84,16 @@ def experiment(options: Namespace) -> int:
 
 def _run(runner: Runner, options: Namespace) -> None:
     shown = not options.quiet and sys.stderr.isatty()
-    for done in runner.run(fresh=options.fresh):
+
+    def tell(how_far: str) -> None:
         if shown:
-            print(f"\r\x1b[K{progress(done)}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{how_far}", end="", file=sys.stderr, flush=True)
+
+    def reading(done: int, total: int) -> None:
+        tell(f"The model reads them: {done:,} of {total:,}")
+
+    for done in runner.run(fresh=options.fresh, reading=reading):
+        tell(progress(done))
     if shown:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -114,6 +121,8 @@ def _tell(result: Result) -> None:
         print(f"{printable(asked.question)}\n")
     for metric in asked.measured:
         print(title(metric))
+        if note := result.notes.get(str(metric)):
+            print(f"  {printable(note)}")
         for one in result.summary(str(metric)):
             print(f"  {between(one, metric):28}  {printable(asked.name(one.recipe))}")
     if not result.complete:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import atexit
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from playground.engine.decode.draft import Drafter
 from playground.engine.decode.drafters import Drafters
 from playground.engine.decode.preview import preview
+from playground.engine.features import read_features
 from playground.engine.forking import edited
 from playground.engine.forward import Forward
 from playground.engine.observer import Observer
-from playground.engine.request import Busy, EngineClosed, FieldError, Limits, Request, ScoreRequest
+from playground.engine.request import (
+    Busy,
+    EngineClosed,
+    FieldError,
+    Limits,
+    Request,
+    ScoreRequest,
+)
 from playground.engine.request_builder import RequestBuilder
 from playground.engine.run import Run
 from playground.engine.scheduler.loop import Loop
@@ -201,6 +213,20 @@ class Engine:
         except (FieldError, Busy) as error:
             self.loop.observer.refused(request, error)
             raise
+
+    def features(
+        self,
+        texts: Sequence[Sequence[int]],
+        cancelled: Callable[[], bool] = lambda: False,
+        patience_s: float = math.inf,
+    ) -> NDArray[np.float32]:
+        """The hidden state that the model has of each text's last token, ``[texts, width]``.
+
+        On the calling thread, beside the loop and, for ``patience_s`` seconds, behind everybody's
+        runs. Raises ``Cancelled`` where nobody waits any more, and ``EngineClosed``.
+        """
+        patience_s = patience_s if self.alive else 0.0  # nobody else would step their runs
+        return read_features(self.loop, texts, self._scoring, patience_s, cancelled)
 
     def prefetch(self, prompt: str, chat: bool = False, split: bool = False) -> None:
         """Have a prompt read when no run waits, so that ``preview`` finds its logits."""

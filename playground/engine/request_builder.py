@@ -50,6 +50,16 @@ class RequestBuilder:
         self._layers, self._tied = layers, bool(getattr(config, "tie_word_embeddings", False))
         self._backend = getattr(model.tokenizer, "backend_tokenizer", None)
 
+    @property
+    def no_states(self) -> str:
+        """Why nothing can read hidden states, as the sentence on it goes on; "" where it can."""
+        if self._layers is not None:
+            return ""
+        return (
+            f"reads hidden states, which {self.facts.title} does not give: they differ in width "
+            "from layer to layer, or its forward does not return them."
+        )
+
     def run(self, request: Request) -> Run:
         """The run of a request; ``FieldError`` names what cannot be run."""
         self.limits.check(request)
@@ -245,12 +255,8 @@ class RequestBuilder:
                 f"The second prompt has {longest:,} tokens; with {limit:,} new ones the context "
                 f"holds {max(0, self.context_length - limit):,}.",
             )
-        if lane.needs_hidden and self._layers is None:
-            raise FieldError(
-                f"recipes.{number}",
-                f"{recipe} reads hidden states, which {self.facts.title} does not give: they "
-                "differ in width from layer to layer, or its forward does not return them.",
-            )
+        if lane.needs_hidden and self.no_states:
+            raise FieldError(f"recipes.{number}", f"{recipe} {self.no_states}")
         if lane.search.needs_hidden and not request.cache:
             raise FieldError(
                 "cache", f"{recipe.search} looks ahead in the cache and cannot go without it."

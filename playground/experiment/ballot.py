@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import Experiment, ExperimentError
-from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
 from playground.experiment.statistics.anytime import share
 from playground.experiment.votes import Outcome, Vote

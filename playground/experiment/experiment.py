@@ -191,6 +191,11 @@ class Experiment(BaseModel):
         unknown = set(self.names) - {str(recipe) for recipe in self.recipes}
         if unknown:
             raise ValueError(f"names has {sorted(unknown)[0]}, which is none of the recipes")
+        recipes = [str(recipe) for recipe in self.recipes]
+        expects = any(prompt.expected is not None for prompt in self.prompts)
+        for metric in self.measured:
+            if fault := metric.fault(recipes, expects):
+                raise ExperimentError("metrics", f"metrics: {fault}")
         return self
 
     @property
@@ -201,6 +206,11 @@ class Experiment(BaseModel):
     @property
     def measured(self) -> list[Metric]:
         return [metrics().parse(written) for written in self.metrics]
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether a metric of it asks what the model makes of its texts."""
+        return any(metric.info.reads_features for metric in self.measured)
 
     def name(self, recipe: int) -> str:
         """What a recipe is called in tables and sentences: "temperature 0.8, top_p 0.9"."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +50,18 @@ class Findings:
     """What the numbers of an experiment tell; it holds no texts.
 
     ``values`` are, by metric, as they are compared: ``[recipes, prompts, seeds]``, NaN where there
-    is none. ``written`` counts the texts that there are; what is missing is left out.
+    is none. ``written`` counts the texts that there are; what is missing is left out. ``notes``
+    are, by metric, what must be known to read its numbers.
     """
 
-    def __init__(self, experiment: Experiment, values: Mapping[str, Array], written: int) -> None:
-        self.experiment, self.written = experiment, written
+    def __init__(
+        self,
+        experiment: Experiment,
+        values: Mapping[str, Array],
+        written: int,
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.experiment, self.written, self.notes = experiment, written, dict(notes)
         self._values = dict(values)
         self._by_prompt: dict[tuple[str, int | None, int], dict[tuple[int, int], Summary]] = {}
         self._asking = threading.Lock()
@@ -220,13 +228,13 @@ def _means(values: Array) -> Array:
 
 
 def _summary(recipe: int, metric: Metric, found: Interval, cells: int) -> Summary:
-    ratio = metric.info.ratio
+    ratio, (least, most) = metric.info.ratio, metric.info.bounds
     return Summary(
         recipe=recipe,
         metric=str(metric),
         mean=_shown(found.mean, ratio),
-        low=None if found.low is None else _shown(found.low, ratio),
-        high=None if found.high is None else _shown(found.high, ratio),
+        low=None if found.low is None else max(least, _shown(found.low, ratio)),
+        high=None if found.high is None else min(most, _shown(found.high, ratio)),
         prompts=found.prompts,
         cells=cells,
     )

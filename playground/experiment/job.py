@@ -13,13 +13,16 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from playground.errors import ModelError
-from playground.experiment import runner
+from playground.experiment import cells
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import ExperimentError
 from playground.experiment.findings import Findings
 from playground.experiment.job_queue import JobQueue
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
+from playground.experiment.metric import Features
+from playground.experiment.reading import kept_features
 from playground.experiment.result import Result
-from playground.experiment.runner import Cell, Done, ExperimentFailed, ModelReleased, Runner
+from playground.experiment.runner import Done, ExperimentFailed, ModelReleased, Runner
 from playground.experiment.sample import Sample
 from playground.experiment.state import OVER, Failed, Stage, State, blank, concluded, means
 from playground.experiment.store import Store
@@ -94,7 +97,7 @@ class Job:
     @cached_property
     def keys(self) -> dict[Cell, bytes]:
         """By which its texts are kept."""
-        return runner.keys(self.experiment, self.row.facts)
+        return cells.keys(self.experiment, self.row.facts)
 
     def start(self) -> None:
         """Write what is missing; nothing of one that has ended."""
@@ -132,7 +135,7 @@ class Job:
 
     def result(self) -> Result:
         """All texts with their numbers, for a report; measured anew."""
-        return Result(self.experiment, self.row.facts, dict(self._kept()))
+        return Result.kept(self.experiment, self.row.facts, self.store)
 
     def findings(self) -> Findings:
         """What the texts that are measured so far tell."""
@@ -153,7 +156,7 @@ class Job:
             for cell, key in self.keys.items()
             if cell.recipe == recipe and prompt in (None, cell.prompt)
         }
-        return dict(itertools.islice(runner.written(wanted, self.store), most))
+        return dict(itertools.islice(cells.written(wanted, self.store), most))
 
     def wait_for(self, ahead: int) -> None:
         """Say how many experiments are before this one."""
@@ -205,7 +208,9 @@ class Job:
                         self._stop.wait(_RELEASED_S)
             except (ExperimentFailed, ExperimentError, ModelError) as error:
                 return "failed", str(error)
-        return ("stopped", "") if self.state.done < self.experiment.cells else ("done", "")
+        unread = self.stopping and self.experiment.reads_features
+        stopped = unread or self.state.done < self.experiment.cells
+        return ("stopped" if stopped else "done"), ""
 
     def _write(self) -> None:
         self._tell(note="Loads its model.", stage="waiting")
@@ -220,10 +225,15 @@ class Job:
         self.keys = current.keys
         self._take_in_what_is_kept()
         self._tell(stage="running", note="")
-        for done in current.run():
+        for done in current.run(reading=self._reads):
             self._take_in(done)
             if self.stopping:  # also where that was said just before it began
                 current.stop()
+        assert self._tally is not None
+        self._tally.take(self._features())
+
+    def _reads(self, done: int, total: int) -> None:
+        self._tell(note=f"The model reads the texts: {done:,} of {total:,}.", seconds_left=None)
 
     def _take_in_what_is_kept(self) -> None:
         with self._measuring:
@@ -235,10 +245,14 @@ class Job:
         self._tally = tally = Tally(self.experiment)
         for cell, sample in self._kept():
             tally.add(cell, sample)
+        tally.take(self._features())
         return tally
 
+    def _features(self) -> Features | None:
+        return kept_features(self.experiment, self.row.facts, self.store)
+
     def _kept(self) -> Iterator[tuple[Cell, Sample]]:
-        return runner.written(self.keys, self.store)
+        return cells.written(self.keys, self.store)
 
     def _take_in(self, done: Done) -> None:
         tally = self._tally

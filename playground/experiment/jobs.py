@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from playground.database import DatabaseError
 from playground.engine.request import Busy
-from playground.experiment import runner
 from playground.experiment.ballots import Ballots
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.job import Job
 from playground.experiment.job_queue import JobQueue
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
+from playground.experiment.reading import kept_by
 from playground.experiment.runner import Runner
 from playground.experiment.store import Store
 
@@ -131,9 +131,9 @@ class Jobs:
         with self._lock:
             self._jobs.pop(id, None)
             self.kept.delete(id)
-        own = set(job.keys.values())
+        own = kept_by(job.experiment, job.row.facts)
         for other in self.kept.sharing(job.row):
-            own.difference_update(runner.keys(other.experiment, other.facts).values())
+            own -= kept_by(other.experiment, other.facts)
         self.store.forget(own)
         return True
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from playground.experiment.sample import Prompt, Sample
 from strategies.base import Params, setting
 from strategies.notation import write
@@ -40,6 +43,29 @@ class MetricInfo:
     ratio: bool = False  # compared by factors: means and differences are of its logarithm
     repeatable: bool = True  # the same whenever the same texts are written
     expects: bool = False  # prompts without an ``expected`` value have none
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # of means, where texts' own go beyond
+    reads_features: bool = False  # see ``Metric.over_all``
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the model makes of texts: the hidden state of each one's last token, after its prompt.
+
+    ``written`` are float32 ``[recipes, prompts, seeds, width]``, ``expected`` those of what prompts
+    expect, ``[prompts, width]``. NaN stands where there is none. ``recipes`` are in written form.
+    """
+
+    recipes: Sequence[str]
+    written: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class OverAll:
+    """Numbers ``[recipes, prompts, seeds]``, NaN for none, and what must be known to read them."""
+
+    numbers: NDArray[np.float64]
+    note: str
 
 
 class Metric:
@@ -61,6 +87,21 @@ class Metric:
         What compares texts with each other overrides this.
         """
         return [self.value(sample, prompt) for sample in samples]
+
+    def over_all(self, features: Features) -> OverAll:
+        """The numbers of a metric that ``reads_features``, once all texts are written.
+
+        What compares all texts of a recipe with others overrides this. The mean over a prompt's
+        texts, and then over prompts, is the recipe's number.
+        """
+        raise NotImplementedError
+
+    def fault(self, recipes: Sequence[str], expects: bool) -> str:
+        """Why an experiment of these recipes, written out, cannot be measured by it; "" if it can.
+
+        ``expects`` is whether one of its prompts has an ``expected`` value.
+        """
+        return ""
 
     def compared(self, value: float | None) -> float | None:
         """The value as means and differences are taken of it; None where it has none."""

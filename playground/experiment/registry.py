@@ -116,7 +116,10 @@ def check(metric: Any) -> None:
     for part in ("title", "summary", "formula", "source", "more", "less"):
         if not getattr(info, part):
             raise TypeError(f"{name}: info.{part} is empty")
-    if metric.value is Metric.value and metric.values is Metric.values:
+    if info.reads_features:
+        if metric.over_all is Metric.over_all:
+            raise TypeError(f"{name}: it reads features and does not define over_all")
+    elif metric.value is Metric.value and metric.values is Metric.values:
         raise TypeError(f"{name}: it defines neither value nor values")
     for field, about in metric.Params.model_fields.items():
         if not about.description:

@@ -7,10 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from playground.experiment.cells import Cell, keys, written
 from playground.experiment.experiment import Experiment
 from playground.experiment.findings import Findings
-from playground.experiment.runner import Cell
+from playground.experiment.metric import Features
+from playground.experiment.reading import kept_features
 from playground.experiment.sample import Sample
+from playground.experiment.store import Store
 from playground.experiment.tally import Tally
 from playground.models.provenance import Facts
 
@@ -25,15 +28,26 @@ class Result(Findings):
     """
 
     def __init__(
-        self, experiment: Experiment, facts: Facts, samples: Mapping[Cell, Sample]
+        self,
+        experiment: Experiment,
+        facts: Facts,
+        samples: Mapping[Cell, Sample],
+        features: Features | None = None,
     ) -> None:
         self.facts = facts
         self.samples = dict(sorted(samples.items(), key=lambda each: _place(each[0])))
         tally = Tally(experiment)
         for cell, sample in self.samples.items():
             tally.add(cell, sample)
-        super().__init__(experiment, tally.values(), len(self.samples))
+        tally.take(features)
+        super().__init__(experiment, tally.values(), len(self.samples), tally.notes)
         self._numbers = tally.numbers
+
+    @classmethod
+    def kept(cls, experiment: Experiment, facts: Facts, store: Store) -> Result:
+        """What a store has of an experiment."""
+        samples = dict(written(keys(experiment, facts), store))
+        return cls(experiment, facts, samples, kept_features(experiment, facts, store))
 
     def __repr__(self) -> str:
         return f"<Result: {len(self.samples):,} of {self.experiment.cells:,} texts>"

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from playground.engine import EngineClosed, FieldError, Request, Run
-from playground.engine.request import Busy
+from playground.engine.request import Busy, Cancelled
+from playground.experiment.cells import Cell, keys, written
 from playground.experiment.experiment import Experiment, ExperimentError
+from playground.experiment.reading import groups, read
 from playground.experiment.sample import Sample
-from playground.experiment.store import Store, key
+from playground.experiment.store import Store
 from playground.models.provenance import Facts
 from playground.trace import ModelFacts
 
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
     from playground.engine.request_builder import RequestBuilder
 
 _SERVED_SHARE = 0.5  # of the rows, where an engine serves others too
-_READ_AT_ONCE = 500  # samples
 _LOOK_AGAIN = 0.5  # seconds after which a full queue, or a request to stop, is looked at again
 
 
@@ -37,15 +41,6 @@ class ExperimentFailed(RuntimeError):
 
 class ModelReleased(ExperimentFailed):
     """The model was released, as to make room for another one; it can be loaded again."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One text to write: indices into the experiment's prompts, recipes and seeds."""
-
-    prompt: int
-    recipe: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -106,6 +101,11 @@ class Writer(Protocol):
     def submit(self, request: Request) -> Run:
         """Queue a run."""
 
+    def features(
+        self, texts: Sequence[Sequence[int]], cancelled: Callable[[], bool]
+    ) -> NDArray[np.float32]:
+        """The hidden state of each text's last token, read behind everybody's runs."""
+
     def step(self) -> None:
         """One step, where no thread serves it."""
 
@@ -132,14 +132,18 @@ class Runner:
         """The same one by one, read from the store some at a time."""
         yield from written(self.keys, self.store)
 
-    def run(self, *, fresh: bool = False) -> Iterator[Done]:
+    def run(
+        self, *, fresh: bool = False, reading: Callable[[int, int], None] = lambda done, total: None
+    ) -> Iterator[Done]:
         """Write every missing cell, and yield each once it is stored; with ``fresh`` all of them.
 
-        Leaving the iterator ends the runs under way. Raises ``ExperimentFailed``.
+        Then read them, where a metric asks what the model makes of texts; ``reading`` hears how far
+        that is. Leaving the iterator ends the runs under way. Raises ``ExperimentFailed``.
         """
         self._stop.clear()
         if fresh:
             self.store.forget(self.keys.values())
+            self.store.forget(groups(self.experiment, self.facts).values())
         kept = self.store.has(self.keys.values())
         before = count = sum(key in kept for key in self.keys.values())
         clock = perf_counter()
@@ -149,9 +153,24 @@ class Runner:
                 pace = (perf_counter() - clock) / (count - before)
                 left = (len(self.keys) - count) * pace
                 yield Done(cell, sample, count, len(self.keys), left)
+        self._read(reading)
+
+    def _read(self, told: Callable[[int, int], None]) -> None:
+        try:
+            read(self.experiment, self.facts, self.engine, self.store, told, self._stop.is_set)
+        except Cancelled:  # it was stopped
+            return
+        except EngineClosed as error:
+            raise ModelReleased("The model was released; what was written is kept.") from error
+        except (RuntimeError, MemoryError) as error:
+            raise ExperimentFailed(f"The texts could not be read: {error}.") from error
 
     def _check(self) -> None:
-        """Raise ``ExperimentError`` where a recipe or a prompt cannot be run on this model."""
+        """Raise ``ExperimentError`` where this model cannot run a recipe, a prompt or a metric."""
+        if self.experiment.reads_features and self.engine.builder.no_states:
+            asking = next(one for one in self.experiment.measured if one.info.reads_features)
+            said = f"metrics: {asking.info.id} {self.engine.builder.no_states}"
+            raise ExperimentError("metrics", said)
         for number in range(len(self.experiment.prompts)):
             recipes = range(len(self.experiment.recipes)) if number == 0 else range(1)
             for recipe in recipes:
@@ -264,33 +283,3 @@ class Runner:
         ]
         self.store.put({self.keys[cell]: sample for cell, sample in found})
         return found
-
-
-def written(keys: Mapping[Cell, bytes], store: Store) -> Iterator[tuple[Cell, Sample]]:
-    """The cells of these keys that a store has, read some at a time."""
-    cells = list(keys)
-    for start in range(0, len(cells), _READ_AT_ONCE):
-        some = cells[start : start + _READ_AT_ONCE]
-        kept = store.get(keys[cell] for cell in some)
-        yield from ((cell, kept[keys[cell]]) for cell in some if keys[cell] in kept)
-
-
-def keys(experiment: Experiment, facts: Facts) -> dict[Cell, bytes]:
-    """By which each cell is kept: a hash of all that its text follows from."""
-    shared = {
-        "model": facts.fingerprint,
-        "device": facts.device.partition(":")[0],
-        "dtype": facts.dtype,
-        "max_new_tokens": experiment.max_new_tokens,
-        "min_new_tokens": experiment.min_new_tokens,
-        "stop": list(experiment.stop),
-        "chat": experiment.chat,
-        "split_special_tokens": experiment.split_special_tokens,
-    }
-    recipes = [str(recipe) for recipe in experiment.recipes]
-    return {
-        Cell(p, r, s): key({**shared, "prompt": prompt.text, "recipe": recipe, "seed": seed})
-        for p, prompt in enumerate(experiment.prompts)
-        for s, seed in enumerate(experiment.seeds)
-        for r, recipe in enumerate(recipes)
-    }

@@ -33,6 +33,7 @@ class NamedMetric(Closed):
     title: str = Field(description="Its name, with its settings and its unit.")
     summary: str = Field(description="What it is, in one sentence.")
     better: Literal["more", "less"] | None = Field(description="Where people agree which it is.")
+    note: str = Field("", description="What must be known to read its numbers, once it ended.")
 
 
 class Mean(Closed):
@@ -170,8 +171,11 @@ def blank(id: str, experiment: Experiment, model: str) -> State:
 def concluded(state: State, findings: Findings) -> State:
     """The same once it has ended: with its final intervals, its pairs and its verdict."""
     found = pairs(findings)
+    notes = findings.notes
+    noted = [one.model_copy(update={"note": notes.get(one.written, "")}) for one in state.metrics]
     return state.model_copy(
         update={
+            "metrics": noted,
             "means": means(findings, live=False),
             "done": findings.written,
             "measured": findings.written,

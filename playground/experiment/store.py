@@ -12,7 +12,11 @@ import json
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from playground.database import Database, total
 from playground.experiment.sample import Sample
@@ -87,7 +91,8 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 class Store(Database):
-    """A file of samples and of a server's experiments with their votes. Any thread may call it.
+    """A file of samples, with what the model makes of them where that was asked, and of a server's
+    experiments with their votes. Any thread may call it.
 
     It has at most about ``most_bytes``, of which what was used longest ago goes first, and nothing
     that was last used more than ``days`` ago; None is any time. Several processes may share one
@@ -127,13 +132,15 @@ class Store(Database):
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Sample]:
         """The samples of these keys, as far as they are kept."""
-        found: dict[bytes, Sample] = {}
+        return {
+            key: Sample.model_validate_json(zlib.decompress(packed))
+            for key, packed in self._packed(keys)
+        }
+
+    def _packed(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for some in _parts(list(keys)):
             marks = ", ".join("?" * len(some))
-            question = f"SELECT key, sample FROM samples WHERE key IN ({marks})"
-            for key, packed in self.rows(question, *some):
-                found[key] = Sample.model_validate_json(zlib.decompress(packed))
-        return found
+            yield from self.rows(f"SELECT key, sample FROM samples WHERE key IN ({marks})", *some)
 
     def put(self, samples: Mapping[bytes, Sample]) -> None:
         """Keep samples, all or none, and make room for them.
@@ -148,6 +155,21 @@ class Store(Database):
         with self.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
             self.make_room()
+
+    def put_vectors(self, key: bytes, vectors: NDArray[np.float32]) -> None:
+        """Keep what the model makes of some texts beside them, ``[texts, width]``."""
+        packed = BytesIO()
+        np.save(packed, vectors, allow_pickle=False)
+        row = (key, time.time(), len(packed.getvalue()), packed.getvalue())
+        with self.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", row)
+            self.make_room()
+
+    def vectors(self, keys: Iterable[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """The vectors of these keys, as far as they are kept."""
+        return {
+            key: np.load(BytesIO(packed), allow_pickle=False) for key, packed in self._packed(keys)
+        }
 
     def forget(self, keys: Iterable[bytes]) -> None:
         """Drop samples, so that they are written anew."""

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import Experiment
 from playground.experiment.findings import Findings
-from playground.experiment.runner import Cell
+from playground.experiment.metric import Features
 from playground.experiment.sample import Sample
 
 Array = NDArray[np.float64]
@@ -20,13 +21,15 @@ class Tally:
 
     Some metrics compare the texts of all seeds with each other: those of a prompt and a recipe are
     measured anew when another one has come, and dropped once all are there. NaN stands for texts
-    that are missing, that failed, or that have no such number. Any thread may read them.
+    that are missing, that failed, or that have no such number. ``notes`` are, by metric, what must
+    be known to read its numbers. Any thread may read them.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.written = 0
         self.failed: dict[Cell, str] = {}
+        self.notes: dict[str, str] = {}
         self._metrics = {str(metric): metric for metric in experiment.measured}
         sizes = tuple(map(len, (experiment.recipes, experiment.prompts, experiment.seeds)))
         self.numbers: dict[str, Array] = {
@@ -52,6 +55,19 @@ class Tally:
             self._measure(group)
             del self._open[group]
 
+    def take(self, features: Features | None) -> None:
+        """Measure what asks what the model makes of the texts; None where they were not read."""
+        for written, metric in self._metrics.items():
+            if not metric.info.reads_features:
+                continue
+            if features is None:
+                told = "the model reads the texts once all are written, and has not read these"
+                self.notes[written] = f"{metric.info.title} is not told: {told}."
+                continue
+            found = metric.over_all(features)
+            with self._lock:
+                self.numbers[written], self.notes[written] = found.numbers, found.note
+
     def values(self) -> dict[str, Array]:
         """A copy of all numbers as they are compared; NaN where there is none."""
         with self._lock:
@@ -68,7 +84,7 @@ class Tally:
 
     def findings(self) -> Findings:
         """What the texts so far tell."""
-        return Findings(self.experiment, self.values(), self.written)
+        return Findings(self.experiment, self.values(), self.written, self.notes)
 
     def _measure(self, group: tuple[int, int]) -> None:
         self._changed.discard(group)
@@ -76,6 +92,8 @@ class Tally:
         seeds = sorted(s for s, sample in self._open[group].items() if sample.error is None)
         samples = [self._open[group][seed] for seed in seeds]
         for written, metric in self._metrics.items():
+            if metric.info.reads_features:
+                continue
             values = metric.values(samples, self.experiment.prompts[prompt]) if samples else []
             for seed, value in zip(seeds, values, strict=True):
                 self.numbers[written][recipe, prompt, seed] = np.nan if value is None else value

@@ -59,6 +59,28 @@ def of_run(run: Comparison) -> Entry:
     )
 
 
+def same_texts(one: Entry, other: Entry) -> bool:
+    """Whether two entries of one source tell of the same texts, whatever their columns' names."""
+    return _nameless(one) == _nameless(other)
+
+
+def _nameless(entry: Entry) -> dict[str, Any]:
+    columns = [{**one, "name": ""} for one in entry.columns]
+    return {**entry.told, "columns": columns}
+
+
+def run_of(entry: Entry, content: str) -> Comparison:
+    """The run that was kept, its columns named as they were last; ``ValueError`` for no run."""
+    run = Comparison.from_json(content)
+    names = [str(one.get("name") or "") for one in entry.columns]
+    if len(names) != len(run.lanes):
+        return run
+    lanes = [
+        lane.model_copy(update={"name": name}) for lane, name in zip(run.lanes, names, strict=True)
+    ]
+    return run.model_copy(update={"lanes": lanes})
+
+
 def searched(parts: Sequence[str]) -> str:
     """Texts as they are searched: one below the other, whatever their case."""
     return "\n".join(parts)[:SEARCHED].casefold()

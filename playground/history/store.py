@@ -41,6 +41,15 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # By the second, what one visitor has is added up without reading it.
     total("entries") + "CREATE INDEX entries_by_size ON entries (visitor, bytes);",
+    # A row that changes is written whole: apart, what was kept is not written for a new name.
+    """
+    CREATE TABLE contents (
+        id TEXT PRIMARY KEY REFERENCES entries (id) ON DELETE CASCADE,
+        content BLOB NOT NULL
+    );
+    INSERT INTO contents SELECT id, content FROM entries;
+    ALTER TABLE entries DROP COLUMN content;
+    """,
 )
 _FIELDS = "id, kind, source, created, pinned, told, bytes"
 
@@ -55,7 +64,8 @@ class History(Database):
     def __init__(self, file: Path | None, most_bytes: int = 256 << 20, days: float = 90) -> None:
         """Raises ``DatabaseError`` where the file cannot be used."""
         self.most_bytes, self.days = most_bytes, days
-        super().__init__(file, MIGRATIONS, "for the history", pragmas=["secure_delete = ON"])
+        pragmas = ["foreign_keys = ON", "secure_delete = ON"]
+        super().__init__(file, MIGRATIONS, "for the history", pragmas)
 
     def keep(self, visitor: str, entry: Entry, content: str) -> str:
         """Keep ``content``, the JSON of what the entry tells of; its id.
@@ -66,17 +76,33 @@ class History(Database):
         told, who = json.dumps(entry.told, ensure_ascii=False), _hash(visitor)
         with self.transaction() as database:
             row = database.execute(
-                "INSERT INTO entries (id, visitor, kind, source, created, words, told, bytes, "
-                "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (visitor, source) DO "
-                "UPDATE SET words = excluded.words, told = excluded.told, bytes = excluded.bytes, "
-                "content = excluded.content RETURNING id",
+                "INSERT INTO entries (id, visitor, kind, source, created, words, told, bytes) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (visitor, source) DO "
+                "UPDATE SET words = excluded.words, told = excluded.told, bytes = excluded.bytes "
+                "RETURNING id",
                 (
                     secrets.token_hex(12), who, entry.kind, entry.source, time.time(), entry.words,
-                    told, len(packed), packed,
+                    told, len(packed),
                 ),
             ).fetchone()  # fmt: skip
+            database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?)", (row[0], packed))
             self._drop(who)
         return str(row[0])
+
+    def known(self, visitor: str, source: str) -> Entry | None:
+        """What a visitor kept of a source."""
+        question = f"SELECT {_FIELDS} FROM entries WHERE visitor = ? AND source = ?"
+        rows = self.rows(question, _hash(visitor), source)
+        return _entry(rows[0]) if rows else None
+
+    def rename(self, visitor: str, entry: Entry) -> None:
+        """Set what is told and searched of an entry of this source; what was kept stays."""
+        told = json.dumps(entry.told, ensure_ascii=False)
+        with self.transaction() as database:
+            database.execute(
+                "UPDATE entries SET words = ?, told = ? WHERE visitor = ? AND source = ?",
+                (entry.words, told, _hash(visitor), entry.source),
+            )
 
     def list(
         self, visitor: str, search: str = "", before: float | None = None, most: int = 50
@@ -138,7 +164,11 @@ class History(Database):
             database.execute("DELETE FROM entries WHERE source = ?", (source,))
 
     def _one(self, where: str, value: str) -> tuple[Entry, str] | None:
-        rows = self.rows(f"SELECT {_FIELDS}, content FROM entries WHERE {where} LIMIT 1", value)
+        rows = self.rows(
+            f"SELECT {_FIELDS}, content FROM entries JOIN contents USING (id) "
+            f"WHERE {where} LIMIT 1",
+            value,
+        )
         if not rows:
             return None
         *fields, content = rows[0]

@@ -13,7 +13,7 @@ from playground.charts.text import count
 from playground.colours import COLOURS, LETTERS
 from playground.engine import Busy
 from playground.explain.baseline import AgainstBaseline, against
-from playground.history import Entry, History, of_run, searched
+from playground.history import Entry, History, of_run, run_of, same_texts, searched
 from playground.service import Service
 from playground.trace import Comparison
 from playground.ui import event_errors
@@ -105,7 +105,7 @@ class Archive:
         """Keep what the columns show, once it has ended, and hold it against the baseline.
 
         Or keep the experiment that is named. To arrange columns anew, or to take some away, makes
-        no other entry.
+        no other entry and writes nothing; to name one writes its name.
         """
         if sent.experiment:
             return self._keep_experiment(history, sent)
@@ -121,7 +121,13 @@ class Archive:
         if whole is None or not ended(whole):
             whole = shown
         entry = of_run(whole).model_copy(update={"source": view.source})
-        id = history.keep(sent.key, entry, whole.to_json())
+        known = history.known(sent.key, entry.source)
+        if known is None or not same_texts(known, entry):
+            id = history.keep(sent.key, entry, whole.to_json())
+        else:
+            id = known.id
+            if known.told != entry.told:
+                history.rename(sent.key, entry)
         return {"id": id} | self._baseline(history, sent, shown)
 
     def _keep_experiment(self, history: History, sent: Sent) -> dict[str, Any]:
@@ -152,7 +158,7 @@ class Archive:
         found = history.get(pinned.id)
         if shown is None or found is None or not ended(shown):
             return {"baseline": known | {"columns": [], "told": ""}}
-        run = Comparison.from_json(found[1])
+        run = run_of(*found)
         if View.parse(shown.id).whole.source in (pinned.source, f"{ID}-{pinned.id}"):
             return {"baseline": known | {"columns": [], "told": "These columns are it."}}
         told = "" if run.prompt == shown.prompt else "It has another prompt."
@@ -181,7 +187,7 @@ def kept(service: Service, run: str) -> Comparison | None:
     if found is None:
         return None
     try:
-        comparison = Comparison.from_json(found[1]).model_copy(update={"id": run})
+        comparison = run_of(*found).model_copy(update={"id": run})
     except ValueError:  # of a form that is no longer read
         return None
     service.keep(comparison)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.trace import Comparison
+from playground.history import run_of
 from playground.trace.soundness import check
 from playground.ui.archive import ID, OFF
 from playground.ui.gradio_compat import told_by
@@ -50,7 +50,7 @@ class ArchiveOpener:
             found = None if history is None else history.get(id)
             if found is None:
                 return {line: status("bad", OFF if history is None else GONE)}
-            run = Comparison.from_json(found[1]).model_copy(update={"id": f"{ID}-{id}"})
+            run = run_of(*found).model_copy(update={"id": f"{ID}-{id}"})
             check(run, self.most_columns)
         except ValueError as problem:
             return {line: status("bad", f"Not opened: {str(problem)[:160]}")}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground.colours import COLOURS
 from playground.experiment.job import Job
+from playground.experiment.registry import metrics
 from playground.experiment.report.content import plus_minus
 from playground.experiment.state import LIVE_RESAMPLES
 from playground.experiment.statistics.interval import RESAMPLES
@@ -20,6 +21,7 @@ from playground.ui.asking import Asking, options
 from playground.ui.element import QUICK, element
 from playground.ui.gradio_compat import told_by
 from playground.ui.plot import plot
+from playground.ui.step_controls import LATEX
 from playground.ui.visitor import visitor
 from playground.ui.voting import Voting
 
@@ -155,11 +157,27 @@ class Finding:
             return {"fault": event_errors.sentence(error)}
 
 
+def measures() -> str:
+    """Every metric that can be asked for, with its formula and its source, as Markdown."""
+    told = []
+    for id, metric in metrics().metrics.items():
+        info = metric.info
+        source = f"[{info.source}]({info.url})" if info.url else info.source
+        told.append(
+            f"**{info.title}** `{id}`: {info.summary}\n\n$$ {info.formula} $$\n\nSource: {source}."
+        )
+    return "\n\n".join(told)
+
+
 def decide(service: Service) -> None:
     """Draw the area, which is shown in place of the columns, and wire what happens in it."""
     finding = Finding(service)
     with gr.Column(elem_id="decide"):
         element("asking", constants=options(), server_functions=Asking(service).functions)
+        with gr.Accordion(
+            "What each metric is: formula and source", open=False, elem_id="measures"
+        ):
+            gr.Markdown(measures(), latex_delimiters=LATEX)
         shown = element(
             "finding", constants={"colours": COLOURS}, server_functions=finding.functions,
             elem_id="finding",

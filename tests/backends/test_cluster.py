@@ -529,6 +529,8 @@ def test_an_experiment_is_spread_over_all_replicas(
     assert found.keys() == wanted.keys()
     assert all(found[cell].text == wanted[cell].text for cell in found)
     assert len({name for method, name in three.calls if method == "begin"}) == 3
+    texts = [[number, 7, 9] for number in range(11)]
+    assert spread.engine.features(texts) == pytest.approx(reference.features(texts), abs=1e-5)
     backend.close()
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from playground.experiment.ballots import Ballots, VoteError
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
-from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
 from playground.experiment.statistics.anytime import share
 from playground.experiment.store import Store

@@ -7,9 +7,10 @@ import math
 import zlib
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from playground.experiment.metric import Metric, MetricInfo
+from playground.experiment.metric import Features, Metric, MetricInfo
 from playground.experiment.registry import MetricError, Metrics, check, metrics
 from playground.experiment.sample import Prompt, Sample
 from strategies.registry import registry
@@ -40,6 +41,15 @@ def test_the_contract(id):
     assert info.summary.endswith(".") and info.more != info.less
     assert info.url.startswith("https://") or info.source.startswith(("A count", "A clock"))
     assert str(metrics().parse(str(plugin()))) == str(plugin()) == id
+    if info.reads_features:
+        written = np.random.default_rng(0).normal(size=(3, 20, 4, 5)).astype(np.float32)
+        written[1, 2, 3] = np.nan
+        features = Features(["a", "b", "c"], written, written[0, :, 0])
+        one, again = (plugin().over_all(features) for _ in range(2))
+        assert one.numbers.shape == (3, 20, 4) and one.note.endswith(".")
+        assert np.array_equal(one.numbers, again.numbers, equal_nan=True)
+        assert np.isnan(one.numbers[1, 2, 3]) and plugin().fault(["a"], True) == ""
+        return
     texts = [sample("one two", [1, 2], [-1.0, -2.0], [0.5, 1.0], speed=4.0)] * 3
     prompt = Prompt(text="p", expected="{}")
     for given in ([], texts[:1], texts, [sample()] * 2):

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import Experiment
 from playground.experiment.frontier import ellipse, fair, frontier, sampler
 from playground.experiment.report import to_toml
 from playground.experiment.result import Result
-from playground.experiment.runner import Cell
 from playground.experiment.sample import Sample
 from playground.models.provenance import Facts
 from strategies import Recipe

@@ -12,9 +12,10 @@ import pytest
 
 from playground.database import DatabaseError
 from playground.engine import Request
+from playground.experiment.cells import Cell
 from playground.experiment.experiment import Experiment, ExperimentError
 from playground.experiment.kept_jobs import KeptJob, KeptJobs
-from playground.experiment.runner import Cell, ExperimentFailed, Runner
+from playground.experiment.runner import ExperimentFailed, Runner
 from playground.experiment.sample import Sample
 from playground.experiment.state import blank
 from playground.experiment.store import MIGRATIONS, Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -124,18 +125,19 @@ def test_a_file_of_an_earlier_form_is_brought_up_to_date(tmp_path):
     with sqlite3.connect(file) as database:
         database.executescript(stores.MIGRATIONS[0])
         for number in range(3):
-            row = (f"i{number}", b"v", "run", f"s{number}", 1.0, 0, "", "{}", 100, b"")
+            content = zlib.compress(f"{number}".encode())
+            row = (f"i{number}", b"v", "run", f"s{number}", 1.0, 0, "", "{}", 100, content)
             database.execute(f"INSERT INTO entries VALUES ({', '.join('?' * 10)})", row)
         database.execute("PRAGMA user_version = 1")
     made = History(file, days=3650 * 100)
-    assert made.nbytes == 300
+    assert made.nbytes == 300 and made.of_source("s2")[1] == "2"
     id = made.keep(ANN, entry("r1"), "{}")
     one = made.nbytes - 300
     made.keep(ANN, entry("r1"), "[1, 2, 3, 4, 5, 6]" * 9)  # in the place of the other
     assert made.rows("SELECT sum(bytes) FROM entries") == [(made.nbytes,)]
     assert made.nbytes - 300 != one > 0
     made.delete(ANN, id)
-    assert made.nbytes == 300
+    assert made.nbytes == 300 and made.rows("SELECT count(*) FROM contents") == [(3,)]
     made.close()
 
 

@@ -116,6 +116,27 @@ def test_columns_arranged_anew_make_no_other_entry(archive, runs):
     assert "Run" in kept_by(archive, KEY, "gone")["lost"]
 
 
+def test_what_did_not_change_is_not_written_again(archive, runs, service, monkeypatch):
+    calls, made = archive
+    made.resolve = lambda view: look_up(view, runs.get)
+    id = kept_by(archive, KEY, "one")["id"]
+    before = runs["one"]
+    lanes = [before.lanes[0].model_copy(update={"name": "Mine"}), *before.lanes[1:]]
+    history = service.history
+    written = history.rows("PRAGMA data_version"), history._database.total_changes
+    monkeypatch.setattr(Comparison, "to_json", lambda self: pytest.fail("the trace is written"))
+    assert kept_by(archive, KEY, "one:2.0.1")["id"] == id
+    assert (history.rows("PRAGMA data_version"), history._database.total_changes) == written
+    runs["one"] = before.model_copy(update={"lanes": lanes})
+    assert kept_by(archive, KEY, "one:1.0")["id"] == id
+    assert history._database.total_changes == written[1] + 1  # the name
+    monkeypatch.undo()
+    assert (
+        calls["listed"]({"key": KEY, "search": "mine"})["rows"][0]["columns"][0]["name"] == "Mine"
+    )
+    assert kept(service, "one").to_json() == runs["one"].to_json()
+
+
 def test_an_experiment_is_kept_searched_and_deleted_with_its_texts(archive, service, jobs):
     calls, _ = archive
     job = jobs.submit(LONG | {"question": "Which one?", "seeds": 1})

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Refused = FieldError | Busy | EngineClosed
 _GATHER_S = 0.001  # after the first news of a step, until those of its other runs are there
+_PATIENCE_S = 20.0  # for which the texts of experiments wait until nobody's run is at work
 _PROMPTS = 512  # that a replica tells to have read
 
 
@@ -231,6 +232,11 @@ class Replica:
 
     async def score_text(self, request: ScoreRequest) -> Any:
         return await self._tried(lambda: self.backend.score_text(request, lambda: False))
+
+    async def features(self, texts: Sequence[Sequence[int]]) -> Any:
+        """The hidden states of texts, as of ``Engine``; behind people's runs, but not for ever."""
+        read = self.backend.engine.features
+        return await self._tried(lambda: read(texts, patience_s=_PATIENCE_S))
 
     async def load(self) -> dict[str, Any]:
         """By what a front end chooses among replicas: free rows, and the prompts it has read."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from playground.backends.cluster.messages import Wants
 from playground.engine import Limits, Request, Run
+from playground.engine.request import Cancelled
 from playground.trace import ModelFacts
 
 if TYPE_CHECKING:
     from playground.backends.cluster.backend import ClusterBackend
     from playground.engine.request_builder import RequestBuilder
     from playground.models.provenance import Facts
+
+_TEXTS_AT_ONCE = 8  # that a replica reads for one call
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,18 @@ class Spread:
 
     def submit(self, request: Request) -> Run:
         return self.backend.submit_all([request])[0]
+
+    def features(
+        self, texts: Sequence[Sequence[int]], cancelled: Callable[[], bool] = lambda: False
+    ) -> NDArray[np.float32]:
+        """As of ``Engine``, some texts at a time, each time by the replica that is freest."""
+        found = []
+        for first in range(0, len(texts), _TEXTS_AT_ONCE):
+            if cancelled():
+                raise Cancelled("nobody waits for these texts")
+            some = texts[first : first + _TEXTS_AT_ONCE]
+            found.append(self.backend.call("features", some, wants=Wants()))
+        return np.concatenate(found)
 
     def step(self) -> None:
         """Does nothing: the replicas step by themselves (``alive``)."""

@@ -76,6 +76,22 @@ class PlainText:
         row.ids += ids
         return out
 
+    def states(self, tokens: Tensor) -> Tensor:
+        """The states after the last layer, normalised, ``[rows, length, width]``, of ``tokens``.
+
+        Rows of tokens are read from their beginning, without a cache.
+        """
+        at = torch.arange(tokens.shape[1], device=self._device)
+        given: dict[str, Any] = {
+            "position_ids": at.expand(tokens.shape),
+            "use_cache": False,
+            "output_hidden_states": True,
+            "logits_to_keep": 1,
+        }
+        given = {name: value for name, value in given.items() if name in self._known}
+        found: Tensor = self.model(tokens, return_dict=True, **given).hidden_states[-1]
+        return found
+
     @torch.inference_mode()
     def probe(self) -> None:
         """Find out whether the model returns what it keeps; raises what its forward does."""

@@ -139,7 +139,8 @@ def _means(result: Result) -> Section:
         [
             "Over prompts, each of which counts as the mean of its texts, with the interval that "
             "holds the true mean with 95 %: BCa bootstrap of whole prompts. Ratios have geometric "
-            "means."
+            "means.",
+            *result.notes.values(),
         ],
         table=Table(
             ["Recipe", *map(title, measured)], rows, frozenset(range(1, len(measured) + 1))

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from playground.experiment.cells import Cell
 from playground.experiment.report.content import Section, Table, heading, sections, title
 from playground.experiment.report.plots import frontier, means
 from playground.experiment.result import Result
-from playground.experiment.runner import Cell
 
 MOST_PROMPTS = 20  # whose texts are shown
 _CONTROL = {n: None for n in range(32) if n not in (9, 10)} | {0xFFFE: None, 0xFFFF: None}

@@ -15,6 +15,7 @@ let typing = null;
 let asked = 0; // the number of the last request for the list
 let last = null; // the time of the last row
 let kept = ''; // the view that was kept last
+let renamed = false; // whether a column has a name that the server may not have yet
 let [retry, wait] = [null, AGAIN];
 let experiment = null; // the one that is shown and this visitor's: {id, over}
 
@@ -210,10 +211,16 @@ element.hidden = !on;
 if (on) {
   document.addEventListener('playground:experiment', follow);
   const watching = new MutationObserver((changes) => {
-    if (changes.some(({ target }) => target.classList?.contains('strip'))) soon();
+    const names = changes.filter(({ attributeName }) => attributeName === 'data-name');
+    const other = names.some(({ target, oldValue }) => (oldValue ?? '') !== target.dataset.name);
+    if (other || (names.length && renamed)) { // as it was typed, and again as the server draws it
+      kept = '';
+      renamed = other;
+    }
+    if (changes.some(({ target }) => target.matches('.strip, .lane'))) soon();
   });
   const columns = document.querySelector('#columns');
-  watching.observe(columns, { subtree: true, attributes: true, attributeFilter: ['data-state', 'data-run'] });
+  watching.observe(columns, { subtree: true, attributes: true, attributeFilter: ['data-state', 'data-run', 'data-name'], attributeOldValue: true });
   document.addEventListener('playground:unpin', function unpin() {
     if (element.isConnected) act('unpin');
     else document.removeEventListener('playground:unpin', unpin);

@@ -47,7 +47,7 @@ function sentence() {
   const texts = `${state.done.toLocaleString('en')} of ${counted(state.total, 'text')}`;
   const { stage, note } = state;
   if (stage === 'waiting') return note || 'Waits.';
-  if (stage === 'running') return `${texts}${left(state.seconds_left)}`;
+  if (stage === 'running') return note || `${texts}${left(state.seconds_left)}`;
   if (stage === 'concluding') return `${texts}. Comparing …`;
   if (stage === 'done') return state.measured < state.total ? `Done; of ${texts} are still kept.` : `Done: ${counted(state.total, 'text')}.`;
   return stage === 'failed' ? `Failed after ${texts}: ${note}` : `Stopped after ${texts}; what follows is of these.`;
@@ -152,6 +152,7 @@ function means() {
   const note = home.querySelector('.means ~ .note');
   note.textContent = over()
     ? 'Each prompt counts as the mean of its texts; the interval (BCa bootstrap of whole prompts) holds the true mean with 95 %. A click on a recipe opens its texts.'
+      + state.metrics.map((one) => (one.note ? ` ${one.note}` : '')).join('')
     : `Of ${counted(state.measured, 'text')} so far. What differs is told at the end: to look again and again, and to stop where it pleases, would find differences that are none.`;
 }
 
