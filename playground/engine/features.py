@@ -74,7 +74,8 @@ def features(forward: Forward, texts: Sequence[Sequence[int]]) -> NDArray[np.flo
     """
     longest = max(map(len, texts))
     tokens = torch.tensor([[*text, *[text[-1]] * (longest - len(text))] for text in texts])
-    states = forward.text.states(tokens.to(forward.device))
+    with forward.eager.products():
+        states = forward.text.states(tokens.to(forward.device))
     last = torch.tensor([len(text) - 1 for text in texts], device=forward.device)
     found = states[torch.arange(len(texts), device=forward.device), last]
     return found.float().cpu().numpy()

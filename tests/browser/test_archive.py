@@ -24,8 +24,12 @@ def test_runs_are_kept_compared_and_opened_again(
     expect(box.locator(".told")).to_contain_text("once they have ended")
     page.keyboard.press("Escape")
     run(page, 5)
+    lane(page, "A").locator(".rename").click()
+    lane(page, "A").locator(".naming").fill("Plain")
+    lane(page, "A").locator(".naming").press("Enter")
     opened(page)
     expect(box.locator(".rows li")).to_have_count(1)
+    expect(box.locator(".rows li .name").first).to_have_text("Plain")
     kept = box.get_by_role("checkbox", name="keep what I run")
     expect(kept).to_be_checked()
     expect(kept).to_have_css("appearance", "auto")  # else it looks the same as one that is not

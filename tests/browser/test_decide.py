@@ -50,8 +50,10 @@ def test_an_experiment_is_run_read_and_found_again(page: Page):
     expect(lane(page, "A")).to_have_count(0)  # Compare is hidden
     ask(page)
     page.get_by_label("Question (for the report)").fill("Which <b>one</b>?")
+    page.locator(".asking .metrics").get_by_label("MAUVE").check()
     page.get_by_role("button", name="Run the experiment").click()
     stage(page, "done")
+    expect(page.locator(".finding .means ~ .note").first).to_contain_text("of 4 texts no dist")
     expect(page.locator(".finding h2")).to_have_text("Which <b>one</b>?")
     expect(page.locator(".finding .progress .told")).to_have_text("Done: 20 texts.")
     rows = page.locator(".finding .table tbody tr")
