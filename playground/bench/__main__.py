@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     parser.add_argument(
         "--write",
         type=Path,
-        help="of peers, bars, growth, cluster, experiment and gpu, the README it writes them into",
+        help="the README in which it replaces the table of what is measured",
     )
     parser.add_argument("--plot", type=Path, help="of growth, the HTML file that it draws")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
