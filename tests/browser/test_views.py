@@ -23,6 +23,9 @@ VIEWS = {
     "Texts": [(".each button >> nth=1", "Enter")],
     "What if": [(".knob input >> nth=0", "Home")],
     "Likelihood": [None, None],
+    "Timings": [(".chart", "ArrowLeft"), None, None],
+    "Steps": [(".field", "ArrowLeft"), (".chart", "ArrowLeft")],
+    "Tree": [("[role=treeitem] >> nth=0", "ArrowRight"), (".line-chart", "End")],
 }
 BURST_MS = 1100  # Chromium drops downloads after ten of them, none of them so long after another
 # What a view has drawn, where its cursor is, and what of it is chosen.
@@ -89,6 +92,12 @@ def test_every_view_is_read_saved_and_walked_by_keys(shown: Page) -> None:
                 assert view.locator("[tabindex='0']:visible, input:visible").count() == 0, where
                 continue
             assert moves(page, view, *keys), f"{where}: {keys[1]} moves nothing"
+    page.get_by_role("button", name="Step by step").press("Enter")
+    stage = page.locator(".walk .stage")
+    is_saved(page, stage.locator(".sheet"))
+    where, before = stage.locator(".where"), stage.locator(".where").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(where).not_to_have_text(before)
 
 
 def moves(page: Page, view: Locator, place: str, key: str) -> bool:
@@ -146,6 +155,8 @@ def test_a_phone_has_every_view_in_reach(visit, site: Site) -> None:
     page = visit(site.address, width=390)
     lane(page, "B").locator(".token").nth(4).click()
     expect(page.locator("#inspector .title")).to_contain_text("token 5:")
+    room = page.locator("#inspector .tabitem:visible").evaluate("view => view.clientHeight")
+    assert room > 0.45 * page.locator("#inspector").evaluate("whole => whole.clientHeight")
     for name in ("Likelihood", "Data"):
         tab = page.get_by_role("tab", name=name, exact=True)
         page.locator("#inspector .overflow-menu > button").click()
