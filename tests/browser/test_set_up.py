@@ -125,6 +125,19 @@ def test_what_was_cleared_or_changed_comes_back(page):
     expect(texts).to_have_text(shown)
 
 
+def test_what_is_done_at_once_is_taken_back_too(page):
+    """The page's opening lasts as long as its clock stands still, and ends by the act itself."""
+    page.add_init_script("sessionStorage.clear(); Date.now = () => 1e12")
+    page.reload()
+    page.wait_for_function("sessionStorage.getItem('playground-past')")  # it is noted as it opened
+    columns = page.locator(".lane:visible")
+    expect(columns).to_have_count(3)
+    page.get_by_role("button", name="Add a column").click()
+    expect(columns).to_have_count(4)
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(columns).to_have_count(3)
+
+
 def forget(site: Site) -> None:
     """Have the service keep no run, as after a restart."""
     site.service.runs = RecentRuns(16, 1 << 24)

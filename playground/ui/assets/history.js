@@ -195,6 +195,13 @@
   document.addEventListener('input', ({ isTrusted }) => {
     if (isTrusted) [clearing, arriving] = [0, 0];
   }, true);
+  // Who acts at once, on a page that stands as it was noted, changes it: its opening is over.
+  for (const kind of ['pointerdown', 'keydown']) {
+    document.addEventListener(kind, ({ isTrusted }) => {
+      const stands = at >= 0 && text(playground.setup()) === text(entries[at].setup);
+      if (isTrusted && stands && Date.now() < adopting) adopting = 0;
+    }, true);
+  }
 
   // A text field has its own Undo.
   const typing = (target) => target.isContentEditable || target.matches?.(
