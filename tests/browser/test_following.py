@@ -11,11 +11,18 @@ from tests.browser.acts import lane, run, start_long
 from tests.browser.conftest import SLOW_MS, Site
 
 
-def test_stop_keeps_what_was_written(page, unhurried):
+def test_stop_keeps_what_was_written_and_columns_keep_their_place(page, unhurried):
+    """What is said of a run, in one line or in two, moves nothing below it."""
+    bar, height = page.locator("#bar"), "bar => bar.offsetHeight"
+    opening = bar.evaluate(height)
     start_long(page)
     expect(lane(page, "A").locator(".token").nth(3)).to_be_attached()
+    expect(page.locator("#line")).to_contain_text("Writing, ")
+    assert bar.evaluate(height) == opening
     page.locator("#stop").click()
     expect(lane(page, "A").locator(".figures")).to_contain_text("stopped")
+    expect(page.locator("#line")).not_to_contain_text("Writing, ")
+    assert bar.evaluate(height) == opening
     assert 3 < lane(page, "A").locator(".token").count() < 400
 
 

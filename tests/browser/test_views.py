@@ -157,6 +157,12 @@ def test_a_phone_has_every_view_in_reach(visit, site: Site) -> None:
     expect(page.locator("#inspector .title")).to_contain_text("token 5:")
     room = page.locator("#inspector .tabitem:visible").evaluate("view => view.clientHeight")
     assert room > 0.45 * page.locator("#inspector").evaluate("whole => whole.clientHeight")
+    caption = page.locator("#inspector .caption")
+    tell = "(box, words) => { box.querySelector('.facts').textContent = words; }"
+    caption.evaluate(tell, "much is said of this token " * 9)
+    page.wait_for_function("box => box.style.minHeight === '90px'", arg=caption.element_handle())
+    caption.evaluate(tell, "little")
+    assert caption.evaluate("box => box.offsetHeight") == 90  # the tabs below stay where they were
     for name in ("Likelihood", "Data"):
         tab = page.get_by_role("tab", name=name, exact=True)
         page.locator("#inspector .overflow-menu > button").click()
