@@ -1,4 +1,4 @@
-"""What is known of one chosen token: its candidates, what each stage left, its ranks and times."""
+"""The record of one chosen token: its candidates, the stages' distributions, ranks and times."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pydantic import (
 FinishReason = Literal[
     "eos", "stop", "length", "context", "waiting", "deadline", "cancelled", "error"
 ]
-DIGITS = 7  # significant ones, of a probability in JSON
-_TIMED = 5  # the same of seconds
+DIGITS = 7  # significant digits of a probability in JSON
+_TIME_DIGITS = 5  # of seconds
 
 
 class Record(BaseModel):
@@ -27,9 +27,9 @@ class Record(BaseModel):
 
     @classmethod
     def of(cls, **fields: Any) -> Self:
-        """What ``model_construct`` makes of all ``fields``, in a fifth of its time.
+        """A record of ``fields``, in a fifth of the time of ``model_construct``.
 
-        It neither fills in what is left out nor looks for it.
+        Every field must be given: nothing is validated, and no default is filled in.
         """
         record = cls.__new__(cls)
         for slot, value in (
@@ -43,16 +43,16 @@ class Record(BaseModel):
 
 
 class Terse(Record):
-    """A record whose fields are left out of JSON where they have their defaults, as most do."""
+    """A record whose JSON leaves out the fields that have their defaults, as most do."""
 
     @model_serializer(mode="wrap", when_used="json")
     def _without_defaults(self, whole: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
-        # Without a return type here, the JSON schema has the fields and not what a dictionary has.
-        told = whole(self)
+        # With a return type here, the JSON schema would be that of a dictionary.
+        written = whole(self)
         for name, default in _defaults(type(self)):
-            if told[name] == default:
-                del told[name]
-        return told
+            if written[name] == default:
+                del written[name]
+        return written
 
 
 @cache
@@ -63,7 +63,7 @@ def _defaults(kind: type[BaseModel]) -> tuple[tuple[str, Any], ...]:
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
-    """A number in as many digits as JSON has of it: those that a float32 has."""
+    """``value`` with so many significant digits; by default those of a float32."""
     return float(f"{value:.{digits}g}")
 
 
@@ -71,8 +71,8 @@ class Candidates(Record):
     """The likeliest tokens of one distribution and the chosen one, in falling raw probability.
 
     The lists are parallel. ``stages[s][c]`` is candidate ``c``'s probability after stage ``s``, 0
-    where a stage removed it; the last stage is what the search saw. With no stages that is ``raw``.
-    JSON has probabilities in as many digits as a float32 has, which is two thirds of the bytes.
+    where a stage removed it. The last stage is the distribution that the search got; without stages
+    that is ``raw``. JSON has the digits of a float32, which saves a third of the bytes.
     """
 
     ids: list[int]
@@ -93,7 +93,7 @@ class Candidates(Record):
         return self.stages[-1] if self.stages else self.raw
 
     def removed_by(self, candidate: int) -> int | None:
-        """Index of the stage that removed this candidate, or None where it survived."""
+        """The index of the stage that removed this candidate, or None where it survived."""
         for s, probabilities in enumerate(self.stages):
             if probabilities[candidate] == 0.0:
                 return s
@@ -107,8 +107,8 @@ class StageSummary(Terse):
     entropy: float
     threshold: float | None = Field(
         None,
-        description="The line between what it kept and what it removed, as the `keeps_by` of its "
-        "step says; null where it draws none, or none that is known at little cost.",
+        description="The threshold between the tokens it kept and removed, of the quantity that "
+        "the `keeps_by` of its step names; null where there is none, or none at little cost.",
     )
 
     @field_serializer("entropy", "threshold", when_used="json")
@@ -130,38 +130,38 @@ class Times(Record):
 
     @field_serializer("forward", "processors", "search", "record", when_used="json")
     def _rounded(self, seconds: float) -> float:
-        return rounded(seconds, _TIMED)
+        return rounded(seconds, _TIME_DIGITS)
 
 
 class TakenBack(Record):
-    """Tokens that were written in a place and taken back before another was chosen there."""
+    """Tokens that were written at a position and taken back before another was chosen there."""
 
     text: str
     token_ids: list[int]
-    by: str = Field(description="The strategy that took them back, by its id.")
+    by: str = Field(description="The id of the strategy that took them back.")
     why: str = Field(description="Its reason, in a sentence.")
 
 
 class StepRecord(Terse):
     """One chosen token, as a node of the lane's tree of choices.
 
-    ``parent`` is the index in ``Trace.steps`` of the token before it, None at the start. ``rank``
-    counts from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
-    Fields that have a default are left out of JSON where they have it.
+    ``parent`` is the index in ``Trace.steps`` of the token before it, None at the start. Ranks
+    count from 1. ``candidates`` and ``stages`` are of the distribution the token was chosen from.
+    JSON leaves out the fields that have their defaults.
     """
 
     index: int = Field(description="Position among the generated tokens, from 0.")
     parent: int | None
     token: int
     text: str = Field(
-        description="What it adds to the readable text; may be empty mid-character, and is for a "
-        "special token."
+        description="What it adds to the readable text; may be empty in the middle of a "
+        "character, and always is for a special token."
     )
     special: bool = Field(
         False, description="Whether it is a special token, such as the end of a text."
     )
-    raw_logprob: float = Field(description="Log-probability the model gave it.")
-    logprob: float = Field(description="The same after all stages.")
+    raw_logprob: float = Field(description="Log-probability under the model alone.")
+    logprob: float = Field(description="Log-probability after all stages.")
     raw_rank: int
     rank: int
     raw_entropy: float
@@ -170,19 +170,19 @@ class StepRecord(Terse):
     logits: str = Field(
         "",
         description="The model's logits of the candidates and of every other token that a draw "
-        "could take, and how the rest are spread; packed, see `playground.trace.logits`. Empty "
-        "where the search does not choose by the next token alone.",
+        "could take, and the distribution of the rest; packed, see `playground.trace.logits`. "
+        "Empty where the search does not choose by the next token alone.",
     )
     score: float = Field(
-        0.0, description="What the search keeps, e.g. a beam's summed log-probability."
+        0.0, description="The score of the row in the search, e.g. a beam's log-probability."
     )
     draft: int | None = Field(
         None, description="Token drafted for this position, accepted if it is the chosen one."
     )
-    draft_text: str = Field("", description="The text of that token.")
+    draft_text: str = Field("", description="The text of the drafted token.")
     taken_back: list[TakenBack] = Field(
         default_factory=list,
-        description="What stood here before and was taken back, in the order it was written.",
+        description="What was written here before and taken back, in the order of writing.",
     )
     times: Times
     at: float = Field(description="Seconds since the run was submitted.")

@@ -1,4 +1,4 @@
-"""What a recipe would choose at each token of a recorded text, as far as its trace tells."""
+"""The tokens that a recipe would choose along a recorded text, as far as its trace allows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from playground.trace import Comparison, StepRecord
 from strategies import Context, Processor, Recipe, RecipeStep, Row, Search
 from strategies.ops.bounded import NEAR, Bounded, Floats, Unknown
 
-SAME, OTHER, UNTOLD = 0, 1, 2  # the token as it was, another, or the trace does not tell
+SAME, OTHER, OPEN = 0, 1, 2  # the same token, another, or the trace does not determine it
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of each step what becomes of its token, and which one stands there instead; −1 is unknown.
+    """What becomes of the token of each step; all arrays are ``[steps]``.
 
-    ``margins`` are how far the best surely is above all others, by score and noise.
+    ``fates`` are ``SAME``, ``OTHER`` or ``OPEN``; ``tokens`` are the ids chosen instead, −1 where
+    unknown; ``margins`` are the least lead of the best token over all others, of score plus noise.
     """
 
     fates: NDArray[np.int64]
@@ -35,8 +36,8 @@ class Outcomes:
 class RecordedText:
     """The text at ``output`` of a lane's trace, to which recipes can be applied again.
 
-    ``context`` is what strategies may know of the model where one is loaded; without it nothing
-    can be encoded. Raises ``NotRecorded`` where the trace does not hold the logits.
+    ``context`` is that of the model, where it is loaded; without it no text can be encoded. Raises
+    ``NotRecorded`` where the trace does not hold the logits.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class RecordedText:
         return self._known[first, last]
 
     def only(self, which: Sequence[int]) -> RecordedText:
-        """The same with these of its tokens alone, each after all that stood before it."""
+        """The same text with these tokens alone, each still after all that came before it."""
         part = copy(self)
         part.path = [self.path[at] for at in which]
         part._known, part._left, part._noise = {}, {}, None
@@ -99,9 +100,10 @@ class RecordedText:
     def built(
         self, own: Sequence[RecipeStep]
     ) -> tuple[list[Processor], tuple[RecipeStep, ...], Search]:
-        """Of a recipe's steps those that change anything, each as a processor, and the search.
+        """The processors of the steps that have an effect, those steps, and the search.
 
-        Raises ``Unknown`` where one needs more than there is, ``RecipeError`` where it is refused.
+        Raises ``Unknown`` where a step needs what the trace does not hold, ``RecipeError`` where
+        its parameters are refused.
         """
         steps = tuple(s for s in (*self._least, *own[:-1]) if s.enabled and not s.neutral)
         processors, search = Recipe((*steps, own[-1])).build(self.context)
@@ -119,9 +121,10 @@ class RecordedText:
         steps: Sequence[RecipeStep],
         rows: Sequence[Row],
     ) -> Bounded:
-        """``scores`` of these rows after the processors, which are of these steps.
+        """``scores`` of ``rows`` after the processors, which belong to ``steps``.
 
-        The rows are all of the text where one of them remembers probabilities.
+        Where a processor remembers probabilities, the rows must be all rows of the text. Raises
+        ``Unknown``.
         """
         for processor, step in zip(processors, steps, strict=True):
             try:
@@ -152,7 +155,7 @@ class RecordedText:
         return _decided(scores, low, high, np.array([step.token for step in path]))
 
     def _noise_of(self, scores: Bounded, path: Sequence[StepRecord]) -> NDArray[np.float64]:
-        """The noise of the tokens in ``scores``, kept for the next that are of the same tokens."""
+        """The noise of the tokens in ``scores``, cached while the tokens stay the same."""
         last = self._noise
         if last is None or not np.array_equal(last[0], scores.ids):
             before, comparison = len(self.comparison.prefix), self.comparison
@@ -162,7 +165,7 @@ class RecordedText:
 
 
 def _with_states(processor: Processor, rows: Sequence[Row]) -> Iterator[Row]:
-    """Rising rows of one text with the state of a processor that observes the tokens alone."""
+    """Rows of one text, in order, with the state of a processor that observes the tokens alone."""
     state, count = processor.initial_state(), 0
     for row in rows:
         for token in row.generated[count:]:
@@ -171,15 +174,17 @@ def _with_states(processor: Processor, rows: Sequence[Row]) -> Iterator[Row]:
 
 
 def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int64]) -> Outcomes:
-    """The highest of values that lie from ``low`` to ``high``, and whether it is the token."""
+    """Which of values between ``low`` and ``high`` is surely the highest, and whether it is the
+    token's.
+    """
     rows = np.arange(len(low))
     best = low.max(-1, keepdims=True)
-    # Of equal ones the first is taken.
+    # A tie goes to the lowest id.
     ids = np.where((low == best) & (scores.ids >= 0), scores.ids, np.iinfo(np.int64).max)
     winner = ids.argmin(-1)
     chosen = scores.ids[rows, winner]
     later = (low == high) & (low == best) & (scores.ids > chosen[:, None])
-    # What stands in for unknown tokens is beaten in logit and noise by the token it is made from.
+    # The bound for unknown tokens is below, in logit and in noise, the token it is made from.
     beaten = (scores.ids == -2 - chosen[:, None]) & (high <= best)
     rivals = np.where(later | beaten, -np.inf, high)
     rivals[rows, winner] = -np.inf
@@ -189,14 +194,14 @@ def _decided(scores: Bounded, low: Floats, high: Floats, tokens: NDArray[np.int6
     own = np.where(scores.ids == tokens[:, None], high, -np.inf).max(-1)
     lost = own < (best - near)[:, 0]
     sure, lost = sure & ~scores.lost, lost & ~scores.lost
-    fates = np.where(sure & (chosen == tokens), SAME, np.where(sure | lost, OTHER, UNTOLD))
+    fates = np.where(sure & (chosen == tokens), SAME, np.where(sure | lost, OTHER, OPEN))
     with np.errstate(invalid="ignore"):
         margins = (best - rival)[:, 0]
     return Outcomes(fates, np.where(sure, chosen, -1), margins)
 
 
 def bare_context(comparison: Comparison, vocab: int) -> Context:
-    """What strategies may know where no model is loaded: nothing that a tokenizer tells."""
+    """The context of strategies where no model is loaded, which has no tokenizer."""
 
     def unable(_: Any) -> Any:
         raise Unknown("it reads texts with the model's tokenizer, which a trace does not hold.")
@@ -211,6 +216,6 @@ def bare_context(comparison: Comparison, vocab: int) -> Context:
 
 
 def sentence(error: Exception) -> str:
-    """What an error says, as a sentence."""
+    """The message of an error, as a sentence."""
     text = str(error).strip()
     return text[:1].upper() + text[1:]

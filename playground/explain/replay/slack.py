@@ -1,4 +1,4 @@
-"""How far each setting of a finished text may be moved before a token of it changes."""
+"""The range of each parameter in which a finished text, or a token of it, stays the same."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.explain.replay.known import NotRecorded
-from playground.explain.replay.outcome import OTHER, SAME, UNTOLD, RecordedText, sentence
+from playground.explain.replay.outcome import OPEN, OTHER, SAME, RecordedText, sentence
 from playground.trace.changes import SettingRange, SettingSlack
 from strategies import RecipeError, RecipeStep
 from strategies.ops.bounded import Bounded, Unknown
 
 _TRIED = 16  # values of a setting over its usual range, and half as many beyond
 _HALVINGS = 14  # of the gap in which a text first changes
-_SUSPECTS = 12  # tokens that are looked at before all others
-_KEPT = 8  # of such groups
+_SUSPECTS = 12  # tokens that are tried before all others
+_KEPT = 8  # groups of such tokens whose scores are kept
 
 Fates = NDArray[np.int64]
 
 
 def slack(text: RecordedText) -> dict[str, SettingSlack]:
-    """By ``strategy.parameter`` of the text's recipe; empty for a recipe that sets no number."""
+    """The ranges of the text and of each token, by ``strategy.parameter`` of its recipe.
+
+    Empty for a recipe without a numeric parameter.
+    """
     return {setting.name: _slack(text, setting, each=True) for setting in _settings(text)}
 
 
 def text_slack(text: RecordedText, only: str = "") -> dict[str, SettingSlack]:
-    """The same of the whole text alone, many times as fast: no token has a range of its own.
+    """The ranges of the whole text alone, which are many times as fast to find.
 
-    Of the setting that is named, where one is, and of all otherwise.
+    ``only`` names one parameter; all of them without it.
     """
     return {
         setting.name: _slack(text, setting, each=False)
@@ -43,7 +46,7 @@ def text_slack(text: RecordedText, only: str = "") -> dict[str, SettingSlack]:
 
 
 def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
-    """How far each setting may be moved before this one token changes, given those before it."""
+    """The range of each parameter in which this one token stays, given the tokens before it."""
     return {
         setting.name: _slack(text, setting, each=False, watched=[index])
         for setting in _settings(text)
@@ -52,7 +55,7 @@ def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
 
 @dataclass(frozen=True)
 class _Setting:
-    """A number that a recipe sets: its step, its field, and the values it may have."""
+    """A numeric parameter of a recipe: its step, its field, and the values it may have."""
 
     name: str
     step: int
@@ -97,7 +100,7 @@ def _settings(text: RecordedText) -> Iterator[_Setting]:
 def _slack(
     text: RecordedText, setting: _Setting, each: bool, watched: Sequence[int] | None = None
 ) -> SettingSlack:
-    """Of all tokens, or of the ``watched`` ones alone."""
+    """The range of one setting in which all tokens stay, or the ``watched`` ones alone."""
     try:
         return _Tried(text, setting, watched).slack(each)
     except (Unknown, NotRecorded) as error:
@@ -111,10 +114,10 @@ def _slack(
 
 
 class _Tried:
-    """What became of the tokens at each value of one setting that was tried, in rising order.
+    """The fates of the tokens at each value of one parameter that was tried, in rising order.
 
-    A token at which the text changes is enough to know that it does: the suspects are looked at
-    first, which are those that changed at other values, and before any did those whose choice was
+    One token that changes is enough to know that the text does. So the suspects are tried first:
+    the tokens that changed at other values, and before any did those whose choice was
     the closest.
     """
 
@@ -136,14 +139,14 @@ class _Tried:
         if not self.text.path:
             raise Unknown("the text has no token.")
         processors, running, search = self.text.built(self.text.recipe.steps)
-        # What a step remembers follows from all tokens before: then no part is looked at alone.
+        # What a step remembers follows from all tokens before, so no part can be tried alone.
         self._remembers = any(processor.remembers_probabilities for processor in processors)
         if self._watched is not None and not self._remembers:
             self.text, self._watched = self.text.only(self._watched), None
         steps = self.text.recipe.steps
         later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
         self._first = len(running) - later
-        # Raises where the recipe itself cannot be followed.
+        # Raises ``Unknown`` where the trace does not determine the recipe's own text.
         left = self.text.left(len(running))
         self.values = [setting.value]
         self.fates = [np.full(len(self._watched or self.text.path), SAME)]
@@ -165,7 +168,7 @@ class _Tried:
         )
 
     def at(self, value: float) -> Fates:
-        """What becomes of every token with the setting at this value."""
+        """The fate of every token with the setting at this value."""
         at = bisect_left(self.values, value)
         if at < len(self.values) and self.values[at] == value:
             return self.fates[at]
@@ -175,9 +178,7 @@ class _Tried:
         return fates
 
     def stays(self, value: float) -> bool:
-        """Whether every token surely stays as it is; where others than suspects do not, they are
-        suspects from then on.
-        """
+        """Whether every token surely stays the same; tokens that do not become suspects."""
         if not self._suspects_stay(value):
             return False
         changed = (self.at(value) != SAME).nonzero()[0].tolist()
@@ -186,20 +187,20 @@ class _Tried:
         return not changed
 
     def _suspects_stay(self, value: float) -> bool:
-        return not bool((self._first_looks(value) != SAME).any())
+        return not bool((self._suspect_fates(value) != SAME).any())
 
     def may_stay(self, value: float) -> bool:
         """Whether no suspect surely changes."""
-        return not bool((self._first_looks(value) == OTHER).any())
+        return not bool((self._suspect_fates(value) == OTHER).any())
 
-    def _first_looks(self, value: float) -> Fates:
-        """What becomes of the suspects, or of all tokens where none is suspected."""
+    def _suspect_fates(self, value: float) -> Fates:
+        """The fates of the suspects, or of all tokens where there is no suspect."""
         if value in self.values or not self._suspects:
             return self.at(value)
         return self._fates(value, tuple(self._suspects))
 
     def _fates(self, value: float, which: tuple[int, ...] | None) -> Fates:
-        """What becomes of the tokens with these numbers, or of all that are watched."""
+        """The fates of the tokens with these numbers, or of all that are watched."""
         fates = self._applied(value, which)
         return fates if self._watched is None else fates[list(self._watched)]
 
@@ -207,20 +208,20 @@ class _Tried:
         text, left = self._left(which)
         try:
             processors, steps, search = text.built(self._steps(value))
-        except RecipeError:  # what the setting's bounds allow is refused all the same
+        except RecipeError:  # refused although the parameter's own bounds allow it
             return np.full(len(text.path), OTHER)
-        # The steps before this one leave what they left at every other of its values.
+        # The scores before this step are the same at every value of its parameter.
         first = self._first
         try:
             scores = text.applied(left, processors[first:], steps[first:], text.rows)
         except Unknown:
             if value == self.setting.value:
                 raise
-            return np.full(len(text.path), UNTOLD)
+            return np.full(len(text.path), OPEN)
         return text.outcomes(scores, search).fates
 
     def _left(self, which: tuple[int, ...] | None) -> tuple[RecordedText, Bounded]:
-        """The tokens of these numbers, or all, and what the steps before this one leave them."""
+        """The tokens of these numbers, or all, and their scores before this setting's step."""
         if which is None:
             return self.text, self.text.left(self._first)
         if which not in self._parts:
@@ -234,13 +235,15 @@ class _Tried:
         """The recipe's steps with the setting at this value."""
         steps = list(self.text.recipe.steps)
         step = steps[self.setting.step]
-        told = int(value) if self.setting.whole else value
-        params = step.params.model_copy(update={self.setting.field: told})
+        typed = int(value) if self.setting.whole else value
+        params = step.params.model_copy(update={self.setting.field: typed})
         steps[self.setting.step] = RecipeStep(step.strategy, params)
         return steps
 
     def _edge(self, side: int, limit: float) -> tuple[float, float | None]:
-        """To one side, the last value known to leave the text, and the first known to change it."""
+        """To one side, the last value at which the text surely stays, and the first at which it
+        surely changes.
+        """
         inner = own = self.setting.value
         tried = [v for v in self._grid if (v - own) * side > 0][::side]
         outer = None
@@ -263,7 +266,7 @@ class _Tried:
     def _halved(
         self, inner: float, outer: float, holds: Callable[[float], bool]
     ) -> tuple[float, float]:
-        """The gap between two values, of which ``holds`` at the first alone, made small."""
+        """The gap between two values, narrowed by bisection; ``holds`` at the first alone."""
         for _ in range(_HALVINGS):
             middle = (inner + outer) / 2
             if self.setting.whole:
@@ -280,7 +283,7 @@ class _Tried:
 
 
 def _range(values: Sequence[float], fates: Fates, own: int) -> SettingRange:
-    """The values around the one at ``own`` that leave a token, and the next that change it."""
+    """The values around the one at ``own`` at which a token stays, and the next that change it."""
     low = high = own
     while low > 0 and fates[low - 1] == SAME:
         low -= 1
@@ -292,7 +295,7 @@ def _range(values: Sequence[float], fates: Fates, own: int) -> SettingRange:
 
 
 def _grid(setting: _Setting) -> list[float]:
-    """Values over the usual range, then to both limits, further apart the farther."""
+    """Values over the usual range, then to both limits, at growing distances."""
     low, high = setting.usual
     within = np.linspace(low, high, _TRIED)
     under = low - (low - setting.low) * np.linspace(0, 1, _TRIED // 2) ** 2

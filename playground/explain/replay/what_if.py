@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from playground.explain.replay.known import NotRecorded
-from playground.explain.replay.outcome import SAME, UNTOLD, Outcomes, RecordedText, sentence
+from playground.explain.replay.outcome import OPEN, SAME, Outcomes, RecordedText, sentence
 from playground.trace.changes import WhatIf
 from strategies import Recipe
 from strategies.ops.bounded import Unknown
@@ -16,13 +16,13 @@ def what_if(text: RecordedText, recipe: Recipe) -> WhatIf:
     same = WhatIf(recipe=str(recipe), stays=len(text.path))
     if recipe == text.recipe:
         return same
-    told = 0
+    known = 0
     try:
         processors, steps, search = text.built(recipe.steps)
         remembers = any(processor.remembers_probabilities for processor in processors)
         at_once = max(len(text.path), 1) if remembers else _AT_ONCE
         for first in range(0, len(text.path), at_once):
-            told, last = first, min(first + at_once, len(text.path))
+            known, last = first, min(first + at_once, len(text.path))
             scores = text.known(first, last)
             scores = text.applied(scores, processors, steps, text.rows[first:last])
             found = text.outcomes(scores, search, first)
@@ -30,13 +30,13 @@ def what_if(text: RecordedText, recipe: Recipe) -> WhatIf:
             if len(changed):
                 return _changed(str(recipe), first, int(changed[0]), found, text)
     except (Unknown, NotRecorded) as error:
-        return WhatIf(recipe=str(recipe), unknown=sentence(error), stays=told)
+        return WhatIf(recipe=str(recipe), unknown=sentence(error), stays=known)
     return same
 
 
 def _changed(recipe: str, first: int, at: int, found: Outcomes, text: RecordedText) -> WhatIf:
     index, token = first + at, int(found.tokens[at])
-    if found.fates[at] == UNTOLD:
+    if found.fates[at] == OPEN:
         return WhatIf(
             recipe=recipe,
             unknown=f"Token {index + 1} cannot be told: what was recorded of the model's logits "
