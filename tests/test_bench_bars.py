@@ -1,4 +1,4 @@
-"""Goals stand beside what this machine would allow, and growth is told as a power."""
+"""Goals are shown beside the limits of this machine, and growth as a power."""
 
 from __future__ import annotations
 

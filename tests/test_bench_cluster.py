@@ -1,4 +1,4 @@
-"""The simulation of many clients: what can be reckoned by hand comes out of it."""
+"""The simulation of many clients gives what can be computed by hand."""
 
 from __future__ import annotations
 

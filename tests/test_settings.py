@@ -1,4 +1,4 @@
-"""Settings: one class reads the environment, and says plainly what is wrong with it."""
+"""Settings: one class reads the environment, and its errors name the variable at fault."""
 
 from __future__ import annotations
 

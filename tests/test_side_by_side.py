@@ -1,4 +1,4 @@
-"""Columns of one run that several models write: with the same luck, each as by itself."""
+"""Columns of one run written by several models: with the same noise, each as by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A visitor's words stay out of everything the server prints or keeps, whatever goes wrong."""
+"""A visitor's words are never in what the server prints or stores, whatever goes wrong."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def events(text):
 
 
 def faults(response, status=422):
-    """The faults of a failed request by place; the answer must have the shape of all errors."""
+    """The faults of a failed request by field; the response must have the shape of all errors."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     body = response.json()

@@ -1,4 +1,4 @@
-"""The answers to a client where there are too many requests or runs."""
+"""The responses to a client where there are too many requests or runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments over HTTP: begun, followed, stopped, gone on with, and read as files."""
+"""Experiments over HTTP: begun, followed, stopped, continued, and read as files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def ended(client):
-    """One that was followed to its end: its events."""
+    """The events of an experiment that was followed to its end."""
     with client.stream("POST", "/api/experiments", json=ASKED | {"stream": True}) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         return list(events("".join(answer.iter_text())))

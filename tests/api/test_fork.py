@@ -1,4 +1,4 @@
-"""Going on with a text over HTTP."""
+"""Continuing a text from one of its tokens, over HTTP."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LIST = 'ban_phrases(["a", "bd", "e e"], expressions=["[bc][df]"])'
 
 @pytest.mark.parametrize("search", ["greedy", "sample", "speculative"])
 def test_after_every_step(search):
-    """Ours says so, by ``rewind``; OpenAI's, which cannot, holds back what may be taken back."""
+    """Our stream sends ``rewind``; OpenAI's has none and holds back what may be taken back."""
     served = engine(eos=(3,))
     recipe = f"{LETTERS} | {LIST} | temperature(1.5) | {search}"
     run = served.submit(Request(prompt="one", recipes=[recipe], max_new_tokens=40, seed=5))
@@ -52,7 +52,7 @@ def told(stream):
 
 
 def asked(run):
-    """What OpenAI's stream knows of the request that a run was made for."""
+    """The request of a run, as OpenAI's stream gets it."""
     body = SimpleNamespace(likeliest=None, usage_in_stream=False)
     return SimpleNamespace(
         runs=[run],

@@ -163,7 +163,7 @@ def test_any_tokens_and_any_stop_strings(parts, stop, least):
     seed=st.integers(0, 9),
 )
 def test_rows_that_share_their_beginning(recipe, stop, seed):
-    """A stop string is cut off one row's text, and stays in another's that went on otherwise."""
+    """A stop string is cut off one row's text, and stays in that of a row that diverged."""
     likely = {letter: 40.0 for letter in "abc 123.,"}
     recipe = f"logit_bias({likely}) | {recipe}"
     run = served().submit(

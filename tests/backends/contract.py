@@ -56,7 +56,7 @@ def asked(*recipes: str, **more: Any) -> Request:
 
 
 def written(comparison: Comparison) -> list[Any]:
-    """What must not depend on where a run was written."""
+    """The results of a run that must not depend on where it was written."""
     return [
         [(o.text, o.token_ids, o.finish_reason, o.sample) for o in lane.trace.outputs]
         + [(s.token, s.parent, s.raw_logprob, s.candidates.ids) for s in lane.trace.path()]

@@ -1,4 +1,4 @@
-"""A front end over replicas, without what carries their calls: every message is pickled, and a
+"""A front end over replicas, without Ray between them: every message is pickled, and a
 replica can die at any moment.
 """
 
@@ -332,7 +332,7 @@ def test_stop_reaches_a_part_that_is_being_begun(
 def test_news_may_come_before_the_answer_to_begin(
     three: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are two calls, of which the later one may be answered first."""
+    """They are two calls, and the response to the later one may come first."""
     for name in list(three.up)[1:]:
         del three.up[name]
     backend, call = front(three, loop), three.call
@@ -356,7 +356,7 @@ def test_news_may_come_before_the_answer_to_begin(
 
 
 def test_to_begin_is_to_be_there(three: Here, loop: EventLoop) -> None:
-    """A front end without runs does not poll, and is no less there when it begins one."""
+    """A front end without runs does not poll, and is not considered gone when it begins one."""
     one = next(iter(three.up.values()))
     one._seen("idle").seen = 0.0
     loop.run(one.begin("idle", "a", asked("greedy", max_new_tokens=2)))
@@ -477,7 +477,7 @@ def test_errors_cross_processes() -> None:
 
 
 def test_replicas_know_whose_a_run_is(three: Here, loop: EventLoop) -> None:
-    """Their lines are fair across clients, as the line of one process is."""
+    """Their queues are fair across clients, as the queue of one process is."""
     backend = front(three, loop)
     (run,) = backend.submit_all([asked("greedy", max_new_tokens=2, client="ann")])
     assert run.join(WAIT_S)

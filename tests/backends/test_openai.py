@@ -1,4 +1,4 @@
-"""The lesser engine, over a real socket: another playground's /v1, taken for several programs."""
+"""The backend over another server, on a real socket: a playground's /v1, as several programs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def near(address: str) -> Iterator[OpenAIBackends]:
 
 
 def as_program(monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
-    """Have the server be taken for another program's."""
+    """Have the server be recognised as another program's."""
     own = Server.models
     monkeypatch.setattr(
         Server, "models", lambda self: [card | {"owned_by": owner} for card in own(self)]

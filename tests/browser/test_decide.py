@@ -1,4 +1,4 @@
-"""An experiment is asked for, followed, read, left and found again."""
+"""An experiment is requested, followed, read, left and found again."""
 
 from __future__ import annotations
 

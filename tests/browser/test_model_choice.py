@@ -1,4 +1,4 @@
-"""Choosing a model that is at the hub: what it takes, how far it is, and giving it up."""
+"""Choosing a model at the hub: its size, the progress of its download, and cancelling it."""
 
 from __future__ import annotations
 

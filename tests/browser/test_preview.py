@@ -68,7 +68,7 @@ def test_a_new_column_and_a_prompt_put_back(page: Page) -> None:
 
 
 def test_a_step_card_draws_its_cut_in_the_distribution_at_hand(page: Page) -> None:
-    """What it was given, what it left, and the line between; drawn anew as a control moves."""
+    """Its input, its output, and the threshold between; redrawn as a control moves."""
     write(page, "B", "top_k(8) | sample")
     lane(page, "B").locator(".write").click()  # back from text to steps
     steps(page, "B").nth(0).click()

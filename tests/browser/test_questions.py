@@ -1,4 +1,4 @@
-"""What a person asks of a run, each answered in at most two clicks from what a run shows."""
+"""A person's questions about a run, each answered within two clicks of the run on the page."""
 
 from __future__ import annotations
 

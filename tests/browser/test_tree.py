@@ -1,4 +1,4 @@
-"""All texts as one tree: walked, gone on with, named, pruned and brought back."""
+"""All texts as one tree: walked, continued, named, pruned and restored."""
 
 from __future__ import annotations
 

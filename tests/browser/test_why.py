@@ -1,4 +1,4 @@
-"""Why a token, how it was drawn, what else might have been, and going on from there."""
+"""Why a token was chosen, how it was drawn, what else was possible, and continuing from there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: what it measures here is what it measures with the model itself."""
+"""lm-evaluation-harness measures the same here as with the model itself."""
 
 from __future__ import annotations
 

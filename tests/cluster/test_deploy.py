@@ -1,4 +1,4 @@
-"""The examples of deploy/: each is read as what reads it would, and says nothing that is not so."""
+"""The examples of deploy/: each is parsed as its program would, and what it states is true."""
 
 from __future__ import annotations
 

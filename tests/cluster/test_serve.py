@@ -209,7 +209,7 @@ def test_what_is_not_there_cannot_be_reached() -> None:
 
 
 def health(base: str) -> dict[str, Any]:
-    """What a front end tells of itself; empty where it is not up."""
+    """The health of a front end; empty where it is not up."""
     try:
         found: dict[str, Any] = httpx.get(f"{base}/healthz").json()
     except (httpx.HTTPError, ValueError):

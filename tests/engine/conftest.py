@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def every_way_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which ways of a forward are taken is not to depend on who else keeps the machine busy."""
+    """The paths of a forward that are used must not depend on other load of the machine."""
     monkeypatch.setattr(path, "perf_counter", itertools.count().__next__)
 
 

@@ -22,7 +22,7 @@ DEVICE = os.environ.get("PLAYGROUND_TEST_DEVICE", "cpu")  # tests/gpu.sh sets it
 
 
 class InMemory(Remembered):
-    """What the self-check found of a model, for the next engine of the same one in this run."""
+    """Keeps the self-check's result of a model for its next engine in this test run."""
 
     shortest = 0.0
 

@@ -153,7 +153,7 @@ def test_contrastive_search_is_the_papers(kind: str, alpha: float, k: int) -> No
 
 @pytest.mark.parametrize("search", ["greedy", "sample(2)", "beam(3)"])
 def test_a_processor_observes_the_scores_that_it_read(search: str) -> None:
-    """Not those that its token was chosen from, which adaptive-p changed; nor in a plain loop."""
+    """Not the scores its token was chosen from, which adaptive-p changed; a plain loop agrees."""
     served = engine()
     recipe = f"temperature(1.4) | min_p(0.02) | adaptive_p(0.3, decay=0.6) | {search}"
     lane = finished(served, asked(recipe, seed=2)).lanes[0]

@@ -1,4 +1,4 @@
-"""What a trace holds of its recipe."""
+"""The recipe as a trace records it."""
 
 from typing import get_args
 
@@ -51,7 +51,7 @@ THEN = {  # the searches there were
     "recipe", [*sorted(THEN), *dict.fromkeys(str(preset.recipe) for preset in PRESETS)]
 )
 def test_an_older_trace_is_told_the_same_of_its_recipe(recipe):
-    """But for the settings that it does not name, and what no trace held then."""
+    """Except for the settings that it does not name, and what traces did not hold then."""
     made = chain(Recipe.parse(recipe)).model_dump()
     saved = migrate({"lanes": [{"trace": {"recipe": recipe}}]})["lanes"][0]["trace"]["chain"]
     for step, was in zip(made["steps"], saved["steps"], strict=True):

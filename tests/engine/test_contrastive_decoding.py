@@ -52,7 +52,7 @@ def test_it_is_that_of_plain_forwards(recipe: str) -> None:
 
 
 def test_what_else_the_draft_model_read_changes_nothing() -> None:
-    """Other texts, its own guesses, and so many that it forgot this one."""
+    """Other texts, its own drafts, and so many that this text is no longer in its cache."""
     recipe = f"{DRAFT} | sample(2)"
     alone = figures(finished(engine(draft=loaded("gpt2")), asked(recipe, seed=3)))
     served = engine(draft=loaded("gpt2"), rows=64)

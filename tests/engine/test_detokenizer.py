@@ -116,7 +116,7 @@ def test_bytes_that_mean_nothing_are_not_held_back_for_ever() -> None:
 
 @pytest.mark.parametrize("kind", ["bytes", "metaspace"])
 def test_any_tokens_at_all_read_as_the_decoder_would_have_it(kind: str) -> None:
-    """Letters drawn with stray bytes among them: nothing readable is lost or doubled."""
+    """Random letters with stray bytes among them: nothing readable is lost or doubled."""
     known = detokenizer(kind)
     chance = random.Random(4)
     letters = known.tokenizer.encode("abcxyz a b c", add_special_tokens=False)

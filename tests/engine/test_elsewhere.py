@@ -1,4 +1,4 @@
-"""A run that another engine writes, followed here; and one that is taken away from it."""
+"""A run that another engine writes, followed here; and one that it loses halfway."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_taken_away_it_goes_on_here_with_the_same_text(here, there, after):
 
 
 def test_a_client_is_told_where_another_text_takes_the_place_of_the_first(here, there):
-    """As where the numbers of the two differ in kind; the one with another seed stands for it."""
+    """As where the numbers of two engines differ; here one has another seed instead."""
     other = asked().model_copy(update={"seed": 4})
     run = there.built(other)
     lent, client = Lent(run), Client(run)

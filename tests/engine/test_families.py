@@ -44,7 +44,7 @@ def test_a_kind_of_model_writes_what_generate_does(model_type: str, tmp_path: Pa
 
 
 def test_windows_in_some_layers_of_a_mixture(tmp_path: Path) -> None:
-    """Its attention is told of no window: the mask alone is."""
+    """Its attention has no argument for the window, which is in the mask alone."""
     mixed = {"use_sliding_window": True, "layer_types": ["sliding_attention", "full_attention"] * 2}
     assert verdict("qwen2_moe", tmp_path, "float32", PROCESS, **mixed) == ("equal", "")
 

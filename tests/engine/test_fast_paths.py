@@ -1,4 +1,4 @@
-"""Where a fast path is missing, the same figures are served, by the eager forward if need be."""
+"""Where a fast path is missing, the same figures are computed, by the eager forward if need be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on with a text: nothing is read twice, and it is as if it had never been interrupted."""
+"""A continued text: no token is read twice, and it is as if it had never been interrupted."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_it_goes_on_as_if_it_had_not_been_interrupted(served: Engine, recipe: st
 @pytest.mark.parametrize("recipe", [*DRAWN, *SEVERAL])
 @pytest.mark.parametrize("other", [None, "presence_penalty(1) | temperature(0.7) | sample"])
 def test_it_is_a_run_from_the_forked_prefix(served: Engine, recipe: str, other: str | None) -> None:
-    """What is kept of the text changes nothing but how much is read."""
+    """The cached keys and values change nothing but how many tokens are read."""
     run = written(served, recipe)
     known = run.lanes[0].trace.path()[4].candidates
     put = next(t for t in known.ids[::-1] if t != run.lanes[0].token_ids[4])
@@ -126,7 +126,7 @@ def test_it_is_a_run_from_the_forked_prefix(served: Engine, recipe: str, other: 
 def test_only_what_is_new_is_read(
     served: Engine, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A candidate is one token; before others that one stands which tells of the first of them."""
+    """A candidate is one token; before several, the token that precedes them is read again."""
     run = written(served, recipe)
     known = run.lanes[0].trace.path()[7].candidates.ids
     second = [len("no")] if "guidance" in recipe else []
@@ -139,7 +139,7 @@ def test_only_what_is_new_is_read(
 
 
 def test_what_the_model_makes_of_it_is_what_it_makes_of_the_whole_text(served: Engine) -> None:
-    """By the model's own forward, without any of this engine's."""
+    """Computed by the model's own forward, without this engine."""
     run = written(served, "temperature(0.9) | sample")
     forked = finished(served, fork(run, 0, 6, [11], recipe="greedy"))
     fed = [token.id for token in forked.prompt_tokens]
@@ -271,7 +271,7 @@ def test_the_texts_used_longest_ago_make_room_and_prompts_stay() -> None:
 
 @pytest.mark.parametrize("model_type", ["gemma2", "qwen3_5_text"])
 def test_windows_and_states_are_gone_on_with(model_type: str) -> None:
-    """Of a state no part is kept, so its text is read again, token by token as it was written."""
+    """A recurrent state cannot be cut, so its text is read again, token by token."""
 
     def made() -> Engine:
         model = tiny_model(tiny_config(model_type))

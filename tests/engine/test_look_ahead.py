@@ -71,7 +71,7 @@ def test_states_are_those_of_each_token_after_the_row(looking: Any) -> None:
 
 
 def test_it_may_look_as_often_as_it_likes(looking: Any) -> None:
-    """The text is greedy's, whatever it looked at before the tokens it chose from."""
+    """The text is greedy's, however many tokens it looked at before it chose."""
 
     def advance(step: Step) -> Any:
         first = yield LookAhead(best(step, 3)[1:])

@@ -1,4 +1,4 @@
-"""An observer is called for every event, once and in order, and cannot harm the loop."""
+"""An observer is called once for every event, in order, and its errors do not stop the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A way of computing forwards is dropped where it clearly takes longer, and for no hiccup."""
+"""A path of the forward is dropped where it is clearly slower, and not for one slow call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.engine.forward import path
 
 @pytest.fixture
 def taking(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], Callable[[], None]]:
-    """Work that takes these seconds, one after the other, and the last ever after."""
+    """Work that takes these seconds in turn, and the last of them from then on."""
     now = [0.0]
     monkeypatch.setattr(path, "perf_counter", lambda: now[0])
 

@@ -1,4 +1,4 @@
-"""The self-check of an earlier start stands in for one of this start, in the same circumstances."""
+"""The result of an earlier start's self-check is used again where nothing it depends on changed."""
 
 from __future__ import annotations
 

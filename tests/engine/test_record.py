@@ -80,7 +80,7 @@ def test_beams_record_a_tree_whose_best_path_is_the_text() -> None:
 
 
 def test_a_beam_shows_as_many_texts_as_it_has_beams_the_best_ones() -> None:
-    """However many ended: each end that was good enough when it came is kept by the search."""
+    """However many ended: the search keeps every finished text that was good enough at its end."""
     ids = finished(engine(), Request(prompt="abc", recipes=["greedy"], max_new_tokens=9))
     served = engine(eos=tuple(set(ids.lanes[0].token_ids)))
     asked = Request(prompt="abc", recipes=['beam(3, early_stopping="never")'], max_new_tokens=40)

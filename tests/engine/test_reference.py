@@ -16,7 +16,7 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
 def half_rounded_otherwise(model: Any) -> None:
-    """Another kernel than the model's own for a few rows: other roundings, and no fault."""
+    """Another kernel than the model's own for a few rows: rounding differs, which is no fault."""
 
     def move(module: Any, given: Any, out: Tensor) -> Tensor:
         if out.shape[0] == 1:  # a prompt as the model reads it by itself

@@ -54,7 +54,7 @@ class NoFives(Processor):
 
 
 class TwoWays(Search):
-    """Writes four tokens, goes back over three of them, and goes on with the runner-up."""
+    """Writes four tokens, takes three of them back, and continues with the runner-up."""
 
     info = info("two_ways")
     rewinds = True
@@ -133,7 +133,7 @@ def test_with_a_second_prompt_and_without_the_cache() -> None:
 
 
 def test_a_row_that_goes_back_is_alone_in_company() -> None:
-    """And its neighbours do not notice: bit for bit, with all that is recorded."""
+    """Nor do its neighbours change: bit for bit, with all their records."""
     served = engine(eos=(3,))
     mine = [f"{LETTERS} | {LIST} | sample(2)", "no_fives | greedy", "sample(2)", "two_ways"]
     together = figures(finished(served, asked(*mine, seed=3)))
@@ -187,7 +187,7 @@ def test_a_search_that_goes_back_says_so() -> None:
 
 
 def test_a_text_that_is_gone_on_with_is_never_taken_back() -> None:
-    """A phrase that begins in it is left standing; what is written since goes back as ever."""
+    """A phrase that begins in the given text stays; what was written after it may be taken back."""
     served = engine(eos=(3,))
     plain = finished(served, asked(f"{LETTERS} | greedy", tokens=12)).lanes[0]
     over, since = (json.dumps(plain.text[at : at + 2]) for at in (4, 8))

@@ -1,4 +1,4 @@
-"""The check of a load finds kernels whose bits depend on the rows beside them, however rarely."""
+"""The self-check at load finds kernels whose bits depend on neighbouring rows, however rarely."""
 
 from __future__ import annotations
 

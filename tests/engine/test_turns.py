@@ -113,7 +113,7 @@ def test_one_who_wants_nearly_all_rows_gets_them() -> None:
 
 
 def test_rows_apart_from_each_other_are_no_room_for_one_who_wants_more() -> None:
-    """Of experiments some rows end before others; foreground runs are not paused in vain."""
+    """Rows of experiments end at different times; no foreground run is paused in vain."""
     served = engine(rows=8)
     turns = served.loop.scheduler.turns
     turns.seconds = 0.0

@@ -1,4 +1,4 @@
-"""Texts that are drawn some after the others, where rows are few, are the same as all at once."""
+"""Where rows are few, texts drawn in several waves are the same as texts drawn all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing but speed depends on kernels and tools that torch means to give up."""
+"""Only speed depends on kernels and tools that torch has deprecated."""
 
 from __future__ import annotations
 

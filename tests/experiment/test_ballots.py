@@ -1,4 +1,4 @@
-"""A blind vote: who is asked what, that nothing counts twice, when it ends, and what it tells."""
+"""A blind vote: its questions, that no vote counts twice, when it ends, and its standing."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_an_interval_that_is_looked_at_after_every_vote_holds_the_truth():
 
 
 def test_strengths_are_those_of_the_package_bradleyterry2():
-    """Of the citations between four journals (Stigler 1994), as BradleyTerry2 of R tells them."""
+    """Citations between four journals (Stigler 1994), as R's BradleyTerry2 estimates them."""
     names = ["Biometrika", "Comm Statist", "JASA", "JRSS-B"]
     counts = {
         (0, 1): (730, 33), (0, 2): (498, 320), (0, 3): (221, 284),

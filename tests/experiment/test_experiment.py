@@ -1,4 +1,4 @@
-"""What an experiment may be, and which field is named where it cannot."""
+"""Which experiments are valid, and the field that is named where one is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server's experiments: begun, followed, stopped, gone on with, and found again after its end."""
+"""A server's experiments: begun, followed, stopped, continued, and found again after a restart."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jobs(served, tmp_path):
 
 
 def until(job, ready, seconds=60):
-    """Wait for what a job says."""
+    """Wait for a state of a job."""
     came = threading.Event()
     with job.subscribe(lambda: came.set() if ready(job.state) else None):
         assert ready(job.state) or came.wait(seconds), job.state

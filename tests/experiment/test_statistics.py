@@ -1,4 +1,4 @@
-"""Intervals cover what they say, tests are those of scipy, and sentences say what is known."""
+"""Intervals have their coverage, tests are scipy's, and sentences claim no more than that."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_holm_by_hand():
 
 
 def test_no_difference_is_rarely_told_among_many_pairs():
-    """Of six pairs of four equal recipes, any is told apart in at most 5 of 100 experiments."""
+    """Among six pairs of four equal recipes, any is significant in at most 5 of 100 experiments."""
     random, told = np.random.default_rng(3), 0
     for _ in range(60):
         values = random.normal(size=(4, 10, 1)) + random.normal(size=(1, 10, 1))
@@ -87,7 +87,7 @@ def test_pairs_are_paired_and_leave_out_what_is_missing():
 
 
 def test_so_many_further_prompts_settle_it():
-    """With as many as it says, a difference of that size is told in about 4 of 5 experiments."""
+    """With that many prompts, such a difference is significant in about 4 of 5 experiments."""
     random = np.random.default_rng(5)
     pilot = np.concatenate([np.full(10, 0.5 + 1.0), np.full(10, 0.5 - 1.0)])  # deviation 1.03
     more = further_prompts(pilot, 0.05)

@@ -1,4 +1,4 @@
-"""Strengths are the likeliest ones, their intervals hold the truth, and a lean is found."""
+"""Strengths are the likeliest ones, their intervals cover the truth, and a lean is found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cast(count, seed=0, lean=0.0, tie=0.5):
 
 @pytest.mark.parametrize("prior", [None, 3.0, 0.5])
 def test_strengths_are_those_that_choix_finds(prior):
-    """It knows neither ties nor a lean: each text stands first as often, and none is as good."""
+    """choix has no ties and no lean: each text is shown first equally often, and none tie."""
     votes = cast(300, tie=0.0)
     other = {"first": "second", "second": "first"}
     votes += [

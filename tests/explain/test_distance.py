@@ -1,4 +1,4 @@
-"""How far apart two steps are, told together as it is one by one."""
+"""Distances between steps, the same computed together as one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a text that may go back: what the trace knows, and where it does not, why."""
+"""Explanations of a text with rewinds: what the trace determines, else the reason."""
 
 from __future__ import annotations
 

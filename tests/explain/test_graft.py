@@ -1,4 +1,4 @@
-"""A text that goes on from within another one, put together with what came before."""
+"""A text that continues another from one of its tokens, joined with what came before."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_what_a_person_chose_is_told_as_that():
 
 
 def test_who_says_draw_draws_what_sample_draws():
-    """Their luck is compared, so it must be the same."""
+    """Their noise is compared, so it must be the same."""
     for id, plugin in registry().strategies.items():
         if plugin.kind == "search" and plugin.chooses == "draw":
             forward = transitions(torch.rand(9, 9, generator=torch.Generator().manual_seed(1)))

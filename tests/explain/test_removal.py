@@ -120,7 +120,7 @@ def test_of_the_top_choices_xtc_names_what_they_have_too_much():
 
 
 def test_a_rank_that_others_may_have_is_not_told():
-    """Many unrecorded tokens may each be likelier than what was chosen far from the top."""
+    """Where a token far from the top was chosen, many unrecorded tokens may be likelier."""
     flat = logits(3, size=400, spread=0.3)
     chosen = int(flat.argsort(descending=True)[200])
     found = recorded("temperature(0.9) | sample", flat, chosen, top_n=5)

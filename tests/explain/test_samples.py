@@ -1,4 +1,4 @@
-"""All texts of a column: their figures, means with intervals, and the tokens at one place."""
+"""All texts of a column: their figures, means with intervals, and the tokens at one position."""
 
 from __future__ import annotations
 

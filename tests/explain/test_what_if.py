@@ -1,4 +1,4 @@
-"""What a trace tells of other settings, against runs with those settings."""
+"""What follows from a trace for other settings, against runs with those settings."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ ANY = recipes(TRUNCATIONS | OTHERS, LASTS)
 
 
 def check(first: str, second: str, seed: int) -> str:
-    """Hold what is told of the second recipe on the first one's text to a run of it."""
+    """Check what follows for the second recipe from the first one's text against a run of it."""
     comparison = run(first, second, seed=seed)
     found = comparison.what_if(0, second, context=wide().builder.context(NEW))
     a, b = tokens(comparison, 0), tokens(comparison, 1)
@@ -213,7 +213,7 @@ def test_where_the_trace_does_not_tell_the_model_does(recipe: str) -> None:
 
 
 def test_a_text_is_looked_at_with_the_noise_it_was_drawn_with() -> None:
-    """A text whose place among the texts is not the number of its noise."""
+    """A text whose index among the texts is not the number of its noise."""
     comparison = run("sample(3)", "temperature(0.6) | sample(3)", seed=4)
     a, b = ([s.token for s in comparison.lanes[lane].trace.path(2)] for lane in (0, 1))
     trace = comparison.lanes[0].trace

@@ -1,4 +1,4 @@
-"""Who is let in, by name and by page; and what every answer says to browsers."""
+"""Which hosts and origins are allowed, and the headers for browsers in every response."""
 
 from __future__ import annotations
 

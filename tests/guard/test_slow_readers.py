@@ -1,4 +1,4 @@
-"""A client that stops reading is let go, with all that was meant for it."""
+"""A client that stops reading is disconnected, and what was queued for it is dropped."""
 
 from __future__ import annotations
 

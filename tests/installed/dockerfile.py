@@ -27,7 +27,7 @@ def instructions(file: Path) -> Iterator[tuple[str, str]]:
 
 @dataclass
 class Built:
-    """What is left of a build: how the program is started, asked for its health, and with what."""
+    """The result of a build: how to start the program and check its health, and its variables."""
 
     environment: dict[str, str]
     user: str = "root"

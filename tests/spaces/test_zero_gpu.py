@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Lender]:
-    """What the program told, and the stand-in that it asked."""
+    """What the program printed, and the stand-in that it called."""
     folder = tmp_path_factory.mktemp("space")
     model = saved(tiny_llama(VOCAB, context=512), folder / "tiny", chat=True)
     with lender() as server:

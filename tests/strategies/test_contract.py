@@ -1,4 +1,4 @@
-"""What every registered strategy must keep, tried over settings made from its own ``Params``."""
+"""The contract of every registered strategy, checked over settings made from its own ``Params``."""
 
 from __future__ import annotations
 

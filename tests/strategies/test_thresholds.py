@@ -1,4 +1,4 @@
-"""What a processor tells of its line is where it draws it: compared with what it keeps."""
+"""The threshold that a processor reports separates what it keeps from what it removes."""
 
 from __future__ import annotations
 

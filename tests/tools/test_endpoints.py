@@ -1,4 +1,4 @@
-"""The named endpoints, by Gradio's own client: their types, answers, limits and errors."""
+"""The named endpoints, by Gradio's own client: their types, responses, limits and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tree of a search's rows is sent as, and the score beside the number of a text."""
+"""The tree of a search's beams as the page gets it, and the score beside the number of a text."""
 
 from __future__ import annotations
 

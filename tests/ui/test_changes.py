@@ -1,4 +1,4 @@
-"""What other settings would have made of a text, as the page asks for it."""
+"""What other settings would have made of a text, as the page requests it."""
 
 from __future__ import annotations
 

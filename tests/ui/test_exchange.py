@@ -1,4 +1,4 @@
-"""What the page tells of a recipe in another program, and of settings from one."""
+"""A recipe in the form of another program on the page, and settings imported from one."""
 
 from __future__ import annotations
 

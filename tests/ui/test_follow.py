@@ -57,7 +57,7 @@ def test_frames_lead_to_what_is_shown_at_the_end(follower):
 
 
 def test_what_a_step_measures_is_told_while_the_text_is_written(follower, monkeypatch):
-    """How often it went back, and a watermark's z-score; at the end as in what is kept."""
+    """The count of rewinds, and a watermark's z-score; at the end those of the kept run."""
     monkeypatch.setattr(following, "FIGURES_S", 0.0)
     monkeypatch.setattr(following, "FOUND_SHARE", 1.0)
     served = engine(eos=(3,))

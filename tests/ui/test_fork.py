@@ -1,4 +1,4 @@
-"""A text that goes on with another one, on the page: its frames, its whole, and its column."""
+"""A text that continues another one, on the page: its frames, its whole, and its column."""
 
 from __future__ import annotations
 

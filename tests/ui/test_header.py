@@ -1,4 +1,4 @@
-"""The line that says where the model runs."""
+"""The sentence in the header on where the model runs."""
 
 from __future__ import annotations
 

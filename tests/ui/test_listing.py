@@ -1,4 +1,4 @@
-"""Why a token, and how it was drawn, as the page lists it."""
+"""Why a token was chosen, and how it was drawn, as the page lists it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved comparisons that a visitor brings: those that hold together are shown under ids of ours."""
+"""Saved comparisons that a visitor opens: consistent ones are shown under ids of this server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card of a model that is not on this machine: what it takes, and how far it is."""
+"""The card of a model that is not on this machine: its size, and the progress of its download."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ RECIPES = ["greedy", "temperature(1.3) | sample(2)", "temperature(1.3) | sample"
 
 @pytest.fixture(scope="module")
 def kept() -> dict[str, Comparison]:
-    """A run, and a text that goes on from within its first one."""
+    """A run, and a text that continues its first one from one of its tokens."""
     served = engine()
     run = finished(served, Request(prompt="abab", recipes=RECIPES, max_new_tokens=6, seed=3))
     went = finished(served, fork(run, 0, 2, [run.lanes[0].trace.path()[2].candidates.ids[3]]))

@@ -1,4 +1,4 @@
-"""A recipe given to ``generate`` as arguments does there what it does here, or says why not."""
+"""A recipe as arguments of ``generate`` does the same there, or is refused with a reason."""
 
 from __future__ import annotations
 

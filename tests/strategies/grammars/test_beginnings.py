@@ -1,4 +1,4 @@
-"""Texts that begin as asked, in whatever tokens, and texts that end with their sentences."""
+"""Texts with a required beginning, in whatever tokens, and texts that end with their sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constrained texts match what was asked, whatever the model would rather write."""
+"""Constrained texts match the constraint, whatever the model prefers."""
 
 from __future__ import annotations
 

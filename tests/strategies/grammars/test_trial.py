@@ -20,7 +20,7 @@ from tests.tiny import EOS
 
 
 def test_a_failure_ends_the_text_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one text may come to need is bounded: it is told, and nothing is let go."""
+    """What one text may come to need is bounded; beyond that it ends with the reason."""
     drawn = random.Random(0)
     monkeypatch.setitem(trial.LIMITS, "max_lexer_states", 1_000)
     at = begun(of_regex("(.*[a-m].{30}.*[n-z].{30}){2}"))

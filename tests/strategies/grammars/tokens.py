@@ -58,7 +58,7 @@ def begun(grammar: Grammar) -> Matching:
 
 
 def kept(grammar: Grammar, written: str) -> bool:
-    """Whether a grammar lets a text be written byte by byte, and end."""
+    """Whether a grammar accepts a text byte by byte, and its end."""
     at = begun(grammar)
     for token in [ALPHABET.index(letter) + 3 for letter in as_bytes(written)]:
         if not at.allowed()[token]:

@@ -1,4 +1,4 @@
-"""Expressions of whoever's: none takes the memory or the time of the others."""
+"""Regular expressions from anyone: none can use up the memory or the time of others."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Clock:
 def test_all_searches_of_a_column_have_one_time(
     listed: int, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else nineteen that each are just quick enough hold up everybody for a minute."""
+    """Otherwise nineteen that are each just quick enough would delay everybody for a minute."""
     phrases = Phrases((), ["never"] * listed, True)
     monkeypatch.setattr(expressions, "thread_time", Clock(SECONDS / 11 + 0.002))
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""``topk``, ``argmax`` and ``survivors`` find what a look at every token finds."""
+"""``topk``, ``argmax`` and ``survivors`` find what a comparison of all tokens finds."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_what_is_chosen_moves_the_aim_the_other_way() -> None:
 
 
 def test_it_is_told_what_a_token_had_before_it() -> None:
-    """By hand, through a recipe whose own figures are far from the model's."""
+    """Computed by hand, for a recipe whose probabilities are far from the model's."""
     generator = torch.Generator().manual_seed(3)
     table = torch.randn(30, 30, generator=generator).softmax(-1)
     recipe = "min_p(0.1) | adaptive_p(0.1, decay=0.7) | greedy"

@@ -1,4 +1,4 @@
-"""A ban is kept where nothing else is left, and whoever left so little is named beside it."""
+"""A ban holds even where no other token is left, and the step that left so little is named."""
 
 from __future__ import annotations
 

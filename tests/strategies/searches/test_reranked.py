@@ -1,4 +1,4 @@
-"""Several samples, of which the likeliest, the most alike or the one of most votes comes first."""
+"""Several samples, ranked by likelihood, by similarity to the others, or by votes."""
 
 from __future__ import annotations
 

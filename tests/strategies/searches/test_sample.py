@@ -95,7 +95,7 @@ def test_whole_texts() -> None:
 
 @pytest.mark.parametrize("changed", ["seed", "sample", "position"])
 def test_draws_are_independent(changed: str) -> None:
-    """Neighbouring seeds, samples and positions draw tokens that know nothing of each other."""
+    """Tokens drawn at neighbouring seeds, samples and positions are independent."""
     scores = torch.tensor([0.5, 0.0, -0.5])
     table = [[0] * 3 for _ in range(3)]
     for number in range(3000):
@@ -108,7 +108,7 @@ def test_draws_are_independent(changed: str) -> None:
 
 
 def test_each_text_keeps_its_own_luck() -> None:
-    """Text i is the same however many are drawn beside it, and whichever of them have ended."""
+    """Text i is the same however many others are drawn, and whichever of them have ended."""
     several = run(transitions(TABLE), "sample(9)", (0,), eos=(2,), max_new_tokens=8, seed=4)
     assert [row.sample for row in several] == list(range(9))
     assert len({row.generated for row in several}) > 5

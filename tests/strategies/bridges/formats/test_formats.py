@@ -1,4 +1,4 @@
-"""Recipes as other programs have their settings: out, back, and what each cannot say."""
+"""Recipes in the formats of other programs: exported, imported, and what each cannot express."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHERE = context(vocab=50)
 
 
 def meaning(recipe: Recipe) -> tuple[bool, list[str], str]:
-    """What of a recipe decides which token is chosen."""
+    """The part of a recipe that determines which token is chosen."""
     likeliest = takes_likeliest(recipe)
     search = "sample" if recipe.search.strategy == "speculative" else str(recipe.search)
     search = "" if likeliest else search
@@ -32,7 +32,7 @@ def close(value: Any) -> Any:
 
 
 def told(step: RecipeStep) -> str:
-    """A step as it is written, the texts of a bias as the tokens that they are."""
+    """A step in its written form, with the texts of a bias as tokens."""
     if step.strategy != "logit_bias":
         return f"{step.strategy} {[close(value) for _, value in step.params]}"
     biases: list[tuple[tuple[int, ...], float]] = step.plugin(step.params, WHERE).biases  # type: ignore[attr-defined]
@@ -221,7 +221,7 @@ def test_what_a_program_does_otherwise_is_said(format, recipe, there, losses):
 
 
 def test_llama_cpp_is_told_how_far_all_of_the_text_is() -> None:
-    """Its programs have a window of -1 be none at all."""
+    """In its programs a window of -1 is none at all."""
     recipe = "dry(0.8) | repetition_penalty(1.2) | sample"
     for format, said in (("llama.cpp", "--repeat-last-n 131072"), ("llama.cpp-json", ": 131072")):
         text = take(recipe, format).text
