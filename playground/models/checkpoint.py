@@ -1,4 +1,4 @@
-"""The forms in which weights are stored, and what reads each of them."""
+"""The formats in which weights are stored, and the libraries that read them."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import torch
 
 from playground.errors import first_line
 
-# What reads a form, where transformers does not say what to install: modules, and packages.
+# The modules that read a format, and their packages, where transformers does not name them.
 _LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
     "gptq": (("optimum", "gptqmodel"), "optimum gptqmodel"),
     "hqq": (("hqq",), "hqq"),
     "sinq": (("sinq",), "sinq"),
     "torchao": (("torchao",), "torchao"),
 }
-_ON_GPU = ("eetq", "hqq", "metal", "vptq")  # which transformers says late, or not clearly
-# Forms that transformers can expand as it reads them. All but the first it can also compute with as
-# they are, on a GPU and with kernels that another package fetches.
+_ON_GPU = ("eetq", "hqq", "metal", "vptq")  # transformers reports it late, or not clearly
+# Formats that transformers can dequantise as it loads them. With all but the first it can also
+# compute as they are, on a GPU and with kernels that another package fetches.
 _EXPANDED = ("compressed-tensors", "fp8", "mxfp4", "mxfp8")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in transformers' form; with ``gguf``, a file of that name in it."""
+    """A folder in transformers' format; with ``gguf``, the GGUF file of that name in it."""
 
     folder: Path
     gguf: str | None = None
 
     @classmethod
     def at(cls, path: Path) -> Checkpoint:
-        """What a path names: a folder, a GGUF file, or a folder that holds one such file alone."""
+        """The checkpoint at a path: a folder, a GGUF file, or a folder with one GGUF file alone."""
         if path.is_file():
             return cls(path.parent, path.name)
         files = sorted(path.glob("*.gguf")) if not (path / "config.json").is_file() else []
@@ -41,11 +41,11 @@ class Checkpoint:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The arguments by which transformers finds configuration and tokenizer."""
+        """The arguments with which transformers finds the configuration and the tokenizer."""
         return {"trust_remote_code": False} | ({"gguf_file": self.gguf} if self.gguf else {})
 
     def weights(self, quantised: Quantised | None) -> dict[str, Any]:
-        """Those by which it finds the weights, expanded to plain ones where they can be."""
+        """The arguments with which it loads the weights, dequantised where ``expanded``."""
         if self.gguf is not None:
             from transformers import GgufConfig
 
@@ -58,9 +58,9 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Quantised:
-    """How weights are stored: the method by its name, and what transformers reads them by.
+    """How weights are quantised: the name of the method, and transformers' configuration of it.
 
-    ``expanded`` says that they become plain ones as they are read.
+    ``expanded`` is whether they are dequantised as they are loaded.
     """
 
     method: str
@@ -69,10 +69,11 @@ class Quantised:
 
     @classmethod
     def of(cls, config: Any, device: torch.device) -> Quantised | None:
-        """What a model's configuration says of its weights; None where they are plain.
+        """The quantisation that a model's configuration names; None where its weights are plain.
 
-        Raises ``ValueError`` where they cannot be read on this device with what is installed here;
-        the message is the rest of a sentence, with what to install.
+        Raises ``ValueError`` where they cannot be loaded on this device with the packages that are
+        installed. Its message continues a sentence that begins with the model's name, and says what
+        to install.
         """
         stored = _stored(config)
         if stored is None:
@@ -98,7 +99,7 @@ class Quantised:
             )
             if not expanded:
                 reader.validate_environment(device_map={"": str(device)}, weights_only=True)
-        except Exception as error:  # of a library that is missing, or of settings that nobody made
+        except Exception as error:  # a library is missing, or the configuration is invalid
             reason = first_line(error)
             if reason.startswith(name):
                 raise
@@ -110,7 +111,7 @@ class Quantised:
 
     @property
     def bytes_of_weight(self) -> float | None:
-        """The bytes that one number of a linear layer takes; None where that is not known."""
+        """The bytes of one number of a linear layer's weight; None where that is not known."""
         known = vars(self.settings)
         bits = next((known[name] for name in ("bits", "nbits", "w_bit") if known.get(name)), None)
         if bits is None and self.method.startswith("bitsandbytes"):
@@ -119,7 +120,7 @@ class Quantised:
 
 
 def _stored(config: Any) -> dict[str, Any] | None:
-    """What a model's configuration, or that of its text, says of a quantisation."""
+    """The quantisation in a model's configuration, or in that of its text model."""
     text = config.get_text_config(decoder=True)
     for part in (config, text):
         stored = getattr(part, "quantization_config", None)
@@ -138,5 +139,5 @@ def _method(stored: dict[str, Any]) -> str:
 def is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # of a package that holds it
+    except ImportError:  # its parent package is missing
         return False

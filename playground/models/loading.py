@@ -1,4 +1,4 @@
-"""From a folder in transformers' form to a model that is ready to decode."""
+"""Loads a folder in transformers' format as a model that is ready to decode."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoadedModel:
     context_length: int
 
     def provenance(self) -> Facts:
-        """On what its texts are written, for whoever wants to write them again."""
+        """The provenance of its texts, with which they can be reproduced."""
         return Facts.of(self)
 
 
@@ -53,12 +53,12 @@ def load_folder(
     accept: Callable[[Any], None] | None = None,
     process: Process | None = None,
 ) -> LoadedModel:
-    """Load a model and its tokenizer: a folder in transformers' form with safetensors, or a GGUF
-    file, or a folder that holds one. An adapter (LoRA) in it becomes part of the weights.
+    """Load a model and its tokenizer from a folder in transformers' format with safetensors, from a
+    GGUF file, or from a folder that holds one. An adapter (LoRA) in it is merged into the weights.
 
     ``accept(tokenizer)``, which may raise ``ModelError``, and ``make_room(id, bytes)`` are called
-    before the weights are read. Where the folder holds an
-    adapter alone, its base is what ``find_base`` finds under the name that it gives, or a folder.
+    before the weights are read. Where the folder holds an adapter alone, ``find_base`` maps the
+    name of its base model to a folder; without it the name is a path, relative to the adapter.
     Raises ``ModelError`` where the folder cannot be read or its architecture cannot be served.
     """
     import transformers
@@ -128,11 +128,11 @@ def load_folder(
                 folder,
                 dtype=dtype,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are told below
+                ignore_mismatched_sizes=True,  # reported below
                 **checkpoint.weights(quantised),
                 **({"device_map": {"": str(where)}} if kept else {}),
             )
-            if not kept:  # what is quantised is put there as it is read
+            if not kept:  # quantised weights are loaded onto the device
                 model.to(where)
             model.eval().requires_grad_(False)
             if adapter is not None:
@@ -184,7 +184,7 @@ def _not_numbers(model: Any) -> str | None:
     """The name of a plain weight that is not finite throughout; None where all are."""
     for name, weight in model.named_parameters():
         if type(weight) is nn.Parameter and weight.is_floating_point() and weight.itemsize > 1:
-            total = weight.sum(dtype=torch.float32)  # reads it once, and makes nothing of its size
+            total = weight.sum(dtype=torch.float32)  # one pass, without a temporary of its size
             if not total.isfinite() and not weight.isfinite().all():
                 return str(name)
     return None
@@ -196,11 +196,12 @@ def _unreadable(id: str, folder: Path, error: Exception) -> ModelError:
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that end a text: those of ``generate``, and the end of a chat turn.
+    """The ids of the tokens that end a text: those of ``generate``, and the end of a chat turn.
 
-    A chat model whose files name another end would never end its turn, so the tokenizer's end is
-    added. For other models it is not, or a text would end where ``generate`` goes on. Ids outside
-    the vocabulary, which small models inherit from a default, are dropped.
+    The generation config of some chat models lacks the token that ends a turn, so the tokenizer's
+    is added for models with a chat template. For others it is not, or a text would end where that
+    of ``generate`` continues. Ids outside the vocabulary, which small models inherit from a
+    default, are dropped.
     """
     sources = [model.generation_config.eos_token_id]
     if sources[0] is None:
@@ -233,7 +234,7 @@ def _called(adapter: Adapter) -> str:
 
 
 def _reads_chats(tokenizer: Any, id: str) -> bool:
-    """Whether the tokenizer has a chat template that takes a message; the log says why not."""
+    """Whether the tokenizer has a chat template that works; where one fails, the log says why."""
     if not tokenizer.chat_template:
         return False
     try:
@@ -248,7 +249,7 @@ def _reads_chats(tokenizer: Any, id: str) -> bool:
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Switch transformers' progress bars off meanwhile: a server's log is read line by line."""
+    """Switch transformers' progress bars off, which make a server's log hard to read."""
     from transformers.utils import logging
 
     bars: Any = logging

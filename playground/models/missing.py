@@ -1,4 +1,4 @@
-"""What a folder lacks for it to be a model in transformers' form."""
+"""What a folder lacks to be a model in transformers' format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playground.models.checkpoint import is_installed
 
 
 def lacks(folder: Path) -> str | None:
-    """What is missing in a folder for it to be a model in transformers' form, or None."""
+    """What a folder lacks to be a model in transformers' format; None where it has everything."""
     if not (folder / "config.json").is_file():
         if not (folder / "adapter_config.json").is_file():
             return "config.json"
@@ -34,7 +34,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def unread_words(folder: Path) -> str | None:
-    """What to install for a tokenizer that is stored as sentencepiece does alone, if anything."""
+    """The packages to install for a tokenizer that is a ``tokenizer.model`` alone, if any."""
     others = ("tokenizer.json", "vocab.json", "vocab.txt")
     if not (folder / "tokenizer.model").is_file() or any((folder / n).is_file() for n in others):
         return None
@@ -43,19 +43,19 @@ def unread_words(folder: Path) -> str | None:
 
 
 def indexed(index: Path) -> set[str]:
-    """The files that an index of weights names; ``ValueError`` says what is wrong with it."""
+    """The files that an index of weights names. Raises ``ValueError`` with its fault."""
     try:
         known = json.loads(index.read_bytes())
     except (ValueError, RecursionError):
         raise ValueError(f"its {index.stat().st_size:,} bytes are not JSON") from None
-    places = known.get("weight_map") if isinstance(known, dict) else None
-    if not isinstance(places, dict):
+    files = known.get("weight_map") if isinstance(known, dict) else None
+    if not isinstance(files, dict):
         raise ValueError("it has no weight_map")
-    if not places:
+    if not files:
         raise ValueError("its weight_map is empty")
     wrong = [
-        name for name in places.values() if not isinstance(name, str) or Path(name).name != name
+        name for name in files.values() if not isinstance(name, str) or Path(name).name != name
     ]
     if wrong:
         raise ValueError(f"its weight_map names {str(wrong[0])[:60]!r}, which is no file there")
-    return set(places.values())
+    return set(files.values())

@@ -1,4 +1,4 @@
-"""A model without its weights: whether it can be served, and the memory it would take."""
+"""A model without its weights: whether it can be served, and how much memory it needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playground.settings import Settings
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A model of which only the shapes are known, and how its weights are stored."""
+    """A model on the meta device, with shapes alone, and the quantisation of its weights."""
 
     model: Any
     quantised: Quantised | None
@@ -28,7 +28,7 @@ class Skeleton:
         return sum(weight.numel() for weight in self.model.parameters())
 
     def nbytes(self, dtype: torch.dtype) -> int:
-        """Bytes of memory that its weights will take, in this format where they are plain."""
+        """Bytes of memory for its weights; plain ones are of this ``dtype``."""
         each = self.quantised.bytes_of_weight if self.quantised else None
         if each is None:
             return self.parameters * dtype.itemsize
@@ -39,7 +39,7 @@ class Skeleton:
 
 
 def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) -> int:
-    """Bytes of memory the weights will take, from the configuration alone.
+    """Bytes of memory for the weights, computed from the configuration alone.
 
     Raises ``ModelError`` where the architecture cannot be served.
     """
@@ -49,7 +49,7 @@ def weight_bytes(folder: Path, settings: Settings, id: str, process: Process) ->
 
 
 def skeleton_of(checkpoint: Checkpoint, id: str, where: torch.device) -> Skeleton:
-    """The model without its weights; ``ModelError`` where it cannot be served on this device."""
+    """The model without its weights. Raises ``ModelError`` where this device cannot serve it."""
     import transformers
 
     auto: Any = transformers.AutoModelForCausalLM

@@ -16,7 +16,7 @@ from strategies.ops.noise import Noise
 FEWEST = 8  # candidates, below which so many others could be drawn that none are kept
 _MIDDLES = (np.arange(STARTS[-1] * PARTS) + 0.5) / PARTS
 _SCALE = FINE * PARTS  # parts of a nat
-_PIECE = 32704  # logits at once: from 32,768 torch shares them out, and waits for its threads
+_CHUNK = 32704  # logits at once: from 32,768 on torch uses several threads and waits for them
 _DEEPEST = float(STARTS[-2] * PARTS)  # the part that holds all that lies deeper
 
 
@@ -98,17 +98,17 @@ class _Counter:
     """
 
     def __init__(self, like: Tensor) -> None:
-        """For rows ``like`` this one. Fresh memory costs more than what is computed in it, and few
-        bytes are counted faster.
+        """``like`` is a row of the same size. The buffers are allocated once, since allocating them
+        takes longer than the work in them; 16-bit numbers are counted faster.
         """
-        self._depth = torch.empty_like(like[:_PIECE])
+        self._depth = torch.empty_like(like[:_CHUNK])
         self._part = torch.empty_like(like, dtype=torch.int16)
         self._times: list[NDArray[np.int64]] = []
 
     def count(self, row: Tensor, best: Tensor, known: NDArray[np.int64]) -> None:
         times = np.zeros(len(_MIDDLES), np.int64)
-        for first in range(0, len(row), _PIECE):
-            values, part = row[first : first + _PIECE], self._part[first : first + _PIECE]
+        for first in range(0, len(row), _CHUNK):
+            values, part = row[first : first + _CHUNK], self._part[first : first + _CHUNK]
             depth = self._depth[: len(values)]
             torch.sub(best * _SCALE, values, alpha=_SCALE, out=depth).clamp_(max=_DEEPEST)
             part.copy_(depth)
