@@ -181,7 +181,7 @@ def add(router: APIRouter, service: Service) -> None:
     @router.get(
         "/api/ballots/{id}/next",
         tags=[TAG],
-        summary="What a voter is asked next",
+        summary="The next question for a voter",
         response_model=Next,
         responses=NO_SUCH,
     )

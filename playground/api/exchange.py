@@ -124,7 +124,7 @@ def add(router: APIRouter, service: Service) -> None:
     ) -> BroughtRecipe:
         """The recipe of another program's settings, whose form is found out where it is not named.
 
-        What of them no recipe can say is told in `left_out`.
+        Settings that no recipe can express are listed in `left_out`.
         """
         return await in_thread(_bring, bring_body, sent)
 
