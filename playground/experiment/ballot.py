@@ -1,4 +1,4 @@
-"""A blind vote: pairs of texts of one prompt and seed, who sees which of them, and when it ends."""
+"""A blind vote: pairs of texts of one prompt and seed, who sees which pair, and when it ends."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Unit(Closed):
 
 
 class Ballot(Closed):
-    """What is voted on, and the rule by which the vote ends. Nothing of it changes afterwards."""
+    """The pairs of texts of a vote, and the rule by which it ends. A ballot never changes."""
 
     question: str
     prompts: dict[int, str]
@@ -69,7 +69,7 @@ class Ballot(Closed):
         early: bool,
         salt: str,
     ) -> Ballot:
-        """A vote on some recipes of an experiment; ``ExperimentError`` where there is nothing."""
+        """A vote on some recipes of an experiment. Raises ``ExperimentError`` without a pair."""
         if not 2 <= len(set(recipes)) <= MOST_RECIPES:
             raise ExperimentError("recipes", f"Choose from 2 to {MOST_RECIPES} recipes.")
         if not all(0 <= recipe < len(experiment.recipes) for recipe in recipes):
@@ -100,7 +100,7 @@ class Ballot(Closed):
 
     @property
     def rule(self) -> str:
-        """When it ends, as it is stated before the first vote."""
+        """When the vote ends, in a sentence that is shown before the first vote."""
         if not self.early:
             return f"The vote ends after {self.most:,} votes, whatever they are."
         return (
@@ -111,10 +111,10 @@ class Ballot(Closed):
         )
 
     def next(self, voter: str, cast: Sequence[tuple[str, int]]) -> int | None:
-        """The number of the unit that this voter is asked next; None where none is left.
+        """The number of the next unit for this voter; None where none is left.
 
-        ``cast`` are who voted on which unit. One of four is among those that all voters see, so
-        that their agreement can be told; of the others, that with the fewest votes.
+        ``cast`` are the voter and unit of each vote. One of four units is among those all see, so
+        that agreement can be measured; of the others, the one with the fewest votes comes next.
         """
         own = {unit for who, unit in cast if who == voter}
         counts = Counter(unit for _, unit in cast)
@@ -125,11 +125,11 @@ class Ballot(Closed):
         return next(iter([*first, *second]), None)
 
     def swapped(self, voter: str, unit: int) -> bool:
-        """Whether the text of ``other`` stands first; drawn for each voter and unit."""
+        """Whether the text of ``other`` is shown first; drawn for each voter and unit."""
         return bool(hashlib.sha256(f"{self.salt} {voter} {unit}".encode()).digest()[0] & 1)
 
     def over(self, votes: Sequence[Vote]) -> str:
-        """Why it has ended, in a sentence; empty while it goes on."""
+        """Why the vote has ended, in a sentence; empty while it goes on."""
         if len(votes) >= self.most:
             return f"All {self.most:,} votes are cast."
         if self.early and all(not low <= 0.5 <= high for low, high in self.shares(votes).values()):
@@ -137,7 +137,7 @@ class Ballot(Closed):
         return ""
 
     def shares(self, votes: Sequence[Vote]) -> dict[tuple[int, int], tuple[float, float]]:
-        """By pair, where the share of votes for the first lies, of those that prefer one.
+        """By pair, the interval of the first's share of the votes that prefer one of the two.
 
         Valid after every vote, for all pairs together (Bonferroni).
         """
@@ -148,7 +148,7 @@ class Ballot(Closed):
         }
 
     def counts(self, votes: Sequence[Vote]) -> dict[tuple[int, int], Counter[str]]:
-        """By pair, how many votes were for ``one``, for the ``other``, a tie, or both bad."""
+        """By pair, the votes for ``one``, for the ``other``, for a tie, and for both bad."""
         found: dict[tuple[int, int], Counter[str]] = {pair: Counter() for pair in self.pairs}
         for vote in votes:
             one, other = sorted((vote.first, vote.second))

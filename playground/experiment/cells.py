@@ -1,4 +1,4 @@
-"""The cells of an experiment: each text to write, and by what it is kept."""
+"""The cells of an experiment: each text to write, and the key under which it is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cell:
 
 
 def written(keys: Mapping[Cell, bytes], store: Store) -> Iterator[tuple[Cell, Sample]]:
-    """The cells of these keys that a store has, read some at a time."""
+    """The cells of these keys that a store has, read in batches."""
     cells = list(keys)
     for start in range(0, len(cells), _READ_AT_ONCE):
         some = cells[start : start + _READ_AT_ONCE]
@@ -32,7 +32,7 @@ def written(keys: Mapping[Cell, bytes], store: Store) -> Iterator[tuple[Cell, Sa
 
 
 def keys(experiment: Experiment, facts: Facts) -> dict[Cell, bytes]:
-    """By which each cell is kept: a hash of all that its text follows from."""
+    """The key of each cell: a hash of all that its text follows from."""
     shared = follows_from(experiment, facts)
     recipes = [str(recipe) for recipe in experiment.recipes]
     return {

@@ -1,4 +1,4 @@
-"""An experiment: prompts × recipes × seeds, the limits of a text, and what is measured."""
+"""An experiment: prompts × recipes × seeds, the limits of a text, and its metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULT_METRICS = (
 
 
 class ExperimentError(ValueError):
-    """What is wrong with an experiment; ``field`` names what to change, as in its file."""
+    """Why an experiment is invalid; ``field`` names the field at fault, as in its file."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class ExperimentError(ValueError):
 
 
 class Experiment(BaseModel):
-    """A question and what would answer it. ``Experiment.of`` and ``from_file`` validate one.
+    """The definition of an experiment. ``Experiment.of`` and ``from_file`` validate one.
 
     Every recipe writes a text after every prompt with every seed: a cell. Recipes share prompts and
     seeds, and with them noise, so that their differences are paired.
@@ -71,8 +71,8 @@ class Experiment(BaseModel):
     def of(cls, given: Mapping[str, Any], folder: Path | None = None) -> Experiment:
         """An experiment from the fields of its file.
 
-        ``folder`` is where files of prompts are looked for; without it there may be none.
-        ``ExperimentError`` names the first field that is wrong, and what is allowed.
+        ``folder`` has the files of prompts; without it, naming a file is an error.
+        Raises ``ExperimentError``, which names the first field at fault, and what is allowed.
         """
         try:
             return cls.model_validate(dict(given), context={"folder": folder})
@@ -94,7 +94,7 @@ class Experiment(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_sweep(cls, given: Any) -> Any:
-        """``recipes`` may be one, and ``sweep`` (one or several) adds those that it makes."""
+        """``recipes`` may be a single one, and ``sweep`` (one or several) adds its recipes."""
         if not isinstance(given, Mapping):
             return given
         values = dict(given)
@@ -128,7 +128,7 @@ class Experiment(BaseModel):
     @field_validator("seeds", mode="before")
     @classmethod
     def _so_many(cls, given: Any) -> Any:
-        """A number means so many seeds, from 0."""
+        """A number stands for that many seeds, from 0."""
         if isinstance(given, int) and not isinstance(given, bool):
             if not 1 <= given <= MOST_SEEDS:
                 raise ValueError(f"must be from 1 to {MOST_SEEDS:,} seeds, but {given} was given")
@@ -161,7 +161,7 @@ class Experiment(BaseModel):
     @field_validator("prompts")
     @classmethod
     def _no_prompt_twice(cls, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-        """The same prompt again would count as more evidence than there is."""
+        """A prompt that is given twice would count as two independent ones."""
         seen: set[str] = set()
         for prompt in prompts:
             if prompt.text in seen:
@@ -200,7 +200,7 @@ class Experiment(BaseModel):
 
     @property
     def cells(self) -> int:
-        """How many texts are written."""
+        """The number of texts."""
         return len(self.prompts) * len(self.recipes) * len(self.seeds)
 
     @property
@@ -213,7 +213,7 @@ class Experiment(BaseModel):
         return any(metric.info.reads_features for metric in self.measured)
 
     def name(self, recipe: int) -> str:
-        """What a recipe is called in tables and sentences: "temperature 0.8, top_p 0.9"."""
+        """The name of a recipe in tables and sentences: "temperature 0.8, top_p 0.9"."""
         written = str(self.recipes[recipe])
         if written in self.names:
             return self.names[written]

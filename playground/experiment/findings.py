@@ -1,4 +1,4 @@
-"""What the numbers of an experiment tell: means with intervals, pairs, a verdict, a frontier."""
+"""The findings of an experiment: means with intervals, pairs, a verdict, a frontier."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """A recipe's mean of a metric over prompts, as it is shown: ratios are no logarithms here."""
+    """A recipe's mean of a metric over prompts, as it is shown: a ratio, not its logarithm."""
 
     recipe: int
     metric: str
@@ -39,7 +39,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Compared:
-    """A pair of recipes by one metric, and what is said of it."""
+    """A pair of recipes by one metric, and the sentence about it."""
 
     metric: str
     difference: Difference
@@ -71,11 +71,11 @@ class Findings:
         return self.written == self.experiment.cells
 
     def values(self, metric: str) -> Array:
-        """A metric as it is compared, ``[recipes, prompts, seeds]``, NaN where there is none."""
+        """A metric's values as compared, ``[recipes, prompts, seeds]``, NaN where missing."""
         return self._values[str(self.metric(metric))]
 
     def summary(self, metric: str, resamples: int = RESAMPLES) -> list[Summary]:
-        """Each recipe's mean over prompts, with its interval; those without a number left out."""
+        """Each recipe's mean over prompts, with its interval; those without one are left out."""
         asked, values = self.metric(metric), self.values(metric)
         means = _means(values)
         there = [recipe for recipe, own in enumerate(means) if not np.isnan(own).all()]
@@ -89,7 +89,7 @@ class Findings:
     def by_prompt(
         self, metric: str, most: int | None = None, resamples: int = RESAMPLES
     ) -> dict[tuple[int, int], Summary]:
-        """By prompt and recipe: the mean over seeds, with its interval over them.
+        """The mean over seeds, with its interval, by prompt and recipe.
 
         Of the first ``most`` prompts, or of all. What was asked before is not computed again.
         """
@@ -130,17 +130,17 @@ class Findings:
         return found
 
     def verdict(self) -> list[str]:
-        """What can be told, and then what cannot, a sentence a pair and metric."""
+        """One sentence for each pair and metric: first the settled differences, then the others."""
         settled = [f"{one.sentence}." for one in self.compared if one.difference.settled]
         return settled + [f"{one.sentence}." for one in self.compared if not one.difference.settled]
 
     def frontier(
         self, quality: str | None = None, diversity: str | None = None
     ) -> tuple[str, str, list[Point]]:
-        """The two metrics and a point a recipe: diversity across, quality up.
+        """The two metrics, and a point for each recipe: diversity on x, quality on y.
 
         By default quality is the first check that the experiment measures, or perplexity, and
-        diversity self-BLEU, or distinct n-grams. ``ValueError`` where there is no such metric.
+        diversity self-BLEU, or distinct n-grams. Raises ``ValueError`` for an unmeasured metric.
         """
         y = quality or self._first("exact", "contains", "json_schema", "json_valid", "perplexity")
         x = diversity or self._first("self_bleu", "distinct_n", "entropy")
@@ -156,7 +156,7 @@ class Findings:
         return str(across), str(down), points
 
     def table(self) -> pd.DataFrame:
-        """A row per recipe and metric: mean, the bounds of its interval, and over how much."""
+        """A row for each recipe and metric: the mean, the bounds of its interval, and counts."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -175,7 +175,7 @@ class Findings:
         )
 
     def pairs(self) -> pd.DataFrame:
-        """A row per pair of recipes and metric; differences of ratios are factors."""
+        """A row for each pair of recipes and metric; differences of ratios are factors."""
         import pandas as pd
 
         rows = []
@@ -202,7 +202,7 @@ class Findings:
         return pd.DataFrame(rows)
 
     def metric(self, written: str) -> Metric:
-        """The metric that is written so, of those that were measured."""
+        """The measured metric with this written form."""
         metric = metrics().parse(written)
         if str(metric) not in self.experiment.metrics:
             raise ValueError(
@@ -220,7 +220,7 @@ class Findings:
 
 
 def _means(values: Array) -> Array:
-    """Of each recipe and prompt, over seeds; NaN where there is none."""
+    """The means over seeds, ``[recipes, prompts]``, NaN where there is none."""
     there = ~np.isnan(values)
     count = there.sum(axis=2)
     total = np.where(there, values, 0.0).sum(axis=2)

@@ -1,4 +1,4 @@
-"""One experiment of a server at work: its thread, its progress, and the table as it fills."""
+"""One experiment of a server: its thread, its progress, and its state as it is written."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TABLE_SHARE = 0.05  # of the time goes into the table that is shown meanwhile, at most
+_TABLE_SHARE = 0.05  # of the time, at most, for the table that is shown meanwhile
 _TABLE_S = 0.7  # between two tables, at least
-_RELEASED_S = 30.0  # until a model that was released for another one is asked for again
+_RELEASED_S = 30.0  # until a model that was released for another one is requested again
 
 
 class Job:
@@ -96,16 +96,16 @@ class Job:
 
     @cached_property
     def keys(self) -> dict[Cell, bytes]:
-        """By which its texts are kept."""
+        """The keys under which a store has its texts."""
         return cells.keys(self.experiment, self.row.facts)
 
     def start(self) -> None:
-        """Write what is missing; nothing of one that has ended."""
+        """Start writing what is missing, unless it has ended."""
         if not self.over:
             self._thread.start()
 
     def stop(self) -> None:
-        """End it where it is; what is written stays, and is told."""
+        """Stop it; what is written stays and is part of its findings."""
         self._stop.set()
         self._queue.look()
         current = self._runner
@@ -113,7 +113,7 @@ class Job:
             current.stop()
 
     def close(self) -> None:
-        """End it where it is; it goes on when the server starts again."""
+        """Stop it until the server starts again."""
         self._closing = True
         self.stop()
 
@@ -124,7 +124,7 @@ class Job:
 
     @contextmanager
     def subscribe(self, changed: Callable[[], None]) -> Iterator[None]:
-        """Have ``changed`` called, on this job's thread, whenever there is something new."""
+        """Call ``changed`` on this job's thread at each change while the context is open."""
         with self._lock:
             self._subscribers.add(changed)
         try:
@@ -134,11 +134,11 @@ class Job:
                 self._subscribers.discard(changed)
 
     def result(self) -> Result:
-        """All texts with their numbers, for a report; measured anew."""
+        """All texts with their numbers, for a report; they are measured again."""
         return Result.kept(self.experiment, self.row.facts, self.store)
 
     def findings(self) -> Findings:
-        """What the texts that are measured so far tell."""
+        """The findings of the texts that are measured so far."""
         with self._measuring:
             if self._found is not None:
                 return self._found
@@ -150,7 +150,7 @@ class Job:
     def texts(
         self, recipe: int, prompt: int | None = None, most: int | None = None
     ) -> dict[Cell, Sample]:
-        """Those of a recipe, after one prompt or all, as far as they are kept."""
+        """The stored texts of a recipe, after one prompt or all."""
         wanted = {
             cell: key
             for cell, key in self.keys.items()
@@ -159,7 +159,7 @@ class Job:
         return dict(itertools.islice(cells.written(wanted, self.store), most))
 
     def wait_for(self, ahead: int) -> None:
-        """Say how many experiments are before this one."""
+        """Show how many experiments are before this one in the queue."""
         noun = "another experiment" if ahead == 1 else f"{ahead} other experiments"
         note = f"Waits for {noun}."
         if self.state.note != note:
@@ -174,7 +174,9 @@ class Job:
                 failed = [] if self._tally is None else _failed(self._tally)
                 told = {"stage": stage, "note": note, "failed": failed}
                 self._end_as(state.model_copy(update=told))
-        except Exception as error:  # the thread's last: whoever follows it must hear of its end
+        except (
+            Exception
+        ) as error:  # last of all on this thread: its followers must learn that it ended
             if self._closing:
                 return
             log.exception("an experiment failed")
@@ -278,7 +280,7 @@ class Job:
 
 
 def _failed(tally: Tally) -> list[Failed]:
-    """How many texts have no number, by recipe."""
+    """The number of failed texts, by recipe."""
     counts: dict[int, Failed] = {}
     for cell, reason in tally.failed.items():
         known = counts.get(cell.recipe)

@@ -1,7 +1,7 @@
-"""The experiments of a server: each is run behind everybody's runs, kept, and found by its id.
+"""The experiments of a server: each is run in the background, stored, and found by its id.
 
 Whoever knows an id may read, stop and delete that experiment; ids are drawn, and cannot be guessed.
-What was being run when the server ended goes on when it starts again.
+An experiment that had not ended when the server stopped continues when it starts again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Jobs:
         store: Callable[[], Store],
         most_texts: int,
     ) -> None:
-        """``engine`` gives a model's engine, loaded where it is not; ``store`` is opened late."""
+        """``engine`` returns a model's engine, loaded if need be; ``store`` opens the file."""
         self._engine, self._open, self.most_texts = engine, store, most_texts
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.RLock()
@@ -57,7 +57,7 @@ class Jobs:
 
     @property
     def store(self) -> Store:
-        """Where texts are kept; in memory alone where the file cannot be used."""
+        """The store of texts; in memory alone where the file cannot be used."""
         with self._lock:
             if self._store is None:
                 try:
@@ -77,7 +77,7 @@ class Jobs:
         return Ballots(self.store)
 
     def submit(self, given: Mapping[str, Any], client: str = "") -> Job:
-        """Check an experiment that is given by the fields of its file, and begin it.
+        """Check an experiment, given as the fields of its file, and start it.
 
         Raises ``ExperimentError``, which names the field, ``ModelError``, or ``Busy``.
         """
@@ -95,7 +95,7 @@ class Jobs:
             return self._begin(row, client)
 
     def checked(self, given: Mapping[str, Any]) -> Experiment:
-        """The experiment, if this host would run it; raises ``ExperimentError``."""
+        """The validated experiment. Raises ``ExperimentError`` where this host would not run it."""
         asked = Experiment.of(given)
         if not self.most_texts:
             raise ExperimentError("", "This host runs no experiments.")
@@ -138,14 +138,14 @@ class Jobs:
         return True
 
     def stop(self, id: str) -> bool:
-        """Have an experiment end where it is; False where there is none."""
+        """Stop an experiment; False where there is none."""
         job = self.get(id)
         if job is not None:
             job.stop()
         return job is not None
 
     def go_on(self, id: str, client: str = "") -> Job | None:
-        """Run one that was stopped, or failed, from where it was; None where there is none."""
+        """Continue an experiment that was stopped or failed; None where there is none."""
         with self._lock:
             job = self.get(id)
             if job is None or not job.resumable:
@@ -159,7 +159,7 @@ class Jobs:
             return self._begin(row, client)
 
     def resume(self) -> None:
-        """Go on with whatever ran when the server ended."""
+        """Continue the experiments that had not ended when the server stopped."""
         if not self.most_texts:
             return
         with self._lock:
@@ -168,7 +168,7 @@ class Jobs:
                     self._begin(row)
 
     def end(self) -> None:
-        """Have all end where they are; they go on when the server starts again."""
+        """Stop all experiments until the server starts again."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:

@@ -23,7 +23,7 @@ __all__ = ["Metric", "MetricInfo", "Params", "setting"]
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """A metric's name and source, and how a difference in it is told.
+    """A metric's name and source, and the words for a difference in it.
 
     ``formula`` is LaTeX without delimiters. ``more`` and ``less`` go between two recipes: "repeats
     more". A value is shown times ``factor``, in ``unit``.
@@ -39,8 +39,10 @@ class MetricInfo:
     less: str
     unit: str = ""
     factor: float = 1.0
-    better: Literal["more", "less"] | None = None  # where people agree which it is
-    ratio: bool = False  # compared by factors: means and differences are of its logarithm
+    better: Literal["more", "less"] | None = (
+        None  # which values are better, where that is agreed on
+    )
+    ratio: bool = False  # compared by factors: means and differences are those of its logarithm
     repeatable: bool = True  # the same whenever the same texts are written
     expects: bool = False  # prompts without an ``expected`` value have none
     bounds: tuple[float, float] = (-math.inf, math.inf)  # of means, where texts' own go beyond
@@ -104,7 +106,7 @@ class Metric:
         return ""
 
     def compared(self, value: float | None) -> float | None:
-        """The value as means and differences are taken of it; None where it has none."""
+        """The value on the scale of means and differences: of a ratio, its logarithm."""
         if value is None or not math.isfinite(value):
             return None
         if self.info.ratio:
@@ -112,7 +114,7 @@ class Metric:
         return value
 
     def __str__(self) -> str:
-        """As it is written in an experiment: ``distinct_n(3)``."""
+        """The written form, as in an experiment: ``distinct_n(3)``."""
         fields = type(self.params).model_fields
         changed = {
             name: getattr(self.params, name)

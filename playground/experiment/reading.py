@@ -1,4 +1,4 @@
-"""What the model makes of an experiment's texts, read once they are written where a metric asks.
+"""The hidden states of an experiment's texts, read after they are written if a metric needs them.
 
 Those of a prompt and a recipe are read together and kept together, so that their bits follow from
 them alone, whatever ended the experiment before.
@@ -35,7 +35,7 @@ class Group:
 
 
 def groups(experiment: Experiment, facts: Facts) -> dict[Group, bytes]:
-    """By which the features of each group are kept; none where no metric reads them."""
+    """The key of each group's features; none where no metric reads them."""
     if not experiment.reads_features:
         return {}
     shared, cells = follows_from(experiment, facts), keys(experiment, facts)
@@ -51,7 +51,7 @@ def groups(experiment: Experiment, facts: Facts) -> dict[Group, bytes]:
 
 
 def kept_by(experiment: Experiment, facts: Facts) -> set[bytes]:
-    """All keys by which a store has something of an experiment."""
+    """All keys under which a store has something of an experiment."""
     return {*keys(experiment, facts).values(), *groups(experiment, facts).values()}
 
 
@@ -89,7 +89,7 @@ def read(
 
 
 def kept_features(experiment: Experiment, facts: Facts, store: Store) -> Features | None:
-    """What was read of an experiment's texts; None where nothing was, or nothing asks for it."""
+    """The stored features of an experiment's texts; None where there are none."""
     wanted = groups(experiment, facts)
     vectors = store.vectors(wanted.values())
     found = {group: vectors[name] for group, name in wanted.items() if name in vectors}
@@ -138,7 +138,7 @@ def _prompt(experiment: Experiment, prompt: int, engine: Writer) -> list[int]:
 
 
 def _written(sample: Sample, engine: Writer) -> list[int] | None:
-    """A text's tokens without the one that ends it, which what a prompt expects has not either."""
+    """A text's tokens without the one that ends it, which an expected text does not have either."""
     if sample.error is not None:
         return None
     ids = list(sample.token_ids)

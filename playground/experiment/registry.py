@@ -24,7 +24,7 @@ GROUP = "decoding_playground.metrics"  # of entry points, for plugins of other p
 
 
 class MetricError(ValueError):
-    """Why a written metric is none, in a sentence."""
+    """Why the written form of a metric is invalid, in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Metrics:
     def discover(
         cls, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None
     ) -> Metrics:
-        """Those of the folder and of the entry points (None: all installed ones)."""
+        """The metrics of the folder and of the entry points (None: all installed ones)."""
         if entry_points is None:
             entry_points = importlib.metadata.entry_points(group=GROUP)
         names = sorted(
@@ -64,7 +64,7 @@ class Metrics:
         return cls(MappingProxyType(found), MappingProxyType(broken))
 
     def parse(self, written: str) -> Metric:
-        """The metric that is written so, as ``distinct_n(3)``; raises ``MetricError``."""
+        """The metric of a written form such as ``distinct_n(3)``. Raises ``MetricError``."""
         try:
             calls = read(written)
         except RecipeError as error:
@@ -99,12 +99,12 @@ class Metrics:
 
 @functools.cache
 def metrics() -> Metrics:
-    """What is installed, found once."""
+    """The installed metrics, found once."""
     return Metrics.discover()
 
 
 def check(metric: Any) -> None:
-    """Raise ``TypeError`` with the first fault of a metric, in a sentence."""
+    """Raise ``TypeError`` with the first fault of a metric class, in a sentence."""
     name = getattr(metric, "__name__", str(metric))
     if not (isinstance(metric, type) and issubclass(metric, Metric)):
         raise TypeError(f"{name}: it is not a Metric")

@@ -1,4 +1,4 @@
-"""Everything an experiment found: its texts, the number of every cell, and what these tell."""
+"""The result of an experiment: its texts, the numbers of every cell, and the findings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class Result(Findings):
-    """Everything an experiment found, from its samples alone; it needs no model.
+    """The result of an experiment, from its samples alone; it needs no model.
 
-    It may be of an experiment that was stopped: what is missing is left out.
+    The experiment may have been stopped: missing texts are left out.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Result(Findings):
 
     @classmethod
     def kept(cls, experiment: Experiment, facts: Facts, store: Store) -> Result:
-        """What a store has of an experiment."""
+        """The result from the texts that a store has of an experiment."""
         samples = dict(written(keys(experiment, facts), store))
         return cls(experiment, facts, samples, kept_features(experiment, facts, store))
 
@@ -54,11 +54,11 @@ class Result(Findings):
 
     @property
     def errors(self) -> dict[Cell, str]:
-        """Why texts have no number: their recipes failed."""
+        """Sentences on the recipes that failed, whose texts have no number."""
         return {cell: one.error for cell, one in self.samples.items() if one.error is not None}
 
     def frame(self) -> pd.DataFrame:
-        """A row per text: its prompt, recipe and seed, how it ended, and a column per metric."""
+        """A row for each text: its prompt, recipe, seed and end, and a column for each metric."""
         import pandas as pd
 
         asked, rows = self.experiment, []
@@ -94,13 +94,13 @@ class Result(Findings):
         return to_html(self)
 
     def to_toml(self) -> str:
-        """The file that asks the same again."""
+        """The TOML file that defines this experiment."""
         from playground.experiment.report import to_toml
 
         return to_toml(self.experiment)
 
     def to_csv(self) -> str:
-        """All texts with their numbers, a row each; quoted, since a text may hold any line end."""
+        """All texts with their numbers as CSV; quoted, since texts may hold line ends."""
         written: str = self.frame().to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
         return written
 

@@ -1,4 +1,4 @@
-"""Runs an experiment's missing cells behind everybody's runs, and tells each as it is done.
+"""Runs an experiment's missing cells in the background, and yields each as it is done.
 
 All recipes of a prompt and a seed make one run of the engine, which shares the prompt and its
 noise; as many runs are under way as there are rows for. A finished run's cells are stored at once.
@@ -36,16 +36,16 @@ _LOOK_AGAIN = 0.5  # seconds after which a full queue, or a request to stop, is 
 
 
 class ExperimentFailed(RuntimeError):
-    """The model failed; what was written until then is kept."""
+    """The model failed; the texts that were written before are stored."""
 
 
 class ModelReleased(ExperimentFailed):
-    """The model was released, as to make room for another one; it can be loaded again."""
+    """The model was released to make room for another one; it can be loaded again."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A cell with its text, and how far the experiment is by then."""
+    """A cell with its text, and the progress of the experiment after it."""
 
     cell: Cell
     sample: Sample
@@ -71,17 +71,17 @@ class _UnderWay:
 
 
 class Described(Protocol):
-    """What an experiment reads of the model that writes."""
+    """What an experiment uses of a model that writes texts."""
 
     @property
     def facts(self) -> ModelFacts: ...
 
     def provenance(self) -> Facts:
-        """On what the texts are written."""
+        """The provenance of the texts."""
 
 
 class Writer(Protocol):
-    """What an experiment uses of an ``Engine``, or of engines in other processes, as of one."""
+    """What an experiment uses of an ``Engine``, or of the engines of several processes as one."""
 
     @property
     def model(self) -> Described: ...
@@ -107,11 +107,11 @@ class Writer(Protocol):
         """The hidden state of each text's last token, read behind everybody's runs."""
 
     def step(self) -> None:
-        """One step, where no thread serves it."""
+        """Run one step, where no thread of its own does."""
 
 
 class Runner:
-    """One experiment on one engine. ``run`` may be left and called again: it goes on."""
+    """One experiment on one engine. ``run`` may be left and called again: it continues."""
 
     def __init__(self, experiment: Experiment, engine: Writer, store: Store) -> None:
         self.experiment, self.engine, self.store = experiment, engine, store
@@ -121,7 +121,7 @@ class Runner:
         self._check()
 
     def stop(self) -> None:
-        """Have ``run`` end soon; what is written stays. Any thread may call it."""
+        """Make ``run`` end soon; what is written stays. Any thread may call it."""
         self._stop.set()
 
     def samples(self) -> dict[Cell, Sample]:
@@ -129,7 +129,7 @@ class Runner:
         return dict(self.written())
 
     def written(self) -> Iterator[tuple[Cell, Sample]]:
-        """The same one by one, read from the store some at a time."""
+        """The written cells one by one, read from the store in batches."""
         yield from written(self.keys, self.store)
 
     def run(
@@ -185,7 +185,7 @@ class Runner:
                     raise ExperimentError(field, f"{field}: {error.message}") from error
 
     def _missing(self, kept: set[bytes]) -> Iterator[_Work]:
-        """What is left to write, all recipes of a prompt and a seed together as far as they may."""
+        """The missing cells, all recipes of a prompt and a seed together as far as they may be."""
         widths = [self._width(recipe) for recipe in range(len(self.experiment.recipes))]
         most = min(self._rows, self.engine.builder.rows)  # of several engines, one writes a run
         for p in range(len(self.experiment.prompts)):
@@ -226,7 +226,7 @@ class Runner:
         )
 
     def _runs(self, todo: deque[_Work]) -> Iterator[tuple[_Work, Run]]:
-        """Each piece of work with its run, in the order in which they end."""
+        """Each piece of work with its run, in the order in which the runs end."""
         under_way: dict[str, _UnderWay] = {}
         changed = threading.Event()
         try:

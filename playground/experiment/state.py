@@ -1,4 +1,4 @@
-"""How far an experiment is and what it tells so far, as the page and the HTTP route show it."""
+"""The state of an experiment with its findings so far, as the page and the HTTP route show it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class State(Closed):
 
 
 def means(findings: Findings, *, live: bool) -> list[list[Mean | None]]:
-    """By recipe and metric; ``live`` ones have their intervals from fewer resamples."""
+    """The means by recipe and metric; ``live`` ones have their intervals from fewer resamples."""
     asked = findings.experiment
     found: list[list[Mean | None]] = [[None] * len(asked.metrics) for _ in asked.recipes]
     for number, metric in enumerate(asked.measured):
@@ -124,7 +124,7 @@ def means(findings: Findings, *, live: bool) -> list[list[Mean | None]]:
 
 
 def pairs(findings: Findings) -> list[Pair]:
-    """The pairs by metric, those that can be told first."""
+    """The pairs by metric, the settled ones first."""
     metrics = findings.experiment.measured
     numbers = {str(metric): number for number, metric in enumerate(metrics)}
     found = [
@@ -134,7 +134,7 @@ def pairs(findings: Findings) -> list[Pair]:
 
 
 def blank(id: str, experiment: Experiment, model: str) -> State:
-    """An experiment of which nothing is known yet."""
+    """The state of an experiment before its first text."""
     return State(
         id=id,
         stage="waiting",
@@ -169,7 +169,7 @@ def blank(id: str, experiment: Experiment, model: str) -> State:
 
 
 def concluded(state: State, findings: Findings) -> State:
-    """The same once it has ended: with its final intervals, its pairs and its verdict."""
+    """``state`` after the end: with the final intervals, all pairs and the verdict."""
     found = pairs(findings)
     notes = findings.notes
     noted = [one.model_copy(update={"note": notes.get(one.written, "")}) for one in state.metrics]

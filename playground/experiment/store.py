@@ -1,4 +1,4 @@
-"""What was written, kept in SQLite by what it follows from, so that no text is written twice.
+"""A cache of texts in SQLite, keyed by what they follow from, so that none is written twice.
 
 A text follows from the model's weights, the device and number format, the prompt, the recipe, the
 seed and the limits. A cell is found by a hash of these, so an experiment goes on after whatever
@@ -23,7 +23,7 @@ from playground.experiment.sample import Sample
 
 MOST_BYTES = 1 << 30
 VOTE_BYTES = 256  # a vote, and what finds it
-_AT_ONCE = 500  # keys in one question; SQLite bounds them
+_AT_ONCE = 500  # keys in one query; SQLite bounds them
 
 # Each brings a file from the version of its index to the next.
 MIGRATIONS: tuple[str, ...] = (
@@ -118,7 +118,7 @@ class Store(Database):
         return int(self.rows("SELECT count(*) FROM samples")[0][0])
 
     def has(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Which of these are kept; they count as used now."""
+        """Which of these keys are stored; they count as used now."""
         found: set[bytes] = set()
         with self.transaction() as database:
             for some in _parts(list(keys)):
@@ -131,7 +131,7 @@ class Store(Database):
         return found
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Sample]:
-        """The samples of these keys, as far as they are kept."""
+        """The samples of these keys, as far as they are stored."""
         return {
             key: Sample.model_validate_json(zlib.decompress(packed))
             for key, packed in self._packed(keys)
@@ -143,7 +143,7 @@ class Store(Database):
             yield from self.rows(f"SELECT key, sample FROM samples WHERE key IN ({marks})", *some)
 
     def put(self, samples: Mapping[bytes, Sample]) -> None:
-        """Keep samples, all or none, and make room for them.
+        """Store samples, all or none, and make room for them.
 
         What is kept already stays: a text follows from its key.
         """
@@ -172,7 +172,7 @@ class Store(Database):
         }
 
     def forget(self, keys: Iterable[bytes]) -> None:
-        """Drop samples, so that they are written anew."""
+        """Delete samples, so that they are written again."""
         with self.transaction() as database:
             database.executemany("DELETE FROM samples WHERE key = ?", [(key,) for key in keys])
 
@@ -206,7 +206,7 @@ class Store(Database):
 
 
 def key(parts: Mapping[str, object]) -> bytes:
-    """The hash by which a cell is found, of all that its text follows from."""
+    """The key of a cell: a hash of all that its text follows from."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).digest()
 

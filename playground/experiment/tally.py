@@ -1,4 +1,4 @@
-"""The numbers of the texts so far, which are kept only as long as a metric may compare them."""
+"""The numbers of the texts so far; texts are kept only as long as a metric may compare them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Tally:
                 self.numbers[written], self.notes[written] = found.numbers, found.note
 
     def values(self) -> dict[str, Array]:
-        """A copy of all numbers as they are compared; NaN where there is none."""
+        """A copy of all numbers on the scale of comparisons; NaN where there is none."""
         with self._lock:
             for group in list(self._changed):
                 self._measure(group)
@@ -83,7 +83,7 @@ class Tally:
         return found
 
     def findings(self) -> Findings:
-        """What the texts so far tell."""
+        """The findings of the texts so far."""
         return Findings(self.experiment, self.values(), self.written, self.notes)
 
     def _measure(self, group: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ from playground.experiment.metric import Features, Metric, MetricInfo, OverAll, 
 from playground.experiment.statistics.divergence import clustered, shares
 from strategies import Recipe
 
-_LEAST = 50  # texts of either side, below which nothing is told
+_LEAST = 50  # texts of either side, below which there is no number
 _MOST = 500  # clusters
 
 

@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written in: paragraphs and tables under headings."""
+"""The content of a report, whatever its format: paragraphs and tables under headings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from playground.experiment.statistics.interval import Interval
 from playground.experiment.statistics.words import even, number
 
 MOST_SENTENCES = 40
-MOST_OPEN = 3  # sentences on what a metric cannot tell yet
+MOST_OPEN = 3  # sentences on differences of a metric that are not settled
 MOST_PAIRS = 200  # rows of a table
 FILE = "experiment.toml"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as texts; those of ``numbers`` (columns, from 0) are set to the right."""
+    """Cells as texts; the columns in ``numbers``, from 0, are aligned right."""
 
     header: list[str]
     rows: list[list[str]]
@@ -42,7 +42,7 @@ def heading(result: Result) -> str:
 
 
 def sections(result: Result) -> list[Section]:
-    """In the order in which they are read: the answer first, how it was found last."""
+    """The sections in the order of reading: the answer first, how it was found last."""
     found = [_verdict(result), _means(result), _pairs(result)]
     if result.errors:
         found.append(_errors(result))
@@ -62,7 +62,7 @@ def between(one: Summary, metric: Metric) -> str:
 
 
 def plus_minus(one: Summary, metric: Metric) -> str:
-    """The same, as "21.3 ± 4.1" where the interval is about even."""
+    """A mean with its interval, as "21.3 ± 4.1" where the interval is about symmetric."""
     if one.low is None or one.high is None or metric.info.ratio:
         return between(one, metric)
     factor = metric.info.factor
@@ -82,7 +82,7 @@ def size_of(found: Interval, metric: Metric) -> str:
 
 
 def title(metric: Metric) -> str:
-    """A metric's name, settings and unit, as they stand above a column."""
+    """A metric's name, settings and unit, as in the header of a column."""
     settings = str(metric).removeprefix(metric.info.id)
     unit = "%" if metric.info.unit == "points" else metric.info.unit
     return f"{metric.info.title}{settings and ' ' + settings}{unit and ', ' + unit}"
@@ -118,7 +118,7 @@ def _verdict(result: Findings) -> Section:
 
 
 def verdict(result: Findings) -> list[str]:
-    """The verdict as a report has it, where many open pairs of a metric are one sentence."""
+    """The verdict of the report, with one sentence for many unsettled pairs of a metric."""
     return _verdict(result).points
 
 

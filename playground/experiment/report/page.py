@@ -1,7 +1,6 @@
 """A report as one HTML file: no script, no request, readable in both themes and on a phone.
 
-It is a tree of elements, in which a text is a text: nothing of a model or a person is read as
-markup.
+It is built as a tree of elements, so nothing of a model or a person is parsed as markup.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ def _texts(main: Element, result: Result) -> None:
 
 
 def _plain(text: str) -> str:
-    """Without the characters that no HTML file may hold."""
+    """``text`` without the characters that an HTML file must not contain."""
     return text.translate(_CONTROL).encode("utf-8", "replace").decode()
 
 
