@@ -21,7 +21,7 @@ import torch
 
 from playground.engine import Request, Run
 from playground.engine.lent import Lent, written
-from playground.engine.telling import News
+from playground.engine.news import News
 
 if TYPE_CHECKING:
     from playground.engine import Engine

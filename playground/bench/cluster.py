@@ -27,7 +27,7 @@ from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.simulation import Crowd, Outcome, Step, fitted, simulate
 from playground.cycles import look_less
 from playground.engine import Request, Run
-from playground.engine.telling import NewsFeed
+from playground.engine.news import NewsFeed
 from playground.experiment.experiment import Experiment
 from playground.experiment.runner import Runner
 from playground.experiment.store import Store

@@ -1,4 +1,4 @@
-"""What is read here of a run that another process writes."""
+"""A run of this process whose lanes are written elsewhere: its views, and how they are updated."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from playground.engine.lanes.chain import chain
 from playground.engine.lanes.view import View
+from playground.engine.news import NOTHING, LaneNews, News
 from playground.engine.run import Run
-from playground.engine.telling import NOTHING, LaneNews, News
 from playground.trace import FinishReason, Output, StepRecord, Trace
 from strategies import Recipe
 
@@ -30,7 +30,7 @@ class RemoteText:
 
 @dataclass(frozen=True)
 class LaneSnapshot:
-    """What was told last of a lane: its records, and the texts that they lead to."""
+    """The latest state of a lane: its records, and the texts that they lead to."""
 
     records: list[StepRecord]
     texts: list[RemoteText]
@@ -38,10 +38,10 @@ class LaneSnapshot:
 
 
 class RemoteView(View[Any]):
-    """What may be read of a lane that another process writes: what it told last.
+    """The view of a lane that another process writes: its latest snapshot.
 
-    The records of one view keep their numbers. A lane that a new writer goes on with, or begins
-    anew, has another view; see ``RemoteRun``. ``ahead`` are the records that a writer goes on from.
+    The records of one view keep their numbers. A lane that another writer continues, or begins
+    again, has another view; see ``RemoteRun``. ``ahead`` are the records that a writer continues.
     """
 
     def __init__(self, recipe: Recipe, ahead: Sequence[StepRecord] = ()) -> None:
@@ -51,13 +51,12 @@ class RemoteView(View[Any]):
             for at, step in enumerate(ahead)
         ]
         first = RemoteText(self._joined(NOTHING), len(ahead), len(ahead))
-        self._told = LaneSnapshot(
-            list(self._ahead), [first]
-        )  # as a whole: other threads read it meanwhile
+        # Replaced as a whole, since other threads read it meanwhile.
+        self._latest = LaneSnapshot(list(self._ahead), [first])
         self._own: list[Output] = []  # the texts of this writer alone
 
     def take(self, news: LaneNews, later: float = 0.0) -> None:
-        """Take over what is new; records were written ``later`` seconds after their time."""
+        """Take over the news; ``later`` seconds are added to the times of records."""
         ahead = len(self._ahead)
         new = [_moved(step, ahead, later) for step in news.steps]
         old = [*self._own, *([NOTHING] * len(news.texts))]
@@ -67,13 +66,13 @@ class RemoteView(View[Any]):
             for output, text in zip(self._own, news.texts, strict=True)
         ]
         first = RemoteText(self._joined(NOTHING), ahead, ahead)
-        self._told = LaneSnapshot(
-            [*self._told.records[: ahead + news.first], *new], texts or [first], news
+        self._latest = LaneSnapshot(
+            [*self._latest.records[: ahead + news.first], *new], texts or [first], news
         )
         self.offer, self.error, self.done = news.offer, news.error, news.done
 
     def _joined(self, output: Output) -> Output:
-        """A text behind that of the writer before."""
+        """A text after that of the writer before."""
         ahead = len(self._ahead)
         if not ahead:
             return output
@@ -87,21 +86,21 @@ class RemoteView(View[Any]):
 
     @property
     def steps(self) -> list[StepRecord]:
-        return self._told.records
+        return self._latest.records
 
     def measured(self, held: RemoteText) -> dict[str, float]:
         return dict(held.output.found)
 
     @property
     def text(self) -> str:
-        return self._told.texts[0].output.text
+        return self._latest.texts[0].output.text
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        return self._told.texts[0].reason or self.ended
+        return self._latest.texts[0].reason or self.ended
 
     def ordered(self) -> list[Any]:
-        return list(self._told.texts)
+        return list(self._latest.texts)
 
     def nodes(self, held: Any, known: Sequence[int] = ()) -> list[int]:
         nodes: list[int] = held.output.nodes
@@ -119,9 +118,9 @@ class RemoteView(View[Any]):
         return len(held.output.nodes) if self.done else held.final
 
     def path(self) -> list[StepRecord]:
-        told = self._told
-        shown = told.texts[0]
-        return [told.records[node] for node in shown.output.nodes[: self.settled(shown)]]
+        latest = self._latest
+        shown = latest.texts[0]
+        return [latest.records[node] for node in shown.output.nodes[: self.settled(shown)]]
 
     def trace(
         self,
@@ -130,19 +129,19 @@ class RemoteView(View[Any]):
         texts: Sequence[Any] | None = None,
         known: Sequence[Sequence[int]] = (),
     ) -> Trace:
-        told = self._told
-        outputs = [text.output for text in texts or told.texts]
+        latest = self._latest
+        outputs = [text.output for text in texts or latest.texts]
         if self.ended is not None:  # here, and not where it was written
             outputs = [
                 one.model_copy(update={"finish_reason": one.finish_reason or self.ended})
                 for one in outputs
             ]
-        news, ahead = told.news, len(self._ahead)
+        news, ahead = latest.news, len(self._ahead)
         beams = news.beams if news else None
         return Trace.model_construct(
             chain=self.chain,
             vocab_size=vocab_size,
-            steps=list(told.records),
+            steps=list(latest.records),
             outputs=outputs,
             copies=news.copies if news else 1,
             second_prompts=news.second_prompts if news else [],
@@ -155,7 +154,7 @@ class RemoteView(View[Any]):
 
 
 def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
-    """The record of another process as of one that began ``later``, ``ahead`` tokens on."""
+    """A record of another process, moved by ``ahead`` tokens and ``later`` seconds."""
     update: dict[str, Any] = {"at": step.at + later}
     if ahead:
         parent = ahead - 1 if step.parent is None else step.parent + ahead
@@ -164,24 +163,24 @@ def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
 
 
 class RemoteRun:
-    """A run of this process that others write, each some of its lanes; see ``take``.
+    """A run of this process that other processes write, each some of its lanes; see ``take``.
 
-    ``views`` are of those who write now, as they are read.
+    ``views`` are those of the lanes that are read now.
     """
 
     def __init__(self, run: Run, views: Sequence[RemoteView]) -> None:
         self.run, self.views = run, list(views)
         self._later: dict[int, float] = {}  # by lane: when its writer began, after its submission
-        self._coming: dict[int, RemoteView] = {}  # by lane: of one who begins anew
+        self._coming: dict[int, RemoteView] = {}  # by lane: of a writer that began it again
         run.elsewhere = [*views]
 
     def take(self, news: News, lanes: Sequence[int] | None = None) -> None:
-        """Take over what is new of some lanes, or of all, and wake who follows the run."""
+        """Take over the news of some lanes, or of all, and notify subscribers."""
         run = self.run
         wanted = range(len(self.views)) if lanes is None else lanes
         now = max(0.0, perf_counter() - run.submitted - news.elapsed)
         later = [self._later.setdefault(lane, now) for lane in wanted]
-        if lanes is None or not run.prefills:  # the first writer tells how it began
+        if lanes is None or not run.prefills:  # the facts of a run's start are the first writer's
             run.facts, run.queued = news.facts or run.facts, later[0] + news.queued
             run.prefills, run.prompt_known = news.prefills, news.prompt_known
             run.reused_tokens = news.reused_tokens
@@ -193,9 +192,9 @@ class RemoteRun:
         run.yielded |= news.yielded
         run.error = run.error or news.error
         run.memory = news.memory or run.memory
-        for number, told, began in zip(wanted, news.lanes, later, strict=True):
+        for number, lane_news, began in zip(wanted, news.lanes, later, strict=True):
             if not self.views[number].done:
-                self._take(number, told, began)
+                self._take(number, lane_news, began)
         run.changed()
 
     def _take(self, lane: int, news: LaneNews, later: float) -> None:
@@ -205,23 +204,23 @@ class RemoteRun:
             self._read(lane, coming)
 
     def _read(self, lane: int, view: RemoteView) -> None:
-        """Have another view of a lane be read from now on."""
+        """Replace the view of a lane."""
         self._coming.pop(lane, None)
         self.views[lane] = view
         assert self.run.elsewhere is not None
         self.run.elsewhere[lane] = view
 
     def go_on(self, lane: int, count: int) -> None:
-        """Have what is told from now on come behind the first ``count`` tokens of a lane's text."""
+        """Append the news from now on to the first ``count`` tokens of a lane's text."""
         old = self.views[lane]
         self._read(lane, RemoteView(old.recipe, old.path()[:count]))
 
     def begin_anew(self, lane: int) -> None:
-        """Have what is told from now on be of the whole text; what there is stays until then."""
+        """Take the news from now on for the whole text; the old one stays until it is as long."""
         self._coming[lane] = RemoteView(self.views[lane].recipe)
 
     def lost(self, lanes: Sequence[int]) -> None:
-        """Whoever wrote these lanes is gone; another is about to."""
+        """Forget the writers of these lanes, which others will continue."""
         for lane in lanes:
             self._later.pop(lane, None)
 
@@ -231,7 +230,7 @@ class RemoteRun:
         error: str | None = None,
         lanes: Sequence[int] | None = None,
     ) -> None:
-        """End all lanes that are not done, or some of them; what is written stays."""
+        """End all unfinished lanes, or those of ``lanes``; what is written stays."""
         for lane in range(len(self.views)) if lanes is None else lanes:
             if not self.views[lane].done:
                 self.views[lane].end(reason, error)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lanes.view import View
+from playground.engine.news import News, NewsFeed
 from playground.engine.run import Run
-from playground.engine.telling import News, NewsFeed
 
 if TYPE_CHECKING:
     from playground.engine.engine import Engine

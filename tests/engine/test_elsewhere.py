@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from playground.api.events import RunEvents
-from playground.engine import LaneView, Request, telling
+from playground.engine import LaneView, Request
 from playground.engine.elsewhere import RemoteRun, RemoteView
 from playground.engine.lent import Lent, written
 from playground.side_by_side import JointRun, Part
@@ -142,7 +142,7 @@ def test_what_strategies_find_is_found_in_a_share_of_the_time(here, monkeypatch)
         return measured(self, held)
 
     monkeypatch.setattr(LaneView, "measured", counted)
-    monkeypatch.setattr(telling, "FOUND_SHARE", 1e-12)
+    monkeypatch.setattr("playground.engine.news.FOUND_SHARE", 1e-12)
     news = list(written(here, asked("temperature(0.9) | sample"), pace=0.0))
     assert len(news) > 20 and len(found) == 2  # at first, and once it is done
 

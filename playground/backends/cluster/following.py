@@ -1,11 +1,11 @@
 """Runs that replicas write for this front end, and what happens to them when a replica dies.
 
 A run is written in parts: at first one, with all its lanes. Where its replica is lost, each lane
-goes on as a part of its own: from the tokens that were written, where its text follows from those,
-and else from the beginning, while what was written stays on the page until that is as long. Noise
-is a function of seed, position and token, and a row's numbers do not depend on its batch, so the
-text is the same; where another replica's numbers differ in kind, that is said, and the lane begins
-anew.
+continues as a part of its own: from its tokens so far, where the rest of its text follows from
+them, and otherwise from the beginning, while the old text stays on the page until the new one is as
+long. Noise is a function of seed, position and token, and a row's numbers do not depend on its
+batch, so the text is the same. Where the numbers of another replica differ in kind, the lane begins
+again, and a notice says so.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from playground.backends.cluster.messages import (
 )
 from playground.backends.cluster.parts import Followed, Part, anew, from_there, resumable
 from playground.engine import Busy, EngineClosed, FieldError, Request
+from playground.engine.news import News
 from playground.engine.scheduler.loop import STOPPED
-from playground.engine.telling import News
 from playground.errors import ModelError, first_line
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 0.2  # after which a replica that takes no more is asked again
-ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is taken for lost
+AGAIN_S = 0.2  # after which a replica that takes no more runs is called again
+ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is considered lost
 FAILURES = 5  # of calls to begin a part, for any other reason, until it is given up
 WAITING_S = 3.0  # without a replica, after which the page says so
 
@@ -64,10 +64,10 @@ class Following:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
         self._numbers = count()
         self._stopped = False
-        self.hops: list[Hop] | None = None  # where a bench asks, and clocks are the same
+        self.hops: list[Hop] | None = None  # a bench sets it; clocks must be the same
 
     async def write(self, one: Followed) -> None:
-        """Have a run written, to its end."""
+        """Have replicas write a run to its end."""
         await self._begin(self._part(one, one.lanes, anew(one, one.lanes)))
 
     async def cancel(self, one: Followed) -> None:
@@ -90,9 +90,9 @@ class Following:
             poll.cancel()
 
     async def call(self, method: str, *given: Any, wants: Wants) -> Any:
-        """What a replica answers; where it is lost, what the next one does.
+        """The response of a replica; where it is lost, that of the next one.
 
-        Raises what the replica refused with, or ``ModelError``.
+        Raises the replica's ``FieldError`` or ``Busy``, or ``ModelError``.
         """
         for _ in range(3):
             try:
@@ -109,7 +109,7 @@ class Following:
         raise ModelError("The replicas of this model die one after the other.")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have something done; that it failed is logged."""
+        """Start a task; its failure is logged."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -130,8 +130,8 @@ class Following:
         return Part(f"{one.run.id}-{next(self._numbers)}", one, lanes, request, **more)
 
     async def _begin(self, part: Part) -> None:
-        """Find a replica that takes a part, however long that takes, within the run's time."""
-        one, asked, avoid, failures = part.of, perf_counter(), 0.0, 0
+        """Find a replica that takes a part, for as long as the run's deadline allows."""
+        one, began, pause, failures = part.of, perf_counter(), 0.0, 0
         prompt = digest(one.run.prompt_ids)
         while not one.run.done and not self._stopped:
             if one.run.cancelled:
@@ -164,8 +164,8 @@ class Following:
                 answer, why = None, type(error).__name__
                 failures += 1
                 if failures == FAILURES:
-                    told = f"No replica could begin it: {first_line(error)}."
-                    one.end("error", told, part.lanes)
+                    sentence = f"No replica could begin it: {first_line(error)}."
+                    one.end("error", sentence, part.lanes)
                     return
             finally:
                 early = self._early.pop(part.name)
@@ -180,11 +180,11 @@ class Following:
                     one.end("error", answer.why, part.lanes)
                     return
                 why = answer.why
-            if perf_counter() - asked > WAITING_S:
+            if perf_counter() - began > WAITING_S:
                 one.run.notice = f"Waiting for a replica of the model: {why or 'none answers'}"
                 one.run.changed()
-            avoid = min(1.0, avoid + AGAIN_S)
-            await asyncio.sleep(avoid)
+            pause = min(1.0, pause + AGAIN_S)
+            await asyncio.sleep(pause)
 
     def _begun(self, part: Part, answer: Begun, early: Sequence[News]) -> None:
         one = part.of
@@ -206,12 +206,12 @@ class Following:
             poll.add_done_callback(lambda task: self._polled(answer.replica, task))
 
     def _polled(self, replica: str, poll: asyncio.Task[None]) -> None:
-        """Where polling a replica failed, what it writes is gone on with by others."""
+        """Where polling a replica failed, have others continue what it writes."""
         if not poll.cancelled() and poll.exception() is not None:
             self._lost(replica)
 
     def _of_another_kind(self, part: Part, kind: Kind) -> None:
-        """The replicas left compute otherwise: what is not done begins anew, and that is said."""
+        """Begin the unfinished lanes again on replicas whose numbers differ, with a notice."""
         one = part.of
         lanes = [lane for lane in part.lanes if not one.views[lane].done]
         for lane in lanes:
@@ -225,11 +225,11 @@ class Following:
         part.request, part.like = anew(one, lanes), None
 
     async def _poll(self, replica: str) -> None:
-        """Take over what a replica tells, for as long as it writes something for this one."""
+        """Poll a replica and take over its news, as long as it writes for this front end."""
         parts = self._parts[replica]
         while parts and not self._stopped:
             try:
-                told: PollAnswer = await asyncio.wait_for(
+                answer: PollAnswer = await asyncio.wait_for(
                     self.replicas.call("poll", self.front, list(parts), POLL_S, at=replica),
                     POLL_S + ANSWER_S,
                 )
@@ -240,26 +240,26 @@ class Following:
                 log.exception("a replica could not be asked for news")
                 self._lost(replica)
                 return
-            for name, why in told.failed.items():
+            for name, why in answer.failed.items():
                 if name in parts:
                     failed = parts.pop(name)
                     failed.of.end("error", why, failed.lanes)
             unknown: list[str] = []
-            for name, news in told.news.items():
+            for name, news in answer.news.items():
                 part = parts.get(name)
                 if part is None and name in self._early:  # the answer to begin is on its way
                     self._early[name].append((replica, news))
-                elif part is None:  # that answer was lost, and another was asked
+                elif part is None:  # that answer was lost, and another replica was called
                     unknown.append(name)
-                # Of one that leaves, what it ended as it stopped goes on elsewhere.
-                elif not (told.leaving and any(_stopped(lane.error) for lane in news.lanes)):
+                # What a leaving replica ended as it stopped is continued elsewhere.
+                elif not (answer.leaving and any(_stopped(lane.error) for lane in news.lanes)):
                     self._take(part, news)
             if self.hops is not None:
-                self._count(told)
+                self._count(answer)
             if unknown:
                 await self._tell(replica, "cancel", self.front, unknown)
-            lost = [parts.pop(name) for name in told.gone if name in parts]
-            if told.leaving:
+            lost = [parts.pop(name) for name in answer.gone if name in parts]
+            if answer.leaving:
                 lost += [part for part in parts.values() if part not in lost]
                 parts.clear()
                 await self._tell(replica, "cancel", self.front, [part.name for part in lost])
@@ -267,15 +267,15 @@ class Following:
         if self._parts.get(replica) is parts and not parts:
             del self._parts[replica]
 
-    def _count(self, told: PollAnswer) -> None:
-        """Count a message that was just taken over."""
+    def _count(self, answer: PollAnswer) -> None:
+        """Record the delay of a message that was just taken over."""
         assert self.hops is not None
-        tokens = sum(len(lane.steps) for news in told.news.values() for lane in news.lanes)
+        tokens = sum(len(lane.steps) for news in answer.news.values() for lane in news.lanes)
         if tokens:
-            self.hops.append(Hop(tokens, perf_counter() - max(told.changed.values())))
+            self.hops.append(Hop(tokens, perf_counter() - max(answer.changed.values())))
 
     def _take(self, part: Part, news: News) -> None:
-        """Take over what is new of a part, which is followed no more once it is done."""
+        """Take over the news of a part, and drop it once it is done."""
         one = part.of
         if news.state != "queued" and not one.started:
             one.started = True
@@ -291,7 +291,7 @@ class Following:
         self._go_on(lost)
 
     def _go_on(self, lost: Sequence[Part]) -> None:
-        """Have others go on with what lost parts have not done."""
+        """Have other replicas continue the unfinished lanes of lost parts."""
         for part in lost:
             one = part.of
             lanes = [lane for lane in part.lanes if not one.views[lane].done]

@@ -1,4 +1,4 @@
-"""What front ends and replicas tell each other."""
+"""The messages between front ends and replicas."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from playground.backends.backend import Load
-from playground.engine.telling import News
+from playground.engine.news import News
 from playground.trace import ModelFacts
 
 POLL_S = 1.0  # after which a poll is answered though there is no news
-LEASE_S = 10.0  # without a poll, after which a front end is taken for gone and its runs end
+LEASE_S = 10.0  # without a poll, after which a front end is considered gone and its runs end
 
 
 class ReplicaLost(RuntimeError):
@@ -26,7 +26,7 @@ class NoReplica(RuntimeError):
 
 @dataclass(frozen=True)
 class Kind:
-    """What decides the last bits of a replica's numbers; those of one kind write the same text."""
+    """What determines the last bits of a replica's numbers: one kind gives the same texts."""
 
     dtype: str
     processor: str
@@ -59,9 +59,9 @@ class Begun:
 
 @dataclass(frozen=True)
 class NotBegun:
-    """A replica takes no more: its line is full, it is leaving, or it is of another kind.
+    """A replica did not take a part: its queue is full, it is leaving, or it is of another kind.
 
-    ``final`` says that no other would take it either.
+    ``final`` is whether no other replica would take it either.
     """
 
     replica: str
@@ -72,11 +72,11 @@ class NotBegun:
 
 @dataclass(frozen=True)
 class PollAnswer:
-    """The answer to a poll: the news of each part that has some, and when it ``changed`` last.
+    """The response to a poll: the news of each part that has some, and when it last ``changed``.
 
-    ``failed`` are parts that cannot be told, with the reason of each, and have ended. ``gone`` are
-    parts that the replica does not know; ``leaving`` says that it is about to stop, and has ended
-    what it had: another is to go on with it.
+    ``failed`` are parts whose news could not be made, with the reason of each; they have ended.
+    ``gone`` are parts that the replica does not know. ``leaving`` is whether it is about to stop
+    and has ended its parts, which other replicas are to continue.
     """
 
     replica: str
@@ -89,14 +89,14 @@ class PollAnswer:
 
 @dataclass(frozen=True)
 class Wants:
-    """By what a replica is chosen for a call: rows it needs, and the prompt that it will read."""
+    """What a replica is chosen by for a call: the rows it needs, and the prompt that it reads."""
 
     rows: int = 0
     prompt: str = ""
 
 
 def digest(prompt: Sequence[int]) -> str:
-    """A prompt's name among replicas: of its token ids."""
+    """A hash of a prompt's token ids, by which replicas know it."""
     packed = struct.pack(f"<{len(prompt)}I", *prompt)
     return hashlib.blake2b(packed, digest_size=8).hexdigest()
 
@@ -104,9 +104,9 @@ def digest(prompt: Sequence[int]) -> str:
 class Replicas(Protocol):
     """The replicas of one model, as a front end calls them.
 
-    ``call`` has one of them do what ``Replica`` has a method for: the one ``at`` this name, or the
-    best for what it ``wants``. Raises ``ReplicaLost``, or ``NoReplica`` where it is known that
-    there is none.
+    ``call`` calls a method of ``Replica`` on one of them: on that of the name ``at``, or on the
+    best one for what the call ``wants``. Raises ``ReplicaLost``, or ``NoReplica`` where it is known
+    that there is none.
     """
 
     async def call(
@@ -115,7 +115,7 @@ class Replicas(Protocol):
         """What the method returns."""
 
     def loads(self) -> list[Load]:
-        """How busy each is, as far as it is known. Never waits."""
+        """The load of each replica, as far as it is known. Never waits."""
 
     def fault(self) -> str:
-        """Why there is none, in a sentence; empty where there is. Never waits for long."""
+        """Why there is no replica, in a sentence; empty where there is. Never waits for long."""

@@ -1,8 +1,8 @@
-"""One replica: an engine in a process of its own, and the runs that front ends have it write.
+"""One replica: an engine in a process of its own, and the runs that it writes for front ends.
 
-It knows nothing of what carries its calls. News are pulled: a front end polls each replica that
-writes for it, all its runs at once, so that one message is on the way however many runs there are,
-and a slow connection makes messages longer and not more.
+It does not depend on what transports its calls. News are pulled: a front end polls each replica
+that writes for it, for all its runs at once, so that one message is under way however many runs
+there are, and a slow connection makes messages longer and not more.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from playground.backends.cluster.messages import (
 )
 from playground.backends.local import LocalBackend
 from playground.engine import Busy, EngineClosed, FieldError, Request, Run
+from playground.engine.news import NewsFeed
 from playground.engine.request import ScoreRequest
-from playground.engine.telling import NewsFeed
 from playground.settings import Settings
 from playground.trace import StepRecord
 from strategies import Refusal
@@ -43,16 +43,16 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Refused = FieldError | Busy | EngineClosed
-_GATHER_S = 0.001  # after the first news of a step, until those of its other runs are there
+_GATHER_S = 0.001  # from the first news of a step until those of its other runs are there
 _PATIENCE_S = 20.0  # for which the texts of experiments wait until nobody's run is at work
-_PROMPTS = 512  # that a replica tells to have read
+_PROMPTS = 512  # read last, which a replica reports for routing
 
 
 def of_replica(settings: Settings) -> Settings:
     """The settings of a replica.
 
-    Front ends count the runs of their clients. Of a run that is gone on with there may be several
-    here, which share one place in line.
+    Front ends count the runs of their clients. Several parts of one run may be here, which would
+    count as several.
     """
     return settings.changed(max_client_runs=sys.maxsize)
 
@@ -62,22 +62,23 @@ class _Written:
     """A part of a run that is written for a front end."""
 
     run: Run
-    telling: NewsFeed
-    following: ExitStack
-    told_end: bool = False
-    changed: float = 0.0  # when it did last
+    feed: NewsFeed
+    subscription: ExitStack
+    sent_end: bool = False
+    changed: float = 0.0  # the time of its last change
 
 
 @dataclass
 class _FrontEnd:
-    """A front end with what is written for it; ``news`` is set once there is something to tell.
+    """A front end with the parts written for it; ``news`` is set once one of them has news.
 
-    It is ``woken`` once for all that changes in a step: to wake it lets go of Python's lock, which
-    the decode loop would wait for. ``telling`` is held by the one thread that reads what is new.
+    It is ``woken`` once for all changes of a step, since waking it releases the interpreter lock,
+    for which the decode loop would then wait. ``reading`` is held by the one thread that reads the
+    news.
     """
 
     parts: dict[str, _Written] = field(default_factory=dict)
-    telling: threading.Lock = field(default_factory=threading.Lock)
+    reading: threading.Lock = field(default_factory=threading.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     woken: bool = False
     seen: float = field(default_factory=monotonic)
@@ -116,7 +117,7 @@ class Replica:
     ) -> Begun | NotBegun:
         """Queue a part of a run for a front end.
 
-        With ``like`` only where the numbers are of that kind, as of a text that is gone on with.
+        With ``like`` only where this replica is of that kind, as for a text to continue.
         """
         if self._leaving:
             return NotBegun(self.name, "It is about to stop.")
@@ -125,7 +126,7 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         if self._watch is None:
             self._watch = asyncio.create_task(self._end_what_nobody_reads())
-        if part in self._seen(front).parts:  # asked twice, since the first answer was lost
+        if part in self._seen(front).parts:  # called twice, since the first response was lost
             return Begun(self.name, self.kind)
         try:
             (run,) = await asyncio.to_thread(self.backend.submit_all, [request])
@@ -146,7 +147,7 @@ class Replica:
                 known.woken = True
                 loop.call_soon_threadsafe(known.news.set)
 
-        written.following.enter_context(run.subscribe(changed))
+        written.subscription.enter_context(run.subscribe(changed))
         known.parts[part] = written
         known.news.set()
         return Begun(self.name, self.kind)
@@ -158,7 +159,7 @@ class Replica:
         return known
 
     async def poll(self, front: str, parts: Sequence[str], wait: float = POLL_S) -> PollAnswer:
-        """What is new of the parts that a front end has here, once there is something."""
+        """The news of the parts of a front end, once there are any or ``wait`` seconds passed."""
         known = self._fronts.get(front)
         if known is None:
             return PollAnswer(self.name, gone=tuple(parts), leaving=self._leaving)
@@ -173,37 +174,37 @@ class Replica:
                     pass
                 await asyncio.sleep(_GATHER_S)
         known.seen = monotonic()
-        # On a thread: what a strategy finds in its texts may take long, and other calls go on.
-        told = await asyncio.to_thread(self._told, known, list(known.parts.items()))
+        # On a thread: the measures of a strategy may take long, and other calls go on.
+        answer = await asyncio.to_thread(self._news, known, list(known.parts.items()))
         for name, part in list(known.parts.items()):
-            if part.told_end:
-                part.following.close()
+            if part.sent_end:
+                part.subscription.close()
                 del known.parts[name]
-        there = {*known.parts, *told.news, *told.failed}
+        there = {*known.parts, *answer.news, *answer.failed}
         gone = tuple(part for part in parts if part not in there)
-        return replace(told, gone=gone, leaving=self._leaving)
+        return replace(answer, gone=gone, leaving=self._leaving)
 
-    def _told(self, front: _FrontEnd, parts: Sequence[tuple[str, _Written]]) -> PollAnswer:
+    def _news(self, front: _FrontEnd, parts: Sequence[tuple[str, _Written]]) -> PollAnswer:
         """The news of some parts."""
-        told = PollAnswer(self.name)
-        with front.telling:
+        answer = PollAnswer(self.name)
+        with front.reading:
             for name, part in parts:
-                if part.told_end or not (part.telling.stale or part.run.done):
+                if part.sent_end or not (part.feed.stale or part.run.done):
                     continue
-                part.told_end = part.run.done  # read before its news are
-                told.changed[name] = part.changed
+                part.sent_end = part.run.done  # read before its news are
+                answer.changed[name] = part.changed
                 try:
-                    told.news[name] = part.telling.news()
-                except Exception as error:  # of a strategy, asked about its text
+                    answer.news[name] = part.feed.news()
+                except Exception as error:  # of a strategy that measures its text
                     if not isinstance(error, Refusal):
-                        log.exception("a run cannot be told")
-                    told.failed[name] = str(error) or type(error).__name__
-                    part.told_end = True
+                        log.exception("the news of a run cannot be made")
+                    answer.failed[name] = str(error) or type(error).__name__
+                    part.sent_end = True
                     part.run.cancel()
-        return told
+        return answer
 
     async def cancel(self, front: str, parts: Sequence[str]) -> None:
-        """End parts at the next step; what is written is told."""
+        """End parts at the next step; the last news of them are still sent."""
         known = self._fronts.get(front)
         for part in parts if known is not None else ():
             if part in known.parts:  # type: ignore[union-attr]
@@ -216,7 +217,7 @@ class Replica:
         await self._tried(lambda: self.backend.prefetch(prompt, chat, split))
 
     async def prompt_scores(self, request: Request, count: int) -> Any:
-        """As of ``Backend``, for the prompt of a request."""
+        """As ``Backend.prompt_scores``, for the prompt of a request."""
 
         def scores() -> Any:
             return self.backend.prompt_scores(self.backend.builder.run(request), count)
@@ -224,7 +225,7 @@ class Replica:
         return await self._tried(scores)
 
     async def provenance(self) -> Any:
-        """The model to its weights, and this machine, as an experiment's report says it."""
+        """The provenance of the model's texts, for an experiment's report."""
         if self._provenance is None:
             model = self.backend.engine.model
             self._provenance = await asyncio.to_thread(model.provenance)
@@ -239,7 +240,7 @@ class Replica:
         return await self._tried(lambda: read(texts, patience_s=_PATIENCE_S))
 
     async def load(self) -> dict[str, Any]:
-        """By what a front end chooses among replicas: free rows, and the prompts it has read."""
+        """What front ends choose among replicas by: free rows, and the prompts read last."""
         engine = self.backend.engine
         waiting = sum(run.width for run in engine.loop.queue)
         return {
@@ -251,7 +252,7 @@ class Replica:
         }
 
     async def fares(self) -> Load:
-        """How busy it is."""
+        """Its load."""
         return replace(self.backend.health().loads[0], replica=self.name)
 
     async def settle(self) -> None:
@@ -259,20 +260,20 @@ class Replica:
         await asyncio.to_thread(self.backend.engine.join_tracing)
 
     async def leave(self) -> None:
-        """Take no more, and have front ends go on elsewhere with what is written here."""
+        """Take no more parts, and have front ends continue those written here elsewhere."""
         self._leaving = True
         for front in self._fronts.values():
             front.news.set()
 
     def close(self) -> None:
-        """End what is written; its calls are over."""
+        """End every run; no call comes after this."""
         if self._watch is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._watch.cancel)
         self.backend.close()
 
     @staticmethod
     async def _tried(work: Callable[[], T]) -> T | Refused:
-        """What ``work`` gives on a thread; a refusal is a value, for it crosses processes."""
+        """The result of ``work`` on a thread; a refusal is returned, as it crosses processes."""
         try:
             return await asyncio.to_thread(work)
         except (FieldError, Busy, EngineClosed) as error:
@@ -280,7 +281,7 @@ class Replica:
 
     @staticmethod
     def _stale(front: _FrontEnd) -> bool:
-        return any(part.telling.stale or part.run.done for part in front.parts.values())
+        return any(part.feed.stale or part.run.done for part in front.parts.values())
 
     async def _end_what_nobody_reads(self) -> None:
         """End the runs of front ends that have not polled for too long."""
@@ -289,13 +290,13 @@ class Replica:
             for name, front in list(self._fronts.items()):
                 if monotonic() - front.seen > LEASE_S:
                     for part in front.parts.values():
-                        part.following.close()
+                        part.subscription.close()
                         part.run.cancel()
                     del self._fronts[name]
 
 
 def kind(backend: LocalBackend) -> Kind:
-    """What decides over the last bits of this process' numbers."""
+    """The kind of this process's numbers."""
     device = backend.engine.device
     name = (
         torch.cuda.get_device_name(device)

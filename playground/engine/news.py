@@ -1,4 +1,4 @@
-"""What another process is told of a run that this one writes."""
+"""The news of a run that this process writes, for another process that follows it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from playground.engine.lanes.view import View
 from playground.engine.run import Run, State
 from playground.trace import BeamRecord, Memory, ModelFacts, Output, StepRecord
 
-FOUND_SHARE = 0.1  # of the time, for what strategies find in the texts that are told
+FOUND_SHARE = 0.1  # of the time, for what strategies measure in the texts
 
 
 @dataclass(frozen=True)
 class TextNews:
-    """What is new of one text: ``rest`` is what follows as much of it as was told and still holds.
+    """The news of one text: ``rest`` follows the part of the last state that still holds.
 
-    That are so many ``characters``, ``nodes`` and ``token_ids``. ``settled`` of all its tokens are
-    shown, and ``final`` of them stay.
+    That part has so many ``characters``, ``nodes`` and ``token_ids``. Of all tokens ``settled`` are
+    shown, and ``final`` can no longer be taken back.
     """
 
     rest: Output
@@ -31,7 +31,7 @@ class TextNews:
 
     @classmethod
     def after(cls, old: Output, new: Output, settled: int, final: int) -> TextNews:
-        """The news of a text that was ``old`` when it was told last."""
+        """The news of a text that was ``old`` in the last news."""
         characters = _alike(old.text, new.text)
         nodes, ids = _alike(old.nodes, new.nodes), _alike(old.token_ids, new.token_ids)
         rest = _changed(
@@ -43,7 +43,7 @@ class TextNews:
         return cls(rest, settled, final, characters, nodes, ids)
 
     def whole(self, old: Output) -> Output:
-        """The text as it is now, of what it was."""
+        """The text as it is now, from its ``old`` state."""
         return _changed(
             self.rest,
             text=old.text[: self.characters] + self.rest.text,
@@ -53,7 +53,7 @@ class TextNews:
 
 
 def _alike(old: str | list[Any], new: str | list[Any]) -> int:
-    """How long the beginning is that both have."""
+    """The length of the common prefix."""
     most = min(len(old), len(new))
     if old[:most] == new[:most]:
         return most
@@ -61,13 +61,13 @@ def _alike(old: str | list[Any], new: str | list[Any]) -> int:
 
 
 def _changed(output: Output, **fields: Any) -> Output:
-    """The same as ``model_copy``, in a fraction of its time."""
+    """A copy with other fields, in a fraction of the time of ``model_copy``."""
     return Output.of(**{**vars(output), **fields})
 
 
 @dataclass(frozen=True)
 class LaneNews:
-    """What is new of a lane: its records from number ``first`` on, and its texts."""
+    """The news of a lane: its records from number ``first`` on, and its texts."""
 
     first: int
     steps: list[StepRecord]
@@ -82,9 +82,9 @@ class LaneNews:
 
 @dataclass(frozen=True)
 class News:
-    """What is new of a run, ``elapsed`` seconds after it was submitted where it is written.
+    """The news of a run, ``elapsed`` seconds after it was submitted to the process that writes it.
 
-    ``facts`` and ``put`` are None where they are as they were told.
+    ``facts`` and ``put`` are None where they have not changed since the last news.
     """
 
     elapsed: float
@@ -104,7 +104,7 @@ class News:
 
 
 class NewsFeed:
-    """Tells of a run of this process what is new since the last time."""
+    """The news of a run of this process, each time since the last."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -114,7 +114,7 @@ class NewsFeed:
         self._sent: list[list[StepRecord]] = [[] for _ in run.views]
         self._texts: list[list[Output]] = [[] for _ in run.views]
         self._found: list[list[dict[str, float]]] = [[] for _ in run.views]
-        self._due = [0.0 for _ in run.views]  # when that is to be found anew
+        self._due = [0.0 for _ in run.views]  # when each lane is to be measured again
 
     @property
     def stale(self) -> bool:
@@ -122,7 +122,7 @@ class NewsFeed:
         return self.run.version != self.version
 
     def news(self) -> News:
-        """What is new; of a run that is done, all that was left to tell."""
+        """The news since the last call; once the run is done, all that is left."""
         run = self.run
         self.version = run.version  # read before its lanes are
         lanes = [self._lane(number, view) for number, view in enumerate(run.views)]
@@ -154,17 +154,17 @@ class NewsFeed:
         found = None if due else self._found[number]
         paths = [output.nodes for output in self._texts[number]]
         trace = view.trace(self.run.facts.vocab_size, found, shown, paths)
-        if due:  # what strategies find takes longer with every token, so it has a share of the time
+        if due:  # measuring takes longer with every token, so it gets a share of the time
             self._found[number] = [output.found for output in trace.outputs]
             ended = perf_counter()
             self._due[number] = ended + (ended - began) * (1 / FOUND_SHARE - 1)
         # A record is replaced where its text was cut or taken back; all from there on is sent.
         first = _alike(known, trace.steps)
         known[:] = trace.steps
-        told, self._texts[number] = self._texts[number], trace.outputs
+        before, self._texts[number] = self._texts[number], trace.outputs
         texts = [
             TextNews.after(old or NOTHING, new, view.settled(held), view.final(held))
-            for old, new, held in zip_longest(told, trace.outputs, shown[: len(trace.outputs)])
+            for old, new, held in zip_longest(before, trace.outputs, shown[: len(trace.outputs)])
             if new is not None
         ]
         return LaneNews(
