@@ -25,9 +25,9 @@ class Mauve(Metric):
             "state of each text. A single text's number says how it moves the whole."
         ),
         formula=(
-            r"\mathrm{area}\left\{\left(e^{-5\,\mathrm{KL}(Q\|R_\lambda)},"
-            r"e^{-5\,\mathrm{KL}(P\|R_\lambda)}\right)\right\},\quad"
-            r"R_\lambda = \lambda P + (1 - \lambda) Q"
+            r"\begin{gathered}\mathrm{area}\left\{\left(e^{-5\,\mathrm{KL}(Q\|R_\lambda)},"
+            r"e^{-5\,\mathrm{KL}(P\|R_\lambda)}\right)\right\}\\"
+            r"R_\lambda = \lambda P + (1 - \lambda) Q\end{gathered}"
         ),
         source=(
             "Pillutla et al. 2021, with this model's hidden states in place of GPT-2's and one "
