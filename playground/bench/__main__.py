@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
         help="of load and cluster, at once; 1, 8, 30 and 100, and 30 of cluster",
     )
     parser.add_argument(
-        "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, in turns"
+        "--replicas", type=int, nargs="+", default=[1, 2, 4], help="of cluster, one after the other"
     )
     parser.add_argument("--prompts", type=int, default=20, help="of experiment")
     parser.add_argument("--seeds", type=int, default=8, help="of experiment")

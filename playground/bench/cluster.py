@@ -177,13 +177,12 @@ def measure(
         title = service.backend().facts.title
         step, size = _times(service.backend())
         all_of(0, service)
-    most = max(replicas)
-    with _serving(settings.changed(cluster=f"local:{most}")) as service:
-        # The most first: it takes long until one is up, and none to have it end.
-        for count in sorted(replicas, reverse=True):
-            _scale(service, count)
+    for count in sorted(replicas):
+        with _serving(settings.changed(cluster=f"local:{count}")) as service:
+            _settle(service.backend(), count)
             all_of(count, service)
-        costs = _costs(service.backend(), size, max(clients), tokens)
+            if count == min(replicas):
+                costs = _costs(service.backend(), size, max(clients), tokens)
     return Report(
         title,
         f"{machine(torch.device('cpu'))}, {os.cpu_count()} cores",
@@ -191,8 +190,8 @@ def measure(
         threads,
         tokens,
         repeats,
-        sorted(served, key=lambda one: one.engines),
-        sorted(experiments, key=lambda one: one.engines),
+        served,
+        experiments,
         step,
         costs,
         [simulate(REPLICAS, Crowd(CLIENTS, pause=pause), step) for pause in PAUSES],
@@ -224,16 +223,12 @@ def _warm(service: Service) -> None:
         engine.join_tracing()
 
 
-def _scale(service: Service, count: int) -> None:
-    """Have so many replicas serve, each as fast as it will be."""
-    from playground.backends.cluster.backend import ClusterBackend
-
-    backend = service.backend()
-    assert isinstance(backend, ClusterBackend)
-    service.backends.scale(backend.facts.id, count)  # type: ignore[attr-defined]
-    names = [load.replica for load in backend.replicas.loads()]
-    for name in names:
-        backend.loop.run(backend.replicas.call("settle", at=name))
+def _settle(backend: Any, count: int) -> None:
+    """Wait until so many replicas are up, each as fast as it will be."""
+    while len(backend.replicas.loads()) < count:
+        time.sleep(0.5)
+    for load in backend.replicas.loads():
+        backend.loop.run(backend.replicas.call("settle", at=load.replica))
     _all([_request(number, 4) for number in range(8 * count)], backend)  # with rows at all of them
 
 

@@ -109,34 +109,20 @@ class ClusterBackends(Backends):
 
     def _deploy(self, id: str, app: str) -> None:
         """Have the cluster serve a model, unless it does, and wait for the first replica."""
-        own = self._connection.replicas
         if app not in serve.status().applications:
-            count = (own, own) if own else between(self.settings.cluster_replicas)
-            self._ask_for(id, app, count)
+            own, settings = self._connection.replicas, self.settings
+            target = application(
+                id,
+                self._of_replicas(),
+                (own, own) if own else between(settings.cluster_replicas),
+                settings.cluster_cpus,
+                settings.cluster_gpus,
+            )
+            serve.run_many(
+                [serve.RunTarget(target, name=app, route_prefix=None)],
+                wait_for_applications_running=False,
+            )
         self._wait(id, app)
-
-    def _ask_for(self, id: str, app: str, replicas: tuple[int, int]) -> None:
-        """Tell Serve how many replicas of a model there are to be, at least and at most."""
-        settings = self.settings
-        target = application(
-            id, self._of_replicas(), replicas, settings.cluster_cpus, settings.cluster_gpus
-        )
-        serve.run_many(
-            [serve.RunTarget(target, name=app, route_prefix=None)],
-            wait_for_applications_running=False,
-        )
-
-    def scale(self, id: str, count: int) -> None:
-        """Have a model that is open served by so many replicas, and wait for them."""
-        assert self._loop is not None
-        replicas = self._served[id]
-        self._ask_for(id, replicas.app, (count, count))
-        end = time.monotonic() + self.settings.cluster_start_s
-        while len(seen(replicas.app).running) != count:
-            if time.monotonic() > end:
-                raise ModelError(f"{id} is not served by {count} replicas.")
-            time.sleep(0.2)
-        self._loop.run(replicas.look(), DESCRIBED_S)
 
     def _of_replicas(self) -> dict[str, Any]:
         """The settings as a replica has them: it is no front end itself."""
