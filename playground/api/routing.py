@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from playground.api import (
     ballots,
+    cards,
     docs,
     exchange,
     experiments,
@@ -17,7 +18,6 @@ from playground.api import (
     fork,
     kept,
     openai,
-    responses,
     runs,
     vote,
 )
@@ -134,9 +134,9 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         response_description="All of them.",
         tags=["What there is"],
     )
-    def strategies() -> responses.Strategies:
+    def strategies() -> cards.Strategies:
         """Every strategy installed, processors first, with its settings as a JSON schema."""
-        return responses.Strategies.of(registry())
+        return cards.Strategies.of(registry())
 
     @router.get(
         "/api/metrics",
@@ -144,11 +144,11 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         response_description="All of them.",
         tags=["What there is"],
     )
-    def metrics_known() -> responses.MetricList:
+    def metrics_known() -> cards.MetricList:
         """Every metric installed, with its formula, its source and its settings."""
         from playground.experiment.registry import metrics
 
-        return responses.MetricList.of(metrics())
+        return cards.MetricList.of(metrics())
 
     @router.get(
         "/api/models",
@@ -156,18 +156,18 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
         response_description="All of them.",
         tags=["What there is"],
     )
-    def models() -> responses.ModelList:
+    def models() -> cards.ModelList:
         """The models this host offers. One that is not in memory is loaded on first use."""
         return _models(service)
 
     @monitoring.get(
         "/healthz",
         summary="Is it well?",
-        response_model=responses.Health,
+        response_model=cards.Health,
         response_description="It is, or it is starting.",
         responses={
             503: {
-                "model": responses.Health,
+                "model": cards.Health,
                 "description": "A model that was loaded writes no more, or there is none.",
             }
         },
@@ -199,12 +199,12 @@ def router(service: Service, server_metrics: ServerMetrics) -> APIRouter:
     return router
 
 
-def _models(service: Service) -> responses.ModelList:
+def _models(service: Service) -> cards.ModelList:
     backends = service.backends.all
-    return responses.ModelList(
+    return cards.ModelList(
         default=service.models.default,
         models=[
-            responses.ModelCard(
+            cards.ModelCard(
                 **entry.model_dump(),
                 facts=backends[entry.id].facts if entry.id in backends else None,
             )
@@ -213,12 +213,12 @@ def _models(service: Service) -> responses.ModelList:
     )
 
 
-def _health(service: Service) -> responses.Health:
+def _health(service: Service) -> cards.Health:
     found = {id: backend.health() for id, backend in service.backends.all.items()}
     well = [id for id, health in found.items() if health.alive]
     unwell = {id: health.why for id, health in found.items() if not health.alive} or None
     fault = service.backends.fault or (None if found else service.failure)
     if not found and not fault:
-        return responses.Health(status="starting", models=[])
+        return cards.Health(status="starting", models=[])
     status = "failing" if fault or unwell else "ok"
-    return responses.Health(status=status, models=well, unwell=unwell, error=fault or None)
+    return cards.Health(status=status, models=well, unwell=unwell, error=fault or None)

@@ -42,7 +42,7 @@ from playground.bench.random_models import SHAPES
 from playground.bench.readme import write
 from playground.experiment.runner import Done
 
-_TOLD = 64  # texts of an experiment, or calls, after which it says how far it is
+_PROGRESS_EVERY = 64  # texts of an experiment, or calls
 WHAT = (
     "six", "peers", "bars", "growth", "load", "cluster", "experiment", "strategies", "soak",
     "models", "gpu", "clicks",
@@ -130,8 +130,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m playground.b
     elif options.what == "growth":
         reports = [growth.measure(options.model, options.only)]
     elif options.what == "experiment":
-        asked = (options.prompts, options.seeds, options.sample)
-        reports = [experiment.compare(options.model, options.tokens, *asked, _written, _called)]
+        size = (options.prompts, options.seeds, options.sample)
+        reports = [experiment.compare(options.model, options.tokens, *size, _written, _called)]
     elif options.what == "strategies":
         reports = [
             strategies.measure(
@@ -171,13 +171,13 @@ def _progress(verdict: models.Verdict) -> None:
 
 
 def _written(done: Done) -> None:
-    if done.done % _TOLD == 0:
+    if done.done % _PROGRESS_EVERY == 0:
         left = f"about {done.seconds_left:.0f} s left" if done.seconds_left else "all written"
         print(f"{done.done} of {done.total} texts, {left}", file=sys.stderr, flush=True)
 
 
 def _called(done: int, total: int) -> None:
-    if done % _TOLD == 0:
+    if done % _PROGRESS_EVERY == 0:
         print(f"{done} of {total} calls of generate", file=sys.stderr, flush=True)
 
 

@@ -1,9 +1,9 @@
 """An experiment against as many calls of ``generate``, one after the other.
 
-The experiment is run whole, by the command's own way, its texts stored and measured. Of the calls a
-sample is timed, spread evenly over recipes and prompts, since all of them take half an hour: their
-time is what the mean of each recipe's calls would make of all, which the report says. A sample as
-large as the experiment times every call.
+The experiment is run whole, as the command runs it, its texts stored and measured. All calls would
+take half an hour, so a sample of them is timed, spread evenly over recipes and prompts; their total
+is extrapolated from the mean of each recipe, and the report says so. A sample as large as the
+experiment times every call.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def compare(
     from playground import Playground
     from playground.engine.forward.packed_linear import unpack
 
-    asked = question(prompts, seeds, tokens)
+    definition = question(prompts, seeds, tokens)
     plain = Playground(model)  # its weights serve generate, its engine is not used
     plain.engine.close()
     unpack(plain.model)
@@ -98,40 +98,40 @@ def compare(
     own.engine.join_tracing()
     plain.model.set_attn_implementation("sdpa")
     own.experiment(question(1, 2, min(tokens, 8)))  # to warm up
-    _call(plain, asked, 0, 0, min(tokens, 8))
+    _call(plain, definition, 0, 0, min(tokens, 8))
     begun = perf_counter()
-    result = own.experiment(asked, progress=progress)
+    result = own.experiment(definition, progress=progress)
     written = perf_counter()
     result.verdict()
-    for metric in asked.metrics:
+    for metric in definition.metrics:
         result.summary(metric)
     ended = perf_counter()
-    each = sample_of(asked, sample)
+    each = sample_of(definition, sample)
     times: dict[int, list[float]] = {}
     for number, (recipe, prompt) in enumerate(each, 1):
-        times.setdefault(recipe, []).append(_call(plain, asked, recipe, prompt, tokens))
+        times.setdefault(recipe, []).append(_call(plain, definition, recipe, prompt, tokens))
         called(number, len(each))
     means = [statistics.mean(times[recipe]) for recipe in sorted(times)]
     every = [one for some in times.values() for one in some]
     return Report(
         **Conditions.of(own),
-        prompts=len(asked.prompts),
-        recipes=len(asked.recipes),
-        seeds=len(asked.seeds),
+        prompts=len(definition.prompts),
+        recipes=len(definition.recipes),
+        seeds=len(definition.seeds),
         tokens=tokens,
-        texts=asked.cells,
+        texts=definition.cells,
         experiment_s=ended - begun,
         findings_s=ended - written,
         sampled=len(every),
         call_s=statistics.mean(every),
         call_least_s=min(every),
         call_most_s=max(every),
-        generate_s=statistics.mean(means) * asked.cells,
+        generate_s=statistics.mean(means) * definition.cells,
     )
 
 
 def question(prompts: int, seeds: int, tokens: int) -> Experiment:
-    """The experiment: so many prompts of our own, as many of each set as may be."""
+    """The experiment: so many prompts of the built-in sets, taken from each set in turn."""
     sets = [prompt_set(name) for name in SETS]
     rounds = [found[at] for at in range(max(map(len, sets))) for found in sets if at < len(found)]
     if not 1 <= prompts <= len(rounds):
@@ -147,23 +147,23 @@ def question(prompts: int, seeds: int, tokens: int) -> Experiment:
     )
 
 
-def sample_of(asked: Experiment, sample: int) -> Sequence[tuple[int, int]]:
-    """Recipe and prompt of each call that is timed: of every recipe as many, evenly spread."""
-    recipes, prompts = len(asked.recipes), len(asked.prompts)
-    of_each = min(max(1, ceil(sample / recipes)), prompts * len(asked.seeds))
+def sample_of(definition: Experiment, sample: int) -> Sequence[tuple[int, int]]:
+    """Recipe and prompt of each call that is timed: as many of every recipe, evenly spread."""
+    recipes, prompts = len(definition.recipes), len(definition.prompts)
+    of_each = min(max(1, ceil(sample / recipes)), prompts * len(definition.seeds))
     if of_each > prompts:
         return [(recipe, at % prompts) for at in range(of_each) for recipe in range(recipes)]
-    places = [at * prompts // of_each for at in range(of_each)]
-    return [(recipe, prompt) for prompt in places for recipe in range(recipes)]
+    chosen = [at * prompts // of_each for at in range(of_each)]
+    return [(recipe, prompt) for prompt in chosen for recipe in range(recipes)]
 
 
-def _call(plain: Any, asked: Experiment, recipe: int, prompt: int, tokens: int) -> float:
+def _call(plain: Any, definition: Experiment, recipe: int, prompt: int, tokens: int) -> float:
     """Seconds of one call of ``generate``."""
     import torch
 
-    ids = plain.tokenizer(asked.prompts[prompt].text, return_tensors="pt").input_ids
+    ids = plain.tokenizer(definition.prompts[prompt].text, return_tensors="pt").input_ids
     ids = ids.to(plain.model.device)
-    arguments = RECIPES[str(asked.recipes[recipe])]
+    arguments = RECIPES[str(definition.recipes[recipe])]
     begun = perf_counter()
     plain.model.generate(
         ids,

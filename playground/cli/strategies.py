@@ -6,7 +6,7 @@ import sys
 import textwrap
 from typing import Any
 
-from playground.api.responses import Strategies, StrategyCard
+from playground.api.cards import Strategies, StrategyCard
 from playground.cli.command import failed
 from strategies.base import Strategy
 from strategies.notation import RecipeError, quote

@@ -107,7 +107,7 @@ class Job:
     def stop(self) -> None:
         """Stop it; what is written stays and is part of its findings."""
         self._stop.set()
-        self._queue.look()
+        self._queue.wake()
         current = self._runner
         if current is not None:
             current.stop()

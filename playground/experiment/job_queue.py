@@ -39,7 +39,7 @@ class JobQueue:
             with self._changed:
                 self._leave(one)
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Wake those that wait, so that they see whether they were stopped."""
         with self._changed:
             self._changed.notify_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.api.responses import Strategies
+from playground.api.cards import Strategies
 from playground.engine import Run
 from playground.service import Service
 from playground.trace import LaneResult

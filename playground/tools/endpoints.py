@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 from pydantic_core import from_json, to_json
 
 from playground.api import errors, explanations, requests, runs
-from playground.api.responses import Strategies, StrategyCard
+from playground.api.cards import Strategies, StrategyCard
 from playground.api.wait import ended
 from playground.service import Service
 from playground.tools.answers import brief, written
