@@ -28,11 +28,11 @@ from playground.settings import Settings
 log = logging.getLogger(__name__)
 
 DESCRIBED_S = 60.0
-WATCH_S = 1.0  # between two looks at the head node
+WATCH_S = 1.0  # between two checks of the head node
 
 
 class ClusterModels:
-    """What the settings offer; a front end reads no weights."""
+    """The models that the settings offer; a front end loads no weights."""
 
     def __init__(self, settings: Settings) -> None:
         self._known = Models(settings)
@@ -47,12 +47,12 @@ class ClusterModels:
         return [one.model_copy(update={"loaded": one.id in self.open}) for one in entries]
 
     def id(self, model: str | None) -> str:
-        """The id of a model that is offered; ``ModelError`` for any other."""
+        """The id of a model that is offered. Raises ``ModelError`` for any other."""
         return self._known.entry(model or self.default).id
 
 
 class ClusterBackends(Backends):
-    """Deploys a model on first use, where no other front end has, and talks to its replicas."""
+    """Deploys a model on first use, unless another front end has, and calls its replicas."""
 
     models: ClusterModels
 
@@ -69,7 +69,7 @@ class ClusterBackends(Backends):
         self._closing = threading.Event()
 
     def prepare(self) -> None:
-        """Import what checks requests."""
+        """Import the modules that check requests."""
         import playground.engine.request_builder  # noqa: F401
 
     def running(self, model: str | None = None) -> ClusterBackend | None:
@@ -108,7 +108,7 @@ class ClusterBackends(Backends):
         )
 
     def _deploy(self, id: str, app: str) -> None:
-        """Have the cluster serve a model, unless it does, and wait for the first replica."""
+        """Deploy a model, unless it is deployed, and wait for the first replica."""
         if app not in serve.status().applications:
             own, settings = self._connection.replicas, self.settings
             target = application(
@@ -125,12 +125,12 @@ class ClusterBackends(Backends):
         self._wait(id, app)
 
     def _of_replicas(self) -> dict[str, Any]:
-        """The settings as a replica has them: it is no front end itself."""
+        """The settings for a replica, without those of a front end."""
         own = self.settings.changed(cluster=None, port=None, host=None, password=None)
         return own.model_dump()
 
     def _wait(self, id: str, app: str) -> None:
-        """Until a replica is up; ``ModelError`` says why none comes up."""
+        """Wait until a replica is up. Raises ``ModelError`` with the reason where none comes up."""
         end = time.monotonic() + self.settings.cluster_start_s
         while True:
             found = seen(app)
@@ -147,7 +147,7 @@ class ClusterBackends(Backends):
             time.sleep(0.2)
 
     def _connected(self) -> EventLoop:
-        """The loop of all calls; ``ModelError`` where the cluster cannot be reached."""
+        """The event loop of all calls. Raises ``ModelError`` where the cluster is unreachable."""
         if self._loop is None:
             self._connection.join()
             self._loop = EventLoop()
@@ -155,7 +155,7 @@ class ClusterBackends(Backends):
         return self._loop
 
     def _watch(self) -> None:
-        """Connect anew where the head node was lost, as soon as there is one again."""
+        """Reconnect after the loss of the head node, as soon as there is one again."""
         while not self._closing.wait(WATCH_S):
             served = dict(self._served)
             if not self._connection.holds(any(one.unanswered for one in served.values())):
@@ -170,7 +170,7 @@ class ClusterBackends(Backends):
                     self._serve_again(id, replicas)
 
     def _serve_again(self, id: str, replicas: ServeReplicas) -> None:
-        """Have a model's runs go on over the replicas that there are now."""
+        """Deploy a model again, and continue its runs on the new replicas."""
         try:
             self._deploy(id, replicas.app)
             handle = serve.get_app_handle(replicas.app)

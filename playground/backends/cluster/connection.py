@@ -1,4 +1,4 @@
-"""A front end's connection to its cluster, which is made anew where the head node was lost."""
+"""A front end's connection to its cluster, which is renewed after the loss of the head node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REACH_S = 5.0
 
 
 class Connection:
-    """One process has one: Ray knows no more. ``fault`` says why there is none, if there is none.
+    """The one connection of a process, since Ray allows no more. ``fault`` is why there is none.
 
     ``cluster`` is "local:N" for a cluster of this machine that lives as long as this process,
     "auto" for the one that this machine is part of, or an address.
@@ -33,10 +33,10 @@ class Connection:
         self.replicas = int(cluster.partition(":")[2] or 1) if self.own else 0
         self.fault = ""
         self._head = ""  # the address of the head node
-        self._id: Any = None  # of the cluster; one whose head was started anew is another
+        self._id: Any = None  # of the cluster; after a restart of its head it has another id
 
     def join(self) -> None:
-        """Connect, or begin a cluster of this machine; ``ModelError`` where that cannot be."""
+        """Connect, or start a cluster on this machine. Raises ``ModelError`` where that fails."""
         outlive_head_node()
         keep_apart()
         given: dict[str, Any] = {
@@ -50,7 +50,7 @@ class Connection:
                     "num_cpus": int(self.replicas * max(1.0, self.cpus) + 1),
                     "include_dashboard": False,
                     "object_store_memory": STORE_BYTES,
-                    # Replicas do the work, and yield to others no more than an engine here would.
+                    # Replicas get the priority that an engine in this process would have.
                     "_system_config": {"worker_niceness": 0},
                 }
             else:
@@ -73,14 +73,14 @@ class Connection:
         self.fault = ""
 
     def holds(self, doubted: bool) -> bool:
-        """Whether the head node answers, and, where that is doubted, is the one that was joined.
+        """Whether the head node answers, and, where ``doubted``, is still the one that was joined.
 
         May take seconds.
         """
         try:
             _reach(self._head)
             same = not (doubted or self.fault) or cluster_id(self._head) == self._id
-        except Exception:  # whatever it is, it did not answer
+        except Exception:  # of any kind: it did not answer
             same = False
         if same:
             self.fault = ""
@@ -93,9 +93,9 @@ class Connection:
         return same
 
     def rejoin(self) -> None:
-        """Connect to the head node that is there now; ``ModelError`` where none is.
+        """Connect to the present head node. Raises ``ModelError`` where there is none.
 
-        Until one can be reached the connection stays as it is, and so do replicas' answers.
+        Until one can be reached, the connection stays as it is, and replicas can still answer.
         """
         if not self.own:
             try:
@@ -106,14 +106,14 @@ class Connection:
         self.join()
 
     def leave(self) -> None:
-        """Let go of it; a cluster of this machine ends."""
+        """Disconnect; a cluster of this machine alone is shut down."""
         if self.own and not self.fault:
             serve.shutdown()
         ray.shutdown()
 
 
 def _reach(address: str) -> None:
-    """Raise ``OSError`` where nothing listens there: Ray itself tries for minutes."""
+    """Raise ``OSError`` where nothing listens at an address; Ray itself tries for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if port:
         socket.create_connection((host, int(port)), REACH_S).close()

@@ -1,4 +1,4 @@
-"""What is asked of Ray by names that a release may change."""
+"""The uses of Ray's private names, which a release may change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ray.serve.context import _get_global_client
 
 @dataclass(frozen=True)
 class Seen:
-    """An application as its controller sees it; ``fault`` is why it cannot be used, if it cannot.
+    """The state of an application in its controller; ``fault`` is why it cannot be used, if so.
 
     ``running`` are the names of its replicas, with the ids of their processes.
     """
@@ -27,7 +27,10 @@ class Seen:
 
 
 def seen(app: str) -> Seen:
-    """Ask the controller, which may take a while; raises what Ray raises where it cannot be."""
+    """The state of an application, requested from the controller, which may take seconds.
+
+    Raises Ray's own errors where the controller cannot be reached.
+    """
     details: dict[str, Any] = _get_global_client().get_serve_details()
     found = details.get("applications", {}).get(app)
     if found is None:
@@ -41,45 +44,45 @@ def seen(app: str) -> Seen:
     }
     status = _word(found.get("status", ""))
     messages = [found.get("message"), *(one.get("message") for one in deployments)]
-    told = " ".join(str(one).strip() for one in messages if one)
+    message = " ".join(str(one).strip() for one in messages if one)
     failed = status in ("DEPLOY_FAILED", "UNHEALTHY") and not running
     fault = "" if running else f"No replica is up ({status.lower().replace('_', ' ')})."
-    if failed and told:
-        fault = f"No replica comes up: {_last(told)}"
+    if failed and message:
+        fault = f"No replica comes up: {_last(message)}"
     return Seen(running, fault, ready=bool(running), failed=failed)
 
 
 def keep_apart() -> None:
-    """Have Ray begin no cluster of its own where something is asked while there is none."""
+    """Keep Ray from starting a cluster by itself where a call finds none."""
     auto_init_hook.enable_auto_connect = False
 
 
 def show_token() -> None:
-    """Send this user's token of Ray, if there is one, as ``ray start`` would have it."""
+    """Send this user's token of Ray with every call, if there is one, as ``ray start`` does."""
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def address_of(cluster: str) -> str:
-    """The address of a head node; of "auto" that of this machine's cluster.
+    """The address of a head node; for "auto" that of this machine's cluster.
 
-    ``ConnectionError`` where this machine is part of none.
+    Raises ``ConnectionError`` where this machine is part of no cluster.
     """
     found: str = services.get_ray_address_from_environment(cluster, None)
     return found
 
 
 def cluster_id(head: str) -> Any:
-    """The id of the cluster whose head node this is; raises what Ray raises, after long."""
+    """The id of the cluster with this head node. Raises Ray's own errors, after a long time."""
     return GcsClient(address=head).cluster_id
 
 
 def _word(status: Any) -> str:
-    """A status as its word, whether it is an enumeration's or a text."""
+    """A status as a string, whether Ray has it as an enumeration or as a string."""
     return str(getattr(status, "value", status) or "")
 
 
-def _last(told: str) -> str:
-    """The sentence of an error in a message that holds a traceback."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+def _last(message: str) -> str:
+    """The last error's sentence in a message with a traceback."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     errors = [line for line in lines if "Error: " in line]
     return (errors[-1].partition("Error: ")[2] if errors else lines[-1])[:500]

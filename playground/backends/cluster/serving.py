@@ -1,4 +1,4 @@
-"""Replicas as Ray Serve has them: what it runs, how it chooses among them, and how it is asked.
+"""Replicas in Ray Serve: the deployment, the choice among replicas, and the calls to them.
 
 Nothing else imports Ray, and nothing imports this where no cluster is set.
 """
@@ -35,17 +35,17 @@ from playground.settings import QUIET, Settings
 
 log = logging.getLogger(__name__)
 
-STATS_S = 0.5  # between two tellings of a replica's free rows and prompts to those who choose
-LOOK_S = 2.0  # between two looks at the cluster
-MOST_CALLS = 10_000  # at one replica at once; each is a message that waits, and not work
-HERE = "decoding-playground"  # what the names of applications begin with
-UP_S, DOWN_S = 5.0, 120.0  # for which more rows, or fewer, are to be wanted
+STATS_S = 0.5  # between two reports of a replica's free rows and prompts to the routers
+LOOK_S = 2.0  # between two checks of the cluster
+MOST_CALLS = 10_000  # at one replica at once; most of them wait and cost nothing
+HERE = "decoding-playground"  # the prefix of the names of applications
+UP_S, DOWN_S = 5.0, 120.0  # for how long more rows, or fewer, must be needed before scaling
 RETRIES = 3  # of a replica that cannot be built
-_WRONG = b"another replica"  # the answer of one that was not meant
+_WRONG = b"another replica"  # the response of one that is not the replica in ``at``
 
 
 class Served:
-    """What a Serve replica holds: one engine. ``call`` is the only door to it."""
+    """The object in a replica of Serve, with one engine; ``call`` reaches all its methods."""
 
     def __init__(self, model: str | None, settings: Mapping[str, Any]) -> None:
         own = of_replica(Settings(**dict(settings)))
@@ -57,9 +57,9 @@ class Served:
     async def call(
         self, method: str, given: Sequence[Any], at: str | None, rows: int, prompt: str
     ) -> bytes:
-        """What ``Replica`` answers, pickled: Ray takes several times as long to do so itself.
+        """The pickled result of a method of ``Replica``: Ray itself pickles several times slower.
 
-        ``rows`` and ``prompt`` are for those who choose.
+        ``rows`` and ``prompt`` are for the router.
         """
         if at is not None and at != self.name:
             return _WRONG
@@ -88,12 +88,12 @@ class Served:
 class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may be missing
     """Chooses the replica that a call names, else the one with most free rows.
 
-    Of those that have room, one that has read the prompt goes first.
+    Among those with enough free rows, one that has read the prompt is preferred.
     """
 
     def initialize_state(self) -> None:
         self._sent: dict[str, list[tuple[float, int]]] = {}  # rows not yet in a replica's own count
-        self._prompts: dict[str, dict[str, None]] = {}  # by replica: those sent there last
+        self._prompts: dict[str, dict[str, None]] = {}  # by replica: the last ones sent there
 
     async def choose_replicas(
         self,
@@ -102,7 +102,7 @@ class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may
     ) -> list[list[RunningReplica]]:
         if pending_request is None:
             return [candidate_replicas]
-        # Serve asks again, without a pause, until a replica takes the call.
+        # Serve calls this again, without a pause otherwise, until a replica takes the call.
         pending_request.routing_context.should_backoff = True
         at, rows, prompt = (pending_request.kwargs.get(n) for n in ("at", "rows", "prompt"))
         by_name = {_name(one): one for one in candidate_replicas}
@@ -150,7 +150,7 @@ def _name(replica: RunningReplica) -> str:
 
 
 def by_rows(context: Any) -> tuple[int, dict[str, Any]]:
-    """How many replicas there should be: so many that the rows wanted take half of theirs."""
+    """The number of replicas at which the rows needed are half of all rows; a policy of Serve."""
     found = context.aggregated_metrics or {}
     wanted = sum(found.get("wanted", {}).values())
     rows = max(found.get("rows", {}).values(), default=0.0)
@@ -167,7 +167,7 @@ def application(
     cpus: float,
     gpus: float,
 ) -> serve.Application:
-    """The application of one model, with as many ``replicas`` as stand between the two numbers."""
+    """The application of one model, with at least and at most these ``replicas``."""
     least, most = replicas
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:
@@ -206,7 +206,7 @@ def app(arguments: Mapping[str, Any]) -> serve.Application:
     """For a config file of Serve: ``import_path: playground.backends.cluster.serving:app``.
 
     ``arguments`` are ``model``, ``replicas`` ("2" or "1-4"), ``cpus``, ``gpus``, and ``settings``
-    by their names without PLAYGROUND_.
+    by their names without PLAYGROUND_. Raises ``ValueError`` for any other.
     """
     known = {"model", "replicas", "cpus", "gpus", "settings"}
     unknown = set(arguments) - known
@@ -238,8 +238,8 @@ class ServeReplicas:
 
     def __init__(self, app: str, handle: DeploymentHandle) -> None:
         self.app, self.handle = app, handle
-        self.waits = ""  # for the cluster: why, in a sentence
-        self.unanswered = False  # the last look at the cluster
+        self.waits = ""  # why calls wait for the cluster, in a sentence; empty where they do not
+        self.unanswered = False  # whether the last check of the cluster got no response
         self._seen = Seen()
         self._loads: dict[str, Load] = {}
 
@@ -264,13 +264,13 @@ class ServeReplicas:
         return pickle.loads(answer)
 
     async def watch(self) -> None:
-        """Look at the replicas from time to time, for ever."""
+        """Check the replicas every ``LOOK_S`` seconds, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             await self.look()
 
     async def look(self) -> None:
-        """See which replicas there are, and how busy each is."""
+        """Update which replicas there are, and the load of each."""
         if not self.waits:
             try:
                 self._seen = await asyncio.wait_for(asyncio.to_thread(seen, self.app), 5 * LOOK_S)
@@ -282,18 +282,18 @@ class ServeReplicas:
         self._loads = dict(zip(names, await asyncio.gather(*map(self._load, names)), strict=True))
 
     def wait(self, why: str) -> None:
-        """Call none but those that write already, until ``go_on``."""
+        """Call no replicas but those that already write, until ``go_on``."""
         self.waits = why
 
     async def go_on(self, handle: DeploymentHandle) -> None:
-        """The cluster is there again, or another one, which serves the same model."""
+        """Use ``handle`` from now on: this cluster, or another one, serves the model again."""
         self.handle, self.waits, self._seen = handle, "", Seen()
         await self.look()
 
     async def _load(self, name: str) -> Load:
         try:
             load: Load = await asyncio.wait_for(self.call("fares", at=name), LOOK_S)
-        except Exception:  # whatever it is, the others are looked at all the same
+        except Exception:  # of any kind: the other replicas are checked all the same
             return Load(replica=name, alive=False)
         return load
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from playground.engine.request_builder import RequestBuilder
     from playground.models.provenance import Facts
 
-_TEXTS_AT_ONCE = 8  # that a replica reads for one call
+_TEXTS_AT_ONCE = 8  # of one call to a replica
 
 
 @dataclass(frozen=True)
 class Model:
-    """What an experiment reads of a model that is served elsewhere."""
+    """What an experiment uses of a model that replicas serve."""
 
     backend: ClusterBackend
 
@@ -33,13 +33,13 @@ class Model:
         return self.backend.facts
 
     def provenance(self) -> Facts:
-        """As a replica finds it: the weights are there."""
+        """The provenance as a replica has it, since the weights are there."""
         found: Facts = self.backend.call("provenance", wants=Wants())
         return found
 
 
 class Spread:
-    """The replicas of one model together. They step by themselves."""
+    """The replicas of one model as a single engine, which steps by itself."""
 
     alive = True
 
@@ -57,7 +57,7 @@ class Spread:
 
     @property
     def rows(self) -> int:
-        """Those of all replicas that are up."""
+        """The rows of all replicas that are up."""
         up = sum(load.alive for load in self.backend.replicas.loads())
         return self.backend.described.rows * max(1, up)
 
@@ -67,7 +67,7 @@ class Spread:
     def features(
         self, texts: Sequence[Sequence[int]], cancelled: Callable[[], bool] = lambda: False
     ) -> NDArray[np.float32]:
-        """As of ``Engine``, some texts at a time, each time by the replica that is freest."""
+        """As ``Engine.features``, a few texts at a time, each time by the least busy replica."""
         found = []
         for first in range(0, len(texts), _TEXTS_AT_ONCE):
             if cancelled():
