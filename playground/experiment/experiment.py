@@ -77,7 +77,7 @@ class Experiment(BaseModel):
         try:
             return cls.model_validate(dict(given), context={"folder": folder})
         except ValidationError as error:
-            raise _told(error, given) from None
+            raise _error(error, given) from None
 
     @classmethod
     def from_file(cls, file: Path | str) -> Experiment:
@@ -105,7 +105,7 @@ class Experiment(BaseModel):
             try:
                 several += Sweep.model_validate(sweep).recipes()
             except ValidationError as error:
-                raise _told(error, {}, "sweep") from None
+                raise _error(error, {}, "sweep") from None
         values["recipes"] = several
         return values
 
@@ -254,24 +254,24 @@ def _several(given: Mapping[str, Any], folder: Path | None) -> list[Prompt]:
     return read(folder / str(given["file"]))[:first]
 
 
-def _told(error: ValidationError, given: Mapping[str, Any], inside: str = "") -> ExperimentError:
+def _error(error: ValidationError, given: Mapping[str, Any], inside: str = "") -> ExperimentError:
     """The first fault as a sentence that names its field, ``inside`` another or not."""
     first = error.errors(include_url=False)[0]
-    place = [str(part) for part in first["loc"]]
-    field = ".".join([inside, *place] if inside else place)
+    location = [str(part) for part in first["loc"]]
+    field = ".".join([inside, *location] if inside else location)
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ExperimentError):
         return cause
     if first["type"] == "extra_forbidden":
-        top = len(place) == 1 and not inside
+        top = len(location) == 1 and not inside
         fields = ", ".join([*Experiment.model_fields, "sweep"]) if top else ""
         has = f"; an experiment has {fields}" if fields else ""
         return ExperimentError(field, f"There is no field {field}{has}.")
     if first["type"] == "missing":
         return ExperimentError(field, f"{field} is missing.")
-    said = str(cause) if cause is not None else f"{first['msg'][0].lower()}{first['msg'][1:]}"
-    value = given.get(place[0]) if len(place) == 1 and cause is None else None
+    message = str(cause) if cause is not None else f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    value = given.get(location[0]) if len(location) == 1 and cause is None else None
     shown = f", but {str(value)[:60]!r} was given" if value is not None else ""
-    sentence = f"{said}{shown}"
+    sentence = f"{message}{shown}"
     end = "" if sentence.endswith((".", "?")) else "."
     return ExperimentError(field, f"{field}: {sentence}{end}" if field else f"{sentence}{end}")

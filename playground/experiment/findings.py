@@ -64,7 +64,7 @@ class Findings:
         self.experiment, self.written, self.notes = experiment, written, dict(notes)
         self._values = dict(values)
         self._by_prompt: dict[tuple[str, int | None, int], dict[tuple[int, int], Summary]] = {}
-        self._asking = threading.Lock()
+        self._computing = threading.Lock()
 
     @property
     def complete(self) -> bool:
@@ -91,9 +91,9 @@ class Findings:
     ) -> dict[tuple[int, int], Summary]:
         """The mean over seeds, with its interval, by prompt and recipe.
 
-        Of the first ``most`` prompts, or of all. What was asked before is not computed again.
+        Of the first ``most`` prompts, or of all. Results are cached.
         """
-        with self._asking:
+        with self._computing:
             key = (str(self.metric(metric)), most, resamples)
             if key not in self._by_prompt:
                 self._by_prompt[key] = self._prompt_by_prompt(*key)
@@ -119,14 +119,14 @@ class Findings:
         found = []
         for metric in self.experiment.measured:
             for difference in differences(self.values(str(metric))):
-                said = sentence(
+                words = sentence(
                     difference,
                     metric,
                     self.experiment.name(difference.first),
                     self.experiment.name(difference.second),
                     len(self.experiment.seeds),
                 )
-                found.append(Compared(str(metric), difference, said))
+                found.append(Compared(str(metric), difference, words))
         return found
 
     def verdict(self) -> list[str]:

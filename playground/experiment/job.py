@@ -163,17 +163,17 @@ class Job:
         noun = "another experiment" if ahead == 1 else f"{ahead} other experiments"
         note = f"Waits for {noun}."
         if self.state.note != note:
-            self._tell(note=note)
+            self._update(note=note)
 
     def _work(self) -> None:
         try:
             stage, note = self._worked()
             if not self._closing:
-                self._tell(stage="concluding", note="", seconds_left=None)
+                self._update(stage="concluding", note="", seconds_left=None)
                 state = concluded(self.state, self.findings())
                 failed = [] if self._tally is None else _failed(self._tally)
-                told = {"stage": stage, "note": note, "failed": failed}
-                self._end_as(state.model_copy(update=told))
+                outcome = {"stage": stage, "note": note, "failed": failed}
+                self._end_as(state.model_copy(update=outcome))
         except (
             Exception
         ) as error:  # last of all on this thread: its followers must learn that it ended
@@ -187,12 +187,12 @@ class Job:
         try:
             KeptJobs(self.store).conclude(self.id, state)
         finally:
-            self._tell(**dict(state))
+            self._update(**dict(state))
 
     def _worked(self) -> tuple[Stage, str]:
         """Write what is missing; how it ended, and why where it did not end well."""
         if self.row.stage in OVER:  # an earlier version of this program did not keep what it found
-            self._tell(stage="concluding")
+            self._update(stage="concluding")
             self._take_in_what_is_kept()
             return self.row.stage, self.row.note
         with self._queue.turn(self) as came:
@@ -206,7 +206,7 @@ class Job:
                         self._write()
                         break
                     except ModelReleased:
-                        self._tell(note="Waits for its model, which made room for another one.")
+                        self._update(note="Waits for its model, which made room for another one.")
                         self._stop.wait(_RELEASED_S)
             except (ExperimentFailed, ExperimentError, ModelError) as error:
                 return "failed", str(error)
@@ -215,7 +215,7 @@ class Job:
         return ("stopped" if stopped else "done"), ""
 
     def _write(self) -> None:
-        self._tell(note="Loads its model.", stage="waiting")
+        self._update(note="Loads its model.", stage="waiting")
         import scipy.stats  # noqa: F401  # takes seconds, which are no part of what a table takes
 
         current = self._runner = Runner(self.experiment, self._engine(self.row.model), self.store)
@@ -226,7 +226,7 @@ class Job:
             KeptJobs(self.store).set_facts(self.id, current.facts)
         self.keys = current.keys
         self._take_in_what_is_kept()
-        self._tell(stage="running", note="")
+        self._update(stage="running", note="")
         for done in current.run(reading=self._reads):
             self._take_in(done)
             if self.stopping:  # also where that was said just before it began
@@ -235,12 +235,12 @@ class Job:
         self._tally.take(self._features())
 
     def _reads(self, done: int, total: int) -> None:
-        self._tell(note=f"The model reads the texts: {done:,} of {total:,}.", seconds_left=None)
+        self._update(note=f"The model reads the texts: {done:,} of {total:,}.", seconds_left=None)
 
     def _take_in_what_is_kept(self) -> None:
         with self._measuring:
             tally = self._measured()
-        self._tell(done=tally.written, failed=_failed(tally))
+        self._update(done=tally.written, failed=_failed(tally))
 
     def _measured(self) -> Tally:
         """What is kept, measured anew; whoever calls it holds ``_measuring``."""
@@ -268,9 +268,9 @@ class Job:
             changes["failed"] = _failed(tally)
             self._cost = perf_counter() - began
             self._due = monotonic() + max(_TABLE_S, self._cost / _TABLE_SHARE)
-        self._tell(**changes)
+        self._update(**changes)
 
-    def _tell(self, **changes: object) -> None:
+    def _update(self, **changes: object) -> None:
         with self._lock:
             self.state = self.state.model_copy(update=changes)
             self.version += 1

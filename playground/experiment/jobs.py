@@ -81,14 +81,17 @@ class Jobs:
 
         Raises ``ExperimentError``, which names the field, ``ModelError``, or ``Busy``.
         """
-        asked = self.checked(given)
+        definition = self.checked(given)
         with self._lock:
             self._check_room(client)
-        engine = self._engine(asked.model)
-        if asked.model is not None or engine.model.facts.id != self._engine(None).model.facts.id:
-            asked = asked.model_copy(update={"model": engine.model.facts.id})
-        facts = Runner(asked, engine, self.store).facts
-        row = KeptJob.new(secrets.token_urlsafe(12), engine.model.facts.id, asked, facts)
+        engine = self._engine(definition.model)
+        if (
+            definition.model is not None
+            or engine.model.facts.id != self._engine(None).model.facts.id
+        ):
+            definition = definition.model_copy(update={"model": engine.model.facts.id})
+        facts = Runner(definition, engine, self.store).facts
+        row = KeptJob.new(secrets.token_urlsafe(12), engine.model.facts.id, definition, facts)
         with self._lock:
             self._check_room(client)
             self.kept.add(row)
@@ -96,17 +99,17 @@ class Jobs:
 
     def checked(self, given: Mapping[str, Any]) -> Experiment:
         """The validated experiment. Raises ``ExperimentError`` where this host would not run it."""
-        asked = Experiment.of(given)
+        definition = Experiment.of(given)
         if not self.most_texts:
             raise ExperimentError("", "This host runs no experiments.")
-        if asked.cells > self.most_texts:
+        if definition.cells > self.most_texts:
             raise ExperimentError(
                 "",
-                f"{len(asked.prompts):,} prompts × {len(asked.recipes):,} recipes × "
-                f"{len(asked.seeds):,} seeds are {asked.cells:,} texts; this host writes at most "
-                f"{self.most_texts:,}.",
+                f"{len(definition.prompts):,} prompts × {len(definition.recipes):,} recipes × "
+                f"{len(definition.seeds):,} seeds are {definition.cells:,} texts; this host writes "
+                f"at most {self.most_texts:,}.",
             )
-        return asked
+        return definition
 
     def get(self, id: str) -> Job | None:
         """An experiment of this server."""

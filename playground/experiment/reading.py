@@ -60,10 +60,10 @@ def read(
     facts: Facts,
     engine: Writer,
     store: Store,
-    told: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Read what is missing, behind everybody's runs; ``told`` hears how many groups are done.
+    """Read what is missing, behind everybody's runs; ``progress`` gets the numbers done and in all.
 
     Groups of which a text is missing are left out. Ends early where it is ``stopped``.
     """
@@ -85,7 +85,7 @@ def read(
                 texts = [_written(there[cell], engine) for cell in own]
             prompt = _prompt(experiment, group.prompt, engine)
             store.put_vectors(name, _vectors(engine, prompt, texts, stopped))
-        told(done + 1, len(wanted))
+        progress(done + 1, len(wanted))
 
 
 def kept_features(experiment: Experiment, facts: Facts, store: Store) -> Features | None:

@@ -35,7 +35,7 @@ class Result(Findings):
         features: Features | None = None,
     ) -> None:
         self.facts = facts
-        self.samples = dict(sorted(samples.items(), key=lambda each: _place(each[0])))
+        self.samples = dict(sorted(samples.items(), key=lambda each: _index(each[0])))
         tally = Tally(experiment)
         for cell, sample in self.samples.items():
             tally.add(cell, sample)
@@ -61,23 +61,23 @@ class Result(Findings):
         """A row for each text: its prompt, recipe, seed and end, and a column for each metric."""
         import pandas as pd
 
-        asked, rows = self.experiment, []
+        experiment, rows = self.experiment, []
         for cell, sample in self.samples.items():
-            prompt = asked.prompts[cell.prompt]
+            prompt = experiment.prompts[cell.prompt]
             row: dict[str, Any] = {
                 "prompt": cell.prompt + 1,
                 "prompt_name": prompt.name,
                 "prompt_text": prompt.text,
                 "expected": prompt.expected,
-                "recipe": str(asked.recipes[cell.recipe]),
-                "name": asked.name(cell.recipe),
-                "seed": asked.seeds[cell.seed],
+                "recipe": str(experiment.recipes[cell.recipe]),
+                "name": experiment.name(cell.recipe),
+                "seed": experiment.seeds[cell.seed],
                 "text": sample.text,
                 "finish_reason": sample.finish_reason,
                 "error": sample.error,
             }
-            place = (cell.recipe, cell.prompt, cell.seed)
-            row |= {metric: _known(self._numbers[metric][place]) for metric in asked.metrics}
+            index = (cell.recipe, cell.prompt, cell.seed)
+            row |= {metric: _known(self._numbers[metric][index]) for metric in experiment.metrics}
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -109,5 +109,5 @@ def _known(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _place(cell: Cell) -> tuple[int, int, int]:
+def _index(cell: Cell) -> tuple[int, int, int]:
     return cell.prompt, cell.recipe, cell.seed

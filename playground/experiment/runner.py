@@ -137,8 +137,9 @@ class Runner:
     ) -> Iterator[Done]:
         """Write every missing cell, and yield each once it is stored; with ``fresh`` all of them.
 
-        Then read them, where a metric asks what the model makes of texts; ``reading`` hears how far
-        that is. Leaving the iterator ends the runs under way. Raises ``ExperimentFailed``.
+        Then read them, where a metric needs the model's hidden states; ``reading`` is called with
+        the numbers done and in all. Leaving the iterator ends the runs under way. Raises
+        ``ExperimentFailed``.
         """
         self._stop.clear()
         if fresh:
@@ -155,9 +156,9 @@ class Runner:
                 yield Done(cell, sample, count, len(self.keys), left)
         self._read(reading)
 
-    def _read(self, told: Callable[[int, int], None]) -> None:
+    def _read(self, progress: Callable[[int, int], None]) -> None:
         try:
-            read(self.experiment, self.facts, self.engine, self.store, told, self._stop.is_set)
+            read(self.experiment, self.facts, self.engine, self.store, progress, self._stop.is_set)
         except Cancelled:  # it was stopped
             return
         except EngineClosed as error:
@@ -169,8 +170,8 @@ class Runner:
         """Raise ``ExperimentError`` where this model cannot run a recipe, a prompt or a metric."""
         if self.experiment.reads_features and self.engine.builder.no_states:
             asking = next(one for one in self.experiment.measured if one.info.reads_features)
-            said = f"metrics: {asking.info.id} {self.engine.builder.no_states}"
-            raise ExperimentError("metrics", said)
+            sentence = f"metrics: {asking.info.id} {self.engine.builder.no_states}"
+            raise ExperimentError("metrics", sentence)
         for number in range(len(self.experiment.prompts)):
             recipes = range(len(self.experiment.recipes)) if number == 0 else range(1)
             for recipe in recipes:

@@ -29,7 +29,7 @@ class NamedRecipe(Closed):
 
 
 class NamedMetric(Closed):
-    written: str = Field(description="As it is asked for.")
+    written: str = Field(description="The metric as it is written.")
     title: str = Field(description="Its name, with its settings and its unit.")
     summary: str = Field(description="What it is, in one sentence.")
     better: Literal["more", "less"] | None = Field(description="Where people agree which it is.")
@@ -64,7 +64,7 @@ class Pair(Closed):
     low: float | None
     high: float | None
     p: float = Field(description="Of the sign-flip test, after Holm's correction.")
-    settled: bool = Field(description="Whether it can be told which has more.")
+    settled: bool = Field(description="Whether the difference is significant.")
     further: int | None = Field(description="Further prompts that would probably settle it.")
     shown: str = Field(description="The difference and its interval, in the metric's unit.")
     sentence: str
@@ -114,9 +114,9 @@ class State(Closed):
 
 def means(findings: Findings, *, live: bool) -> list[list[Mean | None]]:
     """The means by recipe and metric; ``live`` ones have their intervals from fewer resamples."""
-    asked = findings.experiment
-    found: list[list[Mean | None]] = [[None] * len(asked.metrics) for _ in asked.recipes]
-    for number, metric in enumerate(asked.measured):
+    experiment = findings.experiment
+    found: list[list[Mean | None]] = [[None] * len(experiment.metrics) for _ in experiment.recipes]
+    for number, metric in enumerate(experiment.measured):
         resamples = LIVE_RESAMPLES if live else RESAMPLES
         for one in findings.summary(str(metric), resamples):
             found[one.recipe][number] = Mean.of(one, metric)

@@ -61,8 +61,8 @@ class Tally:
             if not metric.info.reads_features:
                 continue
             if features is None:
-                told = "the model reads the texts once all are written, and has not read these"
-                self.notes[written] = f"{metric.info.title} is not told: {told}."
+                reason = "the model reads the texts once all are written, and has not read these"
+                self.notes[written] = f"{metric.info.title} is not told: {reason}."
                 continue
             found = metric.over_all(features)
             with self._lock:

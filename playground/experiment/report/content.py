@@ -46,7 +46,7 @@ def sections(result: Result) -> list[Section]:
     found = [_verdict(result), _means(result), _pairs(result)]
     if result.errors:
         found.append(_errors(result))
-    return [*found, _settings(result), _metrics(result), _place(result), _again(result)]
+    return [*found, _settings(result), _metrics(result), _environment(result), _again(result)]
 
 
 def shown(value: float, metric: Metric) -> str:
@@ -77,8 +77,8 @@ def size_of(found: Interval, metric: Metric) -> str:
     if found.low is None or found.high is None:
         return f"{sign}{number(mean)}".replace("-", "−")
     low, high = (math.exp(end) if ratio else end * factor for end in (found.low, found.high))
-    said = None if ratio else even(mean, low, high)
-    return (said or f"{sign}{number(mean)} ({number(low)} to {number(high)})").replace("-", "−")
+    words = None if ratio else even(mean, low, high)
+    return (words or f"{sign}{number(mean)} ({number(low)} to {number(high)})").replace("-", "−")
 
 
 def title(metric: Metric) -> str:
@@ -97,7 +97,7 @@ def _verdict(result: Findings) -> Section:
         )
     if len(result.experiment.recipes) < 2:
         paragraphs.append("There is one recipe, and nothing to compare it with.")
-    told = [f"{one.sentence}." for one in result.compared if one.difference.settled]
+    verdicts = [f"{one.sentence}." for one in result.compared if one.difference.settled]
     open_: dict[str, list[str]] = {}
     for one in result.compared:
         if not one.difference.settled:
@@ -109,12 +109,12 @@ def _verdict(result: Findings) -> Section:
                 f"{metric.info.title}: nothing can be told yet of {len(sentences):,} pairs; the "
                 "table says how many more prompts would do."
             ]
-        told += sentences
-    if len(told) > MOST_SENTENCES:
+        verdicts += sentences
+    if len(verdicts) > MOST_SENTENCES:
         paragraphs.append(
-            f"The first {MOST_SENTENCES} of {len(told):,} sentences; the table has all pairs."
+            f"The first {MOST_SENTENCES} of {len(verdicts):,} sentences; the table has all pairs."
         )
-    return Section("Verdict", paragraphs, told[:MOST_SENTENCES])
+    return Section("Verdict", paragraphs, verdicts[:MOST_SENTENCES])
 
 
 def verdict(result: Findings) -> list[str]:
@@ -189,31 +189,31 @@ def _pairs(result: Result) -> Section:
 def _errors(result: Result) -> Section:
     reasons: dict[str, int] = {}
     for cell, error in result.errors.items():
-        said = f"{result.experiment.name(cell.recipe)}: {error}"
-        reasons[said] = reasons.get(said, 0) + 1
+        words = f"{result.experiment.name(cell.recipe)}: {error}"
+        reasons[words] = reasons.get(words, 0) + 1
     return Section(
         "Failures",
         ["Texts that a recipe could not finish have no numbers."],
         [
-            f"{said} ({count:,} {'text' if count == 1 else 'texts'})"
-            for said, count in reasons.items()
+            f"{words} ({count:,} {'text' if count == 1 else 'texts'})"
+            for words, count in reasons.items()
         ],
     )
 
 
 def _settings(result: Result) -> Section:
-    asked = result.experiment
+    experiment = result.experiment
     rows = [
-        ["Recipes", "\n".join(_named(result, recipe) for recipe in range(len(asked.recipes)))],
-        ["Prompts", f"{len(asked.prompts):,}"],
-        ["Seeds", ", ".join(map(str, asked.seeds))],
-        ["Longest text", f"{asked.max_new_tokens:,} tokens"],
+        ["Recipes", "\n".join(_named(result, recipe) for recipe in range(len(experiment.recipes)))],
+        ["Prompts", f"{len(experiment.prompts):,}"],
+        ["Seeds", ", ".join(map(str, experiment.seeds))],
+        ["Longest text", f"{experiment.max_new_tokens:,} tokens"],
     ]
-    if asked.min_new_tokens:
-        rows.append(["Shortest text", f"{asked.min_new_tokens:,} tokens"])
-    if asked.stop:
-        rows.append(["Stop strings", ", ".join(map(repr, asked.stop))])
-    rows.append(["Chat template", "yes" if asked.chat else "no"])
+    if experiment.min_new_tokens:
+        rows.append(["Shortest text", f"{experiment.min_new_tokens:,} tokens"])
+    if experiment.stop:
+        rows.append(["Stop strings", ", ".join(map(repr, experiment.stop))])
+    rows.append(["Chat template", "yes" if experiment.chat else "no"])
     return Section("Settings", table=Table(["Setting", "Value"], rows))
 
 
@@ -240,7 +240,7 @@ def _metrics(result: Result) -> Section:
     )
 
 
-def _place(result: Result) -> Section:
+def _environment(result: Result) -> Section:
     facts = result.facts
     rows = [
         ["Model", f"{facts.title} ({facts.parameters:,} parameters)"],
@@ -255,10 +255,10 @@ def _place(result: Result) -> Section:
 def _again(result: Result) -> Section:
     command = f"decoding-playground experiment {FILE} --fresh"
     if result.experiment.model is None and result.facts.title not in ("", None):
-        said = f"Save this as {FILE}, and run: {command}"
+        words = f"Save this as {FILE}, and run: {command}"
     else:
         model = shlex.quote(str(result.experiment.model or result.facts.model))
-        said = f"Save this as {FILE}, and run: {command} --model {model}"
+        words = f"Save this as {FILE}, and run: {command} --model {model}"
     clocked = [str(m) for m in result.experiment.measured if not m.info.repeatable]
     same = "With the same fingerprint, device and versions the numbers are the same"
     same += f", but for {', '.join(clocked)}." if clocked else "."
@@ -267,4 +267,4 @@ def _again(result: Result) -> Section:
             "This model's kernels depend on the size of a batch here: a text may differ from run "
             "to run."
         )
-    return Section("To run it again", [said, same], code=to_toml(result.experiment))
+    return Section("To run it again", [words, same], code=to_toml(result.experiment))

@@ -34,10 +34,10 @@ def to_html(result: Result) -> str:
     SubElement(head, "style").text = style
     main = SubElement(body, "main")
     SubElement(main, "h1").text = _plain(heading(result))
-    asked = result.experiment
+    experiment = result.experiment
     SubElement(main, "p", {"class": "lead"}).text = (
-        f"{result.facts.title}, {len(asked.prompts):,} prompts × {len(asked.recipes):,} recipes × "
-        f"{len(asked.seeds):,} seeds"
+        f"{result.facts.title}, {len(experiment.prompts):,} prompts × "
+        f"{len(experiment.recipes):,} recipes × {len(experiment.seeds):,} seeds"
     )
     for section in sections(result):
         made = _section(main, section)
@@ -110,18 +110,20 @@ def _frontier(main: Element, result: Result) -> None:
 
 
 def _texts(main: Element, result: Result) -> None:
-    asked = result.experiment
+    experiment = result.experiment
     made = SubElement(main, "section")
     SubElement(made, "h2").text = "Texts"
-    SubElement(made, "p").text = f"With the first seed, {asked.seeds[0]}; the CSV file has all."
-    for number, prompt in enumerate(asked.prompts[:MOST_PROMPTS]):
+    SubElement(
+        made, "p"
+    ).text = f"With the first seed, {experiment.seeds[0]}; the CSV file has all."
+    for number, prompt in enumerate(experiment.prompts[:MOST_PROMPTS]):
         details = SubElement(made, "details")
         SubElement(details, "summary").text = _plain(prompt.name or prompt.text[:80])
         SubElement(details, "pre", {"class": "prompt", "tabindex": "0"}).text = _plain(prompt.text)
-        for recipe in range(len(asked.recipes)):
+        for recipe in range(len(experiment.recipes)):
             sample = result.samples.get(Cell(number, recipe, 0))
             if sample is not None:
-                SubElement(details, "h3").text = _plain(asked.name(recipe))
+                SubElement(details, "h3").text = _plain(experiment.name(recipe))
                 text = sample.error or sample.text
                 SubElement(details, "pre", tabindex="0").text = _plain(text)
 
