@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playground.models import LoadedModel
 
 # Run by commands of their own, with other people's programs: see the README.
-collect_ignore = ["clients", "cluster", "installed", "spaces"]
+collect_ignore = ["checkpoints", "clients", "cluster", "installed", "spaces"]
 
 quiet_libraries()  # before torch is imported, which reads what it says of idle threads once
 for _field in Settings.model_fields.keys() - {"cache_dir"}:

@@ -30,7 +30,7 @@ THROUGH_TRANSFORMERS = {"gguf", "accelerate", "jinja2"}
 # The same among the tests' requirements: plugins and programs.
 TOOLS = {"pytest-xdist", "ruff", "mypy"}
 # Groups of tests with requirements of their own.
-APART = ("tests/clients", "tests/cluster", "tests/installed", "tests/spaces")
+APART = ("tests/checkpoints", "tests/clients", "tests/cluster", "tests/installed", "tests/spaces")
 # Imported, and pinned to one version by the package named behind.
 PINNED_BY = {"pydantic-core": "pydantic", "gradio-client": "gradio"}
 
@@ -83,6 +83,13 @@ def test_the_tests_requirements_are_what_they_import_beside_it() -> None:
 def test_the_clients_requirements_are_what_their_tests_import_beside_that() -> None:
     found = imported("tests/clients/*.py") - versions.pins().keys()
     assert found == versions.pins("tests/clients/requirements.txt").keys() - versions.pins().keys()
+
+
+def test_the_checkpoints_requirements_are_what_reads_and_makes_them() -> None:
+    through_transformers = {"bitsandbytes", "protobuf"}
+    found = imported("tests/checkpoints/*.py") - versions.pins().keys()
+    more = versions.pins("tests/checkpoints/requirements.txt").keys() - versions.pins().keys()
+    assert found == more - through_transformers
 
 
 def test_installations_are_tested_with_programs_and_no_further_imports() -> None:
@@ -166,4 +173,5 @@ def test_the_readme_names_the_commands() -> None:
     assert first[0].endswith("-m pytest -n 2 --dist loadfile")
     assert first[1].endswith("-m pytest tests/clients")
     assert first[2].endswith("-m pytest tests/installed")
-    assert first[3].endswith("-m pytest tests/cluster") and first[4:] == [commands[-1]]
+    assert first[3].endswith("-m pytest tests/cluster")
+    assert first[4].endswith("-m pytest tests/checkpoints") and first[5:] == [commands[-1]]

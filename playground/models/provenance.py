@@ -7,10 +7,12 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 if TYPE_CHECKING:
     from playground.models.loading import LoadedModel
@@ -65,14 +67,26 @@ def fingerprint(model: Any, tokenizer: Any) -> str:
     digest.update(str(getattr(tokenizer, "chat_template", None)).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        flat = tensor.detach().reshape(-1)
-        middle = len(flat) // 2
-        pieces = [flat]
-        if len(flat) > 3 * _PIECE:
-            pieces = [flat[:_PIECE], flat[middle : middle + _PIECE], flat[-_PIECE:]]
-        for piece in pieces:
-            digest.update(piece.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+        for part in plain_parts(tensor):
+            flat = part.reshape(-1)
+            middle = len(flat) // 2
+            pieces = [flat]
+            if len(flat) > 3 * _PIECE:
+                pieces = [flat[:_PIECE], flat[middle : middle + _PIECE], flat[-_PIECE:]]
+            for piece in pieces:
+                digest.update(piece.contiguous().cpu().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def plain_parts(tensor: Any) -> Iterator[Tensor]:
+    """The tensors that one is made of: itself, or those that a quantised one holds."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        yield tensor.detach()
+        return
+    names, _ = flatten()
+    for name in names:
+        yield from plain_parts(getattr(tensor, name))
 
 
 def _machine(device: str) -> str:

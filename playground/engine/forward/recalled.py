@@ -25,6 +25,7 @@ from playground.engine.forward.packed_linear import product_of
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.selfcheck import row_counts
 from playground.engine.forward.step_check import Steps
+from playground.models.provenance import plain_parts
 from playground.process import Process
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,9 @@ def digest(model: Any) -> str:
     hashed = hashlib.sha256()
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        hashed.update(memoryview(plain.numpy()))
+        for part in plain_parts(tensor):
+            plain = part.cpu().contiguous().reshape(-1).view(torch.uint8)
+            hashed.update(plain.numpy().data)
     return hashed.hexdigest()
 
 
