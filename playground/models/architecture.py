@@ -62,11 +62,16 @@ def needs_own_cache(model: Any) -> str | None:
         return f"it has layers of {', '.join(kind.replace('_', ' ') for kind in other)}"
     if getattr(text, "reorder_and_upcast_attn", False):
         return "reorder_and_upcast_attn bypasses this engine's attention"
-    if getattr(getattr(model.config, "quantization_config", None), "load_in_8bit", False):
+    if rounds_together(model):
         return "its 8-bit layers round a token by those that are read with it (LLM.int8)"
     if not model.is_backend_compatible():
         return "it has attention code of its own"
     return None
+
+
+def rounds_together(model: Any) -> bool:
+    """Whether layers round a token by those that are read with it (LLM.int8)."""
+    return bool(getattr(getattr(model.config, "quantization_config", None), "load_in_8bit", False))
 
 
 def horizons(config: Any) -> list[int]:

@@ -16,7 +16,7 @@ SUMMARIES = {
     "Qwen/Qwen3-0.6B": "0.6 billion parameters, many languages, answers in a chat.",
     "Qwen/Qwen3-1.7B": "1.7 billion parameters, many languages, answers in a chat.",
     "Qwen/Qwen3.5-0.8B": "0.8 billion parameters, many languages, answers in a chat; slower, since "
-    "its rows share no forward.",
+    "each row has a cache of its own.",
     "google/gemma-3-270m-it": "270 million parameters, answers in a chat; its owner asks visitors "
     "to accept terms.",
     "google/gemma-3-1b-it": "1 billion parameters, answers in a chat; its owner asks visitors to "

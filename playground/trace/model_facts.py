@@ -37,8 +37,8 @@ class ModelFacts(Record):
     )
     one_by_one: str | None = Field(
         None,
-        description="Why rows are read one after the other, which is slower; null where they share "
-        "one forward.",
+        description="Why each row has a cache of its own, which is slower; null where rows share "
+        "slots.",
     )
     one_by_one_times: float | None = Field(
         None, description="How many times as long a step of six rows then takes as one of one row."

@@ -9,7 +9,7 @@ def facts_line(facts: ModelFacts) -> str:
     """``CPU · bf16 · 0.4 GB``: the model's device, its number format, and its memory.
 
     Where the model is not batch-invariant, the line says that a text may depend on its batch; where
-    its rows are read one after the other, how much longer six take than one; where its files name
+    each row has a cache of its own, how much longer six take than one; where its files name
     no token that ends a text, that every text goes on to its limit.
     """
     if facts.served_by is not None:

@@ -85,6 +85,10 @@ class RowCaches(Slots):
             read(row, ids)
         return row
 
+    def numbers(self, slot: int) -> Tensor:
+        """All that the cache of a slot holds, ``[n]``."""
+        return torch.cat([part.reshape(-1).double() for part in _tensors(self._rows[slot].cache)])
+
     def restart(self, slot: int) -> None:
         """Empty a slot that failed in the middle of a token, so that it is read again."""
         self._rows[slot] = RowCache()

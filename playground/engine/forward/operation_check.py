@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import Product, is_packed, product_of
+from playground.engine.forward.plain import Plain
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS
 from playground.process import Measurements
 
@@ -61,7 +62,7 @@ class Operations:
     complete: bool
 
 
-def operations(eager: Eager) -> Operations:
+def operations(eager: Eager | Plain) -> Operations:
     """The products and norms of a model, with states of its own forward over a random text."""
     model, kinds = eager.model, dict[Hashable, list[nn.Module]]()
     leaves = _leaves(model)
@@ -206,7 +207,7 @@ def _is_small_experts(module: nn.Module) -> bool:
 
 
 def _inputs_of_experts(
-    eager: Eager, experts: list[nn.Module], length: int, generator: torch.Generator
+    eager: Eager | Plain, experts: list[nn.Module], length: int, generator: torch.Generator
 ) -> dict[nn.Module, tuple[Tensor, ...]]:
     """The inputs of these modules in the model's own forwards over some random texts."""
     parts: dict[nn.Module, list[tuple[Tensor, ...]]] = {module: [] for module in experts}

@@ -1,8 +1,8 @@
-"""The plain path: each row by itself, with transformers' own cache, as ``generate`` computes it.
+"""The plain path: a cache of transformers' own for each row, as ``generate`` computes it.
 
-For models whose layers keep more than keys and values of tokens, or attend by code of their own. It
-is slower, since rows share no forward, and a row's bits do not depend on others for the same
-reason.
+For models whose layers keep more than keys and values of tokens, or attend by code of their own.
+Rows of one length share a forward where that leaves each of them its bits; else a row is read by
+itself, which is slower.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import torch
 from torch import Tensor
 
 from playground.engine.attention.row_caches import RowCache, RowCaches
+from playground.engine.attention.stacked import apart, stack
 from playground.engine.forward.packed_linear import packed_products
 from playground.engine.forward.path import Decoded, Rows
+from playground.engine.forward.row_counts import RowCounts
 from playground.transformers_compat import new_cache, state_keyword
 
 
 @dataclass(frozen=True)
 class PlainFacts:
-    """Why a model's rows share no forward, and how many times as long six take as one."""
+    """Why each row has a cache of its own, and how many times as long six take as one."""
 
     reason: str
     times: float
@@ -55,23 +57,15 @@ class PlainText:
         ``wanted`` are arguments of its forward. Raises what the model does; ``row`` may then hold
         some layers of a token and not others, and must be dropped.
         """
-        start = 0 if self.keyword is None else len(row.ids)
-        tokens = [*row.ids, *ids] if self.keyword is None else list(ids)
-        at = torch.arange(start, start + len(tokens), device=self._device)
-        given: dict[str, Any] = {
-            "position_ids": at[None],
-            "use_cache": self.keyword is not None,
-            **wanted,
-        }
-        if "logits_to_keep" in wanted and self.keyword is None:
-            given["logits_to_keep"] = min(wanted["logits_to_keep"], len(ids))
-        if self.keyword is not None:
+        if self.keyword is None:
+            tokens = [*row.ids, *ids]
+            if "logits_to_keep" in wanted:
+                wanted["logits_to_keep"] = min(wanted["logits_to_keep"], len(ids))
+            out = self._forward([tokens], 0, None, wanted)
+        else:
             if row.cache is None:
                 row.cache = new_cache(self.model)
-            given[self.keyword] = row.cache
-        given = {name: value for name, value in given.items() if name in self._known}
-        out = self.model(torch.tensor([tokens], device=self._device), return_dict=True, **given)
-        if self.keyword is not None:
+            out = self._forward([list(ids)], len(row.ids), row.cache, wanted)
             row.cache = out[self.keyword]
         row.ids += ids
         return out
@@ -92,6 +86,40 @@ class PlainText:
         found: Tensor = self.model(tokens, return_dict=True, **given).hidden_states[-1]
         return found
 
+    def read_together(
+        self, rows: Sequence[RowCache], ids: Sequence[int], computed: int, **wanted: Any
+    ) -> Any:
+        """The same for one token of each of several rows, which have equally many.
+
+        ``computed`` rows are, of which those beyond are the first again. Where this raises, the
+        rows are as they were.
+        """
+        assert self.keyword is not None
+        idle = computed - len(rows)
+        caches = [row.cache for row in [*rows, *[rows[0]] * idle]]
+        cache = new_cache(self.model) if caches[0] is None else stack(caches)
+        tokens = [[id] for id in [*ids, *[ids[0]] * idle]]
+        out = self._forward(tokens, len(rows[0].ids), cache, wanted)
+        parts = apart(out[self.keyword], len(rows), computed)
+        for row, id, part in zip(rows, ids, parts, strict=True):
+            row.cache = part
+            row.ids.append(id)
+        return out
+
+    def _forward(
+        self, tokens: list[list[int]], start: int, cache: Any, wanted: dict[str, Any]
+    ) -> Any:
+        at = torch.arange(start, start + len(tokens[0]), device=self._device)
+        given = {
+            "position_ids": at.expand(len(tokens), -1),
+            "use_cache": self.keyword is not None,
+            **wanted,
+        }
+        if self.keyword is not None:
+            given[self.keyword] = cache
+        given = {name: value for name, value in given.items() if name in self._known}
+        return self.model(torch.tensor(tokens, device=self._device), return_dict=True, **given)
+
     @torch.inference_mode()
     def probe(self) -> None:
         """Find out whether the model returns what it keeps; raises what its forward does."""
@@ -110,6 +138,7 @@ class Plain:
 
     def __init__(self, text: PlainText, slots: RowCaches) -> None:
         self.model, self.text, self.slots = text.model, text, slots
+        self.counts: RowCounts | None = None  # of rows that are read together; None where none are
         self.device = slots.device
         self.head_is_apart = False
 
@@ -117,13 +146,28 @@ class Plain:
         return self.read(slot, ids, start, 1, False)[0]
 
     def decode(self, rows: Rows, layers: bool) -> Decoded:
-        found = [
-            self.read(slot, [id], position, 1, layers)
-            for slot, id, position in zip(rows.slots, rows.ids, rows.positions, strict=True)
-        ]
-        logits = torch.cat([each for each, _ in found])
+        found: list[tuple[Tensor, Tensor | None]] = []
+        places: list[int] = []
+        for position in dict.fromkeys(rows.positions):
+            group = [i for i, at in enumerate(rows.positions) if at == position]
+            if self.counts is None:
+                computed = 1
+            else:
+                whole = len(group) == len(rows)
+                computed = len(group) + rows.idle if whole else self.counts.computed[len(group)]
+            places += group
+            slots, ids = [rows.slots[i] for i in group], [rows.ids[i] for i in group]
+            if computed > 1:
+                found.append(self._read_together(slots, ids, position, computed, layers))
+            else:
+                found += [
+                    self.read(slot, [id], position, 1, layers)
+                    for slot, id in zip(slots, ids, strict=True)
+                ]
+        back = torch.tensor(places, device=self.device).argsort()
+        logits = torch.cat([each for each, _ in found])[back]
         states = [each for _, each in found if each is not None]
-        return Decoded(logits, torch.cat(states, 1) if layers else None)
+        return Decoded(logits, torch.cat(states, 1)[:, back] if layers else None)
 
     def read(
         self, slot: int, ids: Sequence[int], start: int, keep: int, states: bool
@@ -148,6 +192,19 @@ class Plain:
             self.slots.restart(slot)
             raise
         return torch.cat(logits)[-keep:], torch.cat(layers, 1) if states else None
+
+    def _read_together(
+        self, slots: Sequence[int], ids: Sequence[int], start: int, computed: int, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """One token of each of several rows of one length, in a forward of ``computed`` rows."""
+        caches = [self.slots.at(slot, start, self._read_again) for slot in slots]
+        with self.products():
+            out = self.text.read_together(
+                caches, ids, computed, logits_to_keep=1, output_hidden_states=states
+            )
+        n = len(slots)
+        layers = torch.stack([layer[:n, -1] for layer in out.hidden_states]) if states else None
+        return out.logits[:n, -1].float(), layers
 
     def head(self, states: Tensor) -> Tensor:
         """The vocabulary head of ``[rows, width]``, float32 ``[rows, vocab]``."""

@@ -33,7 +33,7 @@ from playground.engine.forward.recalled import digest, recalled_row_counts
 from playground.engine.forward.reference import Reference, key_value_shapes
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.errors import UnsupportedModel, first_line
-from playground.models.architecture import needs_own_cache
+from playground.models.architecture import needs_own_cache, rounds_together
 from playground.transformers_compat import attention_name, expert_counts
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_FOR_ONE = 4  # rows that are computed for one, where rows are read together
 _COLUMNS = 6  # rows of which a step is held against one of a single row
 
 
@@ -72,7 +73,7 @@ def prepare(
         return
     unpack(model)
     model.set_attn_implementation(own)
-    log.warning("%s: rows share no forward: %s", type(model).__name__, reason)
+    log.warning("%s: each row has a cache of its own: %s", type(model).__name__, reason)
     try:
         plain = _read_plainly(forward, rows, length, budget, packable, reference)
     except UnsupportedModel as error:
@@ -143,8 +144,37 @@ def _read_plainly(
         forward.chunk_size = length
     if groups is not None:
         _pack(forward, groups, reference)
-    forward.eager.head_is_apart = reference.head_is_apart(forward.eager)
-    return forward.eager if isinstance(forward.eager, Plain) else plain
+    plain = forward.eager if isinstance(forward.eager, Plain) else plain
+    _read_together(forward, plain, reference)
+    plain.head_is_apart = reference.head_is_apart(plain)
+    return plain
+
+
+def _read_together(forward: Forward, plain: Plain, reference: Reference) -> None:
+    """Have rows of one length share a forward, where each keeps its bits in it.
+
+    Not those of a mixture, nor of layers that round a row by those beside it.
+    """
+    model = forward.model
+    if plain.text.keyword is None or expert_counts(model.config) or rounds_together(model):
+        return
+    weights = digest(model) if forward.process.remembered else ""
+    plain.counts, reason = RowCounts.every(), "no number of rows leaves each its bits"
+    try:
+        counts = recalled_row_counts(plain, forward.process, weights)
+        if counts is not None and counts.lone <= _MOST_FOR_ONE:
+            plain.counts = forward.row_counts = counts
+            reference.check(forward)
+            return
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        reason = first_line(error)
+    finally:
+        for slot in range(forward.slots.count):
+            plain.slots.restart(slot)
+    plain.counts, forward.row_counts = None, RowCounts.among({1})
+    log.info("%s: rows are read one after the other: %s", type(model).__name__, reason)
 
 
 def _pack(forward: Forward, groups: list[Group], reference: Reference) -> None:

@@ -20,11 +20,14 @@ from typing import Any
 import torch
 import transformers
 
+from playground.engine.attention.kv_slots import KVSlots
+from playground.engine.attention.row_caches import RowCaches
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import product_of
+from playground.engine.forward.plain import Plain
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 from playground.engine.forward.selfcheck import row_counts
-from playground.engine.forward.step_check import Steps
+from playground.engine.forward.step_check import steps_of
 from playground.models.provenance import plain_parts
 from playground.process import Process
 
@@ -34,7 +37,7 @@ _TRIED = (1, 2, 3, 7, 13, FIXED_ROWS)  # rows of one step each, to verify a reme
 _PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
 
 
-def recalled_row_counts(eager: Eager, process: Process, weights: str) -> RowCounts | None:
+def recalled_row_counts(eager: Eager | Plain, process: Process, weights: str) -> RowCounts | None:
     """As ``selfcheck.row_counts``, from what is remembered of an earlier start where it can be.
 
     ``weights`` is their ``digest``. A remembered result is tried on a step of each of some numbers
@@ -45,7 +48,7 @@ def recalled_row_counts(eager: Eager, process: Process, weights: str) -> RowCoun
         return row_counts(eager, process.kernels)
     circumstances = _circumstances(eager, weights)
     found = _row_counts(remembered.load(circumstances))
-    if found is not None and not Steps(eager, MOST_ROWS).differing(_TRIED, counts=found):
+    if found is not None and not steps_of(eager, MOST_ROWS).differing(_TRIED, counts=found):
         return found
     if found is not None:
         log.warning("a remembered self-check does not hold any more; it is made again")
@@ -82,7 +85,7 @@ def _rises(numbers: Sequence[int]) -> bool:
     return all(a <= b for a, b in pairwise(numbers))
 
 
-def _circumstances(eager: Eager, weights: str) -> dict[str, str]:
+def _circumstances(eager: Eager | Plain, weights: str) -> dict[str, str]:
     model, device, slots = eager.model, eager.device, eager.slots
     on_gpu = device.type == "cuda"
     products = (product_of(module) for module in model.modules())
@@ -101,9 +104,14 @@ def _circumstances(eager: Eager, weights: str) -> dict[str, str]:
         "processor": f"{platform.platform()} {_processor()}",
         "device": f"{device} {torch.cuda.get_device_properties(device) if on_gpu else ''}",
         "libraries": f"{torch.version.cuda} {_cudnn() if on_gpu else ''}",
-        "forward": f"{type(eager).__qualname__} {eager.grouping} {sorted(packed.items())}",
-        "slots": f"{min(slots.count, MOST_ROWS)} of {slots.length}, {slots.keys.dtype}",
+        "forward": f"{type(eager).__qualname__} {getattr(eager, 'grouping', None)} "
+        f"{sorted(packed.items())}",
+        "slots": f"{min(slots.count, MOST_ROWS)} of {slots.length}, {_kept(slots)}",
     }
+
+
+def _kept(slots: KVSlots | RowCaches) -> str:
+    return str(slots.keys.dtype) if isinstance(slots, KVSlots) else "caches of rows"
 
 
 def _cudnn() -> int | None:

@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.operation_check import differing, operations
+from playground.engine.forward.plain import Plain
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
-from playground.engine.forward.step_check import Steps
+from playground.engine.forward.step_check import steps_of
 from playground.process import Measurements
 
 STATES, AGAIN = 24, 12
@@ -36,7 +37,7 @@ _STEPS = (5, 8, 9, 13, 16, 17, 33)  # rows of one step each
 _CHOSEN = (1, 2, 3, 7, 13, FIXED_ROWS)  # rows with which a choice is tried again
 
 
-def row_counts(eager: Eager, kernels: Measurements) -> RowCounts | None:
+def row_counts(eager: Eager | Plain, kernels: Measurements) -> RowCounts | None:
     """The numbers of rows in which a row keeps its bits, those between rounded up to them.
 
     None where no choice of them was right on other states.
@@ -44,10 +45,10 @@ def row_counts(eager: Eager, kernels: Measurements) -> RowCounts | None:
     checked = operations(eager)
     with eager.products():
         bad = set().union(*(differing(operation, kernels) for operation in checked.operations))
-    steps = Steps(eager, max(STATES, MOST_ROWS))
+    steps = steps_of(eager, max(STATES, MOST_ROWS))
     bad |= steps.differing(_STEPS if checked.complete else range(_SMALL + 1, MOST_ROWS + 1))
     bad |= steps.differing(range(1, _SMALL + 1), STATES)
-    for good in (_without(bad), {FIXED_ROWS}):
+    for good in ({n for n in _without(bad) if n <= steps.most}, {FIXED_ROWS}):
         if max(good, default=0) >= FIXED_ROWS:
             counts = RowCounts.among(good)
             if not steps.with_other_tokens().differing(_CHOSEN, AGAIN, counts):

@@ -7,20 +7,32 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from playground.engine.attention.kv_slots import KVSlots
 from playground.engine.attention.placement import BLOCK
+from playground.engine.attention.row_caches import RowCaches
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.path import Rows
+from playground.engine.forward.plain import Plain
 from playground.engine.forward.row_counts import FIXED_ROWS, MOST_ROWS, RowCounts
 
+_LENGTHS = (20, 2 * BLOCK + 5)  # of texts that are read with caches of their own
 _POSITIONS = (3, BLOCK - 2, 17, BLOCK - 1, BLOCK, 40, BLOCK + 9, 2 * BLOCK + 5, 30, 2 * BLOCK)
+
+
+def steps_of(eager: Eager | Plain, turns: int) -> Steps:
+    """Steps of this way of computing them."""
+    return PlainSteps(eager, turns) if isinstance(eager, Plain) else Steps(eager, turns)
 
 
 class Steps:
     """Decode steps of rows with different states, compared with the same rows in ``FIXED_ROWS``."""
 
+    most = MOST_ROWS
+
     def __init__(self, eager: Eager, turns: int) -> None:
         """Every slot holds a text, which has another next token in each of ``turns`` turns."""
-        self._eager, self._count, self._turns = eager, min(eager.slots.count, MOST_ROWS), turns
+        self._eager: Eager | Plain = eager
+        self._count, self._turns = min(eager.slots.count, self.most), turns
         self._generator = torch.Generator().manual_seed(1)
         longest = min(max(_POSITIONS), eager.slots.length - 1)
         self._positions = [
@@ -74,12 +86,41 @@ class Steps:
         positions = [self._positions[slot] for slot in slots]
         ids = self._ids[turn, slots.start : slots.stop].tolist()
         step = Rows(slots, ids, positions, idle=computed - len(slots))
-        logits = self._eager.decode(step, layers=False).logits
-        assert logits is not None
-        store, at = self._eager.slots, torch.tensor(positions)
-        rows = torch.tensor([*slots])
+        logits, store = self._eager.decode(step, layers=False).logits, self._eager.slots
+        assert logits is not None and isinstance(store, KVSlots)
+        at, rows = torch.tensor(positions), torch.tensor([*slots])
         return [logits, store.keys[:, rows, :, at], store.values[:, rows, :, at]]
 
     def _tokens(self, *shape: int) -> Tensor:
         vocab = self._eager.model.get_input_embeddings().weight.shape[0]
         return torch.randint(0, vocab, shape, generator=self._generator)
+
+
+class PlainSteps(Steps):
+    """The same of rows with caches of their own, all of one length; what these hold is compared."""
+
+    most = FIXED_ROWS
+
+    def __init__(self, plain: Plain, turns: int) -> None:
+        """Every other turn has a longer text."""
+        self._eager, self._turns = plain, turns
+        self._count = min(plain.slots.count, self.most)
+        self._generator = torch.Generator().manual_seed(1)
+        self._texts = []
+        for length in _LENGTHS:
+            length = min(length, plain.slots.length - 1)
+            plain.slots.restart(0)
+            plain.prefill(0, self._tokens(length).tolist(), 0)
+            self._texts.append((length, plain.slots.read(0, length)))
+        self.with_other_tokens()
+
+    def _run(self, turn: int, slots: range, computed: int) -> list[Tensor]:
+        store = self._eager.slots
+        length, cache = self._texts[turn % len(self._texts)]
+        for slot in slots:
+            store.write(slot, cache)
+        ids = self._ids[turn, slots.start : slots.stop].tolist()
+        step = Rows(slots, ids, [length] * len(slots), idle=computed - len(slots))
+        logits = self._eager.decode(step, layers=False).logits
+        assert logits is not None and isinstance(store, RowCaches)
+        return [logits, torch.stack([store.numbers(slot) for slot in slots])]
