@@ -36,7 +36,7 @@ def read(text: PlainText, counts: RowCounts | None) -> tuple[list[Tensor], int]:
 
 @pytest.mark.parametrize(
     "model_type",
-    ["falcon", "bloom", "qwen3_5_text", "mamba", "falcon_h1", "axk2"],
+    ["falcon", "bloom", "qwen3_5_text", "bamba", "falcon_h1", "axk2"],
 )
 def test_rows_of_one_length_share_a_forward(model_type: str) -> None:
     text = PlainText(tiny_model(tiny_config(model_type)))
