@@ -119,6 +119,14 @@ def test_json_leaves_out_what_most_steps_have_alike(run):
         assert read.model_dump().keys() == step.model_dump().keys()
 
 
+def test_what_is_excluded_of_a_step_is_left_out(run):
+    step = run.lanes[0].trace.steps[0]
+    for mode in ("python", "json"):
+        assert step.model_dump(mode=mode).keys() - step.model_dump(
+            mode=mode, exclude={"times", "at", "stages"}
+        ).keys() == {"times", "at", "stages"}
+
+
 def test_unknown_fields_are_refused(run):
     raw = json.loads(run.to_json())
     raw["lanes"][0]["trace"]["steps"][0]["surprise"] = 1

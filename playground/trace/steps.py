@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     field_serializer,
     model_serializer,
@@ -45,13 +46,16 @@ class Record(BaseModel):
 class Terse(Record):
     """A record whose JSON leaves out the fields that have their defaults, as most do."""
 
-    @model_serializer(mode="wrap", when_used="json")
-    def _without_defaults(self, whole: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+    @model_serializer(mode="wrap")  # for JSON alone: with when_used, exclude= would do nothing
+    def _without_defaults(  # type: ignore[no-untyped-def]
+        self, whole: SerializerFunctionWrapHandler, info: SerializationInfo
+    ):
         # With a return type here, the JSON schema would be that of a dictionary.
         written = whole(self)
-        for name, default in _defaults(type(self)):
-            if written[name] == default:
-                del written[name]
+        if info.mode_is_json():
+            for name, default in _defaults(type(self)):
+                if written.get(name, default) == default:
+                    written.pop(name, None)
         return written
 
 
