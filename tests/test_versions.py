@@ -170,7 +170,7 @@ def test_the_readme_names_the_commands() -> None:
     assert [command.split()[3] for command in commands] == ["newest", "oldest", "oldest"]
     runs = re.findall(r"^run '(.+?)'", ci, re.M)
     first = [next(line for line in readme.splitlines() if text in line) for text in runs]
-    assert first[0].endswith("-m pytest -n 3 --dist loadfile")
+    assert first[0].endswith("-m pytest -n 2 --dist loadfile")
     assert first[1].endswith("-m pytest tests/clients")
     assert first[2].endswith("-m pytest tests/installed")
     assert first[3].endswith("-m pytest tests/cluster")
