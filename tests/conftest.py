@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Run by commands of their own, with other people's programs: see the README.
 collect_ignore = ["checkpoints", "clients", "cluster", "installed", "spaces"]
 
+# Tests that run beside others take a core each: threads of torch that share it wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 quiet_libraries()  # before torch is imported, which reads what it says of idle threads once
 for _field in Settings.model_fields.keys() - {"cache_dir"}:
     for _name in variables(_field, Settings):
