@@ -9,9 +9,12 @@ from torch import Tensor
 from playground.bench.tiny import VOCAB, tiny_config, tiny_model
 from playground.engine.attention.row_caches import RowCaches
 from playground.engine.attention.stacked import Unlike, stack
+from playground.engine.forward import Forward, plain
 from playground.engine.forward.path import Rows
 from playground.engine.forward.plain import Plain, PlainText
+from playground.engine.forward.reference import Reference
 from playground.engine.forward.row_counts import RowCounts
+from playground.errors import UnsupportedModel
 
 LENGTHS = (5, 30, 30, 5, 30)  # tokens of each row
 
@@ -49,3 +52,16 @@ def test_rows_of_one_length_share_a_forward(model_type: str) -> None:
 def test_a_cache_that_is_no_row_s_alone_is_not_stacked() -> None:
     with pytest.raises(Unlike, match="a list is no cache of layers"):
         stack([[torch.zeros(1)], [torch.zeros(1)]])
+
+
+def test_a_row_that_gets_another_s_cache_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model(tiny_config("falcon"))
+    forward = Forward(model, rows=16, length=64)
+    assert isinstance(forward.eager, Plain)
+    forward.eager.counts = forward.row_counts = RowCounts.among(range(1, 17))
+    with torch.inference_mode():
+        reference = Reference(model, VOCAB, 64, forward.device, forward.dtype)
+        reference.check(forward, one_length=True)
+        monkeypatch.setattr(plain, "stack", lambda caches: stack([caches[0]] * len(caches)))
+        with pytest.raises(UnsupportedModel, match="differ from its own"):
+            reference.check(forward, one_length=True)

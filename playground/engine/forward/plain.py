@@ -89,10 +89,10 @@ class PlainText:
     def read_together(
         self, rows: Sequence[RowCache], ids: Sequence[int], computed: int, **wanted: Any
     ) -> Any:
-        """The same for one token of each of several rows, which have equally many.
+        """As ``read``, for one token of each of several rows that hold equally many.
 
-        ``computed`` rows are, of which those beyond are the first again. Where this raises, the
-        rows are as they were.
+        ``computed`` rows are computed, the first one again for those beyond them. Where this
+        raises, the rows are as they were.
         """
         assert self.keyword is not None
         idle = computed - len(rows)

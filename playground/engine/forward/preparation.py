@@ -164,7 +164,7 @@ def _read_together(forward: Forward, plain: Plain, reference: Reference) -> None
         counts = recalled_row_counts(plain, forward.process, weights)
         if counts is not None and counts.lone <= _MOST_FOR_ONE:
             plain.counts = forward.row_counts = counts
-            reference.check(forward)
+            reference.check(forward, one_length=True)
             return
     except torch.OutOfMemoryError:
         raise

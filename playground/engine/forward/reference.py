@@ -76,13 +76,17 @@ class Reference:
             raise UnsupportedModel("its own scores are not numbers (NaN or infinite)")
         self._tolerance = max(self._tolerance, _ROUNDING * max(moved))
 
-    def check(self, forward: Forward) -> None:
+    def check(self, forward: Forward, one_length: bool = False) -> None:
         """Read two prompts at a time as rows of different lengths, and compare their logits.
 
-        A long one is read in two chunks. Raises ``UnsupportedModel`` where they differ by more than
-        rounding explains.
+        With ``one_length`` the first is cut to the length of the second. A long one is read in two
+        chunks. Raises ``UnsupportedModel`` where they differ by more than rounding explains.
         """
-        for pair in (self.prompts[:2], self.prompts[2:] + self.prompts[1:2]):
+        first, second = self.prompts[:2]
+        if one_length:
+            n = len(second.ids)
+            first = Prompt(first.ids[:n], first.logits[:n], first.routing)
+        for pair in ([first, second], [*self.prompts[2:], second]):
             if len(pair) < 2 or max(len(prompt.ids) for prompt in pair) > forward.slots.length:
                 continue
             starts = [len(prompt.ids) - _DECODED for prompt in pair]
