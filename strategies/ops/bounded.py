@@ -29,9 +29,10 @@ class _Above:
 
 @dataclass(frozen=True)
 class _SumsAbove:
-    """What weighs more than each token, and the others, at least and at most, ``[rows, tokens]``;
+    """The weights, at least and at most, of the tokens above each token, and of all others.
 
-    what weighs more than some token of each bin, ``[rows, bins]``; and of all, ``[rows, 1]``.
+    Both are ``[rows, tokens]``. ``bins_…``, ``[rows, bins]``, are of the tokens above some token of
+    each bin, and ``total_…``, ``[rows, 1]``, of all tokens.
     """
 
     least: Floats
