@@ -82,7 +82,7 @@ class Findings:
         known = [means[recipe][~np.isnan(means[recipe])] for recipe in there]
         found = alike(lambda some: intervals(some, resamples), known)
         return [
-            _summary(recipe, asked, one, int((~np.isnan(values[recipe])).sum()))
+            _summary(recipe, asked, one, int((~np.isnan(values[recipe])).sum()), asked.info.bounds)
             for recipe, one in zip(there, found, strict=True)
         ]
 
@@ -227,8 +227,14 @@ def _means(values: Array) -> Array:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _summary(recipe: int, metric: Metric, found: Interval, cells: int) -> Summary:
-    ratio, (least, most) = metric.info.ratio, metric.info.bounds
+def _summary(
+    recipe: int,
+    metric: Metric,
+    found: Interval,
+    cells: int,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Summary:
+    ratio, (least, most) = metric.info.ratio, bounds
     return Summary(
         recipe=recipe,
         metric=str(metric),

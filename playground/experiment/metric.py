@@ -45,7 +45,7 @@ class MetricInfo:
     ratio: bool = False  # compared by factors: means and differences are those of its logarithm
     repeatable: bool = True  # the same whenever the same texts are written
     expects: bool = False  # prompts without an ``expected`` value have none
-    bounds: tuple[float, float] = (-math.inf, math.inf)  # of means, where texts' own go beyond
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # of recipes' means; texts' go beyond
     reads_features: bool = False  # see ``Metric.over_all``
 
 

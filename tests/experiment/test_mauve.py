@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from playground.experiment.experiment import Experiment, ExperimentError
+from playground.experiment.findings import Findings
 from playground.experiment.metric import Features
 from playground.experiment.reading import Group, groups, kept_by
 from playground.experiment.registry import metrics
@@ -139,6 +140,18 @@ def test_an_experiment_that_asks_for_it_has_its_texts_read_once(store, monkeypat
     opened.forget(kept_by(asked, other.facts))
     assert not len(opened) and opened.nbytes == 0
     opened.close()
+
+
+def test_only_the_numbers_of_whole_recipes_have_bounds():
+    asked = Experiment.of(ASKED | {"metrics": ["mauve"]})
+    values = np.full((3, 13, 4), np.nan)
+    values[1] = np.linspace(0.1, 1.7, 13)[:, None] + 0.01 * np.arange(4)
+    found = Findings(asked, {"mauve": values}, asked.cells)
+    (whole,) = found.summary("mauve")
+    assert whole.low < whole.mean < whole.high == 1
+    by_prompt = found.by_prompt("mauve")
+    assert len(by_prompt) == 13 and by_prompt[12, 1].mean > 1.7
+    assert all(one.low < one.mean < one.high for one in by_prompt.values())
 
 
 def test_what_prompts_expect_is_the_reference_where_they_do(store):
