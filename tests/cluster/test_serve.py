@@ -19,7 +19,7 @@ from ray import serve
 from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayError
 
 from playground.backends import Backend
-from playground.backends.cluster import serving
+from playground.backends.cluster import connection, serving
 from playground.backends.cluster.backends import ClusterBackends
 from playground.backends.cluster.messages import ReplicaLost
 from playground.backends.cluster.serve_compat import seen
@@ -206,6 +206,20 @@ def test_what_is_not_there_cannot_be_reached() -> None:
     )
     assert "SAID The cluster at 127.0.0.1:1 cannot be reached" in done.stdout, done.stderr[-2000:]
     assert "HEALTH The cluster at 127.0.0.1:1" in done.stdout
+
+
+def test_an_error_of_ray_without_words_is_said_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(address: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(connection, "_reach", unreachable)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    cluster = connection.Connection("127.0.0.1:1", 1.0)
+    with pytest.raises(ModelError, match=r"at 127.0.0.1:1 cannot be reached: AssertionError\."):
+        cluster.join()
+    assert "AssertionError" in cluster.fault
 
 
 def health(base: str) -> dict[str, Any]:

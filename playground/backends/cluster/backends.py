@@ -94,7 +94,7 @@ class ClusterBackends(Backends):
             raise
         except Exception as error:
             raise ModelError(
-                f"{id} cannot be served by the cluster: {str(error).splitlines()[0]}"
+                f"{id} cannot be served by the cluster: {first_line(error)}."
             ) from error
         loop.start(replicas.watch())
         self._served[id] = replicas

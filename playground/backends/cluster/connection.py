@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve.schema import LoggingConfig
 
 from playground.backends.cluster.serve_compat import address_of, cluster_id, keep_apart, show_token
-from playground.errors import ModelError
+from playground.errors import ModelError, first_line
 from playground.settings import outlive_head_node
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,7 @@ class Connection:
         except Exception as error:
             ray.shutdown()
             self.fault = (
-                f"The cluster at {self.cluster} cannot be reached: "
-                f"{str(error).splitlines()[0][:300]}"
+                f"The cluster at {self.cluster} cannot be reached: {first_line(error)[:300]}."
             )
             raise ModelError(self.fault) from error
         self.fault = ""
