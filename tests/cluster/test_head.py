@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+import pytest
 from fastapi.testclient import TestClient
 
 from playground.api import application
+from playground.backends.cluster import backends as cluster
 from playground.backends.local import LocalBackends
 from playground.engine import Observers
 from playground.errors import ModelError
@@ -79,6 +82,41 @@ def test_where_the_head_node_is_lost_that_is_said_and_with_another_all_goes_on(
         (wanted,) = backends.open().submit_all([one.request])
         assert wanted.join(WAIT_S) and written(one.comparison()) == written(wanted.comparison())
     backends.close()
+
+
+class Lost:
+    """A connection whose head node is lost, and to which connecting again takes a while."""
+
+    fault = ""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def join(self) -> None:
+        pass
+
+    def holds(self, doubted: bool) -> bool:
+        return False
+
+    def rejoin(self) -> None:
+        self.calls.append("rejoin")
+        time.sleep(0.3)
+        self.calls.append("rejoined")
+
+    def leave(self) -> None:
+        self.calls.append("left")
+
+
+def test_nothing_connects_again_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "WATCH_S", 0.01)
+    backends = cluster.ClusterBackends(Settings(cluster="127.0.0.1:1"), Process(), Observers())
+    lost = Lost()
+    monkeypatch.setattr(backends, "_connection", lost)
+    backends._connected()
+    until(lambda: "rejoin" in lost.calls)
+    backends.close()
+    assert lost.calls[-2:] == ["rejoined", "left"]
+    assert backends._watching is not None and not backends._watching.is_alive()
 
 
 def _reached(service: Service) -> bool:

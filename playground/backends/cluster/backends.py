@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 DESCRIBED_S = 60.0
 WATCH_S = 1.0  # between two checks of the head node
+LEAVE_S = 5.0  # for which the end waits until a check of the head node is over
 
 
 class ClusterModels:
@@ -67,6 +68,7 @@ class ClusterBackends(Backends):
         self._loop: EventLoop | None = None
         self._connection = Connection(settings.cluster, settings.cluster_cpus)
         self._closing = threading.Event()
+        self._watching: threading.Thread | None = None
 
     def prepare(self) -> None:
         """Import the modules that check requests."""
@@ -144,14 +146,16 @@ class ClusterBackends(Backends):
                     f"{found.fault} Does the cluster have {self.settings.cluster_cpus:g} CPUs and "
                     f"{self.settings.cluster_gpus:g} GPUs free?"
                 )
-            time.sleep(0.2)
+            if self._closing.wait(0.2):
+                raise ModelError("The playground is shutting down.")
 
     def _connected(self) -> EventLoop:
         """The event loop of all calls. Raises ``ModelError`` where the cluster is unreachable."""
         if self._loop is None:
             self._connection.join()
+            self._watching = threading.Thread(target=self._watch, name="cluster-head", daemon=True)
+            self._watching.start()
             self._loop = EventLoop()
-            threading.Thread(target=self._watch, name="cluster-head", daemon=True).start()
         return self._loop
 
     def _watch(self) -> None:
@@ -159,6 +163,8 @@ class ClusterBackends(Backends):
         while not self._closing.wait(WATCH_S):
             served = dict(self._served)
             if not self._connection.holds(any(one.unanswered for one in served.values())):
+                if self._closing.is_set():
+                    return
                 for replicas in served.values():
                     replicas.wait(self._connection.fault)
                 try:
@@ -191,6 +197,8 @@ class ClusterBackends(Backends):
     def close(self) -> None:
         self._closing.set()
         self._open.close()
+        if self._watching is not None:
+            self._watching.join(LEAVE_S)  # else it may connect again after the end
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.close()
