@@ -19,7 +19,7 @@ import pytest
 from playground.backends import Backend, Load
 from playground.backends.cluster import following
 from playground.backends.cluster import replica as replica_module
-from playground.backends.cluster.backend import ClusterBackend, EventLoop
+from playground.backends.cluster.backend import CALL_S, ClusterBackend, EventLoop
 from playground.backends.cluster.messages import Kind, NoReplica, ReplicaLost, Wants
 from playground.backends.cluster.replica import Replica, of_replica
 from playground.backends.local import LocalBackends, limits
@@ -514,7 +514,7 @@ def test_a_prompt_goes_where_it_was_read(three: Here, loop: EventLoop) -> None:
 
 
 def test_an_experiment_is_spread_over_all_replicas(
-    three: Here, loop: EventLoop, reference: Engine
+    three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = front(three, loop)
     experiment = Experiment.of(
@@ -537,7 +537,16 @@ def test_an_experiment_is_spread_over_all_replicas(
     assert all(found[cell].text == wanted[cell].text for cell in found)
     assert len({name for method, name in three.calls if method == "begin"}) == 3
     texts = [[number, 7, 9] for number in range(11)]
+    patience: list[float | None] = []
+    run = loop.run
+
+    def patient(work: Any, timeout: float | None = None) -> Any:
+        patience.append(timeout)
+        return run(work, timeout)
+
+    monkeypatch.setattr(loop, "run", patient)
     assert spread.engine.features(texts) == pytest.approx(reference.features(texts), abs=1e-5)
+    assert patience == [8 * CALL_S, 3 * CALL_S]  # long texts take a forward each
     backend.close()
 
 

@@ -224,9 +224,10 @@ class ClusterBackend(BuilderBackend):
             raise Cancelled
         return found
 
-    def call(self, method: str, *given: Any, wants: Wants) -> Any:
-        """The response of a replica; see ``Following.call``."""
-        return self.loop.run(self.following.call(method, *given, wants=wants), CALL_S)
+    def call(self, method: str, *given: Any, wants: Wants, forwards: int = 1) -> Any:
+        """The response of a replica, which takes up to so many forwards; see ``Following.call``."""
+        work = self.following.call(method, *given, wants=wants)
+        return self.loop.run(work, forwards * CALL_S)
 
     def health(self) -> Health:
         loads = tuple(self.replicas.loads())

@@ -73,7 +73,7 @@ class Spread:
             if cancelled():
                 raise Cancelled("nobody waits for these texts")
             some = texts[first : first + _TEXTS_AT_ONCE]
-            found.append(self.backend.call("features", some, wants=Wants()))
+            found.append(self.backend.call("features", some, wants=Wants(), forwards=len(some)))
         return np.concatenate(found)
 
     def step(self) -> None:
