@@ -174,9 +174,7 @@ class Job:
                 failed = [] if self._tally is None else _failed(self._tally)
                 outcome = {"stage": stage, "note": note, "failed": failed}
                 self._end_as(state.model_copy(update=outcome))
-        except (
-            Exception
-        ) as error:  # last of all on this thread: its followers must learn that it ended
+        except Exception as error:  # whoever follows it must learn that it ended
             if self._closing:
                 return
             log.exception("an experiment failed")

@@ -39,9 +39,7 @@ class MetricInfo:
     less: str
     unit: str = ""
     factor: float = 1.0
-    better: Literal["more", "less"] | None = (
-        None  # which values are better, where that is agreed on
-    )
+    better: Literal["more", "less"] | None = None  # where people agree which it is
     ratio: bool = False  # compared by factors: means and differences are those of its logarithm
     repeatable: bool = True  # the same whenever the same texts are written
     expects: bool = False  # prompts without an ``expected`` value have none

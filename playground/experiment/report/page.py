@@ -113,9 +113,8 @@ def _texts(main: Element, result: Result) -> None:
     experiment = result.experiment
     made = SubElement(main, "section")
     SubElement(made, "h2").text = "Texts"
-    SubElement(
-        made, "p"
-    ).text = f"With the first seed, {experiment.seeds[0]}; the CSV file has all."
+    seed = experiment.seeds[0]
+    SubElement(made, "p").text = f"With the first seed, {seed}; the CSV file has all."
     for number, prompt in enumerate(experiment.prompts[:MOST_PROMPTS]):
         details = SubElement(made, "details")
         SubElement(details, "summary").text = _plain(prompt.name or prompt.text[:80])
