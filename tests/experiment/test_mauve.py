@@ -132,6 +132,7 @@ def test_an_experiment_that_asks_for_it_has_its_texts_read_once(store, monkeypat
     assert said.metrics[0].note == result.notes["mauve"] and not said.metrics[1].note
     report = result.to_markdown()
     assert "52 texts; 5 clusters" in report and "Pillutla et al. 2021" in report
+    assert "intervals are somewhat narrow" in report
     assert result.frame()["mauve"].notna().sum() == 2 * 52
     other = Runner(asked, engine(rows=4), opened := Store(None))
     list(other.run())

@@ -96,7 +96,9 @@ class Mauve(Metric):
         return OverAll(
             numbers,
             f"MAUVE: the reference is {told}, {held.sum():,} texts; {count} clusters. With another "
-            "number of texts it would be another: compare within this experiment alone.",
+            "number of texts it would be another: compare within this experiment alone. Its "
+            "intervals are somewhat narrow: in simulations, those of 95 % held the true score in "
+            "about 90 of 100 experiments.",
         )
 
     def _reference(self, features: Features) -> int | None:

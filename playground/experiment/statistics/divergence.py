@@ -61,7 +61,7 @@ def shares(places: NDArray[np.int64], reference: NDArray[np.int64], clusters: in
     as any other, as the mean of its texts. One that either side has not is left out.
 
     A text's number is the score and what that would move by, were there more like this text and
-    those of its prompt's reference: so its spread over prompts is that of the score.
+    those of its prompt's reference: so its spread over prompts is about that of the score.
     """
     both = np.asarray((places >= 0).any(axis=1) & (reference >= 0).any(axis=1))
     p, q = (_histogram(side[both], clusters) for side in (places, reference))
