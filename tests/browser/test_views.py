@@ -94,6 +94,7 @@ def test_every_view_is_read_saved_and_walked_by_keys(shown: Page) -> None:
             assert moves(page, view, *keys), f"{where}: {keys[1]} moves nothing"
     page.get_by_role("button", name="Step by step").press("Enter")
     stage = page.locator(".walk .stage")
+    expect(stage.locator("tbody tr").first).to_be_visible()  # until then there is nothing to save
     is_saved(page, stage.locator(".sheet"))
     where, before = stage.locator(".where"), stage.locator(".where").inner_text()
     page.keyboard.press("ArrowRight")
