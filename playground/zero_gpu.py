@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMES_S = 20.0  # within which a GPU is there, or the run goes on without it
-NEWS_S = 15.0  # between two tellings of a run that is being written
+NEWS_S = 15.0  # between two messages of news of a run that is being written
 LOOK_S = 0.25  # between two looks at whether it was stopped
 MOST_LENT = 4  # runs that ask for a GPU at once; further ones are written here
 LEAST_S, MOST_S = 10, 120  # of what is asked for
