@@ -164,8 +164,9 @@ def test_a_phone_has_every_view_in_reach(visit, site: Site) -> None:
     page.wait_for_function("box => box.style.minHeight === '90px'", arg=caption.element_handle())
     caption.evaluate(tell, "little")
     assert caption.evaluate("box => box.offsetHeight") == 90  # the tabs below stay where they were
-    for name in ("Likelihood", "Data"):
+    for name in ("Likelihood", "Data", "Texts"):
         tab = page.get_by_role("tab", name=name, exact=True)
         page.locator("#inspector .overflow-menu > button").click()
         page.locator("#inspector .overflow-dropdown button", has_text=name).click()
         expect(tab).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_label("at token")).to_be_visible()  # by which the view is moved
