@@ -198,8 +198,8 @@
   // Who acts at once, on a page that stands as it was noted, changes it: its opening is over.
   for (const kind of ['pointerdown', 'keydown']) {
     document.addEventListener(kind, ({ isTrusted }) => {
-      const stands = at >= 0 && text(playground.setup()) === text(entries[at].setup);
-      if (isTrusted && stands && Date.now() < adopting) adopting = 0;
+      if (!isTrusted || Date.now() >= adopting || at < 0) return;
+      if (text(playground.setup()) === text(entries[at].setup)) adopting = 0;
     }, true);
   }
 
