@@ -88,3 +88,18 @@ def test_a_step_card_draws_its_cut_in_the_distribution_at_hand(page: Page) -> No
     expect(cut).not_to_have_attribute("x1", at or "")
     page.keyboard.press("Escape")
     expect(picture).to_have_count(0)
+
+
+def test_what_only_a_run_tells_is_drawn_after_it(page: Page) -> None:
+    write(page, "A", "guidance(2) | greedy")
+    preview = lane(page, "A").locator(".preview")
+    expect(preview.locator(".note")).to_contain_text("press Run to see")
+    waits = """box => {
+        document.dispatchEvent(new CustomEvent('playground:setup'));
+        return box.classList.contains('waiting'); }"""
+    assert not preview.evaluate(waits)  # as at every frame of a run, which changes nothing of it
+    run(page, 4)
+    lane(page, "A").locator(".write").click()  # back from text to steps
+    steps(page, "A").nth(0).click()
+    drawn = lane(page, "A").locator(".controls .drawing svg")
+    expect(drawn.locator("rect.left").first).to_be_visible()

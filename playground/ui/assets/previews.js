@@ -2,11 +2,13 @@
 // alone. value: the set-up of the run on the page, as playground.ran takes it.
 const TYPING = 300; // milliseconds without a key before a prompt is worth reading
 const MOVING = 40; // milliseconds between two requests while a slider moves
+const REST = 1000; // milliseconds after which an unknown preview is requested again: a run may know it now
 let timer = null;
+let later = null;
 let flying = false;
 let patience = 0;
 let prompt = null; // of the last request
-let known = { key: null, answer: null };
+let known = { key: null, answer: null, open: false, when: 0 };
 
 function question() {
   const lanes = [...document.querySelectorAll('#columns > .lane.previewing[data-lane]')];
@@ -24,7 +26,10 @@ function changed() {
   if (!element.isConnected) return document.removeEventListener('playground:setup', changed);
   const asked = question();
   if (!asked) return;
-  if (JSON.stringify(asked) === known.key) return tell(known.answer);
+  if (JSON.stringify(asked) === known.key) {
+    if (known.open) later ??= setTimeout(() => { later = null; ask(); }, Math.max(MOVING, known.when + REST - Date.now()));
+    return tell(known.answer);
+  }
   if (!asked.prompt) return tell({ fault: 'The prompt is empty.' });
   tell();
   const typed = asked.prompt !== prompt;
@@ -47,8 +52,8 @@ async function ask() {
   if (JSON.stringify(question()) !== key) return changed();
   tell(answer);
   if (!answer.wait) {
-    const told = Object.values(answer.columns ?? {}).every(({ note }) => !note);
-    if (told) known = { key, answer }; // else a run may come to know what this one did not
+    const open = Object.values(answer.columns ?? {}).some(({ note, refused }) => note && !refused);
+    known = { key, answer, open, when: Date.now() };
     return;
   }
   patience = Math.min(2000, 80 + 1.5 * patience);
