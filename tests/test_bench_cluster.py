@@ -66,5 +66,6 @@ def test_the_report_tells_apart_what_was_measured_and_what_is_estimated():
         f"| {pages:,.0f}/s | {fronts} |"
     ) in told
     assert told.index("Measured") < told.index("Estimated") < told.index("Simulated")
+    assert "10 clients over 2 replicas, 60 s between two runs of each: " in told
     slow = [served[0], replace(served[1], tokens_per_second=400.0)]
     assert "That is missed: 0.20 ms, and 31% lost" in str(report(slow))

@@ -46,6 +46,7 @@ class Outcome:
 
     replicas: int
     clients: int
+    pause: float
     runs: int
     tokens_per_second: float
     busy: float  # of the rows, on average
@@ -59,7 +60,8 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{self.clients:,} clients over {self.replicas} replicas: {self.runs:,} runs, "
+            f"{self.clients:,} clients over {self.replicas} replicas, {self.pause:g} s between "
+            f"two runs of each: {self.runs:,} runs, "
             f"{self.tokens_per_second:,.0f} tokens/s, {self.busy:.0%} of rows in use; "
             f"queued {self.wait_p50:.2f} s, p95 {self.wait_p95:.2f} s, p99 {self.wait_p99:.2f} s; "
             f"first token p95 {self.first_p95:.1f} s; whole run {self.whole_p50:.1f} s, "
@@ -159,6 +161,7 @@ def simulate(
     return Outcome(
         replicas=replicas,
         clients=crowd.clients,
+        pause=crowd.pause,
         runs=len(ended),
         tokens_per_second=tokens / span,
         busy=used / (span * rows * replicas),
