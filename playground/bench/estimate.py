@@ -34,11 +34,11 @@ def estimated(step: Step, costs: Costs, clients: int, tokens: int) -> str:
         f"was measured of one: a step of {rows} rows takes {took * 1e3:.0f} ms "
         f"({step.base * 1e3:.0f} ms and {step.per_row * 1e3:.2f} ms a row), a token's record is "
         f"{costs.record_bytes / 1e3:.1f} kB in a message and {costs.token_ms:.2f} ms of a front "
-        f"end's processor time, of which a call through Serve's router takes {costs.call_ms:.1f} "
-        f"ms. Tokens/s are machines × {rows} / step; records are tokens/s × bytes; calls are one "
-        f"poll a step and machine, and one for each run of {tokens} tokens; a page takes a message "
-        f"a step, at most {FRAMES:.0f} a second; front ends are tokens/s × time, and messages at "
-        f"{PAGE_MESSAGES:.0f} a second of one process.",
+        f"end's processor time, with its share of a call through Serve's router, which takes "
+        f"{costs.call_ms:.1f} ms. Tokens/s are machines × {rows} / step; records are tokens/s × "
+        f"bytes; calls are one poll a step and machine, and one for each run of {tokens} tokens; "
+        f"a page takes a message a step, at most {FRAMES:.0f} a second; front ends are tokens/s × "
+        f"time, and messages at {PAGE_MESSAGES:.0f} a second of one process.",
         "",
         "| machines | clients | tokens/s | records | calls through the router "
         "| messages to pages | front ends |",
