@@ -97,7 +97,7 @@ def test_a_model_is_taken_once_a_person_knows_what_it_takes(visit, choice, hub: 
     write(page, "A", "sample")
     write(page, "B", 'speculative(draft="model")')
     lane(page, "B").locator(".write").click()
-    steps(page, "B").last.click()
+    steps(page, "B").filter(has_text="speculative").click()  # once the line is taken
     drafts = lane(page, "B").locator(".controls").get_by_label("model", exact=True)
     drafts.click()
     page.get_by_role("option", name="tiny").click()

@@ -71,7 +71,7 @@ def test_a_step_card_draws_its_cut_in_the_distribution_at_hand(page: Page) -> No
     """Its input, its output, and the threshold between; redrawn as a control moves."""
     write(page, "B", "top_k(8) | sample")
     lane(page, "B").locator(".write").click()  # back from text to steps
-    steps(page, "B").nth(0).click()
+    steps(page, "B").filter(has_text="top_k").click()  # once the line is taken
     controls = lane(page, "B").locator(".controls")
     picture = controls.locator(".drawing svg")
     left, cut = picture.locator("rect.left"), picture.locator("line.cut")
