@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -28,18 +29,23 @@ from tests.cluster.waiting import WAIT_S, free_port, until
 
 
 @contextmanager
-def head(port: int) -> Iterator[None]:
-    """A head node of this machine, all of whose processes are killed at the end."""
+def head(port: int) -> Iterator[str]:
+    """A head node of this machine, all of whose processes are killed at the end; its folder."""
     with TemporaryDirectory(prefix="ray-") as folder:  # whose sockets have short names
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
-            f"--port={port}", f"--temp-dir={folder}", "--num-cpus=2", "--disable-usage-stats",
+            f"--port={port}", "--num-cpus=2", "--disable-usage-stats",
             "--include-dashboard=false", "--object-store-memory=200000000",
             "--min-worker-port=0", "--max-worker-port=0",
         ]  # fmt: skip
-        started = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started = psutil.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"RAY_TMPDIR": folder},
+        )
         try:
-            yield
+            yield folder
         finally:
             for process in [started, *started.children(recursive=True)]:
                 process.kill()
@@ -82,6 +88,33 @@ def test_where_the_head_node_is_lost_that_is_said_and_with_another_all_goes_on(
         (wanted,) = backends.open().submit_all([one.request])
         assert wanted.join(WAIT_S) and written(one.comparison()) == written(wanted.comparison())
     backends.close()
+
+
+def test_auto_is_the_cluster_that_this_machine_is_part_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also once another head node has taken the place of the one that was lost."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    own = SETTINGS | {"model": str(folder), "deadline_s": 600}
+    service = Service(Settings(**own, cluster="auto", cluster_start_s=WAIT_S))
+
+    def writes_at(port: int, place: str) -> None:
+        monkeypatch.setenv("RAY_TMPDIR", place)  # where Ray keeps the last one's address
+        until(lambda: _reached(service))
+        own = service.backends._connection
+        until(lambda: own._head.endswith(f":{port}") and not own.fault)
+        run = service.submit(asked("greedy", prompt=f"auto {port}"))
+        assert run.join(WAIT_S) and run.outcome == "done"
+
+    first, second = free_port(), free_port()
+    try:
+        with head(first) as place:
+            writes_at(first, place)
+        with head(second) as place:
+            writes_at(second, place)
+            service.close()
+    finally:
+        service.close()
 
 
 class Lost:

@@ -55,8 +55,8 @@ class Connection:
                 }
             else:
                 show_token()
-                _reach(address_of(self.cluster))
-                given["address"] = self.cluster
+                given["address"] = address_of(self.cluster)
+                _reach(given["address"])
             ray.init(**given)
             serve.start(
                 proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING")

@@ -67,6 +67,8 @@ def address_of(cluster: str) -> str:
 
     Raises ``ConnectionError`` where this machine is part of no cluster.
     """
+    # Ray looks through the processes once: it would name the head node of before for ever.
+    services.find_gcs_addresses.cache_clear()
     found: str = services.get_ray_address_from_environment(cluster, None)
     return found
 
