@@ -48,9 +48,20 @@ def test_the_report_tells_apart_what_was_measured_and_what_is_estimated():
     experiments = [Experimented(0, 60, 20.0), Experimented(1, 60, 22.0), Experimented(2, 60, 11.0)]
     costs = Costs(record_bytes=2000.0, token_ms=0.1, call_ms=2.0)
 
-    def report(served):
+    def report(served, cores=4):
         return Report(
-            "tiny", "a processor", "today", 1, 64, 3, served, experiments, STEP, costs, simulated
+            "tiny",
+            "a processor",
+            cores,
+            "today",
+            1,
+            64,
+            3,
+            served,
+            experiments,
+            STEP,
+            costs,
+            simulated,
         )
 
     told = str(report(served))
@@ -69,3 +80,5 @@ def test_the_report_tells_apart_what_was_measured_and_what_is_estimated():
     assert "10 clients over 2 replicas, 60 s between two runs of each: " in told
     slow = [served[0], replace(served[1], tokens_per_second=400.0)]
     assert "That is missed: 0.20 ms, and 31% lost" in str(report(slow))
+    assert "cannot be faster here" not in told
+    assert "2 replicas have 2 threads, " in str(report(served, cores=2))

@@ -37,6 +37,9 @@ from strategies import Recipe
 
 ROWS = (3, 12, 30, 60, 90)  # of the steps that the simulation's times are taken from
 STEPS = 8
+# The first number in a prompt: no crowd has one that was read before, and all are as long.
+FIRST_CROWD, FIRST_TIMED, FIRST_COUNTED = 1000, 5000, 9000
+COME_UP_S = 300.0
 CALLS = 200  # of Serve's router, one after the other
 EXPERIMENT_SEEDS = 10  # for each prompt, with two recipes
 HOP_MS, LOST = 2.0, 0.1  # the goals: a token's way, and the throughput that is lost
@@ -81,6 +84,7 @@ class Report:
 
     model: str
     machine: str
+    cores: int
     date: str
     threads: int
     tokens: int
@@ -105,7 +109,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"Measured: {self.model}, {self.machine}, {self.threads} thread of each engine, "
+            f"Measured: {self.model}, {self.machine}, {self.cores} cores, {self.threads} thread of "
+            "each engine, "
             f"{self.tokens} tokens a text, three texts a client; the median of {self.repeats}, "
             f"{self.date}:",
             "",
@@ -147,10 +152,17 @@ class Report:
         full = [one for one in self.served if one.clients == self.clients and one.hop_p50]
         hop = full[0].hop_p50 or 0.0
         kept = "Both goals are kept" if hop < HOP_MS and self.lost < LOST else "That is missed"
-        return (
+        told = (
             f"The goal at {self.clients} clients is under {HOP_MS:g} ms a token and under "
             f"{LOST:.0%} of the throughput lost. {kept}: {hop:.2f} ms, and {self.lost:.0%} lost "
             f"by {full[0].where}."
+        )
+        most = max(one.engines for one in self.served)
+        if most * self.threads < self.cores:
+            return told
+        return (
+            f"{told} {most} replicas have {most * self.threads} threads, and the front end and Ray "
+            f"theirs, on {self.cores} cores: more replicas than those cannot be faster here."
         )
 
 
@@ -185,7 +197,8 @@ def measure(
                 costs = _costs(service.backend(), size, max(clients), tokens)
     return Report(
         title,
-        f"{machine(torch.device('cpu'))}, {os.cpu_count()} cores",
+        machine(torch.device("cpu")),
+        os.cpu_count() or 1,
         datetime.date.today().isoformat(),
         threads,
         tokens,
@@ -225,7 +238,10 @@ def _warm(service: Service) -> None:
 
 def _settle(backend: Any, count: int) -> None:
     """Wait until so many replicas are up, each as fast as it will be."""
-    while len(backend.replicas.loads()) < count:
+    end = time.monotonic() + COME_UP_S
+    while sum(load.alive for load in backend.replicas.loads()) < count:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{count} replicas did not come up within {COME_UP_S:.0f} s.")
         time.sleep(0.5)
     for load in backend.replicas.loads():
         backend.loop.run(backend.replicas.call("settle", at=load.replica))
@@ -252,17 +268,20 @@ def _all(requests: Sequence[Request], backend: Backend) -> list[Run]:
 
 
 def _crowds(engines: int, backend: Backend, clients: int, tokens: int, repeats: int) -> Served:
-    """The median by throughput of some crowds, one after the other."""
-    found = [_crowd(engines, backend, clients, tokens) for _ in range(repeats)]
+    """The median by throughput of some crowds, one after the other; each has its own prompts."""
+    found = [
+        _crowd(engines, backend, range(first, first + clients), tokens)
+        for first in range(FIRST_CROWD, FIRST_CROWD + repeats * clients, clients)
+    ]
     return sorted(found, key=lambda one: one.seconds)[repeats // 2]
 
 
-def _crowd(engines: int, backend: Backend, clients: int, tokens: int) -> Served:
+def _crowd(engines: int, backend: Backend, numbers: range, tokens: int) -> Served:
     following: Any = getattr(backend, "following", None)
     if following is not None:
         following.hops = []
-    clock = time.perf_counter()
-    runs = _all([_request(number, tokens) for number in range(clients)], backend)
+    clients, clock = len(numbers), time.perf_counter()
+    runs = _all([_request(number, tokens) for number in numbers], backend)
     seconds = time.perf_counter() - clock
     firsts = sorted(run.first_token or 0.0 for run in runs)
     hops = list(following.hops) if following is not None else []
@@ -306,15 +325,18 @@ def _experimented(engines: int, service: Service, tokens: int) -> Experimented:
 def _times(backend: Backend) -> tuple[Step, float]:
     """How long steps of several numbers of rows take, and the bytes of a record."""
     rows, seconds = [], []
-    size = prefill = 0.0
-    for count in ROWS:
-        requests = [_request(number, STEPS) for number in range(count // len(RECIPES))]
-        runs = _all(requests, backend)
+    numbers = range(FIRST_TIMED, FIRST_TIMED + max(ROWS) // len(RECIPES))
+    prompts = _all([_request(number, 1) for number in numbers], backend)
+    prefill = statistics.median([run.prefills[0] for run in prompts])
+    size = 0.0
+    for count in ROWS:  # whose prompts are cached, so that all rows are in every step
+        runs = _all(
+            [_request(number, STEPS) for number in numbers[: count // len(RECIPES)]], backend
+        )
         steps = runs[-1].comparison().lanes[0].trace.path()
         gaps = [after.at - before.at for before, after in pairwise(steps[1:])]
         rows.append(count)
         seconds.append(statistics.median(gaps))
-        prefill = statistics.median([run.prefills[0] for run in runs])
         size = len(pickle.dumps(NewsFeed(runs[0]).news())) / (STEPS * len(RECIPES))
     return fitted(rows, seconds, prefill), size
 
@@ -332,7 +354,7 @@ def _costs(backend: Any, record_bytes: float, clients: int, tokens: int) -> Cost
         for _ in range(CALLS):
             await backend.replicas.call("load", at=name)
 
-    requests = [_request(number, tokens) for number in range(clients)]
+    requests = [_request(FIRST_COUNTED + number, tokens) for number in range(clients)]
     return Costs(
         record_bytes,
         spent(lambda: _all(requests, backend), clients * len(RECIPES) * tokens),
