@@ -23,6 +23,7 @@ from playground.engine.request import ScoreRequest
 from playground.service import Service
 
 _STEP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_RESUME_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60)
 _FIRST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
@@ -66,6 +67,12 @@ class ServerMetrics(Observer):
             buckets=_FIRST_S,
             registry=registry,
         )
+        self._resume_seconds = Histogram(
+            "playground_resume_seconds",
+            "From the known loss of a replica to the next token of a text it wrote, by another.",
+            buckets=_RESUME_S,
+            registry=registry,
+        )
         self._refusals = Counter(
             "playground_refusals",
             "Requests that were not run: busy (the queue or a share is full), rate, or invalid.",
@@ -107,6 +114,9 @@ class ServerMetrics(Observer):
 
     def stepped(self, tokens: int, seconds: float) -> None:
         self._step_seconds.observe(seconds)
+
+    def resumed(self, run: Run, seconds: float) -> None:
+        self._resume_seconds.observe(seconds)
 
     def ended(self, run: Run) -> None:
         for lane in run.views:

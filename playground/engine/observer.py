@@ -27,6 +27,9 @@ class Observer:
     def stepped(self, tokens: int, seconds: float) -> None:
         """One step of all lanes gave so many ``tokens``; a row may have had more than one."""
 
+    def resumed(self, run: Run, seconds: float) -> None:
+        """Lanes of a run had their next token so long after the loss of their writer was known."""
+
     def ended(self, run: Run) -> None:
         """A run is done; called before any thread that waits for it goes on."""
 
@@ -48,6 +51,9 @@ class Observers(Observer):
 
     def stepped(self, tokens: int, seconds: float) -> None:
         self._call("stepped", tokens, seconds)
+
+    def resumed(self, run: Run, seconds: float) -> None:
+        self._call("resumed", run, seconds)
 
     def ended(self, run: Run) -> None:
         self._call("ended", run)

@@ -42,6 +42,9 @@ AGAIN_S = 0.2  # after which a replica that takes no more runs is called again
 ANSWER_S = 5.0  # beyond the wait of a poll, after which its replica is considered lost
 FAILURES = 5  # of calls to begin a part, for any other reason, until it is given up
 WAITING_S = 3.0  # without a replica, after which the page says so
+RESUMED_S = 3.0  # from the known death of a replica until others write what it wrote
+TRIES = 2  # within that time, of replicas that do not answer
+TRY_S = 1.0  # after each of which the next one is called
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Following:
 
     async def _begin(self, part: Part) -> None:
         """Find a replica that takes a part, for as long as the run's deadline allows."""
-        one, began, pause, failures = part.of, perf_counter(), 0.0, 0
+        one, began, pause, failures, unanswered = part.of, self.loop.time(), 0.0, 0, 0
         prompt = digest(one.run.prompt_ids)
         while not one.run.done and not self._stopped:
             if one.run.cancelled:
@@ -147,16 +150,18 @@ class Following:
             widths = sum(one.run.lanes[lane].width for lane in part.lanes)
             why = ""
             self._early[part.name] = []
+            hurried = part.lost is not None and unanswered < TRIES
             try:
                 answer = await asyncio.wait_for(
                     self.replicas.call(
                         "begin", self.front, part.name, request, part.like,
-                        wants=Wants(widths, prompt),
+                        wants=Wants(widths, prompt, unanswered),
                     ),
-                    ANSWER_S,
+                    TRY_S if hurried else ANSWER_S,
                 )  # fmt: skip
             except (ReplicaLost, TimeoutError):
                 answer, why = None, self.replicas.fault()
+                unanswered += 1
             except NoReplica as error:
                 answer, why = None, str(error)
             except Exception as error:  # of what carries the call: another may carry it
@@ -180,7 +185,7 @@ class Following:
                     one.end("error", answer.why, part.lanes)
                     return
                 why = answer.why
-            if perf_counter() - began > WAITING_S:
+            if self.loop.time() - began > WAITING_S:
                 one.run.notice = f"Waiting for a replica of the model: {why or 'none answers'}"
                 one.run.changed()
             pause = min(1.0, pause + AGAIN_S)
@@ -280,9 +285,17 @@ class Following:
         if news.state != "queued" and not one.started:
             one.started = True
             one.observer.started(one.run)
+        if part.lost is not None and any(lane.steps for lane in news.lanes):
+            self._resumed(part, self.loop.time() - part.lost)
         if all(lane.done for lane in news.lanes):
             self._parts.get(part.replica, {}).pop(part.name, None)
         one.take(news, part.lanes)
+
+    def _resumed(self, part: Part, seconds: float) -> None:
+        part.lost = None
+        part.of.observer.resumed(part.of.run, seconds)
+        if seconds > RESUMED_S:
+            log.warning("run %s went on %.1f s after its replica was lost", part.of.run.id, seconds)
 
     def _lost(self, replica: str) -> None:
         lost = list(self._parts.pop(replica, {}).values())
@@ -292,6 +305,7 @@ class Following:
 
     def _go_on(self, lost: Sequence[Part]) -> None:
         """Have other replicas continue the unfinished lanes of lost parts."""
+        now = self.loop.time()
         for part in lost:
             one = part.of
             lanes = [lane for lane in part.lanes if not one.views[lane].done]
@@ -307,7 +321,7 @@ class Following:
                 if kept:
                     one.go_on(lane, kept)
                     request = from_there(one, lane, kept)
-                    more = self._part(one, [lane], request, like=one.kind)
+                    more = self._part(one, [lane], request, like=one.kind, lost=now)
                     self._start(self._begin(more))
                 else:
                     from_start.append(lane)
@@ -317,7 +331,8 @@ class Following:
                 request = anew(one, from_start)
                 begun = any(one.views[lane].steps for lane in from_start)
                 like = one.kind if begun else None
-                self._start(self._begin(self._part(one, from_start, request, like=like)))
+                more = self._part(one, from_start, request, like=like, lost=now)
+                self._start(self._begin(more))
             one.run.changed()
 
 

@@ -89,10 +89,14 @@ class PollAnswer:
 
 @dataclass(frozen=True)
 class Wants:
-    """What a replica is chosen by for a call: the rows it needs, and the prompt that it reads."""
+    """What a replica is chosen by for a call: the rows it needs, and the prompt that it reads.
+
+    ``again`` is how many replicas did not answer the same call: the next best one is chosen.
+    """
 
     rows: int = 0
     prompt: str = ""
+    again: int = 0
 
 
 def digest(prompt: Sequence[int]) -> str:

@@ -39,6 +39,7 @@ class Part:
     lanes: list[int]
     request: Request
     like: Kind | None = None  # the kind that its replica must have, since it continues a text
+    lost: float | None = None  # when the loss of its last writer was known, until it goes on
     replica: str = ""
 
 

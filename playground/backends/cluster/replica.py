@@ -128,8 +128,12 @@ class Replica:
             self._watch = asyncio.create_task(self._end_what_nobody_reads())
         if part in self._seen(front).parts:  # called twice, since the first response was lost
             return Begun(self.name, self.kind)
+        submitted = asyncio.ensure_future(asyncio.to_thread(self.backend.submit_all, [request]))
         try:
-            (run,) = await asyncio.to_thread(self.backend.submit_all, [request])
+            (run,) = await asyncio.shield(submitted)
+        except asyncio.CancelledError:  # the front end waits no longer, and calls another replica
+            submitted.add_done_callback(_cancel)
+            raise
         except (Busy, EngineClosed) as error:
             return NotBegun(self.name, str(error))
         except FieldError as error:
@@ -293,6 +297,13 @@ class Replica:
                         part.subscription.close()
                         part.run.cancel()
                     del self._fronts[name]
+
+
+def _cancel(submitted: asyncio.Future[list[Run]]) -> None:
+    """End runs that nobody follows."""
+    if not submitted.cancelled() and submitted.exception() is None:
+        for run in submitted.result():
+            run.cancel()
 
 
 def kind(backend: LocalBackend) -> Kind:

@@ -55,11 +55,17 @@ class Served:
         look_less()
 
     async def call(
-        self, method: str, given: Sequence[Any], at: str | None, rows: int, prompt: str
+        self,
+        method: str,
+        given: Sequence[Any],
+        at: str | None,
+        rows: int = 0,
+        prompt: str = "",
+        again: int = 0,
     ) -> bytes:
         """The pickled result of a method of ``Replica``: Ray itself pickles several times slower.
 
-        ``rows`` and ``prompt`` are for the router.
+        ``rows``, ``prompt`` and ``again`` are for the router.
         """
         if at is not None and at != self.name:
             return _WRONG
@@ -104,7 +110,8 @@ class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may
             return [candidate_replicas]
         # Serve calls this again, without a pause otherwise, until a replica takes the call.
         pending_request.routing_context.should_backoff = True
-        at, rows, prompt = (pending_request.kwargs.get(n) for n in ("at", "rows", "prompt"))
+        given = pending_request.kwargs
+        at, rows, prompt = given.get("at"), given.get("rows"), given.get("prompt")
         by_name = {_name(one): one for one in candidate_replicas}
         if at is not None:
             named = by_name.get(str(at))
@@ -119,6 +126,8 @@ class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may
             ),
         )
         if order:
+            first = int(given.get("again") or 0) % len(order)
+            order = order[first:] + order[:first]
             self._remember(order[0], wanted, read)
         return [[by_name[name]] for name in order]
 
@@ -253,7 +262,7 @@ class ServeReplicas:
             raise ReplicaLost(f"{at} cannot be reached")
         try:
             answer = await self.handle.call.remote(
-                method, given, at=at, rows=wants.rows, prompt=wants.prompt
+                method, given, at=at, rows=wants.rows, prompt=wants.prompt, again=wants.again
             )
         except RayTaskError:  # the method failed there
             raise
