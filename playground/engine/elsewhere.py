@@ -159,7 +159,7 @@ def _moved(step: StepRecord, ahead: int, later: float) -> StepRecord:
     if ahead:
         parent = ahead - 1 if step.parent is None else step.parent + ahead
         update |= {"index": step.index + ahead, "parent": parent}
-    return step.model_copy(update=update)
+    return StepRecord.of(**{**vars(step), **update})
 
 
 class RemoteRun:

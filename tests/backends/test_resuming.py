@@ -161,9 +161,9 @@ def test_a_run_goes_on_within_its_time_where_two_others_do_not_answer_either(
 ) -> None:
     assert sum(other != "leaving" for other in others) <= TRIES
     replicas, run, seconds = gone_on(engine, others)
-    assert len(seconds) == 3 and max(seconds) <= RESUMED_S == 3.0
-    first, *more = replicas.called.values()
-    assert first == [0] and more == [again] * 3
+    first, *more = replicas.called.values()  # one for each lane that goes on, and one for the rest
+    assert first == [0] and len(more) >= 2 and all(calls == again for calls in more)
+    assert len(seconds) == len(more) and max(seconds) <= RESUMED_S == 3.0
     own = engine.submit(REQUEST)
     engine.drive(own)
     assert run.outcome == "done" and written(run.comparison()) == written(own.comparison())
