@@ -7,10 +7,10 @@ import os
 import re
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -96,16 +96,17 @@ def site(service: Service) -> Iterator[Site]:
 
 
 @pytest.fixture
-def unhurried(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps so slow that a long run outlasts the slowest browser."""
-    forward = site.service.engine().forward
+def unhurried(site: Site, monkeypatch: pytest.MonkeyPatch) -> Semaphore:
+    """Steps so slow that a long run outlasts the slowest browser, but for those it releases."""
+    forward, released = site.service.engine().forward, Semaphore(0)
     decode = forward.decode
 
     def slowly(*what: Any, **how: Any) -> Any:
-        time.sleep(0.1)
+        released.acquire(timeout=0.1)
         return decode(*what, **how)
 
     monkeypatch.setattr(forward, "decode", slowly)
+    return released
 
 
 @pytest.fixture(scope="session")

@@ -66,8 +66,11 @@ def test_a_text_is_followed_to_its_end_until_a_person_goes_back(page, unhurried)
         )
 
     def grown() -> None:
-        expect(tokens.nth(tokens.count() + 40)).to_be_attached()
+        after = tokens.nth(tokens.count() + 40)
+        unhurried.release(40)
+        expect(after).to_be_attached()
 
+    grown()
     at_end()
     page.set_viewport_size({"width": 1590, "height": 900})  # which makes the text shorter
     grown()

@@ -31,6 +31,14 @@ TABS = (
     "Distribution", "Why", "Draw", "Beams", "Texts", "What if", "Likelihood", "Timings", "Steps",
     "Tree", "Data",
 )  # fmt: skip
+DRAWN = """async (box) => {
+    const moves = () => box.getAnimations({ subtree: true }).some(
+        (one) => one.playState === 'running' && one.effect.getComputedTiming().endTime < Infinity);
+    for (let before = null; before !== box.innerHTML || moves();) {
+        before = box.innerHTML;
+        await new Promise((go) => setTimeout(go, 100));
+    }
+}"""
 LANE = 1  # temperature, then top_p, then sample
 
 
@@ -114,6 +122,14 @@ def open_tab(page: Page, name: str) -> None:
     tab.click()
 
 
+def view(page: Page, name: str) -> None:
+    """Open a tab, and wait until it is drawn: nothing in it changes or moves any more."""
+    if name != TABS[0]:  # which the page opens with
+        with page.expect_response("**/run/predict**"):
+            open_tab(page, name)
+    page.locator("#inspector").evaluate(DRAWN)
+
+
 def title(page: Page):
     return page.locator("#inspector .title")
 
@@ -147,8 +163,7 @@ def test_every_hostile_step_is_shown_without_running(page):
                 f"token {step + 1}: {charts.quoted(VOCABULARY[chosen])}"
             )
     for tab in TABS[1:]:
-        open_tab(page, tab)
-        page.wait_for_timeout(300)
+        view(page, tab)
     assert page.locator("#inspector img[src=x]").count() == 0
 
 
@@ -314,8 +329,7 @@ def test_a_run_that_is_gone_says_what_to_do(page):
 @both_themes
 def test_axe_finds_nothing_serious(page):
     for tab in TABS:
-        open_tab(page, tab)
-        page.wait_for_timeout(500)
+        view(page, tab)
         found = Axe().run(page, context="#inspector").response["violations"]
         serious = [
             (tab, v["id"], node["html"][:200])
@@ -329,6 +343,5 @@ def test_axe_finds_nothing_serious(page):
 def test_a_phone_scrolls_in_one_direction_only(page):
     page.set_viewport_size({"width": 390, "height": 800})
     for tab in TABS:
-        open_tab(page, tab)
-        page.wait_for_timeout(300)
+        view(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
