@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
+from playground.cycles import look_less
 from playground.settings import Settings, quiet_libraries, variables
+from playground.ui.gradio_import import without_stubs
 from tests.judge import judged
 
 if TYPE_CHECKING:
@@ -18,6 +22,11 @@ if TYPE_CHECKING:
 # Run by commands of their own, with other people's programs: see the README.
 collect_ignore = ["checkpoints", "clients", "cluster", "installed", "spaces"]
 
+# Programs that tests start are compiled once, not by each of them, whatever is set for this one.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+without_stubs()  # before a test imports Gradio
+gc.disable()  # until all modules are there, which stay
 # Tests that run beside others take a core each: threads of torch that share it wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,6 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_collection_finish() -> None:
+    """As a server does once it has started: what was imported is not looked through again."""
+    look_less()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own record of a test's warnings

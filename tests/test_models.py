@@ -161,6 +161,8 @@ def test_a_dropped_model_s_memory_is_free_though_a_host_froze_it(folders):
         assert gone() is None and gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # as the tests began
 
 
 def test_a_model_in_use_is_never_dropped(folders):
