@@ -20,7 +20,7 @@ def make(plugin: type[Strategy], given: Mapping[str, Any], step: int) -> Params:
     and a list for a tuple, since JSON and sliders do not tell them apart, and one text for a list
     of texts.
     """
-    schemas = _schemas(plugin.Params)
+    schemas = schemas_of(plugin.Params)
     values = {name: _fitted(value, schemas.get(name, {})) for name, value in given.items()}
     _check_texts(plugin, values, step)
     try:
@@ -59,7 +59,8 @@ def _check_texts(plugin: type[Strategy], values: Mapping[str, Any], step: int) -
 
 
 @lru_cache(maxsize=256)  # pydantic takes about a millisecond each time
-def _schemas(params: type[Params]) -> Mapping[str, Any]:
+def schemas_of(params: type[Params]) -> Mapping[str, Any]:
+    """The JSON schema of each setting, by its name."""
     properties: Mapping[str, Any] = params.model_json_schema().get("properties", {})
     return properties
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,22 +14,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground.colours import LETTERS
 from playground.explain.replay import RecordedText, text_slack, token_slack, what_if
 from playground.trace import Comparison
-from playground.ui import event_errors
-from playground.ui.inspector_view import NO_RUN_ADVICE
-from playground.ui.knobs import changed, kind, range_told, told
+from playground.trace.changes import SettingSlack
+from playground.ui import event_errors, knobs
+from playground.ui.inspector_view import NO_RUN_ADVICE, InspectorView
 from playground.ui.views import LONGEST
 from strategies import Context
 from strategies.recipe import Recipe, RecipeError
 
 AGAIN = "Press Run, and of the text that is written then it can be told."
+UNFINISHED = "This column is still being written; look again when it is done."
 KEPT = 8  # texts looked into last
-SETTINGS = 8  # of each, about
+AT_ONCE_S = 0.015  # of finding ranges, before the knobs are shown
+A_WHILE_S = 0.05  # of finding ranges, before those that were found are sent
+
+Setting = Annotated[str, Field(max_length=LONGEST)]
+Slacks = dict[str, SettingSlack]  # by setting
 
 
 class ChangesRequest(BaseModel):
     """A text of a lane; and under which ``recipe`` it is asked for, with some ``values`` changed.
 
-    Those are by setting, as ``settings`` names them; one ``setting`` is asked for by itself.
+    Those are by setting, as ``knobs.settings`` names them. ``token`` and ``text`` are the settings
+    whose ranges are asked for: those that leave the token at ``step``, and the whole text.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,7 +46,45 @@ class ChangesRequest(BaseModel):
     step: int = Field(0, ge=0)
     recipe: str = ""
     values: dict[str, float] = Field(default_factory=dict, max_length=64)
-    setting: Annotated[str, Field(max_length=LONGEST)] = ""
+    token: list[Setting] = Field(default_factory=list, max_length=64)
+    text: list[Setting] = Field(default_factory=list, max_length=64)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A text that was looked into, and the ranges of its settings that were found so far."""
+
+    text: RecordedText
+    slacks: Slacks = field(default_factory=dict)
+
+    def found(self, asked: ChangesRequest, seconds: float) -> dict[str, Any]:
+        """The answer of ``Changes.ranges``, with what is found in about so many seconds."""
+        token: Slacks = {}
+        until = time.monotonic() + seconds
+        for _ in self._search(asked, token):
+            if time.monotonic() >= until:
+                break
+        every = knobs.settings(str(self.text.recipe))
+        reasons = {one.unknown if one.text is None else None for one in self.slacks.values()}
+        if len(self.slacks) == len(every) and len(reasons) == 1 and None not in reasons:
+            return _fault(f"{reasons.pop()} {AGAIN}")  # the same of all: said once
+        return {
+            "ranges": {name: knobs.range_told(one) for name, one in self.slacks.items()},
+            "token": {
+                name: knobs.range_told(one, "token") if one.text else {"told": ""}
+                for name, one in token.items()
+            },
+        }
+
+    def _search(self, asked: ChangesRequest, token: Slacks) -> Iterator[None]:
+        """Find one range after the other: of the ``token``, and then of the text."""
+        for name in asked.token if asked.step < len(self.text.path) else ():
+            token |= token_slack(self.text, asked.step, name)
+            yield
+        for name in asked.text:
+            if name not in self.slacks:
+                self.slacks.update(text_slack(self.text, name))
+                yield
 
 
 class Changes:
@@ -51,8 +97,7 @@ class Changes:
     ) -> None:
         """``context`` is of the model that wrote a comparison, where it is loaded."""
         self._resolve, self._context = resolve, context
-        self._texts: OrderedDict[tuple[str, int, int, bool], RecordedText] = OrderedDict()
-        self._slacks: OrderedDict[tuple[str, int, int, str], dict[str, Any]] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, int, int, bool], _Known] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -62,13 +107,25 @@ class Changes:
         def what_if(sent: Any) -> dict[str, Any]:
             return self.what_if(sent)
 
-        def slack(sent: Any) -> dict[str, Any]:
-            return self.slack(sent)
+        def ranges(sent: Any) -> dict[str, Any]:
+            return self.ranges(sent)
 
-        def token_slack(sent: Any) -> dict[str, Any]:
-            return self.token_slack(sent)
+        return [what_if, ranges]
 
-        return [what_if, slack, token_slack]
+    def view(self, shown: InspectorView) -> dict[str, Any]:
+        """The element's value: the knobs, with what ``ranges`` answers of them at once."""
+        value = knobs.view(shown)
+        names = [one["name"] for one in value["settings"]]
+        if not names:
+            return value
+        place = {key: value[key] for key in ("run", "lane", "output", "step")}
+        try:
+            known = self._known(ChangesRequest(**place))
+            # With a memory of probabilities a token takes as long to follow as the whole text.
+            asked = ChangesRequest(**place, token=[] if known.text.remembers else names)
+            return value | known.found(asked, AT_ONCE_S)
+        except Exception as error:
+            return value | _fault(event_errors.sentence(error))
 
     def what_if(self, sent: Any) -> dict[str, Any]:
         """``told``, a sentence, the ``recipe``, and ``index``: where the text would first change.
@@ -77,60 +134,34 @@ class Changes:
         """
         try:
             asked = ChangesRequest.model_validate(sent)
-            text = self._text(asked)
-            recipe = changed(Recipe.of(asked.recipe), asked.values)
+            text = self._known(asked).text
+            recipe = knobs.changed(Recipe.of(asked.recipe), asked.values)
             found = what_if(text, recipe)
             stays = found.unknown is None and found.index is None
-            return {"told": told(found, text), "kind": kind(found), "recipe": str(recipe)} | (
-                {} if stays else {"index": found.stays}
-            )
+            told = {"told": knobs.told(found, text), "kind": knobs.kind(found)}
+            return told | {"recipe": str(recipe)} | ({} if stays else {"index": found.stays})
         except Exception as error:
             return {"told": event_errors.sentence(error), "kind": "unknown"}
 
-    def slack(self, sent: Any) -> dict[str, Any]:
-        """By setting how far it may go, of all or of one; or ``fault``, why that is not known.
+    def ranges(self, sent: Any) -> dict[str, Any]:
+        """``ranges`` and ``token``, how far each setting may go, by setting, before the text, and
+        the token, changes. ``fault`` among the former says why none is known.
 
-        Each takes its time: who shows them asks for one after the other.
+        Each takes its time. The answer has the first that is asked for, and the next that are
+        found within a while: who shows them asks again for the others.
         """
         try:
             asked = ChangesRequest.model_validate(sent)
-            key = (asked.run, asked.lane, asked.output, asked.setting)
-            text = self._text(asked)
-            with self._lock:
-                known = self._slacks.get(key)
-            if known is None:
-                found = text_slack(text, asked.setting)
-                known = {name: range_told(one) for name, one in found.items()}
-                if found and all(one.text is None for one in found.values()):
-                    every = text_slack(text).values() if asked.setting else found.values()
-                    why = {one.unknown for one in every}
-                    if len(why) == 1:  # the same of all: said once
-                        known = {"fault": f"{why.pop()} {AGAIN}"}
-                with self._lock:
-                    _put(self._slacks, key, known, KEPT * SETTINGS)
-            return known
+            return self._known(asked).found(asked, A_WHILE_S)
         except Exception as error:
-            return {"fault": event_errors.sentence(error)}
+            return _fault(event_errors.sentence(error))
 
-    def token_slack(self, sent: Any) -> dict[str, Any]:
-        """By setting how far it may go before the token at ``step`` changes; empty if unknown."""
-        try:
-            asked = ChangesRequest.model_validate(sent)
-            text = self._text(asked)
-            if asked.step >= len(text.path):
-                return {}
-            found = token_slack(text, asked.step)
-            return {name: range_told(one, "token") for name, one in found.items() if one.text}
-        except Exception as error:
-            return {"fault": event_errors.sentence(error)}
-
-    def _text(self, asked: ChangesRequest) -> RecordedText:
+    def _known(self, asked: ChangesRequest) -> _Known:
         comparison = self._resolve(asked.run)
         if comparison is None or asked.lane >= len(comparison.lanes):
             raise RecipeError(NO_RUN_ADVICE)
-        lane = comparison.lanes[asked.lane]
-        if lane.finish_reason is None:
-            raise RecipeError("This column is still being written; look again when it is done.")
+        if comparison.lanes[asked.lane].finish_reason is None:
+            raise RecipeError(UNFINISHED)
         context = self._context(comparison)
         key = (asked.run, asked.lane, asked.output, context is None)
         with self._lock:
@@ -138,13 +169,13 @@ class Changes:
             if known is not None:
                 self._texts.move_to_end(key)
                 return known
-        text = RecordedText(comparison, asked.lane, asked.output, context)
+        known = _Known(RecordedText(comparison, asked.lane, asked.output, context))
         with self._lock:
-            _put(self._texts, key, text, KEPT)
-        return text
+            self._texts[key] = known
+            while len(self._texts) > KEPT:
+                self._texts.popitem(last=False)
+        return known
 
 
-def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    kept[key] = value
-    while len(kept) > most:
-        kept.popitem(last=False)
+def _fault(why: str) -> dict[str, Any]:
+    return {"ranges": {"fault": why}, "token": {}}

@@ -61,7 +61,7 @@ class Inspector:
             scores=score is not None,
         )
         self.readings = Readings(self.parts, self.find, measure, score)
-        self._drawing = Drawing(self.parts, self.find, self.readings.measured)
+        self._drawing = Drawing(self.parts, self.find, self.asked.view, self.readings.measured)
         self._wire()
 
     @property

@@ -15,7 +15,6 @@ from playground.ui import (
     distances,
     drawing,
     inspector_view,
-    knobs,
     listing,
     panels,
     ribbon,
@@ -31,16 +30,18 @@ Updates = dict[Any, Any]  # what an event sets, by component
 class Drawing:
     """Draws into ``parts`` what ``find`` finds of a selection.
 
-    ``measured`` has the charts of columns that were run again, by run and lane.
+    ``knobs`` gives the value of the element ``changes``. ``measured`` has the charts of columns
+    that were run again, by run and lane.
     """
 
     def __init__(
         self,
         parts: InspectorParts,
         find: Callable[[Any], InspectorView | None],
+        knobs: Callable[[InspectorView], dict[str, Any]],
         measured: Mapping[tuple[str, int], dict[str, Any]],
     ) -> None:
-        self.parts, self.find, self.measured = parts, find, measured
+        self.parts, self.find, self.knobs, self.measured = parts, find, knobs, measured
 
     def of(self, state: InspectorState) -> Updates:
         """The visible tab for this selection; nothing of the others is computed."""
@@ -72,7 +73,7 @@ class Drawing:
         if state.tab == "texts":
             return {self.parts.all_texts: all_texts.view(view)}
         if state.tab == "changes":
-            return {self.parts.changes: knobs.view(view)}
+            return {self.parts.changes: self.knobs(view)}
         if state.tab == "likelihood":
             return {self.parts.distances: distances.distances(view)}
         if state.tab == "timings":

@@ -11,6 +11,7 @@ from playground.colours import COLOURS, LETTERS
 from playground.explain.replay import RecordedText
 from playground.trace.changes import SettingSlack, WhatIf
 from playground.ui.inspector_view import InspectorView
+from strategies.params import schemas_of
 from strategies.recipe import Recipe, RecipeError
 
 READ = (
@@ -49,7 +50,7 @@ def settings(written: str) -> list[dict[str, Any]]:
     for step in steps:
         met[step.strategy] += 1
         again = f"#{met[step.strategy]}" if met[step.strategy] > 1 else ""
-        for field, schema in step.plugin.Params.model_json_schema()["properties"].items():
+        for field, schema in schemas_of(step.plugin.Params).items():
             if not step.enabled or schema.get("type") not in ("number", "integer"):
                 continue
             value, whole = getattr(step.params, field), schema["type"] == "integer"

@@ -7,6 +7,7 @@ import pytest
 from playground.engine import Request
 from playground.trace import Comparison
 from playground.trace.changes import SettingRange, SettingSlack
+from playground.ui import changes
 from playground.ui.changes import Changes
 from playground.ui.inspector_view import InspectorView, Selection
 from playground.ui.knobs import changed, range_told, settings, view
@@ -30,9 +31,13 @@ def here(run, **more):
     return {"run": run.id, "lane": 0, "output": 0, "recipe": DRAWN, "values": {}} | more
 
 
+def seen(run, lane):
+    selection = Selection(run=run.id, lane=lane, step=0)
+    return InspectorView(run, selection, run.lanes[lane].trace.path(), run)
+
+
 def test_a_recipe_has_a_slider_for_each_number_that_counts(run):
-    selection = Selection(run=run.id, lane=0, step=0)
-    shown = view(InspectorView(run, selection, run.lanes[0].trace.path(), run))
+    shown = view(seen(run, 0))
     assert [one["name"] for one in shown["settings"]] == ["temperature.temperature", "top_k.top_k"]
     for one in shown["settings"]:
         assert one["low"] <= one["value"] <= one["high"]
@@ -55,25 +60,51 @@ def test_what_cannot_be_told_says_why(run, asked):
     assert (unknown["kind"], unknown["index"]) == ("unknown", 0)  # which the model may write
     assert "no longer kept" in asked.what_if(here(run) | {"run": "gone"})["told"]
     assert "top_k" in asked.what_if(here(run, values={"top_k.top_k": -5}))["told"]
-    assert "fault" in asked.slack({"run": run.id, "lane": -1})
+    assert "fault" in asked.ranges({"run": run.id, "lane": -1})["ranges"]
 
 
-def test_slack_is_told_once_a_text(run, asked):
-    known = asked.slack(here(run))
-    assert set(known) == {"temperature.temperature", "top_k.top_k"}
-    found = known["temperature.temperature"]
+BOTH = ["temperature.temperature", "top_k.top_k"]
+
+
+def test_ranges_are_told_as_they_are_found(run, asked, monkeypatch):
+    """The first that is asked for, and what else is found in a while; each is found once."""
+    place = {"run": run.id, "lane": 0, "step": 3}
+    monkeypatch.setattr(changes, "A_WHILE_S", 0.0)
+    assert asked.ranges(place | {"token": BOTH, "text": BOTH})["token"].keys() == {BOTH[0]}
+    first = asked.ranges(place | {"text": BOTH})["ranges"]
+    assert first.keys() == {BOTH[0]}
+    monkeypatch.setattr(changes, "A_WHILE_S", 60.0)
+    known = asked.ranges(place | {"token": BOTH, "text": BOTH})
+    assert known["ranges"].keys() == known["token"].keys() == set(BOTH)
+    assert known["ranges"][BOTH[0]] == first[BOTH[0]]
+    found = known["ranges"][BOTH[0]]
     assert found["low"] <= 0.8 <= found["high"] and "same text" in found["told"]
-    assert asked.slack(here(run)) is known
-    for name, told in known.items():  # one after the other, as the page asks
-        assert asked.slack(here(run, setting=name)) == {name: told}
+    assert "same token" in known["token"][BOTH[0]]["told"]
+    monkeypatch.setattr(changes, "text_slack", None)
+    assert asked.ranges(place | {"text": BOTH})["ranges"] == known["ranges"]
 
 
-def test_why_no_slack_is_known_is_said_once():
+def test_the_knobs_come_with_what_is_known_at_once(run, asked, monkeypatch):
+    monkeypatch.setattr(changes, "AT_ONCE_S", 60.0)
+    shown = asked.view(seen(run, 0))
+    assert shown["ranges"] == {} and shown["token"].keys() == set(BOTH)
+    asked.ranges({"run": run.id, "lane": 0, "text": BOTH[1:]})
+    assert asked.view(seen(run, 0))["ranges"].keys() == {BOTH[1]}
+    assert "ranges" not in asked.view(seen(run, 1))  # nothing to set
+    lane = run.lanes[0].model_copy(update={"finish_reason": None})
+    going = run.model_copy(update={"lanes": [lane]})
+    asked = Changes({run.id: going}.get, lambda comparison: None)
+    assert "still being written" in asked.view(seen(going, 0))["ranges"]["fault"]
+
+
+def test_why_no_range_is_known_is_said_once():
     ask = Request(prompt="abab", recipes=["top_k(9) | synthid | beam"], max_new_tokens=12)
     run = finished(engine(), ask)
     asked = Changes({run.id: run}.get, lambda comparison: None)
-    fault = asked.slack(here(run))
-    assert list(fault) == ["fault"] and fault == asked.slack(here(run, setting="top_k.top_k"))
+    every = [one["name"] for one in settings(run.lanes[0].recipe)]
+    for name in every:
+        known = asked.ranges({"run": run.id, "lane": 0, "text": [name]})["ranges"]
+    assert list(known) == ["fault"] and asked.view(seen(run, 0))["ranges"] == known
 
 
 def test_the_second_of_two_like_steps_has_a_number():

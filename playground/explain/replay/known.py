@@ -43,14 +43,16 @@ def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int
         scores[row, :count] = logits.values
         may[row, :count] = np.isfinite(logits.values)
     must = may.copy()
-    for row, (step, logits) in enumerate(zip(path, read, strict=True)):
-        # No unknown token has a higher logit than the last of the likeliest, nor, but for those
-        # that one of the other known ones beats in both, more noise than the most that these have.
-        own = logits.ids[: logits.likeliest]
-        noisiest = own[int(_bits(seed, sample, before + step.index, own).argmax())]
-        ids[row, -1] = -2 - noisiest
-        scores[row, -1] = logits.values[logits.likeliest - 1]
-        may[row, -1] = bool(logits.counts.any())
+    # No unknown token has a higher logit than the last of the likeliest, nor, but for those that
+    # one of the other known ones beats in both, more noise than the most that these have.
+    likeliest = np.array([logits.likeliest for logits in read])
+    own = ids[:, : likeliest.max()]
+    noise = _noise([before + step.index for step in path], np.maximum(own, 0), seed, sample)
+    noise[np.arange(own.shape[1]) >= likeliest[:, None]] = -np.inf
+    rows = np.arange(len(read))
+    ids[:, -1] = -2 - own[rows, noise.argmax(-1)]
+    scores[:, -1] = scores[rows, likeliest - 1]
+    may[:, -1] = [bool(logits.counts.any()) for logits in read]
     return Bounded(
         ids=ids,
         low=scores,
@@ -61,11 +63,6 @@ def known_scores(path: Sequence[StepRecord], seed: int, sample: int, before: int
         lost=np.zeros(len(read), np.bool_),
         **_bins(read),
     )
-
-
-def _bits(seed: int, sample: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    tokens = torch.from_numpy(ids.copy())[None]
-    return np.asarray(gumbel_of_steps(seed, sample, [position], tokens)[0].numpy(), np.float64)
 
 
 def _bins(read: Sequence[Logits]) -> dict[str, NDArray[Any]]:
@@ -99,6 +96,12 @@ def noise_of(
 ) -> NDArray[np.float64]:
     """The noise of every known token, and a bound on that of unknown ones, ``[rows, known]``."""
     ids = np.where(scores.ids < -1, -2 - scores.ids, np.maximum(scores.ids, 0))
-    positions = [before + step.index for step in path]
+    return _noise([before + step.index for step in path], ids, seed, sample)
+
+
+def _noise(
+    positions: Sequence[int], ids: NDArray[np.int64], seed: int, sample: int
+) -> NDArray[np.float64]:
+    """The noise of these ids ``[rows, any]``, a row's all at its one position."""
     noise = gumbel_of_steps(seed, sample, positions, torch.from_numpy(ids))
     return np.asarray(noise.numpy(), np.float64)

@@ -97,6 +97,15 @@ class RecordedText:
         whole = self.recipe.at_least(least + len(self.comparison.prefix) if least else 0)
         return whole.steps[: len(whole.steps) - len(self.recipe.steps)]
 
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether a step of its recipe is known to remember how likely the tokens before were."""
+        try:
+            processors, _, _ = self.built(self.recipe.steps)
+        except Unknown:
+            return False
+        return any(processor.remembers_probabilities for processor in processors)
+
     def built(
         self, own: Sequence[RecipeStep]
     ) -> tuple[list[Processor], tuple[RecipeStep, ...], Search]:

@@ -16,6 +16,7 @@ from playground.explain.replay.outcome import OPEN, OTHER, SAME, RecordedText, s
 from playground.trace.changes import SettingRange, SettingSlack
 from strategies import RecipeError, RecipeStep
 from strategies.ops.bounded import Bounded, Unknown
+from strategies.params import schemas_of
 
 _TRIED = 16  # values of a setting over its usual range, and half as many beyond
 _HALVINGS = 14  # of the gap in which a text first changes
@@ -45,11 +46,15 @@ def text_slack(text: RecordedText, only: str = "") -> dict[str, SettingSlack]:
     }
 
 
-def token_slack(text: RecordedText, index: int) -> dict[str, SettingSlack]:
-    """The range of each parameter in which this one token stays, given the tokens before it."""
+def token_slack(text: RecordedText, index: int, only: str = "") -> dict[str, SettingSlack]:
+    """The range of each parameter, or of ``only`` one, in which this one token stays.
+
+    The tokens before it are given.
+    """
     return {
         setting.name: _slack(text, setting, each=False, watched=[index])
         for setting in _settings(text)
+        if only in ("", setting.name)
     }
 
 
@@ -72,7 +77,7 @@ def _settings(text: RecordedText) -> Iterator[_Setting]:
     for at, step in enumerate(text.recipe.steps[:-1]):
         met[step.strategy] += 1
         again = f"#{met[step.strategy]}" if met[step.strategy] > 1 else ""
-        for field, schema in step.plugin.Params.model_json_schema()["properties"].items():
+        for field, schema in schemas_of(step.plugin.Params).items():
             value = getattr(step.params, field)
             if not step.enabled or schema.get("type") not in ("number", "integer"):
                 continue
@@ -132,16 +137,15 @@ class _Tried:
         self._first = 0
         self._parts: dict[tuple[int, ...], tuple[RecordedText, Bounded]] = {}
         self._suspects: list[int] = []
-        self._remembers = False
 
     def slack(self, each: bool) -> SettingSlack:
         setting = self.setting
         if not self.text.path:
             raise Unknown("the text has no token.")
-        processors, running, search = self.text.built(self.text.recipe.steps)
+        _, running, search = self.text.built(self.text.recipe.steps)
         # What a step remembers follows from all tokens before, so no part can be tried alone.
-        self._remembers = any(processor.remembers_probabilities for processor in processors)
-        if self._watched is not None and not self._remembers:
+        remembers = self.text.remembers
+        if self._watched is not None and not remembers:
             self.text, self._watched = self.text.only(self._watched), None
         steps = self.text.recipe.steps
         later = sum(s.enabled and not s.neutral for s in steps[setting.step : -1])
@@ -150,7 +154,7 @@ class _Tried:
         left = self.text.left(len(running))
         self.values = [setting.value]
         self.fates = [np.full(len(self._watched or self.text.path), SAME)]
-        if not self._remembers and len(self.text.path) > _SUSPECTS:
+        if not remembers and len(self.text.path) > _SUSPECTS:
             margins = self.text.outcomes(left, search).margins
             self._suspects = margins.argsort(kind="stable")[:_SUSPECTS].tolist()
         if each:

@@ -84,7 +84,7 @@
   charts.beams = mount(rows, 'beams', { on: pick, server: { tree: async ({ lane }) => data.beams[lane] } });
   const knobs = part('whole');
   tabs.add('changes', 'What if', knobs);
-  charts.changes = mount(knobs, 'changes', { server: { what_if: whatIf, slack: () => ranges() ?? {} } });
+  charts.changes = mount(knobs, 'changes', { server: { what_if: whatIf } });
   if (lanes.length > 1) {
     const apart = part();
     tabs.add('distances', 'Distance', apart);

@@ -1,19 +1,24 @@
 // What other settings would have made of a finished text, and the range in which each changes nothing. See
 // ui/changes.py.
-// value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}]}
-// Functions: what_if({run, lane, output, recipe, values}), slack({run, lane, output, setting}) of the whole text, and
-// token_slack({run, lane, output, step}) of the token that is inspected, where there is a server to ask.
+// value: {run, lane, output, step, written, sentence, colour, settings: [{name, label, value, low, high, step}],
+//         ranges: {setting: {told, low, high}} of the whole text, or {fault}; token: the same of the inspected token;
+//         both as far as they were known at once}
+// Functions: what_if({run, lane, output, recipe, values}), and ranges({run, lane, output, step, text: [setting, …],
+// token: [setting, …]}), which answers some of those that are asked for, where there is a server to ask.
 // Event: go {run, lane, output, step, token, recipe}, in its turn.
-const [figure, sentence, knobs, outcomes] = ['.changes', '.sentence', '.knobs', '.outcomes'].map((s) =>
-  element.querySelector(s));
+const [figure, sentence, knobs, outcomes, progress] =
+  ['.changes', '.sentence', '.knobs', '.outcomes', '.progress'].map((s) => element.querySelector(s));
+const LOOKING = 'Looking how far it may go …';
 let shown = null; // the text the knobs are of
 let inspected = null; // the token whose ranges are shown
 let moved = {}; // by setting, where it differs
 let flying = false;
 let again = false;
 let ranges = {}; // by setting, the range in which the text stays the same
-const own = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
-const { part } = playground;
+let own = {}; // and that in which the token does
+let looking = false;
+const column = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"]`);
+const { part, counted } = playground;
 
 function draw() {
   const v = props.value;
@@ -21,16 +26,16 @@ function draw() {
   if (!v) return;
   sentence.textContent = v.sentence;
   figure.style.setProperty('--colour', v.colour);
-  const key = JSON.stringify([v.run, v.lane, v.output]);
-  if (key === shown) {
-    token();
-    return ask();
+  const text = JSON.stringify([v.run, v.lane, v.output]);
+  if (text !== shown) {
+    [shown, moved, ranges] = [text, {}, {}];
+    outcomes.replaceChildren();
+    knobs.replaceChildren(...v.settings.map(knob));
   }
-  shown = key;
-  [moved, ranges, inspected] = [{}, {}, null];
-  outcomes.replaceChildren();
-  knobs.replaceChildren(...v.settings.map(knob));
-  token().catch(() => {}).then(() => slack(key)); // the text's ranges take longest
+  [inspected, own] = [JSON.stringify([text, v.step]), {}];
+  delete ranges.fault; // the text may be finished by now
+  tell(v);
+  look();
   ask();
 }
 
@@ -42,7 +47,6 @@ function knob({ name, label, value, low, high, step }) {
   Object.assign(slider, { type: 'range', min: low, max: high, step });
   slider.value = value;
   at.textContent = value;
-  told.firstChild.textContent = 'Looking how far it may go …';
   row.dataset.name = name;
   slider.addEventListener('input', () => {
     moved = { ...moved, [name]: Number(slider.value) };
@@ -69,7 +73,7 @@ async function ask() {
   if (flying) { again = true; return; }
   const { run, lane, output, written } = props.value;
   for (const row of knobs.children) row.classList.toggle('moved', row.dataset.name in moved);
-  const now = own()?.dataset.written ?? written;
+  const now = column()?.dataset.written ?? written;
   const asked = [];
   if (Object.keys(moved).length) asked.push(['With these values', { recipe: written, values: moved }]);
   if (now !== written) asked.push([`With the recipe as column ${props.value.letter} has it now`, { recipe: now, values: {} }]);
@@ -101,34 +105,45 @@ function outcome(head, answer) {
   return line;
 }
 
-// One setting after the other, so that each is shown as soon as it is known.
-async function slack(key) {
-  const { run, lane, output } = props.value;
-  for (const row of [...knobs.children]) {
-    if (key !== shown) return;
-    const setting = row.dataset.name;
-    const known = (await server.slack({ run, lane, output, setting })) ?? { fault: 'The server did not answer.' };
-    if (key !== shown) return;
-    ranges = { ...ranges, ...known };
-    if (known.fault) {
-      sentence.textContent = known.fault;
-      for (const other of knobs.children) band(other, undefined, '.whole', 'known', ['--from', '--to']);
-      return;
-    }
-    band(row, known[setting], '.whole', 'known', ['--from', '--to']);
+// What is known by now of the text and of the token.
+function tell(found) {
+  [ranges, own] = [{ ...ranges, ...found.ranges }, { ...own, ...found.token }];
+  if (ranges.fault) sentence.textContent = ranges.fault;
+  const still = server.ranges && !ranges.fault ? { told: LOOKING } : undefined;
+  for (const row of knobs.children) {
+    const { name } = row.dataset;
+    band(row, ranges[name] ?? still, '.whole', 'known', ['--from', '--to']);
+    band(row, own[name], '.one', 'token-known', ['--one-from', '--one-to']);
   }
 }
 
-// The inspected token's own ranges, one request at a time.
-async function token() {
-  const { run, lane, output, step } = props.value;
-  const key = JSON.stringify([run, lane, output, step]);
-  if (key === inspected) return;
-  inspected = key;
-  if (!server.token_slack) return; // a saved comparison has no server
-  const known = (await server.token_slack({ run, lane, output, step })) ?? {};
-  if (key !== inspected) return;
-  for (const row of knobs.children) band(row, known[row.dataset.name], '.one', 'token-known', ['--one-from', '--one-to']);
+// The settings of which something is not known yet.
+function unknown() {
+  const names = ranges.fault || !server.ranges ? [] : (props.value?.settings ?? []).map(({ name }) => name);
+  return { token: names.filter((name) => !(name in own)), text: names.filter((name) => !(name in ranges)) };
+}
+
+// One request at a time, for all that is not known; what the answer has is shown, and the rest is asked for again.
+async function look() {
+  if (looking) return;
+  looking = true;
+  progress.textContent = '';
+  for (let left = unknown(); left.token.length + left.text.length; left = unknown()) {
+    if (left.text.length) progress.textContent = `Looking how far ${counted(left.text.length, 'setting')} may go …`;
+    const { run, lane, output, step } = props.value;
+    const [text, token] = [shown, inspected];
+    const { token: one, ranges: whole } = (await server.ranges({ run, lane, output, step, ...left }).catch(() => null))
+      ?? { ranges: { fault: 'The server did not answer.' } };
+    if (text !== shown) continue;
+    // Whatever the answer, the first that was asked for is not asked for again.
+    const none = ([name]) => (name ? { [name]: { told: '' } } : {});
+    tell({
+      ranges: { ...(left.token.length ? {} : none(left.text)), ...whole },
+      token: token === inspected ? { ...none(left.token), ...one } : {},
+    });
+  }
+  if (progress.textContent) progress.textContent = ranges.fault ? '' : 'It is told how far each setting may go.';
+  looking = false;
 }
 
 function band(row, found, place, name, ends) {
