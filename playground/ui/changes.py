@@ -24,7 +24,7 @@ from strategies.recipe import Recipe, RecipeError
 AGAIN = "Press Run, and of the text that is written then it can be told."
 UNFINISHED = "This column is still being written; look again when it is done."
 KEPT = 8  # texts looked into last
-AT_ONCE_S = 0.015  # of finding ranges, before the knobs are shown
+AT_ONCE_S = 0.03  # of finding ranges, before the knobs are shown
 A_WHILE_S = 0.05  # of finding ranges, before those that were found are sent
 
 Setting = Annotated[str, Field(max_length=LONGEST)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded_each import Change, ChangedRow, changed_row
+from .bounded_each import Change, ChangedRow, changed_rows
 from .bounded_scores import LOOSE, NEAR, Bools, BoundedScores, Floats, Unknown
 
 # Also what a plugin's ``bound`` needs.
@@ -217,7 +217,7 @@ class Bounded(BoundedScores):
 
         Raises ``Unknown`` where it raises more tokens that are not known than can be followed.
         """
-        parts = [changed_row(self, row, change, vocab) for row in range(len(self.ids))]
+        parts = list(changed_rows(self, change, vocab))
         width = max((len(part.ids) for part in parts), default=0)
         closed = np.array([[part.closed] for part in parts], dtype=np.bool_)
 

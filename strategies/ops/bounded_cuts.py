@@ -13,6 +13,8 @@ import numpy as np
 
 from .bounded import LOOSE, NEAR, Bools, Bounded, Floats, Unknown
 
+_ROWS = 16  # whose tokens are compared with each other at once, so that a cache holds them
+
 
 def deviation(scores: Bounded) -> tuple[Floats, Floats]:
     """The standard deviation of each row's scores, at least and at most, ``[rows, 1]``.
@@ -60,16 +62,23 @@ def typical(scores: Bounded, mass: float) -> Bounded:
         middle,
         loose + NEAR * (1 + np.abs(middle)),
     )
-    weights = [np.concatenate(pair, -1) for pair in ((low, least), (high, most))]
+    least_held, most_held = (np.concatenate(pair, -1) for pair in ((low, least), (high, most)))
     values = np.concatenate([scores.low, np.full_like(scores.bottom, np.nan)], -1)
     exact = np.concatenate([scores.low == scores.high, np.zeros_like(scores.bin_may)], -1)
-    equal = exact[:, None, :] & exact[:, :, None] & (values[:, None, :] == values[:, :, None])
-    sure = far[:, None, :] < near[:, :, None]
-    maybe = (near[:, None, :] < far[:, :, None]) & ~equal
-    before_least = np.matmul(sure.astype(float), weights[0][:, :, None])[:, :, 0]
-    before_most = np.matmul(maybe.astype(float), weights[1][:, :, None])[:, :, 0]
-    rest_most = np.matmul((~sure).astype(float), weights[1][:, :, None])[:, :, 0]
-    rest_least = np.matmul((~maybe).astype(float), weights[0][:, :, None])[:, :, 0]
+    before_least, before_most, rest_least, rest_most = np.zeros((4, *near.shape))
+    for first in range(0, len(near), _ROWS):
+        at = slice(first, first + _ROWS)
+        equal = exact[at, None, :] & exact[at, :, None]
+        equal &= values[at, None, :] == values[at, :, None]
+        sure = far[at, None, :] < near[at, :, None]
+        maybe = (near[at, None, :] < far[at, :, None]) & ~equal
+        for which, held, sums in (
+            (sure, least_held, before_least),
+            (maybe, most_held, before_most),
+            (~sure, most_held, rest_most),
+            (~maybe, least_held, rest_least),
+        ):
+            sums[at] = np.matmul(which.astype(float), held[at, :, None])[:, :, 0]
     may = before_least < (mass + LOOSE) * (before_least + rest_most)
     must = before_most < (mass - LOOSE) * (before_most + rest_least)
     known = scores.low.shape[1]

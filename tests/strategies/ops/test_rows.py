@@ -129,7 +129,7 @@ SINGLE = {
     bounded_cuts.without_top,
     bounded_cuts.likely_entropy,
     bounded_cuts.without,
-    bounded_each.changed_row,
+    bounded_each.changed_rows,
     bounded_heads.by_bends,
     bounded_heads.by_drop,
     bounded_states.aimed,
