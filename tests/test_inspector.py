@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
 from urllib.parse import unquote
 
 import gradio as gr
@@ -11,7 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from playground.ui import downloads, lookups
+from playground import charts
+from playground.ui import data_table, downloads, lookups
 from playground.ui.inspector import Inspector
 from playground.ui.inspector_view import InspectorState, InspectorView, Selection, stage_of, stages
 from playground.ui.views import look_up
@@ -186,8 +186,11 @@ def test_the_table_and_its_file_are_of_the_shown_texts_or_of_all(inspector):
     for which, samples in (("shown", [0, 2, 0]), ("all", "all")):
         updates = inspector.draw(InspectorState(here, "data", texts=which))
         table, frame = updates[inspector.parts.table], SEVERAL.frame(samples)
-        for name in ("column", "sample", "position", "token_id"):
-            assert table[name].tolist() == frame[name].tolist()
+        assert every(table, SEVERAL) == rounded(frame, table["columns"])
+        for by, falling in (("column", True), ("raw_entropy", False), ("rank", True)):
+            ordered = frame.sort_values(by, ascending=not falling, kind="stable")
+            told = every(table, SEVERAL, by=by, falling=falling)
+            assert told == rounded(ordered, table["columns"])
         told = client.get(f"/{updates[inspector.parts.files]['csv']}")
         assert told.text == SEVERAL.to_csv(samples)
     assert updates[inspector.parts.caption]["facts"].startswith("text 3 of 3 · id")
@@ -247,16 +250,38 @@ def test_another_reference_is_drawn_where_the_columns_stand_now(inspector, monke
     assert "parts from B at token" in answer["sentence"]
 
 
-def test_the_table_is_sent_once_and_again_where_it_changes(inspector):
-    state = InspectorState({"run": SEVERAL.id, "lane": 1, "step": 2}, "data")
-    first = inspector.draw(state)
-    listed = first[inspector.parts.listed]
-    assert inspector.parts.table in first
-    same = replace(state, selection=state.selection | {"step": 4}, listed=listed)
-    assert not {inspector.parts.table, inspector.parts.listed} & set(inspector.draw(same))
-    other = replace(same, selection=state.selection | {"output": 2})
-    assert inspector.draw(other)[inspector.parts.listed] != listed
-    assert inspector.parts.table in inspector.draw(replace(same, texts="all"))
+def every(table, run, **order):
+    """All rows of a table, asked for block by block as the element does."""
+    ask, rows = lookups.rows({run.id: run}.get), []
+    place = {"run": table["run"], "samples": table["samples"]} | order
+    while len(rows) < table["total"]:
+        rows += ask(place | {"first": len(rows)})["rows"]
+    return rows
+
+
+def rounded(frame, columns):
+    shown = frame[columns].copy()
+    shown["token"] = [charts.visible(token) for token in shown["token"]]
+    return shown.round(3).values.tolist()
+
+
+def test_the_table_comes_with_the_rows_around_the_selected_token(inspector, monkeypatch):
+    monkeypatch.setattr(data_table, "BLOCK", 20)
+    selection = {"run": SEVERAL.id, "lane": 1, "step": 4, "output": 2}
+    table = inspector.draw(InspectorState(selection, "data"))[inspector.parts.table]
+    row = table["rows"][table["selected"] - table["first"]]
+    assert [row[table["columns"].index(name)] for name in ("column", "sample", "position")] == [
+        "B", 3, 5,
+    ] == table["marked"]  # fmt: skip
+    assert len(table["rows"]) == 20 < table["total"]
+    assert every(table, SEVERAL)[table["first"] :][: len(table["rows"])] == table["rows"]
+    moved = inspector.draw(InspectorState(selection | {"step": 1}, "data"))[inspector.parts.table]
+    assert moved["key"] == table["key"]  # what was sent stays right
+    turned = InspectorState(selection | {"output": 1}, "data")
+    for other in (turned, InspectorState(selection, "data", texts="all")):
+        assert inspector.draw(other)[inspector.parts.table]["key"] != table["key"]
+    gone = lookups.rows({}.get)({"run": "gone", "samples": "all"})
+    assert "no longer kept" in gone["fault"]
 
 
 @pytest.mark.parametrize("path", ["runs/nosuch.csv", "runs/a%2Fb.csv", f"runs/{RUN.id}.txt"])

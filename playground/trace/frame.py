@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from playground.trace.lane import LaneResult
@@ -21,6 +22,15 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Place:
+    """A token of a text: ``output`` is the text's index in its lane."""
+
+    lane: int
+    output: int
+    step: StepRecord
+
+
 def frame(lanes: Sequence[LaneResult], samples: Samples = "shown") -> pd.DataFrame:
     """A row per token: of every lane's first text, of all its texts, or of these by number.
 
@@ -30,13 +40,18 @@ def frame(lanes: Sequence[LaneResult], samples: Samples = "shown") -> pd.DataFra
     """
     import pandas as pd
 
-    rows = [
-        {"column": column_name(number), "sample": output + 1} | _row(lane, step)
+    rows = [row(lanes, place) for place in places(lanes, samples)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def places(lanes: Sequence[LaneResult], samples: Samples = "shown") -> list[Place]:
+    """The tokens that ``frame`` has a row of, in its order."""
+    return [
+        Place(number, output, step)
         for number, lane in enumerate(lanes)
         for output in _samples(samples, number, len(lane.trace.outputs))
         for step in lane.trace.path(output)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def column_name(lane: int) -> str:
@@ -48,9 +63,12 @@ def column_name(lane: int) -> str:
     return name
 
 
-def _row(lane: LaneResult, step: StepRecord) -> dict[str, Any]:
-    times = step.times
+def row(lanes: Sequence[LaneResult], place: Place) -> dict[str, Any]:
+    """The values of one row, by column."""
+    lane, step, times = lanes[place.lane], place.step, place.step.times
     return {
+        "column": column_name(place.lane),
+        "sample": place.output + 1,
         "name": lane.name,
         "recipe": lane.recipe,
         "position": step.index + 1,

@@ -73,7 +73,6 @@ class Inspector:
             self.parts.stage,
             self.parts.side,
             self.parts.texts,
-            self.parts.listed,
         }
 
     @property
@@ -88,7 +87,6 @@ class Inspector:
             values[self.parts.stage],
             values[self.parts.side],
             values[self.parts.texts],
-            values[self.parts.listed],
         )
 
     @property

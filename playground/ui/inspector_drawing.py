@@ -12,7 +12,9 @@ from playground.explain.texts import showing
 from playground.ui import (
     all_texts,
     beams,
+    data_table,
     distances,
+    downloads,
     drawing,
     inspector_view,
     listing,
@@ -94,11 +96,12 @@ class Drawing:
             shown = view.selection.model_dump(include={"run", "lane", "output", "step"})
             return {self.parts.tree: shown, self.parts.apart: shown}
         if state.tab == "data":
-            listed = inspector_view.listed(view, state.texts)
-            if listed == state.listed:
-                return {}
-            drawn = self._named(inspector_view.data(view, state.texts))
-            return drawn | {self.parts.listed: listed}
+            run = view.whole
+            samples = "all" if state.texts == "all" else view.selection.shown(len(run.lanes))
+            return {
+                self.parts.table: data_table.view(view, samples),
+                self.parts.files: downloads.links(run.id, samples),
+            }
         return self._named(inspector_view.distribution(view, state.stage))
 
     def _named(self, named: dict[str, Any]) -> Updates:

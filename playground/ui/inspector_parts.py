@@ -134,10 +134,7 @@ class InspectorParts:
                         **inspector_view.texts(view, "shown"),
                     )
                     self.files = element("downloads")
-                    self.listed = gr.State("")  # what the table holds, so that it is sent once
-                    self.table = gr.Dataframe(
-                        interactive=False, max_height=420, label="Tokens", show_label=False
-                    )
+                    self.table = element("data_table", server_functions=[lookups.rows(resolve)])
         shown = (
             distribution, why, draw, beams, texts, changed, likely, timings, steps, branching,
             data,
@@ -163,6 +160,7 @@ class InspectorParts:
             self.steps,
             self.tree,
             self.apart,
+            self.table,
         ]
         self.outputs = [
             self.selection,
@@ -173,7 +171,5 @@ class InspectorParts:
             self.stage,
             self.texts,
             *self.charts,
-            self.table,
             self.files,
-            self.listed,
         ]

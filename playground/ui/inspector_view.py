@@ -12,7 +12,7 @@ from playground.colours import COLOURS, INKS, LETTERS, NAMES
 from playground.explain import tables
 from playground.explain.partings import Side, parting
 from playground.trace import Comparison, StepRecord, Trace
-from playground.ui import downloads, rows
+from playground.ui import rows
 from playground.ui.saved import saved
 from playground.ui.views import LONGEST
 
@@ -79,7 +79,7 @@ class InspectorState:
     """What the inspector is asked for: which token, as ``Selection`` reads it, and drawn how.
 
     ``tab`` is the visible one, ``stage`` the one whose bars are shown, ``side`` says of whom the
-    steps' values are, ``texts`` which texts the table is to hold, and ``listed`` what it holds.
+    steps' values are, and ``texts`` which texts the table is to hold.
     """
 
     selection: Any
@@ -87,7 +87,6 @@ class InspectorState:
     stage: str | None = "final"
     side: str = "model"
     texts: str = "shown"
-    listed: str = ""
 
     def changed(self, **change: Any) -> InspectorState:
         """The same with this changed in the selection, if anything is selected."""
@@ -201,22 +200,3 @@ def texts(view: InspectorView | None, asked: str) -> dict[str, Any]:
     """The choice of texts for the table and the CSV, visible where a column has several."""
     several = view is not None and any(len(x.trace.outputs) > 1 for x in view.whole.lanes)
     return {"value": asked, "visible": several}
-
-
-def listed(view: InspectorView, which: str) -> str:
-    """A name for what ``data`` makes: another one where that changes."""
-    lanes = view.whole.lanes
-    now = [(lane.name, [len(text.nodes) for text in lane.trace.outputs]) for lane in lanes]
-    return f"{view.whole.id} {which} {view.selection.shown(len(lanes))} {now}"
-
-
-def data(view: InspectorView, which: str) -> dict[str, Any]:
-    """The table and the addresses of the run's files; of the shown texts, or of ``all``."""
-    run = view.whole
-    samples = "all" if which == "all" else view.selection.shown(len(run.lanes))
-    frame = run.frame(samples)
-    unnamed = ["name"] if not any(lane.name for lane in run.lanes) else []
-    left_out = [*unnamed, "recipe", "text", "raw_logprob", "logprob", "score", "forward_rows"]
-    shown = frame.drop(columns=left_out)
-    shown["token"] = [charts.visible(token) for token in frame["token"]]
-    return {"table": shown.round(3), "files": downloads.links(run.id, samples)}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from playground.trace import Comparison
-from playground.ui import all_texts, beams, drawing, event_errors, ribbon, walk
+from playground.ui import all_texts, beams, data_table, drawing, event_errors, ribbon, walk
 from playground.ui.views import Resolve
 
 Answer = dict[str, Any]
@@ -33,6 +33,11 @@ def figures(resolve: Resolve) -> Callable[[Any], Answer]:
 def samples(resolve: Resolve) -> Callable[[Any], Answer]:
     """The function ``samples`` of the element ``all_texts``."""
     return _named("samples", resolve, all_texts.SamplesRequest, all_texts.answer)
+
+
+def rows(resolve: Resolve) -> Callable[[Any], Answer]:
+    """The function ``rows`` of the element ``data_table``."""
+    return _named("rows", resolve, data_table.RowsRequest, data_table.answer)
 
 
 def chart(resolve: Resolve) -> Callable[[Any], Answer]:

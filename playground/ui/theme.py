@@ -20,7 +20,7 @@ SCRIPTS = (
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "taking", "setup", "card", "columns", "exchange", "text", "widths", "preview",
     "chooser", "inspector", "rows", "save", "listing", "panels", "changes", "tree", "apart",
-    "beams", "walk", "ribbon", "dock", "decide", "archive", "all_texts",
+    "beams", "walk", "ribbon", "data_table", "dock", "decide", "archive", "all_texts",
 )  # fmt: skip
 
 

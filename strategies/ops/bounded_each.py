@@ -60,7 +60,7 @@ def changed_rows(scores: BoundedScores, change: Change, vocab: int) -> Iterator[
         if len(raised) > _LISTED:
             raise Unknown("it raises more tokens than were recorded.")
         left = vocab - len(known) - np.count_nonzero(most == -np.inf)
-        closed = left <= _LISTED or not open_  # so few unknown ones that each is named
+        closed = bool(left <= _LISTED) or not open_  # so few unknown ones that each is named
         if closed and open_:
             raised = np.setdiff1d(np.flatnonzero(after[1] > -np.inf), known)
         yield _changed(scores, row, was, after, raised, ceiling, len(strangers), closed)
