@@ -83,9 +83,10 @@ class Clicked:
 
 @dataclass(frozen=True)
 class Tab:
-    """Opening one tab, and a click on a token while it is open."""
+    """Opening one tab, the ``first`` time and again, and a click on a token while it is open."""
 
     name: str
+    first: float
     opening: Clicked
     token: Clicked
 
@@ -114,11 +115,14 @@ class Report:
                 f"{self.machine}, {self.date}; {over} of {len(found)} medians are over "
                 f"{PROMISED_MS:.0f} ms:",
                 "",
-                "| tab | to open it | at most | a token, while it is open | at most |",
-                "|---|---:|---:|---:|---:|",
-                *(f"| {tab.name} | {tab.opening} | {tab.token} |" for tab in self.tabs),
-                f"| What if, a text not looked at before: answered | | | {self.answered} |",
-                f"| … and all of its ranges told | | | {self.ranges} |",
+                "| tab | opened first | again | at most | a token, while it is open | at most |",
+                "|---|---:|---:|---:|---:|---:|",
+                *(
+                    f"| {tab.name} | {tab.first:.0f} ms | {tab.opening} | {tab.token} |"
+                    for tab in self.tabs
+                ),
+                f"| What if, a text not looked at before: answered | | | | {self.answered} |",
+                f"| … and all of its ranges told | | | | {self.ranges} |",
             )
         )
 
@@ -174,10 +178,10 @@ def _clicks(page: Any, tokens: int, repeats: int) -> tuple[list[Tab], Clicked, C
         answered, whole = page.evaluate(CLICK, [selector, step, f"token {step + 1}:", text])
         return answered, whole
 
-    token(RECIPES.index("greedy"), 0)  # which has no setting to look into
-    tab("What if")
-    looked = [token(lane, 11 + lane, text=True) for lane in SET]
     opened: dict[str, list[float]] = {name: [] for name in names}
+    token(RECIPES.index("greedy"), 0)  # which has no setting to look into
+    opened["What if"].append(tab("What if"))
+    looked = [token(lane, 11 + lane, text=True) for lane in SET]
     for _ in range(repeats + 1):
         for name in names:
             opened[name].append(tab(name))
@@ -186,7 +190,8 @@ def _clicks(page: Any, tokens: int, repeats: int) -> tuple[list[Tab], Clicked, C
         tab(name)
         times = [token(n, (37 * (n + 1)) % tokens)[1] for n in range(repeats + 1)]
         # The first may compile code and lay out fonts.
-        found.append(Tab(name, Clicked.of(opened[name][1:]), Clicked.of(times[1:])))
+        first, *again = opened[name]
+        found.append(Tab(name, first, Clicked.of(again), Clicked.of(times[1:])))
     answered, whole = zip(*looked, strict=True)
     return found, Clicked.of(answered), Clicked.of(whole)
 

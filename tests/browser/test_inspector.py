@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -256,6 +257,33 @@ def test_downloads_are_the_run(page):
     with page.expect_download() as whole:
         page.get_by_role("link", name="JSON").click()
     assert json.loads(whole.value.path().read_text()) == json.loads(RUN.to_json())
+
+
+def test_the_table_is_put_in_order_and_walked_by_keys(page):
+    open_tab(page, "Data")
+    heads, field = (
+        page.locator("#inspector .data-table th"),
+        page.locator("#inspector .field:visible"),
+    )
+    columns = heads.all_text_contents()
+    marked = page.locator("#inspector .data-table .marked td").nth(columns.index("position"))
+    expect(marked).to_have_text(str(hostile_step() + 1))
+    expect(marked).to_be_in_viewport()
+    head = heads.nth(columns.index("raw_entropy"))
+    frame = RUN.frame().sort_values("raw_entropy", kind="stable")
+    cell = page.locator(f"#inspector .data-table td:nth-child({columns.index('token_id') + 1})")
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(cell.first).to_have_text(str(frame["token_id"].iloc[0]))
+    field.press("End")  # whose rows were not sent yet
+    expect(cell.last).to_have_text(str(frame["token_id"].iloc[-1]))
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    falling = RUN.frame().sort_values("raw_entropy", ascending=False, kind="stable")
+    expect(cell.first).to_have_text(str(falling["token_id"].iloc[0]))
+    head.get_by_role("button").press("Enter")
+    expect(head).not_to_have_attribute("aria-sort", re.compile("."))
+    expect(marked).to_be_in_viewport()
 
 
 def saved(page: Page, kind: str, number: int = 0) -> Path:

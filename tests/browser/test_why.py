@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.acts import lane, run, write
@@ -62,7 +64,11 @@ def test_a_candidate_is_followed_through_the_steps(page: Page):
 def test_a_setting_is_moved_and_gone_on_with(page: Page):
     opened(page, "What if")
     knob = page.locator(".changes .knob").first
-    expect(knob.locator(".told")).to_contain_text("writes this")
+    expect(knob.locator(".whole")).to_contain_text("writes this same text")
+    expect(knob.locator(".one")).to_contain_text("writes this same token")
+    expect(page.locator(".changes .progress")).to_have_text(
+        "It is told how far each setting may go."
+    )
     outcome = page.locator(".changes .outcome")
     expect(outcome).to_have_count(0)
     knob.locator("input").focus()

@@ -24,24 +24,24 @@ function draw() {
   if (key !== known) {
     if (JSON.parse(known ?? '[]')[0] !== v.run || !v.columns.includes(by)) by = '';
     [known, rows] = [key, []];
-    headed(v.columns);
+    headed(v.columns, v.rows[0] ?? []);
   }
   if (!by) v.rows.forEach((row, i) => { rows[v.first + i] = row; });
   render(); // so that there is something to scroll
   if (!by) show(v.selected);
 }
 
-function headed(columns) {
+function headed(columns, row) {
   const letters = (name) => Math.max(WIDE[name] ?? 0, name.length, 6);
   widths.replaceChildren(...columns.map((name) => {
     const column = part('col');
     column.style.width = `calc(${letters(name) + 2}ch + 18px)`;
     return column;
   }));
-  head.replaceChildren(...columns.map((name) => {
+  head.replaceChildren(...columns.map((name, n) => {
     const sorts = part('button', { type: 'button', textContent: name });
     sorts.addEventListener('click', () => sort(name));
-    const cell = part('th', {}, sorts);
+    const cell = part('th', typeof row[n] === 'number' ? 'number' : '', sorts);
     cell.scope = 'col';
     cell.dataset.name = name;
     return cell;
@@ -127,12 +127,14 @@ async function ask(first, last) {
   render();
 }
 
-// Bring a row into sight, where it is not.
+// Bring a row into sight, where it is not: the panel may end above the table's own end.
 function show(row) {
-  const room = field.clientHeight - head.offsetHeight;
+  const panel = element.closest('.tabitem')?.getBoundingClientRect().bottom ?? innerHeight;
+  const box = field.getBoundingClientRect();
+  const room = Math.min(field.clientHeight, panel - box.top) - head.offsetHeight;
   const top = row * height;
   if (!height || (top >= field.scrollTop && top + height <= field.scrollTop + room)) return;
-  field.scrollTop = top - room / 2;
+  field.scrollTop = top - 2 * height;
   render();
 }
 
