@@ -17,7 +17,19 @@ from playground.colours import COLOURS, INKS, LETTERS
 from playground.explain.replay import RecordedText, slack
 from playground.explain.texts import showing
 from playground.trace import Comparison
-from playground.ui import beams, inspector_view, knobs, listing, panels, ribbon, strip, tree, walk
+from playground.trace.frame import places
+from playground.ui import (
+    beams,
+    data_table,
+    inspector_view,
+    knobs,
+    listing,
+    panels,
+    ribbon,
+    strip,
+    tree,
+    walk,
+)
 from playground.ui.apart import Apart, DistancesRequest
 from playground.ui.chips import chips_of
 from playground.ui.distances import distances
@@ -263,7 +275,8 @@ def _steps(run: Comparison, after: bool) -> Value:
 
 def _table(view: InspectorView) -> Value:
     """The tokens of the shown texts as on the page, by column and row."""
-    found: Value = json.loads(
-        inspector_view.data(view, "shown")["table"].to_json(orient="split", double_precision=4)
-    )
-    return {"columns": found["columns"], "rows": found["data"]}
+    run = view.whole
+    return {
+        "columns": data_table.columns(run),
+        "rows": data_table.rows(run, places(run.lanes, view.selection.shown(len(run.lanes)))),
+    }

@@ -49,12 +49,12 @@ def view(shown: InspectorView, samples: Samples) -> dict[str, Any]:
         "samples": samples,
         # Where this changes, rows that were sent before are no longer these.
         "key": [at.run, samples, [[lane.name, len(lane.trace.steps)] for lane in lanes]],
-        "columns": _columns(shown.whole),
+        "columns": columns(shown.whole),
         "total": len(every),
         "selected": selected,
         "marked": [LETTERS[at.lane], at.output + 1, at.step + 1],
         "first": first,
-        "rows": _rows(shown.whole, every[first : first + BLOCK]),
+        "rows": rows(shown.whole, every[first : first + BLOCK]),
     }
 
 
@@ -63,21 +63,23 @@ def answer(comparison: Comparison | None, asked: RowsRequest) -> dict[str, Any]:
     if comparison is None:
         return {"fault": NO_RUN_ADVICE}
     every = places(comparison.lanes, asked.samples)
-    if asked.by in _columns(comparison):
+    if asked.by in columns(comparison):
         keys = [row(comparison.lanes, place)[asked.by] for place in every]
         order = sorted(range(len(every)), key=keys.__getitem__, reverse=asked.falling)
         every = [every[at] for at in order]
-    return {"rows": _rows(comparison, every[asked.first : asked.first + BLOCK])}
+    return {"rows": rows(comparison, every[asked.first : asked.first + BLOCK])}
 
 
-def _columns(run: Comparison) -> list[str]:
+def columns(run: Comparison) -> list[str]:
+    """The names of the table's columns."""
     named = any(lane.name for lane in run.lanes)
     return [name for name in COLUMNS if name not in LEFT_OUT and (named or name != "name")]
 
 
-def _rows(run: Comparison, those: list[Place]) -> list[list[Any]]:
-    columns, found = _columns(run), (row(run.lanes, place) for place in those)
-    return [[_shown(name, values[name]) for name in columns] for values in found]
+def rows(run: Comparison, those: list[Place]) -> list[list[Any]]:
+    """The values of these tokens, by row and column."""
+    names, found = columns(run), (row(run.lanes, place) for place in those)
+    return [[_shown(name, values[name]) for name in names] for values in found]
 
 
 def _shown(column: str, value: Any) -> Any:

@@ -265,6 +265,7 @@ def test_the_table_is_put_in_order_and_walked_by_keys(page):
         page.locator("#inspector .data-table th"),
         page.locator("#inspector .field:visible"),
     )
+    expect(heads.last).to_have_text("at_s")
     columns = heads.all_text_contents()
     marked = page.locator("#inspector .data-table .marked td").nth(columns.index("position"))
     expect(marked).to_have_text(str(hostile_step() + 1))
