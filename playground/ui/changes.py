@@ -24,6 +24,7 @@ from strategies.recipe import Recipe, RecipeError
 AGAIN = "Press Run, and of the text that is written then it can be told."
 UNFINISHED = "This column is still being written; look again when it is done."
 KEPT = 8  # texts looked into last
+TOKENS = 64  # of each, that were inspected last
 AT_ONCE_S = 0.03  # of finding ranges, before the knobs are shown
 A_WHILE_S = 0.05  # of finding ranges, before those that were found are sent
 
@@ -52,22 +53,30 @@ class ChangesRequest(BaseModel):
 
 @dataclass(frozen=True)
 class _Known:
-    """A text that was looked into, and the ranges of its settings that were found so far."""
+    """A text that was looked into, and the ranges of its settings that were found so far.
+
+    ``tokens`` has those of the tokens that were inspected last, by step.
+    """
 
     text: RecordedText
     slacks: Slacks = field(default_factory=dict)
+    tokens: OrderedDict[int, Slacks] = field(default_factory=OrderedDict)
 
     def found(self, asked: ChangesRequest, seconds: float) -> dict[str, Any]:
         """The answer of ``Changes.ranges``, with what is found in about so many seconds."""
-        token: Slacks = {}
+        token = self.tokens.get(asked.step, {})
+        if asked.token:
+            token = self.tokens[asked.step] = dict(token)
+            while len(self.tokens) > TOKENS:
+                self.tokens.popitem(last=False)
         until = time.monotonic() + seconds
         for _ in self._search(asked, token):
             if time.monotonic() >= until:
                 break
-        every = knobs.settings(str(self.text.recipe))
         reasons = {one.unknown if one.text is None else None for one in self.slacks.values()}
-        if len(self.slacks) == len(every) and len(reasons) == 1 and None not in reasons:
-            return _fault(f"{reasons.pop()} {AGAIN}")  # the same of all: said once
+        if len(reasons) == 1 and None not in reasons:
+            if len(self.slacks) == len(knobs.settings(str(self.text.recipe))):
+                return _fault(f"{reasons.pop()} {AGAIN}")  # the same of all: said once
         return {
             "ranges": {name: knobs.range_told(one) for name, one in self.slacks.items()},
             "token": {
@@ -79,8 +88,9 @@ class _Known:
     def _search(self, asked: ChangesRequest, token: Slacks) -> Iterator[None]:
         """Find one range after the other: of the ``token``, and then of the text."""
         for name in asked.token if asked.step < len(self.text.path) else ():
-            token |= token_slack(self.text, asked.step, name)
-            yield
+            if name not in token:
+                token |= token_slack(self.text, asked.step, name)
+                yield
         for name in asked.text:
             if name not in self.slacks:
                 self.slacks.update(text_slack(self.text, name))
