@@ -73,15 +73,17 @@ class _Known:
         for _ in self._search(asked, token):
             if time.monotonic() >= until:
                 break
-        reasons = {one.unknown if one.text is None else None for one in self.slacks.values()}
+        # Others who look into the same text add to both meanwhile.
+        whole, one_token = dict(self.slacks), dict(token)
+        reasons = {one.unknown if one.text is None else None for one in whole.values()}
         if len(reasons) == 1 and None not in reasons:
-            if len(self.slacks) == len(knobs.settings(str(self.text.recipe))):
+            if len(whole) == len(knobs.settings(str(self.text.recipe))):
                 return _fault(f"{reasons.pop()} {AGAIN}")  # the same of all: said once
         return {
-            "ranges": {name: knobs.range_told(one) for name, one in self.slacks.items()},
+            "ranges": {name: knobs.range_told(one) for name, one in whole.items()},
             "token": {
                 name: knobs.range_told(one, "token") if one.text else {"told": ""}
-                for name, one in token.items()
+                for name, one in one_token.items()
             },
         }
 

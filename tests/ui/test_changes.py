@@ -84,6 +84,24 @@ def test_ranges_are_told_as_they_are_found(run, asked, monkeypatch):
     assert asked.ranges(place | {"text": BOTH})["ranges"] == known["ranges"]
 
 
+def test_two_people_look_into_one_text_at_once(run, asked, monkeypatch):
+    place = {"run": run.id, "lane": 0, "step": 3}
+    told = changes.knobs.range_told
+
+    def meanwhile(*given):
+        monkeypatch.setattr(changes.knobs, "range_told", told)
+        asked.ranges(place | {"token": BOTH, "text": BOTH})
+        return told(*given)
+
+    for kind, name in (("text", "ranges"), ("token", "token")):
+        monkeypatch.setattr(changes, "A_WHILE_S", 0.0)
+        asked.ranges(place | {kind: BOTH})
+        monkeypatch.setattr(changes, "A_WHILE_S", 60.0)
+        monkeypatch.setattr(changes.knobs, "range_told", meanwhile)
+        assert asked.ranges(place)[name].keys() == {BOTH[0]}
+        asked._texts.clear()
+
+
 def test_the_knobs_come_with_what_is_known_at_once(run, asked, monkeypatch):
     monkeypatch.setattr(changes, "AT_ONCE_S", 60.0)
     shown = asked.view(seen(run, 0))
