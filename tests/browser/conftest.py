@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Semaphore
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from playground.api import routes
 from playground.service import Service
@@ -127,16 +127,49 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+@pytest.fixture(scope="package")
+def warm(browser: Browser) -> Iterator[BrowserContext]:
+    """A person's browser that has the page's scripts, compiled; everything else is forgotten."""
+    context = browser.new_context()
+    context.new_page()  # which stays, so that the context can be told to forget
+    yield context
+    context.close()
+
+
+def forget(context: BrowserContext, addresses: Iterable[str]) -> None:
+    """Close all pages but the first, and leave nothing that they kept."""
+    first, *opened = context.pages
+    for page in opened:
+        page.close()
+    context.clear_cookies()
+    context.clear_permissions()
+    session = context.new_cdp_session(first)
+    for address in addresses:
+        origin = "/".join(address.split("/")[:3])
+        session.send(
+            "Storage.clearDataForOrigin",
+            {"origin": origin, "storageTypes": "cookies,local_storage,indexeddb,cache_storage"},
+        )
+    session.detach()
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address; an error on the console, or a request to another host, fails the test."""
+def visit(browser: Browser, warm: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """Open an address, each time as somebody else.
+
+    An error on the console, or a request to another host, fails the test.
+    """
     faults: list[str] = []
-    contexts = []
+    contexts: list[BrowserContext] = []
+    addresses: list[str] = []
 
     def open_page(address: str, *, width: int = 1440, scheme: str = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
+        if addresses:
+            contexts.append(browser.new_context())
+        page = (contexts[-1] if addresses else warm).new_page()
+        addresses.append(address)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
         page.set_default_timeout(SLOW_MS)
         page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -150,6 +183,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
+    forget(warm, addresses)
     assert faults == []
 
 

@@ -23,6 +23,7 @@ from playground.ui import downloads
 from playground.ui.inspector import Inspector
 from playground.ui.theme import launch_options
 from tests.browser.acts import choose
+from tests.browser.conftest import forget
 from tests.traces import COLUMNS, HOSTILE, NO_REPEAT, VOCABULARY, comparison
 
 RUN = comparison((*COLUMNS, NO_REPEAT), length=32)
@@ -88,10 +89,11 @@ both_themes = pytest.mark.parametrize("theme", ["light", "dark"])
 
 
 @pytest.fixture
-def page(browser, address, theme) -> Iterator[Page]:
+def page(warm, address, theme) -> Iterator[Page]:
     """The page, open; whatever it complains of or asks another host for fails the test."""
     faults: list[str] = []
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened = warm.new_page()
+    opened.set_viewport_size({"width": 1440, "height": 900})
     opened.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
@@ -102,7 +104,7 @@ def page(browser, address, theme) -> Iterator[Page]:
         "window.marks = []; document.addEventListener('playground:mark', e => marks.push(e.detail))"
     )
     yield opened
-    opened.close()
+    forget(warm, [address])
     assert faults == []
 
 
