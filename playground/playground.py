@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from playground.experiment.result import Result
     from playground.experiment.runner import Done
 
+LONGEST_PROMPT = 10_000_000  # characters; here nobody else waits, and the context is what bounds it
+
 
 class Playground:
     """A model and its engine, on the calling thread.
@@ -66,7 +68,11 @@ class Playground:
                 loaded,
                 rows=rows,
                 limits=Limits(
-                    new_tokens=loaded.context_length, columns=64, width=64, deadline=86_400.0
+                    prompt_chars=LONGEST_PROMPT,
+                    new_tokens=loaded.context_length,
+                    columns=64,
+                    width=64,
+                    deadline=86_400.0,
                 ),
                 cache_bytes=settings.cache_bytes,
                 trace=settings.trace_steps,

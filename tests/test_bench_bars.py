@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from playground.bench import bars, growth, load
+from playground.bench import bars, clicks, growth, load
 from playground.bench.__main__ import main
 from playground.bench.bars import Bar
+from playground.bench.conditions import Conditions
 from playground.bench.growth import Curve, Point
 from tests.folders import VOCAB, saved
 from tests.tiny import tiny_llama
@@ -58,6 +60,33 @@ def test_the_clients_bars_follow_from_their_visits(monkeypatch: pytest.MonkeyPat
     # 50 steps of 90 rows take 6 s at least, and the 30 clients take 30 s one by one.
     assert throughput.limit == pytest.approx(5.0) and throughput.share == pytest.approx(0.6)
     assert (first.found, first.reached, same.found) == (10.0, True, 1.0)
+
+
+def test_the_slowest_tab_s_token_is_a_bar_and_a_part_that_fails_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def clicked(tokens: int, repeats: int) -> clicks.Report:
+        one = clicks.Clicked.of([70.0, 80.0, 90.0])
+        tabs = [
+            clicks.Tab("Why", 60.0, one, one),
+            clicks.Tab("What if", 60.0, one, clicks.Clicked.of([99.0, 120.0])),
+        ]
+        return clicks.Report("here", "today", 6, tokens, 7.5, tabs, one, one)
+
+    def failing(*given: object) -> None:
+        raise RuntimeError("no port is free")
+
+    monkeypatch.setattr(clicks, "measure", clicked)
+    monkeypatch.setattr(bars, "_program", failing)
+    engine = SimpleNamespace(join_tracing=lambda: None)
+    monkeypatch.setattr("playground.Playground", lambda *_, **__: SimpleNamespace(engine=engine))
+    here = asdict(Conditions("tiny", "here", "float32", 1, "today"))
+    monkeypatch.setattr(Conditions, "of", lambda own: here)
+    report = bars.measure(None, tokens=5, repeats=1, parts=["program", "page"])
+    assert report.absent == {"program": "RuntimeError: no port is free"}
+    (bar,) = report.bars
+    assert (bar.goal, bar.found) == (100.0, 109.5)
+    assert bar.what == "a click on a token, 6 columns of 512 tokens (What if)"
 
 
 def test_growth_is_measured_in_each_direction_and_drawn(

@@ -14,6 +14,7 @@ import pytest
 
 from playground.cli import compare as comparing
 from playground.cli import main
+from playground.engine import FieldError
 from playground.settings import Settings, options
 from playground.trace import Comparison
 from strategies.registry import registry
@@ -279,3 +280,11 @@ def test_an_experiment_from_python(tiny, tmp_path):
     assert list(result.table()["prompts"]) == [2, 2, 3, 3]
     same = playground.experiment(result.experiment, store=tmp_path / "kept.sqlite", progress=told)
     assert same.frame().equals(result.frame())
+
+
+def test_from_python_the_context_alone_bounds_a_prompt(tiny):
+    from playground import Playground
+
+    playground = Playground(tiny, dtype="float32", device="cpu")
+    with pytest.raises(FieldError, match=r"The prompt has [\d,]+ tokens; .*the context holds"):
+        playground.compare("a long day " * 3_000, ["greedy"])  # 33,000 characters

@@ -133,8 +133,10 @@ class Changes:
         place = {key: value[key] for key in ("run", "lane", "output", "step")}
         try:
             known = self._known(ChangesRequest(**place))
-            # With a memory of probabilities a token takes as long to follow as the whole text.
-            asked = ChangesRequest(**place, token=[] if known.text.remembers else names)
+            # A text is read as its first range is asked for, which takes longer than to draw this;
+            # with a memory of probabilities a token takes as long to follow as the whole text.
+            at_once = bool(known.tokens or known.slacks) and not known.text.remembers
+            asked = ChangesRequest(**place, token=names if at_once else [])
             return value | known.found(asked, AT_ONCE_S)
         except Exception as error:
             return value | _fault(event_errors.sentence(error))

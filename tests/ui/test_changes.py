@@ -105,9 +105,10 @@ def test_two_people_look_into_one_text_at_once(run, asked, monkeypatch):
 def test_the_knobs_come_with_what_is_known_at_once(run, asked, monkeypatch):
     monkeypatch.setattr(changes, "AT_ONCE_S", 60.0)
     shown = asked.view(seen(run, 0))
-    assert shown["ranges"] == {} and shown["token"].keys() == set(BOTH)
+    assert shown["ranges"] == shown["token"] == {}  # of a text that was not looked into yet
     asked.ranges({"run": run.id, "lane": 0, "text": BOTH[1:]})
-    assert asked.view(seen(run, 0))["ranges"].keys() == {BOTH[1]}
+    shown = asked.view(seen(run, 0))
+    assert shown["ranges"].keys() == {BOTH[1]} and shown["token"].keys() == set(BOTH)
     assert "ranges" not in asked.view(seen(run, 1))  # nothing to set
     lane = run.lanes[0].model_copy(update={"finish_reason": None})
     going = run.model_copy(update={"lanes": [lane]})
