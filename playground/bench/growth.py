@@ -19,7 +19,7 @@ from playground.bench.conditions import Conditions
 from playground.bench.load import PROMPTS, RECIPES
 from playground.bench.six import PROMPT
 
-ROWS = (1, 2, 4, 8, 16, 32, 64, 96)
+ROWS = (1, 2, 4, 8, 16, 32, 64)  # of which a column has no more at once
 PROMPT_TOKENS = (64, 256, 1024, 4096)
 NEW_TOKENS = (64, 256, 1024)
 COLUMNS = (1, 2, 6, 12, 24)
