@@ -7,7 +7,7 @@ from math import ceil
 
 import pytest
 
-from playground.bench.cluster import Experimented, Report, Served
+from playground.bench.cluster_report import Experimented, Report, Served
 from playground.bench.estimate import Costs
 from playground.bench.simulation import Crowd, Step, fitted, simulate
 
