@@ -66,9 +66,8 @@ class _Known:
         """The answer of ``Changes.ranges``, with what is found in about so many seconds."""
         token = self.tokens.get(asked.step, {})
         if asked.token:
-            token = self.tokens[asked.step] = dict(token)
-            while len(self.tokens) > TOKENS:
-                self.tokens.popitem(last=False)
+            token = dict(token)
+            _put(self.tokens, asked.step, token, TOKENS)
         until = time.monotonic() + seconds
         for _ in self._search(asked, token):
             if time.monotonic() >= until:
@@ -185,10 +184,15 @@ class Changes:
                 return known
         known = _Known(RecordedText(comparison, asked.lane, asked.output, context))
         with self._lock:
-            self._texts[key] = known
-            while len(self._texts) > KEPT:
-                self._texts.popitem(last=False)
+            _put(self._texts, key, known, KEPT)
         return known
+
+
+def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    kept.pop(key, None)  # so that it comes last again
+    kept[key] = value
+    while len(kept) > most:
+        kept.popitem(last=False)
 
 
 def _fault(why: str) -> dict[str, Any]:

@@ -64,9 +64,7 @@ def test_a_setting_is_moved_and_gone_on_with(page: Page):
     knob = page.locator(".changes .knob").first
     expect(knob.locator(".whole")).to_contain_text("writes this same text")
     expect(knob.locator(".one")).to_contain_text("writes this same token")
-    expect(page.locator(".changes .progress")).to_have_text(
-        "It is told how far each setting may go."
-    )
+    expect(page.locator(".changes .progress")).to_have_text("How far each setting may go is shown.")
     outcome = page.locator(".changes .outcome")
     expect(outcome).to_have_count(0)
     knob.locator("input").focus()

@@ -142,7 +142,7 @@ async function look() {
       token: token === inspected ? { ...none(left.token), ...one } : {},
     });
   }
-  if (progress.textContent) progress.textContent = ranges.fault ? '' : 'It is told how far each setting may go.';
+  if (progress.textContent) progress.textContent = ranges.fault ? '' : 'How far each setting may go is shown.';
   looking = false;
 }
 
