@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,25 +78,34 @@ def test_its_argument_chooses_the_torch(tmp_path: Path, device: str, told: str) 
     assert (".[mcp,cluster]" in done.stdout) == (device != "tpu")
 
 
-def test_its_steps_leave_a_program_that_serves_and_is_healthy(tmp_path: Path) -> None:
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[Path]:
+    """A folder for what the steps write, which is removed afterwards: it takes 2 GB."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_its_steps_leave_a_program_that_serves_and_is_healthy(image: Path) -> None:
     cache = Settings.read().cache_dir  # holds the built-in model, where it was fetched before
     arguments = {
-        "PREFIX": str(tmp_path / "opt"),
-        "CACHE": str(tmp_path / "cache"),
+        "PREFIX": str(image / "opt"),
+        "CACHE": str(image / "cache"),
         "DEVICE": "cpu",
         "CPU_INDEX": "https://pypi.org/simple",  # as pip has it anyway: the tests know no other
     }
     if cache.is_dir():
-        (tmp_path / "cache").mkdir()
+        (image / "cache").mkdir()
         for kept in cache.iterdir():
             if kept.is_dir():
-                (tmp_path / "cache" / kept.name).symlink_to(kept)
-    built = build(FILE, ROOT, tmp_path / "src", arguments)
+                (image / "cache" / kept.name).symlink_to(kept)
+    built = build(FILE, ROOT, image / "src", arguments)
     assert built.user == "1000:1000"
     settings = {**built.environment, "PLAYGROUND_HOST": "127.0.0.1"}
     process = subprocess.Popen(
         [*built.entrypoint, *built.command],
-        cwd=tmp_path, env=environment() | settings, stdout=-1, text=True,
+        cwd=image, env=environment() | settings, stdout=-1, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None

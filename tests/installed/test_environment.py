@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +35,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
-    """The folder of the environment's programs."""
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Path]:
+    """The folder of the environment's programs, which is removed afterwards: it takes 2 GB."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True, symlinks=True)
     install = ["install", "--constraint", ROOT / "requirements.txt", wheel]
     subprocess.run([folder / "bin" / "python", *PIP, *install], check=True)
-    return folder / "bin"
+    yield folder / "bin"
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
