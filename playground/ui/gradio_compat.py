@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 from types import MethodType
@@ -9,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import queueing, route_utils, routes
-from gradio.blocks import Block
+from gradio.blocks import Block, convert_component_dict_to_list
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,43 @@ def quieten(page: gr.Blocks) -> None:
     for event in page.fns.values():
         event.show_progress_on = []
         event.api_visibility = "private"  # gr.render has no such option of its own
+
+
+def spare_skipped(page: gr.Blocks) -> None:
+    """Have the answer of an event leave a component alone that it skips with ``gr.skip()``.
+
+    Gradio makes each of them anew, with its whole configuration: 1.5 ms for a ``gr.HTML``, and the
+    browser draws it again. A click in the inspector skips some twenty.
+    """
+    whole, skip = page.postprocess_data, gr.skip()
+
+    def skips(value: Any) -> bool:
+        return isinstance(value, dict) and value == skip
+
+    async def postprocess_data(event: Any, predictions: Any, state: Any) -> list[Any]:
+        outputs, listed = list(event.outputs), predictions
+        if by_component(listed):
+            listed = convert_component_dict_to_list(outputs, listed)
+        if skips(listed):
+            listed = [skip] * len(outputs)
+        elif len(outputs) == 1:
+            listed = [listed]
+        if event.batch or not isinstance(listed, list | tuple) or len(listed) != len(outputs):
+            return await whole(event, predictions, state)
+        both = list(zip(outputs, listed, strict=True))
+        told = [(part, value) for part, value in both if part.stateful or not skips(value)]
+        if len(told) == len(both):
+            return await whole(event, predictions, state)
+        asked = copy.copy(event)
+        asked.outputs = [part for part, _ in told]
+        values = [value for _, value in told]
+        answer = iter(await whole(asked, values[0] if len(values) == 1 else values, state))
+        return [
+            next(answer) if part.stateful or not skips(value) else dict(skip)
+            for part, value in both
+        ]
+
+    page.postprocess_data = postprocess_data  # type: ignore[method-assign]
 
 
 def functions(page: gr.Blocks, session: str | None) -> dict[int, Any]:

@@ -135,6 +135,7 @@ def build(service: Service) -> gr.Blocks:
         )  # fmt: skip
         page_faults.guard(page, restorer, inspector)
     gradio_compat.quieten(page)
+    gradio_compat.spare_skipped(page)
     return page
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio import queueing, route_utils, routes
-from gradio.state_holder import StateHolder
+from gradio.state_holder import SessionState, StateHolder
 
 from playground.ui import gradio_compat
 from playground.ui.element import element
@@ -78,6 +78,57 @@ def test_functions_that_elements_call_are_marked(page):
 def test_answers_by_component_are_told_from_others(page):
     assert gradio_compat.by_component({page.status: 1}), "components are no gradio.blocks.Block"
     assert not gradio_compat.by_component({"tokens": []})
+
+
+@pytest.mark.parametrize("answered", ["by component", "in order", "none", "all"])
+def test_what_an_event_skips_is_left_alone(answered):
+    async def answer() -> None:
+        with gr.Blocks() as made:
+            parts = [gr.State(), element("status"), gr.Radio(), element("status"), gr.Textbox()]
+            gr.Button().click(lambda: None, None, parts)
+        held, first, radio, last, box = parts
+
+        def told() -> Any:
+            chosen = gr.update(choices=["a"], value="a")  # Gradio takes the value out of it
+            return {
+                "by component": {held: 5, radio: chosen, last: {"run": "r"}},
+                "in order": [5, gr.skip(), chosen, {"run": "r"}, gr.skip()],
+                "none": gr.skip(),
+                "all": [5, {"run": "q"}, chosen, {"run": "r"}, "text"],
+            }[answered]
+
+        (event,) = made.fns.values()
+        plain, spared = SessionState(made), SessionState(made)
+        expected = await made.postprocess_data(event, told(), plain)
+        gradio_compat.spare_skipped(made)
+        found = await made.postprocess_data(event, told(), spared)
+        assert event.outputs == parts, "the event itself was changed"
+        for part in parts:
+            assert plain.config_values[part._id]["props"] == spared.config_values[part._id]["props"]
+        assert spared[held._id] == plain[held._id] == (None if answered == "none" else 5)
+        left = {"none": parts[1:], "all": []}.get(answered, [first, box])
+        for part, was, is_now in zip(parts, expected, found, strict=True):
+            assert is_now == ({"__type__": "update"} if part in left else was)
+            assert (spared[part._id] is part) == (part in left or part in (first, last, box))
+
+    asyncio.run(answer())
+
+
+@pytest.mark.parametrize("told", [gr.skip(), {"run": "r"}, None])
+def test_an_event_with_one_output_may_skip_it(told):
+    async def answer() -> None:
+        with gr.Blocks() as made:
+            status = element("status")
+            gr.Button().click(lambda: None, None, status)
+        gradio_compat.spare_skipped(made)
+        (event,) = made.fns.values()
+        found = [
+            await made.postprocess_data(event, value, SessionState(made))
+            for value in (told, {status: told})
+        ]
+        assert found == [[told]] * 2
+
+    asyncio.run(answer())
 
 
 def test_failures_are_logged_by_us():
