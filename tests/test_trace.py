@@ -13,8 +13,11 @@ from pydantic import ValidationError
 
 from playground import charts
 from playground.explain.texts import showing
-from playground.trace import Comparison, column_name
+from playground.trace import Comparison, StageSummary, column_name
+from playground.trace.lane import SAVED
+from playground.trace.levels import pack, unpack
 from playground.trace.migration import VERSION
+from playground.trace.steps import rounded
 from tests.traces import COLUMNS, NO_REPEAT, comparison, several_texts
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +26,15 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def run():
     return comparison((*COLUMNS, NO_REPEAT))
+
+
+@pytest.fixture(scope="module")
+def searched():
+    """A run of a real model, the last of whose columns is a beam search."""
+    found = Comparison.from_json((ROOT / "playground" / "ui" / "recorded.json").read_bytes())
+    found = Comparison.from_json(found.model_dump_json())  # with the digits that JSON has
+    assert [lane.trace.beams is not None for lane in found.lanes] == [False, False, True]
+    return found
 
 
 def test_json_round_trip(run):
@@ -92,16 +104,101 @@ def test_json_names_its_form_and_a_later_one_is_refused(run):
     assert saved["version"] == VERSION
 
 
-def test_six_columns_of_512_tokens_stay_under_8_mb():
+@pytest.mark.parametrize("stages", [1, 4])
+def test_six_columns_of_512_tokens_stay_under_8_mb(searched, stages):
     """Five of them with four stages, and a beam search, whose records are of four rows a step."""
-    run = Comparison.from_json((ROOT / "playground" / "ui" / "recorded.json").read_bytes())
-    staged, beams = run.lanes[1].trace.model_copy(deep=True), run.lanes[2].trace
-    for step in staged.steps:  # both stages twice
+    _, sampled, beams = searched.lanes
+    assert len(sampled.trace.stages) == 2 and len(beams.trace.stages) == 0
+    assert len(beams.trace.steps) == 4 * len(beams.trace.path())
+    sampled, beams = (lane.model_copy(deep=True) for lane in (sampled, beams))
+    sampled.trace.chain.steps[:-1] *= 2
+    for step in sampled.trace.steps:  # both stages twice
         step.stages *= 2
         step.candidates.stages *= 2
-    assert len(staged.chain.processors) == 2 and len(beams.steps) == 4 * len(beams.path())
-    five, one = (len(trace.model_dump_json()) / len(trace.path()) for trace in (staged, beams))
-    assert 512 * (5 * five + one) < 8_000_000
+    beams.trace.chain.steps[:-1] = [sampled.trace.chain.steps[0]] * stages
+    for step in beams.trace.steps:
+        step.candidates.stages = _four_stages(step.candidates.raw)[:stages]
+        step.stages = [StageSummary(survivors=49152, entropy=step.raw_entropy)] * stages
+
+    def per_token(lane):
+        written = json.loads(lane.trace.model_dump_json(context=SAVED))
+        parts = (written["steps"], written["beams"], written["outputs"])
+        text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+        return len(text.encode()) / len(lane.token_ids)
+
+    assert 512 * (5 * per_token(sampled) + per_token(beams)) < 8_000_000
+
+
+def _four_stages(raw):
+    """What a temperature, a truncation by rank, one by mass and a penalty make of candidates."""
+    warm = [p ** (1 / 0.9) for p in raw]
+    found = [[p / sum(warm) * 0.999 for p in warm], [p / sum(warm) for p in warm]]
+    kept = [p if sum(warm[:at]) < 0.95 * sum(warm) else 0.0 for at, p in enumerate(warm)]
+    penalised = [p * 0.9 if at % 5 == 1 else p for at, p in enumerate(kept)]
+    found += [[p / sum(stage) for p in stage] for stage in (kept, penalised)]
+    return [[rounded(p) for p in stage] for stage in found]
+
+
+def test_a_search_over_several_rows_is_saved_in_fewer_bytes(searched):
+    saved, whole = json.loads(searched.to_json()), json.loads(searched.model_dump_json())
+    for lane, kept, alike in zip(searched.lanes, saved["lanes"], whole["lanes"], strict=True):
+        as_it_is = kept["trace"]["steps"] == alike["trace"]["steps"]
+        assert as_it_is == (lane.trace.beams is None)
+        assert all("raw" in step["candidates"] for step in alike["trace"]["steps"])
+    steps = saved["lanes"][2]["trace"]["steps"]
+    assert all("raw" not in step["candidates"] for step in steps)
+    assert sum("times" in step for step in steps) < len(steps) / 2
+    read = [Comparison.from_json(json.dumps(written)) for written in (saved, whole)]
+    assert read == [searched] * 2 and read[0].to_json() == searched.to_json()
+
+
+def test_a_record_that_cannot_be_saved_so_is_saved_as_it_is(searched):
+    odd = searched.model_copy(deep=True)
+    steps = odd.lanes[2].trace.steps
+    steps[2].candidates.raw[0] = 1e-300
+    steps[4].candidates.texts[-1] += "?"
+    saved = json.loads(odd.to_json())["lanes"][2]["trace"]["steps"]
+    assert next(at for at, step in enumerate(saved) if "raw" in step["candidates"]) == 2
+    assert Comparison.from_json(odd.to_json()) == odd
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        [[0.5, 0.25, 0.0], [0.5, 0.25, 0.0], [1.0, 0.0, 0.0]],
+        [[1e-40, 1.401298e-45, 1e-7], [0.0, 0.0, 0.0], [0.0, 1.000001, 0.0]],
+        [[0.1234567, 9.765625e-04, 9.999999e-23]],
+        [[]],
+    ],
+)
+def test_packed_probabilities_are_the_same_again(levels):
+    packed = pack(levels)
+    assert isinstance(packed, str) and unpack(packed, len(levels[0])) == levels
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5, 11.0, 1e-300, 0.12345678])
+def test_what_would_not_be_the_same_again_is_not_packed(value):
+    assert pack([[0.5, value]]) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda known: known.update(levels=known["levels"][:-4]),
+        lambda known: known.update(levels="?"),
+        lambda known: known.update(levels=""),
+        lambda known: known.update(levels=7),
+        lambda known: known["ids"].pop(),
+        lambda known: known["texts"].append("more"),
+        lambda known: known["texts"].pop(),
+        lambda known: known.pop("texts"),
+    ],
+)
+def test_broken_saved_records_are_refused(searched, fault):
+    saved = json.loads(searched.to_json())
+    fault(saved["lanes"][2]["trace"]["steps"][0]["candidates"])
+    with pytest.raises(ValidationError, match=r"steps\.0\.candidates: they cannot be read"):
+        Comparison.from_json(json.dumps(saved))
 
 
 def test_json_leaves_out_what_most_steps_have_alike(run):

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, computed_field, model_validator
+from pydantic import (
+    Field,
+    FieldSerializationInfo,
+    SerializerFunctionWrapHandler,
+    computed_field,
+    field_serializer,
+    model_validator,
+)
 
+from playground.trace import compact
 from playground.trace.beams import BeamRecord
 from playground.trace.chain import Chain
 from playground.trace.model_facts import ModelFacts
 from playground.trace.prompt_token import PromptToken
 from playground.trace.steps import FinishReason, Record, StepRecord
 
+SAVED = "saved"  # the context in which a trace is serialised to be saved
 _FOLLOWS = {"recipe", "stages", "search"}  # fields of a trace's JSON that follow from its chain
 
 
@@ -86,16 +95,30 @@ class Trace(Record):
     def search(self) -> str:
         return self.chain.search.written
 
+    @field_serializer("steps", mode="wrap", when_used="json")
+    def _as_saved(  # type: ignore[no-untyped-def]  # see ``Terse``
+        self,
+        steps: list[StepRecord],
+        whole: SerializerFunctionWrapHandler,
+        info: FieldSerializationInfo,
+    ):
+        written = whole(steps)
+        saved = info.context == SAVED and not (info.include or info.exclude)
+        return compact.compacted(written) if saved and self.beams is not None else written
+
     @model_validator(mode="before")
     @classmethod
     def _without_what_follows(cls, given: Any) -> Any:
         """Of what was saved, ``recipe``, ``stages`` and ``search`` follow from the chain.
 
-        Texts that were saved without the number of their noise were in its order.
+        Texts that were saved without the number of their noise were in its order. Of a search over
+        several rows the records were saved as ``compact`` has them.
         """
         if not isinstance(given, Mapping):
             return given
         kept = {name: value for name, value in given.items() if name not in _FOLLOWS}
+        if kept.get("beams") is not None:
+            kept["steps"] = compact.restored(kept.get("steps"))
         outputs = kept.get("outputs")
         if isinstance(outputs, list) and all(isinstance(output, dict) for output in outputs):
             kept["outputs"] = [{"sample": at, **output} for at, output in enumerate(outputs)]

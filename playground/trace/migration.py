@@ -10,8 +10,8 @@ from typing import Any
 from playground.trace.chain import label
 
 # Of the format that is written: 1 had the recipe's steps as texts, and no version; 2 had nothing of
-# what a search over several rows weighed.
-VERSION = 3
+# what a search over several rows weighed; 3 had its records as they are, see ``compact``.
+VERSION = 4
 
 _STEP = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^|"'])+""", re.DOTALL)
 _CHOOSES = {  # of the searches there were
@@ -41,12 +41,14 @@ def migrate(saved: Any) -> Any:
             f"it was saved in form {version} by a later version of the playground; this one reads "
             f"up to {VERSION}"
         )
-    if version not in (1, 2) or not isinstance(saved.get("lanes"), list):
+    if version not in (1, 2, 3) or not isinstance(saved.get("lanes"), list):
         return saved
     lanes = saved["lanes"]
     if version == 1:
         lanes = [_with_chain(lane) for lane in lanes]
-    return {**saved, "version": VERSION, "lanes": [_with_beams(lane) for lane in lanes]}
+    if version < 3:
+        lanes = [_with_beams(lane) for lane in lanes]
+    return {**saved, "version": VERSION, "lanes": lanes}
 
 
 def _with_chain(lane: Any) -> Any:
