@@ -22,6 +22,7 @@ let asking = false;
 let soon = 0;
 const picks = playground.picks();
 let layout = null; // the layout of the drawing
+let painted = []; // what the drawing is of
 
 const { part } = playground;
 const strip = () => document.querySelector(`#columns > .lane[data-lane="${props.value.lane}"] .strip`);
@@ -85,20 +86,21 @@ function select(live = false) {
   if (own && !picks.stale(asked) && asked !== told_of && tree.beams[node]) [chosen, told_of, walked] = [node, asked, false];
   if (live && !walked) chosen = null;
   if (chosen === null || !tree?.beams[chosen]) chosen = tree?.texts[0]?.[0] ?? tree?.beams[0]?.number ?? null;
-  render();
-  reveal();
+  render(true);
 }
 
 const type = () => parseFloat(getComputedStyle(field).getPropertyValue('--pg-type')) || 1;
 const sight = () => ({ type: type(), room: field.clientWidth });
-function render() {
+function render(revealed = false) {
   const empty = !tree || !tree.beams.length;
   for (const one of [tools, field, about]) one.hidden = empty;
+  painted = [];
   if (empty) return svg.replaceChildren();
-  layout = drawing.laid(tree, { ...sight(), size, passed: also.checked });
-  svg.setAttribute('width', layout.width);
-  svg.setAttribute('height', layout.height);
   also.closest('label').hidden = !tree.passed.length;
+  layout = drawing.laid(tree, { ...sight(), size, passed: also.checked });
+  for (const side of ['width', 'height'])
+    if (svg.getAttribute(side) !== `${layout[side]}`) svg.setAttribute(side, layout[side]);
+  if (revealed) reveal(); // before what would have to be laid out to measure it
   paint();
   tell();
 }
@@ -109,6 +111,9 @@ function paint() {
   const { left, step } = layout;
   const from = whole ? 0 : Math.max(0, Math.floor((field.scrollLeft - left) / step) - AHEAD);
   const to = whole ? tree.positions : Math.ceil((field.scrollLeft + field.clientWidth) / step) + AHEAD;
+  const drawn = [tree, layout, from, to, chosen];
+  if (painted.length && drawn.every((one, i) => one === painted[i])) return;
+  painted = drawn;
   svg.replaceChildren(...drawing.parts(tree, layout, { from, to, chosen, passed: also.checked }));
 }
 
@@ -152,9 +157,9 @@ function tell() {
 function go(to) {
   if (!to) return;
   [chosen, walked] = [to.number, true];
+  reveal();
   paint();
   tell();
-  reveal();
 }
 function reveal() {
   const one = tree?.beams[chosen];
@@ -168,8 +173,7 @@ function reveal() {
 }
 function zoom(to) {
   size = Math.max(0, Math.min(drawing.sizes - 1, to));
-  render();
-  reveal();
+  render(true);
 }
 const fit = () => zoom(drawing.fitting(tree, sight()));
 // At first so large that it can be read.
