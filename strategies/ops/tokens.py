@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..base import Row, setting
+from .copies import copied
 
 # The setting of how far back a penalty looks.
 WINDOW = setting(
@@ -47,6 +48,6 @@ def ban(scores: Tensor, banned: Sequence[Collection[int]]) -> Tensor:
     if not rows:
         return scores
     tokens = [token for ids in banned for token in ids]
-    out = scores.clone()
+    out = copied(scores)
     out[torch.tensor(rows, device=out.device), torch.tensor(tokens, device=out.device)] = -torch.inf
     return out

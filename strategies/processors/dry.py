@@ -10,6 +10,7 @@ from torch import Tensor
 from .. import base
 from ..base import Context, Info, Row, setting
 from ..ops.breakers import Breakers
+from ..ops.copies import copied
 from ..ops.spellings import Text
 from ..ops.suffixes import followed
 
@@ -80,7 +81,7 @@ class Dry(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if self.params.multiplier == 0.0:
             return scores
-        out = scores.clone()
+        out = copied(scores)
         for i, row in enumerate(rows):
             tokens, lengths = followed(row.tokens[-self.params.window :], self._breaks, LONGEST)
             repeats = (lengths >= self.params.allowed_length) & (tokens < scores.shape[-1])

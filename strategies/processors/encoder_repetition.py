@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.copies import copied
 from ..ops.tokens import seen
 
 
@@ -44,7 +45,7 @@ class EncoderRepetition(base.Processor):
         if self.params.penalty == 1.0:
             return scores
         weaker = 1 / self.params.penalty
-        out = scores.clone()
+        out = copied(scores)
         for i, row in enumerate(rows):
             ids = seen(Row(row.prompt, row.prompt_length), scores, prompt=True)
             old = scores[i, ids]

@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import base
 from ..base import Info, Row, setting
 from ..ops.bounded import Bounded
+from ..ops.copies import copied
 
 _MOST = 1e30  # what is added at the most, so that a score stays a number
 
@@ -59,7 +60,7 @@ class ExponentialLength(base.Processor):
         past = [len(row.tokens) - row.prompt_length - self.params.start for row in rows]
         if factor == 1.0 or not ends or max(past) <= 0:
             return scores
-        out = scores.clone()
+        out = copied(scores)
         for i, count in enumerate(past):
             if count > 0:
                 growth = math.exp(min(count * math.log(factor), 80.0)) - 1

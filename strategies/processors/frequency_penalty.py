@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.copies import copied
 from ..ops.tokens import WINDOW, seen
 
 
@@ -43,7 +44,7 @@ class FrequencyPenalty(base.Processor):
         penalty: float = self.params.penalty
         if penalty == 0.0:
             return scores
-        out, vocab = scores.clone(), scores.shape[-1]
+        out, vocab = copied(scores), scores.shape[-1]
         for i, row in enumerate(rows):
             counts = seen(
                 row, scores, prompt=self.params.prompt, window=self.params.window

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Context, Info, Row, setting
+from ..ops.copies import copied
 from ..ops.spellings import Text, spellings
 from ..ops.tokens import completes
 
@@ -62,7 +63,7 @@ class LogitBias(base.Processor):
     def __call__(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         if not self.biases:
             return scores
-        out = scores.clone()
+        out = copied(scores)
         for i, row in enumerate(rows):
             here = [(s[-1], bias) for s, bias in self.biases if completes(row, s)]
             tokens, biases = zip(*here, strict=True) if here else ((), ())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.copies import copied
 from ..ops.tokens import WINDOW, seen
 
 
@@ -43,7 +44,7 @@ class PresencePenalty(base.Processor):
         penalty: float = self.params.penalty
         if penalty == 0.0:
             return scores
-        out = scores.clone()
+        out = copied(scores)
         for i, row in enumerate(rows):
             ids = seen(row, scores, prompt=self.params.prompt, window=self.params.window)
             out[i, ids] = scores[i, ids] - penalty

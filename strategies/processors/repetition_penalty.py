@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import base
 from ..base import Info, Row, setting
+from ..ops.copies import copied
 from ..ops.tokens import WINDOW, seen
 
 
@@ -45,7 +46,7 @@ class RepetitionPenalty(base.Processor):
         penalty: float = self.params.penalty
         if penalty == 1.0:
             return scores
-        out = scores.clone()
+        out = copied(scores)
         for i, row in enumerate(rows):
             ids = seen(row, scores, prompt=self.params.prompt, window=self.params.window)
             old = scores[i, ids]
