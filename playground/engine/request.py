@@ -13,6 +13,7 @@ from strategies.notation import half_character, unfindable
 from strategies.recipe import Recipe
 
 SEEDS = 2**63  # a seed is one of these
+STOPPED = "The server was stopped before this text was finished."  # the error of its lane
 
 
 class FieldError(ValueError):

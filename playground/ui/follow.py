@@ -82,6 +82,7 @@ class Follower:
     awaited: dict[str, object] = field(default_factory=dict)  # runs that no page follows now
     lost: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # ended unfollowed
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))  # and as they were to
+    stands: dict[str, Sequence[int]] = field(default_factory=dict)  # tokens in columns, by run
     watching: Counter[str] = field(default_factory=Counter)  # pages, by the run that they follow
     _change: threading.Lock = field(default_factory=threading.Lock)  # of ``watching``
 
@@ -90,9 +91,14 @@ class Follower:
         """The components that a frame may change."""
         return [self.status, self.first, *self.strips]
 
-    def expect(self, run: Run) -> None:
-        """Register a queued run that a page is about to follow."""
+    def expect(self, run: Run, stands: Sequence[int] = ()) -> None:
+        """Register a queued run that a page is about to follow.
+
+        ``stands`` is how many tokens of it each column shows already: a shorter text is not sent.
+        """
         self.running[run.id] = run
+        if any(stands):
+            self.stands[run.id] = stands
         self._await(run.id)
 
     def expect_fork(self, name: str, growing: Growing, column: int, resolve: Resolve) -> None:
@@ -138,6 +144,7 @@ class Follower:
                 if not self.watching[name]:
                     del self.watching[name]
                     self.frame_rate.end(name)
+        self.stands.pop(name, None)
         if self.running.pop(name, None) is not None:
             self.ended.append(name)
             self.forks.pop(name, None)
@@ -182,6 +189,7 @@ class Follower:
         """End the run that a page follows or is about to follow, and send no more frames of it."""
         self.awaited.pop(name, None)
         self.forks.pop(name, None)
+        self.stands.pop(name, None)
         run = self.running.pop(name, None)
         if run is not None:
             run.cancel()
@@ -205,6 +213,8 @@ class Follower:
         partings = Partings()
         figures = [strip.figures(None, None)] * len(run.views)
         found = [Found(run, number) for number in range(len(run.views))]
+        stands = [*self.stands.get(run.id, ()), *[0] * len(run.views)][: len(run.views)]
+        shown |= {self.strips[at]: gr.skip() for at, length in enumerate(stands) if length}
         while not run.done:
             began = time.monotonic()
             version = run.wait(version, timeout=LOOK_S)
@@ -216,6 +226,8 @@ class Follower:
             grew, sent = marks != sent, marks
             for number, lane in enumerate(run.views) if grew or fresh else ():
                 here, recipe = sides[number], str(run.request.recipes[number])
+                if len(here.path) < stands[number] and not here.over:
+                    continue
                 reason = lane.finish_reason if here.over else None
                 if fresh or here.over:
                     by_hand = here.chooses == "person"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import parse_qsl
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from playground.engine.request import SEEDS
 from playground.settings import Settings
@@ -70,14 +70,43 @@ class Kept(BaseModel):
     run: Text = ""
 
 
+class LostText(BaseModel):
+    """What stood in a column of a page that lost its server; the fields are those of ``strip``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: Text = ""
+    source: Text = ""
+    recipe: Text = ""
+    output: int = Field(0, ge=0)
+    tokens: Text = ""
+    figures: tuple[dict[str, Text], ...] = ()
+
+
+class Lost(BaseModel):
+    """What the tab of a page kept that lost its server: the texts of its columns.
+
+    ``again`` is the set-up of the run that was being written, with its seed; None where none was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    again: Setup | None = None
+    texts: tuple[LostText | None, ...] = ()
+
+
 class Address(BaseModel):
-    """The address a page was opened with, and after a reload the state that its tab kept."""
+    """The address a page was opened with, and after a reload the state that its tab kept.
+
+    ``lost`` is kept where the reload followed the loss of the server.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     search: str = ""
     hash: str = ""
     kept: Kept | None = None
+    lost: Lost | None = None
 
 
 @dataclass(frozen=True)

@@ -93,14 +93,22 @@ class PageEvents:
         self.resumed = follower.status.resume(
             follower.resume, columns.run, follower.outputs, postprocess=False, **STREAM
         )
+        begun = follower.status.again(self.runner.again, None, self.runner.outputs, **STREAM)
+        self.gone_on = begun.then(
+            follower.follow, columns.run, follower.outputs, postprocess=False, **STREAM
+        )
         scored = partial(score.chips, self.runner.service)
-        for followed in (self.ran, self.resumed):
+        for followed in (self.ran, self.resumed, self.gone_on):
             followed.then(scored, columns.run, self.parts.prompt.chips, **QUICK)
             for ended in (followed.then, followed.failure):
                 ended(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
-        submitted.failure(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
+        for queued in (submitted, begun):
+            queued.failure(lambda: knobs.idle, None, [*knobs.idle], **QUICK)
         knobs.stop.click(follower.stop, columns.run, None, **QUICK)
-        return [submitted, self.ran, self.resumed, self.picked, self.forked, self.grown]
+        return [
+            submitted, self.ran, self.resumed, begun, self.gone_on, self.picked, self.forked,
+            self.grown,
+        ]  # fmt: skip
 
     def _wire_columns(self, writing: list[Any]) -> None:
         columns, knobs = self.parts.columns, self.parts.limits
@@ -223,5 +231,5 @@ class PageEvents:
             event.then(inspector.redraw, asked, drawn, **QUICK)
         for event in self.rearranged:
             event.then(followed, {*asked, run}, drawn, **QUICK)
-        for event in (self.ran, self.resumed, self.picked, self.grown):
+        for event in (self.ran, self.resumed, self.gone_on, self.picked, self.grown):
             event.then(opened, {*asked, first}, drawn, **QUICK)

@@ -8,16 +8,23 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from playground.ui import links, preview, recorded
+from playground.engine.request import STOPPED
+from playground.trace import Comparison
+from playground.ui import links, preview, recorded, strip
 from playground.ui.gradio_compat import told_by
 from playground.ui.inspector_view import opening
-from playground.ui.links import Address, Kept, Setup
+from playground.ui.links import Address, Kept, Lost, Setup
 from playground.ui.model_choice import ModelChoice
 from playground.ui.run import Runner
 from playground.ui.state import PageParts, Values
 from playground.ui.status import outcome, status
 
 GONE = "Its run is no longer kept on the server; press Run to write it again."
+LOST = (
+    "The server was started again, or another one answers, which does not have this run. Its texts "
+    "stay; press Run to write it again and look into it."
+)
+BACK = "The server was lost while it wrote this, and one answers again: it goes on …"
 
 Updates = dict[Any, Any]
 
@@ -53,12 +60,9 @@ class Restorer:
         try:
             asked = Address.model_validate(sent)
         except ValidationError:  # kept by another version of the page
-            asked = Address.model_validate({**(sent or {}), "kept": None})
+            asked = Address.model_validate({**(sent or {}), "kept": None, "lost": None})
         if asked.kept is not None:
-            run = asked.kept.run
-            shown = self.show(asked.kept.setup, run, "As it was before the reload.")
-            resuming = self.runner.follower.resuming(run)
-            return shown | resuming | (self.parts.limits.busy if resuming else {})
+            return self._reloaded(asked.kept, asked.lost)
         settings = self.models.service.settings
         link = links.restored(asked, self.start, settings, self.models.refusal)
         if link is None or (link.setup == self.start and not link.faults):
@@ -76,6 +80,33 @@ class Restorer:
         if told:
             updates[line] = status("bad", " ".join(told))
         return updates
+
+    def _reloaded(self, kept: Kept, lost: Lost | None) -> Updates:
+        """Show what this tab kept; its run goes on if it was being written.
+
+        A server that does not have the run writes it anew, once the page asks for that by the
+        event ``again``. Its text is the same, since the seed is, and takes the place of the text
+        that stands there once it is longer.
+        """
+        shown = self.show(kept.setup, kept.run, "As it was before the reload.")
+        resuming = self.runner.follower.resuming(kept.run)
+        if resuming:
+            return shown | resuming | self.parts.limits.busy
+        found = self.parts.columns.resolve(kept.run) if kept.run else None
+        if lost is None or (found is not None and not (lost.again and _was_stopped(found))):
+            return shown
+        again = lost.again is not None
+        updates: Updates = {
+            column.strip: strip.lost(column.index, text, again)
+            for column, text in zip(self.parts.columns.columns, lost.texts, strict=False)
+            if text is not None and column.index < len(kept.setup.recipes)
+        }
+        line = status("", LOST)
+        if again:
+            stands = [len(text.tokens.splitlines()) if text else 0 for text in lost.texts]
+            line = status("running", BACK) | {"again": stands}
+            updates |= self.parts.limits.busy
+        return shown | updates | {self.runner.follower.status: line, self.selection: None}
 
     def restore(self, values: Values, event: gr.EventData) -> Updates:
         """Show an earlier state of the page, its run included."""
@@ -131,3 +162,8 @@ class Restorer:
             parts.limits.chat: setup.chat,
             parts.limits.alone: setup.alone,
         }
+
+
+def _was_stopped(run: Comparison) -> bool:
+    """Whether its server was stopped while it was being written."""
+    return any(lane.error == STOPPED for lane in run.lanes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from playground.colours import LETTERS
 from playground.engine import Busy, FieldError, Request, Run
@@ -16,13 +17,30 @@ from playground.models import ModelError
 from playground.service import Service
 from playground.ui import preview
 from playground.ui.follow import Follower
+from playground.ui.gradio_compat import told_by
 from playground.ui.limits import SEEDS, fault, on_page, stop_strings, whole
+from playground.ui.links import Setup
 from playground.ui.state import PageParts, PageState, Values
 from playground.ui.status import status
 from playground.ui.visitor import counted
 from strategies.recipe import Recipe, RecipeError
 
+PATIENCE_S = 60.0  # for which a run that goes on waits where the server takes no more runs
+PAUSE_S = 2.0  # between two tries of it
+
 Updates = dict[Any, Any]
+
+
+class Again(BaseModel):
+    """A run that a page was having written when it lost its server.
+
+    ``stands`` is how many tokens of it each column shows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    setup: Setup
+    stands: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,35 +82,68 @@ class Runner:
         parts, line, first = self.parts, self.follower.status, self.follower.first
         starting = status("running", "Starting …")
         yield parts.limits.busy | self.faults | {line: starting, first: None}
-        state = parts.state(values)
+        yield from self._queue(parts.state(values), request)
+
+    def again(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """Queue a run that the page was having written when it lost its server.
+
+        Its seed is the same, and so is its text. Many pages may come back at once, so that it waits
+        for a while where the server takes no more runs.
+        """
+        yield self.parts.limits.busy
         try:
-            asked = requested(state, counted(request, self.service))
-            submit = self.service.submit_to_gpu if state.gpu else self.service.submit
-            run = submit(asked, state.model)
-        except FieldError as problem:
-            yield parts.limits.idle | self._beside(on_page(problem))
+            asked = Again.model_validate(told_by(event))
+        except ValidationError as problem:
+            yield self.parts.limits.idle | self._beside(fault(problem))
             return
-        except Busy as problem:
-            yield parts.limits.idle | {line: status("bad", f"Not run: {problem}")}
-            return
-        except ModelError as problem:
-            yield parts.limits.idle | {
-                parts.header.fault: str(problem),
-                line: status("bad", "Not run: the model did not load."),
-            }
-            return
-        self.follower.expect(run)
+        yield from self._queue(PageState.of(asked.setup), request, asked)
+
+    def _queue(
+        self, state: PageState, request: gr.Request, again: Again | None = None
+    ) -> Iterator[Updates]:
+        """Queue the run of a set-up, or say why not."""
+        parts, line = self.parts, self.follower.status
+        until = time.monotonic() + (PATIENCE_S if again is not None else 0.0)
+        while True:
+            try:
+                asked = requested(state, counted(request, self.service))
+                submit = self.service.submit_to_gpu if state.gpu else self.service.submit
+                run = submit(asked, state.model)
+                break
+            except FieldError as problem:
+                yield parts.limits.idle | self._beside(on_page(problem))
+                return
+            except Busy as problem:
+                if time.monotonic() > until:
+                    yield parts.limits.idle | {line: status("bad", f"Not run: {problem}")}
+                    return
+                yield {line: status("running", f"It goes on once there is room: {problem}")}
+                time.sleep(PAUSE_S)
+            except ModelError as problem:
+                yield parts.limits.idle | {
+                    parts.header.fault: str(problem),
+                    line: status("bad", "Not run: the model did not load."),
+                }
+                return
+        self.follower.expect(run, again.stands if again is not None else ())
+        updates = self._submitted(run, state)
+        if again is not None:  # another seed may be set up by now
+            del updates[parts.limits.seed]
         try:
-            yield self._submitted(run)
+            yield updates
         except GeneratorExit:  # the page shows something else by now
             self.follower.leave(run.id)
             raise
 
-    def _submitted(self, run: Run) -> Updates:
+    def _submitted(self, run: Run, state: PageState) -> Updates:
+        """The updates of a queued run. The page keeps its set-up in case it loses the server."""
+        again = state.setup(run.request.seed).model_dump(mode="json")
+        # With the id, since a value that is the same as before would not reach the page.
+        told = {**(preview.setup(run.comparison()) or {}), "run": run.id, "again": again}
         return {
             self.parts.limits.seed: str(run.request.seed),
             self.parts.columns.run: run.id,
-            self.previews: preview.setup(run.comparison()),
+            self.previews: told,
         }
 
     def _beside(self, problem: FieldError) -> Updates:

@@ -8,6 +8,7 @@ from typing import Any
 from playground.ui.columns import Columns
 from playground.ui.header import Header
 from playground.ui.limits import Limits
+from playground.ui.links import Setup
 from playground.ui.prompt import Prompt
 
 Values = dict[Any, Any]
@@ -33,6 +34,40 @@ class PageState:
     written: tuple[Any, ...]
     names: tuple[str, ...]
     gpu: bool = False  # whether it asks for a GPU that the host lends
+
+    @classmethod
+    def of(cls, setup: Setup) -> PageState:
+        """A set-up that a page kept."""
+        return cls(
+            model=setup.model,
+            prompt=setup.prompt,
+            max_new_tokens=setup.tokens,
+            min_new_tokens=setup.least,
+            seed=setup.seed,
+            keep_seed=True,
+            stop=setup.stop,
+            chat=setup.chat,
+            split=setup.split,
+            alone=setup.alone,
+            written=setup.recipes,
+            names=setup.names,
+        )
+
+    def setup(self, seed: int) -> Setup:
+        """The same for a page to keep, with the seed that was drawn."""
+        return Setup(
+            prompt=self.prompt,
+            recipes=self.written,
+            names=self.names,
+            tokens=str(self.max_new_tokens),
+            least=str(self.min_new_tokens),
+            seed=str(seed),
+            stop=self.stop,
+            chat=self.chat,
+            alone=self.alone,
+            split=self.split,
+            model=self.model,
+        )
 
 
 @dataclass(frozen=True)

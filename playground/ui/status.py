@@ -34,8 +34,8 @@ def ended(run: Run, comparison: Comparison) -> dict[str, Any]:
         return status("bad", run.error)
     stopped = (lane.error for lane in run.views if lane.finish_reason == "cancelled")
     told = next(stopped, None)
-    if told:
-        return status("bad", f"{told} What there is stays.")
+    if told:  # a page that finds another server then has it write this again
+        return status("bad", f"{told} What there is stays.") | {"stopped": True}
     return status("done", f"{outcome(comparison)} {run.notice}".strip())
 
 

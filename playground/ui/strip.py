@@ -22,6 +22,7 @@ from playground.trace import (
     Trace,
 )
 from playground.ui import chooser, empty_text
+from playground.ui.links import LostText
 from playground.ui.partings import Partings
 from playground.ui.views import View
 
@@ -150,6 +151,20 @@ def empty(index: int, note: str = "") -> dict[str, Any]:
         "tokens": "",
         "chooser": None,
         "figures": figures(None, None),
+    }
+
+
+def lost(index: int, text: LostText, goes_on: bool) -> dict[str, Any]:
+    """A text that stood in this column when its page lost its server, and that may go on."""
+    return empty(index) | {
+        "run": text.run,
+        "source": text.source,
+        "recipe": text.recipe,
+        "output": text.output,
+        "state": "running" if goes_on else "done",
+        "note": "",
+        "tokens": text.tokens,
+        "figures": list(text.figures) or figures(None, None),
     }
 
 

@@ -18,7 +18,7 @@ SHEETS = sorted(ASSETS.glob("*.css"))
 OUTSIDE = re.compile(r"(?<![\w.#-])(?:body|html|:root|\.gradio-container|\.dark)(?![\w-])")
 ABOVE = {  # these style what lies outside of ``.contain``, and nothing inside sets the same
     ":root", ".gradio-container", ".dark", ".dark .gradio-container", ".gradio-container > .main",
-    ".gradio-container main.contain", ".gradio-container .main > .wrap",
+    ".gradio-container main.contain", ".gradio-container .main > .wrap", "body.away .toast-wrap",
 }  # fmt: skip
 
 

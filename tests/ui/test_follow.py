@@ -56,6 +56,21 @@ def test_frames_lead_to_what_is_shown_at_the_end(follower):
     assert not follower.running and not follower.awaited
 
 
+def test_a_text_that_is_shorter_than_what_stands_there_is_not_sent(follower):
+    """As where a run goes on that was lost with its server, until its end or until it is longer."""
+    served = engine()
+    run = begun(follower, served)
+    follower.expect(run, (5, 0))
+    follower.awaited[run.id] = TICKET
+    sent = {"A": [], "B": []}
+    for frame in follower.follow(run.id):
+        for column, lengths in sent.items():
+            lengths.append(len((frame.get(column) or {}).get("tokens", "").splitlines()))
+        served.step()
+    assert sent == {"A": [0, 0, 0, 0, 5, 6], "B": [0, 2, 3, 4, 5, 6]}
+    assert not follower.stands
+
+
 def test_what_a_step_measures_is_told_while_the_text_is_written(follower, monkeypatch):
     """The count of rewinds, and a watermark's z-score; at the end those of the kept run."""
     monkeypatch.setattr(following, "FIGURES_S", 0.0)

@@ -33,7 +33,7 @@ from playground.backends.cluster.messages import (
 from playground.backends.cluster.parts import Followed, Part, anew, from_there, resumable
 from playground.engine import Busy, EngineClosed, FieldError, Request
 from playground.engine.news import News
-from playground.engine.scheduler.loop import STOPPED
+from playground.engine.request import STOPPED
 from playground.errors import ModelError, first_line
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from playground.backends.openai.server import Served, Server
 from playground.backends.openai.step_records import Names, record, tokens
 from playground.engine.elsewhere import RemoteView
 from playground.engine.news import LaneNews, TextNews
+from playground.engine.request import STOPPED
 from playground.engine.run import Run
-from playground.engine.scheduler.loop import STOPPED
 from playground.trace import FinishReason, Output, StepRecord
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from playground.engine.forward import Forward
 from playground.engine.lanes.detokenizer import Detokenizer
 from playground.engine.lanes.put import put_records
 from playground.engine.observer import Observer
-from playground.engine.request import EngineClosed, Limits
+from playground.engine.request import STOPPED, EngineClosed, Limits
 from playground.engine.run import Run
 from playground.engine.scheduler.prefill_task import PrefillTask
 from playground.engine.scheduler.scheduler import Scheduler
@@ -25,8 +25,6 @@ from playground.models import device
 from playground.trace import FinishReason
 
 log = logging.getLogger(__name__)
-
-STOPPED = "The server was stopped before this text was finished."
 
 
 class Loop:

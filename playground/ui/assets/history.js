@@ -182,7 +182,8 @@
         [entries, at] = [kept.entries, kept.at];
         playground.branches.opened(entries[at].setup.pruned, entries[at].setup.called);
       }
-      return { search: location.search, hash: asked, kept: again ? entries[at] : null };
+      const lost = playground.connection.lost();
+      return { search: location.search, hash: asked, kept: again ? entries[at] : null, lost };
     },
   });
 

@@ -128,6 +128,7 @@ window.playground = (() => {
     // Called once the address's set-up is on the page; before, components also send a change when
     // they are first drawn.
     opened() {
+      playground.connection.opened();
       playground.chat.opened();
       playground.link.opened();
       playground.past.opened();

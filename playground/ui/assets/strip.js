@@ -261,5 +261,6 @@ document.addEventListener('playground:mark', ({ detail }) => {
     mark(detail.step);
   playground.marks.at = [detail.run, detail.lane, detail.output || 0, detail.step];
 });
+playground.connection?.column(element, () => props.value);
 watch('value', draw);
 draw();
