@@ -80,7 +80,12 @@ class Here:
         self.sent += sent
         answer = asyncio.ensure_future(getattr(self.up[name], method)(*sent))
         gone = asyncio.ensure_future(dead.wait())
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # Serve cancels the call there, too
+            answer.cancel()
+            gone.cancel()
+            raise
         gone.cancel()
         await asyncio.wait({gone})
         if dead.is_set():
@@ -368,6 +373,56 @@ def test_to_begin_is_to_be_there(three: Here, loop: EventLoop) -> None:
     one._seen("idle").seen = 0.0
     loop.run(one.begin("idle", "a", asked("greedy", max_new_tokens=2)))
     assert one._fronts["idle"].seen > 0.0
+
+
+def test_a_run_that_is_begun_too_late_ends_there_and_is_written_by_another(
+    three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "ANSWER_S", 0.3)
+    late: list[Run] = []
+    go_on = threading.Event()
+
+    def slowly(one: Replica) -> Callable[..., list[Run]]:
+        submit_all = one.backend.submit_all
+
+        def submitted(requests: Any) -> list[Run]:
+            if late or len(begun) > 1:
+                return submit_all(requests)
+            assert go_on.wait(WAIT_S)
+            late.extend(submit_all(requests))
+            return late
+
+        return submitted
+
+    begun: list[str] = []
+    call = three.call
+
+    async def counted(method: str, *given: Any, **more: Any) -> Any:
+        if method == "begin":
+            begun.append(method)
+        return await call(method, *given, **more)
+
+    monkeypatch.setattr(three, "call", counted)
+    for one in three.up.values():
+        monkeypatch.setattr(one.backend, "submit_all", slowly(one))
+    backend = front(three, loop)
+    request = asked("greedy", "sample", max_new_tokens=400, min_new_tokens=400, prompt="late")
+    own = reference.submit(request)
+    try:
+        (run,) = backend.submit_all([request])
+        assert run.join(WAIT_S) and len(begun) == 2 and not late
+    finally:
+        go_on.set()
+    assert run.outcome == "done" and own.join(WAIT_S)
+    assert written(run.comparison()) == written(own.comparison())
+    end = time.monotonic() + WAIT_S
+    while not late and time.monotonic() < end:
+        time.sleep(0.01)
+    (lost,) = late
+    assert lost.join(WAIT_S) and lost.outcome == "cancelled"
+    assert len(lost.views[0].path()) < 400
+    assert not any(front.parts for one in three.up.values() for front in one._fronts.values())
+    backend.close()
 
 
 def test_what_every_replica_refuses_is_not_asked_for_ever(three: Here, loop: EventLoop) -> None:
