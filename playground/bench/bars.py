@@ -100,9 +100,11 @@ class Report(Conditions):
 def measure(model: str | None, tokens: int, repeats: int, parts: Sequence[str] = PARTS) -> Report:
     """Measure the bars of these ``parts``. The last needs playwright and a Chromium."""
     from playground import Playground
+    from playground.cycles import look_less
 
     own = Playground(model, rows=CROWD + 36)
     own.engine.join_tracing()
+    look_less()  # as the program does
     report = Report(**Conditions.of(own))
     each: dict[str, Callable[[], Iterable[Bar]]] = {
         "engine": lambda: _engine(own, model, tokens, repeats),

@@ -130,9 +130,11 @@ class Report(Conditions):
 def measure(model: str | None, only: Sequence[str] = ()) -> Report:
     """Measure every curve, or those whose name is in ``only``."""
     from playground import Playground
+    from playground.cycles import look_less
 
     own = Playground(model, rows=3 * max(CLIENTS))
     own.engine.join_tracing()
+    look_less()  # as the program does
     report = Report(**Conditions.of(own))
     _ran(own, [SAMPLE] * 4, 4)
     most = own.engine.context_length

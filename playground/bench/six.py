@@ -91,6 +91,7 @@ class Report(Conditions):
 def compare(model: str | None, tokens: int, repeats: int) -> Report:
     """Measure the six strategies both ways on one model."""
     from playground import Playground
+    from playground.cycles import look_less
     from playground.engine.forward.packed_linear import unpack
 
     import torch  # isort: skip  # after it: the settings say how torch's threads wait
@@ -100,6 +101,7 @@ def compare(model: str | None, tokens: int, repeats: int) -> Report:
     unpack(plain.model)
     own = Playground(model)
     own.engine.join_tracing()
+    look_less()  # as the program does
     ids = plain.tokenizer(PROMPT, return_tensors="pt").input_ids.to(plain.model.device)
     plain.model.set_attn_implementation("sdpa")
 
