@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .topk import argmax, survivors
+from .topk import GroupMaxima, argmax
 
 _MASK = (1 << 64) - 1
-_FEW = 4  # where more than one token in so many is left, noise is computed for all and kept
+_FEW = 4  # where more than one token in so many is left, its noise is not computed for all
 _NOISIEST = 256  # tokens of a vocabulary, or about so many
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_HAIR = 1e-4  # more than what rounding does to a token's noise
 
 
 def _signed(value: int) -> int:
@@ -95,17 +96,18 @@ def gumbel_of_steps(seed: int, sample: int, positions: Sequence[int], tokens: Te
 
 
 def noise_bits(
-    seed: int, sample: int, position: int, tokens: NDArray[np.integer]
+    keys: NDArray[np.uint64] | np.uint64, tokens: NDArray[np.integer]
 ) -> NDArray[np.uint64]:
     """A number for each of these token ids that rises with its noise: the hash it is made from.
 
+    ``keys``, of ``Noise.key``, are those of the rows that the tokens are of, and broadcast to them.
     Without the logarithms this takes a twentieth of the time of the noise.
     """
-    return _hashed((tokens.astype(np.uint64) + np.uint64(1)) * _GOLDEN, (seed, sample, position))
+    return _hashed((tokens.astype(np.uint64) + np.uint64(1)) * _GOLDEN + keys)
 
 
-def _hashed(spread: NDArray[np.uint64], at: tuple[int, int, int]) -> NDArray[np.uint64]:
-    value = spread + np.uint64(_key(*at, "token"))
+def _hashed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser, in place."""
     shifted = np.empty_like(value)
     for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         value ^= np.right_shift(value, np.uint64(bits), out=shifted)
@@ -123,9 +125,9 @@ def _least_of_noisiest(size: int) -> int:
     return max(0, _MASK - (_NOISIEST << 64) // size)
 
 
-def _gumbel_below(bits: int) -> float:
-    """A little less than the noise that the hash ``bits`` gives."""
-    return -math.log(-math.log(((bits >> 11) + 0.5) * 2.0**-53)) - 1e-4
+def _gumbel_near(bits: int) -> float:
+    """The noise that the hash ``bits`` gives, but for its last digits."""
+    return -math.log(-math.log(((bits >> 11) + 0.5) * 2.0**-53))
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
@@ -141,25 +143,38 @@ class Noise:
     ) -> None:
         self.seed, self.position, self.size, self.device = seed, position, size, device
         self.known: dict[int, Tensor] = {}
-        self._noisiest: dict[int, NDArray[np.int64]] = {}
+        self._keys: dict[int, int] = {}
+        self._noisiest: dict[int, tuple[NDArray[np.int64], NDArray[np.uint64]]] = {}
 
-    def noisiest(self, sample: int) -> NDArray[np.int64]:
-        """The tokens, about 256, whose ``bits`` are above those of all others; rising."""
+    def key(self, sample: int) -> int:
+        """What a sample's noise is hashed from, an unsigned number of 64 bits."""
+        if sample not in self._keys:
+            self._keys[sample] = _key(self.seed, sample, self.position, "token")
+        return self._keys[sample]
+
+    def noisiest(self, sample: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """The tokens, about 256, with more noise than all others, and their ``noise_bits``;
+        falling.
+        """
         if sample not in self._noisiest:
-            least = _least_of_noisiest(self.size)
+            least, key = _least_of_noisiest(self.size), np.uint64(self.key(sample))
             known = self.known.get(sample)
             if known is None:
-                bits = _hashed(_spread_ids(self.size), (self.seed, sample, self.position))
-                found = np.flatnonzero(bits > np.uint64(least))
+                every = _hashed(_spread_ids(self.size) + key)
+                tokens = np.flatnonzero(every > np.uint64(least))
+                bits = every[tokens]
             else:  # their noise says almost as much, without the hash of all others
-                found = np.flatnonzero(known.cpu().numpy() >= _gumbel_below(least))
-                found = found[self.bits(sample, found) > np.uint64(least)]
-            self._noisiest[sample] = found
+                tokens = np.flatnonzero(known.cpu().numpy() >= _gumbel_near(least) - _HAIR)
+                bits = noise_bits(key, tokens)
+                tokens, bits = tokens[bits > np.uint64(least)], bits[bits > np.uint64(least)]
+            falling = bits.argsort()[::-1]
+            self._noisiest[sample] = tokens[falling], bits[falling]
         return self._noisiest[sample]
 
-    def bits(self, sample: int, tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """``noise_bits`` of these token ids."""
-        return noise_bits(self.seed, sample, self.position, tokens)
+    @property
+    def most_of_others(self) -> float:
+        """Noise that no token has which is not among the ``noisiest``."""
+        return _gumbel_near(_least_of_noisiest(self.size)) + _HAIR
 
     def __call__(self, sample: int) -> Tensor:
         """The noise of every token, float32 ``[size]``."""
@@ -174,15 +189,40 @@ class Noise:
         return gumbel_at(self.seed, sample, self.position, tokens)
 
 
+def keys_of(noises: Sequence[Noise], samples: Sequence[int]) -> NDArray[np.uint64]:
+    """The ``key`` ``[n]`` of each row, whose noise is that of its sample."""
+    each = zip(noises, samples, strict=True)
+    return np.array([noise.key(sample) for noise, sample in each], np.uint64)
+
+
+def noisiest(
+    noises: Sequence[Noise], samples: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """The noisiest tokens of each row and their bits, falling, ``[n, any]``.
+
+    Where a row has fewer than others, its last is repeated.
+    """
+    pairs = list(zip(noises, samples, strict=True))
+    distinct = {pair: row for row, pair in enumerate(dict.fromkeys(pairs))}  # many rows share one
+    each = [noise.noisiest(sample) for noise, sample in distinct]
+    most = max(len(tokens) for tokens, _ in each)
+    tokens, bits = np.empty((len(each), most), np.int64), np.empty((len(each), most), np.uint64)
+    for row, (own, own_bits) in enumerate(each):
+        tokens[row, : len(own)], tokens[row, len(own) :] = own, own[-1:]
+        bits[row, : len(own)], bits[row, len(own) :] = own_bits, own_bits[-1:]
+    if len(distinct) == len(pairs):
+        return tokens, bits
+    rows = [distinct[pair] for pair in pairs]
+    return tokens[rows], bits[rows]
+
+
 def draw(scores: Tensor, noise: Callable[[int], Tensor], sample: int) -> int:
     """The token of the largest ``scores + noise(sample)``, of one row of scores ``[vocab]``.
 
-    Where few tokens are left, and ``noise`` is a ``Noise``, it is computed for them alone.
+    Where ``noise`` is a ``Noise``, it is computed for the tokens alone that may be the one.
     """
-    if isinstance(noise, Noise) and sample not in noise.known:
-        _, few = survivors(scores[None], len(scores) // _FEW, [True])
-        if len(few):
-            return int(few[(scores[few] + noise.at(sample, few)).argmax()])
+    if isinstance(noise, Noise):
+        return draw_each(scores[None], [noise], [sample])[0]
     return _draw_from_all(scores, noise, sample)
 
 
@@ -191,26 +231,59 @@ def _draw_from_all(scores: Tensor, noise: Callable[[int], Tensor], sample: int) 
 
 
 def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -> list[int]:
-    """What ``draw`` finds in each row ``[n, vocab]``, at once for all rows with few tokens left."""
+    """What ``draw`` finds in each row ``[n, vocab]``, at once for all rows."""
     most = scores.shape[-1] // _FEW
     able = [sample not in noise.known for noise, sample in zip(noises, samples, strict=True)]
-    rows, tokens = survivors(scores, most, able)
-    keys = [
-        _signed(_key(noise.seed, sample, noise.position, "token"))
-        for noise, sample in zip(noises, samples, strict=True)
-    ]
-    noisy = scores[rows, tokens] + _gumbel(tokens, torch.tensor(keys, device=scores.device)[rows])
+    maxima = GroupMaxima(scores)
+    rows, tokens = maxima.survivors(most, able)
+    keys = torch.from_numpy(keys_of(noises, samples).view(np.int64)).to(scores.device)
+    noisy = scores[rows, tokens] + _gumbel(tokens, keys[rows])
     best = noisy.new_full([len(scores)], -torch.inf).scatter_reduce_(0, rows, noisy, "amax")
     # The first of equal ones. NaN gives ``none``, and a row that ``survivors`` left out one more.
     none = scores.shape[-1]
     first = torch.where(noisy == best[rows], tokens, none)
     found = first.new_full([len(scores)], none + 1).scatter_reduce_(0, rows, first, "amin")
-    drawn = []
-    for token, row, noise, sample in zip(found.tolist(), scores, noises, samples, strict=True):
-        if token < none:
-            drawn.append(token)
-        else:
-            drawn.append((draw if token == none else _draw_from_all)(row, noise, sample))
+    drawn: list[int] = found.tolist()
+    left = [row for row, token in enumerate(drawn) if token > none]
+    if left and scores.device.type == "cpu":
+        if len(left) < len(drawn):
+            maxima = GroupMaxima(scores[left])
+        own = [noises[row] for row in left], [samples[row] for row in left]
+        others = _draw_among_many(maxima, *own)
+        for row, token in zip(left, others, strict=True):
+            drawn[row] = token
+    for row in (row for row, token in enumerate(drawn) if token >= none):
+        drawn[row] = _draw_from_all(scores[row], noises[row], samples[row])
+    return drawn
+
+
+def _draw_among_many(
+    maxima: GroupMaxima, noises: Sequence[Noise], samples: Sequence[int]
+) -> list[int]:
+    """What ``draw_each`` finds in rows of which much is left; vocab where a row has no numbers.
+
+    A token that is not among the noisiest wins only with a score not far below the largest sum
+    that is known already: that of one of the noisiest, or of a token near the likeliest.
+    """
+    tokens, bits = noisiest(noises, samples)
+    keys = torch.from_numpy(keys_of(noises, samples).view(np.int64))
+    scores = maxima.scores
+    top, likely = maxima.best()
+    loud = torch.from_numpy(tokens)
+    sums = scores.gather(-1, loud) + _gumbel_of(torch.from_numpy(bits.view(np.int64)))
+    largest = sums.amax(-1, keepdim=True)
+    near = (scores.gather(-1, likely) + _gumbel(likely, keys[:, None])).amax(-1, keepdim=True)
+    known = torch.maximum(largest, near)
+    rounding = 1e-6 * known.abs()  # more than that of a sum
+    rows, others = map(
+        torch.from_numpy, maxima.at_least(known - noises[0].most_of_others - rounding)
+    )
+    noisy = scores[rows, others] + _gumbel(others, keys[rows])
+    best = largest[:, 0].clone().scatter_reduce_(0, rows, noisy, "amax")
+    none = scores.shape[-1]
+    found = torch.where(sums == best[:, None], loud, none).amin(-1)  # the first of equal ones
+    found.scatter_reduce_(0, rows, torch.where(noisy == best[rows], others, none), "amin")
+    drawn: list[int] = torch.where(top.isfinite(), found, none).tolist()
     return drawn
 
 

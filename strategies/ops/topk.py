@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _DEPTH = 16  # tokens of a group
@@ -63,20 +65,69 @@ def survivors(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, 
     Both are ``[any]``, int64, a row's tokens in rising order. A row gives none where its groups
     hold more than ``most`` tokens, nor where it is not ``able``.
     """
-    vocab, device = scores.shape[-1], scores.device
-    groups = vocab // _DEPTH
-    whole = _DEPTH * groups
-    kept = scores[:, :whole].reshape(len(scores), _DEPTH, groups).amax(1) > -torch.inf
-    few = (kept.sum(-1) * _DEPTH <= most) & torch.tensor(able, device=device)
-    rows, kept_groups = (kept & few[:, None]).nonzero(as_tuple=True)
-    first = torch.arange(_DEPTH, device=device)[:, None] * groups
-    tokens = (first + kept_groups).flatten()
-    rows = rows.repeat(_DEPTH)
-    if whole == vocab:
-        return rows, tokens
-    rest = torch.arange(whole, vocab, device=device)
-    others = few.nonzero().flatten()
-    return (
-        torch.cat([rows, others.repeat_interleave(len(rest))]),
-        torch.cat([tokens, rest.repeat(len(others))]),
-    )
+    return GroupMaxima(scores).survivors(most, able)
+
+
+class GroupMaxima:
+    """The highest score of each group of tokens of rows ``[n, vocab]``.
+
+    ``highest`` is ``[n, any]``: the maxima of the groups, then the few tokens that no group has.
+    """
+
+    def __init__(self, scores: Tensor) -> None:
+        self.scores = scores
+        self._groups = scores.shape[-1] // _DEPTH
+        self._whole = _DEPTH * self._groups
+        self.highest = scores[:, : self._whole].reshape(len(scores), _DEPTH, -1).amax(1)
+        if self._whole < scores.shape[-1]:
+            self.highest = torch.cat([self.highest, scores[:, self._whole :]], dim=-1)
+
+    def survivors(self, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
+        """See ``survivors``."""
+        vocab, device = self.scores.shape[-1], self.scores.device
+        grouped, may = self.highest[:, : self._groups], torch.tensor(able, device=device)
+        if device.type == "cpu" and self._whole > most:
+            may &= grouped.amin(-1) == -torch.inf
+            if not may.any():  # as where nothing was cut off: the rest takes ten times as long
+                none = torch.empty(0, dtype=torch.int64)
+                return none, none
+        kept = grouped > -torch.inf
+        few = (kept.sum(-1) * _DEPTH <= most) & may
+        rows, kept_groups = (kept & few[:, None]).nonzero(as_tuple=True)
+        first = torch.arange(_DEPTH, device=device)[:, None] * self._groups
+        tokens = (first + kept_groups).flatten()
+        rows = rows.repeat(_DEPTH)
+        if self._whole == vocab:
+            return rows, tokens
+        rest = torch.arange(self._whole, vocab, device=device)
+        others = few.nonzero().flatten()
+        return (
+            torch.cat([rows, others.repeat_interleave(len(rest))]),
+            torch.cat([tokens, rest.repeat(len(others))]),
+        )
+
+    def best(self) -> tuple[Tensor, Tensor]:
+        """Each row's highest score ``[n]``, and the tokens ``[n, any]`` of its group.
+
+        A score of NaN is the highest of all.
+        """
+        top, at = self.highest.max(-1)
+        tokens = at[:, None] + self._groups * torch.arange(_DEPTH, device=at.device)
+        alone = (at >= self._groups)[:, None]  # in no group
+        return top, torch.where(alone, at[:, None] + self._whole - self._groups, tokens)
+
+    def at_least(self, bars: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The tokens whose score is at least the row's bar ``[n, 1]``: rows and tokens ``[any]``.
+
+        They are in no particular order. The scores are on a CPU, where this is faster with numpy.
+        """
+        rows, columns = np.divmod(
+            np.flatnonzero((self.highest >= bars).numpy()), self.highest.shape[-1]
+        )
+        alone = columns >= self._groups
+        grouped = columns[~alone]
+        inside = (grouped + self._groups * np.arange(_DEPTH)[:, None]).flatten()
+        tokens = np.concatenate([inside, columns[alone] + (self._whole - self._groups)])
+        rows = np.concatenate([np.tile(rows[~alone], _DEPTH), rows[alone]])
+        kept = self.scores.numpy()[rows, tokens] >= bars.numpy()[rows, 0]
+        return rows[kept], tokens[kept]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from time import perf_counter
 
 import torch
@@ -22,7 +21,7 @@ from playground.engine.lanes.logits import FEWEST, ChosenFrom, known_logits
 from playground.engine.lanes.record import Choice, Entry, choices
 from playground.engine.lanes.rows import Fault
 from playground.engine.lanes.slots import Store
-from playground.engine.lanes.stages import ScoreBatch, concatenated, divided
+from playground.engine.lanes.stages import concatenated, divided
 from playground.trace import Times
 from strategies import Move, Rewind
 from strategies.ops.noise import draw_each
@@ -82,9 +81,9 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
             for step in chosen
         ],
     )
-    kept = _with_logits(chosen, recorded)
+    logits = _logits(chosen, recorded)
     seconds = (perf_counter() - clock) / max(1, sum(len(step.rows) for step in chosen))
-    for step, own in zip(chosen, kept, strict=True):
+    for step, own, kept in zip(chosen, recorded, logits, strict=True):
         times = Times.of(
             forward=step.forward,
             processors=step.processors,
@@ -93,33 +92,33 @@ def record(steps: Sequence[LaneStep], detokenizer: Detokenizer, store: Store) ->
             forward_rows=step.forward_rows,
         )
         try:
-            made = Chosen(step.rows, step.moves, own, times, step.draft, step.rewinds)
+            made = Chosen(step.rows, step.moves, own, kept, times, step.draft, step.rewinds)
             commit(step.lane, made, store)
         except Exception as error:
             step.fault = error
     end_failed(steps)
 
 
-def _with_logits(
-    steps: Sequence[LaneStep], choices: Sequence[Sequence[Choice]]
-) -> list[Sequence[Choice]]:
-    """The choices, with other tokens' logits where the search draws or takes the likeliest."""
+def _logits(steps: Sequence[LaneStep], choices: Sequence[Sequence[Choice]]) -> list[Sequence[str]]:
+    """The logits that are kept of every choice: of none where the search chooses in another way
+    than by drawing a token or taking the likeliest.
+    """
     keeping = [
         step.lane.search.chooses in ("likeliest", "draw") and step.lane.top_n >= FEWEST
         for step in steps
     ]
     rows = []
     for step, own, kept in zip(steps, choices, keeping, strict=True):
+        scores = step.logits.batch.scores
+        ends = frozenset(token for token in step.lane.ends.eos if token < scores.shape[-1])
         for move, choice in zip(step.moves, own, strict=True) if kept else ():
             sample = step.rows[move.parent].row.sample if move.sample is None else move.sample
-            scores = step.logits.batch.scores[step.logits.rows[move.parent]]
-            noise = step.noises[move.parent]
-            listed, most = choice.candidates.ids, step.lane.top_n
-            ends = [token for token in step.lane.ends.eos if token < len(scores)]
-            rows.append(ChosenFrom(scores, listed, most, noise, sample, frozenset(ends)))
-    logits = iter(known_logits(rows))
+            row = scores[step.logits.rows[move.parent]]
+            listed, noise = choice.candidates.ids, step.noises[move.parent]
+            rows.append(ChosenFrom(row, listed, step.lane.top_n, noise, sample, ends))
+    found = iter(known_logits(rows))
     return [
-        [replace(choice, logits=next(logits)) for choice in own] if kept else own
+        [next(found) if kept else "" for _ in own]
         for own, kept in zip(choices, keeping, strict=True)
     ]
 
@@ -161,14 +160,14 @@ def _divide(steps: Sequence[LaneStep], scores: torch.Tensor) -> None:
 
 
 def _find_batch_draws(steps: Sequence[LaneStep]) -> None:
-    """Find at once what several searches need of one tensor of scores: the likeliest, or a draw."""
-    groups: dict[tuple[str, ScoreBatch], list[LaneStep]] = {}
+    """Find at once what several searches need of their scores: the likeliest, or a draw."""
+    groups: dict[str, list[LaneStep]] = {}
     for step in steps:
         chooses = step.lane.search.chooses
         if step.fault is None and chooses in ("likeliest", "draw"):
-            groups.setdefault((chooses, step.scores.batch), []).append(step)
-    for (kind, _), group in groups.items():
-        if len(group) > 1:
+            groups.setdefault(chooses, []).append(step)
+    for kind, group in groups.items():
+        if sum(len(step.rows) for step in group) > 1:
             try:
                 _draw_together(group, draws=kind == "draw")
             except Exception as error:  # each lane does it itself, and ends with what fails

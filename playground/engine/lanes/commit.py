@@ -23,6 +23,7 @@ from strategies import Move, Rewind, Row
 class Chosen:
     """The moves of a lane's search from ``rows``, each with what is recorded of it.
 
+    ``logits`` are what is kept of those each was chosen from, see ``playground.trace.logits``.
     ``draft`` is the token that was drafted at this position, where one was; ``rewinds`` are rows
     that the search takes back instead.
     """
@@ -30,6 +31,7 @@ class Chosen:
     rows: Sequence[LaneRow]
     moves: Sequence[Move]
     choices: Sequence[Choice]
+    logits: Sequence[str]
     times: Times
     draft: int | None = None
     rewinds: Sequence[Rewind] = ()
@@ -41,9 +43,8 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
     at = perf_counter() - lane.started
     moves, choices = chosen.moves, chosen.choices
     if lane.asking:
-        (move,), (choice,) = moves, choices
-        piece = lane.detokenizer.piece(move.token)
-        lane.view.offer = _record(lane, chosen.rows[0], move, choice, piece, chosen, at)
+        piece = lane.detokenizer.piece(moves[0].token)
+        lane.view.offer = _record(lane, chosen.rows[0], chosen, 0, piece, at)
         lane.end("waiting")
         return
     outcomes = [lane.outcome(chosen.rows[m.parent], m.parent, m.token) for m in moves]
@@ -62,7 +63,7 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         back.append(request)
         nexts.append(LaneRow(row, request.states, outcomes[number][1], None, -1, reasons[number]))
     slots = _place(lane, chosen, reasons, store)
-    for number, (move, choice) in enumerate(zip(moves, choices, strict=True)):
+    for number, move in enumerate(moves):
         parent, held, request = chosen.rows[move.parent], nexts[number], back[number]
         text = held.text
         if held.reason == "stop":
@@ -71,7 +72,7 @@ def commit(lane: Lane, chosen: Chosen, store: Store) -> None:
         if held.reason is not None:
             text = lane.detokenizer.finish(text, held.row.tokens)
         added = text.value[len(parent.text.value) :]
-        node = lane.view.tree.add(_record(lane, parent, move, choice, added, chosen, at))
+        node = lane.view.tree.add(_record(lane, parent, chosen, number, added, at))
         past = remembered(parent) if lane.remembers and held.reason is None else ()
         held = replace(held, text=text, node=node, slot=slots[number], past=past)
         if request.rewind is not None:
@@ -216,8 +217,10 @@ def _observed(lane: Lane, parent: LaneRow, move: Move, choice: Choice) -> tuple[
 
 
 def _record(
-    lane: Lane, parent: LaneRow, move: Move, choice: Choice, text: str, chosen: Chosen, at: float
+    lane: Lane, parent: LaneRow, chosen: Chosen, number: int, text: str, at: float
 ) -> StepRecord:
+    """The record of the move of this ``number``, which adds ``text``."""
+    move, choice = chosen.moves[number], chosen.choices[number]
     # Tokens that a person picked before, or that a search writes again, are read ahead like drafts,
     # but they are none.
     draft = None if lane.search.asks or lane.search.rewinds else chosen.draft
@@ -234,7 +237,7 @@ def _record(
         raw_entropy=choice.raw_entropy,
         stages=choice.stages,
         candidates=choice.candidates,
-        logits=choice.logits,
+        logits=chosen.logits[number],
         score=move.score,
         draft=draft,
         draft_text="" if draft is None else lane.detokenizer.piece(draft),

@@ -44,7 +44,6 @@ class Choice:
     raw_entropy: float
     stages: list[StageSummary]
     candidates: Candidates
-    logits: str = ""  # see ``playground.trace.logits``
 
 
 def choices(detokenizer: Detokenizer, entries: Sequence[Entry]) -> list[list[Choice]]:

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import gumbel_r, kstest, pearsonr
 from scipy.stats import uniform as flat
 
-from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, uniform
+from strategies.ops.noise import Noise, draw, draw_each, gumbel, gumbel_at, noisiest, uniform
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,41 @@ def test_a_draw_is_the_largest_sum_by_a_hair(vocab: int, spread: float) -> None:
 @pytest.mark.parametrize("vocab", [10, 257, 50_000])
 def test_no_other_has_more_noise_than_the_noisiest(vocab: int) -> None:
     noise = Noise(1, 2, vocab)
-    found = torch.from_numpy(noise.noisiest(5))
+    tokens, bits = noise.noisiest(5)
+    found = torch.from_numpy(tokens.copy())
+    assert (noise(5)[found].diff() <= 0).all() and (bits[1:] < bits[:-1]).all()
     rest = torch.ones(vocab, dtype=torch.bool)
     rest[found] = False
     assert not rest.any() or noise(5)[rest].max() <= noise(5)[found].min()
+    assert not rest.any() or noise(5)[rest].max() < noise.most_of_others
     assert vocab < 5_000 or 180 < len(found) < 340
     known = Noise(1, 2, vocab)
     known(5)  # of which they are found another way
-    assert known.noisiest(5).tolist() == found.tolist()
+    assert all(map(np.array_equal, known.noisiest(5), (tokens, bits)))
+    both = noisiest([noise, Noise(1, 3, vocab)], [5, 0])
+    for row, (own, _) in enumerate((noise.noisiest(5), Noise(1, 3, vocab).noisiest(0))):
+        assert both[0][row, : len(own)].tolist() == own.tolist()
+        assert {*both[0][row].tolist()} == {*own.tolist()}
+
+
+@pytest.mark.parametrize("vocab", [12, 407, 50_257])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 30.0])
+def test_rows_of_which_much_is_left_are_drawn_from_as_from_all(vocab: int, spread: float) -> None:
+    """Scores as a model in bfloat16 gives them, many of them equal, and others."""
+    scores = torch.randn(24, vocab, generator=torch.Generator().manual_seed(vocab)) * spread
+    scores[::2] = scores[::2].bfloat16().float()
+    scores[3, : vocab // 2], scores[5, 3] = -torch.inf, torch.nan
+    noises, samples = (
+        [Noise(9, row // 4, vocab) for row in range(24)],
+        [row % 4 for row in range(24)],
+    )
+    wanted = [
+        int((own + noise(sample)).argmax())
+        for own, noise, sample in zip(scores, noises, samples, strict=True)
+    ]
+    fresh = [Noise(9, row // 4, vocab) for row in range(24)]
+    assert draw_each(scores, fresh, samples) == wanted
+    assert draw_each(scores, noises, samples) == wanted  # of all of which the noise is known
 
 
 def test_what_is_no_number_is_drawn_as_from_all() -> None:

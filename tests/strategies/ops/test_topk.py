@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from strategies.ops.topk import argmax, survivors, topk
+from strategies.ops.topk import GroupMaxima, argmax, survivors, topk
 
 
 @pytest.mark.parametrize("vocab", [5, 63, 300, 4096, 4099])
@@ -52,3 +52,23 @@ def test_survivors_are_all_that_is_left_or_nothing(vocab: int, count: int) -> No
         assert own == [] and len(wanted) * 16 > vocab // 4
     assert own == sorted(set(own)) == survivors(scores[None], vocab // 4, [True])[1].tolist()
     assert not (rows == 2).any()  # it was not able
+
+
+@pytest.mark.parametrize("vocab", [5, 4096, 4099])
+def test_tokens_of_at_least_a_score_are_found_by_their_groups(vocab: int) -> None:
+    scores = torch.randn(9, vocab, generator=torch.Generator().manual_seed(vocab)).round()
+    scores[0] = -torch.inf
+    bars = torch.tensor([[-torch.inf], [9.0], *([float(bar)] for bar in range(-3, 4))])
+    rows, tokens = GroupMaxima(scores).at_least(bars)
+    found = sorted(zip(rows.tolist(), tokens.tolist(), strict=True))
+    assert found == [tuple(place) for place in (scores >= bars).nonzero().tolist()]
+
+
+@pytest.mark.parametrize("vocab", [5, 4096, 4099])
+def test_the_best_group_holds_the_best_token(vocab: int) -> None:
+    scores = torch.randn(40, vocab, generator=torch.Generator().manual_seed(vocab))
+    scores[0, -1] = 9.0
+    top, tokens = GroupMaxima(scores).best()
+    assert torch.equal(top, scores.amax(-1))
+    assert (tokens == scores.argmax(-1)[:, None]).any(-1).all()
+    assert torch.equal(scores.gather(-1, tokens).amax(-1), top)
