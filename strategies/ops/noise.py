@@ -245,7 +245,7 @@ def draw_each(scores: Tensor, noises: Sequence[Noise], samples: Sequence[int]) -
     found = first.new_full([len(scores)], none + 1).scatter_reduce_(0, rows, first, "amin")
     drawn: list[int] = found.tolist()
     left = [row for row, token in enumerate(drawn) if token > none]
-    if left and scores.device.type == "cpu":
+    if len(left) > 1 and scores.device.type == "cpu":  # for one, all noise takes no longer
         if len(left) < len(drawn):
             maxima = GroupMaxima(scores[left])
         own = [noises[row] for row in left], [samples[row] for row in left]

@@ -26,6 +26,7 @@ from strategies.ops import (
 from strategies.ops.answers import answers
 from strategies.ops.attempts import Attempts, lower
 from strategies.ops.contexts import contexts, first_met, last_context, met_before
+from strategies.ops.copies import copied
 from strategies.ops.divergence import from_mixture
 from strategies.ops.drafts import check_draft
 from strategies.ops.expressions import read
@@ -38,7 +39,9 @@ from strategies.ops.noise import (
     gumbel_at,
     gumbel_of_steps,
     keyed,
+    keys_of,
     noise_bits,
+    noisiest,
     topped,
     uniform,
 )
@@ -82,6 +85,7 @@ OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
     collision: lambda scores, first: collision(scores.softmax(-1)),
     deviation: lambda scores, first: deviation(scores),
     topk: lambda scores, first: topk(scores, 20)[0],
+    copied: lambda scores, first: copied(scores),
     argmax: lambda scores, first: argmax(scores),
     survivors: lambda scores, first: left(scores),
     least_in_nucleus: lambda scores, first: least_in_nucleus(scores.softmax(-1), 0.95),
@@ -100,6 +104,7 @@ SINGLE = {
     gumbel_at,
     gumbel_of_steps,
     noise_bits,
+    noisiest,
     draw,
     uniform,
     spellings,
@@ -114,6 +119,7 @@ SINGLE = {
     first_met,
     met_before,
     keyed,
+    keys_of,
     tags,
     thinking,
     answers,
