@@ -13,9 +13,9 @@ from gradio.themes.utils import fonts
 from playground.ui.element import ASSETS
 
 SCRIPTS = (
-    "page", "part", "copy", "connection", "area", "turns", "address", "chat", "refer", "branches",
-    "history", "chooser", "scrolling", "step_menu", "shape", "picks", "picture", "save",
-    "tree_drawing", "beam_tree", "beam_drawing",
+    "mounting", "page", "part", "copy", "connection", "area", "turns", "address", "chat", "refer",
+    "branches", "history", "chooser", "scrolling", "step_menu", "shape", "picks", "picture",
+    "save", "tree_drawing", "beam_tree", "beam_drawing",
 )  # fmt: skip
 SHEETS = (  # in their order: what depends on a width comes after what it changes
     "page", "taking", "setup", "card", "columns", "exchange", "text", "widths", "preview",
