@@ -32,10 +32,13 @@ def resolve_device(settings: Settings) -> tuple[torch.device, torch.dtype]:
 
 
 def empty_cache(device: torch.device, process: Process) -> None:
-    """Give back memory that torch holds for later, where it does; not while a graph is captured."""
+    """Give back memory that torch or the C library keeps; not while a graph is captured."""
     if device.type == "cuda":
         with process.capturing:
             torch.cuda.empty_cache()
+    elif device.type == "cpu":
+        with contextlib.suppress(OSError, AttributeError):  # elsewhere than on Linux's glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -38,6 +38,8 @@ def served(kind: str = "llama", dtype: Any = FP32, kept: Any = None) -> Forward:
 def settled(forward: Forward) -> Forward:
     if forward.torchscript is None:
         forward.trace()
+    assert forward.torchscript is not None
+    forward.torchscript.trace_layers()
     forward.join_tracing()
     return forward
 
@@ -132,7 +134,7 @@ def test_a_comparison_has_the_same_figures_traced_or_not() -> None:
         seed=4,
     )
     plainly, swiftly = engine("deep"), engine("deep", trace=True)
-    swiftly.join_tracing()
+    settled(swiftly.forward)
     assert swiftly.forward.torchscript and not plainly.forward.torchscript
 
     def figures(served: Any) -> list[Any]:
@@ -159,6 +161,20 @@ def test_idle_rows_are_traced_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.states is not None and wanted[1].states is not None
     assert torch.equal(found.states.layers, wanted[1].states.layers)
     assert torch.equal(forward.slots.keys, before), "idle rows write nowhere"
+
+
+def test_the_step_whose_layers_are_read_is_traced_when_one_is_read() -> None:
+    forward = served()
+    forward.trace()
+    forward.join_tracing()
+    traces = forward.torchscript
+    assert traces is not None and traces.step.is_made and not traces.layers.is_made
+    forward.prefill(0, [1, 2, 3])
+    for _ in range(2):
+        found = forward.decode([0], [4], [3], states=True)
+        assert torch.equal(found.logits, plain(forward, [0], [4], [3], states=True).logits)
+        forward.join_tracing()
+    assert traces.layers.is_made
 
 
 def fails(*given: Any, **more: Any) -> Any:
@@ -236,8 +252,9 @@ def test_a_program_that_ends_waits_for_no_trace() -> None:
     forward.trace()
     traces = forward.torchscript
     assert traces is not None
-    torchscript._end(traces._ending, traces._thread)
-    assert traces.layers._program is None and not traces._thread.is_alive()
+    torchscript._end(traces._ending, traces._threads)
+    assert traces.chunk._program is None
+    assert not any(thread.is_alive() for thread in traces._threads)
 
 
 def test_the_draft_model_s_steps_are_traced_too() -> None:

@@ -6,8 +6,10 @@ at its own position.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count as count_from
@@ -117,6 +119,15 @@ class KVSlots(Slots):
         at = slice(start, start + kept.keys.shape[2])
         self.keys[:, slot, :, at] = kept.keys
         self.values[:, slot, :, at] = kept.values
+
+    def forget(self) -> None:
+        """Give back the memory of what was written so far, on a CPU under Linux; it becomes zeros.
+
+        No slot may be allocated.
+        """
+        if self.device.type == "cpu" and sys.platform == "linux":
+            for store in (self.keys, self.values):
+                _give_back(store)
 
     def _clear(self, slot: int, wipe: int) -> None:
         # A later row reads past its own tokens, and a masked NaN would still reach its sums.
@@ -262,3 +273,9 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     # torch would write its zeros, and numpy asks for huge pages, each of which is whole at once.
     block = mmap.mmap(-1, size, **flags)
     return torch.frombuffer(block, dtype=torch.uint8).view(dtype).view(shape)
+
+
+def _give_back(store: Tensor) -> None:
+    """Return all pages of what ``_zeros`` made to the system, until they are written to again."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise(ctypes.c_void_p(store.data_ptr()), ctypes.c_size_t(store.nbytes), mmap.MADV_DONTNEED)

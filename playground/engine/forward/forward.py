@@ -15,13 +15,14 @@ from playground.engine.attention.row_caches import RowCaches
 from playground.engine.forward.cuda_graph import Capture, captures
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.output import EarlyRow, ForwardOutput, HiddenStates, early_rows
-from playground.engine.forward.packed_linear import unpack
+from playground.engine.forward.packed_linear import give_up_weights, unpack
 from playground.engine.forward.path import ForwardPath, Rows
 from playground.engine.forward.plain import Plain, PlainFacts, PlainText
 from playground.engine.forward.preparation import prepare, warn_without
 from playground.engine.forward.row_counts import RowCounts
 from playground.engine.forward.torchscript import TorchScript
 from playground.errors import UnsupportedModel
+from playground.models.device import empty_cache
 from playground.process import Process
 from playground.transformers_compat import attention_name, independent_experts
 
@@ -81,6 +82,7 @@ class Forward:
                 capture = capture or captures(self.device, self.process)
                 prepare(self, rows, length, budget, pack_weights, capture)
                 self.state_layers = self._count_state_layers()
+                self._free_memory()
         except Exception as error:
             unpack(model)
             model.set_attn_implementation(own)
@@ -228,6 +230,13 @@ class Forward:
             if result is not None:
                 return result
         return None
+
+    def _free_memory(self) -> None:
+        """Give back what only the checks needed: their texts in slots, and weights packed twice."""
+        if isinstance(self.slots, KVSlots):
+            self.slots.forget()
+        give_up_weights(self.model)
+        empty_cache(self.device, self.process)
 
     def _count_state_layers(self) -> int | None:
         """The layers whose hidden states the model returns, as wide as its head reads them."""

@@ -29,20 +29,32 @@ _DRAWS = 4  # random batches, each of as many rows as the largest product has
 class Fp16Linear:
     """``x @ weight.T + bias`` for ``x`` of any floating dtype, summed in float32.
 
-    ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16. A row's
+    ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16; it is of
+    ``dtype`` before. A row's
     bits do not depend on the rows beside it, up to ``COUNTED`` of them: the kernel sums one or
     two rows in another order than more, so ``rows[n]`` of them are computed for ``n``.
     """
 
-    def __init__(self, scaled: Tensor, power: float, bias: Tensor | None, rows: list[int]) -> None:
+    def __init__(
+        self,
+        scaled: Tensor,
+        power: float,
+        bias: Tensor | None,
+        rows: list[int],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.packed = _packed(scaled, bias if bias is None else bias.float() * power)
         self.nbytes = 2 * scaled.numel()
         self.shape = (*scaled.shape, bias is not None)
         self._back = 1 / power
-        self._rows = rows
+        self._rows, self._dtype = rows, dtype
 
     def __call__(self, x: Tensor) -> Tensor:
         return _product(x, self.packed, self._back, self._rows)
+
+    def weight(self) -> Tensor:
+        scaled: Tensor = torch.ops.quantized.linear_unpack_fp16(self.packed)[0]
+        return scaled.float().mul_(self._back).to(self._dtype)
 
 
 @scripted
@@ -77,7 +89,7 @@ def fp16_linear(weight: Tensor, bias: Tensor | None, kernels: Measurements) -> F
     if rows is None:
         return None
     found = _scaled(weight.float())
-    return None if found is None else Fp16Linear(*found, bias, rows)
+    return None if found is None else Fp16Linear(*found, bias, rows, weight.dtype)
 
 
 def _scaled(weight: Tensor) -> tuple[Tensor, float] | None:

@@ -1,7 +1,8 @@
 """Linear layers whose weights are packed once for their kernel: a faster forward on a CPU.
 
-In 16 bits for FBGEMM where that loses nothing, for oneDNN otherwise. Packing costs a second copy of
-the weights and saves reordering them at every step.
+In 16 bits for FBGEMM where that loses nothing, for oneDNN otherwise, which saves reordering them at
+every step. Once that is in use, the model's own copy of a weight is given up, and made again of the
+packed one for whatever still reads it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +21,7 @@ from transformers import Conv1D
 
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.fp16_linear import fp16_linear
+from playground.engine.forward.rebuilt_weight import RebuiltWeight, restore_weight
 from playground.engine.scripted import scripted
 from playground.process import Measurements
 
@@ -37,6 +40,9 @@ class Product(Protocol):
     shape: tuple[int, int, bool]  # outputs, inputs, and whether there is a bias
 
     def __call__(self, x: Tensor, /) -> Tensor: ...
+
+    def weight(self) -> Tensor:
+        """A copy of the weight ``[outputs, inputs]`` as it was before, to the last bit."""
 
 
 MakeProduct = Callable[[Tensor, Tensor | None, Measurements], Product | None]
@@ -124,7 +130,7 @@ def pack(
         for group in same:
             shared = _SharedProduct(product, [len(_outputs_first(m)) for m in group])
             for index, member in enumerate(group):
-                setattr(member, _FORWARD, _PackedForward(shared, index, getattr(member, _FORWARD)))
+                setattr(member, _FORWARD, _PackedForward(shared, index, member))
     return sum(product.nbytes for product in products if product is not None)
 
 
@@ -143,7 +149,45 @@ def unpack(model: nn.Module) -> None:
     for module in model.modules():
         ours = getattr(module, _FORWARD)
         if isinstance(ours, _PackedForward):
+            restore_weight(module)
             setattr(module, _FORWARD, ours.dense)
+
+
+@torch.inference_mode()
+def give_up_weights(model: nn.Module) -> int:
+    """Keep the weights of packed layers in their packed form alone; returns the bytes freed.
+
+    ``RebuiltWeight`` stands for each. A layer whose own forward is called has its weight again from
+    then on. A weight that something else reads, such as an embedding, is left as it is.
+    """
+    owners: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                owners.setdefault(parameter, []).append((module, name))
+    freed = 0
+    for weight, held in owners.items():
+        packed = [getattr(module, _FORWARD) for module, _ in held]
+        if type(weight) is not nn.Parameter or not all(
+            name == "weight" and isinstance(ours, _PackedForward)
+            for (_, name), ours in zip(held, packed, strict=True)
+        ):
+            continue
+        is_transposed = type(held[0][0]) is Conv1D
+        rebuild = partial(_own_weight, packed[0].shared, packed[0].index, is_transposed)
+        if not torch.equal(rebuild(), weight):
+            continue
+        made = RebuiltWeight.of(weight, rebuild)
+        for module, name in held:
+            module._parameters[name] = made  # type: ignore[assignment]
+        freed += weight.nbytes
+    return freed
+
+
+def _own_weight(shared: _SharedProduct, index: int, is_transposed: bool) -> Tensor:
+    """The weight of one layer of a group, as the layer has it."""
+    weight = torch.split(shared.product.weight(), shared.sizes)[index]
+    return weight.T.contiguous() if is_transposed else weight.clone()
 
 
 def product_of(module: nn.Module) -> Product | None:
@@ -196,6 +240,9 @@ class _Reordered:
 
     def __call__(self, x: Tensor) -> Tensor:
         return _product(x, self.packed, self._bias)
+
+    def weight(self) -> Tensor:
+        return self.packed.to_dense()
 
 
 @scripted
@@ -250,10 +297,12 @@ class _Latest(threading.local):
 class _PackedForward:
     """A layer's ``forward``: of the group's product in ``packed_products``, its own elsewhere."""
 
-    def __init__(
-        self, shared: _SharedProduct, index: int, dense: Callable[[Tensor], Tensor]
-    ) -> None:
-        self.shared, self.index, self.dense = shared, index, dense
+    def __init__(self, shared: _SharedProduct, index: int, module: nn.Module) -> None:
+        self.shared, self.index, self._module = shared, index, module
+        self.dense: Callable[[Tensor], Tensor] = getattr(module, _FORWARD)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.shared.output(x, self.index) if _in_use.get() else self.dense(x)
+        if _in_use.get():
+            return self.shared.output(x, self.index)
+        restore_weight(self._module)
+        return self.dense(x)

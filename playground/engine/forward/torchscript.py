@@ -13,6 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ from playground.engine.attention.placement import (
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import operands
 from playground.engine.forward.path import Decoded, Rows, is_slower
+from playground.engine.forward.rebuilt_weight import RebuiltWeight
+from playground.models.device import empty_cache
 from playground.process import Process
 
 log = logging.getLogger(__name__)
@@ -51,7 +54,7 @@ class CannotTrace(RuntimeError):
 
 
 class TorchScript:
-    """The forwards of an eager one, traced one after the other by a thread of its own.
+    """The forwards of an eager one, traced one after the other by threads of its own.
 
     Those that are not traced, or not yet, return None.
     """
@@ -59,46 +62,64 @@ class TorchScript:
     name = "TorchScript"
 
     def __init__(self, eager: Eager, process: Process) -> None:
+        self._device, self._process = eager.device, process
         self.step = Step(eager, eager.logits, process)
         self.chunk = Chunk(eager, eager.logits, process)
         self.layers = Step(eager, eager.layers if eager.head_is_apart else None, process)
         self._each: list[Program] = [self.step, self.chunk, self.layers]
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._trace, name="trace", daemon=True)
-        weakref.finalize(self, _end, self._ending, self._thread)  # at the exit of Python, too
-        self._thread.start()
+        self._ending, self._threads = threading.Event(), list[threading.Thread]()
+        self._layers_begun = False
+        weakref.finalize(self, _end, self._ending, self._threads)  # at the exit of Python, too
+        self._begin(self.step, self.chunk)
 
     def prefill(self, slot: int, ids: Sequence[int], start: int) -> Tensor | None:
         return self.chunk.read(slot, ids, start)
 
     def decode(self, rows: Rows, layers: bool) -> Decoded | None:
         if layers:
+            self.trace_layers()
             found = self.layers.read(rows)
             return None if found is None else Decoded(layers=found[:, : len(rows)])
         logits = self.step.read(rows)
         return None if logits is None else Decoded(logits[: len(rows)])
 
+    def trace_layers(self) -> None:
+        """Begin to trace the step whose layers are read, as the first such step does: few recipes
+        have one.
+        """
+        if not self._layers_begun:
+            self._layers_begun = True
+            self._begin(self.layers)
+
     def join(self) -> None:
-        """Wait until every forward is traced, or cannot be."""
-        self._thread.join()
+        """Wait until every forward that was begun is traced, or cannot be."""
+        for thread in self._threads:
+            thread.join()
 
     def close(self) -> None:
         """Trace no more, and run nothing that was traced."""
         for program in self._each:
             program.close()
 
+    def _begin(self, *programs: Program) -> None:
+        thread = threading.Thread(target=self._trace, args=programs, name="trace", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     @torch.inference_mode()
-    def _trace(self) -> None:
-        for program in self._each:
+    def _trace(self, *programs: Program) -> None:
+        for program in programs:
             if not self._ending.is_set():
                 program.trace()
+        empty_cache(self._device, self._process)
 
 
-def _end(ending: threading.Event, thread: threading.Thread) -> None:
+def _end(ending: threading.Event, threads: list[threading.Thread]) -> None:
     """Trace no further forward, and wait for the one being traced: Python may not end before."""
     ending.set()
-    if thread is not threading.current_thread():
-        thread.join()
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join()
 
 
 class Program:
@@ -135,7 +156,8 @@ class Program:
         if program is None:
             return None
         try:
-            found: Tensor = program(*self.given(self._slots, *rows))
+            with _as_traced():
+                found: Tensor = program(*self.given(self._slots, *rows))
         except RuntimeError as error:  # a lack of memory may pass, so once is no reason
             if self._failed:
                 self._do_without(error)
@@ -175,13 +197,14 @@ class Program:
             generator = torch.Generator().manual_seed(0)
             for store in stores:
                 store.normal_(generator=generator)
-            return forward(*self.given(scratch, *rows))
+            with _as_traced():
+                return forward(*self.given(scratch, *rows))
 
         step = _module(self._eager.model, self._run)
         given = self.given(scratch, *first)
         with self._process.tracing:
             program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
-        for rows in others:  # torch optimises a program when it runs for the second time
+        for rows in others:
             found = ran(program, rows)
             written = [store.clone() for store in stores]
             wanted = ran(self._run, rows)
@@ -251,6 +274,17 @@ class Chunk(Program):
         return [(1, range(1, n + 1), start) for n, start in fitting]
 
 
+def _as_traced() -> AbstractContextManager[None]:
+    """Inside, programs run as they were traced.
+
+    What torch makes of one in its first runs is no faster here: a step's operations are not fused
+    on a CPU. It takes time and, for a program of thousands of nodes, tens of MB.
+    """
+    jit: Any = torch.jit
+    as_traced: AbstractContextManager[None] = jit.optimized_execution(False)
+    return as_traced
+
+
 def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
     """A module that calls ``run``, and holds the tensors of ``model`` as its own.
 
@@ -265,6 +299,8 @@ def _module(model: nn.Module, run: Callable[..., Tensor]) -> nn.Module:
     holder = Holder()
     tensors = dict.fromkeys([*model.parameters(), *model.buffers()])
     for index, part in enumerate([*tensors, *operands(model)]):
+        if isinstance(part, RebuiltWeight):
+            continue  # its packed form is among the operands
         if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
             holder.register_buffer(f"part{index}", part)
         else:
