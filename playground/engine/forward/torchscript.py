@@ -68,7 +68,7 @@ class TorchScript:
         self.layers = Step(eager, eager.layers if eager.head_is_apart else None, process)
         self._each: list[Program] = [self.step, self.chunk, self.layers]
         self._ending, self._threads = threading.Event(), list[threading.Thread]()
-        self._layers_begun = False
+        self._layers_begun, self._one = False, threading.Lock()
         weakref.finalize(self, _end, self._ending, self._threads)  # at the exit of Python, too
         self._begin(self.step, self.chunk)
 
@@ -108,9 +108,10 @@ class TorchScript:
 
     @torch.inference_mode()
     def _trace(self, *programs: Program) -> None:
-        for program in programs:
-            if not self._ending.is_set():
-                program.trace()
+        with self._one:  # what else is traced would take part of the time of what is compared
+            for program in programs:
+                if not self._ending.is_set():
+                    program.trace()
         empty_cache(self._device, self._process)
 
 
@@ -204,6 +205,7 @@ class Program:
         given = self.given(scratch, *first)
         with self._process.tracing:
             program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
+        _share_constants(program)
         for rows in others:
             found = ran(program, rows)
             written = [store.clone() for store in stores]
@@ -272,6 +274,17 @@ class Chunk(Program):
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]
         return [(1, range(1, n + 1), start) for n, start in fitting]
+
+
+def _share_constants(program: Any) -> None:
+    """Have equal constants of a program be one: a trace has one for each use, half of all it holds.
+
+    Each comes with the text of the Python stack that it was traced in.
+    """
+    share = getattr(torch._C, "_jit_pass_constant_pooling", None)
+    graph = getattr(program, "graph", None)
+    if share is not None and graph is not None:
+        share(graph)
 
 
 def _as_traced() -> AbstractContextManager[None]:
