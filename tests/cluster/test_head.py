@@ -29,14 +29,17 @@ from tests.cluster.waiting import WAIT_S, free_port, until
 
 
 @contextmanager
-def head(port: int) -> Iterator[str]:
-    """A head node of this machine, all of whose processes are killed at the end; its folder."""
+def head(port: int, *more: str) -> Iterator[str]:
+    """A head node of this machine, all of whose processes are killed at the end; its folder.
+
+    ``more`` are further arguments of ``ray start``.
+    """
     with TemporaryDirectory(prefix="ray-") as folder:  # whose sockets have short names
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
             f"--port={port}", "--num-cpus=2", "--disable-usage-stats",
             "--include-dashboard=false", "--object-store-memory=200000000",
-            "--min-worker-port=0", "--max-worker-port=0",
+            "--min-worker-port=0", "--max-worker-port=0", *more,
         ]  # fmt: skip
         started = psutil.Popen(
             command,

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 import ray
+import torch
 from ray import serve
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.config import AutoscalingConfig, RequestRouterConfig
@@ -29,6 +30,7 @@ from playground.backends.cluster.serve_compat import Seen, seen
 from playground.backends.local import LocalBackends
 from playground.cycles import look_less
 from playground.engine import Observers
+from playground.errors import ModelError
 from playground.process import Process
 from playground.remembered import Remembered
 from playground.settings import QUIET, Settings
@@ -49,6 +51,7 @@ class Served:
 
     def __init__(self, model: str | None, settings: Mapping[str, Any]) -> None:
         own = of_replica(Settings(**dict(settings)))
+        check_card(own.device, len(ray.get_gpu_ids()))
         self.name = str(serve.get_replica_context().replica_id.unique_id)
         backends = LocalBackends(own, Process(Remembered.of(own)), Observers())
         self.replica = Replica(backends.open(model), self.name)
@@ -89,6 +92,19 @@ class Served:
     def __del__(self) -> None:
         if hasattr(self, "replica"):
             self.replica.close()
+
+
+def check_card(device: str, reserved: int) -> None:
+    """Raise ``ModelError`` where a replica reserved a GPU, of which torch sees none.
+
+    Otherwise ``auto`` would have it write on the CPU, while nobody else may use the GPU. A host may
+    want that, and says so by another device.
+    """
+    if reserved and device == "auto" and not torch.cuda.is_available():
+        raise ModelError(
+            f"This replica reserved a GPU, and torch {torch.__version__} sees none. Set "
+            "PLAYGROUND_CLUSTER_GPUS to 0, PLAYGROUND_DEVICE to cpu, or install a torch for the GPU"
+        )
 
 
 class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may be missing
