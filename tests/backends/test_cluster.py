@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Here:
         self.dead: dict[str, asyncio.Event] = {}
         self.calls: list[tuple[str, str]] = []
         self.chosen: Counter[str] = Counter()  # so that of replicas that are as free each is chosen
+        self.reading: set[tuple[str, str]] = set()  # replicas, each with a prompt that was sent
         for _ in range(count):
             self.add()
 
@@ -98,13 +100,15 @@ class Here:
         there = {name: load for name, load in found.items() if not load["leaving"]}
         if not there:
             raise NoReplica("none is up.")
-
-        def rank(name: str) -> tuple[bool, int, int]:
-            load = there[name]
-            return wants.prompt in load["prompts"], load["free"], -self.chosen[name]
-
-        best = max(there, key=rank)
+        free = {name: there[name]["free"] for name in sorted(there, key=self.chosen.__getitem__)}
+        read = [
+            name
+            for name, load in there.items()
+            if wants.prompt in load["prompts"] or (name, wants.prompt) in self.reading
+        ]
+        best = wants.ranked(free, read)[0]
         self.chosen[best] += 1
+        self.reading.add((best, wants.prompt))
         return best
 
     def loads(self) -> list[Load]:
@@ -568,6 +572,18 @@ def test_a_prompt_goes_where_it_was_read(three: Here, loop: EventLoop) -> None:
     backend.close()
 
 
+def test_the_freest_replica_is_chosen_unless_reading_the_prompt_costs_more() -> None:
+    free = {"a": 10.0, "b": 14.0, "c": float("-inf")}
+    assert Wants(4).ranked(free, []) == ["b", "a", "c"]
+    assert Wants(4).ranked(free, ["a"])[0] == "a"
+    assert Wants(3).ranked(free, ["a"])[0] == "b"  # the other one has more than one such run less
+    assert Wants(3, reading=1).ranked(free, ["a"])[0] == "a"
+    assert Wants(12, reading=90).ranked(free, ["a"])[0] == "b"  # the run has no room there
+    assert Wants(0).ranked(free, ["a"])[0] == "a"
+    assert Wants(0).ranked(free, ["c"])[0] == "b"  # it is leaving
+    assert Wants(1).ranked({}, []) == []
+
+
 def test_an_experiment_is_spread_over_all_replicas(
     three: Here, loop: EventLoop, reference: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -603,6 +619,55 @@ def test_an_experiment_is_spread_over_all_replicas(
     assert spread.engine.features(texts) == pytest.approx(reference.features(texts), abs=1e-5)
     assert patience == [8 * CALL_S, 3 * CALL_S]  # long texts take a forward each
     backend.close()
+
+
+def steps_of(
+    replicas: Here, loop: EventLoop, monkeypatch: pytest.MonkeyPatch, prompts: int
+) -> list[list[int]]:
+    """The rows of each step of each replica in an experiment of 48 texts of 24 tokens.
+
+    A step mostly sleeps, as that of a machine of its own would do for this process.
+    """
+    taken: list[list[int]] = []
+    for one in replicas.up.values():
+        engine, rows = one.backend.engine, []
+        taken.append(rows)
+
+        def decode(engine: Engine = engine, rows: list[int] = rows, step: Any = None) -> None:
+            if engine.rows_in_use:
+                rows.append(engine.rows_in_use)
+                time.sleep(0.01)
+            step()
+
+        step = engine.loop._decode
+        monkeypatch.setattr(engine.loop, "_decode", partial(decode, step=step))
+    backend = front(replicas, loop)
+    asked_for = {
+        "prompts": [f"prompt {number}" for number in range(prompts)],
+        "recipes": ["temperature(0.9) | sample"],
+        "seeds": 48 // prompts,
+        "max_new_tokens": 24,
+        "min_new_tokens": 24,
+        "metrics": ["length"],
+    }
+    with Store(None) as there:
+        assert sum(1 for _ in Runner(Experiment.of(asked_for), backend.spread, there).run()) == 48
+    backend.close()
+    return taken
+
+
+@pytest.mark.parametrize("prompts", [1, 4])
+def test_an_experiment_takes_fewer_steps_with_each_further_replica(
+    folder: Path, loop: EventLoop, monkeypatch: pytest.MonkeyPatch, prompts: int
+) -> None:
+    """On as many machines as replicas its time is that of the busiest one's steps."""
+    most: list[int] = []
+    for count in (1, 2, 4):
+        replicas = Here(folder, count)
+        taken = steps_of(replicas, loop, monkeypatch, prompts)
+        replicas.close()
+        most.append(max(map(len, taken)))
+    assert most[0] > 1.4 * most[1] > 1.4 * 1.4 * most[2]
 
 
 def test_no_run_of_an_experiment_is_wider_than_one_replica(three: Here, loop: EventLoop) -> None:

@@ -148,6 +148,7 @@ class Following:
             if left != float("inf"):
                 request = request.model_copy(update={"deadline": max(0.01, left)})
             widths = sum(one.run.lanes[lane].width for lane in part.lanes)
+            reading = len(one.run.prompt_ids) // max(1, request.max_new_tokens)
             why = ""
             self._early[part.name] = []
             hurried = part.lost is not None and unanswered < TRIES
@@ -155,7 +156,7 @@ class Following:
                 answer = await asyncio.wait_for(
                     self.replicas.call(
                         "begin", self.front, part.name, request, part.like,
-                        wants=Wants(widths, prompt, unanswered),
+                        wants=Wants(widths, prompt, unanswered, reading),
                     ),
                     TRY_S if hurried else ANSWER_S,
                 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -91,12 +91,31 @@ class PollAnswer:
 class Wants:
     """What a replica is chosen by for a call: the rows it needs, and the prompt that it reads.
 
-    ``again`` is how many replicas did not answer the same call: the next best one is chosen.
+    ``reading`` is what it costs to read the prompt, in rows of each step of the run. ``again`` is
+    how many replicas did not answer the same call: the next best one is chosen.
     """
 
     rows: int = 0
     prompt: str = ""
     again: int = 0
+    reading: int = 0
+
+    def ranked(self, free: Mapping[str, float], read: Collection[str]) -> list[str]:
+        """Replicas by their names, the best one first: that with most ``free`` rows.
+
+        One that has ``read`` the prompt comes before it, unless it has so much more to do that
+        reading the prompt there costs less: else all runs of one prompt would share one replica
+        while the others have nothing to do. What takes no rows always goes there.
+        """
+        most = max(free.values(), default=0.0)
+        behind = self.rows + self.reading
+
+        def knows(name: str) -> bool:
+            own = free[name]
+            even = not self.rows or most - own <= behind
+            return name in read and own >= self.rows and even
+
+        return sorted(free, key=lambda name: (not knows(name), -free[name]))
 
 
 def digest(prompt: Sequence[int]) -> str:

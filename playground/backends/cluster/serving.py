@@ -65,10 +65,11 @@ class Served:
         rows: int = 0,
         prompt: str = "",
         again: int = 0,
+        reading: int = 0,
     ) -> bytes:
         """The pickled result of a method of ``Replica``: Ray itself pickles several times slower.
 
-        ``rows``, ``prompt`` and ``again`` are for the router.
+        What follows ``at`` is for the router: the fields of ``Wants``.
         """
         if at is not None and at != self.name:
             return _WRONG
@@ -108,10 +109,7 @@ def check_card(device: str, reserved: int) -> None:
 
 
 class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may be missing
-    """Chooses the replica that a call names, else the one with most free rows.
-
-    Among those with enough free rows, one that has read the prompt is preferred.
-    """
+    """Chooses the replica that a call names, else the best one for what it ``Wants``."""
 
     def initialize_state(self) -> None:
         self._sent: dict[str, list[tuple[float, int]]] = {}  # rows not yet in a replica's own count
@@ -127,24 +125,24 @@ class ModelRouter(RequestRouter):  # type: ignore[misc,unused-ignore]  # Ray may
         # Serve calls this again, without a pause otherwise, until a replica takes the call.
         pending_request.routing_context.should_backoff = True
         given = pending_request.kwargs
-        at, rows, prompt = given.get("at"), given.get("rows"), given.get("prompt")
+        at = given.get("at")
         by_name = {_name(one): one for one in candidate_replicas}
         if at is not None:
             named = by_name.get(str(at))
             return [[named]] if named is not None else [candidate_replicas[:1]]
-        wanted, read = int(rows or 0), str(prompt or "")
-        free = {name: self._free(name, one) for name, one in by_name.items()}
-        order = sorted(
-            by_name,
-            key=lambda name: (
-                not (self._has_read(name, by_name[name], read) and free[name] >= wanted),
-                -free[name],
-            ),
+        wants = Wants(
+            int(given.get("rows") or 0),
+            str(given.get("prompt") or ""),
+            int(given.get("again") or 0),
+            int(given.get("reading") or 0),
         )
+        free = {name: self._free(name, one) for name, one in by_name.items()}
+        read = [name for name, one in by_name.items() if self._has_read(name, one, wants.prompt)]
+        order = wants.ranked(free, read)
         if order:
-            first = int(given.get("again") or 0) % len(order)
+            first = wants.again % len(order)
             order = order[first:] + order[:first]
-            self._remember(order[0], wanted, read)
+            self._remember(order[0], wants.rows, wants.prompt)
         return [[by_name[name]] for name in order]
 
     def _free(self, name: str, replica: RunningReplica) -> float:
@@ -278,8 +276,9 @@ class ServeReplicas:
             raise ReplicaLost(f"{at} cannot be reached")
         try:
             answer = await self.handle.call.remote(
-                method, given, at=at, rows=wants.rows, prompt=wants.prompt, again=wants.again
-            )
+                method, given, at=at, rows=wants.rows, prompt=wants.prompt, again=wants.again,
+                reading=wants.reading,
+            )  # fmt: skip
         except RayTaskError:  # the method failed there
             raise
         except (RayActorError, RayServeException, RayError) as error:
