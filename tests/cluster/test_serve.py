@@ -28,7 +28,7 @@ from playground.backends.opened import Opened
 from playground.engine import Engine, Limits, Run
 from playground.errors import ModelError
 from playground.models import load_folder
-from playground.settings import Settings
+from playground.settings import QUIET, Settings
 from tests.backends.contract import SETTINGS, BackendContract, asked, written
 from tests.cluster.waiting import WAIT_S, free_port, until
 
@@ -140,6 +140,50 @@ def test_where_there_is_no_gpu_that_is_said(
         backends.open()
     assert "came up within 3 s" in str(error.value) and "1 GPUs free?" in str(error.value)
     serve.delete("gpu")
+
+
+def test_a_run_that_a_replica_begins_too_late_ends_there(backends: ClusterBackends) -> None:
+    """Ray tells the replica that nobody waits for its answer any more."""
+
+    class Slow(serving.Served):
+        """A replica that takes two seconds to queue a run, and tells how its runs ended."""
+
+        def __init__(self, model: str, settings: dict[str, Any]) -> None:
+            super().__init__(model, settings)
+            backend, begun = self.replica.backend, []
+            submit_all = backend.submit_all
+
+            def slowly(requests: Any) -> Any:
+                time.sleep(2)
+                runs = submit_all(requests)
+                begun.extend(runs)
+                return runs
+
+            async def ends() -> list[str]:
+                return [run.outcome for run in begun if run.done]
+
+            self.replica.__dict__["ends"] = ends
+            backend.__dict__["submit_all"] = slowly
+
+    model = backends.open().facts.id
+    deployment = serve.deployment(
+        name="Model",
+        ray_actor_options={"num_cpus": 0.1, "runtime_env": {"env_vars": QUIET}},
+        max_ongoing_requests=100,
+    )(Slow)
+    serve.run(deployment.bind(model, backends._of_replicas()), name="slow", route_prefix=None)
+    replicas, loop = ServeReplicas("slow", serve.get_app_handle("slow")), backends._connected()
+    loop.run(replicas.look(), WAIT_S)
+    request = asked("greedy", max_new_tokens=400, min_new_tokens=400)
+
+    async def impatient() -> None:
+        await asyncio.wait_for(replicas.call("begin", "front", "late", request), 0.5)
+
+    with pytest.raises(TimeoutError):
+        loop.run(impatient())
+    until(lambda: bool(loop.run(replicas.call("ends"), WAIT_S)))
+    assert loop.run(replicas.call("ends"), WAIT_S) == ["cancelled"]
+    serve.delete("slow")
 
 
 def test_replicas_come_and_go_with_the_rows_that_are_wanted(

@@ -275,10 +275,14 @@ class ServeReplicas:
         if self.waits and not ray.is_initialized():
             raise ReplicaLost(f"{at} cannot be reached")
         try:
-            answer = await self.handle.call.remote(
+            response = self.handle.call.remote(
                 method, given, at=at, rows=wants.rows, prompt=wants.prompt, again=wants.again,
                 reading=wants.reading,
             )  # fmt: skip
+            answer = await response
+        except asyncio.CancelledError:  # Serve itself would not tell the replica
+            response.cancel()
+            raise
         except RayTaskError:  # the method failed there
             raise
         except (RayActorError, RayServeException, RayError) as error:
