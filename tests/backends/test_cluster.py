@@ -384,13 +384,13 @@ def test_a_run_that_is_begun_too_late_ends_there_and_is_written_by_another(
 ) -> None:
     monkeypatch.setattr(following, "ANSWER_S", 0.3)
     late: list[Run] = []
-    go_on = threading.Event()
+    first, go_on = threading.Lock(), threading.Event()
 
     def slowly(one: Replica) -> Callable[..., list[Run]]:
         submit_all = one.backend.submit_all
 
         def submitted(requests: Any) -> list[Run]:
-            if late or len(begun) > 1:
+            if not first.acquire(blocking=False):
                 return submit_all(requests)
             assert go_on.wait(WAIT_S)
             late.extend(submit_all(requests))
@@ -414,7 +414,7 @@ def test_a_run_that_is_begun_too_late_ends_there_and_is_written_by_another(
     own = reference.submit(request)
     try:
         (run,) = backend.submit_all([request])
-        assert run.join(WAIT_S) and len(begun) == 2 and not late
+        assert run.join(WAIT_S) and len(begun) >= 2 and not late  # more on a busy machine
     finally:
         go_on.set()
     assert run.outcome == "done" and own.join(WAIT_S)
