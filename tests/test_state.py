@@ -46,8 +46,10 @@ VALUES = {
 # Names of other libraries that begin with an underscore stand in one file each, with a test.
 OF_LIBRARIES = {
     "playground/backends/cluster/serve_compat.py",
+    "playground/engine/forward/constant_pooling.py",  # a pass over torch's programs
     "playground/engine/forward/operation_check.py",  # hooks of torch's modules
     "playground/engine/forward/packed_linear.py",  # operators of torch
+    "playground/engine/forward/rebuilt_weight.py",  # a class of torch's tensors
     "playground/transformers_compat.py",
     "playground/ui/gradio_compat.py",
     "playground/ui/gradio_import.py",

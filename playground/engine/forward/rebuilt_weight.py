@@ -47,7 +47,7 @@ class RebuiltWeight(Tensor):
 
 def restore_weight(module: nn.Module) -> None:
     """Give a layer its own weight again, where it has been given up."""
-    weight = module._parameters.get("weight")
+    weight = getattr(module, "weight", None)
     if isinstance(weight, RebuiltWeight):
         with torch.inference_mode(False):
-            module._parameters["weight"] = nn.Parameter(weight.rebuild(), requires_grad=False)
+            module.weight = nn.Parameter(weight.rebuild(), requires_grad=False)

@@ -26,6 +26,7 @@ from playground.engine.attention.placement import (
     PrefillPlacement,
     use_placement,
 )
+from playground.engine.forward.constant_pooling import share_constants
 from playground.engine.forward.eager import Eager
 from playground.engine.forward.packed_linear import operands
 from playground.engine.forward.path import Decoded, Rows, is_slower
@@ -205,7 +206,7 @@ class Program:
         given = self.given(scratch, *first)
         with self._process.tracing:
             program: Any = torch.jit.trace(step, given, check_trace=False, _store_inputs=False)  # type: ignore[no-untyped-call]
-        _share_constants(program)
+        share_constants(program)
         for rows in others:
             found = ran(program, rows)
             written = [store.clone() for store in stores]
@@ -274,17 +275,6 @@ class Chunk(Program):
     def examples(self, length: int) -> list[tuple[Any, ...]]:
         fitting = [(n, start) for n, start in _CHUNKS if n + start <= length]
         return [(1, range(1, n + 1), start) for n, start in fitting]
-
-
-def _share_constants(program: Any) -> None:
-    """Have equal constants of a program be one: a trace has one for each use, half of all it holds.
-
-    Each comes with the text of the Python stack that it was traced in.
-    """
-    share = getattr(torch._C, "_jit_pass_constant_pooling", None)
-    graph = getattr(program, "graph", None)
-    if share is not None and graph is not None:
-        share(graph)
 
 
 def _as_traced() -> AbstractContextManager[None]:
