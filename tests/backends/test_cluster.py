@@ -59,6 +59,7 @@ class Here:
         self.calls: list[tuple[str, str]] = []
         self.chosen: Counter[str] = Counter()  # so that of replicas that are as free each is chosen
         self.reading: set[tuple[str, str]] = set()  # replicas, each with a prompt that was sent
+        self.coming: Counter[str] = Counter()  # rows of calls that a replica has not answered
         for _ in range(count):
             self.add()
 
@@ -73,7 +74,15 @@ class Here:
     async def call(
         self, method: str, *given: Any, at: str | None = None, wants: Wants | None = None
     ) -> Any:
-        name = at or await self._best(wants or Wants())
+        wants = wants or Wants()
+        name = at or await self._best(wants)
+        self.coming[name] += wants.rows
+        try:
+            return await self._called(name, method, *given)
+        finally:
+            self.coming[name] -= wants.rows
+
+    async def _called(self, name: str, method: str, *given: Any) -> Any:
         if name not in self.up:
             raise ReplicaLost(name)
         self.calls.append((method, name))
@@ -100,7 +109,10 @@ class Here:
         there = {name: load for name, load in found.items() if not load["leaving"]}
         if not there:
             raise NoReplica("none is up.")
-        free = {name: there[name]["free"] for name in sorted(there, key=self.chosen.__getitem__)}
+        free = {
+            name: there[name]["free"] - self.coming[name]
+            for name in sorted(there, key=self.chosen.__getitem__)
+        }
         read = [
             name
             for name, load in there.items()
