@@ -18,7 +18,7 @@ from torch import Tensor
 from .topk import GroupMaxima, argmax
 
 _MASK = (1 << 64) - 1
-_FEW = 4  # where more than one token in so many is left, its noise is not computed for all
+_FEW = 4  # of at most one token in so many, noise is computed for every one that is left
 _NOISIEST = 256  # tokens of a vocabulary, or about so many
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _HAIR = 1e-4  # more than what rounding does to a token's noise

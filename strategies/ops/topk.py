@@ -59,15 +59,6 @@ def argmax(scores: Tensor) -> Tensor:
     return torch.where(rest > best, last + groups * _RUN, found)
 
 
-def survivors(scores: Tensor, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    """The tokens left in each row ``[n, vocab]``, and others of their groups: rows and tokens.
-
-    Both are ``[any]``, int64, a row's tokens in rising order. A row gives none where its groups
-    hold more than ``most`` tokens, nor where it is not ``able``.
-    """
-    return GroupMaxima(scores).survivors(most, able)
-
-
 class GroupMaxima:
     """The highest score of each group of tokens of rows ``[n, vocab]``.
 
@@ -83,7 +74,11 @@ class GroupMaxima:
             self.highest = torch.cat([self.highest, scores[:, self._whole :]], dim=-1)
 
     def survivors(self, most: int, able: Sequence[bool]) -> tuple[Tensor, Tensor]:
-        """See ``survivors``."""
+        """The tokens left in each row, and others of their groups: rows and tokens.
+
+        Both are ``[any]``, int64, a row's tokens in rising order. A row gives none where its groups
+        hold more than ``most`` tokens, nor where it is not ``able``.
+        """
         vocab, device = self.scores.shape[-1], self.scores.device
         grouped, may = self.highest[:, : self._groups], torch.tensor(able, device=device)
         if device.type == "cpu" and self._whole > most:

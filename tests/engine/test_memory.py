@@ -1,10 +1,16 @@
 """What memory a run took, and what it holds on to."""
 
 import gc
+import sys
 import weakref
+
+import psutil
+import pytest
+import torch
 
 from playground.charts.memory import held
 from playground.engine import Request
+from playground.engine.attention.kv_slots import KVShape, KVSlots
 from tests.engine.models import driven, engine, finished
 
 
@@ -52,3 +58,17 @@ def test_a_run_that_is_kept_keeps_no_model() -> None:
     gc.collect()
     assert gone() is None
     assert [lane.error for lane in run.comparison().lanes] == [None] * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps the pages")
+def test_slots_give_back_what_was_written_to_them() -> None:
+    slots = KVSlots([KVShape(4, 64, 64)] * 8, 16, 512, torch.float32, torch.device("cpu"))
+    both = slots.keys.nbytes + slots.values.nbytes
+    slots.keys.fill_(1.0)
+    slots.values.fill_(1.0)
+    full = psutil.Process().memory_info().rss
+    slots.forget()
+    assert psutil.Process().memory_info().rss < full - both // 2
+    assert not slots.keys.any() and not slots.values.any()
+    slots.keys[:, 3] = 2.0
+    assert slots.keys[:, 3].eq(2.0).all() and not slots.keys[:, 4].any()

@@ -6,7 +6,6 @@ at its own position.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import mmap
 import sys
@@ -81,8 +80,8 @@ class KVSlots(Slots):
         largest = largest_shape(kept)
         super().__init__(count, length, device)
         grid = (len(kept), count + spare, largest.heads, length)
-        self.keys = _zeros((*grid, largest.key_size), dtype, device)
-        self.values = _zeros((*grid, largest.value_size), dtype, device)
+        self.keys, self._pages_of_keys = _zeros((*grid, largest.key_size), dtype, device)
+        self.values, self._pages_of_values = _zeros((*grid, largest.value_size), dtype, device)
         index = count_from(0)
         self.cache = Cache(
             layers=[
@@ -125,9 +124,9 @@ class KVSlots(Slots):
 
         No slot may be allocated.
         """
-        if self.device.type == "cpu" and sys.platform == "linux":
-            for store in (self.keys, self.values):
-                _give_back(store)
+        for pages in (self._pages_of_keys, self._pages_of_values):
+            if pages is not None and sys.platform == "linux":  # elsewhere it is no more than advice
+                pages.madvise(mmap.MADV_DONTNEED)
 
     def _clear(self, slot: int, wipe: int) -> None:
         # A later row reads past its own tokens, and a masked NaN would still reach its sums.
@@ -263,19 +262,15 @@ def _write(store: Tensor, states: Tensor, origin: Tensor) -> Tensor:
     return store
 
 
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros; on the CPU, pages that no row ever wrote are never made resident."""
+def _zeros(
+    shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, mmap.mmap | None]:
+    """Zeros; on the CPU, with their pages, of which none is made resident before it is written."""
     if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
+        return torch.zeros(shape, dtype=dtype, device=device), None
     size = math.prod(shape) * dtype.itemsize
     private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
     flags = {"flags": private} if private else {}
     # torch would write its zeros, and numpy asks for huge pages, each of which is whole at once.
-    block = mmap.mmap(-1, size, **flags)
-    return torch.frombuffer(block, dtype=torch.uint8).view(dtype).view(shape)
-
-
-def _give_back(store: Tensor) -> None:
-    """Return all pages of what ``_zeros`` made to the system, until they are written to again."""
-    madvise = ctypes.CDLL(None).madvise
-    madvise(ctypes.c_void_p(store.data_ptr()), ctypes.c_size_t(store.nbytes), mmap.MADV_DONTNEED)
+    pages = mmap.mmap(-1, size, **flags)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape), pages

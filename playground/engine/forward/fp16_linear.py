@@ -29,10 +29,10 @@ _DRAWS = 4  # random batches, each of as many rows as the largest product has
 class Fp16Linear:
     """``x @ weight.T + bias`` for ``x`` of any floating dtype, summed in float32.
 
-    ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16; it is of
-    ``dtype`` before. A row's
-    bits do not depend on the rows beside it, up to ``COUNTED`` of them: the kernel sums one or
-    two rows in another order than more, so ``rows[n]`` of them are computed for ``n``.
+    ``scaled``, the weight ``[outputs, inputs]`` times ``power``, is exact in float16; the weight
+    itself is of ``dtype``. A row's bits do not depend on the rows beside it, up to ``COUNTED`` of
+    them: the kernel sums one or two rows in another order than more, so ``rows[n]`` of them are
+    computed for ``n``.
     """
 
     def __init__(

@@ -52,7 +52,6 @@ class RowFigures:
         self._rows: list[tuple[ScoreBatch, int]] = []
         best, spread, values, indices = [], [], [], []
         like = wanted[0].batch.scores
-        on_cpu = like.device.type == "cpu"  # elsewhere to look would be to wait
         # Fresh memory costs more than what is computed in it: all chunks use the same.
         *space, room = like.new_empty(3, _CHUNK, like.shape[-1])
         for rows, kind in self._chunks(wanted, room):
@@ -64,18 +63,13 @@ class RowFigures:
             else:
                 top = rows.amax(-1, keepdim=True)
             spare, weights = (half[: len(rows)] for half in space)
-            # Where no score is far below the best, all tokens are left, and none needs the clamp.
-            shallow = on_cpu and bool((rows.amin(-1, keepdim=True) - top >= _DEEP).all())
-            if not kind.survivors:
-                self._survivors += [0] * len(rows)
-            elif shallow:
-                self._survivors += [rows.shape[-1]] * len(rows)
-            else:
+            if kind.survivors:
                 # A comparison written as floats is several times faster than one as booleans.
                 left = row_sums(torch.gt(rows, -torch.inf, out=spare))
                 self._survivors += map(int, left.tolist())
-            bits = torch.sub(rows, top, out=spare)
-            bits = (bits if shallow else bits.clamp_min_(_DEEP)).mul_(1 / _BIT)
+            else:
+                self._survivors += [0] * len(rows)
+            bits = torch.sub(rows, top, out=spare).clamp_min_(_DEEP).mul_(1 / _BIT)
             _powers(bits, weights)
             total = row_sums(weights)
             logs = total.log()

@@ -53,7 +53,7 @@ from strategies.ops.spellings import spellings
 from strategies.ops.suffixes import followed
 from strategies.ops.thinking import tags, thinking
 from strategies.ops.tokens import ban, completes, seen
-from strategies.ops.topk import argmax, survivors, topk
+from strategies.ops.topk import GroupMaxima, argmax, topk
 from strategies.ops.tournament import secret_bits, table, tournament
 from strategies.ops.truncation import keep_likely
 from tests.forking import Forking, forking
@@ -63,9 +63,9 @@ ROWS = 24
 
 
 def left(scores: Tensor) -> Tensor:
-    """What ``survivors`` finds, as a mask ``[n, vocab]``."""
+    """What ``GroupMaxima.survivors`` finds, as a mask ``[n, vocab]``."""
     mask = torch.zeros_like(scores, dtype=torch.bool)
-    mask[survivors(scores, scores.shape[-1] // 4, [True] * len(scores))] = True
+    mask[GroupMaxima(scores).survivors(scores.shape[-1] // 4, [True] * len(scores))] = True
     return mask
 
 
@@ -87,7 +87,7 @@ OPERATIONS: dict[Callable[..., object], Callable[[Tensor, int], Tensor]] = {
     topk: lambda scores, first: topk(scores, 20)[0],
     copied: lambda scores, first: copied(scores),
     argmax: lambda scores, first: argmax(scores),
-    survivors: lambda scores, first: left(scores),
+    GroupMaxima.survivors: lambda scores, first: left(scores),
     least_in_nucleus: lambda scores, first: least_in_nucleus(scores.softmax(-1), 0.95),
     farthest_in_nucleus: lambda scores, first: farthest_in_nucleus(
         (scores.log_softmax(-1) + 3).abs(), scores.softmax(-1), 0.9

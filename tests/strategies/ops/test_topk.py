@@ -1,11 +1,11 @@
-"""``topk``, ``argmax`` and ``survivors`` find what a comparison of all tokens finds."""
+"""``topk``, ``argmax`` and ``GroupMaxima`` find what a comparison of all tokens finds."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from strategies.ops.topk import GroupMaxima, argmax, survivors, topk
+from strategies.ops.topk import GroupMaxima, argmax, topk
 
 
 @pytest.mark.parametrize("vocab", [5, 63, 300, 4096, 4099])
@@ -44,13 +44,13 @@ def test_argmax_is_that_of_torch(vocab: int) -> None:
 def test_survivors_are_all_that_is_left_or_nothing(vocab: int, count: int) -> None:
     scores = torch.randn(vocab, generator=torch.Generator().manual_seed(count))
     scores[torch.randperm(vocab, generator=torch.Generator().manual_seed(1))[count:]] = -torch.inf
-    rows, tokens = survivors(
-        torch.stack([scores, -scores, scores]), vocab // 4, [True, True, False]
-    )
+    three = GroupMaxima(torch.stack([scores, -scores, scores]))
+    rows, tokens = three.survivors(vocab // 4, [True, True, False])
     own, wanted = tokens[rows == 0].tolist(), (scores > -torch.inf).nonzero().flatten().tolist()
     if not set(wanted) <= set(own):
         assert own == [] and len(wanted) * 16 > vocab // 4
-    assert own == sorted(set(own)) == survivors(scores[None], vocab // 4, [True])[1].tolist()
+    _, alone = GroupMaxima(scores[None]).survivors(vocab // 4, [True])
+    assert own == sorted(set(own)) == alone.tolist()
     assert not (rows == 2).any()  # it was not able
 
 
